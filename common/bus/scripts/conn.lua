@@ -1,0 +1,39 @@
+#!lua
+-- Registers a connection and writes its Connect; a connection it replaces gets its Disconnect
+-- before. Repeating a call is harmless, even when the connection was replaced in between.
+--
+-- KEYS  1 c:<name>   hash: client id -> connection value
+--       2 g:<gid>    set: members registered by this gateway in this partition; the empty member
+--                    says that the gateway is buried here (entomb.lua)
+--       3 gws        set: gateways that ever registered in this partition
+--       4 in         5 own
+-- ARGV  1 client_id
+--       2 val        connection value, gid:connno:connected_ms|group, unlike any other ever
+--       3 gid
+--       4 member     name NUL client_id NUL val; it ends with val so that a repeated call is told
+--                    from a newer connection with the same client id at the same gateway
+--       5 name
+--       6 restore    1: the connection is known to be open, Redis may have forgotten it: write no
+--                    event, and leave another connection that took the client id meanwhile
+-- Reply {1, position}   registered. Messages with id <= position were published before, all later
+--                       ones after: clients follow from there
+--       {2, position}   another connection took the client id since: close ours as replaced
+--       error "DEAD buried": the gateway was buried, all its connections have had their Disconnect
+local id, val, member = ARGV[1], ARGV[2], ARGV[4]
+if string.sub(member, -#val) ~= val then return redis.error_reply('MEMBER without value') end
+if redis.call('SISMEMBER', KEYS[2], '') == 1 then return redis.error_reply('DEAD buried') end
+local position = redis.call('HGET', KEYS[5], 'i') or '0-0'
+local old = redis.call('HGET', KEYS[1], id)
+if old and old ~= val and ARGV[6] == '1' then return {2, position} end
+local is_first = redis.call('SADD', KEYS[2], member) == 1
+redis.call('SADD', KEYS[3], ARGV[3])
+if old == val then return {1, position} end
+if not is_first then return {2, position} end
+redis.call('HSET', KEYS[1], id, val)
+if ARGV[6] ~= '1' then
+  if old then
+    redis.call('XADD', KEYS[4], '*', 't', 'D', 'n', ARGV[5], 'i', id, 'v', old, 'r', 'replaced')
+  end
+  redis.call('XADD', KEYS[4], '*', 't', 'C', 'n', ARGV[5], 'i', id, 'v', val)
+end
+return {1, position}

@@ -1,0 +1,12 @@
+#!lua flags=allow-oom
+-- One heartbeat of a gateway; the counter also comes back to it over its own probe channel, which
+-- proves that its subscriptions are alive.
+--
+-- KEYS  1 gw   hash: gid -> counter   2 dead:<gid>   tombstone
+-- ARGV  1 gid   2 counter   3 probe_channel
+-- Reply 1
+--       error "DEAD buried": close every client with 1012 and begin again under a new gid
+if redis.call('EXISTS', KEYS[2]) == 1 then return redis.error_reply('DEAD buried') end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('PUBLISH', ARGV[3], ARGV[2])
+return 1

@@ -1,0 +1,38 @@
+#!lua
+-- Commits one batch: the outputs go into their histories and channels and the cursor moves, in one
+-- step or not at all. The only writer of a history.
+--
+-- KEYS  1 own   2 in   3.. the history of each output, in the order of ARGV
+-- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim (1: drop `in` below new_cursor)
+--       then (id, maxlen, ttl_s, channel, blob) for each output, ids rising
+--       maxlen 0: no history, publish only.  ttl_s 0: leave the expiry as it is
+-- Reply 1 committed   0 was committed before (the reply was lost)
+--       error "FENCED by <holder>"   the partition is another's: forget it
+--       error "CURSOR is <cursor>"   Redis went back in time under us: forget it, take it again
+--
+-- own.i is the id of the last output of the partition: ids rise over all its Names and the
+-- nameless log (history K h*, channel K n*), so everything up to own.i was published.
+-- The HSET is the first effect: when Redis is out of memory nothing may have been published.
+local o = redis.call('HMGET', KEYS[1], 'h', 't', 'c')
+if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then
+  return redis.error_reply('FENCED by ' .. tostring(o[1]))
+end
+local c = o[3] or '0-0'
+if c == ARGV[4] then return 0 end
+if c ~= ARGV[3] then return redis.error_reply('CURSOR is ' .. c) end
+if #ARGV > 5 then
+  redis.call('HSET', KEYS[1], 'c', ARGV[4], 'i', ARGV[#ARGV - 4])
+else
+  redis.call('HSET', KEYS[1], 'c', ARGV[4])
+end
+local k = 3
+for j = 6, #ARGV, 5 do
+  if ARGV[j + 1] ~= '0' then
+    redis.call('XADD', KEYS[k], 'MAXLEN', '~', ARGV[j + 1], ARGV[j], 'm', ARGV[j + 4])
+    if ARGV[j + 2] ~= '0' then redis.call('EXPIRE', KEYS[k], ARGV[j + 2]) end
+  end
+  redis.call('PUBLISH', ARGV[j + 3], ARGV[j + 4])
+  k = k + 1
+end
+if ARGV[5] == '1' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[4]) end
+return 1
