@@ -1,0 +1,64 @@
+"use strict";
+
+const form = document.getElementById("bc-form");
+const input = form.elements.message;
+const submit = form.querySelector("[type=submit]");
+const messages = document.getElementById("messages");
+const state = document.getElementById("state");
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15000;
+
+let socket = null;
+let failures = 0;
+
+function show(name, text) {
+  state.dataset.state = name;
+  state.textContent = text;
+  submit.disabled = name !== "open";
+}
+
+// The page shows a message's text exactly as it came; it is never read as HTML.
+function append(text) {
+  const isAtEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 40;
+  const line = document.createElement("p");
+  line.textContent = text;
+  messages.append(line);
+  if (isAtEnd) {
+    messages.scrollTop = messages.scrollHeight;
+  }
+}
+
+// Twice as long after each failure, and anywhere within that: many windows do not all come back at once.
+function reconnectLater() {
+  const bound = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** failures);
+  failures += 1;
+  setTimeout(connect, bound / 2 + Math.random() * (bound / 2));
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  show("connecting", "connecting");
+  socket = new WebSocket(`${scheme}//${location.host}/msg`);
+
+  socket.onopen = () => {
+    failures = 0;
+    show("open", "connected");
+  };
+  socket.onmessage = (evt) => append(evt.data);
+  socket.onclose = (evt) => {
+    show("closed", evt.reason ? `disconnected: ${evt.reason}` : "disconnected");
+    reconnectLater();
+  };
+}
+
+form.addEventListener("submit", (evt) => {
+  evt.preventDefault();
+  if (input.value !== "" && socket.readyState === WebSocket.OPEN) {
+    socket.send(JSON.stringify({ message: input.value }));
+    input.value = "";
+  }
+  input.focus();
+});
+
+connect();
