@@ -2,7 +2,6 @@
 
 const form = document.getElementById("bc-form");
 const input = form.elements.message;
-const submit = form.querySelector("[type=submit]");
 const messages = document.getElementById("messages");
 const state = document.getElementById("state");
 
@@ -11,11 +10,11 @@ const LONGEST_WAIT_MS = 15000;
 
 let socket = null;
 let failures = 0;
+const unsent = []; // said while there was no connection
 
 function show(name, text) {
   state.dataset.state = name;
   state.textContent = text;
-  submit.disabled = name !== "open";
 }
 
 // The page shows a message's text exactly as it came; it is never read as HTML.
@@ -26,6 +25,14 @@ function append(text) {
   messages.append(line);
   if (isAtEnd) {
     messages.scrollTop = messages.scrollHeight;
+  }
+}
+
+function say(message) {
+  if (socket.readyState === WebSocket.OPEN) {
+    socket.send(JSON.stringify({ message }));
+  } else {
+    unsent.push(message);
   }
 }
 
@@ -44,6 +51,7 @@ function connect() {
   socket.onopen = () => {
     failures = 0;
     show("open", "connected");
+    unsent.splice(0).forEach(say);
   };
   socket.onmessage = (evt) => append(evt.data);
   socket.onclose = (evt) => {
@@ -54,8 +62,8 @@ function connect() {
 
 form.addEventListener("submit", (evt) => {
   evt.preventDefault();
-  if (input.value !== "" && socket.readyState === WebSocket.OPEN) {
-    socket.send(JSON.stringify({ message: input.value }));
+  if (input.value !== "") {
+    say(input.value);
     input.value = "";
   }
   input.focus();
