@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Who may include whom. The rooms: common/{base < net < bus < app}, gateway, broker, tools; common knows nothing
+# of the others, gateway and broker nothing of each other, and gateway/codec nothing but bytes.
+# To open a new room: add its line to may_include.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+status=0
+
+complain() { # TITLE LINES
+    [ -n "$2" ] || return 0
+    printf '%s\n%s\n' "$1" "$2" | sed '2,$s/^/    /'
+    status=1
+}
+
+own_includes() { # FOLDER…: FILE:LINE:PATH of every include in quotes
+    grep -rnE --include='*.[ch]' '^ *# *include "' "$@" 2>/dev/null | sed -E 's/# *include "([^"]*)".*/\1/'
+}
+
+may_include() { # FOLDER PATTERN: what the files of a folder include in quotes must match PATTERN
+    [ -d "$1" ] || return 0
+    complain "$1 may include only $2" "$(own_includes "$1" | grep -vE "^[^:]+:[0-9]+:($2)")"
+}
+
+only_in() { # WHAT PATTERN FOLDERS: lines that match PATTERN stand nowhere else
+    complain "$1 belongs to $3" \
+        "$(grep -rnE --include='*.[ch]' "$2" common gateway broker tools 2>/dev/null | grep -vE "^($3)")"
+}
+
+may_include common/base 'common/base/'
+may_include common/net 'common/(base|net)/'
+may_include common/bus 'common/(base|net|bus)/'
+may_include common/app 'common/(base|net|bus|app)/'
+may_include gateway/codec 'common/base/|gateway/codec/'
+may_include gateway 'common/|gateway/'
+may_include broker 'common/|broker/'
+may_include tools 'common/|tools/'
+
+only_in 'hiredis' '# *include <hiredis' 'common/bus/'
+only_in 'msgpack' '# *include <msgpack' 'common/'
+only_in 'a Redis command' \
+    '"(XADD|XREAD|XRANGE|XREVRANGE|XTRIM|XLEN|EVALSHA|EVAL|HSET|HGET|HDEL|HSCAN|HGETALL|HLEN|SADD|SREM|SSCAN|SUBSCRIBE|UNSUBSCRIBE)"' \
+    'common/bus/'
+
+complain 'gateway/codec links neither the loop nor TLS' \
+    "$(grep -rnE --include='*.[ch]' '# *include <(uv|openssl/ssl|lua|jansson)' gateway/codec 2>/dev/null)"
+complain 'a header names another library than it may (uv.h: sockets and loops; lua.h: lua_*, api_*, app*)' \
+    "$(grep -rnE --include='*.h' '# *include <(uv|openssl|hiredis|msgpack|jansson|zlib|lua|lauxlib)' \
+        common gateway broker tools 2>/dev/null |
+        grep -vE '<uv\.h>' | grep -vE '(lua_|api_?|app)[a-z_]*\.h:[0-9]+:.*<(lua|lauxlib)')"
+
+exit $status
