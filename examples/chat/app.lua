@@ -1,5 +1,6 @@
 -- The smallest whole app: a page, its script, and one Name that everybody on the page listens to.
--- Run it with `./dev up`, open the page twice, and say something. Send "[date]" to be told the time.
+-- Run it with `./dev up`, open the page twice, and say something. Send "[date]" to be told the
+-- time.
 
 signalbox.endpoint { address = "localhost", port = 8091, protocol = "http" }
 signalbox.endpoint { address = "localhost", port = 8091, protocol = "ws" }
@@ -16,7 +17,8 @@ signalbox.route("GET", "/msg", function(web)
   web:convert { name = "Msg" }
 end)
 
--- What a client says on /msg arrives here, in a broker, and goes out to every client of every gateway.
+-- What a client says on /msg arrives here, in a broker, and goes out to every client of every
+-- gateway.
 signalbox.signal_route("/msg", function(event)
   local message = event.data.message
 

@@ -36,7 +36,7 @@ function say(message) {
   }
 }
 
-// Twice as long after each failure, and anywhere within that: many windows do not all come back at once.
+// Up to twice as long after each failure, at random: many windows do not all come back at once.
 function reconnectLater() {
   const bound = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** failures);
   failures += 1;
