@@ -1,0 +1,3 @@
+-- As app.lua, with Local as the default scope.
+signalbox.default_scope("local")
+require "app"
