@@ -140,15 +140,19 @@ def cluster():
         yield running
 
 
-@pytest.fixture
-def w(cluster):
+def a_world(cluster):
     world = World(cluster)
     yield world
     world.leave()
 
 
+@pytest.fixture
+def w(cluster):
+    yield from a_world(cluster)
+
+
 def world_of(app, **options):
-    """A session cluster of another app, with a World for each test: a pair of fixtures."""
+    """A session cluster of another app or with other settings, started when the first test asks for it."""
     @pytest.fixture(scope="session")
     def shared():
         with Cluster(APP / app, **options) as running:
@@ -159,20 +163,28 @@ def world_of(app, **options):
 signing_cluster = world_of("signing.lua", env={"SECRET": "super-secret"})
 strict_cluster = world_of("signing.lua", env={"SECRET": "super-secret", "STRICT": "1"})
 small_cluster = world_of("app.lua", args=["--max-message-bytes", "32768"])
+impatient_cluster = world_of("app.lua", gateways=1, gateway_args=["--ping-ms", "800", "--pong-timeout-ms", "800",
+                                                                  "--head-timeout-ms", "800"])
 
 
 @pytest.fixture
 def signed(signing_cluster):
-    world = World(signing_cluster)
-    yield world
-    world.leave()
+    yield from a_world(signing_cluster)
 
 
 @pytest.fixture
 def strict(strict_cluster):
-    world = World(strict_cluster)
-    yield world
-    world.leave()
+    yield from a_world(strict_cluster)
+
+
+@pytest.fixture
+def small(small_cluster):
+    yield from a_world(small_cluster)
+
+
+@pytest.fixture
+def impatient(impatient_cluster):
+    yield from a_world(impatient_cluster)
 
 
 @pytest.fixture(params=[G1, G2], ids=["G1", "G2"])
@@ -270,9 +282,9 @@ class Audit:
             self.kept.append(event)
         return event
 
-    def rest(self, id, world):
-        """Everything more about the id up to now: proved by a connect and disconnect of another client after it."""
-        marker = world.up(G1, "Ev", id=unique("marker"))
+    def rest(self, id, world, name="Ev"):
+        """Everything more about the id up to now: proved by a connect and disconnect of another client of its Name."""
+        marker = world.up(G1, name, id=unique("marker"))
         marker.close()
         self.next(marker.id), self.next(marker.id)
         found = [event for event in self.kept if event.get("id") == id]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest import G1, G2, World, query, unique
+from conftest import G1, G2, query, unique
 from harness import BINARY, CONTINUATION, TEXT, Refused
 
 
@@ -65,13 +65,6 @@ def test_S6_any_websocket_client_websockets_package(w, trigger):
             await ws.send(json.dumps({"message": "hello", "path": name}))
             return await asyncio.wait_for(ws.recv(), 10)
     assert asyncio.run(run()) == "hello"
-
-
-@pytest.fixture
-def small(small_cluster):
-    world = World(small_cluster)
-    yield world
-    world.leave()
 
 
 def test_S7_message_of_exactly_the_limit(small, trigger):

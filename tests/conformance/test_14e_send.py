@@ -242,7 +242,7 @@ class Crash:
     """Gateway 2 is killed; what the rest of the cluster saw."""
 
     def __init__(self):
-        with Cluster(APP / "app.lua") as cluster:
+        with Cluster(APP / "app.lua", broker_args=["--dead-after-ms", "4000"]) as cluster:
             audit = cluster.client(0, "/up?name=Audit")
             survivors = [cluster.client(0, "/up?name=Ev") for _ in range(2)]
             victims = [cluster.client(1, "/up?name=Ev") for _ in range(5)]

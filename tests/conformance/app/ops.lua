@@ -76,6 +76,16 @@ function ops.route_get(args)
     return paths
 end
 
+-- What a handler must not have.
+function ops.sandbox()
+    return { io = type(io), debug = type(debug), execute = type(os.execute), exit = type(os.exit), remove = type(os.remove),
+             rename = type(os.rename), tmpname = type(os.tmpname), dofile = type(dofile), loadfile = type(loadfile),
+             loadlib = type(package and package.loadlib), dump = type(string.dump),
+             bytecode = tostring(load("\27Lua", "x", "b")), date = type(os.date), getenv = type(os.getenv) }
+end
+function ops.require_outside() return require "/etc/passwd" end
+function ops.require_above() return require "..conftest" end
+
 function M.run(name, args)
     local op = ops[name] or error("no such op: " .. tostring(name))
     return op(args)

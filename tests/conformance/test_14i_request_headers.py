@@ -1,0 +1,132 @@
+"""14.I Request headers: rows S157 to S169."""
+import pytest
+
+from conftest import G1, G2, query, unique
+from harness import Refused, eventually
+
+
+def refer(w, gateway, id=None, name=None, group=None, method="GET", path="/signal", body=None):
+    given = {"X-PODE-SIGNAL-CLIENT-ID": id, "X-PODE-SIGNAL-NAME": name, "X-PODE-SIGNAL-GROUP": group}
+    return w.cluster.http(gateway, method, path, body, {key: value for key, value in given.items() if value is not None})
+
+
+@pytest.fixture
+def a(w):
+    return w.up(G1, unique(), group="Users", id=unique("me"))
+
+
+def test_S157_client_id_selects_the_connection(w, a, trigger):
+    reply = refer(w, trigger, a.id, a.name)
+    assert reply.status == 200 and reply.json()["signal"]["client_id"] == a.id
+
+
+def test_S158_id_alone_when_one_connection_bears_it(w, a, trigger):
+    """S158, D4: the seed's words: the id is the minimum."""
+    assert refer(w, trigger, a.id).json()["signal"]["name"] == a.name
+
+
+def test_S158_id_alone_when_several_bear_it(w, a, trigger):
+    w.up(G2, unique(), id=a.id)
+    reply = refer(w, trigger, a.id)
+    assert reply.status == 400 and "name" in reply.text.lower()
+
+
+def test_S158_id_alone_when_nobody_bears_it(w, trigger):
+    assert refer(w, trigger, unique("unknown")).status in (400, 404)
+
+
+@pytest.mark.parametrize("group, status", [("Users", 200), ("uSERS", 200), ("Admins", 404), ("Admins,Users", 200),
+                                           ("Admins, Users", 200), ("", 200)])
+def test_S159_group_header(w, a, trigger, group, status):
+    assert refer(w, trigger, a.id, a.name, group).status == status
+
+
+def test_S160_unknown_references(w, a, trigger):
+    for id, name in [("unknown", a.name), (a.id, unique("Unknown")), (a.id.upper(), a.name), (a.id, a.name.lower())]:
+        assert refer(w, trigger, id, name).status == 404
+
+
+def test_S161_unsigned_id_while_signing_is_on(endpoints, trigger):
+    """S161: the connection exists, by auto-upgrade, but its id is not validly signed."""
+    auto = endpoints.at("AUTO", "/messages")
+    headers = {"X-PODE-SIGNAL-CLIENT-ID": auto.id, "X-PODE-SIGNAL-NAME": auto.name}
+    assert endpoints.http("MERGED", "GET", "/signal", headers=headers, gateway=trigger).status == 400
+    manual = endpoints.at("WS", query("/up", name=unique()))
+    headers = {"X-PODE-SIGNAL-CLIENT-ID": manual.id, "X-PODE-SIGNAL-NAME": manual.name}
+    assert endpoints.http("MERGED", "GET", "/signal", headers=headers, gateway=trigger).status == 200
+
+
+def test_S162_the_stored_values(w, a, trigger):
+    signal = refer(w, trigger, a.id, a.name, "uSERS").json()["signal"]
+    assert (signal["name"], signal["group"], signal["client_id"]) == (a.name, "Users", a.id)
+
+
+def test_S163_always_global(w, a, trigger):
+    signal = refer(w, trigger, a.id, a.name).json()["signal"]
+    assert signal["is_local"] is False and signal["is_global"] is True
+
+
+@pytest.mark.parametrize("fields", [{"name": "Any"}, {"group": "Any"}, {"name": "Any", "group": "Any"}, {"id": "", "name": "Any"}])
+def test_S164_without_an_id_the_headers_are_ignored(w, trigger, fields):
+    reply = refer(w, trigger, **fields)
+    assert reply.status == 200 and reply.json()["signal"] == "none"
+
+
+def test_S165_answer_streamed_over_the_socket(w, a, trigger):
+    b = w.up(G2, a.name)
+    reply = refer(w, trigger, a.id, a.name, method="POST", path="/answer", body="the answer")
+    assert reply.status == 200 and reply.text == "streamed"
+    assert w.seen(a, b, gateway=trigger) == [["the answer"], []]
+
+
+def test_S166_closed_connection(w, a, trigger):
+    a.close()
+    eventually(lambda: refer(w, trigger, a.id, a.name).status == 404, 5)
+
+
+def test_S166_taken_over_connection(w, a, trigger):
+    """S166: the reference means the connection that has the id now."""
+    newer = w.up(G2, a.name, group="Admins", id=a.id)
+    assert a.closing()[0] == 4001
+    assert refer(w, trigger, a.id, a.name).json()["signal"]["group"] == "Admins"
+    newer.close()
+    eventually(lambda: refer(w, trigger, a.id, a.name).status == 404, 5)
+
+
+def test_S167_error_closes_the_http_connection(w):
+    with w.cluster.raw(G1) as raw:
+        raw.request("/signal", {"X-PODE-SIGNAL-CLIENT-ID": "unknown", "X-PODE-SIGNAL-NAME": "Unknown"}, handshake=False)
+        head = raw.read_head()
+        raw.read_body()
+        assert head.status == 404 and head.get("Connection").lower() == "close" and raw.is_ended()
+
+
+def test_S167_success_keeps_it(w, a):
+    with w.cluster.raw(G1) as raw:
+        for _ in range(2):
+            raw.request("/signal", {"X-PODE-SIGNAL-CLIENT-ID": a.id, "X-PODE-SIGNAL-NAME": a.name}, handshake=False)
+            assert raw.read_head().status == 200
+            raw.read_body()
+
+
+def test_S168_reference_on_an_upgrade_request(w, trigger):
+    with pytest.raises(Refused) as refused:
+        w.up(trigger, unique(), headers={"X-PODE-SIGNAL-CLIENT-ID": "unknown", "X-PODE-SIGNAL-NAME": "Unknown"})
+    assert refused.value.status == 404
+
+
+def test_S168_reference_on_an_auto_upgrade_request(endpoints):
+    """S168: refused there too, or closed at once."""
+    try:
+        client = endpoints.at("AUTO", "/messages", {"X-PODE-SIGNAL-CLIENT-ID": "unknown", "X-PODE-SIGNAL-NAME": "Unknown"})
+    except Refused as refused:
+        assert refused.status == 404
+    else:
+        client.closing()
+
+
+def test_S169_no_cors_header_is_added(w, a):
+    """S169: a preflight gets no permission: an app that wants one answers OPTIONS itself."""
+    reply = w.cluster.http(G1, "OPTIONS", "/signal", headers={"Origin": "http://elsewhere.example.test",
+                                                              "Access-Control-Request-Headers": "x-pode-signal-client-id"})
+    assert not [name for name in reply.headers if name.lower().startswith("access-control-")]

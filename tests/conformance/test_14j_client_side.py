@@ -1,0 +1,189 @@
+"""14.J Client side: rows S170 to S188. Clients on both gateways; the page in a browser is in tests/e2e."""
+import json
+
+import pytest
+
+from conftest import G1, G2, say, unique
+from harness import BINARY, TEXT
+
+
+def test_S170_upgrade_as_a_browser_asks_for_it(w, trigger):
+    """S170: a browser's headers, and no subprotocol."""
+    host = "%s:%d" % w.cluster.address(trigger)
+    a = w.up(trigger, unique(), headers={"Origin": f"http://{host}", "Pragma": "no-cache", "Cache-Control": "no-cache",
+                                         "User-Agent": "Mozilla/5.0", "Accept-Encoding": "gzip, deflate",
+                                         "Accept-Language": "en-US,en;q=0.9"})
+    a.say("x", path=a.name)
+    assert a.recv() == "x"
+
+
+def test_S170_browser_from_another_origin_is_refused(w, trigger):
+    """Operations, Security: the default is same origin."""
+    from harness import Refused
+    with pytest.raises(Refused) as refused:
+        w.up(trigger, unique(), headers={"Origin": "http://elsewhere.example.test"})
+    assert refused.value.status == 403
+
+
+def test_S171_onmessage_reads_what_the_server_sent(w, trigger):
+    a = w.up(G1, unique())
+    w.send({"Message": "x"}, trigger, name=a.name)
+    assert json.loads(a.recv())["Message"] == "x"
+
+
+@pytest.mark.parametrize("text", ["hello", "123", "[]", "{}", "null", '"message"', '{"message"}', "", "{'message':'x'}",
+                                  '{"other":"x"}', '{"message":"a","Message":"b"}', '{"message":"x"}{"message":"y"}'])
+def test_S172_anything_but_a_message_is_ignored(w, trigger, text):
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
+    a.send_text(text)
+    assert w.seen(a, c, by=say(a)) == [[], []]
+
+
+@pytest.mark.parametrize("message", ["hi", "é€😀", "with \"quotes\" and \\", "line\nbreak", "\0", " ", "[date]", "x" * 70000])
+def test_S173_string_goes_out_raw(w, trigger, message):
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
+    a.say(message)
+    assert w.seen(a, c, by=say(a)) == [[message], [message]]
+
+
+@pytest.mark.parametrize("sent, received", [
+    ('{"a":[1, 2]}', '{"a":[1,2]}'), ("[1 , 2]", "[1,2]"), ("false", "false"), ("true", "true"), ("0", "0"),
+    ("1.0", "1.0"), ("1e5", "1e5"), ("-0", "-0"), ("12345678901234567890123", "12345678901234567890123"),
+    ('{"z": 1, "a": 2}', '{"z":1,"a":2}'), ('{ "k" : " spaced  out " }', '{"k":" spaced  out "}'),
+    ('{"u": "\\u00e9 \\/"}', None)])
+def test_S174_other_values_go_out_as_compact_json(w, trigger, sent, received):
+    """S174, D6: number text and key order of the sender."""
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
+    a.send_text('{ "message" : %s }' % sent)
+    (first,), second = w.seen(a, c, by=say(a))
+    assert second == [first]
+    assert json.loads(first) == json.loads(sent)
+    assert received is None or first == received
+
+
+@pytest.mark.parametrize("message", ['""', "null", "{}", "[]", " { } "])
+def test_S175_empty_message_is_nothing(w, trigger, message):
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
+    a.send_text('{"message":%s}' % message)
+    assert w.seen(a, c, by=say(a)) == [[], []]
+
+
+def test_S176_keys_without_case(w, trigger):
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique(), group="Users")
+    a.send_json({"Message": "x"})
+    a.send_json({"MESSAGE": "y", "Path": c.name, "CLIENTID": c.id, "gROUP": "users"})
+    a.send_json({"message": "z", "DIRECT": True})
+    assert w.seen(a, c, by=say(a)) == [["x", "z"], ["x", "y"]]
+
+
+def test_S177_path_is_a_name(w, trigger):
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique("/receive"))
+    a.say("x", path=c.name)
+    assert w.seen(a, c, by=say(a)) == [[], ["x"]]
+
+
+def test_S177_path_in_auto_mode(endpoints, trigger):
+    a, b = endpoints.at("AUTO", "/send", gateway=trigger), endpoints.at("AUTO", "/receive", gateway=G2)
+    a.say("x", path="/receive")
+    a.say("fence")
+    assert a.until("fence") == [] and b.until("fence") == ["x"]
+
+
+@pytest.mark.parametrize("group", ["users", ["nobody", "USERS"]])
+def test_S178_group(w, trigger, group):
+    a, b = w.up(trigger, unique()), w.up(G1, unique(), group="Admins")
+    c = w.up(G2, unique(), group="Users")
+    a.say("x", group=group)
+    assert w.seen(a, b, c, by=say(a)) == [[], [], ["x"]]
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_S179_client_id(w, trigger, as_list):
+    a, b, c = w.up(trigger, unique()), w.up(G1, unique()), w.up(G2, unique())
+    a.say("x", clientId=[c.id, "nobody"] if as_list else c.id)
+    assert w.seen(a, b, c, by=say(a)) == [[], [], ["x"]]
+
+
+def test_S179_numeric_client_id_becomes_text(w, trigger):
+    name = unique()
+    a, b = w.up(trigger, unique()), w.up(G2, name, id="4711")
+    a.say("x", path=name, clientId=4711)
+    assert w.seen(a, b, by=say(a)) == [[], ["x"]]
+
+
+def test_S180_direct_answers_the_sender_only(w, trigger):
+    a, b, c = w.up(trigger, unique()), w.up(G1, unique()), w.up(G2, unique())
+    a.say("x", direct=True, path=b.name, clientId=c.id, group="nobody")
+    assert w.seen(a, b, c, by=say(a)) == [["x"], [], []]
+
+
+@pytest.mark.parametrize("direct, is_direct", [("false", True), ("true", True), (1, True), ({}, True), ([0], True),
+                                               (False, False), (0, False), ("", False), (None, False), ([], False)])
+def test_S181_direct_is_read_by_truthiness(w, trigger, direct, is_direct):
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
+    a.say("x", direct=direct)
+    assert w.seen(a, c, by=say(a)) == [["x"], [] if is_direct else ["x"]]
+
+
+@pytest.mark.parametrize("path, group, id, receivers", [
+    (0, 0, 0, "A B C D"), (1, 0, 0, "C D"), (1, 1, 0, "C"), (1, 0, 1, "D"), (1, 1, 1, ""), (0, 1, 0, "B C"), (0, 0, 1, "D"),
+    ("no", 0, 0, ""), (1, "no", 0, ""), (1, 0, "no", "")])
+def test_S182_combinations(w, trigger, path, group, id, receivers):
+    """S182: the table of the reference's section 6."""
+    name = unique("P")
+    clients = {"A": w.up(trigger, unique()), "B": w.up(G1, unique(), group="Users"),
+               "C": w.up(G2, name, group="users"), "D": w.up(G1, name)}
+    given = {"path": {1: name}.get(path, path), "group": {1: "USERS"}.get(group, group),
+             "clientId": {1: clients["D"].id}.get(id, id)}
+    clients["A"].say("x", **{key: value for key, value in given.items() if value})
+    seen = dict(zip(clients, w.seen(*clients.values(), by=say(clients["A"]))))
+    assert seen == {key: ["x"] if key in receivers.split() else [] for key in clients}
+
+
+@pytest.mark.parametrize("fields", [{"clientId": ""}, {"group": ""}, {"path": ""}, {"clientId": "", "group": "", "path": ""},
+                                    {"clientId": None}, {"group": []}, {"clientId": [""]}])
+def test_S183_empty_filters_count_as_absent(w, trigger, fields):
+    """S183, D5."""
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
+    a.say("x", **fields)
+    assert w.seen(a, c, by=say(a)) == [["x"], ["x"]]
+
+
+def test_S184_binary_frame_with_json(w, trigger):
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
+    a.send_frame(BINARY, '{"message":"é"}')
+    frame = c.read_frame()
+    assert (frame.opcode, frame.payload) == (TEXT, "é".encode())
+    assert w.seen(a, c, by=say(a)) == [["é"], []]
+
+
+def test_S185_dates_stay_strings(w, trigger):
+    """S185, D6."""
+    a = w.up(trigger, unique())
+    a.say("2024-01-01T00:00:00Z", path=a.name)
+    assert a.recv() == "2024-01-01T00:00:00Z"
+
+
+def test_S186_big_message_comes_back_intact(w, trigger):
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
+    message = "".join(chr(0x20 + number * 7 % 90) for number in range(1 << 18)).replace("\\", "/").replace('"', "'") * 12
+    message = message[:3 * 1024 * 1024 - 16]
+    a.say(message, clientId=[a.id, c.id])
+    assert a.recv(30) == message and c.recv(30) == message
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf"])
+def test_S187_text_that_is_no_utf8(w, trigger, bad):
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
+    a.send_frame(TEXT, b'{"message":"' + bad + b'"}')
+    assert a.closing()[0] == 1007
+    assert w.seen(c, by=w.everywhere(trigger)) == [[]]
+
+
+@pytest.mark.parametrize("path, name", [("a+b {}", "a b {}"), ("a%20b {}", "a b {}"), ("a%2Bb {}", "a+b {}"), ("100%{}", "100%{}"),
+                                        ("%zz{}", "%zz{}"), ("%C3%A9{}", "é{}")])
+def test_S188_path_is_decoded_leniently(w, trigger, path, name):
+    number = unique("")
+    a, c = w.up(trigger, unique()), w.up(1 - trigger, name.format(number))
+    a.say("x", path=path.format(number))
+    assert w.seen(a, c, by=say(a)) == [[], ["x"]]

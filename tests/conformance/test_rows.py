@@ -1,0 +1,29 @@
+"""Every row S1 to S229 is named by a test, or docs/conformance.md says why it does not apply."""
+import pathlib
+import re
+
+from harness import cluster as harness_cluster
+
+HERE = pathlib.Path(__file__).parent
+
+
+def named_rows():
+    """Rows in the names and docstrings of the tests."""
+    rows = set()
+    for path in HERE.glob("test_14*.py"):
+        for name, first_line in re.findall(r'def (test_\w+)\([^)]*\):\n(?:    """([^\n]*))?', path.read_text()):
+            rows |= {int(row) for row in re.findall(r"\bS(\d+)\b", name.replace("_", " ") + " " + first_line)}
+    return rows
+
+
+def documented_rows():
+    text = (harness_cluster.ROOT / "docs" / "conformance.md").read_text()
+    return {int(row) for row in re.findall(r"^\| S(\d+) \|", text, re.MULTILINE)}
+
+
+def test_every_row_is_named():
+    assert sorted(set(range(1, 230)) - named_rows() - documented_rows()) == []
+
+
+def test_no_row_is_invented():
+    assert named_rows() | documented_rows() <= set(range(1, 230))
