@@ -2,8 +2,8 @@
 #include "gateway/codec/ws_handshake.h"
 
 #include "common/base/buf.h"
-#include "gateway/codec/http_head.h"
-#include "gateway/codec/http_reply.h"
+#include "common/http/http_head.h"
+#include "common/http/http_reply.h"
 
 enum { KEY_LEN = 24 };
 

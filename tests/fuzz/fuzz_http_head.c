@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "gateway/codec/http_head.h"
+#include "common/http/http_head.h"
 #include "gateway/codec/ws_handshake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

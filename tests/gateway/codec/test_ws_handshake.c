@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "gateway/codec/http_head.h"
+#include "common/http/http_head.h"
 #include "gateway/codec/ws_handshake.h"
 
 #define GET    "GET /chat HTTP/1.1\r\nHost: a\r\n"

@@ -2,7 +2,7 @@
  * http_head.c - see http_head.h. Read http_head_parse first: it takes line after line off the
  * input, and each line is judged when it is whole.
  */
-#include "gateway/codec/http_head.h"
+#include "common/http/http_head.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* http_reply.c - see http_reply.h. */
-#include "gateway/codec/http_reply.h"
+#include "common/http/http_reply.h"
 
 #include <string.h>
 
-#include "gateway/codec/http_head.h"
+#include "common/http/http_head.h"
 
 static const struct {
     int status;

@@ -8,7 +8,7 @@
 #include <locale.h>
 #include <string.h>
 
-#include "gateway/codec/http_reply.h"
+#include "common/http/http_reply.h"
 
 #define RAW(text)                                                                                  \
     { "" text, sizeof(text) - 1 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "gateway/codec/http_head.h"
+#include "common/http/http_head.h"
 
 #define RAW(text)                                                                                  \
     { "" text, sizeof(text) - 1 }

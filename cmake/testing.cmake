@@ -1,0 +1,23 @@
+# sb_test(ROOM MODULE LIBRARIES...) builds tests/ROOM/test_MODULE.c against the named libraries and cmocka, no more.
+# sb_fuzz(MODULE LIBRARIES...) builds tests/fuzz/fuzz_MODULE.c with libFuzzer when SIGNALBOX_FUZZ is on.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(dep_cmocka IMPORTED_TARGET GLOBAL cmocka)
+
+function(sb_test room module)
+  if(NOT dep_cmocka_FOUND OR SIGNALBOX_FUZZ)
+    return()
+  endif()
+  string(REPLACE "/" "_" target "test_${room}_${module}")
+  add_executable(${target} ${CMAKE_SOURCE_DIR}/tests/${room}/test_${module}.c)
+  target_link_libraries(${target} PRIVATE ${ARGN} PkgConfig::dep_cmocka)
+  add_test(NAME ${room}/${module} COMMAND ${target})
+endfunction()
+
+function(sb_fuzz module)
+  if(NOT SIGNALBOX_FUZZ)
+    return()
+  endif()
+  add_executable(fuzz_${module} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${module}.c)
+  target_link_libraries(fuzz_${module} PRIVATE ${ARGN})
+  target_link_options(fuzz_${module} PRIVATE -fsanitize=fuzzer,address,undefined)
+endfunction()

@@ -1,0 +1,64 @@
+/*
+ * bytes.h - a borrowed run of bytes. It never owns: whoever handed it out says how long it lives.
+ *
+ * A `struct bytes` may hold any octets, NUL included. An absent value is {NULL, 0}; an empty one
+ * has a pointer.
+ */
+#ifndef SIGNALBOX_BASE_BYTES_H
+#define SIGNALBOX_BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bytes {
+    const char *ptr;
+    size_t len;
+};
+
+#define BYTES_NONE      ((struct bytes){NULL, 0})
+#define BYTES_LIT(text) ((struct bytes){"" text, sizeof(text) - 1})
+/* For printf: "%.*s", BYTES_FMT(b). */
+#define BYTES_FMT(b) (int)(b).len, (b).ptr
+
+static inline struct bytes bytes_of(const void *ptr, size_t len) {
+    return (struct bytes){ptr, len};
+}
+
+/* The text up to its NUL; NULL gives BYTES_NONE. */
+struct bytes bytes_str(const char *text);
+
+static inline bool bytes_is_empty(struct bytes b) {
+    return b.len == 0;
+}
+
+/* From offset `from` to the end; an offset past the end gives an empty run. */
+struct bytes bytes_from(struct bytes b, size_t from);
+/* The first `len` bytes, or all when there are fewer. */
+struct bytes bytes_head(struct bytes b, size_t len);
+/* Without leading and trailing spaces and tabs. */
+struct bytes bytes_trim(struct bytes b);
+
+bool bytes_equal(struct bytes a, struct bytes b);
+/* ASCII letters compare without case; all other bytes exactly. */
+bool bytes_equal_nocase(struct bytes a, struct bytes b);
+bool bytes_equal_str(struct bytes a, const char *text);
+bool bytes_starts_with(struct bytes b, struct bytes prefix);
+/* As memcmp, then the shorter first: <0, 0, >0. */
+int bytes_compare(struct bytes a, struct bytes b);
+
+/* The offset of the first / last `c`, or -1. */
+ptrdiff_t bytes_find(struct bytes b, char c);
+ptrdiff_t bytes_find_last(struct bytes b, char c);
+
+/* Takes the part before `separator` off the front of *rest and returns it; the whole when there is
+ * none. *rest becomes BYTES_NONE after the last part. */
+struct bytes bytes_split(struct bytes *rest, char separator);
+
+/* Decimal digits only, no sign, no space; false when empty, too big or anything else. */
+bool bytes_to_u64(struct bytes b, uint64_t *value_out);
+
+/* A NUL-terminated heap copy; free with free(). */
+char *bytes_dup(struct bytes b);
+
+#endif

@@ -1,0 +1,26 @@
+/* digest.c - see digest.h. */
+#include "common/base/digest.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "common/base/must.h"
+
+void digest_sha1_base64(struct bytes data, char text_out[29]) {
+    unsigned char digest[20];
+    MUST(EVP_Digest(data.ptr, data.len, digest, NULL, EVP_sha1(), NULL) == 1);
+    EVP_EncodeBlock((unsigned char *)text_out, digest, sizeof(digest));
+}
+
+void digest_hmac_sha256_base64(struct bytes key, struct bytes data, char text_out[45]) {
+    unsigned char digest[32];
+    const void *key_ptr = key.ptr == NULL ? "" : key.ptr;
+    MUST(HMAC(EVP_sha256(), key_ptr, (int)key.len, (const unsigned char *)data.ptr, data.len,
+              digest, NULL) != NULL);
+    EVP_EncodeBlock((unsigned char *)text_out, digest, sizeof(digest));
+}
+
+bool digest_equal(struct bytes a, struct bytes b) {
+    return a.len == b.len && CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0;
+}

@@ -1,0 +1,37 @@
+/* random.c - see random.h. */
+#include "common/base/random.h"
+
+#include <stdio.h>
+
+#include <openssl/rand.h>
+
+#include "common/base/must.h"
+
+void random_fill(void *out, size_t len) {
+    MUST(RAND_bytes(out, (int)len) == 1);
+}
+
+uint64_t random_u64(void) {
+    uint64_t value;
+    random_fill(&value, sizeof(value));
+    return value;
+}
+
+uint64_t random_below(uint64_t bound) {
+    MUST(bound > 0);
+    return random_u64() % bound;
+}
+
+void random_id(char text_out[17]) {
+    snprintf(text_out, 17, "%016llx", (unsigned long long)random_u64());
+}
+
+void random_uuid(char text_out[37]) {
+    unsigned char b[16];
+    random_fill(b, sizeof(b));
+    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+    snprintf(text_out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+             b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
+             b[14], b[15]);
+}

@@ -1,0 +1,17 @@
+/* random.h - unpredictable bytes (RAND_bytes), for ids and secrets. */
+#ifndef SIGNALBOX_BASE_RANDOM_H
+#define SIGNALBOX_BASE_RANDOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void random_fill(void *out, size_t len);
+uint64_t random_u64(void);
+/* 0 <= result < bound; bound > 0. */
+uint64_t random_below(uint64_t bound);
+/* 16 hexadecimal digits and a NUL. */
+void random_id(char text_out[17]);
+/* A version 4 UUID, lower case, RFC 9562. */
+void random_uuid(char text_out[37]);
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * settings.c - see settings.h. The table is expanded into an array of descriptions; all work goes
+ * over that array. To add a setting: settings.def.
+ */
+#include "common/base/settings.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+
+enum kind { KIND_STRING, KIND_NUMBER, KIND_LIST };
+
+struct description {
+    enum kind kind;
+    int who;
+    const char *field;
+    size_t offset;
+    const char *text_default;
+    int64_t number_default, lowest, highest;
+    const char *placeholder; /* for a number: its unit */
+    const char *help;
+};
+
+static const struct description table[] = {
+#define STRING(field, who, def, placeholder, help)                                                 \
+    {KIND_STRING, who, #field, offsetof(struct settings, field), def, 0, 0, 0, placeholder, help},
+#define NUMBER(field, who, def, lowest, highest, unit, help)                                       \
+    {KIND_NUMBER, who,  #field, offsetof(struct settings, field), "", def, lowest,                 \
+     highest,     unit, help},
+#define LIST(field, who, placeholder, help)                                                        \
+    {KIND_LIST, who, #field, offsetof(struct settings, field), "", 0, 0, 0, placeholder, help},
+#include "common/base/settings.def"
+#undef STRING
+#undef NUMBER
+#undef LIST
+};
+
+/* "max_message_bytes" → "max-message-bytes" or "SIGNALBOX_MAX_MESSAGE_BYTES". */
+static void spell(const char *field, bool is_environment, char out[80]) {
+    size_t n = 0;
+    if (is_environment)
+        n = (size_t)snprintf(out, 80, "SIGNALBOX_");
+    for (; *field && n < 79; field++)
+        out[n++] = is_environment  ? (char)toupper((unsigned char)*field)
+                   : *field == '_' ? '-'
+                                   : *field;
+    out[n] = '\0';
+}
+
+static const struct description *find(enum settings_who who, const char *name) {
+    char flag[80];
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        spell(table[i].field, false, flag);
+        if ((table[i].who & (int)who) && strcmp(flag, name) == 0)
+            return &table[i];
+    }
+    return NULL;
+}
+
+static enum settings_result set_number(struct settings *s, const struct description *d,
+                                       const char *name, const char *value) {
+    char *end;
+    errno = 0;
+    long long number = strtoll(value, &end, 10);
+    if (errno || end == value || *end || number < d->lowest || number > d->highest) {
+        fprintf(stderr, "%s=%s: must be a number of %s from %" PRId64 " to %" PRId64 "\n", name,
+                value, d->placeholder, d->lowest, d->highest);
+        return SETTINGS_BAD;
+    }
+    *(int64_t *)((char *)s + d->offset) = number;
+    return SETTINGS_OK;
+}
+
+static enum settings_result set_list(struct settings *s, const struct description *d,
+                                     const char *name, const char *value) {
+    struct settings_list *list = (struct settings_list *)((char *)s + d->offset);
+    if (list->count == SETTINGS_LIST_MAX) {
+        fprintf(stderr, "%s=%s: given more than %d times\n", name, value, SETTINGS_LIST_MAX);
+        return SETTINGS_BAD;
+    }
+    list->items[list->count++] = value;
+    return SETTINGS_OK;
+}
+
+static enum settings_result set(struct settings *s, const struct description *d, const char *name,
+                                const char *value) {
+    if (d->kind == KIND_NUMBER)
+        return set_number(s, d, name, value);
+    if (d->kind == KIND_LIST)
+        return set_list(s, d, name, value);
+    *(const char **)((char *)s + d->offset) = value;
+    return SETTINGS_OK;
+}
+
+enum settings_result settings_set(struct settings *s, enum settings_who who, const char *name,
+                                  const char *value) {
+    const struct description *d = find(who, name);
+    if (d == NULL) {
+        fprintf(stderr, "--%s: no such setting; --help lists them\n", name);
+        return SETTINGS_BAD;
+    }
+    char shown[84] = "--";
+    spell(d->field, false, shown + 2);
+    return set(s, d, shown, value);
+}
+
+int settings_is_known(enum settings_who who, const char *name) {
+    return find(who, name) != NULL;
+}
+
+static void set_defaults(struct settings *s) {
+    memset(s, 0, sizeof(*s));
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (table[i].kind == KIND_STRING)
+            *(const char **)((char *)s + table[i].offset) = table[i].text_default;
+        else if (table[i].kind == KIND_NUMBER)
+            *(int64_t *)((char *)s + table[i].offset) = table[i].number_default;
+    }
+}
+
+static enum settings_result read_environment(struct settings *s, enum settings_who who) {
+    char name[80];
+    if (getenv("REDIS_URL"))
+        s->redis = getenv("REDIS_URL");
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        spell(table[i].field, true, name);
+        const char *value = getenv(name);
+        if (value == NULL || !(table[i].who & (int)who))
+            continue;
+        if (set(s, &table[i], name, value) != SETTINGS_OK)
+            return SETTINGS_BAD;
+    }
+    return SETTINGS_OK;
+}
+
+/* One "--name=value" or "--name value" at argv[*at]; moves *at past what it used. */
+static enum settings_result read_flag(struct settings *s, enum settings_who who, int argc,
+                                      char **argv, int *at) {
+    char *name = argv[*at] + 2;
+    char *equals = strchr(name, '=');
+    if (equals != NULL) {
+        *equals = '\0';
+        enum settings_result result = settings_set(s, who, name, equals + 1);
+        *equals = '=';
+        return result;
+    }
+    if (settings_is_known(who, name) && *at + 1 == argc) {
+        fprintf(stderr, "--%s: needs a value\n", name);
+        return SETTINGS_BAD;
+    }
+    return settings_set(s, who, name, *at + 1 < argc ? argv[++*at] : "");
+}
+
+enum settings_result settings_parse(struct settings *s_out, enum settings_who who, int argc,
+                                    char **argv, int *rest_out) {
+    set_defaults(s_out);
+    *rest_out = 0;
+    if (read_environment(s_out, who) != SETTINGS_OK)
+        return SETTINGS_BAD;
+    struct settings_list from_environment = s_out->listen;
+    s_out->listen.count = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            while (++i < argc)
+                argv[1 + (*rest_out)++] = argv[i];
+            break;
+        }
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return SETTINGS_HELP;
+        if (strcmp(argv[i], "--version") == 0)
+            return SETTINGS_VERSION;
+        if (strncmp(argv[i], "--", 2) != 0)
+            argv[1 + (*rest_out)++] = argv[i];
+        else if (read_flag(s_out, who, argc, argv, &i) != SETTINGS_OK)
+            return SETTINGS_BAD;
+    }
+    if (s_out->listen.count == 0)
+        s_out->listen = from_environment;
+    return SETTINGS_OK;
+}
+
+void settings_print_help(FILE *out, enum settings_who who) {
+    char flag[80];
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const struct description *d = &table[i];
+        if (!(d->who & (int)who))
+            continue;
+        spell(d->field, false, flag);
+        fprintf(out, "  --%s %s\n        %s", flag, d->kind == KIND_NUMBER ? "N" : d->placeholder,
+                d->help);
+        if (d->kind == KIND_NUMBER)
+            fprintf(out, " [%" PRId64 " %s]", d->number_default, d->placeholder);
+        else if (*d->text_default)
+            fprintf(out, " [%s]", d->text_default);
+        fputc('\n', out);
+    }
+    fputs("  --help, --version\n\nEach flag is also an environment variable: --log-level is "
+          "SIGNALBOX_LOG_LEVEL.\n",
+          out);
+}
+
+void settings_print_markdown(FILE *out) {
+    char flag[80];
+    static const char *const who_names[] = {"",    "gateway", "broker", "gateway, broker",
+                                            "CLI", "",        "",       "all"};
+    fputs("| flag | programs | default | bounds | what |\n|---|---|---|---|---|\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const struct description *d = &table[i];
+        spell(d->field, false, flag);
+        fprintf(out, "| `--%s` | %s | ", flag, who_names[d->who & 7]);
+        if (d->kind == KIND_NUMBER)
+            fprintf(out, "%" PRId64 " %s | %" PRId64 " … %" PRId64, d->number_default,
+                    d->placeholder, d->lowest, d->highest);
+        else
+            fprintf(out, "%s | ", *d->text_default ? d->text_default : "none");
+        fprintf(out, " | %s |\n", d->help);
+    }
+}
+
+void settings_print_values(FILE *out, enum settings_who who, const struct settings *s) {
+    char flag[80];
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const struct description *d = &table[i];
+        const char *field = (const char *)s + d->offset;
+        if (!(d->who & (int)who))
+            continue;
+        spell(d->field, false, flag);
+        if (d->kind == KIND_NUMBER)
+            fprintf(out, "%s=%" PRId64 "\n", flag, *(const int64_t *)(const void *)field);
+        else if (d->kind == KIND_STRING)
+            fprintf(out, "%s=%s\n", flag, *(const char *const *)(const void *)field);
+        else
+            for (size_t k = 0; k < ((const struct settings_list *)(const void *)field)->count; k++)
+                fprintf(out, "%s=%s\n", flag,
+                        ((const struct settings_list *)(const void *)field)->items[k]);
+    }
+}
+
+int settings_apply_log(const struct settings *s, const char *process) {
+    enum log_level level;
+    if (!log_level_parse(s->log_level, &level)) {
+        fprintf(stderr, "--log-level=%s: must be debug, info, warn or error\n", s->log_level);
+        return false;
+    }
+    if (strcmp(s->log_format, "text") != 0 && strcmp(s->log_format, "json") != 0) {
+        fprintf(stderr, "--log-format=%s: must be text or json\n", s->log_format);
+        return false;
+    }
+    log_init(process);
+    log_set_level(level);
+    log_set_json(strcmp(s->log_format, "json") == 0);
+    return true;
+}

@@ -1,0 +1,66 @@
+/*
+ * settings.h - flags and environment of the three programs, from the table settings.def.
+ *
+ * Order: the flag, then the environment (SIGNALBOX_<NAME>; REDIS_URL for redis), then the default.
+ * A wrong name or a value outside its bounds is one line on standard error that names the setting,
+ * the value and the bound.
+ */
+#ifndef SIGNALBOX_BASE_SETTINGS_H
+#define SIGNALBOX_BASE_SETTINGS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/base/must.h"
+
+enum settings_who { FOR_GATEWAY = 1, FOR_BROKER = 2, FOR_CLI = 4, FOR_DAEMONS = 3, FOR_ALL = 7 };
+
+enum { SETTINGS_LIST_MAX = 32 };
+
+struct settings_list {
+    const char *items[SETTINGS_LIST_MAX];
+    size_t count;
+};
+
+struct settings {
+#define STRING(field, who, def, placeholder, help)           const char *field;
+#define NUMBER(field, who, def, lowest, highest, unit, help) int64_t field;
+#define LIST(field, who, placeholder, help)                  struct settings_list field;
+#include "common/base/settings.def"
+#undef STRING
+#undef NUMBER
+#undef LIST
+};
+
+enum settings_result {
+    SETTINGS_OK,
+    SETTINGS_HELP, /* --help was asked for: the caller prints its usage line and settings_print_help
+                    */
+    SETTINGS_VERSION, /* --version */
+    SETTINGS_BAD      /* one line was printed to standard error */
+};
+
+/* Fills *s_out. Arguments that are no flags are moved to the front of argv[1…] and counted in
+ * *rest_out; "--" ends the flags. Strings borrow from argv, the environment or the table. */
+MUST_CHECK enum settings_result settings_parse(struct settings *s_out, enum settings_who who,
+                                               int argc, char **argv, int *rest_out);
+/* Sets one setting by its name ("max-message-bytes") as a flag would; prints the line when it is
+ * wrong. */
+MUST_CHECK enum settings_result settings_set(struct settings *s, enum settings_who who,
+                                             const char *name, const char *value);
+/* Whether `name` (without dashes) is a setting of any of `who`. */
+int settings_is_known(enum settings_who who, const char *name);
+
+void settings_print_help(FILE *out, enum settings_who who);
+/* The Markdown table of docs/operations.md. */
+void settings_print_markdown(FILE *out);
+/* "name=value" a line, with where each came from. */
+void settings_print_values(FILE *out, enum settings_who who, const struct settings *s);
+
+/* Applies log_level and log_format; false when they are wrong (one line was printed). */
+MUST_CHECK int settings_apply_log(const struct settings *s, const char *process);
+
+#define SIGNALBOX_VERSION "0.1.0"
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * http_head.h - a strict parser of request heads (RFC 9112), and the questions asked of a parsed
+ * head.
+ *
+ * It keeps no state and allocates nothing: call it with all bytes received so far, again when more
+ * arrived. The result is slices into those bytes, so a head lives no longer than its input. What
+ * differing parsers could read differently is refused, not repaired. Bodies are by Content-Length
+ * only; any Transfer-Encoding is refused.
+ *
+ *     GET /chat?room=1 HTTP/1.1 CRLF        method, target = path ? query
+ *     Host: example.org         CRLF        headers[0]
+ *     CRLF                                  length counts up to and with this line
+ */
+#ifndef SIGNALBOX_HTTP_HTTP_HEAD_H
+#define SIGNALBOX_HTTP_HTTP_HEAD_H
+
+#include "common/base/bytes.h"
+#include "common/base/parse.h"
+
+struct buf;
+
+enum { HTTP_HEAD_HEADERS_MAX = 100 };
+
+struct http_header {
+    struct bytes name;
+    struct bytes value; /* without the blanks around it */
+};
+
+struct http_head {
+    struct bytes method;
+    struct bytes target; /* as received: origin-form, or absolute-form of http and https */
+    struct bytes
+        path; /* starts with '/', still percent-encoded; points to a constant for "http://host" */
+    struct bytes query; /* after the '?'; BYTES_NONE when there is none */
+    struct bytes host;  /* the target's authority, else the Host field; BYTES_NONE on HTTP/1.0
+                           without either */
+    int minor_version;  /* 0 or 1 */
+    struct http_header headers[HTTP_HEAD_HEADERS_MAX];
+    size_t header_count;
+    size_t length; /* of the whole head; the body starts here */
+    uint64_t content_length;
+    bool has_content_length;
+    bool wants_keep_alive;
+    bool expects_continue; /* Expect: 100-continue, on HTTP/1.1 only (RFC 9110, 10.1.1) */
+};
+
+/*
+ * Reads the head at the front of `in`, which may hold more after it. One empty line before it is
+ * skipped (RFC 9112, 2.2). PARSE_OK    *head_out is set. PARSE_MORE  no wrong byte so far, and
+ * fewer than max_bytes of them. PARSE_BAD   *status_out is the HTTP status to answer with,
+ * *reason_out one line of constant text: 400 form, 414 request line over max_bytes, 431 fields over
+ * max_bytes or HTTP_HEAD_HEADERS_MAX, 501 Transfer-Encoding, 505 not HTTP/1.0 or 1.1. Complete
+ * lines are judged when they arrive, and control bytes also within an incomplete line. After
+ * PARSE_MORE and PARSE_BAD the content of *head_out means nothing. Methods are any token: which are
+ * allowed is the caller's matter.
+ */
+enum parse http_head_parse(struct bytes in, size_t max_bytes, struct http_head *head_out,
+                           int *status_out, const char **reason_out);
+
+/* The first value of that field name (without regard to case), BYTES_NONE when absent. */
+struct bytes http_head_find(const struct http_head *head, const char *name);
+size_t http_head_count(const struct http_head *head, const char *name);
+/* Is `token` a member of the comma-separated lists of all fields of that name? Without regard to
+ * case. */
+bool http_head_has_token(const struct http_head *head, const char *name, const char *token);
+
+/* A token (RFC 9110, 5.6.2): what methods and field names are made of. Not empty. */
+bool http_is_token(struct bytes text);
+/* Free of control bytes other than HTAB: such a value cannot end its line. Bytes over 0x7F pass. */
+bool http_is_field_value(struct bytes text);
+
+/*
+ * Appends `in` with %XX decoded, and '+' as a space where plus_is_space (form and query encoding).
+ * Lenient: an invalid escape is kept as it stands; false tells that there was one.
+ */
+bool http_percent_decode(struct bytes in, bool plus_is_space, struct buf *out);
+
+/*
+ * Appends the decoded path in a form that is safe to put after a directory name: starts with '/',
+ * no empty, "." or
+ * ".." segments, a trailing slash kept. False, with nothing appended, on an invalid escape, a
+ * control byte or backslash (decoded ones too), a path that does not start with '/', or a ".." that
+ * leaves the root.
+ */
+bool http_path_normalise(struct bytes path, struct buf *out);
+
+#endif
