@@ -4,6 +4,7 @@
 --
 -- KEYS  1 own   2 in   3.. the history of each output, in the order of ARGV
 -- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim (1: drop `in` below new_cursor)
+--         0 only while more entries are known to wait: what is not dropped counts as full in in.lua
 --       then (id, maxlen, ttl_s, channel, blob) for each output, ids rising
 --       maxlen 0: no history, publish only.  ttl_s 0: leave the expiry as it is
 -- Reply 1 committed   0 was committed before (the reply was lost)
