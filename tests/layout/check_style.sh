@@ -18,7 +18,7 @@ complain() { # TITLE LINES
 }
 
 # Other versions of clang-format lay out some things otherwise: the one of Debian 12 decides.
-if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
+if clang-format --version 2>/dev/null | grep 'version 14\.' >/dev/null; then
     files '*.c' '*.h' | xargs -r clang-format --dry-run -Werror 2>"${TMPDIR:-/tmp}/format.$$" ||
         complain 'not as clang-format lays it out (./dev format)' \
             "$(grep -oE '^[^ :]+:[0-9]+' "${TMPDIR:-/tmp}/format.$$" | head -n 40)"
