@@ -11,7 +11,7 @@ import urllib.parse
 
 import pytest
 
-from harness import Cluster, cluster as harness_cluster
+from harness import Client, Cluster, RawWs, cluster as harness_cluster
 
 APP = pathlib.Path(__file__).parent / "app"
 EXAMPLES = harness_cluster.ROOT / "examples"
@@ -213,13 +213,11 @@ class Endpoints(World):
         return ("127.0.0.1", self.ports[gateway][kind])
 
     def at(self, kind, path, headers=None, gateway=G1, tls=None):
-        from harness import Client
         client = Client(self.address(kind, gateway), path, headers, tls=tls)
         self.clients.append(client)
         return client
 
     def raw(self, kind, gateway=G1, tls=None):
-        from harness import RawWs
         client = RawWs(self.address(kind, gateway), tls=tls)
         self.clients.append(client)
         return client

@@ -1,12 +1,11 @@
 """14.E Send Messages: rows S75 to S99."""
 import json
-import socket
 import time
 
 import pytest
 
-from conftest import APP, G1, G2, query, say, unique
-from harness import BINARY, TEXT, Client, Cluster, eventually
+from conftest import APP, G1, G2, say, unique
+from harness import BINARY, TEXT, Cluster, eventually
 
 
 def test_S75_string_goes_out_verbatim(w, trigger):

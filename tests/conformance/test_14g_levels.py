@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from conftest import G1, G2, Failed, say, unique
+from conftest import G1, G2, unique
 from harness import eventually
 
 # Which sends a level lets through: (only Name, +Group, +ClientId, +both).

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import APP, G1, G2, Failed, World, query, unique
+from conftest import APP, G1, G2, World, query, unique
 from harness import Cluster, Refused
 from test_14b_listening import start_error
 

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from conftest import G1, G2, say, unique
-from harness import BINARY, TEXT
+from harness import BINARY, TEXT, Refused
 
 
 def test_S170_upgrade_as_a_browser_asks_for_it(w, trigger):
@@ -19,7 +19,6 @@ def test_S170_upgrade_as_a_browser_asks_for_it(w, trigger):
 
 def test_S170_browser_from_another_origin_is_refused(w, trigger):
     """Operations, Security: the default is same origin."""
-    from harness import Refused
     with pytest.raises(Refused) as refused:
         w.up(trigger, unique(), headers={"Origin": "http://elsewhere.example.test"})
     assert refused.value.status == 403

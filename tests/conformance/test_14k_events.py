@@ -1,12 +1,11 @@
 """14.K Events: rows S189 to S205. S203 is in test_14e_send.py, beside the gateway that is killed there."""
 import datetime
-import socket
 import time
 
 import pytest
 
-from conftest import APP, G1, G2, Audit, Failed, query, unique
-from harness import CLOSE, Cluster, eventually
+from conftest import G1, G2, Audit, Failed, query, unique
+from harness import CLOSE
 from test_14f_routes import moment
 
 EVERY_CAUSE = ["client close", "end of stream", "reset", "close call", "take-over", "protocol error"]

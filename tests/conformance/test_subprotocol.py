@@ -1,0 +1,188 @@
+"""The subprotocol signalbox.v1 (decisions, section 4): hello, message, ack, error, resume; beside plain clients."""
+
+import pytest
+
+from conftest import G1, G2, unique
+from harness import eventually
+
+V1 = {"Sec-WebSocket-Protocol": "signalbox.v1"}
+
+
+def v1(w, gateway, name, **more):
+    """A client of signalbox.v1 and its hello."""
+    client = w.up(gateway, name, headers=V1, **more)
+    assert client.head.get("Sec-WebSocket-Protocol") == "signalbox.v1"
+    client.hello = client.recv_json()
+    return client
+
+
+def resume(w, gateway, name, id):
+    return v1(w, gateway, name, **{"signalbox-resume": id})
+
+
+def messages(client, count):
+    got = [client.recv_json() for _ in range(count)]
+    assert [message["type"] for message in got] == ["message"] * count
+    return got
+
+
+def test_hello_comes_first(w, trigger):
+    name = unique()
+    a = v1(w, trigger, name, group="Users")
+    assert {key: a.hello[key] for key in ("type", "clientId", "name", "group", "recovered")} == {
+        "type": "hello", "clientId": a.id, "name": name, "group": "Users", "recovered": None}
+    assert isinstance(a.hello["id"], str)
+
+
+def test_offered_among_others(w):
+    a = w.up(G1, unique(), headers={"Sec-WebSocket-Protocol": "chat, signalbox.v1"})
+    assert a.head.get("Sec-WebSocket-Protocol") == "signalbox.v1" and a.recv_json()["type"] == "hello"
+
+
+def test_message_and_a_plain_client_beside_it(w, trigger):
+    name = unique()
+    a, plain = v1(w, G1, name), w.up(G2, name)
+    w.send("text", trigger, name=name)
+    w.send({"a": [1, 2]}, trigger, name=name)
+    first, second = messages(a, 2)
+    assert (first["name"], first["data"]) == (name, "text") and second["data"] == {"a": [1, 2]}
+    assert first["id"] != second["id"]
+    assert plain.take(2) == ["text", '{"a":[1,2]}']
+
+
+def test_ack_names_the_id_of_the_message(w, trigger):
+    name = unique()
+    a, b = v1(w, trigger, name), v1(w, 1 - trigger, name)
+    a.say("x", path=name, ref="my ref")
+    got = {message["type"]: message for message in (a.recv_json(), a.recv_json())}
+    assert got["ack"]["ref"] == "my ref" and got["message"]["data"] == "x"
+    assert got["ack"]["id"] == got["message"]["id"] == messages(b, 1)[0]["id"]
+
+
+@pytest.mark.parametrize("ref", ["text", 7, "é😀"])
+def test_ref_comes_back_as_it_was(w, ref):
+    a = v1(w, G1, unique())
+    a.say("x", direct=True, ref=ref)
+    got = {message["type"]: message for message in (a.recv_json(), a.recv_json())}
+    assert got["ack"]["ref"] == ref and got["message"]["data"] == "x"
+
+
+def test_no_ack_without_ref(w, trigger):
+    a = v1(w, trigger, unique())
+    a.say("x", path=a.name)
+    a.say("y", path=a.name)
+    assert [message["data"] for message in messages(a, 2)] == ["x", "y"]
+
+
+def test_error_of_a_refused_level(w, trigger):
+    a = v1(w, trigger, unique())
+    w.level("client_id", a.name)
+    eventually(lambda: "client" in w.adm("get_level", trigger, name=a.name), 5)
+    a.say("x", path=a.name, ref=1)
+    error = a.recv_json()
+    assert (error["type"], error["ref"]) == ("error", 1) and error["code"]
+    assert "Signal failed to broadcast due to defined Signal broadcast level" in error["message"]
+    a.say("y", path=a.name, clientId=a.id, ref=2)
+    assert {a.recv_json()["type"], a.recv_json()["type"]} == {"ack", "message"}
+
+
+def test_error_of_a_failed_route(w, trigger):
+    a = w.socket(trigger, "throw", headers=V1)
+    a.recv_json()
+    a.say("throw", ref="r")
+    error = a.recv_json()
+    assert (error["type"], error["ref"]) == ("error", "r") and error["code"] and error["message"]
+
+
+@pytest.mark.parametrize("text", ["not json", '{"ref":"r"}', "[]"])
+def test_useless_messages_do_not_close(w, text):
+    a = v1(w, G1, unique())
+    a.send_text(text)
+    a.say("valid", path=a.name)
+    while (message := a.recv_json())["type"] == "error":
+        pass
+    assert message["data"] == "valid"
+
+
+def test_resume_at_the_other_gateway(w, trigger):
+    name = unique()
+    a, keeper = v1(w, G1, name), w.up(G2, name)
+    w.send("seen", trigger, name=name)
+    last = messages(a, 1)[0]["id"]
+    a.drop()
+    for number in range(5):
+        w.send(str(number), trigger, name=name)
+    keeper.take(6)
+    b = resume(w, G2, name, last)
+    assert b.hello["recovered"] is True
+    w.send("live", trigger, name=name)
+    got = messages(b, 6)
+    assert [message["data"] for message in got] == ["0", "1", "2", "3", "4", "live"]
+    assert len({message["id"] for message in got}) == 6
+
+
+def test_resume_from_the_hello(w, trigger):
+    name = unique()
+    a = v1(w, G1, name)
+    w.send("first", trigger, name=name)
+    messages(a, 1)
+    a.drop()
+    b = resume(w, trigger, name, a.hello["id"])
+    assert b.hello["recovered"] is True and messages(b, 1)[0]["data"] == "first"
+
+
+def test_resume_when_nothing_was_missed(w):
+    name = unique()
+    a = v1(w, G1, name)
+    w.send("seen", name=name)
+    last = messages(a, 1)[0]["id"]
+    b = resume(w, G2, name, last)
+    assert b.hello["recovered"] is True
+    w.send("live", name=name)
+    assert messages(b, 1)[0]["data"] == "live"
+
+
+def test_resume_replays_only_what_was_for_the_client(w, trigger):
+    name, id = unique(), unique("me")
+    a = v1(w, G1, name, id=id, group="Users")
+    last = a.hello["id"]
+    a.drop()
+    w.send("all", trigger, name=name)
+    w.send("me", trigger, name=name, client_id=id)
+    w.send("others", trigger, name=name, client_id="other")
+    w.send("my group", trigger, name=name, group="users")
+    w.send("their group", trigger, name=name, group="admins")
+    b = v1(w, G2, name, id=id, group="Users", **{"signalbox-resume": last})
+    assert [message["data"] for message in messages(b, 3)] == ["all", "me", "my group"]
+
+
+def test_resume_beyond_the_history(w):
+    """More than the thousand messages that a Name keeps: recovered is false, what is retained comes in order."""
+    name = unique()
+    a = v1(w, G1, name)
+    w.send("seen", name=name)
+    last = messages(a, 1)[0]["id"]
+    a.drop()
+    w.adm("send_many", name=name, count=2500)
+    keeper = v1(w, G1, name)
+    w.send("end", name=name)
+    messages(keeper, 1)
+    b = resume(w, G2, name, last)
+    assert b.hello["recovered"] is False
+    got = []
+    while not got or got[-1] != "end":
+        got.append(messages(b, 1)[0]["data"])
+    assert got == sorted(got[:-1]) + ["end"] and 0 < len(got) < 2500 and got[-2] == "02500"
+
+
+@pytest.mark.parametrize("id", ["nonsense", "0-0", "999999999999999-1", "-", "1-2-3"])
+def test_resume_from_an_id_that_never_was(w, id):
+    name = unique()
+    keeper = v1(w, G1, name)
+    w.send("x", name=name)
+    messages(keeper, 1)
+    b = v1(w, G2, name, **{"signalbox-resume": id})
+    assert b.hello["recovered"] in (False, True) and (b.hello["recovered"] is False or id == "0-0")
+    w.send("live", name=name)
+    while messages(b, 1)[0]["data"] != "live":
+        pass

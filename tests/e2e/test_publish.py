@@ -1,0 +1,174 @@
+"""Every way in: what is published arrives at every client of both gateways once, in one order."""
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from harness import Cluster, eventually
+
+APP = pathlib.Path(__file__).parents[1] / "conformance" / "app" / "app.lua"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(APP) as running:
+        yield running
+
+
+@pytest.fixture
+def three(cluster, request):
+    """A, B on gateway 1 and C on gateway 2, of a Name of the test's own."""
+    clients = [cluster.client(gateway, f"/up?name={request.node.name.split('[')[0]}") for gateway in (0, 0, 1)]
+    yield clients
+    for client in clients:
+        client.drop()
+
+
+def redis_cli(cluster, *args):
+    done = subprocess.run(["/usr/bin/redis-cli", "-s", str(cluster.redis_socket), *args], capture_output=True, text=True,
+                          timeout=10, check=True)
+    return done.stdout.strip()
+
+
+def by_publish(cluster, name, text):
+    assert int(redis_cli(cluster, "PUBLISH", "signalbox:send", json.dumps({"name": name, "data": text}))) >= 1
+
+
+def by_xadd(cluster, name, text):
+    redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "data": text}))
+
+
+def by_cli(cluster, name, text):
+    assert cluster.cli("send", name, text).stdout.strip(), "it prints the message id"
+
+
+def by_http(cluster, name, text):
+    assert cluster.gateways[0].admin("POST", "/send", {"name": name, "data": text}).status // 100 == 2
+
+
+def by_broker_http(cluster, name, text):
+    assert cluster.brokers[0].admin("POST", "/send", {"name": name, "data": text}).status // 100 == 2
+
+
+def by_route(cluster, name, text):
+    assert cluster.http(1, "POST", "/adm/send", {"name": name, "data": text}).status == 200
+
+
+def by_client(cluster, name, text):
+    with cluster.client(1, "/up?name=Publisher") as client:
+        client.say(text, path=name)
+        client.sync()
+
+
+WAYS = [by_publish, by_xadd, by_cli, by_http, by_route, by_client]
+
+
+@pytest.mark.parametrize("publish", WAYS)
+def test_one_way_in(cluster, three, publish):
+    name = three[0].name
+    for number in range(3):
+        publish(cluster, name, f"{publish.__name__} {number}")
+    by_route(cluster, name, "fence")
+    expected = sorted([f"{publish.__name__} {number}" for number in range(3)] + ["fence"])
+    received = [client.take(4) for client in three]
+    assert sorted(received[0]) == expected and received[1] == received[0] == received[2]
+
+
+def test_all_ways_in_one_order(cluster, three):
+    name = three[0].name
+    expected = []
+    for number in range(4):
+        for publish in WAYS:
+            publish(cluster, name, f"{publish.__name__} {number}")
+            expected.append(f"{publish.__name__} {number}")
+    received = [client.take(len(expected)) for client in three]
+    assert sorted(received[0]) == sorted(expected) and received[1] == received[0] == received[2]
+
+
+def test_group_and_client_id_by_publish(cluster, three):
+    name = three[0].name
+    target = three[2]
+    redis_cli(cluster, "PUBLISH", "signalbox:send", json.dumps({"name": name, "clientId": target.id, "data": {"only": "c"}}))
+    assert target.recv() == '{"only":"c"}'
+    redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "group": "nobody", "data": "x"}))
+    redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "data": "fence"}))
+    assert [client.until("fence") for client in three] == [[], [], []]
+
+
+def test_publish_tells_whether_a_broker_heard_it(cluster):
+    assert int(redis_cli(cluster, "PUBLISH", "signalbox:send", '{"name":"Nobody","data":"x"}')) >= 1
+    assert int(redis_cli(cluster, "PUBSUB", "NUMSUB", "signalbox:send").split()[-1]) >= 1
+
+
+def test_xadd_with_an_id_is_published_once(cluster, three):
+    name = three[0].name
+    for _ in range(3):
+        redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "data": "once", "id": f"{name}-key"}))
+    redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "data": "fence"}))
+    assert [client.until("fence") for client in three] == [["once"]] * 3
+
+
+def test_cli_with_an_id_is_published_once(cluster, three):
+    name = three[0].name
+    ids = {cluster.cli("send", name, "once", "--id", f"{name}-key").stdout.strip() for _ in range(2)}
+    by_cli(cluster, name, "fence")
+    assert [client.until("fence") for client in three] == [["once"]] * 3
+    assert len(ids) <= 2
+
+
+def test_http_idempotency_key(cluster, three):
+    name = three[0].name
+    for _ in range(2):
+        reply = cluster.gateways[0].admin("POST", "/send", {"name": name, "data": "once"}, {"Idempotency-Key": name})
+        assert reply.status // 100 == 2
+    by_http(cluster, name, "fence")
+    assert [client.until("fence") for client in three] == [["once"]] * 3
+
+
+def refused(cluster):
+    return [fields for _, fields in cluster.redis.xrange("signalbox:refused")]
+
+
+@pytest.mark.parametrize("text", ["not json", "[]", '{"data":', '"text"', '{"name":7}'])
+@pytest.mark.parametrize("way", ["PUBLISH", "XADD"])
+def test_refused_input_is_recorded(cluster, way, text):
+    before = len(refused(cluster))
+    if way == "PUBLISH":
+        redis_cli(cluster, "PUBLISH", "signalbox:send", text)
+    else:
+        redis_cli(cluster, "XADD", "signalbox:send", "*", "m", text)
+    eventually(lambda: len(refused(cluster)) == before + 1, 10)
+    assert any(b" " in value for value in refused(cluster)[-1].values()), "a reason in words"
+
+
+def test_refused_level_is_recorded(cluster, three):
+    name = three[0].name
+    cluster.cli("level", name, "client_id")
+    try:
+        before = len(refused(cluster))
+        by_xadd(cluster, name, "refused")
+        eventually(lambda: len(refused(cluster)) == before + 1, 10)
+        assert any(b"broadcast level" in value for value in refused(cluster)[-1].values())
+        done = cluster.cli("send", name, "refused", check=False)
+        assert done.returncode != 0 and "broadcast level" in done.stderr + done.stdout
+    finally:
+        cluster.cli("level", name, "name")
+    by_cli(cluster, name, "fence")
+    assert [client.until("fence") for client in three] == [[], [], []]
+
+
+def test_cli_wait_counts_who_got_it(cluster, three):
+    name = three[0].name
+    answer = json.loads(cluster.cli("send", name, "x", "--wait", "2s", "--json").stdout)
+    assert "3" in json.dumps(answer)
+    assert [client.recv() for client in three] == ["x"] * 3
+
+
+def test_public_order_of_one_connection(cluster, three):
+    """XADDs of one Redis connection arrive in their order."""
+    name, redis = three[0].name, cluster.redis
+    for number in range(500):
+        redis.xadd("signalbox:send", {"m": json.dumps({"name": name, "data": str(number)})})
+    for client in three:
+        assert client.take(500) == [str(number) for number in range(500)]
