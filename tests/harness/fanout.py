@@ -64,12 +64,9 @@ class Fanout:
     def messages(self):
         """Per client the list of its messages; equal streams share one list."""
         parsed = {}
-        return [parsed.setdefault(raw, None) or self._parse_into(parsed, raw)
-                for raw in (bytes(client.buffer) for client in self.clients)]
-
-    def _parse_into(self, parsed, raw):
-        parsed[raw] = parse_messages(raw)
-        return parsed[raw]
+        for raw in {bytes(client.buffer) for client in self.clients}:
+            parsed[raw] = parse_messages(raw)
+        return [parsed[bytes(client.buffer)] for client in self.clients]
 
 
 def parse_messages(raw):
