@@ -1,0 +1,45 @@
+/*
+ * admin.h - the admin listener of gateway and broker: health, metrics, and the HTTP API.
+ *
+ *   GET  /livez      200: the process runs
+ *   GET  /readyz     200: it does its job now; 503 with one line why not, also while draining
+ *   GET  /metrics    Prometheus text
+ *   POST /send       a send as redis-cli takes it (JSON); 202 {"id":"…"} once Redis has it;
+ * Idempotency-Key header POST /close      {"name":…,"group":…,"clientId":…,"code":…,"reason":…} GET
+ * /names  /clients?name=N[&group=G]  /gateways  /brokers
+ *
+ * All but health and metrics need "Authorization: Bearer <token>" when --admin-token-file is set;
+ * without a token file they are served only to a loopback peer. HTTP/1.1, keep-alive, bounded
+ * connections, heads and bodies.
+ */
+#ifndef SIGNALBOX_ADMIN_ADMIN_H
+#define SIGNALBOX_ADMIN_ADMIN_H
+
+#include <uv.h>
+
+#include "common/base/must.h"
+
+struct admin;
+struct bus;
+struct registry;
+struct settings;
+
+struct admin_host {
+    uv_loop_t *loop;
+    const struct settings *settings;
+    struct bus *bus;
+    struct registry *registry;
+    /* "" when ready, else one line why not: what /readyz answers. */
+    const char *(*trouble)(void *ctx);
+    /* Sets gauges just before /metrics is written; may be NULL. */
+    void (*before_metrics)(void *ctx);
+    void *ctx;
+};
+
+/* *admin_out NULL and 0 when settings->admin is empty. Negative with one line on standard error
+ * when the address is wrong or taken, or the token file cannot be read. The host is copied. */
+MUST_CHECK int admin_open(const struct admin_host *host, struct admin **admin_out);
+/* Idempotent on NULL. Memory goes when the loop has turned. */
+void admin_close(struct admin *a);
+
+#endif

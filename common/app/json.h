@@ -1,0 +1,69 @@
+/*
+ * json.h - JSON and Lua values, and looking into a sender's JSON without changing its text.
+ *
+ * jansson checks and reads; what goes out to clients keeps the number text and key order of the
+ * sender (D6), so it is copied from the sender's own text, only white space between tokens is
+ * dropped.
+ */
+#ifndef SIGNALBOX_APP_JSON_H
+#define SIGNALBOX_APP_JSON_H
+
+#include <stdbool.h>
+
+#include "common/base/buf.h"
+
+struct lua_State;
+
+/* Appends the compact JSON of the Lua value at `index`. Tables with keys 1…n are arrays, others
+ * objects (keys sorted); an empty table is {} unless it came from json_push or signalbox.array.
+ * Tables deeper than `depth` become their text. false with one line in error_out for functions,
+ * cycles beyond depth, NaN, invalid UTF-8. */
+bool json_from_lua(struct lua_State *L, int index, int depth, struct buf *out,
+                   struct buf *error_out);
+/* Pushes the value of a JSON text; false (nothing pushed) with one line in error_out. null inside
+ * tables is signalbox.null. */
+bool json_push(struct lua_State *L, struct bytes text, struct buf *error_out);
+
+/* "text" in quotes, escaped. */
+void json_append_string(struct buf *out, struct bytes text);
+
+/* What a client's (or redis-cli's) JSON object says (reference section 6; keys without case).
+ * Slices of the text. */
+enum json_kind {
+    JSON_KIND_ABSENT,
+    JSON_KIND_NULL,
+    JSON_KIND_FALSE,
+    JSON_KIND_TRUE,
+    JSON_KIND_NUMBER,
+    JSON_KIND_STRING,
+    JSON_KIND_ARRAY,
+    JSON_KIND_OBJECT
+};
+struct json_value {
+    enum json_kind kind;
+    struct bytes text; /* the value's own text, as sent, strings with their quotes */
+};
+struct json_document; /* a checked text */
+
+/* NULL with one line in error_out when it is no JSON (strict RFC 8259; duplicate keys, also by
+ * case, are refused). */
+struct json_document *json_open(struct bytes text, struct buf *error_out);
+void json_close(struct json_document *d);
+struct json_value json_root(const struct json_document *d);
+/* The member of an object by name without case; JSON_KIND_ABSENT when it is none. */
+struct json_value json_member(struct json_value object, const char *name);
+/* Calls fn for each element of an array; a non-array is one element of itself; JSON_KIND_ABSENT and
+ * JSON_KIND_NULL none. */
+void json_each(struct json_value value, void (*fn)(void *ctx, struct json_value element),
+               void *ctx);
+/* Appends a string's characters unescaped, a number's text, true/false; compact JSON for the rest.
+ */
+void json_append_text(struct buf *out, struct json_value value);
+/* Appends the value's JSON without white space between tokens. */
+void json_append_compact(struct buf *out, struct json_value value);
+/* The seed's truthiness: non-empty strings, true, non-zero numbers, objects, non-empty arrays. */
+bool json_is_truthy(struct json_value value);
+/* "", null, [], {} and absent. */
+bool json_is_empty(struct json_value value);
+
+#endif

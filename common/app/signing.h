@@ -1,0 +1,37 @@
+/*
+ * signing.h - signed client ids: s:<id>.<base64 HMAC-SHA256> (seed: Signing ClientIds; reference
+ * section 4, vectors V1…V10).
+ */
+#ifndef SIGNALBOX_APP_SIGNING_H
+#define SIGNALBOX_APP_SIGNING_H
+
+#include <stdbool.h>
+
+#include "common/base/buf.h"
+
+struct signing {
+    bool is_on;
+    bool is_strict;
+    bool uses_server_secret; /* secret is the cluster's own: filled in once Redis told it */
+    char *secret;            /* or NULL */
+};
+
+/* Who asks: only for strict. Both empty outside an HTTP request. */
+struct signing_context {
+    struct bytes user_agent, remote_address;
+};
+
+void signing_set(struct signing *s, bool is_on, const char *secret, bool is_strict);
+void signing_deinit(struct signing *s);
+
+/* Appends the signed form of the raw id. MUST be on and have a secret. */
+void signing_sign(const struct signing *s, const struct signing_context *who, struct bytes id,
+                  struct buf *out);
+static inline bool signing_is_signed(struct bytes id) {
+    return bytes_starts_with(id, BYTES_LIT("s:"));
+}
+/* Signing on: the signature holds (exact, constant time) and the raw id is not empty. Off: not
+ * empty and not "s:". */
+bool signing_verify(const struct signing *s, const struct signing_context *who, struct bytes id);
+
+#endif

@@ -1,0 +1,399 @@
+/*
+ * bus.c - see bus.h. Read on_commands_ready (what happens after a connect) and on_beat (what
+ * happens every second).
+ */
+#include "common/bus/bus.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/base/random.h"
+#include "common/base/settings.h"
+#include "common/bus/feed.h"
+#include "common/bus/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/redis_url.h"
+#include "common/bus/scripts.h"
+
+enum { LISTENERS_MAX = 8, BEAT_MS = 1000, DEAF_AFTER_MS = 3000 };
+
+struct bus {
+    uv_loop_t *loop;
+    const struct settings *settings;
+    enum bus_kind kind;
+    struct redis_url url;
+    char id[17];
+    struct link *commands, *feed_link;
+    struct feed *feed;
+    struct {
+        const struct bus_events *events;
+        void *ctx;
+    } listeners[LISTENERS_MAX];
+    size_t listener_count;
+    unsigned partitions;
+    bool is_configured; /* the cluster's configuration was read on this connection and is ours */
+    bool is_leaving, is_mismatched;
+    uv_timer_t beat_timer;
+    uint64_t beat;          /* the counter */
+    uint64_t probe_sent_ms; /* a beat was accepted then and has not come back; 0: none */
+    uint64_t probe_seen_ms; /* the last beat that came back */
+    char probe_channel[64];
+    char trouble[256];
+    void (*on_left)(void *ctx);
+    void *on_left_ctx;
+};
+
+#define TELL(b, member, ...)                                                                       \
+    for (size_t listener_ = 0; listener_ < (b)->listener_count; listener_++)                       \
+        if ((b)->listeners[listener_].events->member != NULL)                                      \
+    (b)->listeners[listener_].events->member((b)->listeners[listener_].ctx, ##__VA_ARGS__)
+
+static void new_id(struct bus *b) {
+    random_id(b->id);
+    snprintf(b->probe_channel, sizeof(b->probe_channel), CHANNEL_PROBE "%s", b->id);
+}
+
+/* --- making --- */
+
+static bool read_password(struct bus *b, const char *path) {
+    FILE *file = fopen(path, "re");
+    if (file == NULL || fgets(b->url.password, sizeof(b->url.password), file) == NULL) {
+        fprintf(stderr, "--redis-password-file=%s: cannot be read\n", path);
+        if (file != NULL)
+            fclose(file);
+        return false;
+    }
+    fclose(file);
+    b->url.password[strcspn(b->url.password, "\r\n")] = '\0';
+    return true;
+}
+
+static bool read_url(struct bus *b) {
+    const char *text = *b->settings->redis ? b->settings->redis : "redis://127.0.0.1:6379";
+    char error[200];
+    if (redis_url_parse(&b->url, text, error) != 0) {
+        fprintf(stderr, "--redis: %s\n", error);
+        return false;
+    }
+    snprintf(b->url.ca_file, sizeof(b->url.ca_file), "%s", b->settings->redis_ca);
+    return *b->settings->redis_password_file == '\0' ||
+           read_password(b, b->settings->redis_password_file);
+}
+
+struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_kind kind) {
+    struct bus *b = mem_zalloc(sizeof(*b));
+    *b = (struct bus){.loop = loop, .settings = settings, .kind = kind};
+    b->partitions = (unsigned)settings->partitions;
+    if ((b->partitions & (b->partitions - 1)) != 0) {
+        fprintf(stderr, "--partitions=%u: must be a power of two\n", b->partitions);
+        free(b);
+        return NULL;
+    }
+    if (!read_url(b)) {
+        free(b);
+        return NULL;
+    }
+    partition_init(b->partitions);
+    new_id(b);
+    b->feed = feed_new();
+    MUST(uv_timer_init(loop, &b->beat_timer) == 0);
+    return b;
+}
+
+void bus_listen(struct bus *b, const struct bus_events *events, void *ctx) {
+    MUST(b->listener_count < LISTENERS_MAX);
+    b->listeners[b->listener_count].events = events;
+    b->listeners[b->listener_count++].ctx = ctx;
+}
+
+/* --- the commands link: configuration first --- */
+
+static void mismatch(struct bus *b, const char *what, struct bytes theirs, const char *ours) {
+    char why[256];
+    if (b->is_mismatched)
+        return;
+    b->is_mismatched = true;
+    snprintf(why, sizeof(why), "the cluster in this Redis has %s %.*s, this process was told %s",
+             what, BYTES_FMT(theirs), ours);
+    TELL(b, on_mismatch, why);
+}
+
+/* HMGET version partitions, after the HSETNXes. */
+static void on_config(void *ctx, struct redisReply *reply) {
+    struct bus *b = ctx;
+    if (reply == NULL)
+        return;
+    struct bytes version = reply_bytes(reply_at(reply, 0)),
+                 partitions = reply_bytes(reply_at(reply, 1));
+    char ours[16];
+    snprintf(ours, sizeof(ours), "%u", b->partitions);
+    if (b->kind == BUS_TOOL && partitions.len > 0) {
+        uint64_t count;
+        if (bytes_to_u64(partitions, &count) && count >= 1 && count <= PARTITIONS_MAX) {
+            b->partitions = (unsigned)count;
+            partition_init(b->partitions);
+        }
+    } else if (b->kind != BUS_TOOL && !bytes_equal_str(version, "1")) {
+        if (reply_count(reply) == 2 && version.len > 0) {
+            mismatch(b, "protocol version", version, "1");
+            return;
+        }
+        link_break(b->commands, "no configuration could be stored");
+        return;
+    } else if (b->kind != BUS_TOOL && !bytes_equal_str(partitions, ours)) {
+        mismatch(b, "partitions:", partitions, ours);
+        return;
+    }
+    b->is_configured = true;
+    TELL(b, on_commands);
+}
+
+static void store_config(struct bus *b, const char *field, const char *value) {
+    struct command c = command_begin("HSETNX");
+    command_text(&c, KEY_CONFIG);
+    command_text(&c, field);
+    command_text(&c, value);
+    link_send(b->commands, &c, NULL, NULL);
+}
+
+static void on_commands_ready(void *ctx) {
+    struct bus *b = ctx;
+    char ours[16];
+    snprintf(ours, sizeof(ours), "%u", b->partitions);
+    if (b->kind != BUS_TOOL) {
+        store_config(b, "version", "1");
+        store_config(b, "partitions", ours);
+    }
+    struct command c = command_begin("HMGET");
+    command_text(&c, KEY_CONFIG);
+    command_text(&c, "version");
+    command_text(&c, "partitions");
+    link_send(b->commands, &c, on_config, b);
+}
+
+static void on_commands_down(void *ctx, const char *why) {
+    struct bus *b = ctx;
+    (void)why;
+    b->probe_sent_ms = 0;
+    if (!b->is_configured)
+        return;
+    b->is_configured = false;
+    TELL(b, on_commands_lost);
+}
+
+/* --- the feed link --- */
+
+static void on_feed_ready(void *ctx) {
+    struct bus *b = ctx;
+    b->probe_sent_ms = 0;
+    feed_on_ready(b->feed, b->feed_link);
+    TELL(b, on_feed);
+}
+
+static void on_feed_down(void *ctx, const char *why) {
+    struct bus *b = ctx;
+    (void)why;
+    feed_on_down(b->feed);
+    b->probe_seen_ms = 0;
+    TELL(b, on_feed_lost);
+}
+
+static void on_feed_push(void *ctx, struct redisReply *reply) {
+    struct bus *b = ctx;
+    struct bytes kind = reply_bytes(reply_at(reply, 0)), channel = reply_bytes(reply_at(reply, 1));
+    struct bytes payload = reply_bytes(reply_at(reply, 2));
+    bool is_message = bytes_equal(kind, BYTES_LIT("message"));
+    if (bytes_equal(kind, BYTES_LIT("pong")))
+        return;
+    if (is_message && bytes_equal_str(channel, b->probe_channel)) {
+        b->probe_seen_ms = clock_ms();
+        b->probe_sent_ms = 0;
+        return;
+    }
+    bool is_known = is_message;
+    if (bytes_equal(kind, BYTES_LIT("subscribe")))
+        is_known = feed_on_subscribed(b->feed, b->feed_link, channel);
+    else if (bytes_equal(kind, BYTES_LIT("unsubscribe")))
+        is_known = feed_on_unsubscribed(b->feed, b->feed_link, channel);
+    if (!is_known) {
+        link_break(b->feed_link, "an unsubscription that nobody asked for, or an unknown message");
+        return;
+    }
+    TELL(b, on_feed_message, kind, channel, payload);
+}
+
+/* --- the heartbeat --- */
+
+static const char *heartbeat_key(const struct bus *b) {
+    return b->kind == BUS_GATEWAY ? KEY_GATEWAYS : KEY_BROKERS;
+}
+
+static void buried(struct bus *b) {
+    log_error("bus",
+              "was_buried id=%s: another process saw no heartbeat of this one; beginning anew",
+              b->id);
+    bus_unsubscribe(b, bytes_str(b->probe_channel));
+    new_id(b);
+    bus_subscribe(b, bytes_str(b->probe_channel));
+    TELL(b, on_buried);
+}
+
+static void on_beat_answer(void *ctx, struct redisReply *reply) {
+    struct bus *b = ctx;
+    if (reply_is_error(reply, "DEAD")) {
+        buried(b);
+        return;
+    }
+    if (reply != NULL && !reply_is_error(reply, NULL) && b->probe_sent_ms == 0)
+        b->probe_sent_ms = clock_ms();
+}
+
+static void send_beat(struct bus *b) {
+    struct command c = command_script(SCRIPT_hb, 2);
+    char dead[64];
+    snprintf(dead, sizeof(dead), KEY_DEAD "%s", b->id);
+    command_text(&c, heartbeat_key(b));
+    command_text(&c, dead);
+    command_text(&c, b->id);
+    command_number(&c, (int64_t)++b->beat);
+    command_text(&c, b->probe_channel);
+    link_send(b->commands, &c, on_beat_answer, b);
+}
+
+/* The timer looks for deafness before it beats again; a process that was stopped gives the feed one
+ * turn first. */
+static void on_beat(uv_timer_t *timer) {
+    struct bus *b = container_of(timer, struct bus, beat_timer);
+    uint64_t now = clock_ms();
+    bool is_deaf = b->probe_sent_ms != 0 && now - b->probe_sent_ms > DEAF_AFTER_MS;
+    if (is_deaf && link_is_ready(b->feed_link)) {
+        b->probe_sent_ms = 0;
+        link_break(b->feed_link, "deaf: a probe was published and did not come back");
+    }
+    if (b->is_configured && !b->is_leaving)
+        send_beat(b);
+    metrics_set(METRIC_redis_ready, bus_is_ready(b));
+}
+
+/* --- life --- */
+
+void bus_start(struct bus *b) {
+    static const struct link_events commands_events = {on_commands_ready, on_commands_down, NULL};
+    static const struct link_events feed_events = {on_feed_ready, on_feed_down, on_feed_push};
+    b->commands = link_new(b->loop, &b->url, LINK_COMMANDS, "commands", &commands_events, b);
+    if (b->kind == BUS_TOOL)
+        return;
+    b->feed_link = link_new(b->loop, &b->url, LINK_FEED, "feed", &feed_events, b);
+    bus_subscribe(b, bytes_str(b->probe_channel));
+    MUST(uv_timer_start(&b->beat_timer, on_beat, 100, BEAT_MS) == 0);
+}
+
+static void left(struct bus *b) {
+    void (*fn)(void *) = b->on_left;
+    b->on_left = NULL;
+    if (fn != NULL)
+        fn(b->on_left_ctx);
+}
+
+static void on_leave_answer(void *ctx, struct redisReply *reply) {
+    (void)reply;
+    left(ctx);
+}
+
+static void on_leave_timer(uv_timer_t *timer) {
+    left(container_of(timer, struct bus, beat_timer));
+}
+
+void bus_leave(struct bus *b, void (*on_left)(void *ctx), void *ctx) {
+    b->is_leaving = true;
+    b->on_left = on_left;
+    b->on_left_ctx = ctx;
+    if (!b->is_configured) {
+        MUST(uv_timer_start(&b->beat_timer, on_leave_timer, 0, 0) == 0);
+        return;
+    }
+    struct command c = command_begin("HDEL");
+    command_text(&c, heartbeat_key(b));
+    command_text(&c, b->id);
+    link_send(b->commands, &c, on_leave_answer, b);
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    struct bus *b = container_of((uv_timer_t *)handle, struct bus, beat_timer);
+    feed_free(b->feed);
+    free(b);
+}
+
+void bus_close(struct bus *b) {
+    if (b == NULL)
+        return;
+    link_close(b->commands);
+    link_close(b->feed_link);
+    uv_close((uv_handle_t *)&b->beat_timer, on_timer_closed);
+}
+
+/* --- questions --- */
+
+struct link *bus_commands(struct bus *b) {
+    return b->commands;
+}
+
+bool bus_can_send(const struct bus *b) {
+    return b->is_configured;
+}
+
+bool bus_is_ready(const struct bus *b) {
+    if (!b->is_configured)
+        return false;
+    return b->kind == BUS_TOOL ||
+           (b->probe_seen_ms != 0 && clock_ms() - b->probe_seen_ms <= DEAF_AFTER_MS &&
+            link_is_ready(b->feed_link));
+}
+
+const char *bus_trouble(const struct bus *b) {
+    char *text = ((struct bus *)b)->trouble;
+    if (bus_is_ready(b))
+        return "";
+    if (!link_is_ready(b->commands))
+        snprintf(text, sizeof(b->trouble), "redis: %s", link_trouble(b->commands));
+    else if (!b->is_configured)
+        snprintf(text, sizeof(b->trouble), "redis: the cluster's configuration is not read yet");
+    else if (!link_is_ready(b->feed_link))
+        snprintf(text, sizeof(b->trouble), "redis feed: %s", link_trouble(b->feed_link));
+    else
+        snprintf(text, sizeof(b->trouble), "redis feed: the probe has not come back");
+    return text;
+}
+
+uv_loop_t *bus_loop(struct bus *b) {
+    return b->loop;
+}
+
+const struct settings *bus_settings(const struct bus *b) {
+    return b->settings;
+}
+
+const struct redis_url *bus_url(const struct bus *b) {
+    return &b->url;
+}
+
+const char *bus_id(const struct bus *b) {
+    return b->id;
+}
+
+unsigned bus_partitions(const struct bus *b) {
+    return b->partitions;
+}
+
+void bus_subscribe(struct bus *b, struct bytes channel) {
+    feed_subscribe(b->feed, b->feed_link, channel);
+}
+
+void bus_unsubscribe(struct bus *b, struct bytes channel) {
+    feed_unsubscribe(b->feed, b->feed_link, channel);
+}

@@ -1,0 +1,81 @@
+/*
+ * bus.h - a process' place on the backplane: its links to Redis, its id, its heartbeat.
+ *
+ * A gateway has a commands link and a feed link, a broker a commands link and a feed link (control
+ * channel and redis-cli's PUBLISH) and one blocking link per partition it owns. The bus checks that
+ * the cluster's number of partitions is ours (the first process decides it), beats every second
+ * through hb.lua, and listens for its own beat on the feed: a beat that was accepted and does not
+ * come back within 3 s means a deaf feed, which is then made anew.
+ *
+ * Ready means: this process does its job now. /readyz shows bus_trouble.
+ */
+#ifndef SIGNALBOX_BUS_BUS_H
+#define SIGNALBOX_BUS_BUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/base/bytes.h"
+#include "common/base/must.h"
+
+struct bus;
+struct link;
+struct settings;
+struct redis_url;
+
+enum bus_kind { BUS_GATEWAY, BUS_BROKER, BUS_TOOL /* no heartbeat, no feed, no id in Redis */ };
+
+/* Listeners are called in the order they were added. All members may be NULL. */
+struct bus_events {
+    /* The commands link is up and the cluster's configuration is ours. */
+    void (*on_commands)(void *ctx);
+    /* The commands link broke. Unanswered commands have had their NULL. */
+    void (*on_commands_lost)(void *ctx);
+    /* The feed link is up and has no subscriptions yet / broke. */
+    void (*on_feed)(void *ctx);
+    void (*on_feed_lost)(void *ctx);
+    /* A message of a channel, or the confirmation of (un)subscribe: kind is "message", "subscribe",
+     * "unsubscribe". */
+    void (*on_feed_message)(void *ctx, struct bytes kind, struct bytes channel,
+                            struct bytes payload);
+    /* This process was declared dead and buried; it has a new id now and must begin anew (close its
+     * clients). */
+    void (*on_buried)(void *ctx);
+    /* The cluster runs with other settings than ours: one line; the process should end. */
+    void (*on_mismatch)(void *ctx, const char *why);
+};
+
+/* NULL with one line on standard error when the URL or a file it needs is wrong. settings are
+ * borrowed for life. */
+MUST_CHECK struct bus *bus_new(uv_loop_t *loop, const struct settings *settings,
+                               enum bus_kind kind);
+/* At most 8. events and ctx are borrowed for life. */
+void bus_listen(struct bus *b, const struct bus_events *events, void *ctx);
+void bus_start(struct bus *b);
+/* Takes our id out of the heartbeat hash, so that nobody has to wait for our burial; then on_left,
+ * on a later turn, also when Redis is away. No heartbeat follows. */
+void bus_leave(struct bus *b, void (*on_left)(void *ctx), void *ctx);
+/* Closes the links; memory goes when the loop has turned. */
+void bus_close(struct bus *b);
+
+struct link *bus_commands(struct bus *b);
+/* Whether commands may be sent now. */
+bool bus_can_send(const struct bus *b);
+bool bus_is_ready(const struct bus *b);
+/* One line, "" when ready. */
+const char *bus_trouble(const struct bus *b);
+
+uv_loop_t *bus_loop(struct bus *b);
+const struct settings *bus_settings(const struct bus *b);
+const struct redis_url *bus_url(const struct bus *b);
+/* 16 hexadecimal digits, new at every process start and after a burial. */
+const char *bus_id(const struct bus *b);
+unsigned bus_partitions(const struct bus *b);
+
+/* Desired subscriptions of the feed; kept over reconnects, sent in batches of 512. Channel bytes
+ * are copied. The confirmation arrives as on_feed_message(kind "subscribe"). Idempotent. */
+void bus_subscribe(struct bus *b, struct bytes channel);
+void bus_unsubscribe(struct bus *b, struct bytes channel);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * link.h - one connection to Redis that heals itself for ever.
+ *
+ *     IDLE ─▶ RESOLVE ─▶ CONNECT ─▶ AUTH ─▶ ROLE ─▶ LOAD ─▶ READY ─┐
+ *       ▲                                                          │ any error
+ *       └────────────── BACKOFF  50 ms ×2 … 2 s, ±30 % ◀───────────┘
+ *
+ * AUTH sends AUTH and SELECT when the URL has them, ROLE refuses a replica, LOAD sends SCRIPT LOAD
+ * for all scripts and reads run_id. hiredis' reader parses; nothing else of hiredis is used (it is
+ * fed 16 KiB at a time at most).
+ *
+ * Error rule: READONLY, UNBLOCKED, LOADING, MASTERDOWN, CLUSTERDOWN, MOVED, NOSCRIPT, NOAUTH,
+ * WRONGPASS, NOPERM on login, a protocol error, or a reply that does not come within the deadline:
+ * the connection is dropped and made anew. Every other error reply (OOM, MISCONF, BUSY, FENCED …)
+ * goes to the caller.
+ *
+ * Names of hosts are looked up with uv_getaddrinfo, never blocking. With Sentinel the master is
+ * asked for at every connect.
+ */
+#ifndef SIGNALBOX_BUS_LINK_H
+#define SIGNALBOX_BUS_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/bus/command.h"
+
+struct link;
+struct redisReply;
+struct redis_url;
+
+enum link_kind {
+    LINK_COMMANDS, /* replies in order to their commands; a PING when idle for 1 s; deadline 2 s */
+    LINK_FEED, /* subscriptions: no replies to wait for; every reply goes to on_push; PING every 1
+                  s, answer within 3 s */
+    LINK_BLOCKING /* one command at a time that may block; deadline 4 s; no PING, no scripts loaded
+                   */
+};
+
+struct link_events {
+    /* READY was reached: the connection is new and remembers nothing. */
+    void (*on_ready)(void *ctx);
+    /* READY was left. Called after the callbacks of all unanswered commands got NULL. */
+    void (*on_down)(void *ctx, const char *why);
+    /* LINK_FEED only. Borrowed until return. */
+    void (*on_push)(void *ctx, struct redisReply *reply);
+};
+
+/* reply: borrowed until return; NULL when the connection broke first: whether the command ran is
+ * unknown. */
+typedef void link_reply_fn(void *ctx, struct redisReply *reply);
+
+/* url is borrowed for the life of the link. Starts at once; `name` is for logs ("commands", "feed",
+ * "in 7"). */
+struct link *link_new(uv_loop_t *loop, const struct redis_url *url, enum link_kind kind,
+                      const char *name, const struct link_events *events, void *ctx);
+/* Drops the connection without on_down and without callbacks; memory goes when libuv is done. NULL
+ * is legal. */
+void link_close(struct link *l);
+
+bool link_is_ready(const struct link *l);
+/* Redis' run_id on this connection ("" before READY). */
+const char *link_run_id(const struct link *l);
+/* Why it is not READY, one line. */
+const char *link_trouble(const struct link *l);
+
+/* Sends and remembers the callback. Must be READY (LINK_FEED: fn NULL). All commands of one loop
+ * turn go out in one write. Takes the command's buffer. */
+void link_send(struct link *l, struct command *c, link_reply_fn *fn, void *ctx);
+/* Bytes written to the link and not yet taken by the socket. */
+size_t link_backlog(const struct link *l);
+/* Drops the connection as if it had broken, for trouble that only the caller sees. */
+void link_break(struct link *l, const char *why);
+
+/* Readers of replies; all tolerate NULL and a wrong type. */
+bool reply_is_error(const struct redisReply *r, const char *prefix /* NULL: any */);
+bool reply_is_nil(const struct redisReply *r);
+struct bytes
+reply_bytes(const struct redisReply *r); /* string, status or error text; else BYTES_NONE */
+int64_t reply_number(const struct redisReply *r,
+                     int64_t otherwise);        /* integer, or digits in a string */
+size_t reply_count(const struct redisReply *r); /* elements of an array, else 0 */
+struct redisReply *reply_at(const struct redisReply *r, size_t i); /* NULL past the end */
+
+#endif

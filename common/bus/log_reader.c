@@ -1,0 +1,188 @@
+/* log_reader.c - see log_reader.h. ask() sends a round, on_page collects it, give_out merges it. */
+#include "common/bus/log_reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/bus/bus.h"
+#include "common/bus/link.h"
+#include "common/bus/partition.h"
+
+enum { PAGE = 256 };
+
+struct page {
+    struct buf data; /* the blobs, one after the other */
+    struct message_id ids[PAGE];
+    size_t ends[PAGE];
+    size_t count;
+};
+
+struct log_reader {
+    struct bus *bus;
+    char *name;
+    size_t name_len;
+    struct message_id at[LOG_COUNT], until;
+    const struct log_reader_events *events;
+    void *ctx;
+    struct page pages[LOG_COUNT];
+    unsigned outstanding;
+    bool is_cancelled, is_broken;
+};
+
+static void release(struct log_reader *r) {
+    for (int i = 0; i < LOG_COUNT; i++)
+        buf_deinit(&r->pages[i].data);
+    free(r->name);
+    free(r);
+}
+
+static void finish(struct log_reader *r, int status) {
+    if (!r->is_cancelled)
+        r->events->on_done(r->ctx, status);
+    release(r);
+}
+
+/* --- a page: [[id, [m, blob]], …] --- */
+
+static void read_page(struct page *page, struct redisReply *reply) {
+    buf_clear(&page->data);
+    page->count = 0;
+    for (size_t i = 0; i < reply_count(reply) && i < PAGE; i++) {
+        struct redisReply *entry = reply_at(reply, i);
+        struct message_id id;
+        if (!message_id_parse(reply_bytes(reply_at(entry, 0)), &id))
+            continue;
+        buf_append(&page->data, reply_bytes(reply_at(reply_at(entry, 1), 1)));
+        page->ids[page->count] = id;
+        page->ends[page->count++] = page->data.len;
+    }
+}
+
+static struct bytes page_blob(const struct page *page, size_t i) {
+    size_t start = i == 0 ? 0 : page->ends[i - 1];
+    return bytes_of(page->data.ptr + start, page->ends[i] - start);
+}
+
+/* --- merging --- */
+
+static bool is_full(const struct page *page) {
+    return page->count == PAGE;
+}
+
+static bool is_within(const struct log_reader *r, struct message_id id) {
+    for (int i = 0; i < LOG_COUNT; i++)
+        if (is_full(&r->pages[i]) && message_id_compare(id, r->pages[i].ids[PAGE - 1]) > 0)
+            return false;
+    return true;
+}
+
+static void give(struct log_reader *r, enum which_log log, struct bytes blob) {
+    struct message m;
+    if (message_decode(blob, &m) != PARSE_OK) {
+        log_error("follower", "found_bad_message name=%s",
+                  LOG_TEXT(bytes_of(r->name, r->name_len)));
+        return;
+    }
+    r->events->on_entry(r->ctx, log, &m);
+    message_free(&m);
+}
+
+static void give_out(struct log_reader *r) {
+    size_t next[LOG_COUNT] = {0, 0};
+    while (!r->is_cancelled) {
+        int best = -1;
+        for (int i = 0; i < LOG_COUNT; i++)
+            if (next[i] < r->pages[i].count &&
+                (best < 0 ||
+                 message_id_compare(r->pages[i].ids[next[i]], r->pages[best].ids[next[best]]) < 0))
+                best = i;
+        if (best < 0 || !is_within(r, r->pages[best].ids[next[best]]))
+            return;
+        r->at[best] = r->pages[best].ids[next[best]];
+        give(r, (enum which_log)best, page_blob(&r->pages[best], next[best]));
+        next[best]++;
+    }
+}
+
+/* --- rounds --- */
+
+static void ask(struct log_reader *r);
+
+static void on_round(struct log_reader *r) {
+    if (r->is_cancelled || r->is_broken) {
+        finish(r, -ENOTCONN);
+        return;
+    }
+    bool has_more = is_full(&r->pages[LOG_OWN]) || is_full(&r->pages[LOG_EVERY]);
+    give_out(r);
+    if (r->is_cancelled || !has_more)
+        finish(r, 0);
+    else if (!bus_can_send(r->bus))
+        finish(r, -ENOTCONN);
+    else
+        ask(r);
+}
+
+static void on_page(struct log_reader *r, enum which_log log, struct redisReply *reply) {
+    if (reply == NULL || reply_is_error(reply, NULL))
+        r->is_broken = true;
+    else
+        read_page(&r->pages[log], reply);
+    if (--r->outstanding == 0)
+        on_round(r);
+}
+
+static void on_own_page(void *ctx, struct redisReply *reply) {
+    on_page(ctx, LOG_OWN, reply);
+}
+
+static void on_every_page(void *ctx, struct redisReply *reply) {
+    on_page(ctx, LOG_EVERY, reply);
+}
+
+static void ask_log(struct log_reader *r, struct bytes key, struct message_id after,
+                    link_reply_fn *fn) {
+    char from[MESSAGE_ID_TEXT + 1] = "(", to[MESSAGE_ID_TEXT];
+    message_id_format(after, from + 1);
+    struct command c = command_begin("XRANGE");
+    command_bytes(&c, key);
+    command_text(&c, message_id_is_none(after) ? "-" : from);
+    command_text(&c, message_id_is_none(r->until) ? "+" : message_id_format(r->until, to));
+    command_text(&c, "COUNT");
+    command_number(&c, PAGE);
+    r->outstanding++;
+    link_send(bus_commands(r->bus), &c, fn, r);
+}
+
+static void ask(struct log_reader *r) {
+    struct buf key = {0};
+    struct bytes name = bytes_of(r->name, r->name_len);
+    unsigned partition = partition_of(name, bus_partitions(r->bus));
+    ask_log(r, key_of(&key, partition, "h:", name), r->at[LOG_OWN], on_own_page);
+    ask_log(r, key_of(&key, partition, "h*", BYTES_NONE), r->at[LOG_EVERY], on_every_page);
+    buf_deinit(&key);
+}
+
+struct log_reader *log_reader_start(struct bus *bus, struct bytes name,
+                                    const struct message_id after[LOG_COUNT],
+                                    struct message_id until, const struct log_reader_events *events,
+                                    void *ctx) {
+    MUST(bus_can_send(bus));
+    struct log_reader *r = mem_zalloc(sizeof(*r));
+    r->bus = bus;
+    r->name = bytes_dup(name);
+    r->name_len = name.len;
+    memcpy(r->at, after, sizeof(r->at));
+    r->until = until;
+    r->events = events;
+    r->ctx = ctx;
+    ask(r);
+    return r;
+}
+
+void log_reader_cancel(struct log_reader *r) {
+    if (r != NULL)
+        r->is_cancelled = true;
+}

@@ -1,0 +1,41 @@
+/*
+ * redis_url.h - where Redis is and how to log in.
+ *
+ *   redis://[user[:password]@]host[:port][/db]        rediss:// the same over TLS
+ *   unix:///path/to.sock[?db=N][&password=…]
+ *   redis+sentinel://[user[:password]@]host[:port][,host[:port]…]/master-name[/db]
+ *
+ * Parts are percent-decoded; [::1] is an IPv6 host.
+ */
+#ifndef SIGNALBOX_BUS_REDIS_URL_H
+#define SIGNALBOX_BUS_REDIS_URL_H
+
+#include <stdbool.h>
+
+#include "common/base/bytes.h"
+#include "common/base/must.h"
+
+enum { REDIS_URL_HOSTS_MAX = 8 };
+
+struct redis_host {
+    char host[256];
+    int port;
+};
+
+struct redis_url {
+    char path[108];                               /* unix socket, or "" */
+    struct redis_host hosts[REDIS_URL_HOSTS_MAX]; /* one, or the sentinels */
+    unsigned host_count;
+    char master[128]; /* sentinel: the master's name, or "" */
+    char user[128], password[256];
+    int db;
+    bool is_tls;
+    char ca_file[512]; /* "" for the system's store */
+};
+
+/* 0, or -EINVAL with one line about what is wrong in error_out (it never repeats the password). */
+MUST_CHECK int redis_url_parse(struct redis_url *url_out, const char *text, char error_out[200]);
+/* For logs: the URL without its password. */
+void redis_url_show(const struct redis_url *url, char text_out[600]);
+
+#endif

@@ -1,0 +1,19 @@
+/* registry_private.h - shared by registry.c and registry_lists.c only. */
+#ifndef SIGNALBOX_BUS_REGISTRY_PRIVATE_H
+#define SIGNALBOX_BUS_REGISTRY_PRIVATE_H
+
+#include <sys/queue.h>
+#include <uv.h>
+
+struct registering;
+struct unregistering;
+
+struct registry {
+    struct bus *bus;
+    LIST_HEAD(, registering) registering;
+    TAILQ_HEAD(, unregistering) unregistering;
+    size_t unregistering_count;
+    uv_timer_t retry;
+};
+
+#endif

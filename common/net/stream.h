@@ -1,0 +1,128 @@
+/*
+ * stream.h - one connected byte stream over libuv: TCP or unix socket, plain or TLS, accepted or
+ * made by us.
+ *
+ * Clients of the gateway and links to Redis are both streams. The struct is embedded in its owner
+ * (container_of); its memory may go in on_closed, never before.
+ *
+ *   accepted:  stream_init, stream_accept                  -> on_open(status): on a later turn, or
+ *                                                             once TLS is agreed
+ *   made:      stream_init, stream_connect_tcp or _pipe     -> on_open(status)
+ *   then:      on_bytes ..., stream_write, on_writable ..., on_end
+ *   at last:   the owner calls stream_close (or _abort)     -> on_closed
+ *
+ * When stream_accept or a stream_connect returns an error there is no on_open; the owner still
+ * closes.
+ *
+ * Callbacks fire from the loop, never inside a call of the owner. After stream_close only on_closed
+ * fires.
+ */
+#ifndef SIGNALBOX_NET_STREAM_H
+#define SIGNALBOX_NET_STREAM_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "common/base/bytes.h"
+#include "common/base/must.h"
+
+struct sockaddr;
+struct stream;
+struct tls_context;
+struct tls_session;
+
+/* How many buffers one stream_write gathers. */
+enum { STREAM_BUFS_MAX = 64 };
+
+struct stream_events {
+    /* status 0, or a negative UV_E… (UV_EPROTO: TLS failed; stream_error_text says why). */
+    void (*on_open)(struct stream *s, int status);
+    /* The memory is the process's one read buffer: writable, valid until return. */
+    void (*on_bytes)(struct stream *s, struct bytes in);
+    /* The peer ended (0) or the connection broke (negative). No more on_bytes. The owner closes. */
+    void (*on_end)(struct stream *s, int status);
+    /* After stream_write took less than it was given: there is room again. */
+    void (*on_writable)(struct stream *s);
+    void (*on_closed)(struct stream *s);
+};
+
+/* Moves only downwards in this list, except that every state may skip to CLOSING. */
+enum stream_state {
+    STREAM_NEW,
+    STREAM_OPENING,   /* connecting, or TLS being agreed */
+    STREAM_OPEN,      /* on_open(0) was called */
+    STREAM_ENDED,     /* on_end, or on_open with an error, was called; writing may still work */
+    STREAM_DRAINING,  /* stream_close was called: what was taken still goes out */
+    STREAM_LINGERING, /* our half is shut; the peer's bytes are read and dropped until it ends too
+                       */
+    STREAM_CLOSING,   /* libuv lets go of the handle */
+    STREAM_CLOSED
+};
+
+struct stream {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    uv_loop_t *loop;
+    const struct stream_events *events;
+    struct tls_session *tls; /* NULL: plain */
+    /* Private to stream.c from here. priv is NULL on an idle stream, which owns no memory at all
+     * unless it speaks TLS. */
+    struct stream_private *priv;
+    unsigned writes; /* copies of what the socket did not take yet: 0 or 1; TLS may need more */
+    unsigned char state, is_paused, wants_writable, has_handle, has_eof, is_broken;
+};
+
+static inline bool stream_is_open(const struct stream *s) {
+    return s->state == STREAM_OPEN;
+}
+
+void stream_init(struct stream *s, uv_loop_t *loop, const struct stream_events *events);
+
+/* Takes one waiting connection of `server` (uv_tcp_t or uv_pipe_t listener). tls: NULL for plain.
+ * TCP_NODELAY is set. */
+MUST_CHECK int stream_accept(struct stream *s, uv_stream_t *server, struct tls_context *tls);
+
+/* Connects. The address is copied. server_name: for SNI and verification, NULL without TLS. */
+MUST_CHECK int stream_connect_tcp(struct stream *s, const struct sockaddr *address,
+                                  struct tls_context *tls, const char *server_name);
+MUST_CHECK int stream_connect_pipe(struct stream *s, const char *path);
+
+/*
+ * Writes what the socket takes now, gathered in one system call (count <= STREAM_BUFS_MAX). Returns
+ * how many bytes were taken, or a negative UV_E… when the connection is broken (on_end will not
+ * fire for it; the owner closes). Fewer than given: the stream is blocked; on_writable tells when
+ * to go on from there, and until then stream_write takes 0. Taken bytes need not stay valid: the
+ * stream keeps a copy of at most 64 KiB of them.
+ */
+MUST_CHECK ssize_t stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count);
+static inline bool stream_is_blocked(const struct stream *s) {
+    return s->writes > 0;
+}
+
+/* While paused, nothing is read from the socket: back-pressure to the peer. Idempotent. Paused
+ * within on_open, TLS may still deliver once what came along with the handshake. */
+void stream_pause(struct stream *s);
+void stream_resume(struct stream *s);
+
+/*
+ * Idempotent, legal in every state after stream_init. What stream_write took still goes out (for at
+ * most 2 s), TLS says goodbye, then our half is shut and the peer's last bytes are read and dropped
+ * (for at most 1 s), so that unread input cannot destroy what we sent last. on_closed fires on a
+ * later turn.
+ */
+void stream_close(struct stream *s);
+/* The same without any of the waiting. Also ends a stream_close that is under way. */
+void stream_abort(struct stream *s);
+
+/* "127.0.0.1", "::1", "::ffff:127.0.0.1", or "" for a unix socket. */
+void stream_remote_address(const struct stream *s, char text_out[64]);
+int stream_local_port(const struct stream *s);
+
+/* Why the last on_open / on_end failed, one line, for logs. */
+const char *stream_error_text(const struct stream *s, int status);
+
+#endif
