@@ -1,0 +1,51 @@
+/*
+ * tls_session.h - one TLS conversation, without a socket. Internal to common/net: stream.c drives
+ * it.
+ *
+ *     socket bytes ─▶ tls_session_feed ─▶ _handshake, then _open ─▶ plain bytes
+ *     plain bytes  ─▶ tls_session_seal ─▶ tls_output ─▶ socket
+ *
+ * Every call may leave bytes for the peer in tls_output (answers of the handshake, alerts): the
+ * caller sends them before it calls for another session, because there is one output buffer for
+ * all.
+ */
+#ifndef SIGNALBOX_NET_TLS_SESSION_H
+#define SIGNALBOX_NET_TLS_SESSION_H
+
+#include "common/base/bytes.h"
+#include "common/base/must.h"
+
+struct tls_context;
+struct tls_session;
+
+enum tls_step {
+    TLS_DONE,  /* the handshake is over */
+    TLS_MORE,  /* everything was used; more is needed from the peer */
+    TLS_ENDED, /* the peer said goodbye */
+    TLS_FAILED /* tls_session_error says why */
+};
+
+/* The largest piece that becomes one record. */
+enum { TLS_RECORD_MAX = 16384 };
+
+/* server_name: whom to verify, or NULL for any; used by client contexts only. */
+struct tls_session *tls_session_new(struct tls_context *context, const char *server_name);
+void tls_session_free(struct tls_session *t);
+
+/* `in` is borrowed until the _handshake and _open calls that follow have used it all. */
+void tls_session_feed(struct tls_session *t, struct bytes in);
+enum tls_step tls_session_handshake(struct tls_session *t);
+/* Opens all that was fed into `out`; `cap` must be TLS_RECORD_MAX more than what is fed at once. */
+enum tls_step tls_session_open(struct tls_session *t, char *out, size_t cap, size_t *len_out);
+/* At most TLS_RECORD_MAX bytes. False when the session is broken. */
+bool tls_session_seal(struct tls_session *t, struct bytes plain);
+/* Says goodbye. */
+void tls_session_end(struct tls_session *t);
+/* One line, "" when nothing failed. */
+const char *tls_session_error(const struct tls_session *t);
+
+/* What is to be sent, borrowed until the next call for any session. */
+struct bytes tls_output(void);
+void tls_output_clear(void);
+
+#endif
