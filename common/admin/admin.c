@@ -1,0 +1,198 @@
+/*
+ * admin.c - see admin.h: the listener, its token and its connections. A connection is
+ * admin_conn.c, what it may ask for admin_api.c.
+ */
+#include "common/admin/admin.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/admin/admin_conn.h"
+#include "common/admin/admin_private.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/settings.h"
+
+enum { CHECK_MS = 1000, BODY_EXTRA = 1024 * 1024, TOKEN_MAX = 4096 };
+
+struct admin {
+    struct admin_host host;
+    char *token;
+    uv_tcp_t listener;
+    uv_timer_t timer;
+    struct admin_conn *conns;
+    size_t conn_count;
+    unsigned handles; /* open handles of ours */
+    bool is_closing;
+};
+
+/* --- the token --- */
+
+static int read_token(struct admin *a, const char *path) {
+    if (*path == '\0')
+        return 0;
+    char text[TOKEN_MAX] = "";
+    FILE *file = fopen(path, "re");
+    size_t len = file == NULL ? 0 : fread(text, 1, sizeof(text) - 1, file);
+    if (file != NULL)
+        fclose(file);
+    text[len] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    if (*text != '\0') {
+        a->token = mem_strdup(text);
+        return 0;
+    }
+    fprintf(stderr, "--admin-token-file=%s: %s\n", path,
+            file == NULL ? strerror(errno) : "holds no token in its first line");
+    return -EINVAL;
+}
+
+/* --- the address --- */
+
+static int wrong_address(const char *text, const char *why) {
+    fprintf(stderr, "--admin=%s: %s\n", text, why);
+    return -EINVAL;
+}
+
+/* "127.0.0.1:9090", "[::1]:9090", "localhost:9090", "*:9090". */
+static int read_address(const char *text, struct sockaddr_storage *out) {
+    struct bytes all = bytes_str(text);
+    ptrdiff_t colon = bytes_find_last(all, ':');
+    uint64_t port;
+    if (colon < 0 || !bytes_to_u64(bytes_from(all, (size_t)colon + 1), &port) || port < 1 ||
+        port > 65535)
+        return wrong_address(text, "must be ADDRESS:PORT, as in 127.0.0.1:9090");
+    struct bytes host = bytes_head(all, (size_t)colon);
+    if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        host = bytes_of(host.ptr + 1, host.len - 2);
+    if (host.len == 0 || bytes_equal_str(host, "*"))
+        host = BYTES_LIT("0.0.0.0");
+    char *name = bytes_dup(host), service[8];
+    snprintf(service, sizeof(service), "%u", (unsigned)port);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    int result = getaddrinfo(name, service, &hints, &found);
+    free(name);
+    if (result != 0)
+        return wrong_address(text, gai_strerror(result));
+    memcpy(out, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    return 0;
+}
+
+/* --- connections --- */
+
+void admin_on_closed(struct admin *a, struct admin_conn *c) {
+    struct admin_conn *before = NULL, *at = a->conns;
+    for (; at != c; at = admin_conn_next(at))
+        before = at;
+    if (before == NULL)
+        a->conns = admin_conn_next(c);
+    else
+        admin_conn_set_next(before, admin_conn_next(c));
+    a->conn_count--;
+    if (a->is_closing && a->conn_count == 0 && a->handles == 0) {
+        free(a->token);
+        free(a);
+    }
+}
+
+static void on_connection(uv_stream_t *listener, int status) {
+    struct admin *a = container_of((uv_tcp_t *)listener, struct admin, listener);
+    if (status < 0)
+        return;
+    struct admin_conn *c = admin_conn_accept(a, listener);
+    admin_conn_set_next(c, a->conns);
+    a->conns = c;
+    if (++a->conn_count > ADMIN_CONNS_MAX)
+        admin_conn_abort(c);
+}
+
+static void on_check(uv_timer_t *timer) {
+    struct admin *a = container_of(timer, struct admin, timer);
+    uint64_t now = clock_ms();
+    for (struct admin_conn *c = a->conns; c != NULL; c = admin_conn_next(c))
+        admin_conn_check(c, now);
+}
+
+/* --- life --- */
+
+static void on_handle_closed(struct admin *a) {
+    a->handles--;
+    if (a->handles == 0 && a->conn_count == 0) {
+        free(a->token);
+        free(a);
+    }
+}
+
+static void on_listener_closed(uv_handle_t *handle) {
+    on_handle_closed(container_of((uv_tcp_t *)handle, struct admin, listener));
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    on_handle_closed(container_of((uv_timer_t *)handle, struct admin, timer));
+}
+
+void admin_close(struct admin *a) {
+    if (a == NULL || a->is_closing)
+        return;
+    a->is_closing = true;
+    for (struct admin_conn *c = a->conns; c != NULL; c = admin_conn_next(c))
+        admin_conn_abort(c);
+    uv_close((uv_handle_t *)&a->listener, on_listener_closed);
+    uv_close((uv_handle_t *)&a->timer, on_timer_closed);
+}
+
+static int listen_at(struct admin *a, const struct sockaddr_storage *address) {
+    int result = uv_tcp_bind(&a->listener, (const struct sockaddr *)address, 0);
+    if (result == 0)
+        result = uv_listen((uv_stream_t *)&a->listener, ADMIN_CONNS_MAX, on_connection);
+    return result;
+}
+
+int admin_open(const struct admin_host *host, struct admin **admin_out) {
+    struct sockaddr_storage address;
+    const char *text = host->settings->admin;
+    *admin_out = NULL;
+    if (*text == '\0')
+        return 0;
+    int result = read_address(text, &address);
+    if (result < 0)
+        return result;
+    struct admin *a = mem_zalloc(sizeof(*a));
+    a->host = *host;
+    result = read_token(a, host->settings->admin_token_file);
+    if (result < 0) {
+        free(a);
+        return result;
+    }
+    a->handles = 2;
+    MUST(uv_tcp_init(host->loop, &a->listener) == 0);
+    MUST(uv_timer_init(host->loop, &a->timer) == 0);
+    MUST(uv_timer_start(&a->timer, on_check, CHECK_MS, CHECK_MS) == 0);
+    result = listen_at(a, &address);
+    if (result < 0) {
+        fprintf(stderr, "--admin=%s: %s\n", text, uv_strerror(result));
+        admin_close(a);
+        return result;
+    }
+    log_info("admin", "listens address=%s token=%s", text, a->token != NULL ? "yes" : "no");
+    *admin_out = a;
+    return 0;
+}
+
+/* --- questions --- */
+
+const struct admin_host *admin_host_of(const struct admin *a) {
+    return &a->host;
+}
+
+const char *admin_token(const struct admin *a) {
+    return a->token;
+}
+
+size_t admin_body_max(const struct admin *a) {
+    return BODY_EXTRA + (size_t)a->host.settings->max_message_bytes;
+}

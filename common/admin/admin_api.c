@@ -1,0 +1,249 @@
+/*
+ * admin_api.c - what the admin listener answers. To add a path: a line in `routes` and a handler.
+ *
+ * The API (everything but health and metrics) needs the token. Without one it serves loopback peers
+ * only, and of those no browser: a page of anywhere could otherwise post to 127.0.0.1.
+ */
+#include "common/admin/admin_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/admin/admin_conn.h"
+#include "common/admin/listing.h"
+#include "common/admin/public_form.h"
+#include "common/admin/roster.h"
+#include "common/app/json.h"
+#include "common/base/digest.h"
+#include "common/base/metrics.h"
+#include "common/base/settings.h"
+#include "common/bus/bus.h"
+#include "common/bus/publish.h"
+#include "common/bus/registry.h"
+#include "common/http/http_head.h"
+
+static const char text_type[] = "text/plain; charset=utf-8";
+
+static const struct admin_host *host_of(const struct admin_conn *c) {
+    return admin_host_of(admin_conn_admin(c));
+}
+
+/* --- health and metrics --- */
+
+static void get_livez(struct admin_conn *c) {
+    admin_conn_reply(c, 200, text_type, BYTES_LIT("ok\n"));
+}
+
+static void get_readyz(struct admin_conn *c) {
+    const char *trouble = host_of(c)->trouble(host_of(c)->ctx);
+    struct buf body = {0};
+    buf_printf(&body, "%s\n", *trouble != '\0' ? trouble : "ready");
+    admin_conn_reply(c, *trouble != '\0' ? 503 : 200, text_type, buf_bytes(&body));
+    buf_deinit(&body);
+}
+
+static void get_metrics(struct admin_conn *c) {
+    struct buf body = {0};
+    if (host_of(c)->before_metrics != NULL)
+        host_of(c)->before_metrics(host_of(c)->ctx);
+    metrics_write(&body);
+    admin_conn_reply(c, 200, "text/plain; version=0.0.4; charset=utf-8", buf_bytes(&body));
+    buf_deinit(&body);
+}
+
+/* --- sending and closing --- */
+
+static void on_published(void *ctx, int status, struct bytes id) {
+    struct admin_job *job = ctx;
+    if (status < 0) {
+        char *why = bytes_dup(id);
+        admin_job_error(job, 503, why);
+        free(why);
+        return;
+    }
+    buf_append_str(&job->out, "{\"id\":");
+    json_append_string(&job->out, id);
+    buf_append_char(&job->out, '}');
+    admin_job_reply(job, 202);
+}
+
+static void publish(struct admin_conn *c, enum public_op op) {
+    struct buf message = {0}, error = {0};
+    struct bytes key = http_head_find(admin_conn_head(c), "Idempotency-Key");
+    int status = public_form_check(op, admin_conn_body(c), key,
+                                   host_of(c)->settings->max_message_bytes, &message, &error);
+    buf_append_char(&error, '\0');
+    if (status != 0)
+        admin_conn_error(c, status, error.ptr);
+    else if (!bus_can_send(host_of(c)->bus))
+        admin_conn_error(c, 503, bus_trouble(host_of(c)->bus));
+    else
+        publish_json(host_of(c)->bus, buf_bytes(&message), on_published, admin_conn_wait(c));
+    buf_deinit(&message);
+    buf_deinit(&error);
+}
+
+static void post_send(struct admin_conn *c) {
+    publish(c, PUBLIC_OP_SEND);
+}
+
+static void post_close(struct admin_conn *c) {
+    publish(c, PUBLIC_OP_CLOSE);
+}
+
+/* --- lists --- */
+
+static const char redis_away[] = "Redis went away";
+
+/* The decoded value of a query parameter; empty when absent. */
+static void query_value(struct bytes query, const char *name, struct buf *out) {
+    while (query.ptr != NULL) {
+        struct bytes value = bytes_split(&query, '&');
+        if (bytes_equal_str(bytes_split(&value, '='), name)) {
+            (void)http_percent_decode(value, true, out);
+            return;
+        }
+    }
+}
+
+static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct admin_job *job = ctx;
+    if (status < 0) {
+        admin_job_error(job, 503, redis_away);
+        return;
+    }
+    listing_write_names(&job->out, rows, count);
+    admin_job_reply(job, 200);
+}
+
+static void get_names(struct admin_conn *c) {
+    registry_names(host_of(c)->registry, on_names, admin_conn_wait(c));
+}
+
+static void on_client_rows(void *ctx, const struct registry_row *rows, size_t count) {
+    struct admin_job *job = ctx;
+    if (job->has_rows)
+        buf_append_char(&job->out, ',');
+    job->has_rows = true;
+    listing_write_rows(&job->out, rows, count);
+}
+
+static void on_clients_end(void *ctx, int status) {
+    struct admin_job *job = ctx;
+    if (status < 0) {
+        admin_job_error(job, 503, redis_away);
+        return;
+    }
+    buf_append_char(&job->out, ']');
+    admin_job_reply(job, 200);
+}
+
+static void get_clients(struct admin_conn *c) {
+    static const struct listing_events events = {on_client_rows, on_clients_end};
+    struct buf name = {0}, group = {0};
+    query_value(admin_conn_head(c)->query, "name", &name);
+    query_value(admin_conn_head(c)->query, "group", &group);
+    struct admin_job *job = admin_conn_wait(c);
+    buf_append_char(&job->out, '[');
+    job->listing =
+        listing_start(host_of(c)->registry, buf_bytes(&name), buf_bytes(&group), &events, job);
+    buf_deinit(&name);
+    buf_deinit(&group);
+}
+
+static void on_roster(void *ctx, int status, const struct roster_row *rows, size_t count) {
+    struct admin_job *job = ctx;
+    if (status < 0) {
+        admin_job_error(job, 503, redis_away);
+        return;
+    }
+    roster_write_json(&job->out, rows, count);
+    admin_job_reply(job, 200);
+}
+
+static void look(struct admin_conn *c, enum roster_kind kind) {
+    struct admin_job *job = admin_conn_wait(c);
+    job->roster = roster_look(host_of(c)->bus, kind, ROSTER_PATIENCE_MS, on_roster, job);
+}
+
+static void get_gateways(struct admin_conn *c) {
+    look(c, ROSTER_GATEWAYS);
+}
+
+static void get_brokers(struct admin_conn *c) {
+    look(c, ROSTER_BROKERS);
+}
+
+/* --- who may --- */
+
+static bool has_token(const struct admin_conn *c) {
+    struct bytes value = http_head_find(admin_conn_head(c), "Authorization");
+    struct bytes scheme = bytes_split(&value, ' ');
+    return bytes_equal_nocase(scheme, BYTES_LIT("Bearer")) &&
+           digest_equal(bytes_trim(value), bytes_str(admin_token(admin_conn_admin(c))));
+}
+
+/* A page's script sends an Origin, and a name that was made to point here a Host that is none of
+ * ours. */
+static bool is_from_browser(const struct admin_conn *c) {
+    const struct http_head *head = admin_conn_head(c);
+    struct bytes host = head->host;
+    ptrdiff_t colon = bytes_find_last(host, ':');
+    if (colon > bytes_find_last(host, ']'))
+        host = bytes_head(host, (size_t)colon);
+    bool is_here = host.len == 0 || bytes_equal_nocase(host, BYTES_LIT("localhost")) ||
+                   bytes_equal_str(host, "[::1]") || bytes_starts_with(host, BYTES_LIT("127."));
+    return !is_here || http_head_count(head, "Origin") > 0;
+}
+
+/* False after an answer. */
+static bool may_use_api(struct admin_conn *c) {
+    if (admin_token(admin_conn_admin(c)) != NULL) {
+        if (has_token(c))
+            return true;
+        admin_conn_error(c, 401, "needs Authorization: Bearer TOKEN (--admin-token-file)");
+        return false;
+    }
+    if (admin_conn_is_loopback(c) && !is_from_browser(c))
+        return true;
+    admin_conn_error(c, 403, "without --admin-token-file only programs of this host are served");
+    return false;
+}
+
+/* --- routes --- */
+
+static const struct admin_route {
+    const char *method, *path;
+    void (*handle)(struct admin_conn *c);
+    bool is_public;
+} routes[] = {
+    {"GET", "/livez", get_livez, true},      {"GET", "/readyz", get_readyz, true},
+    {"GET", "/metrics", get_metrics, true},  {"POST", "/send", post_send, false},
+    {"POST", "/close", post_close, false},   {"GET", "/names", get_names, false},
+    {"GET", "/clients", get_clients, false}, {"GET", "/gateways", get_gateways, false},
+    {"GET", "/brokers", get_brokers, false},
+};
+
+static bool is_method(const struct admin_route *route, struct bytes method) {
+    bool is_get = strcmp(route->method, "GET") == 0;
+    return bytes_equal_str(method, route->method) ||
+           (is_get && bytes_equal(method, BYTES_LIT("HEAD")));
+}
+
+void admin_api_handle(struct admin_conn *c) {
+    const struct http_head *head = admin_conn_head(c);
+    bool is_known = false;
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (!bytes_equal_str(head->path, routes[i].path))
+            continue;
+        is_known = true;
+        admin_conn_set_allow(c, routes[i].method);
+        if (!is_method(&routes[i], head->method))
+            continue;
+        if (routes[i].is_public || may_use_api(c))
+            routes[i].handle(c);
+        return;
+    }
+    admin_conn_error(c, is_known ? 405 : 404, is_known ? "another method" : "no such path");
+}

@@ -1,0 +1,143 @@
+/* listing.c - see listing.h. The Names are asked for first, then each Name for its connections, one
+ * after the other. */
+#include "common/admin/listing.h"
+
+#include <stdlib.h>
+
+#include "common/app/json.h"
+#include "common/base/clock.h"
+#include "common/bus/registry.h"
+
+struct listing {
+    struct registry *registry;
+    struct buf group;
+    char **names;
+    size_t *name_lens;
+    size_t count, at;
+    const struct listing_events *events; /* NULL: forgotten */
+    void *ctx;
+};
+
+static void end(struct listing *l, int status) {
+    if (l->events != NULL)
+        l->events->on_end(l->ctx, status);
+    for (size_t i = 0; i < l->count; i++)
+        free(l->names[i]);
+    free(l->names);
+    free(l->name_lens);
+    buf_deinit(&l->group);
+    free(l);
+}
+
+static void ask_next(struct listing *l);
+
+static bool is_of_group(const struct listing *l, const struct registry_row *row) {
+    struct conn_value value;
+    return l->group.len == 0 || (conn_value_parse(row->value, &value) &&
+                                 bytes_equal_nocase(value.group, buf_bytes(&l->group)));
+}
+
+static void on_connections(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct listing *l = ctx;
+    if (status < 0 || l->events == NULL) {
+        end(l, status);
+        return;
+    }
+    struct registry_row *wanted = mem_alloc((count + 1) * sizeof(*wanted));
+    size_t wanted_count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_of_group(l, &rows[i]))
+            wanted[wanted_count++] = rows[i];
+    if (wanted_count > 0)
+        l->events->on_rows(l->ctx, wanted, wanted_count);
+    free(wanted);
+    ask_next(l);
+}
+
+static void ask_next(struct listing *l) {
+    if (l->at == l->count) {
+        end(l, 0);
+        return;
+    }
+    struct bytes name = bytes_of(l->names[l->at], l->name_lens[l->at]);
+    l->at++;
+    registry_list(l->registry, name, on_connections, l);
+}
+
+static void add_name(struct listing *l, size_t i, struct bytes name) {
+    l->names[i] = bytes_dup(name);
+    l->name_lens[i] = name.len;
+    l->count = i + 1;
+}
+
+static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct listing *l = ctx;
+    if (status < 0 || l->events == NULL) {
+        end(l, status);
+        return;
+    }
+    l->names = mem_zalloc((count + 1) * sizeof(*l->names));
+    l->name_lens = mem_zalloc((count + 1) * sizeof(*l->name_lens));
+    for (size_t i = 0; i < count; i++)
+        add_name(l, i, rows[i].name);
+    ask_next(l);
+}
+
+struct listing *listing_start(struct registry *registry, struct bytes name, struct bytes group,
+                              const struct listing_events *events, void *ctx) {
+    struct listing *l = mem_zalloc(sizeof(*l));
+    *l = (struct listing){.registry = registry, .events = events, .ctx = ctx};
+    buf_append(&l->group, group);
+    if (bytes_is_empty(name)) {
+        registry_names(registry, on_names, l);
+        return l;
+    }
+    l->names = mem_zalloc(sizeof(*l->names));
+    l->name_lens = mem_zalloc(sizeof(*l->name_lens));
+    add_name(l, 0, name);
+    ask_next(l);
+    return l;
+}
+
+void listing_forget(struct listing *l) {
+    if (l != NULL)
+        l->events = NULL;
+}
+
+/* --- JSON --- */
+
+static void write_row(struct buf *out, const struct registry_row *row) {
+    struct conn_value value;
+    buf_append_str(out, "{\"name\":");
+    json_append_string(out, row->name);
+    buf_append_str(out, ",\"clientId\":");
+    json_append_string(out, row->client_id);
+    if (conn_value_parse(row->value, &value)) {
+        char connected_at[32];
+        clock_format_utc(value.connected_ms, connected_at);
+        buf_append_str(out, ",\"group\":");
+        json_append_string(out, value.group);
+        buf_append_str(out, ",\"gateway\":");
+        json_append_string(out, value.gateway);
+        buf_printf(out, ",\"connectedAt\":\"%s\"", connected_at);
+    }
+    buf_append_char(out, '}');
+}
+
+void listing_write_rows(struct buf *out, const struct registry_row *rows, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        write_row(out, &rows[i]);
+    }
+}
+
+void listing_write_names(struct buf *out, const struct registry_row *rows, size_t count) {
+    buf_append_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        json_append_string(out, rows[i].name);
+    }
+    buf_append_char(out, ']');
+}

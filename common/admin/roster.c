@@ -1,0 +1,209 @@
+/* roster.c - see roster.h. Read ask, then on_beats. */
+#include "common/admin/roster.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "common/app/json.h"
+#include "common/base/clock.h"
+#include "common/bus/bus.h"
+#include "common/bus/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/pulse.h"
+
+enum { LOOK_MS = 250 };
+
+struct member {
+    char id[PULSE_ID_MAX];
+    int64_t connections;
+    struct roster *roster;
+};
+
+struct roster {
+    struct bus *bus;
+    enum roster_kind kind;
+    uint64_t until_ms;
+    roster_fn *fn;
+    void *ctx;
+    struct pulse *pulse;
+    uv_timer_t timer;
+    unsigned outstanding; /* commands without an answer */
+    bool is_over;         /* fn was called or is not wanted any more */
+    struct member *members;
+    size_t member_count;
+};
+
+/* --- the end --- */
+
+static void on_timer_closed(uv_handle_t *handle) {
+    struct roster *r = container_of((uv_timer_t *)handle, struct roster, timer);
+    pulse_free(r->pulse);
+    free(r->members);
+    free(r);
+}
+
+static void free_when_idle(struct roster *r) {
+    if (r->is_over && r->outstanding == 0 && !uv_is_closing((uv_handle_t *)&r->timer))
+        uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+}
+
+void roster_cancel(struct roster *r) {
+    if (r == NULL)
+        return;
+    r->is_over = true;
+    uv_timer_stop(&r->timer);
+    free_when_idle(r);
+}
+
+static bool has_moved(const struct roster *r, const char *id);
+
+static void answer(struct roster *r, int status) {
+    struct roster_row *rows = mem_zalloc((r->member_count + 1) * sizeof(*rows));
+    size_t count = status < 0 ? 0 : r->member_count;
+    for (size_t i = 0; i < count; i++)
+        rows[i] = (struct roster_row){.id = r->members[i].id,
+                                      .is_alive = has_moved(r, r->members[i].id),
+                                      .connections = r->members[i].connections};
+    r->is_over = true;
+    uv_timer_stop(&r->timer);
+    r->fn(r->ctx, status, rows, count);
+    free(rows);
+    free_when_idle(r);
+}
+
+/* --- who is alive --- */
+
+struct moved {
+    const char *id; /* NULL: everybody */
+    bool result;
+};
+
+static void look_at_one(void *ctx, const struct pulse_one *one) {
+    struct moved *m = ctx;
+    if (m->id == NULL && one->is_listed)
+        m->result = m->result && one->has_moved;
+    else if (m->id != NULL && strcmp(m->id, one->id) == 0)
+        m->result = one->has_moved;
+}
+
+static bool has_moved(const struct roster *r, const char *id) {
+    struct moved m = {id, id == NULL};
+    pulse_each(r->pulse, look_at_one, &m);
+    return m.result;
+}
+
+/* --- connections of a gateway: the sizes of its sets in all partitions --- */
+
+static void on_size(void *ctx, struct redisReply *reply) {
+    struct member *m = ctx;
+    struct roster *r = m->roster;
+    r->outstanding--;
+    m->connections += reply_number(reply, 0);
+    if (r->is_over)
+        free_when_idle(r);
+    else if (r->outstanding == 0)
+        answer(r, reply == NULL ? -ENOTCONN : 0);
+}
+
+static void ask_sizes(struct roster *r) {
+    struct buf key = {0};
+    for (size_t i = 0; i < r->member_count; i++) {
+        r->members[i].connections = 0;
+        for (unsigned p = 0; p < bus_partitions(r->bus); p++) {
+            struct command c = command_begin("SCARD");
+            command_bytes(&c, key_of(&key, p, "g:", bytes_str(r->members[i].id)));
+            r->outstanding++;
+            link_send(bus_commands(r->bus), &c, on_size, &r->members[i]);
+        }
+    }
+    buf_deinit(&key);
+}
+
+/* --- looking --- */
+
+static int compare_members(const void *a, const void *b) {
+    return strcmp(((const struct member *)a)->id, ((const struct member *)b)->id);
+}
+
+static void add_member(void *ctx, const struct pulse_one *one) {
+    struct roster *r = ctx;
+    if (!one->is_listed)
+        return;
+    r->members = mem_realloc(r->members, (r->member_count + 1) * sizeof(*r->members));
+    struct member *m = &r->members[r->member_count++];
+    *m = (struct member){.roster = r, .connections = -1};
+    memcpy(m->id, one->id, sizeof(m->id));
+}
+
+static void conclude(struct roster *r) {
+    pulse_each(r->pulse, add_member, r);
+    if (r->member_count > 0)
+        qsort(r->members, r->member_count, sizeof(*r->members), compare_members);
+    if (r->kind == ROSTER_GATEWAYS && r->member_count > 0)
+        ask_sizes(r);
+    else
+        answer(r, 0);
+}
+
+static void on_beats(void *ctx, struct redisReply *reply) {
+    struct roster *r = ctx;
+    r->outstanding--;
+    if (r->is_over) {
+        free_when_idle(r);
+        return;
+    }
+    if (reply == NULL || reply_is_error(reply, NULL)) {
+        answer(r, -ENOTCONN);
+        return;
+    }
+    pulse_begin(r->pulse, clock_ms());
+    for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
+        pulse_see(r->pulse, reply_bytes(reply_at(reply, i)), reply_bytes(reply_at(reply, i + 1)));
+    pulse_end(r->pulse, NULL, NULL);
+    if (has_moved(r, NULL) || clock_ms() >= r->until_ms)
+        conclude(r);
+}
+
+static void on_look(uv_timer_t *timer) {
+    struct roster *r = container_of(timer, struct roster, timer);
+    if (r->outstanding > 0)
+        return;
+    if (!bus_can_send(r->bus)) {
+        answer(r, -ENOTCONN);
+        return;
+    }
+    struct command c = command_begin("HGETALL");
+    command_text(&c, r->kind == ROSTER_GATEWAYS ? KEY_GATEWAYS : KEY_BROKERS);
+    r->outstanding++;
+    link_send(bus_commands(r->bus), &c, on_beats, r);
+}
+
+struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t patience_ms,
+                           roster_fn *fn, void *ctx) {
+    struct roster *r = mem_zalloc(sizeof(*r));
+    *r = (struct roster){.bus = bus,
+                         .kind = kind,
+                         .until_ms = clock_ms() + patience_ms,
+                         .fn = fn,
+                         .ctx = ctx,
+                         .pulse = pulse_new()};
+    MUST(uv_timer_init(bus_loop(bus), &r->timer) == 0);
+    MUST(uv_timer_start(&r->timer, on_look, 0, LOOK_MS) == 0);
+    return r;
+}
+
+void roster_write_json(struct buf *out, const struct roster_row *rows, size_t count) {
+    buf_append_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        buf_append_str(out, i > 0 ? ",{\"id\":" : "{\"id\":");
+        json_append_string(out, bytes_str(rows[i].id));
+        buf_printf(out, ",\"alive\":%s", rows[i].is_alive ? "true" : "false");
+        if (rows[i].connections >= 0)
+            buf_printf(out, ",\"connections\":%" PRId64, rows[i].connections);
+        buf_append_char(out, '}');
+    }
+    buf_append_char(out, ']');
+}

@@ -1,0 +1,43 @@
+/*
+ * roster.h - which gateways and brokers there are, by their heartbeats. For the lists of the admin
+ * listener and of the CLI.
+ *
+ * A process is alive when its counter moves while we look: nobody's clock counts. So a look takes
+ * as long as the slowest beat, and patience_ms when one is dead.
+ */
+#ifndef SIGNALBOX_ADMIN_ROSTER_H
+#define SIGNALBOX_ADMIN_ROSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+struct bus;
+struct roster;
+
+enum roster_kind { ROSTER_GATEWAYS, ROSTER_BROKERS };
+
+/* Longer than two beats. */
+enum { ROSTER_PATIENCE_MS = 2200 };
+
+struct roster_row {
+    const char *id;
+    bool is_alive;
+    int64_t connections; /* of a gateway: in the registry; -1: a broker, or not known */
+};
+
+/* status negative: Redis went away. Rows are sorted by id and borrowed until return. The roster is
+ * gone after this. */
+typedef void roster_fn(void *ctx, int status, const struct roster_row *rows, size_t count);
+
+/* Answers on a later turn. */
+struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t patience_ms,
+                           roster_fn *fn, void *ctx);
+/* fn is not called any more; NULL is legal. */
+void roster_cancel(struct roster *r);
+
+/* [{"id":"…","alive":true,"connections":3}, …]; brokers have no "connections". */
+void roster_write_json(struct buf *out, const struct roster_row *rows, size_t count);
+
+#endif
