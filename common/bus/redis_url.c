@@ -1,0 +1,217 @@
+/*
+ * redis_url.c - see redis_url.h. The text is cut from the left: scheme, then for unix the path and
+ * its query, for the others login, hosts, and what follows the slash.
+ */
+#include "common/bus/redis_url.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+
+enum { ERROR_SIZE = 200, REDIS_PORT = 6379, SENTINEL_PORT = 26379, DB_MAX = 65535 };
+
+static int bad(char *error_out, const char *why) {
+    snprintf(error_out, ERROR_SIZE, "the Redis URL is wrong: %s", why);
+    return -EINVAL;
+}
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Percent-decodes with a NUL after it. False: too long, a broken escape, or a control character. */
+static bool decode(struct bytes in, char *out, size_t size) {
+    size_t n = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        unsigned char c = (unsigned char)in.ptr[i];
+        if (c == '%') {
+            int high = i + 2 < in.len ? hex_digit(in.ptr[i + 1]) : -1;
+            int low = i + 2 < in.len ? hex_digit(in.ptr[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return false;
+            c = (unsigned char)(high * 16 + low);
+            i += 2;
+        }
+        if (c < ' ' || c == 0x7f || n + 1 >= size)
+            return false;
+        out[n++] = (char)c;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+static bool strip(struct bytes *text, const char *prefix) {
+    if (!bytes_starts_with(*text, bytes_str(prefix)))
+        return false;
+    *text = bytes_from(*text, strlen(prefix));
+    return true;
+}
+
+static int parse_db(struct redis_url *url, struct bytes text, char *error_out) {
+    uint64_t db = 0;
+    if (!bytes_to_u64(text, &db) || db > DB_MAX)
+        return bad(error_out, "the database is no number");
+    url->db = (int)db;
+    return 0;
+}
+
+/* [user[:password]@]; a password may hold anything but '@' and '/', escaped or not. */
+static int parse_login(struct redis_url *url, struct bytes *rest, char *error_out) {
+    ptrdiff_t at = bytes_find_last(*rest, '@');
+    if (at < 0)
+        return 0;
+    struct bytes password = bytes_head(*rest, (size_t)at);
+    struct bytes user = bytes_split(&password, ':');
+    *rest = bytes_from(*rest, (size_t)at + 1);
+    if (!decode(user, url->user, sizeof(url->user)))
+        return bad(error_out, "the user is too long or badly escaped");
+    if (!decode(password, url->password, sizeof(url->password)))
+        return bad(error_out, "the password is too long or badly escaped");
+    return 0;
+}
+
+static int parse_port(struct bytes text, int *port_out, char *error_out) {
+    uint64_t port = 0;
+    if (!bytes_to_u64(text, &port) || port < 1 || port > 65535)
+        return bad(error_out, "a port is a number from 1 to 65535");
+    *port_out = (int)port;
+    return 0;
+}
+
+static bool is_host(const char *name) {
+    return name[0] != '\0' && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                           "0123456789-._:%") == strlen(name);
+}
+
+/* host, host:port, [::1], [::1]:port */
+static int parse_host(struct redis_url *url, struct bytes text, int port, char *error_out) {
+    if (url->host_count == REDIS_URL_HOSTS_MAX)
+        return bad(error_out, "too many hosts");
+    struct redis_host *host = &url->hosts[url->host_count++];
+    host->port = port;
+    struct bytes name = text, rest = BYTES_NONE;
+    if (text.len > 0 && text.ptr[0] == '[') {
+        ptrdiff_t end = bytes_find(text, ']');
+        if (end < 0)
+            return bad(error_out, "a bracket is not closed");
+        name = bytes_from(bytes_head(text, (size_t)end), 1);
+        rest = bytes_from(text, (size_t)end + 1);
+    } else if (bytes_find(text, ':') >= 0) {
+        name = bytes_head(text, (size_t)bytes_find(text, ':'));
+        rest = bytes_from(text, name.len);
+    }
+    if (!decode(name, host->host, sizeof(host->host)) || !is_host(host->host))
+        return bad(error_out, "a host is missing, too long or no host name");
+    if (rest.len == 0)
+        return 0;
+    if (rest.ptr[0] != ':')
+        return bad(error_out, "only a port may follow a host");
+    return parse_port(bytes_from(rest, 1), &host->port, error_out);
+}
+
+/* What is before and behind the first slash after the login. */
+static struct bytes cut_authority(struct bytes *rest) {
+    struct bytes authority = *rest;
+    ptrdiff_t slash = bytes_find(authority, '/');
+    *rest = slash < 0 ? BYTES_NONE : bytes_from(authority, (size_t)slash + 1);
+    return slash < 0 ? authority : bytes_head(authority, (size_t)slash);
+}
+
+static int parse_redis(struct redis_url *url, struct bytes rest, char *error_out) {
+    struct bytes authority = cut_authority(&rest);
+    int r = parse_login(url, &authority, error_out);
+    if (r == 0)
+        r = parse_host(url, authority, REDIS_PORT, error_out);
+    if (r == 0 && rest.len > 0)
+        r = parse_db(url, rest, error_out);
+    return r;
+}
+
+static int parse_sentinel(struct redis_url *url, struct bytes rest, char *error_out) {
+    struct bytes authority = cut_authority(&rest);
+    int r = parse_login(url, &authority, error_out);
+    if (r == 0 && authority.len == 0)
+        r = bad(error_out, "a host is missing, too long or no host name");
+    while (r == 0 && authority.ptr != NULL)
+        r = parse_host(url, bytes_split(&authority, ','), SENTINEL_PORT, error_out);
+    if (r < 0)
+        return r;
+    struct bytes name = bytes_split(&rest, '/');
+    if (name.len == 0 || !decode(name, url->master, sizeof(url->master)))
+        return bad(error_out, "the name of the sentinels' master is missing or too long");
+    return rest.len > 0 ? parse_db(url, rest, error_out) : 0;
+}
+
+static int parse_option(struct redis_url *url, struct bytes option, char *error_out) {
+    struct bytes value = option;
+    struct bytes key = bytes_split(&value, '=');
+    if (bytes_equal_str(key, "db"))
+        return parse_db(url, value, error_out);
+    if (bytes_equal_str(key, "user"))
+        return decode(value, url->user, sizeof(url->user)) ? 0 : bad(error_out, "the user");
+    if (bytes_equal_str(key, "password"))
+        return decode(value, url->password, sizeof(url->password)) ? 0
+                                                                   : bad(error_out, "the password");
+    return bad(error_out, "the options of unix:// are db, user and password");
+}
+
+static int parse_unix(struct redis_url *url, struct bytes rest, char *error_out) {
+    struct bytes path = bytes_split(&rest, '?');
+    if (path.len < 2 || path.ptr[0] != '/' || !decode(path, url->path, sizeof(url->path)))
+        return bad(error_out, "unix:// needs an absolute path of at most 107 bytes");
+    int r = 0;
+    while (r == 0 && rest.len > 0)
+        r = parse_option(url, bytes_split(&rest, '&'), error_out);
+    return r;
+}
+
+int redis_url_parse(struct redis_url *url_out, const char *text, char error_out[200]) {
+    struct bytes rest = bytes_str(text);
+    memset(url_out, 0, sizeof(*url_out));
+    error_out[0] = '\0';
+    if (strip(&rest, "unix://"))
+        return parse_unix(url_out, rest, error_out);
+    if (strip(&rest, "redis+sentinel://"))
+        return parse_sentinel(url_out, rest, error_out);
+    url_out->is_tls = strip(&rest, "rediss://");
+    if (url_out->is_tls || strip(&rest, "redis://"))
+        return parse_redis(url_out, rest, error_out);
+    return bad(error_out, "it begins with redis://, rediss://, unix:// or redis+sentinel://");
+}
+
+static void show_host(struct buf *out, const struct redis_host *host) {
+    bool is_ip6 = strchr(host->host, ':') != NULL;
+    buf_printf(out, is_ip6 ? "[%s]:%d" : "%s:%d", host->host, host->port);
+}
+
+void redis_url_show(const struct redis_url *url, char text_out[600]) {
+    struct buf out = {0};
+    if (url->path[0] != '\0') {
+        buf_printf(&out, "unix://%s", url->path);
+        if (url->db != 0)
+            buf_printf(&out, "?db=%d", url->db);
+    } else {
+        buf_append_str(&out, url->master[0] != '\0' ? "redis+sentinel://"
+                             : url->is_tls          ? "rediss://"
+                                                    : "redis://");
+        if (url->user[0] != '\0')
+            buf_printf(&out, "%s@", url->user);
+        for (unsigned i = 0; i < url->host_count; i++) {
+            buf_append_str(&out, i > 0 ? "," : "");
+            show_host(&out, &url->hosts[i]);
+        }
+        if (url->master[0] != '\0')
+            buf_printf(&out, "/%s", url->master);
+        if (url->db != 0)
+            buf_printf(&out, "/%d", url->db);
+    }
+    buf_append_char(&out, '\0');
+    snprintf(text_out, 600, "%s", out.ptr);
+    buf_deinit(&out);
+}
