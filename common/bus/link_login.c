@@ -1,0 +1,157 @@
+/*
+ * link_login.c - from an open stream to READY: ASK, AUTH, ROLE, LOAD. Each state sends its commands
+ * at once and ends with the last of their replies; any error reply ends the attempt.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "common/bus/link_internal.h"
+#include "common/bus/scripts.h"
+
+static void send_command(struct link *l, struct command *c) {
+    l->login_replies++;
+    link_queue(l, c);
+}
+
+/* ---- ASK ---- */
+
+static void send_auth(struct link *l) {
+    const struct redis_url *url = l->url;
+    if (url->user[0] == '\0' && url->password[0] == '\0')
+        return;
+    struct command c = command_begin("AUTH");
+    if (url->user[0] != '\0')
+        command_text(&c, url->user);
+    command_text(&c, url->password);
+    send_command(l, &c);
+}
+
+static void enter_ask(struct link *l) {
+    link_set_state(l, LINK_ASK);
+    send_auth(l);
+    struct command c = command_begin("SENTINEL");
+    command_text(&c, "get-master-addr-by-name");
+    command_text(&c, l->url->master);
+    send_command(l, &c);
+}
+
+static void on_ask_reply(struct link *l, const struct redisReply *reply) {
+    if (l->login_replies > 0)
+        return; /* to AUTH: a sentinel without a password refuses it, which does not matter */
+    struct bytes host = reply_bytes(reply_at(reply, 0));
+    int64_t port = reply_number(reply_at(reply, 1), 0);
+    if (reply_is_error(reply, NULL)) {
+        link_fail(l, "sentinel: %.*s", BYTES_FMT(bytes_head(reply_bytes(reply), 150)));
+    } else if (reply_is_nil(reply)) {
+        link_fail(l, "sentinel: no master is named %s", l->url->master);
+    } else if (host.len == 0 || host.len >= sizeof(l->master.host) || port < 1 || port > 65535) {
+        link_fail(l, "sentinel: the answer makes no sense");
+    } else {
+        memcpy(l->master.host, host.ptr, host.len);
+        l->master.host[host.len] = '\0';
+        l->master.port = (int)port;
+        link_go_to_master(l);
+    }
+}
+
+/* ---- LOAD ---- */
+
+static void enter_load(struct link *l) {
+    link_set_state(l, LINK_LOAD);
+    for (int s = 0; s < SCRIPT_COUNT && l->kind == LINK_COMMANDS; s++) {
+        struct command c = command_begin("SCRIPT");
+        command_text(&c, "LOAD");
+        command_bytes(&c, script_text((enum script)s));
+        send_command(l, &c);
+    }
+    struct command c = command_begin("INFO");
+    command_text(&c, "server");
+    send_command(l, &c);
+}
+
+static void read_run_id(struct link *l, struct bytes info) {
+    static const struct bytes key = {"run_id:", 7};
+    l->run_id[0] = '\0';
+    while (info.len > 0) {
+        struct bytes line = bytes_split(&info, '\n');
+        if (!bytes_starts_with(line, key))
+            continue;
+        struct bytes id = bytes_from(line, key.len);
+        if (id.len > 0 && id.ptr[id.len - 1] == '\r')
+            id.len--;
+        snprintf(l->run_id, sizeof(l->run_id), "%.*s", BYTES_FMT(id));
+    }
+}
+
+static void on_load_reply(struct link *l, const struct redisReply *reply) {
+    if (l->login_replies > 0)
+        return;
+    read_run_id(l, reply_bytes(reply));
+    if (l->run_id[0] == '\0')
+        link_fail(l, "INFO server names no run_id");
+    else
+        link_became_ready(l);
+}
+
+/* ---- ROLE ---- */
+
+static void enter_role(struct link *l) {
+    link_set_state(l, LINK_ROLE);
+    struct command c = command_begin("ROLE");
+    send_command(l, &c);
+}
+
+static void on_role_reply(struct link *l, const struct redisReply *reply) {
+    struct bytes role = reply_bytes(reply_at(reply, 0));
+    if (bytes_equal_str(role, "master"))
+        enter_load(l);
+    else
+        link_fail(l, "this Redis is no master but a %.*s", BYTES_FMT(bytes_head(role, 20)));
+}
+
+/* ---- AUTH ---- */
+
+static void enter_auth(struct link *l) {
+    link_set_state(l, LINK_AUTH);
+    send_auth(l);
+    if (l->url->db != 0) {
+        struct command c = command_begin("SELECT");
+        command_number(&c, l->url->db);
+        send_command(l, &c);
+    }
+    if (l->login_replies == 0)
+        enter_role(l);
+}
+
+void link_login(struct link *l) {
+    if (l->url->master[0] != '\0' && !l->is_master_known)
+        enter_ask(l);
+    else
+        enter_auth(l);
+}
+
+/* A const table would need one signature for all; the states are few. */
+static void on_reply_in_state(struct link *l, const struct redisReply *reply) {
+    if (l->state == LINK_ASK)
+        on_ask_reply(l, reply);
+    else if (l->state == LINK_AUTH && l->login_replies == 0)
+        enter_role(l);
+    else if (l->state == LINK_ROLE)
+        on_role_reply(l, reply);
+    else if (l->state == LINK_LOAD)
+        on_load_reply(l, reply);
+}
+
+void link_login_reply(struct link *l, struct redisReply *reply) {
+    if (l->login_replies == 0) {
+        link_fail(l, "an answer came to no question");
+        return;
+    }
+    l->login_replies--;
+    if (l->state != LINK_ASK && reply_is_error(reply, NULL))
+        link_fail(l, "login: %.*s", BYTES_FMT(bytes_head(reply_bytes(reply), 150)));
+    else
+        on_reply_in_state(l, reply);
+}
