@@ -233,7 +233,6 @@ class Call:
 
 IDLE = 1          # yielded: nothing to do for that many turns
 TURN = 12         # steps of the scheduler
-LOST = object()   # handed back: the connection broke, all knowledge of partitions is void
 
 
 def script(name, p, keys, *args):
@@ -288,6 +287,13 @@ class Broker(Process):
         self.known = [0] * PARTITIONS
         self.tick = world.steps // 250
         self.is_sending = False
+        self.forget()
+
+    def forget(self):
+        """Drops all knowledge of partitions, whatever the tasks are at; also the way to begin."""
+        if self.is_sending:
+            self.tick -= 1
+            self.is_sending = False
         self.start(*[self.partition(p) for p in range(PARTITIONS)], self.reaper(), self.clock())
 
     def is_busy(self):
@@ -296,8 +302,6 @@ class Broker(Process):
     def partition(self, p):
         while True:
             reply = yield script('own', p, ['own', 'lease'], self.id, LEASE_MS, self.known[p])
-            if reply is LOST:
-                continue
             if reply[0] == 0:
                 yield from idle(self.rng.randint(2, 8))
                 continue
@@ -310,8 +314,6 @@ class Broker(Process):
         while True:
             entries = yield command('XRANGE', key(p, 'in'), '(' + cursor, '+', 'COUNT',
                                     rng.randint(1, 8))
-            if entries is LOST:
-                return
             if not entries:
                 if not (yield from self.rest(p, term)):
                     return
@@ -321,17 +323,14 @@ class Broker(Process):
             trim = rng.choice('01') if len(entries) < len(more) else '1'
             if is_first or rng.random() < 0.03:
                 reply = yield script('try', p, ['own'], self.id, term, entries[0][0])
-                if reply is LOST or isinstance(reply, Error):
+                if isinstance(reply, Error):
                     return
                 is_first = False
             outputs, forwards = self.run_routes(p, entries)
             for q, batch in sorted(forwards.items()):
-                if (yield script('in', q, ['in', 'src'], f'p{p}', NO_LIMIT, *batch)) is LOST:
-                    return
+                yield script('in', q, ['in', 'src'], f'p{p}', NO_LIMIT, *batch)
             for name in sorted({o[0] for o in outputs} - set(prevs)):
                 top = yield command('XREVRANGE', history(p, name), '+', '-', 'COUNT', 1)
-                if top is LOST:
-                    return
                 prevs[name] = top[0][0] if top else '0-0'
             args, hist = [], []
             for name, uid, sender, number, index, home in outputs:
@@ -345,7 +344,7 @@ class Broker(Process):
             new_cursor = entries[-1][0]
             reply = yield Call('out', p, [key(p, 'own'), key(p, 'in')] + hist,
                                [self.id, term, cursor, new_cursor, trim] + args)
-            if reply is LOST or isinstance(reply, Error):
+            if isinstance(reply, Error):
                 return
             cursor = new_cursor
 
@@ -378,31 +377,22 @@ class Broker(Process):
             yield from idle(5)
             return False
         if what < 0.5:
-            return (yield from self.reap(p))
+            yield from self.reap(p)
+            return True
         yield from idle(self.rng.randint(1, 3))
         return True
 
     def reap(self, p):
-        gids = yield command('SMEMBERS', key(p, 'gws'))
-        for gid in [] if gids is LOST else sorted(gids):
-            is_dead = yield command('EXISTS', 'sb:{sb}:dead:' + gid)
-            if is_dead is LOST:
-                return False
-            if not is_dead:
+        for gid in sorted((yield command('SMEMBERS', key(p, 'gws')))):
+            if not (yield command('EXISTS', 'sb:{sb}:dead:' + gid)):
                 continue
-            if (yield script('entomb', p, ['g:' + gid], 86400)) is LOST:
-                return False
+            yield script('entomb', p, ['g:' + gid], 86400)
             members = yield command('SMEMBERS', key(p, 'g:' + gid))
-            if members is LOST:
-                return False
             for member in sorted(m for m in members if m):
                 name, cid, val = member.split('\0')
-                if (yield script('disc', p, ['c:' + name, 'g:' + gid, 'in'],
-                                 cid, val, member, name, 'gateway')) is LOST:
-                    return False
-            if (yield command('SREM', key(p, 'gws'), gid)) is LOST:
-                return False
-        return gids is not LOST
+                yield script('disc', p, ['c:' + name, 'g:' + gid, 'in'],
+                             cid, val, member, name, 'gateway')
+            yield command('SREM', key(p, 'gws'), gid)
 
     def reaper(self):
         """Buries gateways whose counter stood still between two looks."""
@@ -410,13 +400,10 @@ class Broker(Process):
         while True:
             yield from idle(self.rng.randint(6, 12))
             pairs = yield command('HGETALL', 'sb:{sb}:gw')
-            if pairs is LOST:
-                buried.clear()
-                continue
             counters = dict(zip(pairs[::2], pairs[1::2]))
             for p in range(PARTITIONS):
                 gids = yield command('SMEMBERS', key(p, 'gws'))
-                for gid in [] if gids is LOST else sorted(gids):
+                for gid in sorted(gids):
                     counters.setdefault(gid, '')
             for gid, counter in sorted(counters.items()):
                 is_live = self.world.is_calm and gid in self.world.live_ids()
@@ -485,7 +472,8 @@ class Gateway(Process):
     def drop_strangers(self):
         """Removes what Redis holds in our name and we do not (it fell back in time)."""
         for p in range(PARTITIONS):
-            for member in sorted(m for m in (yield command('SMEMBERS', key(p, 'g:' + self.id))) if m):
+            members = yield command('SMEMBERS', key(p, 'g:' + self.id))
+            for member in sorted(m for m in members if m):
                 name, cid, val = member.split('\0')
                 if val not in self.local:
                     yield script('disc', p, ['c:' + name, 'g:' + self.id, 'in'],
@@ -785,14 +773,30 @@ class Checker:
     def forget_checked(self):
         model = self.world.model
         live = self.world.live_ids() | {'c:clock'}
+        self.expire_the_dead(live)
         model.sent, model.accepted, model.tokens, model.feed = {}, set(), {}, {}
         model.old_seen.append(model.seen)
         model.seen = set()
         model.lanes = {k: v for k, v in model.lanes.items() if k[2] in live}
         closed = {v for v, e in model.events.items() if 'D' in e} - self.is_open
-        if not self.world.has_rollback:  # else a fall-back may bring its Disconnect again
-            model.old_values.append(closed)
+        model.old_values.append(closed)
         model.events = {v: e for v, e in model.events.items() if v not in closed}
+
+
+    def expire_the_dead(self, live):
+        """What ends a day after a burial, when nothing of the gateway is on its way any more."""
+        for p in range(PARTITIONS):
+            for source in self.redis.must('HKEYS', key(p, 'src')):
+                if source[0] in 'gu' and source not in live:
+                    self.redis.must('HDEL', key(p, 'src'), source)
+        for name in self.redis.must('KEYS', '*:g:*') + self.redis.must('KEYS', '*:dead:*'):
+            if name.rsplit(':', 1)[1] not in live:
+                self.redis.must('DEL', name)
+        for name in self.redis.must('KEYS', '*:d:n:*'):
+            self.redis.must('DEL', name)
+        for p in range(PARTITIONS):
+            for name in NAMES[p] + ['*']:
+                self.redis.must('XTRIM', history(p, name), 'MAXLEN', 1)
 
 
 class World:
@@ -916,7 +920,7 @@ class World:
         elif fate == 'late':
             self.delay(call)
         if fate == 'lost reply' and call.script == 'conn' and self.rng.random() < 0.6:
-            proc.paused_until = self.steps + self.rng.randint(300, 1000)
+            proc.paused_until = self.steps + self.rng.randint(500, 900)
             self.stats['pauses'] += 1
         if fate.startswith('crash'):
             self.kill(proc, task)
@@ -942,11 +946,9 @@ class World:
             elif fate < 0.6 and task.pending.script != 'conn':
                 self.delay(task.pending)
 
-    def forget_partitions(self, proc, but=None):
+    def forget_partitions(self, proc, but):
         self.leave_in_flight(proc, but)
-        for task in proc.tasks:
-            if isinstance(task.pending, Call):
-                task.resume(LOST)
+        proc.forget()
 
     def kill(self, proc, but=None):
         self.leave_in_flight(proc, but)
@@ -986,9 +988,7 @@ class World:
         self.stats['rollbacks'] += 1
         for proc in self.processes:
             if isinstance(proc, Broker) and self.mutation != 'keep-state':
-                for task in proc.tasks:
-                    if isinstance(task.pending, Call):
-                        task.resume(LOST)
+                proc.forget()
             elif isinstance(proc, Gateway):
                 proc.on_redis_back()
 
@@ -1026,7 +1026,7 @@ class World:
     def run(self, steps, progress=None):
         shown = time.monotonic()
         while self.stats['chaos steps'] < steps:
-            n = min(self.rng.randint(800, 3000), steps - self.stats['chaos steps'])
+            n = min(self.rng.randint(1500, 4000), steps - self.stats['chaos steps'])
             for _ in range(n):
                 self.step()
             self.stats['chaos steps'] += n
