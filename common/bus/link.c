@@ -344,7 +344,7 @@ static void log_failure(struct link *l) {
     log_warn("redis", "link_failed link=%s why=%s", l->name, LOG_TEXT(bytes_str(l->trouble)));
 }
 
-static void drop_connection(struct link *l) {
+void link_drop_connection(struct link *l) {
     if (l->has_stream)
         stream_abort(&l->stream);
     uv_idle_stop(&l->turn);
@@ -373,7 +373,7 @@ void link_fail(struct link *l, const char *format, ...) {
     va_end(args);
     bool was_ready = l->state == LINK_READY;
     link_set_state(l, LINK_BACKOFF);
-    drop_connection(l);
+    link_drop_connection(l);
     if (l->url->master[0] != '\0')
         l->sentinel = (l->sentinel + 1) % l->url->host_count;
     uv_timer_start(&l->timer, on_wait_over, next_wait_ms(l), 0);
@@ -455,7 +455,7 @@ void link_close(struct link *l) {
     if (l == NULL || l->state == LINK_CLOSED)
         return;
     link_set_state(l, LINK_CLOSED);
-    drop_connection(l);
+    link_drop_connection(l);
     uv_close((uv_handle_t *)&l->timer, on_timer_closed);
     uv_close((uv_handle_t *)&l->turn, on_turn_closed);
 }

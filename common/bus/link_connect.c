@@ -224,7 +224,7 @@ void link_connect_timeout(struct link *l) {
 
 void link_go_to_master(struct link *l) {
     l->is_master_known = true;
-    stream_abort(&l->stream); /* on_closed goes on */
+    link_drop_connection(l); /* on_closed goes on */
 }
 
 void link_connect_deinit(struct link *l) {

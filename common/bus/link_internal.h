@@ -99,6 +99,7 @@ void link_login_reply(struct link *l, struct redisReply *reply);
 
 /* link.c, for the stream that link_connect.c makes and the login that link_login.c ends. */
 void link_connected(struct link *l);
+void link_drop_connection(struct link *l);
 void link_became_ready(struct link *l);
 void link_on_bytes(struct link *l, struct bytes in);
 void link_on_writable(struct link *l);
