@@ -53,6 +53,7 @@ MUTATIONS = {
     'no-restore': ('conn', "ARGV[6] == '1'", 'false'),
     'same-term': ('own', 'math.max((tonumber(o[1]) or 0) + 1, now, tonumber(ARGV[3]) + 1)',
                   '(tonumber(o[1]) or now)'),
+    'no-last': ('out', "if KEYS[k + 1] ~= KEYS[k] then", 'if false then'),
     'keep-state': (None, None, None),
 }
 NEED_ROLLBACK = {'keep-state', 'no-restore'}
@@ -180,6 +181,10 @@ def key(p, rest):
 
 def history(p, name):
     return key(p, 'h*' if name == '*' else 'h:' + name)
+
+
+def last(p, name):
+    return key(p, 'l*' if name == '*' else 'l:' + name)
 
 
 def channel(p, name):
@@ -330,19 +335,19 @@ class Broker(Process):
             for q, batch in sorted(forwards.items()):
                 yield script('in', q, ['in', 'src'], f'p{p}', NO_LIMIT, *batch)
             for name in sorted({o[0] for o in outputs} - set(prevs)):
-                top = yield command('XREVRANGE', history(p, name), '+', '-', 'COUNT', 1)
-                prevs[name] = top[0][0] if top else '0-0'
-            args, hist = [], []
-            for name, uid, sender, number, index, home in outputs:
+                prevs[name] = (yield command('GET', last(p, name))) or '0-0'
+            args, logs = [], []
+            finals = {o[0]: i for i, o in enumerate(outputs)}
+            for i, (name, uid, sender, number, index, home) in enumerate(outputs):
                 seq += 1
                 mid = f'{term}-{seq}'
                 maxlen = 0 if name.endswith('.off') else 10**6
                 blob = json.dumps([mid, prevs[name], uid, sender, number, index, home])
                 args += [mid, maxlen, rng.choice([0, 86400]), channel(p, name), blob]
-                hist.append(history(p, name))
+                logs += [history(p, name), last(p, name) if finals[name] == i else history(p, name)]
                 prevs[name] = mid
             new_cursor = entries[-1][0]
-            reply = yield Call('out', p, [key(p, 'own'), key(p, 'in')] + hist,
+            reply = yield Call('out', p, [key(p, 'own'), key(p, 'in')] + logs,
                                [self.id, term, cursor, new_cursor, trim] + args)
             if isinstance(reply, Error):
                 return
@@ -521,7 +526,7 @@ class Gateway(Process):
             member = '\0'.join([name, cid, val])
             self.changing.add(me)
             self.local.add(val)
-            keys = ['c:' + name, 'g:' + self.id, 'gws', 'in', 'own']
+            keys = ['c:' + name, 'g:' + self.id, 'gws', 'in', 'own', 'l:' + name, 'l*']
             args = [cid, val, self.id, member, name]
             reply = yield script('conn', p, keys, *args, 0)
             if isinstance(reply, Error):
@@ -660,8 +665,7 @@ class Checker:
         if item in model.seen or any(item in old for old in model.old_seen):
             raise Violation(f'I3: {where}: published twice')
         model.seen.add(item)
-        if not name.endswith('.off') and prev != model.last.get((p, name), '0-0'):
-            raise Violation(f'I2: {where}: prev {prev}, should be {model.last.get((p, name))}')
+        self.check_prev(p, name, prev, where)
         if sender is None:
             self.on_event(uid, where)
         else:
@@ -673,6 +677,12 @@ class Checker:
         model.feed.setdefault((p, name), []).append((mid, blob))
         model.last[p, name] = model.top[p] = mid
         self.world.stats['outputs'] += 1
+
+    def check_prev(self, p, name, prev, where):
+        """The message before it; of a log's first, 0-0 or where the partition stood at a Connect."""
+        before = self.world.model.last.get((p, name))
+        if prev != before if before else parse_id(prev) >= self.raw_top[p]:
+            raise Violation(f'I2: {where}: prev {prev}, should be {before}')
 
     def on_event(self, uid, where):
         model = self.world.model
@@ -736,6 +746,8 @@ class Checker:
             self.must_be_top(p, own[1] or '0-0', 'own.i')
             for name in NAMES[p] + ['*']:
                 feed = model.feed.get((p, name), [])
+                if feed and self.redis.must('GET', last(p, name)) != feed[-1][0]:
+                    raise Violation(f'I2: l: of {name} in partition {p} is not its last id')
                 if name.endswith('.off'):
                     stored = feed if not self.redis.must('EXISTS', history(p, name)) else None
                 elif feed:

@@ -31,13 +31,13 @@ class Bench:
     def out(self, holder, term, prev, new, *outputs, trim=0):
         """outputs: (id, maxlen, ttl, blob) for the Name `room`."""
         args = [a for mid, maxlen, ttl, blob in outputs for a in (mid, maxlen, ttl, CHANNEL, blob)]
-        return self.run('out', 'own in' + ' h:room' * len(outputs), holder, term, prev, new, trim,
+        return self.run('out', 'own in' + ' h:room h:room' * (len(outputs) - 1) + ' h:room l:room' * (len(outputs) > 0), holder, term, prev, new, trim,
                         *args)
 
     def conn(self, val, restore=0, client='ann', member=None):
         gid = val.split(':')[0]
         member = member if member is not None else f'room\0{client}\0{val}'
-        return self.run('conn', f'c:room g:{gid} gws in own', client, val, gid, member, 'room',
+        return self.run('conn', f'c:room g:{gid} gws in own l:room l*', client, val, gid, member, 'room',
                         restore)
 
     def disc(self, val, client='ann', reason='closed'):

@@ -7,6 +7,8 @@
 --                    says that the gateway is buried here (entomb.lua)
 --       3 gws        set: gateways that ever registered in this partition
 --       4 in         5 own
+--       6 l:<name>   7 l*   no message of these logs has a later id; made here when absent, so that
+--                    what a client misses from now on can be told (they outlive the history)
 -- ARGV  1 client_id
 --       2 val        connection value, gid:connno:connected_ms|group, unlike any other ever
 --       3 gid
@@ -27,6 +29,8 @@ local old = redis.call('HGET', KEYS[1], id)
 if old and old ~= val and ARGV[6] == '1' then return {2, position} end
 local is_first = redis.call('SADD', KEYS[2], member) == 1
 redis.call('SADD', KEYS[3], ARGV[3])
+redis.call('SET', KEYS[6], position, 'EX', '604800', 'NX')
+redis.call('SET', KEYS[7], position, 'EX', '604800', 'NX')
 if old == val then return {1, position} end
 if not is_first then return {2, position} end
 redis.call('HSET', KEYS[1], id, val)

@@ -2,7 +2,9 @@
 -- Commits one batch: the outputs go into their histories and channels and the cursor moves, in one
 -- step or not at all. The only writer of a history.
 --
--- KEYS  1 own   2 in   3.. the history of each output, in the order of ARGV
+-- KEYS  1 own   2 in   3.. two for each output, in the order of ARGV: its history, and its log's key
+--       l: that outlives the history ("no message of this log has a later id"); for an output that
+--       a later one of the same log follows, the history once more
 -- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim (1: drop `in` below new_cursor)
 --         0 only while more entries are known to wait: what is not dropped counts as full in in.lua
 --       then (id, maxlen, ttl_s, channel, blob) for each output, ids rising
@@ -32,8 +34,9 @@ for j = 6, #ARGV, 5 do
     redis.call('XADD', KEYS[k], 'MAXLEN', '~', ARGV[j + 1], ARGV[j], 'm', ARGV[j + 4])
     if ARGV[j + 2] ~= '0' then redis.call('EXPIRE', KEYS[k], ARGV[j + 2]) end
   end
+  if KEYS[k + 1] ~= KEYS[k] then redis.call('SET', KEYS[k + 1], ARGV[j], 'EX', '604800') end
   redis.call('PUBLISH', ARGV[j + 3], ARGV[j + 4])
-  k = k + 1
+  k = k + 2
 end
 if ARGV[5] == '1' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[4]) end
 return 1
