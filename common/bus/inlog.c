@@ -1,0 +1,206 @@
+/* inlog.c - see inlog.h. Read inlog_read, then on_reply. */
+#include "common/bus/inlog.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/bus/bus.h"
+#include "common/bus/link.h"
+
+enum {
+    COUNT_MAX = 128,
+    COUNT_FIRST = 16,
+    READ_BYTES = 1024 * 1024, /* what a read should bring at most */
+    BLOCK_MS = 2000,
+    FIELDS_MAX = 16
+};
+
+struct inlog {
+    struct bus *bus;
+    struct link *link;
+    struct buf key;
+    enum inlog_kind kind;
+    char label[24];
+    struct message_id position;
+    unsigned count;
+    bool is_wanted, is_asked;
+    const struct inlog_events *events;
+    void *ctx;
+};
+
+/* --- entries --- */
+
+struct in_entry *in_entry_ref(struct in_entry *e) {
+    e->refs++;
+    return e;
+}
+
+void in_entry_unref(struct in_entry *e) {
+    if (e == NULL || --e->refs > 0)
+        return;
+    entry_free(&e->entry);
+    free(e);
+}
+
+static struct bytes field(const struct bytes *fields, size_t count, const char *name) {
+    for (size_t i = 0; i + 1 < count; i += 2)
+        if (bytes_equal_str(fields[i], name))
+            return fields[i + 1];
+    return BYTES_NONE;
+}
+
+/* The values of all fields, one after the other: [name][value][name][value]. */
+static void copy_fields(struct in_entry *e, struct bytes *fields, size_t count) {
+    char *to = e->bytes;
+    for (size_t i = 0; i < count; i++) {
+        if (fields[i].len > 0)
+            memcpy(to, fields[i].ptr, fields[i].len);
+        fields[i].ptr = to;
+        to += fields[i].len;
+    }
+    e->text = bytes_of(e->bytes, (size_t)(to - e->bytes));
+}
+
+/* t: C or D, n: name, i: client id, v: connection value, r: reason. */
+static bool read_connection(struct in_entry *e, const struct bytes *fields, size_t count) {
+    struct bytes type = field(fields, count, "t");
+    e->entry = (struct entry){.ts_ms = e->id.term,
+                              .name = field(fields, count, "n"),
+                              .client_id = field(fields, count, "i"),
+                              .conn = field(fields, count, "v"),
+                              .body = field(fields, count, "r")};
+    e->entry.kind = bytes_equal_str(type, "C") ? ENTRY_CONNECT : ENTRY_DISCONNECT;
+    return bytes_equal_str(type, "C") || bytes_equal_str(type, "D");
+}
+
+struct in_entry *in_entry_new(enum inlog_kind kind, struct message_id id,
+                              const struct bytes *fields, size_t count) {
+    struct bytes own[FIELDS_MAX];
+    size_t len = 0;
+    count = count > FIELDS_MAX ? FIELDS_MAX : count;
+    for (size_t i = 0; i < count; i++) {
+        own[i] = fields[i];
+        len += fields[i].len;
+    }
+    struct in_entry *e = mem_alloc(sizeof(*e) + len);
+    *e = (struct in_entry){.refs = 1, .id = id};
+    message_id_format(id, e->id_text);
+    copy_fields(e, own, count);
+    struct bytes m = field(own, count, "m");
+    if (m.ptr != NULL)
+        e->text = m;
+    if (kind == INLOG_ENTRIES && m.ptr != NULL)
+        e->is_bad = entry_decode(m, &e->entry) != PARSE_OK;
+    else if (kind == INLOG_ENTRIES)
+        e->is_bad = !read_connection(e, own, count);
+    if (e->is_bad)
+        e->entry = (struct entry){0};
+    return e;
+}
+
+static struct in_entry *read_entry(enum inlog_kind kind, struct redisReply *row) {
+    struct redisReply *pairs = reply_at(row, 1);
+    struct bytes fields[FIELDS_MAX];
+    struct message_id id;
+    size_t count = reply_count(pairs) > FIELDS_MAX ? FIELDS_MAX : reply_count(pairs);
+    if (!message_id_parse(reply_bytes(reply_at(row, 0)), &id))
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        fields[i] = reply_bytes(reply_at(pairs, i));
+    return in_entry_new(kind, id, fields, count);
+}
+
+/* --- reading --- */
+
+static void adapt_count(struct inlog *l, size_t count, size_t bytes) {
+    if (bytes > READ_BYTES)
+        l->count = (unsigned)(READ_BYTES / (bytes / count + 1));
+    else if (count == l->count)
+        l->count *= 2;
+    l->count = l->count < 1 ? 1 : l->count > COUNT_MAX ? COUNT_MAX : l->count;
+}
+
+/* [[key, [[id, [field, value, …]], …]]] */
+static void on_reply(void *ctx, struct redisReply *reply) {
+    struct inlog *l = ctx;
+    struct redisReply *rows = reply_at(reply_at(reply, 0), 1);
+    struct in_entry *entries[COUNT_MAX];
+    size_t count = 0, bytes = 0;
+    l->is_asked = false;
+    if (reply == NULL)
+        return; /* the link comes back and on_ready asks again */
+    if (reply_is_error(reply, NULL)) {
+        link_break(l->link, "the stream could not be read");
+        return;
+    }
+    for (size_t i = 0; i < reply_count(rows) && count < COUNT_MAX; i++) {
+        entries[count] = read_entry(l->kind, reply_at(rows, i));
+        if (entries[count] == NULL)
+            continue;
+        l->position = entries[count]->id;
+        bytes += entries[count++]->text.len;
+    }
+    if (count == 0) {
+        inlog_read(l);
+        return;
+    }
+    adapt_count(l, count, bytes);
+    l->is_wanted = false;
+    l->events->on_entries(l->ctx, entries, count);
+}
+
+void inlog_read(struct inlog *l) {
+    char position[MESSAGE_ID_TEXT];
+    l->is_wanted = true;
+    if (l->is_asked || !link_is_ready(l->link))
+        return;
+    struct command c = command_begin("XREAD");
+    command_text(&c, "COUNT");
+    command_number(&c, l->count);
+    command_text(&c, "BLOCK");
+    command_number(&c, BLOCK_MS);
+    command_text(&c, "STREAMS");
+    command_bytes(&c, buf_bytes(&l->key));
+    command_text(&c, message_id_format(l->position, position));
+    l->is_asked = true;
+    link_send(l->link, &c, on_reply, l);
+}
+
+static void on_ready(void *ctx) {
+    struct inlog *l = ctx;
+    if (l->is_wanted)
+        inlog_read(l);
+}
+
+/* A read that was under way had its NULL; on_ready asks again. */
+static void on_down(void *ctx, const char *why) {
+    (void)ctx;
+    (void)why;
+}
+
+struct inlog *inlog_new(struct bus *bus, struct bytes key, enum inlog_kind kind,
+                        struct message_id cursor, const char *label,
+                        const struct inlog_events *events, void *ctx) {
+    static const struct link_events link_events = {on_ready, on_down, NULL};
+    struct inlog *l = mem_alloc(sizeof(*l));
+    *l = (struct inlog){.bus = bus,
+                        .kind = kind,
+                        .position = cursor,
+                        .count = COUNT_FIRST,
+                        .events = events,
+                        .ctx = ctx};
+    buf_append(&l->key, key);
+    snprintf(l->label, sizeof(l->label), "%s", label);
+    l->link = link_new(bus_loop(bus), bus_url(bus), LINK_BLOCKING, l->label, &link_events, l);
+    return l;
+}
+
+void inlog_close(struct inlog *l) {
+    if (l == NULL)
+        return;
+    link_close(l->link);
+    buf_deinit(&l->key);
+    free(l);
+}

@@ -1,0 +1,53 @@
+/*
+ * inlog.h - reads a stream entry by entry from a cursor: a partition's `in`, or the public stream.
+ *
+ * Plain XREAD on a blocking link of its own; the cursor lives in Redis, where out.lua moves it
+ * together with what it stands for. Each read is asked for (inlog_read), so the reader sets the
+ * pace; the number of entries per read follows their size.
+ */
+#ifndef SIGNALBOX_BUS_INLOG_H
+#define SIGNALBOX_BUS_INLOG_H
+
+#include "common/bus/envelope.h"
+
+struct bus;
+struct inlog;
+
+enum inlog_kind {
+    INLOG_ENTRIES, /* field m is an envelope, or t n i v r are those of conn.lua and disc.lua */
+    INLOG_TEXT     /* field m is text as a publisher wrote it */
+};
+
+/* Shared by reference; immutable. */
+struct in_entry {
+    unsigned refs;
+    struct message_id id; /* of the stream: ms-seq */
+    char id_text[MESSAGE_ID_TEXT];
+    bool is_bad; /* INLOG_ENTRIES: could not be decoded */
+    struct bytes
+        text; /* the value of m, or of all fields of a connect/disconnect: for dead letters */
+    struct entry entry; /* INLOG_ENTRIES: borrows from the bytes below */
+    char bytes[];
+};
+
+struct in_entry *in_entry_ref(struct in_entry *e);
+void in_entry_unref(struct in_entry *e); /* NULL is legal */
+
+struct inlog_events {
+    /* What a read brought, in order, one entry at least. The references are the callee's. */
+    void (*on_entries)(void *ctx, struct in_entry **entries, size_t count);
+};
+
+struct inlog *inlog_new(struct bus *bus, struct bytes key, enum inlog_kind kind,
+                        struct message_id cursor, const char *label,
+                        const struct inlog_events *events, void *ctx);
+/* Reads on after the last entry that on_entries brought. Does nothing while a read is under way. */
+void inlog_read(struct inlog *l);
+/* No more callbacks. NULL is legal. */
+void inlog_close(struct inlog *l);
+
+/* Exposed for tests: the entry for the fields of a stream entry (name, value, name, value …). */
+struct in_entry *in_entry_new(enum inlog_kind kind, struct message_id id,
+                              const struct bytes *fields, size_t count);
+
+#endif

@@ -1,0 +1,420 @@
+/*
+ * outlog.c - see outlog.h. A commit: ask for unknown prevs ─▶ encode all ─▶ out.lua. Read
+ * outlog_commit first.
+ */
+#include "common/bus/outlog.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/bus/bus.h"
+#include "common/bus/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/scripts.h"
+
+enum { HISTORY_MIN = 8, EXPIRE_EVERY_MS = 30000, BLOCK_BYTES = 32 * 1024 };
+
+/* What is remembered of a log. Most recently used last. */
+struct log {
+    UT_hash_handle hh;
+    struct message_id last;
+    bool is_known; /* last was looked up */
+    bool is_asked;
+    double average_bytes;
+    uint64_t expire_ms;    /* when its life was prolonged last; 0: never in this term */
+    unsigned pending;      /* outputs of this batch: not to be forgotten */
+    struct pending *final; /* the last of them: it moves l: */
+    size_t name_len;
+    char name[];
+};
+
+struct block {
+    struct block *next;
+    size_t used, size;
+    char bytes[];
+};
+
+struct pending {
+    struct pending *next;
+    struct output output;
+    struct log *log;
+    bool has_history;
+    size_t blob_from, blob_len;
+    uint64_t maxlen;
+    bool is_expire_due;
+};
+
+struct outlog {
+    struct bus *bus;
+    struct buf own_key, in_key;
+    unsigned partition, refs;
+    bool is_closed;
+    uint64_t term, seq;
+    struct message_id cursor, next_cursor;
+    int64_t history_bytes, history_messages, history_seconds;
+    struct log *logs;
+    /* the batch */
+    struct pending *first, *tail;
+    struct block *blocks;
+    size_t count, bytes;
+    struct buf blobs;
+    unsigned lookups; /* under way */
+    bool is_busy;     /* a lookup was refused */
+    bool is_encoded, has_more;
+    outlog_done_fn *done;
+    void *ctx;
+};
+
+/* --- memory of the batch --- */
+
+static void *keep_room(struct outlog *o, size_t len) {
+    len = (len + 15) & ~(size_t)15;
+    if (o->blocks == NULL || o->blocks->size - o->blocks->used < len) {
+        size_t size = len > BLOCK_BYTES ? len : BLOCK_BYTES;
+        struct block *b = mem_alloc(sizeof(*b) + size);
+        *b = (struct block){.next = o->blocks, .size = size};
+        o->blocks = b;
+    }
+    void *room = o->blocks->bytes + o->blocks->used;
+    o->blocks->used += len;
+    return room;
+}
+
+static struct bytes keep(struct outlog *o, struct bytes b) {
+    if (b.len == 0)
+        return b.ptr == NULL ? BYTES_NONE : BYTES_LIT("");
+    char *copy = keep_room(o, b.len);
+    memcpy(copy, b.ptr, b.len);
+    return bytes_of(copy, b.len);
+}
+
+static struct bytes_list keep_list(struct outlog *o, struct bytes_list list) {
+    if (list.count == 0)
+        return (struct bytes_list){0};
+    struct bytes *items = keep_room(o, list.count * sizeof(*items));
+    for (size_t i = 0; i < list.count; i++)
+        items[i] = keep(o, list.items[i]);
+    return (struct bytes_list){items, list.count};
+}
+
+static void clear_batch(struct outlog *o) {
+    for (struct pending *p = o->first; p != NULL; p = p->next)
+        p->log->pending--;
+    while (o->blocks != NULL) {
+        struct block *next = o->blocks->next;
+        free(o->blocks);
+        o->blocks = next;
+    }
+    o->first = o->tail = NULL;
+    o->count = o->bytes = 0;
+    o->is_encoded = false;
+    if (o->blobs.cap > 1024 * 1024)
+        buf_release(&o->blobs);
+    buf_clear(&o->blobs);
+}
+
+/* --- logs --- */
+
+static void forget_oldest(struct outlog *o) {
+    struct log *l, *next;
+    HASH_ITER(hh, o->logs, l, next) {
+        if (HASH_COUNT(o->logs) <= OUTLOG_LOGS || l->pending > 0)
+            return;
+        HASH_DEL(o->logs, l);
+        free(l);
+    }
+}
+
+static struct log *find_log(struct outlog *o, struct bytes name) {
+    struct log *l;
+    HASH_FIND(hh, o->logs, name.ptr, name.len, l);
+    if (l != NULL) {
+        HASH_DEL(o->logs, l);
+    } else {
+        l = mem_zalloc(sizeof(*l) + name.len);
+        l->name_len = name.len;
+        memcpy(l->name, name.ptr, name.len);
+    }
+    HASH_ADD_KEYPTR(hh, o->logs, l->name, l->name_len, l);
+    forget_oldest(o);
+    return l;
+}
+
+uint64_t outlog_maxlen(int64_t history_bytes, int64_t history_messages, double average_bytes) {
+    double fit = (double)history_bytes / (average_bytes < 1 ? 1 : average_bytes);
+    if (history_bytes == 0)
+        return 0;
+    if (fit > (double)history_messages)
+        fit = (double)history_messages;
+    return fit < HISTORY_MIN ? HISTORY_MIN : (uint64_t)fit;
+}
+
+/* "h*" / "h:<name>" and "n*" / "n:<name>"; a Name never begins a key without its colon. */
+static struct bytes log_key(const struct outlog *o, struct buf *out, char kind, struct bytes name) {
+    char what[3] = {kind, name.len == 0 ? '*' : ':', '\0'};
+    return key_of(out, o->partition, what, name);
+}
+
+/* --- adding --- */
+
+struct message_id outlog_add(struct outlog *o, const struct output *output) {
+    MUST(o->done == NULL);
+    struct pending *p = keep_room(o, sizeof(*p));
+    *p = (struct pending){.output = *output};
+    struct message *m = &p->output.message;
+    m->id = (struct message_id){o->term, ++o->seq};
+    m->to_groups = keep_list(o, m->to_groups);
+    m->to_clients = keep_list(o, m->to_clients);
+    m->to_conn = keep(o, m->to_conn);
+    m->from = keep(o, m->from);
+    m->data = keep(o, m->data);
+    p->output.name = keep(o, output->name);
+    if (p->output.name.ptr == NULL)
+        p->output.name = BYTES_LIT("");
+    p->has_history = output->has_history && o->history_bytes > 0;
+    p->log = find_log(o, p->output.name);
+    p->log->pending++;
+    p->log->final = p;
+    if (o->tail != NULL)
+        o->tail->next = p;
+    else
+        o->first = p;
+    o->tail = p;
+    o->count++;
+    o->bytes += m->data.len + output->name.len + 128;
+    return m->id;
+}
+
+size_t outlog_bytes(const struct outlog *o) {
+    return o->bytes;
+}
+
+size_t outlog_count(const struct outlog *o) {
+    return o->count;
+}
+
+/* --- references: an answer may come after the close --- */
+
+static void unref(struct outlog *o) {
+    if (--o->refs > 0)
+        return;
+    struct log *l, *next;
+    clear_batch(o);
+    HASH_ITER(hh, o->logs, l, next) {
+        HASH_DEL(o->logs, l);
+        free(l);
+    }
+    buf_deinit(&o->own_key);
+    buf_deinit(&o->in_key);
+    buf_deinit(&o->blobs);
+    free(o);
+}
+
+static void send_command(struct outlog *o, struct command *c, link_reply_fn *fn) {
+    o->refs++;
+    link_send(bus_commands(o->bus), c, fn, o);
+}
+
+static void tell(struct outlog *o, enum outlog_result result) {
+    outlog_done_fn *done = o->done;
+    if (result != OUTLOG_BUSY) {
+        o->done = NULL;
+        o->cursor = o->next_cursor;
+        clear_batch(o);
+    }
+    done(o->ctx, result);
+}
+
+/* --- out.lua --- */
+
+static void read_answer(struct outlog *o, struct redisReply *reply) {
+    if (reply == NULL)
+        return;
+    if (reply_is_error(reply, "FENCED") || reply_is_error(reply, "CURSOR")) {
+        log_warn("outlog", "fenced partition=%u term=%" PRIu64 " answer=%s", o->partition, o->term,
+                 LOG_TEXT(reply_bytes(reply)));
+        metrics_add(METRIC_fenced, 1);
+        tell(o, OUTLOG_FENCED);
+    } else if (reply_is_error(reply, NULL)) {
+        log_warn("outlog", "refused partition=%u error=%s", o->partition,
+                 LOG_TEXT(reply_bytes(reply)));
+        metrics_add(METRIC_redis_errors, 1);
+        tell(o, OUTLOG_BUSY);
+    } else {
+        metrics_add(METRIC_outputs, (int64_t)o->count);
+        tell(o, OUTLOG_DONE);
+    }
+}
+
+static void on_out(void *ctx, struct redisReply *reply) {
+    struct outlog *o = ctx;
+    if (!o->is_closed)
+        read_answer(o, reply);
+    unref(o);
+}
+
+static void add_output(struct outlog *o, struct command *c, const struct pending *p,
+                       struct buf *key) {
+    char id[MESSAGE_ID_TEXT];
+    command_text(c, message_id_format(p->output.message.id, id));
+    command_number(c, (int64_t)p->maxlen);
+    command_number(c, p->is_expire_due ? o->history_seconds : 0);
+    command_bytes(c, log_key(o, key, 'n', p->output.name));
+    command_bytes(c, bytes_of(o->blobs.ptr + p->blob_from, p->blob_len));
+}
+
+static void send_out(struct outlog *o) {
+    char text[MESSAGE_ID_TEXT];
+    struct buf key = {0};
+    struct command c = command_script(SCRIPT_out, 2 + 2 * (unsigned)o->count);
+    command_bytes(&c, buf_bytes(&o->own_key));
+    command_bytes(&c, buf_bytes(&o->in_key));
+    for (struct pending *p = o->first; p != NULL; p = p->next) {
+        command_bytes(&c, log_key(o, &key, 'h', p->output.name));
+        command_bytes(&c, log_key(o, &key, p->log->final == p ? 'l' : 'h', p->output.name));
+    }
+    command_text(&c, bus_id(o->bus));
+    command_number(&c, (int64_t)o->term);
+    command_text(&c, message_id_format(o->cursor, text));
+    command_text(&c, message_id_format(o->next_cursor, text));
+    command_text(&c, o->has_more ? "0" : "1");
+    for (struct pending *p = o->first; p != NULL; p = p->next)
+        add_output(o, &c, p, &key);
+    buf_deinit(&key);
+    send_command(o, &c, on_out);
+}
+
+/* --- encoding --- */
+
+static void encode_one(struct outlog *o, struct pending *p, uint64_t now) {
+    struct log *l = p->log;
+    p->output.message.prev = p->has_history ? l->last : MESSAGE_ID_NONE;
+    p->blob_from = o->blobs.len;
+    message_encode(&o->blobs, &p->output.message);
+    p->blob_len = o->blobs.len - p->blob_from;
+    l->last = p->output.message.id;
+    l->is_known = true;
+    if (!p->has_history)
+        return;
+    double size = (double)p->blob_len;
+    l->average_bytes = l->average_bytes == 0 ? size : l->average_bytes * 0.9 + size * 0.1;
+    p->maxlen = outlog_maxlen(o->history_bytes, o->history_messages, l->average_bytes);
+    p->is_expire_due = l->expire_ms == 0 || now - l->expire_ms >= EXPIRE_EVERY_MS;
+    if (p->is_expire_due)
+        l->expire_ms = now;
+}
+
+static void encode_and_send(struct outlog *o) {
+    uint64_t now = clock_ms();
+    for (struct pending *p = o->first; p != NULL; p = p->next)
+        encode_one(o, p, now);
+    o->is_encoded = true;
+    send_out(o);
+}
+
+/* --- prevs --- */
+
+struct lookup {
+    struct outlog *outlog;
+    struct log *log; /* pending: it stays while this is under way */
+};
+
+static void read_prev(struct outlog *o, struct log *l, struct redisReply *reply) {
+    l->is_asked = false;
+    o->lookups--;
+    if (reply_is_error(reply, NULL)) {
+        log_warn("outlog", "refused partition=%u error=%s", o->partition,
+                 LOG_TEXT(reply_bytes(reply)));
+        o->is_busy = true;
+    } else if (reply != NULL) {
+        l->is_known = true;
+        if (!message_id_parse(reply_bytes(reply), &l->last))
+            l->last = MESSAGE_ID_NONE;
+    }
+    if (o->lookups > 0 || reply == NULL)
+        return;
+    if (o->is_busy)
+        tell(o, OUTLOG_BUSY);
+    else
+        encode_and_send(o);
+}
+
+static void on_prev(void *ctx, struct redisReply *reply) {
+    struct lookup *look = ctx;
+    struct outlog *o = look->outlog;
+    if (!o->is_closed)
+        read_prev(o, look->log, reply);
+    free(look);
+    unref(o);
+}
+
+static void ask_prev(struct outlog *o, struct log *l) {
+    struct buf key = {0};
+    struct lookup *look = mem_alloc(sizeof(*look));
+    *look = (struct lookup){o, l};
+    struct command c = command_begin("GET");
+    command_bytes(&c, log_key(o, &key, 'l', bytes_of(l->name, l->name_len)));
+    buf_deinit(&key);
+    l->is_asked = true;
+    o->lookups++;
+    o->refs++;
+    link_send(bus_commands(o->bus), &c, on_prev, look);
+}
+
+static void ask_prevs(struct outlog *o) {
+    o->is_busy = false;
+    for (struct pending *p = o->first; p != NULL; p = p->next)
+        if (p->has_history && !p->log->is_known && !p->log->is_asked)
+            ask_prev(o, p->log);
+    if (o->lookups == 0)
+        encode_and_send(o);
+}
+
+/* --- committing --- */
+
+void outlog_commit(struct outlog *o, struct message_id cursor, bool has_more, outlog_done_fn *done,
+                   void *ctx) {
+    MUST(o->done == NULL);
+    o->next_cursor = cursor;
+    o->has_more = has_more;
+    o->done = done;
+    o->ctx = ctx;
+    outlog_repeat(o);
+}
+
+void outlog_repeat(struct outlog *o) {
+    if (o->is_encoded)
+        send_out(o);
+    else
+        ask_prevs(o);
+}
+
+/* --- life --- */
+
+struct outlog *outlog_new(struct bus *bus, const struct outlog_options *options) {
+    struct outlog *o = mem_alloc(sizeof(*o));
+    *o = (struct outlog){.bus = bus,
+                         .partition = options->partition,
+                         .refs = 1,
+                         .term = options->term,
+                         .cursor = options->cursor,
+                         .history_bytes = options->history_bytes,
+                         .history_messages = options->history_messages,
+                         .history_seconds = options->history_seconds};
+    buf_append(&o->own_key, options->own_key);
+    buf_append(&o->in_key, options->in_key);
+    return o;
+}
+
+void outlog_close(struct outlog *o) {
+    if (o == NULL)
+        return;
+    o->is_closed = true;
+    o->done = NULL;
+    unref(o);
+}

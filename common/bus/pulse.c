@@ -1,0 +1,111 @@
+/* pulse.c - see pulse.h. */
+#include "common/bus/pulse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "common/base/must.h"
+
+struct beating {
+    struct pulse_one one;
+    UT_hash_handle hh;
+};
+
+struct pulse {
+    struct beating *all;
+    uint64_t looked_ms; /* the last look; 0: none */
+    uint64_t since_ms;
+};
+
+struct pulse *pulse_new(void) {
+    return mem_zalloc(sizeof(struct pulse));
+}
+
+void pulse_free(struct pulse *p) {
+    struct beating *b, *next;
+    if (p == NULL)
+        return;
+    HASH_ITER(hh, p->all, b, next) {
+        HASH_DEL(p->all, b);
+        free(b);
+    }
+    free(p);
+}
+
+void pulse_restart(struct pulse *p, uint64_t now_ms) {
+    for (struct beating *b = p->all; b != NULL; b = b->hh.next)
+        b->one.moved_ms = now_ms;
+    p->since_ms = now_ms;
+    p->looked_ms = now_ms;
+}
+
+void pulse_begin(struct pulse *p, uint64_t now_ms) {
+    if (p->looked_ms == 0 || now_ms - p->looked_ms > PULSE_GAP_MS)
+        pulse_restart(p, now_ms);
+    p->looked_ms = now_ms;
+    for (struct beating *b = p->all; b != NULL; b = b->hh.next)
+        b->one.is_listed = false;
+}
+
+static struct beating *find(const struct pulse *p, struct bytes id) {
+    struct beating *b;
+    HASH_FIND(hh, p->all, id.ptr, id.len, b);
+    return b;
+}
+
+static struct beating *add(struct pulse *p, struct bytes id) {
+    struct beating *b = mem_zalloc(sizeof(*b));
+    snprintf(b->one.id, sizeof(b->one.id), "%.*s", BYTES_FMT(id));
+    b->one.moved_ms = p->looked_ms;
+    HASH_ADD_KEYPTR(hh, p->all, b->one.id, strlen(b->one.id), b);
+    return b;
+}
+
+void pulse_see(struct pulse *p, struct bytes id, struct bytes counter) {
+    if (id.len >= PULSE_ID_MAX || counter.len >= PULSE_COUNTER_MAX)
+        return; /* not written by one of us */
+    struct beating *b = find(p, id);
+    bool is_new = b == NULL;
+    if (is_new)
+        b = add(p, id);
+    b->one.is_listed = true;
+    if (bytes_equal_str(counter, b->one.counter))
+        return;
+    snprintf(b->one.counter, sizeof(b->one.counter), "%.*s", BYTES_FMT(counter));
+    b->one.moved_ms = p->looked_ms;
+    b->one.has_moved = !is_new;
+}
+
+void pulse_end(struct pulse *p, void (*on_gone)(void *ctx, const char *id), void *ctx) {
+    struct beating *b, *next;
+    HASH_ITER(hh, p->all, b, next) {
+        if (b->one.is_listed)
+            continue;
+        HASH_DEL(p->all, b);
+        if (on_gone != NULL)
+            on_gone(ctx, b->one.id);
+        free(b);
+    }
+}
+
+void pulse_leave(struct pulse *p, struct bytes id) {
+    struct beating *b = find(p, id);
+    if (b != NULL)
+        b->one.has_left = true;
+}
+
+bool pulse_lists(const struct pulse *p, struct bytes id) {
+    const struct beating *b = find(p, id);
+    return b != NULL && b->one.is_listed;
+}
+
+uint64_t pulse_since(const struct pulse *p) {
+    return p->since_ms;
+}
+
+void pulse_each(const struct pulse *p, pulse_fn *fn, void *ctx) {
+    for (const struct beating *b = p->all; b != NULL; b = b->hh.next)
+        fn(ctx, &b->one);
+}

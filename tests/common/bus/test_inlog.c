@@ -1,0 +1,163 @@
+/* Reading a stream: every entry once, in order, also over a broken connection. */
+#include "common/bus/inlog.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <hiredis/hiredis.h>
+
+#include "common/bus/partition.h"
+#include "tests/common/bus/bus_room.h"
+
+struct test {
+    struct bus_room room;
+    struct bus *bus;
+    struct inlog *inlog;
+    unsigned count, bad;
+    struct message_id last;
+    struct in_entry *kept;
+};
+
+static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
+    struct test *t = ctx;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(message_id_compare(t->last, entries[i]->id) < 0);
+        t->last = entries[i]->id;
+        t->count++;
+        t->bad += entries[i]->is_bad;
+        in_entry_unref(t->kept);
+        t->kept = entries[i];
+    }
+}
+
+static void open_inlog(struct test *t, enum inlog_kind kind) {
+    static const struct inlog_events events = {on_entries};
+    struct buf key = {0};
+    t->inlog = inlog_new(t->bus, key_of(&key, 0, "in", BYTES_NONE), kind, MESSAGE_ID_NONE, "in 0",
+                         &events, t);
+    buf_deinit(&key);
+    inlog_read(t->inlog);
+}
+
+static int setup(void **state) {
+    static struct test t;
+    memset(&t, 0, sizeof(t));
+    bus_room_init(&t.room, 1);
+    t.bus = bus_room_join(&t.room, BUS_BROKER);
+    open_inlog(&t, INLOG_ENTRIES);
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct test *t = *state;
+    inlog_close(t->inlog);
+    in_entry_unref(t->kept);
+    bus_close(t->bus);
+    bus_room_deinit(&t->room);
+    return 0;
+}
+
+static void add_entry(struct test *t, const char *name) {
+    struct buf blob = {0}, key = {0};
+    struct bytes names[] = {bytes_str(name)};
+    struct entry e = {.kind = ENTRY_SEND, .ts_ms = 1, .names = {names, 1}, .body = BYTES_LIT("x")};
+    entry_encode(&blob, &e);
+    key_of(&key, 0, "in", BYTES_NONE);
+    struct redisReply *reply =
+        redisCommand(t->room.redis.admin, "XADD %b * m %b", key.ptr, key.len, blob.ptr, blob.len);
+    assert_int_equal(reply->type, REDIS_REPLY_STRING);
+    freeReplyObject(reply);
+    buf_deinit(&blob);
+    buf_deinit(&key);
+}
+
+static void reads_entries_in_order(void **state) {
+    struct test *t = *state;
+    for (int i = 0; i < 300; i++)
+        add_entry(t, "a");
+    for (unsigned want = 1; want <= 300; want = t->count + 1) {
+        inlog_read(t->inlog);
+        bus_room_until(&t->room, &t->count, want, 3000);
+    }
+    assert_int_equal(t->count, 300);
+    assert_int_equal(t->kept->entry.kind, ENTRY_SEND);
+    assert_true(bytes_equal_str(t->kept->entry.names.items[0], "a"));
+}
+
+static void reads_only_when_asked(void **state) {
+    struct test *t = *state;
+    add_entry(t, "a");
+    bus_room_until(&t->room, &t->count, 1, 3000);
+    add_entry(t, "b");
+    bus_room_turn(&t->room, 100);
+    assert_int_equal(t->count, 1);
+}
+
+static void reads_connects_and_disconnects(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * t D n Msg i ann v g:1:2| r client:1000:bye",
+                 partition_tag(0));
+    bus_room_until(&t->room, &t->count, 1, 3000);
+    assert_int_equal(t->kept->entry.kind, ENTRY_DISCONNECT);
+    assert_true(bytes_equal_str(t->kept->entry.name, "Msg"));
+    assert_true(bytes_equal_str(t->kept->entry.client_id, "ann"));
+    assert_true(bytes_equal_str(t->kept->entry.conn, "g:1:2|"));
+    assert_true(bytes_equal_str(t->kept->entry.body, "client:1000:bye"));
+    inlog_read(t->inlog);
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * t C n Msg i ann v g:1:3|", partition_tag(0));
+    bus_room_until(&t->room, &t->count, 2, 3000);
+    assert_int_equal(t->kept->entry.kind, ENTRY_CONNECT);
+}
+
+static void strange_entries_are_marked(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * m nonsense", partition_tag(0));
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * t Z", partition_tag(0));
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * what ever", partition_tag(0));
+    while (t->count < 3) {
+        inlog_read(t->inlog);
+        bus_room_until(&t->room, &t->count, t->count + 1, 3000);
+    }
+    assert_int_equal(t->bad, 3);
+}
+
+static void goes_on_after_a_broken_connection(void **state) {
+    struct test *t = *state;
+    add_entry(t, "a");
+    bus_room_until(&t->room, &t->count, 1, 3000);
+    inlog_read(t->inlog);
+    bus_room_turn(&t->room, 50);
+    bus_room_ask(&t->room, "CLIENT KILL TYPE normal SKIPME yes");
+    add_entry(t, "b");
+    bus_room_until(&t->room, &t->count, 2, 5000);
+    assert_int_equal(t->count, 2);
+}
+
+static void text_stays_text(void **state) {
+    struct test *t = *state;
+    inlog_close(t->inlog);
+    open_inlog(t, INLOG_TEXT);
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * m hello", partition_tag(0));
+    bus_room_until(&t->room, &t->count, 1, 3000);
+    assert_true(bytes_equal_str(t->kept->text, "hello"));
+    assert_int_equal(t->bad, 0);
+}
+
+int main(void) {
+#define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_REDIS(reads_entries_in_order),
+        WITH_REDIS(reads_only_when_asked),
+        WITH_REDIS(reads_connects_and_disconnects),
+        WITH_REDIS(strange_entries_are_marked),
+        WITH_REDIS(goes_on_after_a_broken_connection),
+        WITH_REDIS(text_stays_text),
+    };
+    if (!redis_server_is_installed())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,202 @@
+/* Commits through out.lua: ids, prevs, histories, and what happens to a fenced owner. */
+#include "common/bus/outlog.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <hiredis/hiredis.h>
+
+#include "common/bus/partition.h"
+#include "tests/common/bus/bus_room.h"
+
+enum { TERM = 1000 };
+
+struct test {
+    struct bus_room room;
+    struct bus *bus;
+    struct outlog *outlog;
+    struct buf own, in;
+    unsigned done;
+    enum outlog_result result;
+};
+
+static void on_done(void *ctx, enum outlog_result result) {
+    struct test *t = ctx;
+    t->done++;
+    t->result = result;
+}
+
+static void open_outlog(struct test *t, uint64_t term, const char *cursor) {
+    struct outlog_options options = {.own_key = buf_bytes(&t->own),
+                                     .in_key = buf_bytes(&t->in),
+                                     .partition = 0,
+                                     .term = term,
+                                     .history_bytes = 10000,
+                                     .history_messages = 1000,
+                                     .history_seconds = 120};
+    assert_true(message_id_parse(bytes_str(cursor), &options.cursor));
+    t->outlog = outlog_new(t->bus, &options);
+    bus_room_ask(&t->room, "HSET %.*s h %s t %llu", BYTES_FMT(buf_bytes(&t->own)), bus_id(t->bus),
+                 (unsigned long long)term);
+}
+
+static int setup(void **state) {
+    static struct test t;
+    memset(&t, 0, sizeof(t));
+    bus_room_init(&t.room, 1);
+    t.bus = bus_room_join(&t.room, BUS_BROKER);
+    key_of(&t.own, 0, "own", BYTES_NONE);
+    key_of(&t.in, 0, "in", BYTES_NONE);
+    open_outlog(&t, TERM, "0-0");
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct test *t = *state;
+    outlog_close(t->outlog);
+    bus_close(t->bus);
+    bus_room_deinit(&t->room);
+    buf_deinit(&t->own);
+    buf_deinit(&t->in);
+    return 0;
+}
+
+static struct message_id add(struct test *t, const char *name, const char *data) {
+    struct output o = {.name = bytes_str(name),
+                       .has_history = strcmp(name, "off") != 0,
+                       .message = {.kind = MESSAGE_DATA, .ts_ms = 7, .data = bytes_str(data)}};
+    return outlog_add(t->outlog, &o);
+}
+
+static enum outlog_result commit(struct test *t, uint64_t cursor) {
+    unsigned before = t->done;
+    outlog_commit(t->outlog, (struct message_id){cursor, 0}, false, on_done, t);
+    bus_room_until(&t->room, &t->done, before + 1, 2000);
+    return t->result;
+}
+
+/* "id prev data" of the message at `index` from the end of a log. */
+static const char *last_message(struct test *t, const char *name, struct message *m_out) {
+    static char data[100];
+    struct redisReply *reply = redisCommand(
+        t->room.redis.admin, "XREVRANGE sb:{%s}:h:%s + - COUNT 1", partition_tag(0), name);
+    assert_int_equal(reply->elements, 1);
+    struct redisReply *blob = reply->element[0]->element[1]->element[1];
+    assert_int_equal(message_decode(bytes_of(blob->str, (size_t)blob->len), m_out), PARSE_OK);
+    snprintf(data, sizeof(data), "%.*s", BYTES_FMT(m_out->data));
+    message_free(m_out);
+    freeReplyObject(reply);
+    return data;
+}
+
+static void appends_and_moves_the_cursor(void **state) {
+    struct test *t = *state;
+    struct message m;
+    struct message_id a = add(t, "a", "one"), b = add(t, "b", "two"), a2 = add(t, "a", "three");
+    assert_true(message_id_compare(a, b) < 0 && message_id_compare(b, a2) < 0);
+    assert_int_equal(commit(t, 5), OUTLOG_DONE);
+    assert_string_equal(last_message(t, "a", &m), "three");
+    assert_int_equal(message_id_compare(m.prev, a), 0);
+    assert_int_equal(message_id_compare(m.id, a2), 0);
+    assert_string_equal(last_message(t, "b", &m), "two");
+    assert_true(message_id_is_none(m.prev));
+    assert_string_equal(bus_room_ask(&t->room, "HMGET sb:{%s}:own c i", partition_tag(0)),
+                        "5-0 1000-3");
+    assert_true(atoi(bus_room_ask(&t->room, "TTL sb:{%s}:h:a", partition_tag(0))) > 100);
+}
+
+static void next_owner_finds_prev(void **state) {
+    struct test *t = *state;
+    struct message m;
+    struct message_id a = add(t, "a", "one");
+    assert_int_equal(commit(t, 5), OUTLOG_DONE);
+    outlog_close(t->outlog);
+    open_outlog(t, TERM + 1, "5-0");
+    add(t, "a", "two");
+    assert_int_equal(commit(t, 6), OUTLOG_DONE);
+    assert_string_equal(last_message(t, "a", &m), "two");
+    assert_int_equal(message_id_compare(m.prev, a), 0);
+    assert_int_equal(m.id.term, TERM + 1);
+}
+
+static void name_without_history_is_published_only(void **state) {
+    struct test *t = *state;
+    add(t, "off", "one");
+    assert_int_equal(commit(t, 5), OUTLOG_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "EXISTS sb:{%s}:h:off", partition_tag(0)), "0");
+}
+
+static void every_name_has_a_log_of_its_own(void **state) {
+    struct test *t = *state;
+    add(t, "", "to all");
+    assert_int_equal(commit(t, 5), OUTLOG_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h*", partition_tag(0)), "1");
+}
+
+static void fenced_owner_changes_nothing(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "HSET sb:{%s}:own h another", partition_tag(0));
+    add(t, "a", "one");
+    assert_int_equal(commit(t, 5), OUTLOG_FENCED);
+    assert_string_equal(bus_room_ask(&t->room, "EXISTS sb:{%s}:h:a", partition_tag(0)), "0");
+}
+
+static void redis_that_went_back_is_noticed(void **state) {
+    struct test *t = *state;
+    assert_int_equal(commit(t, 5), OUTLOG_DONE);
+    bus_room_ask(&t->room, "HSET sb:{%s}:own c 3-0", partition_tag(0));
+    add(t, "a", "one");
+    assert_int_equal(commit(t, 6), OUTLOG_FENCED);
+}
+
+static void full_redis_is_busy_and_loses_nothing(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "CONFIG SET maxmemory 1");
+    add(t, "a", "one");
+    assert_int_equal(commit(t, 5), OUTLOG_BUSY);
+    bus_room_ask(&t->room, "CONFIG SET maxmemory 0");
+    outlog_repeat(t->outlog);
+    bus_room_until(&t->room, &t->done, 2, 2000);
+    assert_int_equal(t->result, OUTLOG_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", partition_tag(0)), "1");
+}
+
+static void close_while_under_way_is_quiet(void **state) {
+    struct test *t = *state;
+    add(t, "a", "one");
+    outlog_commit(t->outlog, (struct message_id){5, 0}, false, on_done, t);
+    outlog_close(t->outlog);
+    t->outlog = NULL;
+    bus_room_turn(&t->room, 50);
+    assert_int_equal(t->done, 0);
+}
+
+static void history_follows_the_size(void **state) {
+    (void)state;
+    assert_int_equal(outlog_maxlen(262144, 1000, 100), 1000);
+    assert_int_equal(outlog_maxlen(262144, 1000, 1024), 256);
+    assert_int_equal(outlog_maxlen(262144, 1000, 1e6), 8);
+    assert_int_equal(outlog_maxlen(0, 1000, 100), 0);
+}
+
+int main(void) {
+#define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_REDIS(appends_and_moves_the_cursor),
+        WITH_REDIS(next_owner_finds_prev),
+        WITH_REDIS(name_without_history_is_published_only),
+        WITH_REDIS(every_name_has_a_log_of_its_own),
+        WITH_REDIS(fenced_owner_changes_nothing),
+        WITH_REDIS(redis_that_went_back_is_noticed),
+        WITH_REDIS(full_redis_is_busy_and_loses_nothing),
+        WITH_REDIS(close_while_under_way_is_quiet),
+        cmocka_unit_test(history_follows_the_size),
+    };
+    if (!redis_server_is_installed())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,100 @@
+/* Who is alive, by counters and a clock of the test's own. */
+#include "common/bus/pulse.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct found {
+    const char *id;
+    struct pulse_one one;
+    unsigned gone;
+};
+
+static void find(void *ctx, const struct pulse_one *one) {
+    struct found *f = ctx;
+    if (strcmp(one->id, f->id) == 0)
+        f->one = *one;
+}
+
+static struct pulse_one get(const struct pulse *p, const char *id) {
+    struct found f = {.id = id};
+    pulse_each(p, find, &f);
+    return f.one;
+}
+
+static void look(struct pulse *p, uint64_t now, const char *counter) {
+    pulse_begin(p, now);
+    if (counter != NULL)
+        pulse_see(p, BYTES_LIT("g"), bytes_str(counter));
+    pulse_end(p, NULL, NULL);
+}
+
+static void a_counter_must_move(void **state) {
+    struct pulse *p = pulse_new();
+    (void)state;
+    look(p, 1000, "7");
+    assert_false(get(p, "g").has_moved);
+    look(p, 2000, "8");
+    assert_true(get(p, "g").has_moved);
+    look(p, 3000, "8");
+    look(p, 4000, "8");
+    assert_int_equal(get(p, "g").moved_ms, 2000);
+    pulse_free(p);
+}
+
+static void our_own_sleep_is_nobodys_silence(void **state) {
+    struct pulse *p = pulse_new();
+    (void)state;
+    look(p, 1000, "7");
+    look(p, 2000, "8");
+    look(p, 60000, "8");
+    assert_int_equal(get(p, "g").moved_ms, 60000);
+    assert_int_equal(pulse_since(p), 60000);
+    look(p, 61000, "8");
+    assert_int_equal(get(p, "g").moved_ms, 60000);
+    pulse_free(p);
+}
+
+static void count_gone(void *ctx, const char *id) {
+    struct found *f = ctx;
+    assert_string_equal(id, "g");
+    f->gone++;
+}
+
+static void the_gone_are_told_and_forgotten(void **state) {
+    struct pulse *p = pulse_new();
+    struct found f = {.id = "g"};
+    (void)state;
+    look(p, 1000, "7");
+    assert_true(pulse_lists(p, BYTES_LIT("g")));
+    pulse_begin(p, 2000);
+    pulse_end(p, count_gone, &f);
+    assert_int_equal(f.gone, 1);
+    assert_false(pulse_lists(p, BYTES_LIT("g")));
+    pulse_free(p);
+}
+
+static void leavers_stay_away(void **state) {
+    struct pulse *p = pulse_new();
+    (void)state;
+    look(p, 1000, "7");
+    pulse_leave(p, BYTES_LIT("g"));
+    pulse_leave(p, BYTES_LIT("unknown"));
+    look(p, 2000, "8");
+    assert_true(get(p, "g").has_left);
+    pulse_free(p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_counter_must_move),
+        cmocka_unit_test(our_own_sleep_is_nobodys_silence),
+        cmocka_unit_test(the_gone_are_told_and_forgotten),
+        cmocka_unit_test(leavers_stay_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
