@@ -212,13 +212,16 @@ static void on_written(uv_write_t *req, int status) {
     s->events->on_writable(s);
 }
 
-/* Leaves a copy with libuv. */
-static int keep(struct stream *s, const uv_buf_t *bufs, unsigned count, size_t len) {
+/* Leaves a copy of `len` bytes from `skip` on with libuv. */
+static int keep(struct stream *s, const uv_buf_t *bufs, unsigned count, size_t skip, size_t len) {
     struct kept *kept = mem_alloc(sizeof(*kept) + len);
     size_t at = 0;
     for (unsigned i = 0; i < count && at < len; i++) {
-        size_t n = bufs[i].len < len - at ? bufs[i].len : len - at;
-        memcpy(kept->data + at, bufs[i].base, n);
+        size_t from = skip < bufs[i].len ? skip : bufs[i].len;
+        size_t n = bufs[i].len - from < len - at ? bufs[i].len - from : len - at;
+        if (n > 0)
+            memcpy(kept->data + at, bufs[i].base + from, n);
+        skip -= from;
         at += n;
     }
     MUST(at == len);
@@ -252,18 +255,8 @@ static ssize_t write_plain(struct stream *s, const uv_buf_t *bufs, unsigned coun
     ssize_t n = try_write(s, bufs, count);
     if (n < 0 || (size_t)n == total)
         return n;
-    size_t skip = (size_t)n;
-    while (skip >= bufs->len) {
-        skip -= bufs->len;
-        bufs++;
-        count--;
-    }
-    uv_buf_t rest[STREAM_BUFS_MAX];
-    memcpy(rest, bufs, count * sizeof(*bufs));
-    rest[0].base += skip;
-    rest[0].len -= skip;
     size_t len = total - (size_t)n < KEEP_MAX ? total - (size_t)n : KEEP_MAX;
-    int r = keep(s, rest, count, len);
+    int r = keep(s, bufs, count, (size_t)n, len);
     return r < 0 ? r : n + (ssize_t)len;
 }
 
@@ -276,9 +269,8 @@ static int send_sealed(struct stream *s) {
     ssize_t n = try_write(s, &buf, 1);
     int r = n < 0 ? (int)n : 0;
     if (n >= 0 && (size_t)n < out.len) {
-        buf = uv_buf_init(buf.base + n, (unsigned)(out.len - (size_t)n));
         bool is_too_much = uv_stream_get_write_queue_size(&s->uv.stream) > KEEP_TLS_MAX;
-        r = is_too_much ? UV_ENOBUFS : keep(s, &buf, 1, buf.len);
+        r = is_too_much ? UV_ENOBUFS : keep(s, &buf, 1, (size_t)n, out.len - (size_t)n);
     }
     tls_output_clear();
     if (r < 0)
@@ -302,7 +294,8 @@ static struct bytes next_piece(const uv_buf_t *bufs, unsigned count, size_t at) 
         size_t n = bufs->len - at;
         if (n > TLS_RECORD_MAX - len)
             n = TLS_RECORD_MAX - len;
-        memcpy(gather_buffer + len, bufs->base + at, n);
+        if (n > 0)
+            memcpy(gather_buffer + len, bufs->base + at, n);
         len += n;
     }
     return bytes_of(gather_buffer, len);

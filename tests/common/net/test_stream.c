@@ -102,6 +102,37 @@ static void slow_reader_blocks_writer(void **state) {
     free(much);
 }
 
+/* The socket stops within any one of many buffers, some of them empty. */
+static void many_buffers_are_cut_anywhere(void **state) {
+    (void)state;
+    struct peers p;
+    char *much = make_pattern(MUCH);
+    size_t said = 0;
+    peers_init(&p);
+    peers_meet(&p, NULL);
+    stream_pause(&p.server.stream);
+    for (bool is_blocked = false; !is_blocked;) {
+        uv_buf_t bufs[STREAM_BUFS_MAX];
+        size_t total = 0;
+        for (unsigned i = 0; i < STREAM_BUFS_MAX; i++) {
+            size_t len = i % 3 == 0 ? 0 : 1000 + 7 * i;
+            bufs[i] = uv_buf_init(len > 0 ? much + said + total : NULL, (unsigned)len);
+            total += len;
+        }
+        ssize_t n = stream_write(&p.client.stream, bufs, STREAM_BUFS_MAX);
+        assert_true(n > 0 || stream_is_blocked(&p.client.stream));
+        is_blocked = (size_t)n < total;
+        said += (size_t)n;
+    }
+    stream_resume(&p.server.stream);
+    peers_until_heard(&p, &p.server, said, 5000);
+    assert_int_equal(p.server.heard.len, said);
+    assert_memory_equal(p.server.heard.ptr, much, said);
+    peers_until(&p, &p.client.writables, 1, 1000);
+    peers_deinit(&p);
+    free(much);
+}
+
 /* Paused before it is open. */
 static void pause_counts_from_the_start(void **state) {
     (void)state;
@@ -332,6 +363,7 @@ int main(void) {
                                        cmocka_unit_test(knows_addresses),
                                        cmocka_unit_test(much_goes_through),
                                        cmocka_unit_test(slow_reader_blocks_writer),
+                                       cmocka_unit_test(many_buffers_are_cut_anywhere),
                                        cmocka_unit_test(pause_counts_from_the_start),
                                        cmocka_unit_test(end_comes_once),
                                        cmocka_unit_test(last_words_survive_unread_input),
