@@ -305,14 +305,13 @@ static void on_tick(uv_timer_t *timer) {
                   l->silent_ms);
 }
 
-static void begin(struct link *l) {
+void link_start_ticking(struct link *l) {
     l->ticked_ms = uv_now(l->loop);
     uv_timer_start(&l->timer, on_tick, TICK_MS, TICK_MS);
-    link_begin(l);
 }
 
 static void on_wait_over(uv_timer_t *timer) {
-    begin(container_of(timer, struct link, timer));
+    link_begin(container_of(timer, struct link, timer));
 }
 
 /* Doubles from failure to failure; 30 % off either way, so that a fleet does not come at once. The
@@ -422,7 +421,7 @@ struct link *link_new(uv_loop_t *loop, const struct redis_url *url, enum link_ki
     snprintf(l->trouble, sizeof(l->trouble), "not connected yet");
     MUST(uv_timer_init(loop, &l->timer) == 0 && uv_idle_init(loop, &l->turn) == 0);
     l->handles = 2;
-    begin(l);
+    link_begin(l);
     return l;
 }
 

@@ -158,7 +158,10 @@ static void looked_up(struct link *l, const struct redis_host *host, int status,
     }
     for (; list != NULL; list = list->ai_next)
         add_address(l, list->ai_addr, list->ai_addrlen);
-    start_connecting(l);
+    if (l->address_count > 0)
+        start_connecting(l);
+    else
+        link_fail(l, "look up %s: it has no address", host->host);
 }
 
 static void on_looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *list) {
@@ -214,6 +217,7 @@ void link_begin(struct link *l) {
     if (l->has_stream)
         return; /* on_closed comes back here */
     l->is_master_known = false;
+    link_start_ticking(l);
     resolve(l);
 }
 

@@ -98,6 +98,7 @@ void link_login(struct link *l);
 void link_login_reply(struct link *l, struct redisReply *reply);
 
 /* link.c, for the stream that link_connect.c makes and the login that link_login.c ends. */
+void link_start_ticking(struct link *l);
 void link_connected(struct link *l);
 void link_drop_connection(struct link *l);
 void link_became_ready(struct link *l);

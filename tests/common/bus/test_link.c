@@ -31,7 +31,7 @@ struct room {
     char why[300], run_id[64];
     struct buf last; /* text of the last reply or push */
     int64_t last_number;
-    bool closes_link, breaks_link, sends_again;
+    bool closes_link, breaks_link;
 };
 
 /* ---- the owner of the link ---- */
