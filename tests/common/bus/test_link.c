@@ -4,178 +4,17 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/redis_url.h"
 #include "common/bus/scripts.h"
-#include "tests/common/bus/redis_server.h"
+#include "tests/common/bus/link_room.h"
 
 enum { LARGE = 16 * 1024 * 1024 };
-
-struct room {
-    uv_loop_t loop;
-    uv_timer_t timer;
-    struct redis_server redis;
-    struct redis_url url;
-    struct link *link;
-    bool is_over;
-    unsigned ready, down, replies, nulls, errors, pushes;
-    char why[300], run_id[64];
-    struct buf last; /* text of the last reply or push */
-    int64_t last_number;
-    bool closes_link, breaks_link;
-};
-
-/* ---- the owner of the link ---- */
-
-static void keep_text(struct room *room, struct redisReply *reply) {
-    buf_clear(&room->last);
-    size_t n = reply_count(reply);
-    buf_append(&room->last, reply_bytes(reply));
-    for (size_t i = 0; i < n; i++) {
-        buf_append_str(&room->last, i > 0 ? " " : "");
-        buf_append(&room->last, reply_bytes(reply_at(reply, i)));
-    }
-    room->last_number = reply_number(reply, -1);
-}
-
-static void on_ready(void *ctx) {
-    struct room *room = ctx;
-    room->ready++;
-    assert_true(link_is_ready(room->link));
-    assert_string_equal(link_trouble(room->link), "");
-    snprintf(room->run_id, sizeof(room->run_id), "%s", link_run_id(room->link));
-}
-
-static void on_down(void *ctx, const char *why) {
-    struct room *room = ctx;
-    room->down++;
-    assert_false(link_is_ready(room->link));
-    assert_string_equal(link_run_id(room->link), "");
-    snprintf(room->why, sizeof(room->why), "%s", why);
-}
-
-static void on_push(void *ctx, struct redisReply *reply) {
-    struct room *room = ctx;
-    room->pushes++;
-    keep_text(room, reply);
-    if (room->breaks_link)
-        link_break(room->link, "the test wants it");
-}
-
-static const struct link_events events = {on_ready, on_down, on_push};
-
-static void on_reply(void *ctx, struct redisReply *reply) {
-    struct room *room = ctx;
-    if (reply == NULL) {
-        assert_int_equal(room->down, 0); /* NULLs come before on_down */
-        assert_false(link_is_ready(room->link));
-        room->nulls++;
-        return;
-    }
-    room->replies++;
-    room->errors += reply_is_error(reply, NULL);
-    keep_text(room, reply);
-    if (room->closes_link) {
-        link_close(room->link);
-        room->link = NULL;
-    } else if (room->breaks_link) {
-        link_break(room->link, "the test wants it");
-    }
-}
-
-/* ---- the room ---- */
-
-static void on_time_up(uv_timer_t *timer) {
-    container_of(timer, struct room, timer)->is_over = true;
-}
-
-static void start_timer(struct room *room, unsigned ms) {
-    room->is_over = false;
-    uv_update_time(&room->loop);
-    uv_timer_start(&room->timer, on_time_up, ms, 0);
-}
-
-static void turn(struct room *room, unsigned ms) {
-    start_timer(room, ms);
-    while (!room->is_over)
-        uv_run(&room->loop, UV_RUN_ONCE);
-}
-
-static void until(struct room *room, const unsigned *count, unsigned at_least, unsigned ms) {
-    start_timer(room, ms);
-    while (!room->is_over && *count < at_least)
-        uv_run(&room->loop, UV_RUN_ONCE);
-    if (*count < at_least)
-        fail_msg("nothing within %u ms; the link says: %s", ms,
-                 room->link != NULL ? link_trouble(room->link) : "(closed)");
-}
-
-static void set_url(struct room *room, const char *format, ...) PRINTF_LIKE(2, 3);
-static void set_url(struct room *room, const char *format, ...) {
-    char text[300], error[200];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    assert_int_equal(redis_url_parse(&room->url, text, error), 0);
-}
-
-static void room_init(struct room *room, const char *options) {
-    memset(room, 0, sizeof(*room));
-    memset(metrics_values, 0, sizeof(metrics_values));
-    assert_int_equal(uv_loop_init(&room->loop), 0);
-    uv_timer_init(&room->loop, &room->timer);
-    redis_server_start(&room->redis, options);
-    set_url(room, "unix://%s", room->redis.path);
-}
-
-static void open_link(struct room *room, enum link_kind kind) {
-    room->link = link_new(&room->loop, &room->url, kind, "test", &events, room);
-    assert_false(link_is_ready(room->link));
-}
-
-static void room_init_ready(struct room *room, enum link_kind kind) {
-    room_init(room, "");
-    open_link(room, kind);
-    until(room, &room->ready, 1, 5000);
-}
-
-static void room_deinit(struct room *room) {
-    link_close(room->link);
-    link_close(NULL);
-    uv_close((uv_handle_t *)&room->timer, NULL);
-    uv_run(&room->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&room->loop), 0);
-    redis_server_deinit(&room->redis);
-    buf_deinit(&room->last);
-}
-
-/* "PUBLISH channel text": one word an argument. */
-static void send_words(struct room *room, const char *words, link_reply_fn *fn) {
-    struct bytes rest = bytes_str(words);
-    char *name = bytes_dup(bytes_split(&rest, ' '));
-    struct command c = command_begin(name);
-    while (rest.ptr != NULL)
-        command_bytes(&c, bytes_split(&rest, ' '));
-    link_send(room->link, &c, fn, fn != NULL ? room : NULL);
-    free(name);
-}
-
-static void expect_last(struct room *room, const char *text) {
-    buf_append_char(&room->last, '\0');
-    assert_string_equal(room->last.ptr, text);
-}
-
-/* ---- tests ---- */
 
 static void answers_in_order(void **state) {
     (void)state;
@@ -241,7 +80,7 @@ static void sends_from_a_prepare_handle(void **state) {
 static void reaches_redis_over_tcp(void **state) {
     (void)state;
     struct room room;
-    room_init(&room, "--databases 8");
+    room_init_redis(&room, "--databases 8");
     set_url(&room, "redis://localhost:%d/5", room.redis.port);
     open_link(&room, LINK_COMMANDS);
     until(&room, &room.ready, 1, 5000);
@@ -425,7 +264,7 @@ static void slow_large_value_is_no_silence(void **state) {
 static void refused_at_start(void **state) {
     (void)state;
     struct room room;
-    room_init(&room, "");
+    room_init_redis(&room, "");
     redis_server_kill(&room.redis);
     open_link(&room, LINK_COMMANDS);
     turn(&room, 300);
@@ -446,20 +285,17 @@ static void refused_at_start(void **state) {
 static void unknown_host(void **state) {
     (void)state;
     struct room room;
-    room_init(&room, "");
+    room_init_redis(&room, "");
     set_url(&room, "redis://no-such-host.invalid:1");
     open_link(&room, LINK_COMMANDS);
-    start_timer(&room, 10000);
-    while (!room.is_over && strstr(link_trouble(room.link), "look up") == NULL)
-        uv_run(&room.loop, UV_RUN_ONCE);
-    assert_non_null(strstr(link_trouble(room.link), "look up no-such-host.invalid"));
+    until_trouble(&room, "look up no-such-host.invalid", 10000);
     room_deinit(&room);
 }
 
 static void logs_in(void **state) {
     (void)state;
     struct room room;
-    room_init(&room, "--requirepass right --databases 8");
+    room_init_redis(&room, "--requirepass right --databases 8");
     redis_server_do(&room.redis, "AUTH right");
     redis_server_do(&room.redis, "ACL SETUSER joe on >joespass ~* &* +@all");
     static const char *const good[] = {"password=right", "user=joe&password=joespass",
@@ -490,7 +326,7 @@ static void logs_in(void **state) {
 static void replica_is_refused(void **state) {
     (void)state;
     struct room room;
-    room_init(&room, "--replicaof 127.0.0.1 1");
+    room_init_redis(&room, "--replicaof 127.0.0.1 1");
     open_link(&room, LINK_COMMANDS);
     turn(&room, 200);
     assert_int_equal(room.ready, 0);
@@ -584,7 +420,7 @@ static void may_be_closed_at_any_time(void **state) {
     (void)state;
     for (unsigned turns = 0; turns < 20; turns++) {
         struct room room;
-        room_init(&room, "");
+        room_init_redis(&room, "");
         if (turns % 2 == 1)
             set_url(&room, "redis://localhost:%d", room.redis.port);
         open_link(&room, LINK_COMMANDS);
@@ -624,13 +460,6 @@ static void reads_replies(void **state) {
     assert_int_equal(reply_number(NULL, 5), 5);
     assert_int_equal(reply_count(NULL), 0);
     assert_null(reply_at(NULL, 0));
-}
-
-static int nothing_is_printed(void **state) {
-    (void)state;
-    log_init("test");
-    log_set_level(LOG_ERROR);
-    return 0;
 }
 
 int main(void) {
