@@ -128,6 +128,22 @@ static struct command once_command(const struct lane *lane, const struct item *i
     return c;
 }
 
+void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name, struct bytes key,
+                          struct bytes entry) {
+    struct buf text = {0};
+    struct command c = command_script(SCRIPT_in_once, 3);
+    command_bytes(&c, key_of(&text, partition, "in", BYTES_NONE));
+    command_bytes(&c, key_of(&text, partition, "src", BYTES_NONE));
+    command_bytes(&c, forward_once_key(&text, partition, name, key));
+    command_text(&c, "");
+    command_number(&c, STREAM_LIMIT);
+    command_number(&c, FORWARD_ONCE_MS);
+    command_text(&c, "0");
+    command_bytes(&c, entry);
+    link_send(bus_commands(bus), &c, NULL, NULL);
+    buf_deinit(&text);
+}
+
 /* All items up to the first with an idempotency key. */
 static struct command batch_command(struct lane *lane) {
     struct command c = lane_command(lane, SCRIPT_in, 2);

@@ -43,4 +43,9 @@ struct buf;
 struct bytes forward_once_key(struct buf *out, unsigned partition, struct bytes name,
                               struct bytes key);
 
+/* One entry at once, without a source: the publisher's key alone keeps it from being there twice.
+ */
+void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name, struct bytes key,
+                          struct bytes entry);
+
 #endif

@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
+#include "common/bus/heartbeats.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/pulse.h"
@@ -33,9 +34,10 @@ struct lease {
     const struct lease_events *events;
     void *ctx;
     struct pulse *pulse;
+    struct heartbeats *heartbeats;
     uv_timer_t timer;
     uint64_t looked_ms;
-    bool is_looking, has_looked, is_closing;
+    bool has_looked, is_closing;
     unsigned slot_count;
     struct slot slots[];
 };
@@ -182,6 +184,21 @@ static void renew(struct slot *s) {
     send_slot(s, &c, on_renewed);
 }
 
+/* --- counting tries --- */
+
+void lease_try(struct lease *l, unsigned slot, const char *entry, link_reply_fn *fn, void *ctx) {
+    struct buf own = {0}, lease = {0};
+    struct command c = command_script(SCRIPT_try, 1);
+    lease_keys(l, slot, &own, &lease);
+    command_bytes(&c, buf_bytes(&own));
+    command_text(&c, bus_id(l->bus));
+    command_number(&c, (int64_t)l->slots[slot].term);
+    command_text(&c, entry);
+    link_send(bus_commands(l->bus), &c, fn, ctx);
+    buf_deinit(&own);
+    buf_deinit(&lease);
+}
+
 /* --- giving back --- */
 
 static bool is_any(const struct lease *l, enum state state) {
@@ -273,37 +290,20 @@ static void review(struct lease *l) {
 
 static void forget_one(void *ctx, const struct pulse_one *one) {
     struct lease *l = ctx;
-    if (clock_ms() - one->moved_ms < FORGET_MS || strcmp(one->id, bus_id(l->bus)) == 0)
-        return;
-    /* Killed long ago. Should it live after all, its next beat brings it back. */
-    struct command c = command_begin("HDEL");
-    command_text(&c, KEY_BROKERS);
-    command_text(&c, one->id);
-    link_send(bus_commands(l->bus), &c, NULL, NULL);
+    if (clock_ms() - one->moved_ms >= FORGET_MS && strcmp(one->id, bus_id(l->bus)) != 0)
+        heartbeats_forget(l->heartbeats, one->id); /* killed long ago */
 }
 
-static void on_look(void *ctx, struct redisReply *reply) {
+static void on_looked(void *ctx) {
     struct lease *l = ctx;
-    l->is_looking = false;
-    if (reply == NULL || reply_is_error(reply, NULL))
-        return;
-    pulse_begin(l->pulse, clock_ms());
-    for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
-        pulse_see(l->pulse, reply_bytes(reply_at(reply, i)), reply_bytes(reply_at(reply, i + 1)));
-    pulse_end(l->pulse, NULL, NULL);
     pulse_each(l->pulse, forget_one, l);
     l->has_looked = true;
     review(l);
 }
 
 static void look(struct lease *l) {
-    if (l->is_looking || !bus_can_send(l->bus))
-        return;
-    struct command c = command_begin("HGETALL");
-    command_text(&c, KEY_BROKERS);
-    l->is_looking = true;
     l->looked_ms = clock_ms();
-    link_send(bus_commands(l->bus), &c, on_look, l);
+    heartbeats_look(l->heartbeats);
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -322,10 +322,12 @@ static void on_tick(uv_timer_t *timer) {
 
 struct lease *lease_new(struct bus *bus, uint64_t lease_ms, const struct lease_events *events,
                         void *ctx) {
+    static const struct heartbeats_events heartbeats_events = {NULL, on_looked};
     unsigned count = bus_partitions(bus) + 1;
     struct lease *l = mem_zalloc(sizeof(*l) + count * sizeof(l->slots[0]));
     *l = (struct lease){.bus = bus, .lease_ms = lease_ms, .events = events, .ctx = ctx};
     l->pulse = pulse_new();
+    l->heartbeats = heartbeats_new(bus, KEY_BROKERS, l->pulse, &heartbeats_events, l);
     l->slot_count = count;
     for (unsigned i = 0; i < count; i++)
         l->slots[i] = (struct slot){.lease = l, .number = i};
@@ -337,6 +339,7 @@ struct lease *lease_new(struct bus *bus, uint64_t lease_ms, const struct lease_e
 
 static void on_closed(uv_handle_t *handle) {
     struct lease *l = container_of((uv_timer_t *)handle, struct lease, timer);
+    heartbeats_free(l->heartbeats);
     pulse_free(l->pulse);
     free(l);
 }

@@ -18,6 +18,7 @@
 
 struct bus;
 struct lease;
+struct redisReply;
 
 struct lease_grant {
     uint64_t term;
@@ -54,6 +55,10 @@ void lease_on_commands(struct lease *l);
 /* Every slot is forgotten, without on_lost: the owner drops everything itself. */
 void lease_on_commands_lost(struct lease *l);
 
+/* Counts a try of this entry of a held slot (try.lua); the reply is the number of tries, or FENCED.
+ */
+void lease_try(struct lease *l, unsigned slot, const char *entry,
+               void (*fn)(void *ctx, struct redisReply *reply), void *ctx);
 /* The answer to on_give_back. */
 void lease_give_back(struct lease *l, unsigned slot);
 /* The owner of the slot was fenced (or Redis went back in time): it forgot the slot, so do we. */

@@ -12,12 +12,13 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
+#include "common/bus/arena.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/scripts.h"
 
-enum { HISTORY_MIN = 8, EXPIRE_EVERY_MS = 30000, BLOCK_BYTES = 32 * 1024 };
+enum { HISTORY_MIN = 8, EXPIRE_EVERY_MS = 30000 };
 
 /* What is remembered of a log. Most recently used last. */
 struct log {
@@ -31,12 +32,6 @@ struct log {
     struct pending *final; /* the last of them: it moves l: */
     size_t name_len;
     char name[];
-};
-
-struct block {
-    struct block *next;
-    size_t used, size;
-    char bytes[];
 };
 
 struct pending {
@@ -60,7 +55,7 @@ struct outlog {
     struct log *logs;
     /* the batch */
     struct pending *first, *tail;
-    struct block *blocks;
+    struct arena arena; /* what the batch borrowed, copied */
     size_t count, bytes;
     struct buf blobs;
     unsigned lookups; /* under way */
@@ -70,46 +65,10 @@ struct outlog {
     void *ctx;
 };
 
-/* --- memory of the batch --- */
-
-static void *keep_room(struct outlog *o, size_t len) {
-    len = (len + 15) & ~(size_t)15;
-    if (o->blocks == NULL || o->blocks->size - o->blocks->used < len) {
-        size_t size = len > BLOCK_BYTES ? len : BLOCK_BYTES;
-        struct block *b = mem_alloc(sizeof(*b) + size);
-        *b = (struct block){.next = o->blocks, .size = size};
-        o->blocks = b;
-    }
-    void *room = o->blocks->bytes + o->blocks->used;
-    o->blocks->used += len;
-    return room;
-}
-
-static struct bytes keep(struct outlog *o, struct bytes b) {
-    if (b.len == 0)
-        return b.ptr == NULL ? BYTES_NONE : BYTES_LIT("");
-    char *copy = keep_room(o, b.len);
-    memcpy(copy, b.ptr, b.len);
-    return bytes_of(copy, b.len);
-}
-
-static struct bytes_list keep_list(struct outlog *o, struct bytes_list list) {
-    if (list.count == 0)
-        return (struct bytes_list){0};
-    struct bytes *items = keep_room(o, list.count * sizeof(*items));
-    for (size_t i = 0; i < list.count; i++)
-        items[i] = keep(o, list.items[i]);
-    return (struct bytes_list){items, list.count};
-}
-
 static void clear_batch(struct outlog *o) {
     for (struct pending *p = o->first; p != NULL; p = p->next)
         p->log->pending--;
-    while (o->blocks != NULL) {
-        struct block *next = o->blocks->next;
-        free(o->blocks);
-        o->blocks = next;
-    }
+    arena_clear(&o->arena);
     o->first = o->tail = NULL;
     o->count = o->bytes = 0;
     o->is_encoded = false;
@@ -164,16 +123,16 @@ static struct bytes log_key(const struct outlog *o, struct buf *out, char kind, 
 
 struct message_id outlog_add(struct outlog *o, const struct output *output) {
     MUST(o->done == NULL);
-    struct pending *p = keep_room(o, sizeof(*p));
+    struct pending *p = arena_room(&o->arena, sizeof(*p));
     *p = (struct pending){.output = *output};
     struct message *m = &p->output.message;
     m->id = (struct message_id){o->term, ++o->seq};
-    m->to_groups = keep_list(o, m->to_groups);
-    m->to_clients = keep_list(o, m->to_clients);
-    m->to_conn = keep(o, m->to_conn);
-    m->from = keep(o, m->from);
-    m->data = keep(o, m->data);
-    p->output.name = keep(o, output->name);
+    m->to_groups = arena_list(&o->arena, m->to_groups);
+    m->to_clients = arena_list(&o->arena, m->to_clients);
+    m->to_conn = arena_copy(&o->arena, m->to_conn);
+    m->from = arena_copy(&o->arena, m->from);
+    m->data = arena_copy(&o->arena, m->data);
+    p->output.name = arena_copy(&o->arena, output->name);
     if (p->output.name.ptr == NULL)
         p->output.name = BYTES_LIT("");
     p->has_history = output->has_history && o->history_bytes > 0;

@@ -1,0 +1,66 @@
+/* heartbeats.c - see heartbeats.h. */
+#include "common/bus/heartbeats.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/bus/bus.h"
+#include "common/bus/link.h"
+#include "common/bus/pulse.h"
+
+struct heartbeats {
+    struct bus *bus;
+    const char *key;
+    struct pulse *pulse; /* NULL: freed, the answer under way frees the rest */
+    const struct heartbeats_events *events;
+    void *ctx;
+    bool is_looking;
+};
+
+static void read_look(struct heartbeats *h, struct redisReply *reply) {
+    pulse_begin(h->pulse, clock_ms());
+    for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
+        pulse_see(h->pulse, reply_bytes(reply_at(reply, i)), reply_bytes(reply_at(reply, i + 1)));
+    pulse_end(h->pulse, h->events->on_gone, h->ctx);
+    h->events->on_looked(h->ctx);
+}
+
+static void on_look(void *ctx, struct redisReply *reply) {
+    struct heartbeats *h = ctx;
+    h->is_looking = false;
+    if (h->pulse == NULL)
+        free(h);
+    else if (reply != NULL && !reply_is_error(reply, NULL))
+        read_look(h, reply);
+}
+
+void heartbeats_look(struct heartbeats *h) {
+    if (h->is_looking || !bus_can_send(h->bus))
+        return;
+    struct command c = command_begin("HGETALL");
+    command_text(&c, h->key);
+    h->is_looking = true;
+    link_send(bus_commands(h->bus), &c, on_look, h);
+}
+
+void heartbeats_forget(struct heartbeats *h, const char *id) {
+    struct command c = command_begin("HDEL");
+    command_text(&c, h->key);
+    command_text(&c, id);
+    link_send(bus_commands(h->bus), &c, NULL, NULL);
+}
+
+struct heartbeats *heartbeats_new(struct bus *bus, const char *key, struct pulse *pulse,
+                                  const struct heartbeats_events *events, void *ctx) {
+    struct heartbeats *h = mem_alloc(sizeof(*h));
+    *h = (struct heartbeats){.bus = bus, .key = key, .pulse = pulse, .events = events, .ctx = ctx};
+    return h;
+}
+
+void heartbeats_free(struct heartbeats *h) {
+    if (h == NULL)
+        return;
+    h->pulse = NULL;
+    if (!h->is_looking)
+        free(h);
+}

@@ -1,0 +1,28 @@
+/* heartbeats.h - one look at the heartbeat hash of the gateways or brokers, into a pulse. */
+#ifndef SIGNALBOX_BUS_HEARTBEATS_H
+#define SIGNALBOX_BUS_HEARTBEATS_H
+
+#include <stdbool.h>
+
+struct bus;
+struct heartbeats;
+struct pulse;
+
+struct heartbeats_events {
+    /* It was listed before and is not any more. May be NULL. */
+    void (*on_gone)(void *ctx, const char *id);
+    /* After a look that succeeded. */
+    void (*on_looked)(void *ctx);
+};
+
+/* key: KEY_GATEWAYS or KEY_BROKERS. The pulse is the caller's. */
+struct heartbeats *heartbeats_new(struct bus *bus, const char *key, struct pulse *pulse,
+                                  const struct heartbeats_events *events, void *ctx);
+/* No more callbacks. */
+void heartbeats_free(struct heartbeats *h);
+/* Does nothing while a look is under way or Redis is away. */
+void heartbeats_look(struct heartbeats *h);
+/* Takes an id out: it is long dead. Should it live after all, its next beat brings it back. */
+void heartbeats_forget(struct heartbeats *h, const char *id);
+
+#endif

@@ -1,0 +1,14 @@
+/* memo.h - bounded streams that people read: dead letters, refused messages. Best effort. */
+#ifndef SIGNALBOX_BUS_MEMO_H
+#define SIGNALBOX_BUS_MEMO_H
+
+#include "common/base/bytes.h"
+
+struct bus;
+
+enum { MEMO_MAX = 1000 };
+
+/* fields: name, value, name, value … bus_can_send must hold. */
+void memo_add(struct bus *bus, struct bytes key, const struct bytes *fields, size_t count);
+
+#endif
