@@ -1,0 +1,15 @@
+/* conns.h - what conn.c and conns.c share; everybody else uses conn.h. */
+#ifndef SIGNALBOX_GATEWAY_CONNS_H
+#define SIGNALBOX_GATEWAY_CONNS_H
+
+struct conn;
+struct conns;
+
+void conns_add(struct conns *set, struct conn *c);
+void conns_remove(struct conns *set, struct conn *c);
+void conns_mark_dirty(struct conns *set, struct conn *c);
+void conns_add_deadline(struct conns *set, struct conn *c);
+/* Writes what is queued, as far as the socket takes it. */
+void conn_flush(struct conn *c);
+
+#endif
