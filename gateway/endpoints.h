@@ -1,0 +1,47 @@
+/*
+ * endpoints.h - where the gateway listens: the app's endpoints, or the URLs of --listen in their
+ * place.
+ *
+ *     http+ws://127.0.0.1:9001      https+wss://[::]:9443?certificate=F&key=F&name=Secure
+ *
+ * Query: certificate, key, password, name, hostname, auto_upgrade=true. "*" is every address.
+ */
+#ifndef SIGNALBOX_GATEWAY_ENDPOINTS_H
+#define SIGNALBOX_GATEWAY_ENDPOINTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/must.h"
+
+struct registrations;
+struct settings;
+struct tls_context;
+
+/* An endpoint as it runs. It lives as long as the process: connections point to it. */
+struct endpoint_run {
+    char *name;    /* or NULL */
+    char *address; /* "*", an IP address or a host name */
+    int port;
+    bool is_http, is_ws, is_tls, auto_upgrade;
+    char *hostname; /* the Host it answers to, or NULL */
+    char *certificate, *key, *password;
+    struct tls_context *tls; /* NULL: plain */
+};
+
+struct endpoints {
+    struct endpoint_run *items;
+    size_t count;
+};
+
+/* 0, or -1 with one line for the user in *error_out (free()). */
+MUST_CHECK int endpoints_init(struct endpoints *e, const struct settings *settings,
+                              const struct registrations *registrations, char **error_out);
+void endpoints_deinit(struct endpoints *e);
+/* Reads the certificates again; one that is wrong stays as it is. New connections get the new ones.
+ */
+void endpoints_reload_tls(struct endpoints *e);
+/* Parses one --listen URL into *out. */
+MUST_CHECK int endpoint_parse(struct endpoint_run *out, const char *url, char **error_out);
+
+#endif

@@ -1,0 +1,230 @@
+/* listener.c - see listener.h. */
+#include "gateway/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "gateway/conn.h"
+#include "gateway/endpoints.h"
+#include "gateway/http.h"
+
+enum { BACKLOG = 4096, ACCEPTS_PER_TURN = 128, SURPLUS_MAX = 32 };
+
+struct listener {
+    struct listeners *owner;
+    const struct endpoint_run *endpoint;
+    bool has_waiting; /* the bound of this turn was reached with a connection in hand */
+    uv_tcp_t tcp;
+};
+
+struct remote {
+    size_t count;
+    UT_hash_handle hh;
+    char address[64];
+};
+
+/* ---- limits */
+
+static struct remote *count_remote(struct listeners *l, struct conn *c) {
+    char address[64];
+    struct remote *r;
+    stream_remote_address(&c->stream, address);
+    HASH_FIND_STR(l->remotes, address, r);
+    if (r == NULL) {
+        r = mem_zalloc(sizeof(*r));
+        strcpy(r->address, address);
+        HASH_ADD_STR(l->remotes, address, r);
+    }
+    r->count++;
+    return r;
+}
+
+void listeners_forget(struct listeners *l, struct conn *c) {
+    struct remote *r = c->remote;
+    if (r == NULL)
+        return;
+    c->remote = NULL;
+    if (--r->count > 0)
+        return;
+    HASH_DEL(l->remotes, r);
+    free(r);
+}
+
+static bool is_surplus(struct listeners *l, struct conn *c) {
+    if (l->conns->count + l->conns->unfreed > l->max_connections)
+        return true;
+    if (l->max_per_address == 0)
+        return false;
+    c->remote = count_remote(l, c);
+    return c->remote->count > l->max_per_address;
+}
+
+static void take(struct listener *listener) {
+    struct listeners *l = listener->owner;
+    struct conn *c = http_accept(l->conns, (uv_stream_t *)&listener->tcp, listener->endpoint->tls,
+                                 listener->endpoint);
+    if (c == NULL)
+        return;
+    metrics_add(METRIC_accepted, 1);
+    c->is_surplus = is_surplus(l, c);
+    if (!c->is_surplus)
+        return;
+    metrics_add(METRIC_refused_full, 1);
+    if (l->conns->count + l->conns->unfreed > l->max_connections + SURPLUS_MAX ||
+        listener->endpoint->tls != NULL)
+        conn_drop(c);
+}
+
+/* ---- accepting */
+
+static void on_connection(uv_stream_t *server, int status) {
+    struct listener *listener = container_of((uv_tcp_t *)server, struct listener, tcp);
+    if (status < 0) {
+        log_warn("listener", "failed to accept reason=%s", uv_strerror(status));
+        return;
+    }
+    if (listener->owner->taken_this_turn >= ACCEPTS_PER_TURN) {
+        listener->has_waiting = true; /* libuv holds it and asks for no more until it is taken */
+        return;
+    }
+    listener->owner->taken_this_turn++;
+    take(listener);
+}
+
+static void on_turn(uv_prepare_t *handle) {
+    struct listeners *l = container_of(handle, struct listeners, turn);
+    l->taken_this_turn = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        if (!l->items[i]->has_waiting)
+            continue;
+        l->items[i]->has_waiting = false;
+        l->taken_this_turn++;
+        take(l->items[i]);
+    }
+}
+
+/* ---- opening */
+
+static int bind_socket(const struct addrinfo *a, bool is_any) {
+    int one = 1, zero = 0;
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (a->ai_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_any ? &zero : &one, sizeof(one));
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
+        bind(fd, a->ai_addr, a->ai_addrlen) < 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+static void on_listener_closed(uv_handle_t *handle) {
+    free(container_of((uv_tcp_t *)handle, struct listener, tcp));
+}
+
+static int add_listener(struct listeners *l, const struct endpoint_run *endpoint, int fd) {
+    struct listener *item = mem_zalloc(sizeof(*item));
+    item->owner = l;
+    item->endpoint = endpoint;
+    MUST(uv_tcp_init(l->loop, &item->tcp) == 0);
+    int status = uv_tcp_open(&item->tcp, fd);
+    if (status == 0)
+        status = uv_listen((uv_stream_t *)&item->tcp, BACKLOG, on_connection);
+    if (status < 0) {
+        uv_close((uv_handle_t *)&item->tcp, on_listener_closed);
+        return status;
+    }
+    l->items = mem_realloc(l->items, (l->count + 1) * sizeof(struct listener *));
+    l->items[l->count++] = item;
+    return 0;
+}
+
+static int open_address(struct listeners *l, const struct endpoint_run *e, const char *host,
+                        int family) {
+    struct addrinfo hints = {
+        .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found, *a;
+    char port[16];
+    int opened = 0, status = UV_EADDRNOTAVAIL;
+    snprintf(port, sizeof(port), "%d", e->port);
+    if (getaddrinfo(host, port, &hints, &found) != 0)
+        return UV_EAI_NONAME;
+    for (a = found; a != NULL; a = a->ai_next) {
+        status = bind_socket(a, host == NULL);
+        if (status >= 0)
+            status = add_listener(l, e, status);
+        if (status == 0)
+            opened++;
+        else if (status != UV_EADDRNOTAVAIL && status != UV_EAFNOSUPPORT)
+            break;
+    }
+    freeaddrinfo(found);
+    return opened > 0 && a == NULL ? 0 : status;
+}
+
+static int open_endpoint(struct listeners *l, const struct endpoint_run *e) {
+    if (strcmp(e->address, "*") != 0)
+        return open_address(l, e, e->address, AF_UNSPEC);
+    int status = open_address(l, e, NULL, AF_INET6);
+    return status == UV_EAFNOSUPPORT || status == UV_EADDRNOTAVAIL || status == UV_EAI_NONAME
+               ? open_address(l, e, NULL, AF_INET)
+               : status;
+}
+
+static void log_opened(const struct endpoint_run *e) {
+    log_info("listener", "opened protocol=%s%s%s%s address=%s port=%d", e->is_http ? "http" : "",
+             e->is_http && e->is_tls ? "s" : "", e->is_http && e->is_ws ? "+" : "",
+             !e->is_ws   ? ""
+             : e->is_tls ? "wss"
+                         : "ws",
+             e->address, e->port);
+}
+
+int listeners_open(struct listeners *l, uv_loop_t *loop, struct conns *conns,
+                   const struct endpoints *endpoints, size_t max_connections,
+                   size_t max_per_address, char **error_out) {
+    *l = (struct listeners){.loop = loop,
+                            .conns = conns,
+                            .max_connections = max_connections,
+                            .max_per_address = max_per_address};
+    MUST(uv_prepare_init(loop, &l->turn) == 0);
+    MUST(uv_prepare_start(&l->turn, on_turn) == 0);
+    uv_unref((uv_handle_t *)&l->turn);
+    for (size_t i = 0; i < endpoints->count; i++) {
+        const struct endpoint_run *e = &endpoints->items[i];
+        int status = open_endpoint(l, e);
+        if (status < 0) {
+            struct buf text = {0};
+            buf_printf(&text, "cannot listen on %s port %d: %s", e->address, e->port,
+                       uv_strerror(status));
+            *error_out = buf_take(&text);
+            listeners_close(l);
+            return -1;
+        }
+        log_opened(e);
+    }
+    return 0;
+}
+
+void listeners_close(struct listeners *l) {
+    for (size_t i = 0; i < l->count; i++)
+        uv_close((uv_handle_t *)&l->items[i]->tcp, on_listener_closed);
+    free(l->items);
+    l->items = NULL;
+    l->count = 0;
+    if (!uv_is_closing((uv_handle_t *)&l->turn))
+        uv_close((uv_handle_t *)&l->turn, NULL);
+}
