@@ -1,0 +1,259 @@
+/*
+ * file_send.c - see file_send.h.
+ *
+ *     realpath(root) ▶ realpath(root/path) ▶ open ▶ fstat ▶ head ▶ read ▶ send ▶ drained ▶ read …
+ *
+ * Each step is one request to the pool; its answer is on_step, which goes on with the next.
+ */
+#include "gateway/file_send.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/http/http_reply.h"
+#include "gateway/conn.h"
+#include "gateway/content_type.h"
+#include "gateway/gateway.h"
+#include "gateway/request.h"
+
+enum { PIECE_BYTES = 64 * 1024 };
+
+enum step { STEP_ROOT, STEP_REAL, STEP_OPEN, STEP_STAT, STEP_READ, STEP_SENDING, STEP_CLOSE };
+
+struct file_send {
+    struct request *request;
+    enum step step;
+    int status;
+    char *root, *path, *file; /* root: as given, then its real path */
+    bool is_index;
+    uv_file fd;
+    uint64_t size, sent;
+    char *piece;
+    uv_fs_t fs;
+};
+
+static void on_step(uv_fs_t *fs);
+
+static uv_loop_t *loop_of(const struct file_send *f) {
+    return f->request->gateway->loop;
+}
+
+static void done(struct file_send *f) {
+    struct request *r = f->request;
+    r->on_drained = NULL;
+    r->work = NULL;
+    free(f->root);
+    free(f->path);
+    free(f->file);
+    free(f->piece);
+    free(f);
+    request_worked(r);
+}
+
+static void close_and_done(struct file_send *f) {
+    if (f->fd < 0) {
+        done(f);
+        return;
+    }
+    f->step = STEP_CLOSE;
+    MUST(uv_fs_close(loop_of(f), &f->fs, f->fd, on_step) == 0);
+}
+
+static void not_there(struct file_send *f) {
+    request_reply(f->request, 404, BYTES_LIT("text/plain; charset=utf-8"),
+                  BYTES_LIT("not found\n"));
+    close_and_done(f);
+}
+
+static void read_piece(struct file_send *f) {
+    struct request *r = f->request;
+    if (r->conn == NULL || f->sent >= f->size) {
+        close_and_done(f);
+        return;
+    }
+    uint64_t left = f->size - f->sent;
+    uv_buf_t buf = uv_buf_init(f->piece, left < PIECE_BYTES ? (unsigned)left : PIECE_BYTES);
+    f->step = STEP_READ;
+    MUST(uv_fs_read(loop_of(f), &f->fs, f->fd, &buf, 1, (int64_t)f->sent, on_step) == 0);
+}
+
+static void on_drained(struct request *r) {
+    struct file_send *f = r->work;
+    if (f != NULL && f->step == STEP_SENDING)
+        read_piece(f);
+}
+
+/* A gone client is noticed where the next step begins, except while waiting for it. */
+static void on_gone(struct request *r) {
+    on_drained(r);
+}
+
+static void send_piece(struct file_send *f, ssize_t len) {
+    struct request *r = f->request;
+    if (r->conn == NULL) {
+        close_and_done(f);
+        return;
+    }
+    if (len <= 0) { /* shorter than it was: the promised length cannot be kept */
+        conn_drop(r->conn);
+        close_and_done(f);
+        return;
+    }
+    f->sent += (uint64_t)len;
+    conn_send_bytes(r->conn, bytes_of(f->piece, (size_t)len));
+    f->step = STEP_SENDING;
+}
+
+static bool is_current(struct request *r, const char *etag, const char *modified) {
+    struct bytes rest = http_head_find(&r->head, "If-None-Match");
+    if (rest.ptr == NULL)
+        return bytes_equal_str(http_head_find(&r->head, "If-Modified-Since"), modified);
+    while (rest.ptr != NULL) {
+        struct bytes one = bytes_trim(bytes_split(&rest, ','));
+        if (bytes_starts_with(one, BYTES_LIT("W/")))
+            one = bytes_from(one, 2);
+        if (bytes_equal_str(one, etag) || bytes_equal_str(one, "*"))
+            return true;
+    }
+    return false;
+}
+
+static void send_head(struct file_send *f, const uv_stat_t *stat) {
+    struct request *r = f->request;
+    char etag[64], modified[HTTP_DATE_SIZE];
+    f->size = stat->st_size;
+    snprintf(etag, sizeof(etag), "\"%llx-%llx-%llx\"", (unsigned long long)stat->st_mtim.tv_sec,
+             (unsigned long long)stat->st_mtim.tv_nsec, (unsigned long long)stat->st_size);
+    http_date(stat->st_mtim.tv_sec, modified);
+    (void)request_header(r, BYTES_LIT("ETag"), bytes_str(etag));
+    (void)request_header(r, BYTES_LIT("Last-Modified"), bytes_str(modified));
+    (void)request_header(r, BYTES_LIT("Cache-Control"), BYTES_LIT("no-cache"));
+    if (f->status == 200 && is_current(r, etag, modified)) {
+        request_reply_head(r, 304, BYTES_NONE, 0);
+        close_and_done(f);
+        return;
+    }
+    request_reply_head(r, f->status, content_type_of(f->file), (int64_t)f->size);
+    if (request_is_head(r))
+        f->size = 0;
+    else
+        f->piece = mem_alloc(PIECE_BYTES);
+    r->on_drained = on_drained;
+    read_piece(f);
+}
+
+static void look_up(struct file_send *f, const char *tail) {
+    struct buf path = {0};
+    buf_printf(&path, "%s%s%s", f->root, f->path, tail);
+    free(f->file);
+    f->file = buf_take(&path);
+    f->step = STEP_REAL;
+    if (uv_fs_realpath(loop_of(f), &f->fs, f->file, on_step) < 0)
+        not_there(f);
+}
+
+static void redirect_to_folder(struct file_send *f) {
+    struct request *r = f->request;
+    struct buf where = {0};
+    buf_printf(&where, "%s/", r->raw_path);
+    (void)request_header(r, BYTES_LIT("Location"), buf_bytes(&where));
+    buf_deinit(&where);
+    request_reply(r, 301, BYTES_NONE, BYTES_NONE);
+    close_and_done(f);
+}
+
+static void on_stat(struct file_send *f, const uv_stat_t *stat) {
+    if (S_ISREG(stat->st_mode)) {
+        send_head(f, stat);
+        return;
+    }
+    size_t len = strlen(f->path);
+    if (!S_ISDIR(stat->st_mode) || f->is_index) {
+        not_there(f);
+        return;
+    }
+    if (len > 0 && f->path[len - 1] != '/') {
+        redirect_to_folder(f);
+        return;
+    }
+    uv_fs_t close_now;
+    (void)uv_fs_close(NULL, &close_now, f->fd, NULL);
+    uv_fs_req_cleanup(&close_now);
+    f->fd = -1;
+    f->is_index = true;
+    look_up(f, "index.html");
+}
+
+static bool is_below(const char *root, const char *file) {
+    size_t len = strlen(root);
+    while (len > 0 && root[len - 1] == '/')
+        len--;
+    return strncmp(root, file, len) == 0 && (file[len] == '/' || file[len] == '\0');
+}
+
+static void on_real(struct file_send *f, const char *real) {
+    if (!is_below(f->root, real)) {
+        not_there(f);
+        return;
+    }
+    char *file = mem_strdup(real);
+    free(f->file);
+    f->file = file;
+    f->step = STEP_OPEN;
+    if (uv_fs_open(loop_of(f), &f->fs, f->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0, on_step) < 0)
+        not_there(f);
+}
+
+/* real: the path found, on the two steps that look for one. */
+static void on_result(struct file_send *f, ssize_t result, const char *real,
+                      const uv_stat_t *stat) {
+    switch (f->step) {
+    case STEP_ROOT:
+        free(f->root);
+        f->root = mem_strdup(real);
+        look_up(f, "");
+        break;
+    case STEP_REAL: on_real(f, real); break;
+    case STEP_OPEN:
+        f->fd = (uv_file)result;
+        f->step = STEP_STAT;
+        MUST(uv_fs_fstat(loop_of(f), &f->fs, f->fd, on_step) == 0);
+        break;
+    case STEP_STAT: on_stat(f, stat); break;
+    case STEP_READ: send_piece(f, result); break;
+    case STEP_SENDING: MUST(!"no request is out"); break;
+    case STEP_CLOSE: done(f); break;
+    }
+}
+
+/* The request is cleaned up before anything else: the next step uses it again, or `f` is freed. */
+static void on_step(uv_fs_t *fs) {
+    struct file_send *f = container_of(fs, struct file_send, fs);
+    ssize_t result = fs->result;
+    bool is_path = result >= 0 && (f->step == STEP_ROOT || f->step == STEP_REAL);
+    char *real = is_path ? mem_strdup(fs->ptr) : NULL;
+    uv_stat_t stat = fs->statbuf;
+    uv_fs_req_cleanup(fs);
+    if (result < 0 && f->step != STEP_READ && f->step != STEP_CLOSE)
+        not_there(f);
+    else
+        on_result(f, result, real, &stat);
+    free(real);
+}
+
+void file_send(struct request *r, const char *root, const char *path, int status) {
+    struct file_send *f = mem_zalloc(sizeof(*f));
+    request_work(r);
+    f->request = r;
+    f->status = status;
+    f->root = mem_strdup(root);
+    f->path = mem_strdup(path);
+    f->fd = -1;
+    r->work = f;
+    r->on_gone = on_gone;
+    f->step = STEP_ROOT;
+    if (uv_fs_realpath(loop_of(f), &f->fs, f->root, on_step) < 0)
+        not_there(f);
+}

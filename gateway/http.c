@@ -1,0 +1,289 @@
+/*
+ * http.c - see http.h. on_bytes collects, advance takes complete requests off the front, one at a
+ * time.
+ *
+ *     READING ─ request complete ─▶ RUNNING ─ settled ─▶ READING …   or   ENDING
+ *
+ * While a request runs the next ones wait in `in`, up to PIPELINE_MAX bytes; then the client is not
+ * read.
+ */
+#include "gateway/http.h"
+
+#include <stdlib.h>
+
+#include "common/base/settings.h"
+#include "common/http/http_reply.h"
+#include "gateway/conn.h"
+#include "gateway/dispatch.h"
+#include "gateway/gateway.h"
+#include "gateway/request.h"
+
+enum { PIPELINE_MAX = 64 * 1024, FINISH_MS = 10000, SURPLUS_HEAD_MS = 2000 };
+
+enum http_state { HTTP_READING, HTTP_RUNNING, HTTP_ENDING };
+
+struct http {
+    struct gateway *gateway;
+    struct conn *conn;
+    enum http_state state;
+    struct buf in;
+    size_t needed; /* a request cannot be complete with fewer bytes */
+    struct request *request;
+    uint64_t since_ms; /* of this wait for a request */
+    bool is_advancing, has_continued, has_ended, was_used;
+};
+
+static const struct conn_proto http_proto;
+
+static bool may_follow(enum http_state from, enum http_state to) {
+    switch (from) {
+    case HTTP_READING: return to == HTTP_RUNNING || to == HTTP_ENDING;
+    case HTTP_RUNNING: return to == HTTP_READING || to == HTTP_ENDING;
+    case HTTP_ENDING: return false;
+    }
+    return false;
+}
+
+static void set_state(struct http *h, enum http_state to) {
+    MUST(may_follow(h->state, to));
+    h->state = to;
+}
+
+static struct http *http_of(struct conn *c) {
+    MUST(c->proto == &http_proto);
+    return c->proto_state;
+}
+
+struct conn *http_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
+                         const struct endpoint_run *endpoint) {
+    struct conn *c = conn_accept(set, server, tls, endpoint, &http_proto);
+    if (c == NULL)
+        return NULL;
+    struct http *h = mem_zalloc(sizeof(*h));
+    h->gateway = set->owner;
+    h->conn = c;
+    h->since_ms = conns_now(set);
+    c->proto_state = h;
+    return c;
+}
+
+/* ---- ending. The stream reads on for a while after our close, so that bytes under way do not make
+ * the kernel reset the connection and destroy the answer. */
+
+static void end(struct http *h) {
+    set_state(h, HTTP_ENDING);
+    buf_release(&h->in);
+    conn_finish(h->conn, FINISH_MS);
+}
+
+static void refuse(struct http *h, int status, const char *reason) {
+    struct buf out = {0};
+    http_reply_begin(&out, 1, status);
+    http_reply_header(&out, BYTES_LIT("Server"), BYTES_LIT("Signalbox"));
+    http_reply_header(&out, BYTES_LIT("Content-Type"), BYTES_LIT("text/plain; charset=utf-8"));
+    struct buf text = {0};
+    buf_printf(&text, "%s\n", reason);
+    http_reply_end(&out, (int64_t)text.len, false, buf_bytes(&text));
+    conn_send_bytes(h->conn, buf_bytes(&out));
+    buf_deinit(&text);
+    buf_deinit(&out);
+}
+
+static void refuse_and_end(struct http *h, int status, const char *reason) {
+    refuse(h, status, reason);
+    end(h);
+}
+
+/* ---- requests */
+
+/* Whether a whole request lies at the front of `in`; its length then. */
+static bool find_request(struct http *h, size_t *len_out) {
+    const struct settings *settings = h->gateway->settings;
+    struct http_head head;
+    int status;
+    const char *reason;
+    if (h->in.len < h->needed)
+        return false;
+    switch (http_head_parse(buf_bytes(&h->in), (size_t)settings->max_head_bytes, &head, &status,
+                            &reason)) {
+    case PARSE_MORE: return false;
+    case PARSE_BAD: refuse_and_end(h, status, reason); return false;
+    case PARSE_OK: break;
+    }
+    if (head.has_content_length && head.content_length > (uint64_t)settings->max_body_bytes) {
+        refuse_and_end(h, 413, "the body is too large");
+        return false;
+    }
+    h->needed = head.length + (head.has_content_length ? (size_t)head.content_length : 0);
+    if (h->in.len >= h->needed) {
+        *len_out = h->needed;
+        return true;
+    }
+    if (head.expects_continue && !h->has_continued) {
+        h->has_continued = true;
+        conn_send_bytes(h->conn, BYTES_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
+    }
+    return false;
+}
+
+static struct request *take_request(struct http *h, size_t len) {
+    struct buf raw = {0};
+    if (h->in.len == len) {
+        raw = h->in;
+        buf_init(&h->in);
+    } else {
+        buf_append(&raw, bytes_head(buf_bytes(&h->in), len));
+        buf_consume(&h->in, len);
+    }
+    h->needed = 0;
+    h->has_continued = false;
+    return request_new(h->gateway, h->conn, &raw);
+}
+
+static void run(struct http *h, size_t len) {
+    set_state(h, HTTP_RUNNING);
+    h->request = take_request(h, len);
+    struct request *r = request_ref(h->request);
+    if (h->gateway->is_draining)
+        r->keeps_alive = false;
+    dispatch(r);
+    request_unref(r);
+}
+
+static void settle(struct http *h) {
+    bool keeps_alive = h->request->keeps_alive && !h->conn->is_surplus && !h->gateway->is_draining;
+    h->request->conn = NULL;
+    request_unref(h->request);
+    h->request = NULL;
+    h->was_used = true;
+    h->since_ms = conns_now(h->conn->set);
+    if (!keeps_alive) {
+        end(h);
+        return;
+    }
+    set_state(h, HTTP_READING);
+    if (h->in.len == 0)
+        buf_release(&h->in);
+    stream_resume(&h->conn->stream);
+}
+
+static bool is_settled(const struct http *h) {
+    return h->state == HTTP_RUNNING && h->request != NULL && h->request->is_answered &&
+           h->request->working == 0;
+}
+
+/* Runs what is complete. A request may end the connection or leave HTTP within. */
+static void advance(struct http *h) {
+    struct conn *c = h->conn;
+    size_t len;
+    if (h->is_advancing)
+        return;
+    h->is_advancing = true;
+    for (;;) {
+        if (is_settled(h))
+            settle(h);
+        if (h->state != HTTP_READING || h->in.len == 0 || !find_request(h, &len))
+            break;
+        run(h, len);
+        if (!conn_is_open(c) || c->proto != &http_proto)
+            return;
+    }
+    h->is_advancing = false;
+    if (h->state == HTTP_READING && h->has_ended)
+        end(h);
+}
+
+void http_on_progress(struct conn *c) {
+    if (conn_is_open(c) && c->proto == &http_proto)
+        advance(http_of(c));
+}
+
+struct buf http_leave(struct conn *c) {
+    struct http *h = http_of(c);
+    struct buf rest = h->in;
+    buf_init(&h->in);
+    if (h->request != NULL) {
+        h->request->conn = NULL;
+        request_unref(h->request);
+    }
+    stream_resume(&c->stream);
+    free(h);
+    c->proto_state = NULL;
+    return rest;
+}
+
+/* ---- from the connection */
+
+static void on_bytes(struct conn *c, struct bytes in) {
+    struct http *h = http_of(c);
+    if (h->state == HTTP_ENDING)
+        return;
+    buf_append(&h->in, in);
+    if (h->state == HTTP_RUNNING && h->in.len > PIPELINE_MAX)
+        stream_pause(&c->stream);
+    advance(h);
+}
+
+static void on_end(struct conn *c, int status) {
+    struct http *h = http_of(c);
+    h->has_ended = true;
+    if (status < 0 || h->state == HTTP_ENDING ||
+        (h->state == HTTP_RUNNING && h->request->is_converted))
+        conn_drop(c);
+    else if (h->state == HTTP_READING)
+        end(h);
+}
+
+static void on_deadline(struct conn *c) {
+    conn_drop(c);
+}
+
+static void on_sweep(struct conn *c, uint64_t now_ms) {
+    struct http *h = http_of(c);
+    uint64_t limit_ms =
+        c->is_surplus ? SURPLUS_HEAD_MS : (uint64_t)h->gateway->settings->head_timeout_ms;
+    if (h->state == HTTP_READING && now_ms - h->since_ms >= limit_ms)
+        refuse_and_end(h, 408, "no complete request came in time");
+    else if (h->state != HTTP_READING && now_ms - c->active_ms >= limit_ms && c->out.count > 0)
+        conn_drop(c); /* the client does not read its answer */
+}
+
+/* A running request is answered first: settle sees that the gateway drains. */
+static bool on_shutdown(struct conn *c) {
+    struct http *h = http_of(c);
+    if (h->state != HTTP_READING)
+        return false;
+    end(h);
+    return true;
+}
+
+static void on_gone(struct conn *c) {
+    struct http *h = http_of(c);
+    if (h->request != NULL) {
+        struct request *r = h->request;
+        r->conn = NULL;
+        if (r->on_gone != NULL)
+            r->on_gone(r);
+        request_unref(r);
+    }
+    buf_deinit(&h->in);
+    free(h);
+    c->proto_state = NULL;
+}
+
+static void on_drained(struct conn *c) {
+    struct http *h = http_of(c);
+    if (h->request != NULL && h->request->on_drained != NULL)
+        h->request->on_drained(h->request);
+}
+
+static const struct conn_proto http_proto = {
+    .name = "http",
+    .on_bytes = on_bytes,
+    .on_end = on_end,
+    .on_drained = on_drained,
+    .on_deadline = on_deadline,
+    .on_sweep = on_sweep,
+    .on_shutdown = on_shutdown,
+    .on_gone = on_gone,
+};

@@ -1,0 +1,36 @@
+/* static.c - see static.h. */
+#include "gateway/static.h"
+
+#include <string.h>
+
+#include "common/app/app.h"
+#include "gateway/file_send.h"
+#include "gateway/gateway.h"
+#include "gateway/request.h"
+
+/* The path below the prefix, starting with '/', or NULL when the prefix does not fit. */
+static const char *below(const char *path, const char *prefix) {
+    size_t len = strlen(prefix);
+    while (len > 0 && prefix[len - 1] == '/')
+        len--;
+    if (strncmp(path, prefix, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+        return NULL;
+    return path[len] == '\0' ? "/" : path + len;
+}
+
+bool static_serve(struct request *r) {
+    const struct registrations *registrations = app_registrations(r->gateway->app);
+    const struct static_folder *best = NULL;
+    if (!request_is_head(r) && !bytes_equal_str(r->head.method, "GET"))
+        return false;
+    for (size_t i = 0; i < registrations->static_folders.count; i++) {
+        const struct static_folder *folder = &registrations->static_folders.items[i];
+        if (below(r->path, folder->prefix) != NULL &&
+            (best == NULL || strlen(folder->prefix) > strlen(best->prefix)))
+            best = folder;
+    }
+    if (best == NULL)
+        return false;
+    file_send(r, best->folder, below(r->path, best->prefix), 200);
+    return true;
+}
