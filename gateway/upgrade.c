@@ -1,0 +1,215 @@
+/* upgrade.c - see upgrade.h. */
+#include "gateway/upgrade.h"
+
+#include <stdlib.h>
+
+#include "common/app/app.h"
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/bus/bus.h"
+#include "gateway/codec/ws_handshake.h"
+#include "gateway/conn.h"
+#include "gateway/endpoints.h"
+#include "gateway/gateway.h"
+#include "gateway/http.h"
+#include "gateway/identity.h"
+#include "gateway/join.h"
+#include "gateway/request.h"
+#include "gateway/v1.h"
+#include "gateway/ws.h"
+
+static const struct registrations *registrations_of(const struct request *r) {
+    return app_registrations(r->gateway->app);
+}
+
+/* ---- origin */
+
+static struct bytes authority_of(struct bytes origin) {
+    ptrdiff_t colon = bytes_find(origin, ':');
+    struct bytes rest = bytes_from(origin, colon < 0 ? 0 : (size_t)colon);
+    return bytes_starts_with(rest, BYTES_LIT("://")) ? bytes_from(rest, 3) : BYTES_NONE;
+}
+
+/* Browsers leave the scheme's port out of an Origin; a Host may still name it. */
+static struct bytes without_default_port(struct bytes authority, struct bytes origin) {
+    struct bytes port =
+        bytes_starts_with(origin, BYTES_LIT("https:")) ? BYTES_LIT(":443") : BYTES_LIT(":80");
+    if (authority.len > port.len &&
+        bytes_equal(bytes_from(authority, authority.len - port.len), port))
+        return bytes_head(authority, authority.len - port.len);
+    return authority;
+}
+
+static bool origin_may(const struct request *r) {
+    const struct registrations *registrations = registrations_of(r);
+    struct bytes origin = http_head_find(&r->head, "Origin");
+    if (origin.ptr == NULL)
+        return true;
+    for (size_t i = 0; i < registrations->origins.count; i++) {
+        const char *allowed = registrations->origins.items[i];
+        if (bytes_equal_str(bytes_str(allowed), "*") ||
+            bytes_equal_nocase(origin, bytes_str(allowed)))
+            return true;
+    }
+    if (registrations->origins.count > 0)
+        return false;
+    struct bytes authority = authority_of(origin);
+    return authority.len > 0 && bytes_equal_nocase(without_default_port(authority, origin),
+                                                   without_default_port(r->head.host, origin));
+}
+
+/* ---- the handshake */
+
+static bool is_refused(struct request *r, struct bytes *key_out) {
+    const char *reason;
+    int status = ws_handshake_check(&r->head, key_out, &reason);
+    if (status != 0)
+        request_refuse(r, status, reason);
+    else if (!r->endpoint->is_ws)
+        request_refuse(r, 426, "this endpoint does not speak WebSocket");
+    else if (!origin_may(r))
+        request_refuse(r, 403, "this origin is not allowed");
+    else if (r->gateway->is_draining)
+        request_refuse(r, 503, "the gateway is shutting down");
+    else
+        return false;
+    return true;
+}
+
+/* ---- identity */
+
+static bool is_text(struct bytes b) {
+    for (size_t i = 0; i < b.len; i++)
+        if (((unsigned char)b.ptr[i] < 0x20 && b.ptr[i] != '\t') || b.ptr[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static const char *names_error(const struct upgrade_options *o) {
+    if (o->name.len == 0)
+        return "convert: name is missing";
+    if (!is_text(o->name) || !is_text(o->group) || !is_text(o->client_id))
+        return "convert: name, group and client_id must not hold control characters";
+    if (o->name.len > 1024 || o->group.len > 1024 || o->client_id.len > 1024)
+        return "convert: name, group and client_id must not be longer than 1024 bytes";
+    return NULL;
+}
+
+/* Appends the id the connection will have; an error or NULL. */
+static const char *decide_id(const struct request *r, const struct upgrade_options *o,
+                             struct buf *id) {
+    const struct signing *signing = &registrations_of(r)->signing;
+    struct signing_context who = {.user_agent = http_head_find(&r->head, "User-Agent"),
+                                  .remote_address = bytes_str(r->remote_address)};
+    char uuid[37];
+    random_uuid(uuid);
+    struct bytes raw = o->client_id.len > 0 ? o->client_id : bytes_str(uuid);
+    if (o->is_automatic) {
+        buf_append(id, raw);
+        return NULL;
+    }
+    if (signing_is_signed(raw)) {
+        buf_append(id, raw);
+        return signing_verify(signing, &who, raw)
+                   ? NULL
+                   : "convert: the client_id's signature is not valid";
+    }
+    if (!signing->is_on)
+        buf_append(id, raw);
+    else if (signing->secret == NULL)
+        return "convert: the server secret is not known yet: Redis is not reached";
+    else
+        signing_sign(signing, &who, raw, id);
+    return NULL;
+}
+
+static struct identity *identify(const struct request *r, const struct upgrade_options *o,
+                                 struct bytes id) {
+    struct gateway *g = r->gateway;
+    struct buf value = {0}, session = {0};
+    struct identity who = {
+        .name = o->name,
+        .group = bytes_trim(o->group).len > 0 ? o->group : BYTES_NONE,
+        .client_id = id,
+        .number = ++g->last_number,
+        .connected_ms = clock_wall_ms(),
+        .is_local = o->scope == SCOPE_LOCAL,
+        .is_v1 = ws_handshake_offers(&r->head, V1_SUBPROTOCOL),
+    };
+    if (!who.is_local) {
+        struct conn_value v = {.gateway = bytes_str(bus_id(g->bus)),
+                               .number = who.number,
+                               .connected_ms = who.connected_ms,
+                               .group = who.group};
+        conn_value_encode(&value, &v);
+        identity_session(&session, r);
+        who.value = buf_bytes(&value);
+        who.session = buf_bytes(&session);
+    }
+    struct identity *made = identity_new(&who);
+    buf_deinit(&value);
+    buf_deinit(&session);
+    return made;
+}
+
+/* ---- resume */
+
+static void read_resume(const struct request *r, struct join_options *join) {
+    struct bytes rest = r->head.query;
+    while (rest.ptr != NULL) {
+        struct bytes value = bytes_split(&rest, '&');
+        struct bytes key = bytes_split(&value, '=');
+        if (!bytes_equal_str(key, "signalbox-resume"))
+            continue;
+        join->wants_resume = true;
+        join->has_resume = message_id_parse(value, &join->resume);
+    }
+}
+
+/* ---- all together */
+
+static void open_local(struct request *r, struct identity *who, struct bytes key) {
+    struct buf rest;
+    struct ws *ws = join_upgrade(r, who, key, &rest);
+    if (who->is_v1) {
+        struct buf hello = {0};
+        v1_hello(&hello, who, MESSAGE_ID_NONE, V1_NOT_ASKED);
+        ws_send_text(ws, buf_bytes(&hello));
+        buf_deinit(&hello);
+    }
+    ws_feed(ws, buf_bytes(&rest));
+    buf_deinit(&rest);
+}
+
+enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
+                             struct buf *error_out) {
+    struct join_options join = {0};
+    struct buf id = {0};
+    const char *error;
+    if (is_refused(r, &join.key))
+        return UPGRADE_REFUSED;
+    error = names_error(options);
+    if (error == NULL)
+        error = decide_id(r, options, &id);
+    if (error != NULL) {
+        buf_append_str(error_out, error);
+        buf_deinit(&id);
+        return UPGRADE_INVALID;
+    }
+    r->is_converted = true;
+    join.who = identify(r, options, buf_bytes(&id));
+    buf_deinit(&id);
+    if (options->scope == SCOPE_LOCAL) {
+        open_local(r, join.who, join.key);
+        return UPGRADE_OPEN;
+    }
+    if (join.who->is_v1)
+        read_resume(r, &join);
+    if (!bus_can_send(r->gateway->bus)) {
+        free(join.who);
+        request_refuse(r, 503, "Redis is not reached");
+        return UPGRADE_REFUSED;
+    }
+    join_start(r, &join);
+    return UPGRADE_WAITING;
+}

@@ -1,0 +1,340 @@
+/* ws.c - see ws.h. Read ws_feed (what comes in), then leave_politely and ws_close_with (the ends).
+ */
+#include "gateway/ws.h"
+
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/base/settings.h"
+#include "common/bus/registry.h"
+#include "gateway/clients.h"
+#include "gateway/conn.h"
+#include "gateway/gateway.h"
+#include "gateway/identity.h"
+#include "gateway/request.h"
+#include "gateway/uplink.h"
+
+enum {
+    BYE_MS = 500, /* how long LEAVING waits for its BYE */
+    BYE_AFTER_SAID_MS = 2000,
+    CLOSE_MS = 2000,       /* how long the peer has for its Close */
+    SLOW_CLOSE_MS = 30000, /* the same for one that did not read for long */
+    PONG_QUEUE_MAX = 16384
+};
+
+static const struct conn_proto ws_proto;
+
+static bool may_follow(enum ws_state from, enum ws_state to) {
+    return (from == WS_OPEN && to != WS_OPEN) || (from == WS_LEAVING && to == WS_CLOSING);
+}
+
+static void set_state(struct ws *ws, enum ws_state to) {
+    MUST(may_follow(ws->state, to));
+    ws->state = to;
+}
+
+struct ws *ws_of(struct conn *c) {
+    return c->proto == &ws_proto ? c->proto_state : NULL;
+}
+
+struct ws *ws_open(struct gateway *g, struct conn *c, struct identity *who) {
+    struct ws *ws = mem_zalloc(sizeof(*ws));
+    ws->gateway = g;
+    ws->conn = c;
+    ws->who = who;
+    ws->state = WS_OPEN;
+    ws_decoder_init(&ws->decoder, (size_t)g->settings->max_message_bytes);
+    conn_switch(c, &ws_proto, ws);
+    metrics_add(METRIC_websockets, 1);
+    metrics_add(METRIC_upgrades, 1);
+    log_debug("ws", "opened id=%s name=%s", LOG_TEXT(who->client_id), LOG_TEXT(who->name));
+    return ws;
+}
+
+/* ---- out */
+
+void ws_send(struct ws *ws, enum ws_opcode opcode, struct bytes payload) {
+    unsigned char header[WS_HEADER_OUT_MAX];
+    size_t len = ws_frame_header(header, opcode, payload.len);
+    struct frame f = frame_make(&ws->conn->set->arena, bytes_of(header, len), payload);
+    if (opcode == WS_TEXT || opcode == WS_BINARY) {
+        if (!conn_send_message(ws->conn, f))
+            ws_close(ws, CLOSE_SLOW);
+    } else {
+        conn_send(ws->conn, f);
+    }
+    frame_unref(f);
+}
+
+void ws_send_text(struct ws *ws, struct bytes text) {
+    ws_send(ws, WS_TEXT, text);
+}
+
+static void send_close(struct ws *ws, int code, struct bytes reason) {
+    struct buf out = {0};
+    ws_encode_close(&out, code, reason);
+    conn_send_bytes(ws->conn, buf_bytes(&out));
+    buf_deinit(&out);
+}
+
+/* ---- leaving the Name and the registry, once */
+
+static void set_cause(struct ws *ws, const char *who, int code, struct bytes reason) {
+    struct buf cause = {0};
+    if (ws->cause != NULL)
+        return;
+    buf_printf(&cause, "%s:%d:%.*s", who, code, BYTES_FMT(reason));
+    ws->cause = buf_take(&cause);
+}
+
+static void leave(struct ws *ws) {
+    clients_detach(ws);
+    uplink_forget(&ws->gateway->uplink, ws);
+    if (!ws->is_registered)
+        return;
+    ws->is_registered = false;
+    registry_unregister(ws->gateway->registry, ws->who->name, ws->who->client_id, ws->who->value,
+                        bytes_str(ws->cause));
+}
+
+void ws_forget_registration(struct ws *ws) {
+    ws->is_registered = false;
+}
+
+/* ---- closing from our side */
+
+/* How long the server's own message at the front of `rest` is: outq cuts there. */
+static size_t frame_len(struct bytes rest) {
+    const unsigned char *p = (const unsigned char *)rest.ptr;
+    uint64_t len = p[1] & 127, header = 2;
+    unsigned width = len == 126 ? 2 : len == 127 ? 8 : 0;
+    if (width > 0)
+        len = 0;
+    for (unsigned i = 0; i < width; i++)
+        len = len << 8 | p[2 + i];
+    return (size_t)(header + width + len);
+}
+
+static void begin_closing(struct ws *ws, int code, struct bytes reason, uint64_t within_ms) {
+    set_cause(ws, "server", code, reason);
+    set_state(ws, WS_CLOSING);
+    leave(ws);
+    send_close(ws, code, reason);
+    stream_resume(&ws->conn->stream);
+    conn_set_deadline(ws->conn, within_ms);
+    log_debug("ws", "closing id=%s code=%d reason=%s", LOG_TEXT(ws->who->client_id), code,
+              LOG_TEXT(reason));
+}
+
+static void finish_leaving(struct ws *ws) {
+    leave(ws);
+    send_close(ws, ws->close_code, bytes_str(ws->close_reason));
+    conn_finish(ws->conn, CLOSE_MS);
+}
+
+void ws_close_with(struct ws *ws, int code, struct bytes reason) {
+    if (ws->state == WS_CLOSING || !conn_is_open(ws->conn))
+        return;
+    if (ws->state == WS_LEAVING)
+        finish_leaving(ws); /* the peer was first */
+    else
+        begin_closing(ws, code, reason, CLOSE_MS);
+}
+
+static void close_slow(struct ws *ws) {
+    metrics_add(METRIC_slow_closed, 1);
+    log_info("ws", "closed_slow id=%s name=%s queued_bytes=%zu", LOG_TEXT(ws->who->client_id),
+             LOG_TEXT(ws->who->name), ws->conn->out.bytes);
+    outq_drop_messages(&ws->conn->out, frame_len);
+    if (ws->state == WS_LEAVING)
+        finish_leaving(ws);
+    else
+        begin_closing(ws, close_reason_code(CLOSE_SLOW), bytes_str(close_reason_text(CLOSE_SLOW)),
+                      SLOW_CLOSE_MS);
+}
+
+void ws_close(struct ws *ws, enum close_reason reason) {
+    if (ws->state == WS_CLOSING || !conn_is_open(ws->conn))
+        return;
+    if (reason == CLOSE_SLOW)
+        close_slow(ws);
+    else
+        ws_close_with(ws, close_reason_code(reason), bytes_str(close_reason_text(reason)));
+}
+
+/* ---- the peer closes, or has to be cut off: its messages first */
+
+static bool is_owed_a_bye(struct ws *ws) {
+    return ws->entry != NULL && ws->said_ms != 0 &&
+           conns_now(ws->conn->set) - ws->said_ms < BYE_AFTER_SAID_MS;
+}
+
+static void leave_politely(struct ws *ws, int code, struct bytes reason) {
+    ws->close_code = code;
+    ws->close_reason = bytes_dup(reason);
+    set_state(ws, WS_LEAVING);
+    if (is_owed_a_bye(ws) && uplink_bye(&ws->gateway->uplink, ws))
+        conn_set_deadline(ws->conn, BYE_MS);
+    else
+        finish_leaving(ws);
+}
+
+void ws_on_bye(struct ws *ws) {
+    if (ws->state == WS_LEAVING && conn_is_open(ws->conn))
+        finish_leaving(ws);
+}
+
+static void fail(struct ws *ws, const struct ws_error *error) {
+    struct bytes reason = bytes_str(error->text);
+    metrics_add(METRIC_protocol_errors, 1);
+    log_debug("ws", "failed id=%s code=%d reason=%s", LOG_TEXT(ws->who->client_id),
+              error->close_code, LOG_TEXT(reason));
+    if (ws->state == WS_CLOSING) { /* our Close is out: nothing more to say */
+        conn_finish(ws->conn, CLOSE_MS);
+        return;
+    }
+    set_cause(ws, "server", error->close_code, reason);
+    leave_politely(ws, error->close_code, reason);
+}
+
+static void on_close_frame(struct ws *ws, const struct ws_event *event) {
+    set_cause(ws, "client", event->code, event->payload);
+    if (ws->state == WS_CLOSING)
+        conn_finish(ws->conn, CLOSE_MS);
+    else
+        leave_politely(ws, event->has_code ? event->code : 0, event->payload);
+}
+
+/* ---- in */
+
+static void on_message(struct ws *ws, const struct ws_event *event) {
+    if (ws->state != WS_OPEN || ws->who->is_local)
+        return;
+    ws->said_ms = conns_now(ws->conn->set);
+    uplink_message(&ws->gateway->uplink, ws, event->opcode == WS_BINARY, event->payload);
+}
+
+static void on_event(struct ws *ws, const struct ws_event *event) {
+    switch (event->kind) {
+    case WS_EVENT_MESSAGE: on_message(ws, event); break;
+    case WS_EVENT_PING:
+        if (ws->conn->out.bytes < PONG_QUEUE_MAX) /* who does not read needs no pongs */
+            ws_send(ws, WS_PONG, event->payload);
+        break;
+    case WS_EVENT_PONG: break;
+    case WS_EVENT_CLOSE: on_close_frame(ws, event); break;
+    }
+}
+
+void ws_feed(struct ws *ws, struct bytes in) {
+    struct conn *c = ws->conn;
+    struct ws_event event;
+    struct ws_error error;
+    enum parse result = PARSE_OK;
+    while (ws->state != WS_LEAVING && conn_is_open(c) && ws->blocked == NULL) {
+        result = ws_decoder_next(&ws->decoder, &in, &event, &error);
+        if (result != PARSE_OK)
+            break;
+        on_event(ws, &event);
+        if (c->state == CONN_CLOSED)
+            return;
+    }
+    if (result == PARSE_BAD)
+        fail(ws, &error);
+    else if (ws->blocked != NULL && in.len > 0)
+        buf_append(&ws->backlog, in);
+}
+
+static void feed_backlog(struct ws *ws) {
+    struct buf backlog = ws->backlog;
+    buf_init(&ws->backlog);
+    ws_feed(ws, buf_bytes(&backlog));
+    buf_deinit(&backlog);
+}
+
+void ws_on_unblocked(struct ws *ws) {
+    conn_clear_deadline(ws->conn);
+    stream_resume(&ws->conn->stream);
+    feed_backlog(ws);
+}
+
+static void on_bytes(struct conn *c, struct bytes in) {
+    struct ws *ws = c->proto_state;
+    ws->pinged_ms = 0;
+    if (ws->state == WS_LEAVING)
+        return;
+    if (ws->blocked == NULL && ws->backlog.len == 0) {
+        ws_feed(ws, in);
+        return;
+    }
+    buf_append(&ws->backlog, in);
+    if (ws->blocked == NULL)
+        feed_backlog(ws);
+}
+
+static void on_end(struct conn *c, int status) {
+    (void)status;
+    conn_drop(c);
+}
+
+static void on_deadline(struct conn *c) {
+    struct ws *ws = c->proto_state;
+    if (ws->state == WS_OPEN)
+        ws_close(ws, CLOSE_UNAVAILABLE); /* blocked too long */
+    else if (ws->state == WS_LEAVING)
+        finish_leaving(ws);
+    else
+        conn_drop(c);
+}
+
+static void on_sweep(struct conn *c, uint64_t now_ms) {
+    struct ws *ws = c->proto_state;
+    const struct settings *settings = ws->gateway->settings;
+    if (ws->state != WS_OPEN || ws->blocked != NULL)
+        return;
+    if (ws->pinged_ms != 0 && now_ms - ws->pinged_ms >= (uint64_t)settings->pong_timeout_ms) {
+        ws_close(ws, CLOSE_TIMEOUT);
+    } else if (ws->pinged_ms == 0 && now_ms - c->active_ms >= (uint64_t)settings->ping_ms) {
+        ws_send(ws, WS_PING, BYTES_NONE);
+        ws->pinged_ms = now_ms;
+    }
+}
+
+static void on_gone(struct conn *c) {
+    struct ws *ws = c->proto_state;
+    set_cause(ws, "lost", close_reason_code(CLOSE_LOST), BYTES_NONE);
+    leave(ws);
+    log_debug("ws", "closed id=%s cause=%s", LOG_TEXT(ws->who->client_id),
+              LOG_TEXT(bytes_str(ws->cause)));
+    ws_decoder_deinit(&ws->decoder);
+    buf_deinit(&ws->backlog);
+    free(ws->close_reason);
+    free(ws->cause);
+    if (ws->request != NULL)
+        ws->request->ws = NULL;
+    if (ws->request != NULL && ws->who->is_local)
+        ws->request->left = ws->who; /* the route's end will tell its Disconnect */
+    else
+        free(ws->who);
+    free(ws);
+    c->proto_state = NULL;
+    metrics_add(METRIC_websockets, -1);
+}
+
+static bool on_shutdown(struct conn *c) {
+    struct ws *ws = c->proto_state;
+    bool is_first = ws->state == WS_OPEN;
+    ws_close(ws, CLOSE_RESTART);
+    return is_first;
+}
+
+static const struct conn_proto ws_proto = {
+    .name = "ws",
+    .on_bytes = on_bytes,
+    .on_end = on_end,
+    .on_deadline = on_deadline,
+    .on_sweep = on_sweep,
+    .on_shutdown = on_shutdown,
+    .on_gone = on_gone,
+};
