@@ -1,0 +1,126 @@
+/* uplink.c - see uplink.h. */
+#include "gateway/uplink.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/metrics.h"
+#include "common/base/settings.h"
+#include "common/bus/bus.h"
+#include "common/bus/envelope.h"
+#include "common/bus/ingest.h"
+#include "gateway/clients.h"
+#include "gateway/conn.h"
+#include "gateway/gateway.h"
+#include "gateway/identity.h"
+#include "gateway/ws.h"
+
+enum { BLOCKED_MAX_MS = 10000 };
+
+struct blocked {
+    TAILQ_ENTRY(blocked) link;
+    struct ws *ws; /* NULL: it is gone */
+    unsigned partition;
+    struct buf entry;
+};
+
+void uplink_init(struct uplink *u, struct gateway *g) {
+    *u = (struct uplink){.gateway = g};
+    TAILQ_INIT(&u->blocked);
+}
+
+static void drop(struct uplink *u, struct blocked *b) {
+    TAILQ_REMOVE(&u->blocked, b, link);
+    if (b->ws == NULL)
+        u->orphan_bytes -= b->entry.len;
+    buf_deinit(&b->entry);
+    free(b);
+}
+
+void uplink_deinit(struct uplink *u) {
+    while (!TAILQ_EMPTY(&u->blocked))
+        drop(u, TAILQ_FIRST(&u->blocked));
+    buf_deinit(&u->entry);
+}
+
+static void on_accepted(void *ctx, int status) {
+    (void)ctx;
+    if (status == 0)
+        metrics_add(METRIC_messages_in, 1);
+}
+
+static struct bytes encode(struct uplink *u, const struct ws *ws, enum entry_kind kind,
+                           unsigned flags, struct bytes body) {
+    const struct identity *who = ws->who;
+    struct entry e = {
+        .kind = kind,
+        .ts_ms = clock_wall_ms(),
+        .flags = flags | (who->is_v1 ? FLAG_V1 : 0u),
+        .name = who->name,
+        .group = who->group,
+        .client_id = who->client_id,
+        .conn = who->value,
+        .session = kind == ENTRY_CLIENT ? who->session : BYTES_NONE,
+        .body = body,
+    };
+    buf_clear(&u->entry);
+    entry_encode(&u->entry, &e);
+    return buf_bytes(&u->entry);
+}
+
+static void block(struct uplink *u, struct ws *ws, struct bytes entry) {
+    struct blocked *b = mem_zalloc(sizeof(*b));
+    b->ws = ws;
+    b->partition = ws->entry->partition;
+    buf_append(&b->entry, entry);
+    TAILQ_INSERT_TAIL(&u->blocked, b, link);
+    ws->blocked = b;
+    stream_pause(&ws->conn->stream);
+    conn_set_deadline(ws->conn, BLOCKED_MAX_MS);
+}
+
+void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct bytes body) {
+    if (ws->entry == NULL)
+        return;
+    struct bytes entry = encode(u, ws, ENTRY_CLIENT, is_binary ? FLAG_BINARY : 0, body);
+    bool is_first_in_line = TAILQ_EMPTY(&u->blocked);
+    if (!is_first_in_line ||
+        ingest_push(u->gateway->ingest, ws->entry->partition, entry, on_accepted, NULL) < 0)
+        block(u, ws, entry);
+    if (u->entry.cap > 65536)
+        buf_release(&u->entry);
+}
+
+bool uplink_bye(struct uplink *u, struct ws *ws) {
+    if (!bus_is_ready(u->gateway->bus))
+        return false;
+    struct bytes entry = encode(u, ws, ENTRY_BYE, 0, BYTES_NONE);
+    return ingest_push(u->gateway->ingest, ws->entry->partition, entry, NULL, NULL) == 0;
+}
+
+/* Bounded: who comes and goes while Redis is away must not fill the memory. */
+void uplink_forget(struct uplink *u, struct ws *ws) {
+    struct blocked *b = ws->blocked;
+    if (b == NULL)
+        return;
+    ws->blocked = NULL;
+    b->ws = NULL;
+    u->orphan_bytes += b->entry.len;
+    if (u->orphan_bytes > (size_t)u->gateway->settings->max_uplink_bytes / 4)
+        drop(u, b);
+}
+
+void uplink_on_room(struct uplink *u) {
+    struct blocked *b;
+    while ((b = TAILQ_FIRST(&u->blocked)) != NULL) {
+        struct ws *ws = b->ws;
+        if (ingest_push(u->gateway->ingest, b->partition, buf_bytes(&b->entry), on_accepted, NULL) <
+            0)
+            return;
+        if (ws != NULL)
+            ws->blocked = NULL;
+        drop(u, b);
+        if (ws != NULL)
+            ws_on_unblocked(ws);
+    }
+}
