@@ -1,0 +1,218 @@
+/* cluster.c - see cluster.h. */
+#include "gateway/cluster.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "common/app/app.h"
+#include "common/base/log.h"
+#include "common/bus/bus.h"
+#include "common/bus/kv.h"
+#include "common/bus/link.h"
+#include "common/bus/registry.h"
+#include "common/bus/rules.h"
+#include "gateway/gateway.h"
+#include "gateway/identity.h"
+#include "gateway/ws.h"
+
+enum { NOTICED_MS = 5000, WINDOW = 512 };
+
+struct rule {
+    char *field, *value;
+    UT_hash_handle hh;
+};
+
+/* ---- rules */
+
+static void forget_rule(struct cluster *c, struct rule *rule) {
+    HASH_DEL(c->rules, rule);
+    free(rule->field);
+    free(rule->value);
+    free(rule);
+}
+
+void cluster_on_rule(void *ctx, struct bytes field, struct bytes value) {
+    struct cluster *c = ctx;
+    struct rule *rule;
+    HASH_FIND(hh, c->rules, field.ptr, field.len, rule);
+    if (rule != NULL)
+        forget_rule(c, rule);
+    if (value.len > 0) {
+        rule = mem_zalloc(sizeof(*rule));
+        rule->field = bytes_dup(field);
+        rule->value = bytes_dup(value);
+        HASH_ADD_KEYPTR(hh, c->rules, rule->field, field.len, rule);
+    }
+    if (c->gateway->app != NULL)
+        app_apply_rule(c->gateway->app, field, value);
+}
+
+void cluster_on_app(struct cluster *c) {
+    struct rule *rule, *next;
+    HASH_ITER(hh, c->rules, rule, next)
+    app_apply_rule(c->gateway->app, bytes_str(rule->field), bytes_str(rule->value));
+    if (c->server_secret != NULL)
+        app_set_server_secret(c->gateway->app, bytes_str(c->server_secret));
+}
+
+static void on_server_secret(void *ctx, int status, struct bytes value) {
+    struct cluster *c = ctx;
+    if (status < 0 || value.len == 0)
+        return; /* asked again when Redis is back */
+    free(c->server_secret);
+    c->server_secret = bytes_dup(value);
+    app_set_server_secret(c->gateway->app, value);
+}
+
+/* ---- restoring registrations */
+
+struct restore {
+    struct cluster *cluster;
+    uint64_t number;
+};
+
+static void go_on(struct cluster *c);
+
+static struct ws *by_number(struct cluster *c, uint64_t number) {
+    struct ws *ws;
+    HASH_FIND(hh_number, c->gateway->clients.by_number, &number, sizeof(number), ws);
+    return ws;
+}
+
+static void on_restored(void *ctx, enum registered result, struct message_id position) {
+    struct restore *one = ctx;
+    struct cluster *c = one->cluster;
+    struct ws *ws = by_number(c, one->number);
+    (void)position;
+    free(one);
+    c->in_flight--;
+    if (result == REGISTERED_ELSEWHERE && ws != NULL) {
+        ws_forget_registration(ws);
+        ws_close(ws, CLOSE_REPLACED);
+    }
+    go_on(c);
+}
+
+static void restore(struct cluster *c, struct ws *ws) {
+    struct restore *one = mem_zalloc(sizeof(*one));
+    *one = (struct restore){.cluster = c, .number = ws->who->number};
+    struct registration what = {.name = ws->who->name,
+                                .client_id = ws->who->client_id,
+                                .value = ws->who->value,
+                                .is_restore = true};
+    ws->restored = c->round;
+    c->in_flight++;
+    registry_register(c->gateway->registry, &what, on_restored, one);
+}
+
+/* Once along all connections. One that moves to a place already passed has been registered lately
+ * or is found by the next round; so the walk ends with another look from the start. */
+static struct ws *next_to_restore(struct cluster *c) {
+    struct conns *conns = &c->gateway->conns;
+    for (; c->cursor < conns->count; c->cursor++) {
+        struct ws *ws = ws_of(conns->all[c->cursor]);
+        if (ws != NULL && ws->is_registered && ws->restored < c->round)
+            return ws;
+    }
+    return NULL;
+}
+
+static void go_on(struct cluster *c) {
+    struct ws *ws;
+    while (c->is_restoring && c->in_flight < WINDOW && bus_can_send(c->gateway->bus)) {
+        ws = next_to_restore(c);
+        if (ws == NULL) {
+            c->cursor = 0;
+            ws = next_to_restore(c);
+        }
+        if (ws == NULL) {
+            c->is_restoring = false;
+            log_info("cluster", "restored_registrations round=%llu", (unsigned long long)c->round);
+            return;
+        }
+        restore(c, ws);
+    }
+}
+
+/* ---- the bus */
+
+static void on_commands(void *ctx) {
+    struct cluster *c = ctx;
+    struct gateway *g = c->gateway;
+    const char *run_id = link_run_id(bus_commands(g->bus));
+    bool is_other = c->was_ready && strcmp(run_id, c->run_id) != 0;
+    bool was_long = c->was_ready && uv_now(g->loop) - c->lost_ms > NOTICED_MS;
+    snprintf(c->run_id, sizeof(c->run_id), "%s", run_id);
+    c->was_ready = true;
+    kv_server_secret(g->bus, on_server_secret, c);
+    if (is_other || was_long) {
+        c->round++;
+        c->cursor = 0;
+        c->is_restoring = true;
+    }
+    go_on(c);
+}
+
+static void on_commands_lost(void *ctx) {
+    struct cluster *c = ctx;
+    c->lost_ms = uv_now(c->gateway->loop);
+    log_info("cluster", "lost_redis reason=%s", LOG_TEXT(bytes_str(bus_trouble(c->gateway->bus))));
+}
+
+static void close_buried(struct conn *conn, void *ctx) {
+    struct ws *ws = ws_of(conn);
+    (void)ctx;
+    if (ws == NULL || ws->who->is_local)
+        return;
+    ws_forget_registration(ws);
+    ws_close(ws, CLOSE_BURIED);
+}
+
+static void on_buried(void *ctx) {
+    struct cluster *c = ctx;
+    log_warn("cluster", "buried clients=%zu", c->gateway->clients.count);
+    conns_each(&c->gateway->conns, close_buried, NULL);
+}
+
+static void on_mismatch(void *ctx, const char *why) {
+    (void)ctx;
+    fprintf(stderr, "signalbox-gateway: %s\n", why);
+    exit(1);
+}
+
+static const struct bus_events bus_events = {
+    .on_commands = on_commands,
+    .on_commands_lost = on_commands_lost,
+    .on_buried = on_buried,
+    .on_mismatch = on_mismatch,
+};
+
+/* ---- notices: "reload", "drain <gid> <ms>" */
+
+static void on_notice(void *ctx, struct bytes text) {
+    struct cluster *c = ctx;
+    struct bytes rest = text;
+    struct bytes verb = bytes_split(&rest, ' ');
+    uint64_t over_ms;
+    if (bytes_equal_str(verb, "reload")) {
+        gateway_reload(c->gateway);
+    } else if (bytes_equal_str(verb, "drain")) {
+        struct bytes gid = bytes_split(&rest, ' ');
+        if (bytes_equal_str(gid, bus_id(c->gateway->bus)) && bytes_to_u64(rest, &over_ms))
+            drain_start(&c->gateway->drain, over_ms, false);
+    }
+}
+
+void cluster_init(struct cluster *c, struct gateway *g) {
+    *c = (struct cluster){.gateway = g};
+    bus_listen(g->bus, &bus_events, c);
+    rules_on_notice(g->rules, on_notice, c);
+}
+
+void cluster_deinit(struct cluster *c) {
+    struct rule *rule, *next;
+    HASH_ITER(hh, c->rules, rule, next)
+    forget_rule(c, rule);
+    free(c->server_secret);
+}

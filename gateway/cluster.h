@@ -1,0 +1,40 @@
+/*
+ * cluster.h - what the rest of the cluster tells this gateway: Redis lost and found, burial, rules
+ * set at run time, notices.
+ *
+ * After an outage that others may have noticed (longer than 5 s, or another Redis instance) the
+ * registrations of all connections are made again, WINDOW at a time, without events. Who lost its
+ * client id meanwhile is closed with 4001.
+ */
+#ifndef SIGNALBOX_GATEWAY_CLUSTER_H
+#define SIGNALBOX_GATEWAY_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/bytes.h"
+
+struct gateway;
+struct rule;
+
+struct cluster {
+    struct gateway *gateway;
+    struct rule *rules; /* uthash: what is set at run time, for apps loaded later */
+    char *server_secret;
+    bool was_ready;
+    uint64_t lost_ms;
+    char run_id[64];
+    uint64_t round; /* of restores; a connection knows the last it was part of */
+    size_t cursor, in_flight;
+    bool is_restoring;
+};
+
+void cluster_init(struct cluster *c, struct gateway *g);
+void cluster_deinit(struct cluster *c);
+/* For rules_new. ctx is the cluster. */
+void cluster_on_rule(void *ctx, struct bytes field, struct bytes value);
+/* The app was loaded (again): the rules set at run time hold for it too. */
+void cluster_on_app(struct cluster *c);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * gateway.h - the process: everything it is made of, and the few questions that all its parts ask.
+ *
+ * main.c fills it from top to bottom and empties it from bottom to top.
+ */
+#ifndef SIGNALBOX_GATEWAY_GATEWAY_H
+#define SIGNALBOX_GATEWAY_GATEWAY_H
+
+#include <uv.h>
+
+#include "gateway/clients.h"
+#include "gateway/cluster.h"
+#include "gateway/conn.h"
+#include "gateway/downlink.h"
+#include "gateway/drain.h"
+#include "gateway/endpoints.h"
+#include "gateway/listener.h"
+#include "gateway/uplink.h"
+
+struct admin;
+struct app;
+struct bus;
+struct follower;
+struct ingest;
+struct registry;
+struct rules;
+struct settings;
+
+struct gateway {
+    uv_loop_t *loop;
+    const struct settings *settings;
+    const char *app_path;
+    struct bus *bus;
+    struct registry *registry;
+    struct rules *rules;
+    struct follower *follower;
+    struct ingest *ingest;
+    struct app *app;
+    struct conns conns;
+    struct clients clients;
+    struct uplink uplink;
+    struct downlink downlink;
+    struct cluster cluster;
+    struct endpoints endpoints;
+    struct listeners listeners;
+    struct drain drain;
+    struct admin *admin;
+    uv_timer_t second;
+    bool is_draining; /* no new connections; /readyz says so */
+    uint64_t last_number;
+};
+
+/* "" when it does its job now; else one line. */
+const char *gateway_trouble(const struct gateway *g);
+/* Loads the app file and the certificates anew; what is wrong is logged and stays as it was. */
+void gateway_reload(struct gateway *g);
+
+#endif

@@ -1,0 +1,238 @@
+/*
+ * main.c - signalbox-gateway: a table of contents. start() makes the parts from the bottom up,
+ * end() takes them down in the opposite order.
+ *
+ *     signalbox-gateway APP [--redis URL] [--listen URL]… [--admin ADDR:PORT]
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/admin/admin.h"
+#include "common/app/app.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/base/settings.h"
+#include "common/bus/bus.h"
+#include "common/bus/follower.h"
+#include "common/bus/ingest.h"
+#include "common/bus/registry.h"
+#include "common/bus/rules.h"
+#include "gateway/gateway.h"
+#include "gateway/setup.h"
+
+#define PROGRAM "signalbox-gateway"
+
+struct process {
+    struct gateway gateway;
+    struct settings settings;
+    uv_signal_t term, interrupt, hangup;
+};
+
+static int fail(char *error) {
+    fprintf(stderr, PROGRAM ": %s\n", error);
+    free(error);
+    return -1;
+}
+
+/* ---- signals */
+
+static void on_stop(uv_signal_t *signal, int number) {
+    struct gateway *g = signal->data;
+    (void)number;
+    if (g->drain.is_running && g->drain.ends_process)
+        _exit(1);
+    drain_start(&g->drain, (uint64_t)g->settings->drain_ms, true);
+}
+
+static void on_hangup(uv_signal_t *signal, int number) {
+    (void)number;
+    gateway_reload(signal->data);
+}
+
+static void open_signal(struct process *p, uv_signal_t *handle, int number, uv_signal_cb fn) {
+    MUST(uv_signal_init(p->gateway.loop, handle) == 0);
+    MUST(uv_signal_start(handle, fn, number) == 0);
+    handle->data = &p->gateway;
+    uv_unref((uv_handle_t *)handle);
+}
+
+static void open_signals(struct process *p) {
+    signal(SIGPIPE, SIG_IGN);
+    open_signal(p, &p->term, SIGTERM, on_stop);
+    open_signal(p, &p->interrupt, SIGINT, on_stop);
+    open_signal(p, &p->hangup, SIGHUP, on_hangup);
+}
+
+static void close_signals(struct process *p) {
+    uv_close((uv_handle_t *)&p->term, NULL);
+    uv_close((uv_handle_t *)&p->interrupt, NULL);
+    uv_close((uv_handle_t *)&p->hangup, NULL);
+}
+
+/* ---- hooks between the parts */
+
+static void on_room(void *ctx) {
+    struct gateway *g = ctx;
+    uplink_on_room(&g->uplink);
+}
+
+static void on_flushed(struct conns *set) {
+    struct gateway *g = set->owner;
+    downlink_on_flushed(&g->downlink);
+}
+
+static void on_conn_gone(struct conns *set, struct conn *c) {
+    struct gateway *g = set->owner;
+    listeners_forget(&g->listeners, c);
+}
+
+static const char *trouble(void *ctx) {
+    return gateway_trouble(ctx);
+}
+
+static void set_gauges(void *ctx) {
+    struct gateway *g = ctx;
+    metrics_set(METRIC_redis_ready, bus_is_ready(g->bus));
+    metrics_set(METRIC_uplink_bytes, (int64_t)ingest_bytes(g->ingest));
+    metrics_set(METRIC_handlers_waiting, (int64_t)app_waiting(g->app));
+}
+
+static void on_second(uv_timer_t *timer) {
+    struct gateway *g = container_of(timer, struct gateway, second);
+    set_gauges(g);
+    clients_sweep(&g->clients);
+}
+
+/* ---- start and end */
+
+static uint64_t sweep_ms(const struct settings *s) {
+    int64_t least = s->ping_ms < s->pong_timeout_ms ? s->ping_ms : s->pong_timeout_ms;
+    least = least < s->head_timeout_ms ? least : s->head_timeout_ms;
+    return least / 4 > 1000 ? 1000 : (uint64_t)least / 4;
+}
+
+static int open_bus(struct gateway *g) {
+    g->bus = bus_new(g->loop, g->settings, BUS_GATEWAY);
+    if (g->bus == NULL)
+        return -1;
+    g->registry = registry_new(g->bus);
+    g->rules = rules_new(g->bus, cluster_on_rule, &g->cluster);
+    g->ingest = ingest_new(g->bus, "", (size_t)g->settings->max_uplink_bytes, on_room, g);
+    g->follower = follower_new(g->bus, &downlink_events);
+    return 0;
+}
+
+static void open_parts(struct gateway *g) {
+    conns_init(&g->conns, g->loop, g, (size_t)g->settings->max_queue_bytes, sweep_ms(g->settings));
+    g->conns.on_flushed = on_flushed;
+    g->conns.on_conn_gone = on_conn_gone;
+    clients_init(&g->clients, g);
+    uplink_init(&g->uplink, g);
+    downlink_init(&g->downlink, g);
+    cluster_init(&g->cluster, g);
+    drain_init(&g->drain, g);
+    MUST(uv_timer_init(g->loop, &g->second) == 0);
+    MUST(uv_timer_start(&g->second, on_second, 1000, 1000) == 0);
+    uv_unref((uv_handle_t *)&g->second);
+}
+
+static int open_admin(struct gateway *g) {
+    struct admin_host host = {.loop = g->loop,
+                              .settings = g->settings,
+                              .bus = g->bus,
+                              .registry = g->registry,
+                              .trouble = trouble,
+                              .before_metrics = set_gauges,
+                              .ctx = g};
+    return admin_open(&host, &g->admin);
+}
+
+static int start(struct process *p) {
+    struct gateway *g = &p->gateway;
+    char *error = NULL;
+    size_t max_connections = setup_max_connections(g);
+    if (open_bus(g) < 0)
+        return -1;
+    open_parts(g);
+    g->app = setup_load_app(g, &error);
+    if (g->app == NULL)
+        return fail(error);
+    if (endpoints_init(&g->endpoints, g->settings, app_registrations(g->app), &error) < 0)
+        return fail(error);
+    if (listeners_open(&g->listeners, g->loop, &g->conns, &g->endpoints, max_connections,
+                       (size_t)g->settings->max_connections_per_address, &error) < 0)
+        return fail(error);
+    if (open_admin(g) < 0)
+        return -1;
+    open_signals(p);
+    bus_start(g->bus);
+    log_info("gateway", "started id=%s version=%s max_connections=%zu", bus_id(g->bus),
+             SIGNALBOX_VERSION, max_connections);
+    return 0;
+}
+
+static void end(struct process *p) {
+    struct gateway *g = &p->gateway;
+    close_signals(p);
+    admin_close(g->admin);
+    listeners_close(&g->listeners);
+    app_release(g->app);
+    uv_close((uv_handle_t *)&g->second, NULL);
+    drain_deinit(&g->drain);
+    clients_deinit(&g->clients);
+    follower_free(g->follower);
+    ingest_free(g->ingest);
+    rules_free(g->rules);
+    registry_free(g->registry);
+    bus_close(g->bus);
+    while (g->conns.unfreed > 0)
+        uv_run(g->loop, UV_RUN_ONCE);
+    cluster_deinit(&g->cluster);
+    uplink_deinit(&g->uplink);
+    downlink_deinit(&g->downlink);
+    conns_deinit(&g->conns);
+    endpoints_deinit(&g->endpoints);
+    uv_run(g->loop, UV_RUN_DEFAULT);
+    uv_loop_close(g->loop);
+}
+
+static void usage(FILE *out) {
+    fputs(
+        "usage: " PROGRAM " APP [--redis URL] [--listen URL]... [--admin ADDR:PORT]\n\n"
+        "Serves the endpoints, routes and connections of an app: a file app.lua or its folder.\n\n",
+        out);
+    settings_print_help(out, FOR_GATEWAY);
+}
+
+static int read_arguments(struct process *p, int argc, char **argv) {
+    int rest;
+    switch (settings_parse(&p->settings, FOR_GATEWAY, argc, argv, &rest)) {
+    case SETTINGS_OK: break;
+    case SETTINGS_HELP: usage(stdout); exit(0);
+    case SETTINGS_VERSION: puts(PROGRAM " " SIGNALBOX_VERSION); exit(0);
+    case SETTINGS_BAD: return -1;
+    }
+    if (rest != 1) {
+        fputs(PROGRAM ": needs one APP: an app file or its folder (see --help)\n", stderr);
+        return -1;
+    }
+    p->gateway.app_path = argv[1];
+    return settings_apply_log(&p->settings, "gateway") ? 0 : -1;
+}
+
+int main(int argc, char **argv) {
+    static struct process process;
+    struct process *p = &process;
+    if (read_arguments(p, argc, argv) < 0)
+        return 1;
+    p->gateway.settings = &p->settings;
+    p->gateway.loop = uv_default_loop();
+    if (start(p) < 0)
+        return 1;
+    uv_run(p->gateway.loop, UV_RUN_DEFAULT);
+    end(p);
+    log_info("gateway", "ended");
+    return 0;
+}
