@@ -216,8 +216,12 @@ class Cluster:
     def _environment(self, env, index):
         return env(index) if callable(env) else env
 
+    def redis_url_for(self, name):
+        """The URL that the process of this name is given; a subclass may put something in between."""
+        return self.redis_url
+
     def _gateway(self, index, listen, query, args, env):
-        argv = [BIN / "signalbox-gateway", self.app, "--redis", self.redis_url]
+        argv = [BIN / "signalbox-gateway", self.app, "--redis", self.redis_url_for(f"gateway{index + 1}")]
         port = None
         if listen:
             port = free_port()
@@ -227,7 +231,7 @@ class Cluster:
         return gateway
 
     def _broker(self, index, args, env):
-        argv = [BIN / "signalbox-broker", self.app, "--redis", self.redis_url] + args
+        argv = [BIN / "signalbox-broker", self.app, "--redis", self.redis_url_for(f"broker{index + 1}")] + args
         return Daemon(f"broker{index + 1}", argv, self.folder, free_port(), self._environment(env, None))
 
     # -- life
