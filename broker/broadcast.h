@@ -1,0 +1,50 @@
+/*
+ * broadcast.h - address and data become messages in the logs of this partition, and entries for
+ * other partitions.
+ */
+#ifndef SIGNALBOX_BROKER_BROADCAST_H
+#define SIGNALBOX_BROKER_BROADCAST_H
+
+#include "common/bus/envelope.h"
+
+struct broker;
+struct outcome;
+
+struct delivery {
+    enum message_kind kind; /* MESSAGE_DATA or MESSAGE_CLOSE */
+    uint64_t ts_ms;
+    struct bytes_list names;           /* none: every Name */
+    struct bytes_list groups, clients; /* none: all */
+    struct bytes from;                 /* client id of the sender, or empty */
+    unsigned flags;                    /* FLAG_BINARY, FLAG_JSON */
+    struct bytes data;                 /* CLOSE: the reason */
+    int64_t code;                      /* CLOSE */
+    struct bytes once;                 /* the publisher's idempotency key, or empty */
+};
+
+/* One connection: the Name in whose log it listens, and its value. */
+struct recipient {
+    struct bytes name, conn;
+};
+
+/* Whether the levels allow it, every Name checked; error_out gets the text when not. */
+bool broadcast_is_allowed(const struct broker *b, const struct delivery *d, struct buf *error_out);
+
+/* To everybody addressed. false, and nothing was done: one entry would lead to too much. */
+bool broadcast(struct outcome *o, const struct delivery *d);
+/* To the part of it that lies in this partition: d is a share that was forwarded here. */
+bool broadcast_share(struct outcome *o, const struct delivery *d);
+bool broadcast_to_one(struct outcome *o, const struct recipient *to, const struct delivery *d);
+/* Other kinds of messages to one connection: BYE, NOTE. */
+bool broadcast_message(struct outcome *o, const struct recipient *to, enum message_kind kind,
+                       struct bytes data);
+
+/* The entries that carry a delivery to its partitions, one call each. Encoded entry: borrowed. */
+typedef void broadcast_share_fn(void *ctx, unsigned partition, struct bytes_list names,
+                                struct bytes entry);
+void broadcast_split(const struct delivery *d, unsigned partitions, broadcast_share_fn *fn,
+                     void *ctx);
+/* The same for one connection: the result is appended. */
+void broadcast_encode_to_one(struct buf *out, const struct recipient *to, const struct delivery *d);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * event_lua.h - the `event` table that handlers get. The only file of the broker that touches Lua.
+ *
+ * All are app_push_fn; ctx is the struct run.
+ */
+#ifndef SIGNALBOX_BROKER_EVENT_LUA_H
+#define SIGNALBOX_BROKER_EVENT_LUA_H
+
+struct lua_State;
+
+/* For run_start: the handler has no further arguments (LUA_NOREF). */
+enum { EVENT_NO_ARGUMENTS = -2 };
+
+int event_push_signal(void *ctx, struct lua_State *L);
+int event_push_connection(void *ctx, struct lua_State *L);
+int event_push_tick(void *ctx, struct lua_State *L);
+
+#endif

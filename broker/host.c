@@ -1,0 +1,114 @@
+/* host.c - see host.h. Read host_send: the order of its checks is the seed's. */
+#include "broker/host.h"
+
+#include "broker/broker.h"
+#include "broker/run.h"
+#include "common/base/clock.h"
+#include "common/base/metrics.h"
+#include "common/base/settings.h"
+#include "common/base/utf8.h"
+
+static const char no_handler[] = "this is possible in a handler only, not while the app file loads";
+
+struct run *host_run_of(struct app_call *call) {
+    return call != NULL ? app_call_ctx(call) : NULL;
+}
+
+bool host_accepts(const struct settings *settings, struct bytes data, bool is_binary,
+                  struct buf *error_out) {
+    if (data.len > (size_t)settings->max_message_bytes) {
+        buf_printf(error_out, "the message has %zu bytes, at most %lld are allowed", data.len,
+                   (long long)settings->max_message_bytes);
+        return false;
+    }
+    if (!is_binary && !utf8_is_valid(data)) {
+        buf_append_str(error_out, "the message is no valid UTF-8: send it as binary");
+        return false;
+    }
+    return true;
+}
+
+static struct delivery delivery_of(const struct run *r, const struct app_send *send) {
+    unsigned flags = (send->is_json ? FLAG_JSON : 0) | (send->is_binary ? FLAG_BINARY : 0);
+    return (struct delivery){.kind = MESSAGE_DATA,
+                             .ts_ms = r->state == RUN_NOW ? r->entry->entry.ts_ms : clock_wall_ms(),
+                             .names = send->names,
+                             .groups = send->groups,
+                             .clients = send->clients,
+                             .from = r->entry->entry.client_id,
+                             .flags = flags,
+                             .data = send->data};
+}
+
+/* What the send does not say comes from the message that is handled. */
+static void fill_in(struct delivery *d, const struct client_message *m) {
+    if (d->names.count == 0)
+        d->names = texts_list(&m->names);
+    if (d->groups.count == 0)
+        d->groups = texts_list(&m->groups);
+    if (d->clients.count == 0)
+        d->clients = texts_list(&m->clients);
+}
+
+static enum app_outcome send_direct(struct run *r, const struct delivery *d,
+                                    struct buf *error_out) {
+    const struct entry *e = &r->entry->entry;
+    struct recipient sender = {e->name, e->conn};
+    if (r->kind == RUN_SIGNAL)
+        return run_to_one(r, &sender, d, error_out);
+    buf_append_str(error_out, "mode \"direct\" needs a current connection, there is none here");
+    return APP_FAILED;
+}
+
+static enum app_outcome host_send(void *ctx, struct app_call *call, const struct app_send *send,
+                                  struct buf *error_out) {
+    struct broker *b = ctx;
+    struct run *r = host_run_of(call);
+    if (r == NULL) {
+        buf_append_str(error_out, no_handler);
+        return APP_FAILED;
+    }
+    if (!host_accepts(b->settings, send->data, send->is_binary, error_out))
+        return APP_FAILED;
+    bool minds_event = r->kind == RUN_SIGNAL && !send->ignores_event;
+    struct delivery d = delivery_of(r, send);
+    if (send->is_direct || (minds_event && r->message.is_direct))
+        return send_direct(r, &d, error_out);
+    if (minds_event)
+        fill_in(&d, &r->message);
+    if (!broadcast_is_allowed(b, &d, error_out)) {
+        metrics_add(METRIC_refused_level, 1);
+        return APP_FAILED;
+    }
+    return run_broadcast(r, &d, error_out);
+}
+
+static enum app_outcome host_close(void *ctx, struct app_call *call, const struct app_close *close,
+                                   struct buf *error_out) {
+    struct run *r = host_run_of(call);
+    (void)ctx;
+    if (r == NULL) {
+        buf_append_str(error_out, no_handler);
+        return APP_FAILED;
+    }
+    struct delivery d = {.kind = MESSAGE_CLOSE,
+                         .ts_ms = clock_wall_ms(),
+                         .names = close->names,
+                         .groups = close->groups,
+                         .clients = close->clients,
+                         .data = close->reason,
+                         .code = close->code};
+    return run_broadcast(r, &d, error_out);
+}
+
+static void host_on_first_wait(void *ctx, struct app_call *call) {
+    struct run *r = host_run_of(call);
+    (void)ctx;
+    if (r != NULL) {
+        r->call = call;
+        run_wait(r);
+    }
+}
+
+const struct app_host broker_host = {
+    .send = host_send, .close = host_close, .on_first_wait = host_on_first_wait};

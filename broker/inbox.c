@@ -1,0 +1,308 @@
+/* inbox.c - see inbox.h. Read step: it is called whenever something has ended, and begins the next.
+ */
+#include "broker/inbox.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/broker.h"
+#include "broker/dead_letter.h"
+#include "broker/outcome.h"
+#include "broker/run.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/base/settings.h"
+#include "common/bus/bus.h"
+#include "common/bus/forward.h"
+#include "common/bus/lease.h"
+#include "common/bus/link.h"
+#include "common/bus/outlog.h"
+#include "common/bus/partition.h"
+
+enum {
+    QUEUE_MAX = 128, /* entries of one read */
+    BATCH_BYTES = 256 * 1024,
+    BATCH_US = 10000,
+    TRIES_MAX = 3,
+    RETRY_MIN_MS = 50,
+    RETRY_MAX_MS = 500
+};
+
+enum state { IDLE, TRYING, FORWARDING, COMMITTING };
+
+struct inbox {
+    struct broker *broker;
+    unsigned slot, refs;
+    enum state state;
+    bool is_ending, is_closed;
+    uint64_t term;
+    struct buf own_key;
+    inbox_process_fn *process;
+    struct inlog *inlog;
+    struct outlog *outlog;
+    struct forward *forward;
+    struct in_entry *queue[QUEUE_MAX]; /* read and not processed: from head to tail */
+    size_t head, tail;
+    struct message_id cursor; /* of the batch: its last entry */
+    unsigned doubtful;        /* so many more entries may have killed the previous owner */
+    uv_timer_t retry;
+    uint64_t retry_ms;
+    struct run *open_runs;
+};
+
+static void step(struct inbox *i);
+
+static bool is_public(const struct inbox *i) {
+    return i->slot == lease_public(i->broker->lease);
+}
+
+static void unref(struct inbox *i) {
+    if (--i->refs > 0)
+        return;
+    buf_deinit(&i->own_key);
+    free(i);
+}
+
+/* --- the end --- */
+
+static void on_retry_closed(uv_handle_t *handle) {
+    unref(container_of((uv_timer_t *)handle, struct inbox, retry));
+}
+
+void inbox_close(struct inbox *i) {
+    if (i == NULL || i->is_closed)
+        return;
+    i->is_closed = true;
+    inlog_close(i->inlog);
+    outlog_close(i->outlog);
+    forward_close(i->forward);
+    while (i->head < i->tail)
+        in_entry_unref(i->queue[i->head++]);
+    while (i->open_runs != NULL)
+        run_settle(i->open_runs, false);
+    uv_close((uv_handle_t *)&i->retry, on_retry_closed);
+}
+
+static void give_up(struct inbox *i, bool is_fenced) {
+    struct broker *b = i->broker;
+    unsigned slot = i->slot;
+    inbox_close(i);
+    broker_on_inbox_end(b, slot, is_fenced);
+}
+
+void inbox_end(struct inbox *i) {
+    i->is_ending = true;
+    step(i);
+}
+
+/* --- what Redis refuses for now --- */
+
+static void try_next(struct inbox *i);
+
+static void on_retry(uv_timer_t *timer) {
+    struct inbox *i = container_of(timer, struct inbox, retry);
+    if (i->state == TRYING)
+        try_next(i);
+    else if (i->state == FORWARDING)
+        forward_repeat(i->forward);
+    else if (i->state == COMMITTING)
+        outlog_repeat(i->outlog);
+}
+
+static void repeat_later(struct inbox *i) {
+    MUST(uv_timer_start(&i->retry, on_retry, i->retry_ms, 0) == 0);
+    i->retry_ms = i->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : i->retry_ms * 2;
+}
+
+/* --- committing --- */
+
+static void settle_runs(struct inbox *i) {
+    for (struct run *r = i->open_runs, *next; r != NULL; r = next) {
+        next = r->next;
+        if (message_id_compare(r->entry->id, i->cursor) <= 0)
+            run_settle(r, true);
+    }
+}
+
+static void on_committed(void *ctx, enum outlog_result result) {
+    struct inbox *i = ctx;
+    if (result == OUTLOG_BUSY) {
+        repeat_later(i);
+        return;
+    }
+    if (result == OUTLOG_FENCED) {
+        give_up(i, true);
+        return;
+    }
+    i->state = IDLE;
+    i->retry_ms = RETRY_MIN_MS;
+    settle_runs(i);
+    step(i);
+}
+
+static void on_forwarded(void *ctx, bool is_busy) {
+    struct inbox *i = ctx;
+    if (is_busy) {
+        repeat_later(i);
+        return;
+    }
+    i->state = COMMITTING;
+    outlog_commit(i->outlog, i->cursor, i->head < i->tail, on_committed, i);
+}
+
+/* --- processing --- */
+
+static void process_next(struct inbox *i) {
+    struct in_entry *entry = i->queue[i->head++];
+    struct outcome o = {.broker = i->broker,
+                        .slot = i->slot,
+                        .entry = entry,
+                        .outlog = i->outlog,
+                        .forward = i->forward,
+                        .open_runs = &i->open_runs};
+    i->process(&o);
+    metrics_add(METRIC_entries, 1);
+    i->cursor = entry->id;
+    i->broker->survived[i->slot] = entry->id;
+    in_entry_unref(entry);
+}
+
+static void send_batch(struct inbox *i) {
+    if (i->head == i->tail && !i->is_ending)
+        inlog_read(i->inlog);
+    i->state = FORWARDING;
+    forward_send(i->forward, on_forwarded, i);
+}
+
+/* Made before this term, and not outlived by this process yet. */
+static bool is_doubtful(const struct inbox *i) {
+    const struct in_entry *next = i->queue[i->head];
+    return i->doubtful > 0 && next->id.term < i->term &&
+           message_id_compare(next->id, i->broker->survived[i->slot]) > 0;
+}
+
+static void process_batch(struct inbox *i) {
+    uint64_t from = clock_us();
+    do
+        process_next(i);
+    while (i->head < i->tail && !is_doubtful(i) && clock_us() - from < BATCH_US &&
+           outlog_bytes(i->outlog) + forward_bytes(i->forward) < BATCH_BYTES);
+    send_batch(i);
+}
+
+/* --- entries that may have killed the previous owner --- */
+
+static void run_alone(struct inbox *i, int64_t tries) {
+    struct in_entry *entry = i->queue[i->head];
+    i->doubtful--;
+    if (tries > TRIES_MAX - 1) {
+        dead_letter(i->broker, i->slot, entry, "its owners died of it");
+        i->head++;
+        i->cursor = entry->id;
+        in_entry_unref(entry);
+    } else {
+        process_next(i);
+    }
+    send_batch(i);
+}
+
+static void read_tries(struct inbox *i, struct redisReply *reply) {
+    if (reply == NULL)
+        return; /* the broker closes us */
+    if (reply_is_error(reply, "FENCED")) {
+        metrics_add(METRIC_fenced, 1);
+        give_up(i, true);
+    } else if (reply_is_error(reply, NULL)) {
+        repeat_later(i);
+    } else {
+        run_alone(i, reply_number(reply, 1));
+    }
+}
+
+static void on_tries(void *ctx, struct redisReply *reply) {
+    struct inbox *i = ctx;
+    if (!i->is_closed)
+        read_tries(i, reply);
+    unref(i);
+}
+
+static void try_next(struct inbox *i) {
+    i->state = TRYING;
+    i->refs++;
+    lease_try(i->broker->lease, i->slot, i->queue[i->head]->id_text, on_tries, i);
+}
+
+/* --- the next thing to do --- */
+
+static void step(struct inbox *i) {
+    if (i->state != IDLE || i->is_closed)
+        return;
+    if (i->is_ending)
+        give_up(i, false);
+    else if (i->head == i->tail)
+        inlog_read(i->inlog);
+    else if (is_doubtful(i))
+        try_next(i);
+    else
+        process_batch(i);
+}
+
+static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
+    struct inbox *i = ctx;
+    MUST(i->head == i->tail && count <= QUEUE_MAX);
+    i->head = i->tail = 0;
+    while (i->tail < count) {
+        i->queue[i->tail] = entries[i->tail];
+        i->tail++;
+    }
+    step(i);
+}
+
+/* --- the beginning --- */
+
+static void open_logs(struct inbox *i, const struct lease_grant *grant) {
+    static const struct inlog_events events = {on_entries};
+    const struct settings *s = i->broker->settings;
+    struct bus *bus = i->broker->bus;
+    struct buf in = {0}, lease = {0};
+    char label[24], source[16];
+    lease_keys(i->broker->lease, i->slot, &i->own_key, &lease);
+    buf_deinit(&lease);
+    snprintf(label, sizeof(label), is_public(i) ? "in public" : "in %u", i->slot);
+    snprintf(source, sizeof(source), is_public(i) ? "x" : "p%u", i->slot);
+    if (is_public(i))
+        buf_append_str(&in, PUBLIC_SEND);
+    else
+        key_of(&in, i->slot, "in", BYTES_NONE);
+    struct outlog_options options = {.own_key = buf_bytes(&i->own_key),
+                                     .in_key = buf_bytes(&in),
+                                     .partition = is_public(i) ? 0 : i->slot,
+                                     .term = grant->term,
+                                     .cursor = grant->cursor,
+                                     .history_bytes = s->history_bytes,
+                                     .history_messages = s->history_messages,
+                                     .history_seconds = s->history_seconds};
+    i->outlog = outlog_new(bus, &options);
+    i->forward = forward_new(bus, source);
+    i->inlog = inlog_new(bus, buf_bytes(&in), is_public(i) ? INLOG_TEXT : INLOG_ENTRIES,
+                         grant->cursor, label, &events, i);
+    buf_deinit(&in);
+}
+
+struct inbox *inbox_new(struct broker *b, unsigned slot, const struct lease_grant *grant,
+                        inbox_process_fn *process) {
+    struct inbox *i = mem_zalloc(sizeof(*i));
+    i->broker = b;
+    i->slot = slot;
+    i->refs = 1;
+    i->term = grant->term;
+    i->process = process;
+    i->doubtful = QUEUE_MAX;
+    i->retry_ms = RETRY_MIN_MS;
+    MUST(uv_timer_init(b->loop, &i->retry) == 0);
+    open_logs(i, grant);
+    inlog_read(i->inlog);
+    return i;
+}

@@ -1,0 +1,37 @@
+/*
+ * inbox.h - one slot that is ours: its entries, in order, each exactly once.
+ *
+ *     read ─▶ process: rules and handlers ─▶ forwards answered ─▶ commit: outputs and cursor
+ *       ▲                                                             │
+ *       └──────────────── the next read is under way meanwhile ───────┘
+ *
+ * A batch ends after BATCH_BYTES of outputs or BATCH_US of work. What Redis refuses for now is
+ * repeated; what it leaves unanswered is not assumed: the broker closes the inbox then and takes
+ * the slot anew.
+ *
+ * Entries that were there at the take-over may have killed the previous owner: the first of them
+ * run alone and counted (try.lua); after TRIES_MAX tries an entry goes to the dead letters.
+ *
+ * The public stream is a slot too: no outputs, everything is forwarded.
+ */
+#ifndef SIGNALBOX_BROKER_INBOX_H
+#define SIGNALBOX_BROKER_INBOX_H
+
+struct broker;
+struct inbox;
+struct lease_grant;
+struct outcome;
+
+typedef void inbox_process_fn(struct outcome *o);
+
+struct inbox *inbox_new(struct broker *b, unsigned slot, const struct lease_grant *grant,
+                        inbox_process_fn *process);
+/* Commits what runs, then calls broker_on_inbox_end. */
+void inbox_end(struct inbox *i);
+/* Drops everything at once: the slot is not ours any more. NULL is legal. */
+void inbox_close(struct inbox *i);
+
+/* What becomes of an entry of a partition. */
+void inbox_process_entry(struct outcome *o);
+
+#endif

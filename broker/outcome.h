@@ -1,0 +1,31 @@
+/*
+ * outcome.h - where the entry being processed puts what it leads to.
+ *
+ * Made by the inbox for one entry; lives until that entry is processed, which is also as long as a
+ * handler may send without waiting.
+ */
+#ifndef SIGNALBOX_BROKER_OUTCOME_H
+#define SIGNALBOX_BROKER_OUTCOME_H
+
+#include "common/bus/inlog.h"
+
+struct broker;
+struct forward;
+struct outlog;
+struct run;
+
+/* More from one entry is a mistake in a handler. */
+enum { OUTCOME_MAX = 9999 };
+
+struct outcome {
+    struct broker *broker;
+    unsigned slot; /* partition, or the public stream: then everything is forwarded */
+    struct in_entry *entry;
+    struct outlog *outlog;
+    struct forward *forward;
+    struct run **open_runs; /* where a handler that waits is kept until its entry is committed */
+    unsigned count;         /* outputs and forwards so far */
+    struct message_id first_id; /* of the first message to clients in this partition, or none */
+};
+
+#endif

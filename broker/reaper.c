@@ -1,0 +1,166 @@
+/* reaper.c - see reaper.h. Read on_looked (watch), then sweep. */
+#include "broker/reaper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/broker.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/base/settings.h"
+#include "common/bus/bus.h"
+#include "common/bus/graves.h"
+#include "common/bus/heartbeats.h"
+#include "common/bus/partition.h"
+#include "common/bus/pulse.h"
+#include "common/bus/reap.h"
+#include "common/bus/sources.h"
+
+enum { LOOK_MS = 1000, SWEEP_MS = 60000 };
+
+struct reaper {
+    struct broker *broker;
+    uv_timer_t timer;
+    struct pulse *gateways; /* by their heartbeat */
+    struct heartbeats *heartbeats;
+    struct pulse *strangers; /* known to a partition, without heartbeat */
+    struct sources *sources;
+    uint64_t swept_ms; /* 0: sweep at the next look */
+};
+
+/* --- reaping --- */
+
+static void reap_if_buried(void *ctx, const char *gateway, unsigned partition, bool is_buried) {
+    struct reaper *r = ctx;
+    struct broker *b = r->broker;
+    for (unsigned p = 0; is_buried && p < bus_partitions(b->bus); p++)
+        if ((partition == GRAVES_ALL || p == partition) && broker_owns(b, p))
+            reap_start(b->bus, p, bytes_str(gateway));
+}
+
+static void on_gone(void *ctx, const char *gateway) {
+    struct reaper *r = ctx;
+    graves_ask(r->broker->bus, gateway, GRAVES_ALL, reap_if_buried, r);
+}
+
+/* --- burying --- */
+
+/* Its id vanishes from the heartbeats: every broker sees that and reaps. */
+static void on_buried(void *ctx, const char *gateway, unsigned partition, bool is_buried) {
+    (void)ctx;
+    (void)partition;
+    if (!is_buried)
+        return;
+    metrics_add(METRIC_buried, 1);
+    log_warn("reaper", "buried gateway=%s", gateway);
+}
+
+static void ignore(void *ctx, const char *gateway, unsigned partition, bool is_buried) {
+    (void)ctx;
+    (void)partition;
+    (void)gateway;
+    (void)is_buried;
+}
+
+/* One broker per gateway is enough to bury it. */
+static bool is_ours(const struct reaper *r, const char *gateway) {
+    const struct broker *b = r->broker;
+    return broker_owns(b, partition_of(bytes_str(gateway), bus_partitions(b->bus)));
+}
+
+static bool is_silent(const struct reaper *r, const struct pulse_one *one) {
+    uint64_t now = clock_ms(), dead_ms = (uint64_t)r->broker->settings->dead_after_ms;
+    return one->is_listed && now - one->moved_ms >= dead_ms &&
+           now - pulse_since(r->gateways) >= dead_ms;
+}
+
+static void judge(void *ctx, const struct pulse_one *one) {
+    struct reaper *r = ctx;
+    if (is_silent(r, one) && is_ours(r, one->id))
+        graves_bury(r->broker->bus, one->id, one->counter, on_buried, r);
+}
+
+/* --- sweeping --- */
+
+/* A gateway without heartbeat: buried, or gone without a trace (it left in order, or Redis forgot
+ * it and it will be back in a second). */
+static void sweep_one(void *ctx, unsigned partition, struct bytes gateway) {
+    struct reaper *r = ctx;
+    char text[PULSE_ID_MAX];
+    if (pulse_lists(r->gateways, gateway) || gateway.len >= sizeof(text))
+        return;
+    snprintf(text, sizeof(text), "%.*s", BYTES_FMT(gateway));
+    pulse_see(r->strangers, gateway, BYTES_LIT("?"));
+    graves_ask(r->broker->bus, text, partition, reap_if_buried, r);
+}
+
+/* Strange since the last sweep: buried without a word; the next sweep finds its tombstone. */
+static void judge_stranger(void *ctx, const struct pulse_one *one) {
+    struct reaper *r = ctx;
+    if (is_silent(r, one) && !pulse_lists(r->gateways, bytes_str(one->id)))
+        graves_bury(r->broker->bus, one->id, one->counter, ignore, r);
+}
+
+static void sweep_all(struct reaper *r) {
+    struct broker *b = r->broker;
+    r->swept_ms = clock_ms();
+    pulse_end(r->strangers, NULL, NULL); /* forgets those that the last sweep did not list */
+    pulse_each(r->strangers, judge_stranger, r);
+    pulse_begin(r->strangers, clock_ms());
+    for (unsigned p = 0; p < bus_partitions(b->bus); p++)
+        if (broker_owns(b, p))
+            graves_list_known(b->bus, p, sweep_one, r);
+    sources_sweep(r->sources, r->gateways);
+}
+
+void reaper_on_taken(struct reaper *r, unsigned partition) {
+    if (pulse_since(r->gateways) != 0) /* else the first look sweeps */
+        graves_list_known(r->broker->bus, partition, sweep_one, r);
+}
+
+void reaper_on_commands_lost(struct reaper *r) {
+    r->swept_ms = 0; /* what broke off is looked for at once */
+}
+
+/* --- watching --- */
+
+static void on_looked(void *ctx) {
+    struct reaper *r = ctx;
+    pulse_each(r->gateways, judge, r);
+    if (r->swept_ms == 0 || clock_ms() - r->swept_ms >= SWEEP_MS)
+        sweep_all(r);
+}
+
+static void on_second(uv_timer_t *timer) {
+    heartbeats_look(container_of(timer, struct reaper, timer)->heartbeats);
+}
+
+/* --- life --- */
+
+struct reaper *reaper_new(struct broker *b) {
+    static const struct heartbeats_events events = {on_gone, on_looked};
+    struct reaper *r = mem_zalloc(sizeof(*r));
+    r->broker = b;
+    r->gateways = pulse_new();
+    r->heartbeats = heartbeats_new(b->bus, KEY_GATEWAYS, r->gateways, &events, r);
+    r->strangers = pulse_new();
+    r->sources = sources_new(b->bus, b->lease);
+    MUST(uv_timer_init(b->loop, &r->timer) == 0);
+    MUST(uv_timer_start(&r->timer, on_second, LOOK_MS, LOOK_MS) == 0);
+    return r;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct reaper *r = container_of((uv_timer_t *)handle, struct reaper, timer);
+    heartbeats_free(r->heartbeats);
+    pulse_free(r->gateways);
+    pulse_free(r->strangers);
+    sources_free(r->sources);
+    free(r);
+}
+
+void reaper_free(struct reaper *r) {
+    if (r != NULL)
+        uv_close((uv_handle_t *)&r->timer, on_closed);
+}

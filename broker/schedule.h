@@ -1,0 +1,23 @@
+/*
+ * schedule.h - the app's schedules: each tick runs once in the cluster.
+ *
+ * The owner of a schedule's partition puts each tick into its own `in`, under a source of the
+ * schedule's own whose mark is the tick's time: two owners at once, or one that begins anew, add it
+ * once. A new owner also adds the tick that was missed within the last minute.
+ */
+#ifndef SIGNALBOX_BROKER_SCHEDULE_H
+#define SIGNALBOX_BROKER_SCHEDULE_H
+
+struct broker;
+struct outcome;
+struct schedules;
+
+struct schedules *schedules_new(struct broker *b);
+void schedules_free(struct schedules *s);
+/* The app was loaded anew: what was added so far is asked for again. */
+void schedules_begin_anew(struct schedules *s);
+
+/* An entry TICK: the handler. */
+void schedule_process(struct outcome *o);
+
+#endif

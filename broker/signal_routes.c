@@ -1,0 +1,57 @@
+/* signal_routes.c - see signal_routes.h. */
+#include "broker/signal_routes.h"
+
+#include <stdlib.h>
+
+#include "broker/broker.h"
+#include "broker/event_lua.h"
+#include "broker/note.h"
+#include "broker/run.h"
+#include "common/base/log.h"
+
+static const struct signal_route *find(const struct broker *b, const struct session *s) {
+    char *path = bytes_dup(s->path), *endpoint = bytes_dup(s->endpoint);
+    const struct signal_route *route = registrations_signal_route(
+        broker_registrations(b), path, s->endpoint.len > 0 ? endpoint : NULL);
+    free(path);
+    free(endpoint);
+    return route;
+}
+
+static void call(struct outcome *o, const struct signal_route *route, struct session *session) {
+    struct buf error = {0};
+    /* A run may end, and take its message with it, before the sender can be answered. */
+    struct client_message message;
+    client_message_init(&message, o->entry->entry.body);
+    struct run *r = run_new(o, RUN_SIGNAL, "signal route %s", route->path);
+    client_message_init(&r->message, r->entry->entry.body);
+    r->session = *session;
+    r->route_path = mem_strdup(route->path);
+    r->route_endpoint = route->endpoint != NULL ? mem_strdup(route->endpoint) : NULL;
+    if (run_start(r, route->function, route->arguments, event_push_signal, &error) == APP_FAILED)
+        note_error(o, &message, "handler", buf_bytes(&error));
+    else
+        note_ack(o, &message);
+    client_message_deinit(&message);
+    buf_deinit(&error);
+}
+
+bool signal_routes_process(struct outcome *o) {
+    const struct broker *b = o->broker;
+    const struct signal_route *route = NULL;
+    struct session session;
+    if (broker_registrations(b)->signal_routes.count == 0)
+        return false;
+    if (session_decode(o->entry->entry.session, &session) != PARSE_OK) {
+        log_warn("signal_routes", "undecodable_session client=%s",
+                 LOG_TEXT(o->entry->entry.client_id));
+        return false;
+    }
+    route = find(b, &session);
+    if (route == NULL) {
+        session_free(&session);
+        return false;
+    }
+    call(o, route, &session);
+    return true;
+}
