@@ -84,6 +84,7 @@ class Evidence:
     losses: list = dataclasses.field(default_factory=list)       # (from, to): accepted then: may be lost, or repeated
     may_gap: bool = False                                        # resumes may answer recovered: false
     may_lose_events: bool = False
+    logs_are_whole: bool = True                                  # whatever was delivered can be found in Redis
 
 
 LIMIT_RSS = 400 << 20
@@ -163,28 +164,36 @@ def lost_and_repeated(evidence, references):
     return lost, repeated
 
 
-def received_from(references, connection, begin):
+def skip_excused(evidence, uids, at, uid):
+    """Past messages that the fault may have kept from this client and not from others."""
+    while evidence.losses and at < len(uids) and uids[at] != uid and is_excused(evidence, evidence.sent[uids[at]]):
+        at += 1
+    return at
+
+
+def received_from(evidence, references, connection, begin):
     """None when what the connection received is the reference from there on, else what is wrong."""
-    uids = references.uids[connection.name]
+    uids, at = references.uids[connection.name], begin
     for offset, (_, _, uid) in enumerate(connection.received):
-        at = begin + offset
+        at = skip_excused(evidence, uids, at, uid)
         if at >= len(uids) or uids[at] != uid:
             expected = uids[at] if at < len(uids) else "nothing more"
             return f"message {offset} is {uid}, not {expected}"
-    end = begin + len(connection.received)
-    if connection.is_open and end < len(uids):
-        return f"lacks the last {len(uids) - end}, from {uids[end]} on"
+        at += 1
+    at = skip_excused(evidence, uids, at, None)
+    if connection.is_open and at < len(uids):
+        return f"lacks the last {len(uids) - at}, from {uids[at]} on"
     return None
 
 
-def v1_received(references, connection):
+def v1_received(evidence, references, connection):
     if connection.recovered is False:  # from some point on
         if not connection.received:
             return None
         begin = references.after(connection.name, connection.received[0][1]) - 1
     else:
         begin = references.after(connection.name, connection.resumed or connection.hello)
-    return received_from(references, connection, begin)
+    return received_from(evidence, references, connection, begin)
 
 
 def plain_received(evidence, references, connection):
@@ -198,7 +207,7 @@ def plain_received(evidence, references, connection):
     first = connection.received[0][2]
     problems = []
     for begin in references.where[connection.name].get(first, ()):
-        problem = received_from(references, connection, begin)
+        problem = received_from(evidence, references, connection, begin)
         if problem is None and begin > latest:
             problem = f"begins with {first}, but lacks {uids[latest]}"
         if problem is None:
@@ -207,14 +216,23 @@ def plain_received(evidence, references, connection):
     return problems[0] if problems else f"has {first}, which is not in the log"
 
 
+def delivered_and_not_logged(evidence):
+    """Nothing may be delivered that was not committed."""
+    if not evidence.logs_are_whole:
+        return []
+    logged = {name: {id for id, _ in log} for name, log in evidence.logs.items()}
+    return [f"I1 {describe(connection)}: got {uid} as {id}, which is not in the log" for connection in evidence.connections
+            for _, id, uid in connection.received if id is not None and id not in logged[connection.name]][:20]
+
+
 def i1(evidence, references):
-    findings = published_once(evidence, references)
+    findings = published_once(evidence, references) + delivered_and_not_logged(evidence)
     for connection in evidence.connections:
         if connection.opened is None or not connection.is_counted:
             continue
         if connection.is_v1 and connection.hello is None:
             continue  # ended between the 101 and the hello
-        problem = (v1_received(references, connection) if connection.is_v1
+        problem = (v1_received(evidence, references, connection) if connection.is_v1
                    else plain_received(evidence, references, connection))
         if problem:
             findings.append(f"I1 {describe(connection)}: {problem}")

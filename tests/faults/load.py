@@ -124,6 +124,10 @@ class Client:
         self.pause = 0.02 if connection.opened else min(max(self.pause * 2, 0.05), 0.5)
         self.load.loop.call_later(self.pause * random.uniform(0.5, 1.5), self.start)
 
+    def say(self, message):
+        """Any thread may call it. Not for the books."""
+        self.load.do(lambda: self.wire.send_text(json.dumps({"message": message})))
+
     def leave(self, is_rude=False):
         """For good: with a close frame, or without a word."""
         self.is_over = True
@@ -320,13 +324,13 @@ class Load:
         self.do(client.start)
         return client
 
-    def talk(self, rate, passengers=3, plain=True):
+    def talk(self, rate, passengers=3, plain=True, every_rate=2):
         """Begin to publish: `rate` messages a second in all, a quarter each by XADD, v1, signal route and plain."""
         self.is_talking = True
         kinds = 4 if plain else 3
         self.streams = [StreamPublisher(self, f"x{i}", self.cluster.redis_test_url, NAMES, rate / kinds / 2)
                         for i in range(2)]
-        self.streams.append(StreamPublisher(self, "every", self.cluster.redis_test_url, [EVERY], 2))
+        self.streams.append(StreamPublisher(self, "every", self.cluster.redis_test_url, [EVERY], every_rate))
         for i in range(2):
             name = NAMES[(3 * i + 1) % len(NAMES)]
             self.talkers.append(Talker(self, name, i % len(self.ports), True, f"talker{i}", self.random.sample(NAMES, 3),

@@ -103,6 +103,11 @@ def v1_hole_at_the_end_of_a_connection(e):
     e.connections[1].received = [(12.0, (1, 2), "p:1")]
 
 
+def deliver_without_commit(e):
+    """Everybody got it, and Redis does not have it."""
+    del e.logs["a"][1]
+
+
 def v1_not_recovered(e):
     e.connections[2].recovered = False
 
@@ -213,7 +218,7 @@ def slow_recovery(e):
 BREAKS = {
     "I1": [drop_from_log, lose_everywhere, publish_twice, publish_twice_to_every_name, publish_what_nobody_sent,
            plain_hole, plain_lacks_the_end, plain_lacks_the_beginning, plain_heard_nothing, late_began_too_late, v1_hole,
-           v1_hole_at_the_end_of_a_connection, v1_not_recovered, closed_for_a_gap],
+           v1_hole_at_the_end_of_a_connection, deliver_without_commit, v1_not_recovered, closed_for_a_gap],
     "I2": [v1_ids_fall, v1_got_it_again_after_its_resume, plain_order, sender_order, one_id_for_two_messages],
     "I3": [plain_got_it_twice, v1_got_it_again_after_its_resume, publish_twice],
     "I4": [connect_twice, disconnect_twice, no_connect, no_disconnect, disconnect_of_an_open_one,
@@ -245,6 +250,15 @@ def test_losses_are_excused_in_their_time_only():
     assert invariants.findings_of(evidence, ALL) == []
     assert invariants.lost_and_repeated(evidence, invariants.References(evidence)) == (1, 0)
     evidence.losses = [(12.0, 13.0)]
+    assert invariants.findings_of(evidence, "I1")
+
+
+def test_one_gateway_may_miss_what_was_lost():
+    evidence = clean()
+    plain_hole(evidence)  # p:1, accepted at 12.5
+    evidence.losses = [(12.0, 13.0)]
+    assert invariants.findings_of(evidence, ALL) == []
+    plain_lacks_the_end(evidence)
     assert invariants.findings_of(evidence, "I1")
 
 

@@ -79,11 +79,14 @@ def key_of(name, what):
 # -- the cluster
 
 class FaultCluster(Cluster):
-    """With proxied=True each process reaches Redis over a proxy of its own: cluster.proxies["gateway1"]."""
+    """With proxied=True each process reaches Redis over a proxy of its own: cluster.proxies["gateway1"].
+    redis_runner: a command line that runs redis-server, whose words follow it."""
 
-    def __init__(self, proxied=False, **options):
+    def __init__(self, proxied=False, redis_runner=(), **options):
         self.proxied, self.proxies = proxied, {}
         super().__init__(APP, **options)
+        if self.redis_server:
+            self.redis_server.argv = [*redis_runner, *self.redis_server.argv]
 
     @property
     def redis_test_url(self):
@@ -210,14 +213,19 @@ def read_registry(client):
 # -- all of it
 
 class World:
-    def __init__(self, seed, plain=1, v1=2, rate=120, passengers=3, plain_talker=True, **options):
+    """rate: messages a second; plain, v1: clients of each Name; passengers: clients that come and go.
+    prepare: called with the cluster before it starts; its result is `prepared`. The rest: FaultCluster."""
+
+    def __init__(self, seed, plain=1, v1=2, rate=120, passengers=3, plain_talker=True, every_rate=2, prepare=None,
+                 **options):
         self.seed, self.random = seed, random.Random(seed)
-        self.talk = {"rate": rate, "passengers": passengers, "plain": plain_talker}
+        self.talk = {"rate": rate, "passengers": passengers, "plain": plain_talker, "every_rate": every_rate}
         self.counts = (plain, v1)
         self.evidence = Evidence(NAMES)
         self.probes = 0
         options = {"gateways": 2, "brokers": 2, **options}
         self.cluster = FaultCluster(**options)
+        self.prepared = prepare(self.cluster) if prepare else None
         self.load = self.observer = None
 
     def begin(self):

@@ -150,8 +150,8 @@ class Daemon(Process):
         self.admin_port = admin_port
         self.port = None
 
-    def admin(self, method, path, body=None, headers=None):
-        return http_request(self.admin_port, method, path, body, headers)
+    def admin(self, method, path, body=None, headers=None, timeout=10.0):
+        return http_request(self.admin_port, method, path, body, headers, timeout)
 
     def is_ready(self):
         if not self.is_running:
