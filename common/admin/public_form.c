@@ -47,18 +47,18 @@ static int check_send(struct json_value root, int64_t max_data_bytes, struct buf
     return 413;
 }
 
+/* What a server may say of its own accord, and what is free for applications. */
 static bool is_close_code(struct json_value value) {
     uint64_t code;
     return bytes_to_u64(value.text, &code) &&
-           ((code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
-            (code >= 3000 && code <= 4999));
+           (code == 1000 || code == 1001 || (code >= 3000 && code <= 4999));
 }
 
 static int check_close(struct json_value root, struct buf *error_out) {
     struct json_value code = json_member(root, "code"), reason = json_member(root, "reason");
     struct buf text = {0};
     if (code.kind != JSON_KIND_ABSENT && (code.kind != JSON_KIND_NUMBER || !is_close_code(code)))
-        return bad(error_out, "code", "must be a close code: 1000 to 1014, or 3000 to 4999");
+        return bad(error_out, "code", "must be 1000, 1001, or 3000 to 4999");
     if (reason.kind != JSON_KIND_ABSENT && reason.kind != JSON_KIND_STRING)
         return bad(error_out, "reason", "must be a string");
     json_append_text(&text, reason);

@@ -1,4 +1,4 @@
-/* roster.c - see roster.h. Read ask, then on_beats. */
+/* roster.c - see roster.h. Read on_timer, then on_looked. */
 #include "common/admin/roster.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include "common/app/json.h"
 #include "common/base/clock.h"
 #include "common/bus/bus.h"
+#include "common/bus/heartbeats.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/pulse.h"
@@ -29,9 +30,11 @@ struct roster {
     roster_fn *fn;
     void *ctx;
     struct pulse *pulse;
+    struct heartbeats *heartbeats;
     uv_timer_t timer;
-    unsigned outstanding; /* commands without an answer */
-    bool is_over;         /* fn was called or is not wanted any more */
+    unsigned outstanding; /* sizes without an answer */
+    bool is_concluding;
+    bool is_over; /* fn was called or is not wanted any more */
     struct member *members;
     size_t member_count;
 };
@@ -40,6 +43,7 @@ struct roster {
 
 static void on_timer_closed(uv_handle_t *handle) {
     struct roster *r = container_of((uv_timer_t *)handle, struct roster, timer);
+    heartbeats_free(r->heartbeats);
     pulse_free(r->pulse);
     free(r->members);
     free(r);
@@ -139,6 +143,7 @@ static void add_member(void *ctx, const struct pulse_one *one) {
 }
 
 static void conclude(struct roster *r) {
+    r->is_concluding = true;
     pulse_each(r->pulse, add_member, r);
     if (r->member_count > 0)
         qsort(r->members, r->member_count, sizeof(*r->members), compare_members);
@@ -148,41 +153,25 @@ static void conclude(struct roster *r) {
         answer(r, 0);
 }
 
-static void on_beats(void *ctx, struct redisReply *reply) {
+static void on_looked(void *ctx) {
     struct roster *r = ctx;
-    r->outstanding--;
-    if (r->is_over) {
-        free_when_idle(r);
-        return;
-    }
-    if (reply == NULL || reply_is_error(reply, NULL)) {
-        answer(r, -ENOTCONN);
-        return;
-    }
-    pulse_begin(r->pulse, clock_ms());
-    for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
-        pulse_see(r->pulse, reply_bytes(reply_at(reply, i)), reply_bytes(reply_at(reply, i + 1)));
-    pulse_end(r->pulse, NULL, NULL);
-    if (has_moved(r, NULL) || clock_ms() >= r->until_ms)
+    bool is_enough = has_moved(r, NULL) || clock_ms() >= r->until_ms;
+    if (!r->is_over && !r->is_concluding && is_enough)
         conclude(r);
 }
 
-static void on_look(uv_timer_t *timer) {
+static void on_timer(uv_timer_t *timer) {
     struct roster *r = container_of(timer, struct roster, timer);
-    if (r->outstanding > 0)
-        return;
-    if (!bus_can_send(r->bus)) {
+    if (!bus_can_send(r->bus))
         answer(r, -ENOTCONN);
-        return;
-    }
-    struct command c = command_begin("HGETALL");
-    command_text(&c, r->kind == ROSTER_GATEWAYS ? KEY_GATEWAYS : KEY_BROKERS);
-    r->outstanding++;
-    link_send(bus_commands(r->bus), &c, on_beats, r);
+    else if (!r->is_concluding)
+        heartbeats_look(r->heartbeats);
 }
 
 struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t patience_ms,
                            roster_fn *fn, void *ctx) {
+    static const struct heartbeats_events events = {.on_looked = on_looked};
+    const char *key = kind == ROSTER_GATEWAYS ? KEY_GATEWAYS : KEY_BROKERS;
     struct roster *r = mem_zalloc(sizeof(*r));
     *r = (struct roster){.bus = bus,
                          .kind = kind,
@@ -190,8 +179,9 @@ struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t pati
                          .fn = fn,
                          .ctx = ctx,
                          .pulse = pulse_new()};
+    r->heartbeats = heartbeats_new(bus, key, r->pulse, &events, r);
     MUST(uv_timer_init(bus_loop(bus), &r->timer) == 0);
-    MUST(uv_timer_start(&r->timer, on_look, 0, LOOK_MS) == 0);
+    MUST(uv_timer_start(&r->timer, on_timer, 0, LOOK_MS) == 0);
     return r;
 }
 

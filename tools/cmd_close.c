@@ -1,0 +1,107 @@
+/* cmd_close.c - close: closes the connections of a Name, wherever they are. */
+#include <inttypes.h>
+
+#include "common/app/json.h"
+#include "common/base/utf8.h"
+#include "tools/send.h"
+#include "tools/verb.h"
+
+enum { REASON_MAX = 123 };
+
+struct closing {
+    struct settings_list groups, clients;
+    int64_t code;
+    const char *reason;
+    struct send send;
+};
+
+static void append_list(struct buf *out, const char *member, const struct settings_list *list) {
+    if (list->count == 0)
+        return;
+    buf_printf(out, ",\"%s\":[", member);
+    for (size_t i = 0; i < list->count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        json_append_string(out, bytes_str(list->items[i]));
+    }
+    buf_append_char(out, ']');
+}
+
+static void write_text(struct closing *c, const char *name, struct buf *out) {
+    buf_append_str(out, "{\"op\":\"close\",\"name\":");
+    json_append_string(out, bytes_str(name));
+    append_list(out, "group", &c->groups);
+    append_list(out, "clientId", &c->clients);
+    buf_printf(out, ",\"code\":%" PRId64 ",\"reason\":", c->code);
+    json_append_string(out, bytes_str(c->reason));
+    buf_append_char(out, '}');
+}
+
+static void on_ready(void *ctx) {
+    send_text_start(ctx);
+}
+
+static bool check(const struct tool *t, const struct closing *c) {
+    struct bytes reason = bytes_str(c->reason);
+    bool is_code = c->code == 1000 || c->code == 1001 || c->code >= 3000;
+    if (*t->arguments[0] == '\0')
+        tool_complain(t, "NAME is empty");
+    else if (!is_code)
+        tool_complain(t, "--code=%" PRId64 ": must be 1000, 1001, or 3000 to 4999", c->code);
+    else if (reason.len > REASON_MAX || !utf8_is_valid(reason))
+        tool_complain(t, "--reason: must be UTF-8 of at most %d bytes", REASON_MAX);
+    else
+        return true;
+    return false;
+}
+
+static int run(struct tool *t, void *own) {
+    struct closing *c = own;
+    int exit_code = TOOL_USAGE;
+    if (!check(t, c))
+        return TOOL_USAGE;
+    c->send.tool = t;
+    write_text(c, t->arguments[0], &c->send.text);
+    if (tool_connect(t))
+        exit_code = tool_run(t, on_ready, &c->send);
+    buf_deinit(&c->send.text);
+    return exit_code;
+}
+
+static const struct option options[] = {
+    {.name = "group",
+     .kind = OPTION_LIST,
+     .offset = offsetof(struct closing, groups),
+     .placeholder = "GROUP",
+     .help = "only of this group; may be given several times"},
+    {.name = "client",
+     .kind = OPTION_LIST,
+     .offset = offsetof(struct closing, clients),
+     .placeholder = "ID",
+     .help = "only this client id; may be given several times"},
+    {.name = "code",
+     .kind = OPTION_NUMBER,
+     .offset = offsetof(struct closing, code),
+     .placeholder = "N",
+     .help = "close code: 1000, 1001, or 3000 to 4999",
+     .lowest = 1000,
+     .highest = 4999,
+     .initial = "1000"},
+    {.name = "reason",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct closing, reason),
+     .placeholder = "TEXT",
+     .help = "what the client is told",
+     .initial = ""},
+};
+
+const struct verb verb_close = {.name = "close",
+                                .arguments = "NAME",
+                                .summary = "close connections",
+                                .flags = VERB_REDIS | VERB_JSON,
+                                .min_arguments = 1,
+                                .max_arguments = 1,
+                                .options = options,
+                                .option_count = ARRAY_LEN(options),
+                                .size = sizeof(struct closing),
+                                .run = run};

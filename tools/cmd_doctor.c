@@ -1,0 +1,282 @@
+/*
+ * cmd_doctor.c - doctor: looks at Redis, this host and, given an app, its certificates. Each
+ * finding comes with its remedy; the exit status is 1 when something is wrong.
+ *
+ * To add a check: a line in `config_checks`, or a function that calls report().
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/app/app.h"
+#include "common/app/json.h"
+#include "common/base/clock.h"
+#include "common/bus/bus.h"
+#include "common/bus/link.h"
+#include "common/net/tls.h"
+#include "tools/offline.h"
+#include "tools/tool.h"
+#include "tools/verb.h"
+
+enum {
+    FILES_MIN = 65536,
+    BACKLOG_MIN = 4096,
+    CLOCK_MAX_MS = 1000,
+    CERTIFICATE_MIN_DAYS = 14,
+    PUBSUB_HARD_MIN = 64 * 1024 * 1024
+};
+
+enum finding { FINE, WARNING, WRONG, UNKNOWN };
+
+struct doctor {
+    struct tool *tool;
+    unsigned outstanding, wrong;
+    bool has_rows;
+    uint64_t asked_wall_ms; /* for the clock */
+};
+
+static void report(struct doctor *d, enum finding f, const char *what, const char *found,
+                   const char *remedy) {
+    static const char *const words[] = {"ok", "warning", "WRONG", "unknown"};
+    struct buf line = {0};
+    bool needs_remedy = f != FINE && remedy != NULL;
+    d->wrong += f == WRONG;
+    if (!d->tool->is_json) {
+        printf("%-8s %s: %s%s%s\n", words[f], what, found, needs_remedy ? "\n         -> " : "",
+               needs_remedy ? remedy : "");
+        return;
+    }
+    buf_printf(&line, "%s{\"finding\":\"%s\",\"what\":", d->has_rows ? ",\n " : "[", words[f]);
+    json_append_string(&line, bytes_str(what));
+    buf_append_str(&line, ",\"found\":");
+    json_append_string(&line, bytes_str(found));
+    buf_append_str(&line, ",\"remedy\":");
+    json_append_string(&line, bytes_str(needs_remedy ? remedy : ""));
+    buf_append_char(&line, '}');
+    printf("%.*s", BYTES_FMT(buf_bytes(&line)));
+    buf_deinit(&line);
+    d->has_rows = true;
+}
+
+/* --- Redis --- */
+
+static void answered(struct doctor *d) {
+    if (--d->outstanding > 0)
+        return;
+    if (d->tool->is_json)
+        puts("]");
+    tool_end(d->tool, d->wrong > 0 ? TOOL_FAILED : TOOL_OK);
+}
+
+/* The value of "name:value\r\n" in the text of INFO. */
+static char *info_value(struct bytes text, const char *name) {
+    while (text.ptr != NULL) {
+        struct bytes line = bytes_split(&text, '\n');
+        if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+            line.len--;
+        struct bytes value = line;
+        if (bytes_equal_str(bytes_split(&value, ':'), name))
+            return bytes_dup(value);
+    }
+    return mem_strdup("");
+}
+
+static void on_info(void *ctx, struct redisReply *reply) {
+    struct doctor *d = ctx;
+    char *version = info_value(reply_bytes(reply), "redis_version");
+    if (*version == '\0')
+        report(d, UNKNOWN, "redis version", "INFO was not answered", "allow INFO to this user");
+    else
+        report(d, atoi(version) >= 7 ? FINE : WRONG, "redis version", version,
+               "Redis 7 or later is needed");
+    free(version);
+    answered(d);
+}
+
+static void on_time(void *ctx, struct redisReply *reply) {
+    struct doctor *d = ctx;
+    char found[64];
+    int64_t now = (int64_t)clock_wall_ms();
+    int64_t theirs =
+        reply_number(reply_at(reply, 0), 0) * 1000 + reply_number(reply_at(reply, 1), 0) / 1000;
+    int64_t ours = ((int64_t)d->asked_wall_ms + now) / 2;
+    int64_t off = theirs > ours ? theirs - ours : ours - theirs;
+    snprintf(found, sizeof(found), "%" PRId64 " ms from this host's", off);
+    if (reply_count(reply) == 2)
+        report(d, off > CLOCK_MAX_MS ? WARNING : FINE, "redis clock", found,
+               "keep the clocks by NTP: times in logs and ids do not compare");
+    answered(d);
+}
+
+static bool is_noeviction(const char *value) {
+    return strcmp(value, "noeviction") == 0;
+}
+
+static bool is_set(const char *value) {
+    return strcmp(value, "0") != 0;
+}
+
+static bool is_yes(const char *value) {
+    return strcmp(value, "yes") == 0;
+}
+
+/* "normal 0 0 0 slave … pubsub 33554432 8388608 60" */
+static bool has_pubsub_room(const char *value) {
+    const char *pubsub = strstr(value, "pubsub ");
+    long long hard = pubsub != NULL ? strtoll(pubsub + strlen("pubsub "), NULL, 10) : 0;
+    return pubsub != NULL && (hard == 0 || hard >= PUBSUB_HARD_MIN);
+}
+
+struct config_check {
+    const char *name;
+    bool (*is_fine)(const char *value);
+    enum finding otherwise;
+    const char *remedy;
+};
+
+static const struct config_check config_checks[] = {
+    {"maxmemory-policy", is_noeviction, WRONG,
+     "CONFIG SET maxmemory-policy noeviction: an evicted key is a lost registration"},
+    {"maxmemory", is_set, WARNING,
+     "CONFIG SET maxmemory 1gb (or what the host has): a full Redis then refuses, and is not "
+     "killed"},
+    {"client-output-buffer-limit", has_pubsub_room, WRONG,
+     "CONFIG SET client-output-buffer-limit \"pubsub 256mb 64mb 30\": gateways are cut off too "
+     "soon"},
+    {"appendonly", is_yes, WARNING,
+     "CONFIG SET appendonly yes: a restart of Redis loses what was accepted"},
+    {"tcp-keepalive", is_set, WARNING,
+     "CONFIG SET tcp-keepalive 30: connections that died are not noticed"},
+};
+
+struct config_answer {
+    struct doctor *doctor;
+    const struct config_check *check;
+};
+
+static void on_config(void *ctx, struct redisReply *reply) {
+    struct config_answer *a = ctx;
+    const struct config_check *check = a->check;
+    struct bytes value = reply_bytes(reply_at(reply, 1));
+    char what[64], *text = bytes_dup(value);
+    snprintf(what, sizeof(what), "redis %s", check->name);
+    if (reply_is_error(reply, NULL) || value.ptr == NULL)
+        report(a->doctor, UNKNOWN, what, "CONFIG GET is not allowed, or not known", check->remedy);
+    else
+        report(a->doctor, check->is_fine(text) ? FINE : check->otherwise, what, text,
+               check->remedy);
+    free(text);
+    answered(a->doctor);
+    free(a);
+}
+
+static void ask(struct doctor *d, struct command *c, link_reply_fn *fn, void *ctx) {
+    d->outstanding++;
+    link_send(bus_commands(d->tool->bus), c, fn, ctx);
+}
+
+static void on_ready(void *ctx) {
+    struct doctor *d = ctx;
+    struct command info = command_begin("INFO"), time = command_begin("TIME");
+    report(d, FINE, "redis", "is reached", NULL);
+    command_text(&info, "server");
+    ask(d, &info, on_info, d);
+    d->asked_wall_ms = clock_wall_ms();
+    ask(d, &time, on_time, d);
+    for (size_t i = 0; i < ARRAY_LEN(config_checks); i++) {
+        struct command c = command_begin("CONFIG");
+        struct config_answer *a = mem_alloc(sizeof(*a));
+        *a = (struct config_answer){d, &config_checks[i]};
+        command_text(&c, "GET");
+        command_text(&c, config_checks[i].name);
+        ask(d, &c, on_config, a);
+    }
+}
+
+/* --- this host --- */
+
+static void check_files(struct doctor *d) {
+    struct rlimit limit;
+    char found[64];
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    snprintf(found, sizeof(found), "%llu", (unsigned long long)limit.rlim_max);
+    report(d, limit.rlim_max >= FILES_MIN ? FINE : WARNING, "file descriptors (hard limit)", found,
+           "every connection is one: raise LimitNOFILE (systemd) or ulimit -Hn");
+}
+
+static long long read_number(const char *path) {
+    long long number = -1;
+    FILE *file = fopen(path, "re");
+    if (file != NULL && fscanf(file, "%lld", &number) != 1)
+        number = -1;
+    if (file != NULL)
+        fclose(file);
+    return number;
+}
+
+static void check_backlog(struct doctor *d) {
+    char found[64];
+    long long backlog = read_number("/proc/sys/net/core/somaxconn");
+    snprintf(found, sizeof(found), "%lld", backlog);
+    if (backlog >= 0)
+        report(d, backlog >= BACKLOG_MIN ? FINE : WARNING, "listen backlog (somaxconn)", found,
+               "sysctl -w net.core.somaxconn=4096: a burst of connections is refused");
+}
+
+/* --- the app's certificates --- */
+
+static void check_certificate(struct doctor *d, const struct endpoint *e) {
+    char *error = NULL, found[64];
+    struct tls_context *tls = tls_context_server(e->certificate, e->key, e->password, &error);
+    if (tls == NULL) {
+        report(d, WRONG, e->certificate, error, "gateways do not start with it");
+    } else {
+        int days = tls_context_days_left(tls);
+        snprintf(found, sizeof(found), "%d days left", days);
+        report(d, days >= CERTIFICATE_MIN_DAYS ? FINE : WARNING, e->certificate, found,
+               "renew it, then `signalbox reload`");
+    }
+    tls_context_unref(tls);
+    free(error);
+}
+
+static bool check_app(struct doctor *d, const char *path) {
+    struct app *app = offline_load(d->tool, path);
+    if (app == NULL)
+        return false;
+    const struct registrations *r = app_registrations(app);
+    for (size_t i = 0; i < r->endpoints.count; i++)
+        if (r->endpoints.items[i].certificate != NULL)
+            check_certificate(d, &r->endpoints.items[i]);
+    app_release(app);
+    return true;
+}
+
+static int run(struct tool *t, void *own) {
+    struct doctor *d = own;
+    d->tool = t;
+    if (!tool_connect(t))
+        return TOOL_USAGE;
+    check_files(d);
+    check_backlog(d);
+    if (t->argument_count > 0 && !check_app(d, t->arguments[0]))
+        return TOOL_FAILED;
+    int exit_code = tool_run(t, on_ready, d);
+    if (t->is_json && d->outstanding > 0)
+        puts("]");
+    return exit_code;
+}
+
+const struct verb verb_doctor = {
+    .name = "doctor",
+    .arguments = "[APP]",
+    .summary = "look for trouble in Redis, this host and, with APP, its certificates",
+    .details = "ok, warning, WRONG or unknown, each with its remedy. The exit status is 1 when "
+               "something is\nWRONG.",
+    .flags = VERB_REDIS | VERB_JSON,
+    .max_arguments = 1,
+    .size = sizeof(struct doctor),
+    .run = run};

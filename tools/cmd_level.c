@@ -1,0 +1,171 @@
+/* cmd_level.c - level: reads or sets the broadcast levels that hold at run time, for the whole
+ * cluster (rules.h; the app file's own levels are not seen from here). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/app/json.h"
+#include "common/app/levels.h"
+#include "common/bus/bus.h"
+#include "common/bus/link.h"
+#include "common/bus/rules.h"
+#include "tools/table.h"
+#include "tools/tool.h"
+#include "tools/verb.h"
+
+static const char prefix[] = "level:";
+
+struct level_run {
+    struct tool *tool;
+    struct rules *rules;
+    struct buf field; /* "level:<name, lower case>", or empty: all */
+    struct buf value; /* to set; empty: unset */
+    /* what was read */
+    char **names, **values;
+    size_t count;
+};
+
+/* --- reading --- */
+
+static void on_change(void *ctx, struct bytes field, struct bytes value) {
+    struct level_run *l = ctx;
+    if (!bytes_starts_with(field, bytes_str(prefix)) || value.len == 0)
+        return;
+    l->names = mem_realloc(l->names, (l->count + 1) * sizeof(*l->names));
+    l->values = mem_realloc(l->values, (l->count + 1) * sizeof(*l->values));
+    l->names[l->count] = bytes_dup(bytes_from(field, strlen(prefix)));
+    l->values[l->count++] = bytes_dup(value);
+}
+
+static const char *value_of(const struct level_run *l, const char *name) {
+    for (size_t i = 0; i < l->count; i++)
+        if (strcmp(l->names[i], name) == 0)
+            return l->values[i];
+    return NULL;
+}
+
+static void print_one(const struct level_run *l) {
+    const char *name = l->field.ptr + strlen(prefix), *value = value_of(l, name);
+    const char *general = value_of(l, "*");
+    if (l->tool->is_json)
+        printf(value != NULL ? "{\"level\":\"%s\"}\n" : "{\"level\":null}\n", value);
+    else if (value != NULL)
+        puts(value);
+    else if (general != NULL)
+        printf("%s (set for *)\n", general);
+    else
+        puts("not set: the app file decides");
+}
+
+static void print_all(const struct level_run *l) {
+    static const char *const columns[] = {"NAME", "LEVEL"};
+    struct table table;
+    struct buf json = {0};
+    table_init(&table, 2, columns);
+    for (size_t i = 0; i < l->count; i++) {
+        table_cell(&table, bytes_str(l->names[i]));
+        table_cell(&table, bytes_str(l->values[i]));
+        buf_append_str(&json, i > 0 ? ",{\"name\":" : "{\"name\":");
+        json_append_string(&json, bytes_str(l->names[i]));
+        buf_append_str(&json, ",\"level\":");
+        json_append_string(&json, bytes_str(l->values[i]));
+        buf_append_char(&json, '}');
+    }
+    if (l->tool->is_json)
+        printf("[%.*s]\n", BYTES_FMT(buf_bytes(&json)));
+    table_print(&table);
+    buf_deinit(&json);
+}
+
+/* The rules were asked for before us, on the same connection: they are here now. */
+static void on_pong(void *ctx, struct redisReply *reply) {
+    struct level_run *l = ctx;
+    if (reply == NULL) {
+        tool_end_lost(l->tool);
+        return;
+    }
+    if (l->field.len > 0)
+        print_one(l);
+    else
+        print_all(l);
+    tool_end(l->tool, TOOL_OK);
+}
+
+/* --- setting --- */
+
+static void on_set(void *ctx, int status) {
+    struct level_run *l = ctx;
+    if (status < 0)
+        tool_end_lost(l->tool);
+    else
+        tool_end(l->tool, TOOL_OK);
+}
+
+static void on_ready(void *ctx) {
+    struct level_run *l = ctx;
+    if (l->tool->argument_count < 2) {
+        struct command c = command_begin("PING");
+        link_send(bus_commands(l->tool->bus), &c, on_pong, l);
+        return;
+    }
+    struct bytes field = bytes_str(l->field.ptr);
+    rules_set(l->rules, field, buf_bytes(&l->value), on_set, l);
+}
+
+/* --- the command line --- */
+
+/* Names of levels are compared without case. */
+static void append_lower(struct buf *out, const char *text) {
+    for (; *text != '\0'; text++)
+        buf_append_char(out, *text >= 'A' && *text <= 'Z' ? (char)(*text | 0x20) : *text);
+}
+
+static bool read_arguments(struct level_run *l) {
+    const struct tool *t = l->tool;
+    enum level level;
+    if (t->argument_count > 0) {
+        buf_append_str(&l->field, prefix);
+        append_lower(&l->field, t->arguments[0]);
+        buf_append_char(&l->field, '\0');
+    }
+    if (t->argument_count < 2 || strcmp(t->arguments[1], "unset") == 0)
+        return true;
+    if (!level_parse(bytes_str(t->arguments[1]), &level)) {
+        tool_complain(t, "%s: must be name, group, client_id or unset", t->arguments[1]);
+        return false;
+    }
+    buf_append_str(&l->value, level_text(level));
+    return true;
+}
+
+static int run(struct tool *t, void *own) {
+    struct level_run *l = own;
+    int exit_code = TOOL_USAGE;
+    l->tool = t;
+    if (read_arguments(l) && tool_connect(t)) {
+        l->rules = rules_new(t->bus, on_change, l);
+        exit_code = tool_run(t, on_ready, l);
+        rules_free(l->rules);
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        free(l->names[i]);
+        free(l->values[i]);
+    }
+    free(l->names);
+    free(l->values);
+    buf_deinit(&l->field);
+    buf_deinit(&l->value);
+    return exit_code;
+}
+
+const struct verb verb_level = {
+    .name = "level",
+    .arguments = "[NAME|'*' [LEVEL]]",
+    .summary = "read or set broadcast levels at run time",
+    .details = "LEVEL is name, group or client_id: what a send must say at least. '*' is for every "
+               "Name\nwithout a level of its own; unset gives it back to the app file. Without "
+               "LEVEL the level is\nread, without NAME all that are set.",
+    .flags = VERB_REDIS | VERB_JSON,
+    .max_arguments = 2,
+    .size = sizeof(struct level_run),
+    .run = run};

@@ -1,0 +1,221 @@
+/* cmd_lists.c - names, groups, clients: who is connected, from the registry. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/admin/listing.h"
+#include "common/app/json.h"
+#include "common/base/clock.h"
+#include "common/bus/registry.h"
+#include "tools/table.h"
+#include "tools/tool.h"
+#include "tools/verb.h"
+
+struct list {
+    struct tool *tool;
+    struct buf json;
+    struct table table;
+    bool has_rows;
+    /* groups: each once, as spelled first */
+    char **groups;
+    size_t *group_sizes;
+    size_t group_count;
+};
+
+struct list_options {
+    const char *group;
+    struct list list;
+};
+
+static void print_json(struct buf *json) {
+    buf_append_char(json, '\n');
+    fwrite(json->ptr, 1, json->len, stdout);
+    buf_deinit(json);
+}
+
+/* --- names --- */
+
+static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct list *l = ctx;
+    struct buf json = {0};
+    if (status < 0) {
+        tool_end_lost(l->tool);
+        return;
+    }
+    if (l->tool->is_json) {
+        listing_write_names(&json, rows, count);
+        print_json(&json);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            table_cell(&l->table, rows[i].name);
+        table_print(&l->table);
+    }
+    tool_end(l->tool, TOOL_OK);
+}
+
+static void names_on_ready(void *ctx) {
+    static const char *const columns[] = {"NAME"};
+    struct list *l = ctx;
+    table_init(&l->table, 1, columns);
+    registry_names(l->tool->registry, on_names, l);
+}
+
+static int run_names(struct tool *t, void *own) {
+    struct list *l = &((struct list_options *)own)->list;
+    l->tool = t;
+    return tool_connect(t) ? tool_run(t, names_on_ready, l) : TOOL_USAGE;
+}
+
+const struct verb verb_names = {.name = "names",
+                                .arguments = "",
+                                .summary = "the Names with a live connection",
+                                .flags = VERB_REDIS | VERB_JSON,
+                                .size = sizeof(struct list_options),
+                                .run = run_names};
+
+/* --- groups --- */
+
+static void count_group(struct list *l, struct bytes group) {
+    size_t i = 0;
+    while (i < l->group_count && !bytes_equal_nocase(bytes_str(l->groups[i]), group))
+        i++;
+    if (i == l->group_count) {
+        l->groups = mem_realloc(l->groups, (i + 1) * sizeof(*l->groups));
+        l->group_sizes = mem_realloc(l->group_sizes, (i + 1) * sizeof(*l->group_sizes));
+        l->groups[i] = bytes_dup(group);
+        l->group_sizes[i] = 0;
+        l->group_count++;
+    }
+    l->group_sizes[i]++;
+}
+
+static void groups_on_rows(void *ctx, const struct registry_row *rows, size_t count) {
+    struct list *l = ctx;
+    struct conn_value value;
+    for (size_t i = 0; i < count; i++)
+        if (conn_value_parse(rows[i].value, &value) && value.group.len > 0)
+            count_group(l, value.group);
+}
+
+static void print_groups(struct list *l) {
+    char number[24];
+    for (size_t i = 0; i < l->group_count; i++) {
+        snprintf(number, sizeof(number), "%zu", l->group_sizes[i]);
+        table_cell(&l->table, bytes_str(l->groups[i]));
+        table_cell(&l->table, bytes_str(number));
+        buf_append_str(&l->json, i > 0 ? ",{\"group\":" : "{\"group\":");
+        json_append_string(&l->json, bytes_str(l->groups[i]));
+        buf_printf(&l->json, ",\"connections\":%s}", number);
+        free(l->groups[i]);
+    }
+    free(l->groups);
+    free(l->group_sizes);
+}
+
+static void on_end(void *ctx, int status) {
+    struct list *l = ctx;
+    if (status < 0) {
+        tool_end_lost(l->tool);
+        return;
+    }
+    if (l->group_count > 0)
+        print_groups(l);
+    buf_append_char(&l->json, ']');
+    if (l->tool->is_json)
+        print_json(&l->json);
+    else
+        table_print(&l->table);
+    tool_end(l->tool, TOOL_OK);
+}
+
+static void groups_on_ready(void *ctx) {
+    static const struct listing_events events = {groups_on_rows, on_end};
+    static const char *const columns[] = {"GROUP", "CONNECTIONS"};
+    struct list *l = ctx;
+    table_init(&l->table, 2, columns);
+    buf_append_char(&l->json, '[');
+    (void)listing_start(l->tool->registry, bytes_str(l->tool->arguments[0]), BYTES_NONE, &events,
+                        l);
+}
+
+static int run_list(struct tool *t, struct list *l, void (*on_ready)(void *ctx), void *ctx) {
+    l->tool = t;
+    int exit_code = tool_connect(t) ? tool_run(t, on_ready, ctx) : TOOL_USAGE;
+    buf_deinit(&l->json);
+    buf_deinit(&l->table.cells);
+    return exit_code;
+}
+
+static int run_groups(struct tool *t, void *own) {
+    struct list_options *o = own;
+    return run_list(t, &o->list, groups_on_ready, &o->list);
+}
+
+const struct verb verb_groups = {.name = "groups",
+                                 .arguments = "NAME",
+                                 .summary = "the groups of a Name",
+                                 .flags = VERB_REDIS | VERB_JSON,
+                                 .min_arguments = 1,
+                                 .max_arguments = 1,
+                                 .size = sizeof(struct list_options),
+                                 .run = run_groups};
+
+/* --- clients --- */
+
+static void add_client(struct list *l, const struct registry_row *row) {
+    struct conn_value value = {0};
+    char connected_at[32] = "";
+    if (conn_value_parse(row->value, &value))
+        clock_format_utc(value.connected_ms, connected_at);
+    table_cell(&l->table, row->name);
+    table_cell(&l->table, row->client_id);
+    table_cell(&l->table, value.group);
+    table_cell(&l->table, value.gateway);
+    table_cell(&l->table, bytes_str(connected_at));
+}
+
+static void clients_on_rows(void *ctx, const struct registry_row *rows, size_t count) {
+    struct list *l = ctx;
+    if (l->has_rows)
+        buf_append_char(&l->json, ',');
+    l->has_rows = true;
+    if (l->tool->is_json)
+        listing_write_rows(&l->json, rows, count);
+    for (size_t i = 0; !l->tool->is_json && i < count; i++)
+        add_client(l, &rows[i]);
+}
+
+static void clients_on_ready(void *ctx) {
+    static const struct listing_events events = {clients_on_rows, on_end};
+    static const char *const columns[] = {"NAME", "CLIENT ID", "GROUP", "GATEWAY", "CONNECTED"};
+    struct list_options *o = ctx;
+    struct tool *t = o->list.tool;
+    table_init(&o->list.table, ARRAY_LEN(columns), columns);
+    buf_append_char(&o->list.json, '[');
+    struct bytes name = t->argument_count > 0 ? bytes_str(t->arguments[0]) : BYTES_NONE;
+    (void)listing_start(t->registry, name, bytes_str(o->group), &events, &o->list);
+}
+
+static int run_clients(struct tool *t, void *own) {
+    struct list_options *o = own;
+    return run_list(t, &o->list, clients_on_ready, o);
+}
+
+static const struct option clients_options[] = {
+    {.name = "group",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct list_options, group),
+     .placeholder = "GROUP",
+     .help = "only of this group"},
+};
+
+const struct verb verb_clients = {.name = "clients",
+                                  .arguments = "[NAME]",
+                                  .summary = "the connections of a Name, or of all",
+                                  .flags = VERB_REDIS | VERB_JSON,
+                                  .max_arguments = 1,
+                                  .options = clients_options,
+                                  .option_count = ARRAY_LEN(clients_options),
+                                  .size = sizeof(struct list_options),
+                                  .run = run_clients};

@@ -1,0 +1,95 @@
+/* cmd_ready.c - ready: asks /readyz of a process. For health checks: the exit status is the answer.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/app/json.h"
+#include "tools/http_get.h"
+#include "tools/tool.h"
+#include "tools/verb.h"
+
+#define DEFAULT_URL "http://127.0.0.1:9090"
+
+struct ready {
+    int64_t patience_ms;
+    struct tool *tool;
+    char host[256];
+    int port;
+};
+
+static void print_json(bool is_ready, struct bytes reason) {
+    struct buf text = {0};
+    json_append_string(&text, reason);
+    printf("{\"ready\":%s,\"reason\":%.*s}\n", is_ready ? "true" : "false",
+           BYTES_FMT(buf_bytes(&text)));
+    buf_deinit(&text);
+}
+
+static void on_answer(void *ctx, int status, struct bytes body) {
+    struct ready *r = ctx;
+    bool is_ready = status == 200;
+    while (body.len > 0 && body.ptr[body.len - 1] == '\n')
+        body.len--;
+    if (r->tool->is_json)
+        print_json(is_ready, is_ready ? BYTES_LIT("") : body);
+    else if (is_ready)
+        puts("ready");
+    else
+        printf("not ready: %.*s\n", BYTES_FMT(body));
+    tool_end(r->tool, is_ready ? TOOL_OK : TOOL_FAILED);
+}
+
+static void on_ready(void *ctx) {
+    struct ready *r = ctx;
+    http_get(&r->tool->loop, r->host, r->port, "/readyz", (uint64_t)r->patience_ms, on_answer, r);
+}
+
+/* "http://127.0.0.1:9090", also without http:// and with a path behind it, which is ignored. */
+static bool read_url(struct ready *r, const char *text) {
+    struct bytes rest = bytes_str(text);
+    uint64_t port;
+    if (bytes_starts_with(rest, BYTES_LIT("http://")))
+        rest = bytes_from(rest, strlen("http://"));
+    struct bytes host = bytes_split(&rest, '/');
+    ptrdiff_t colon = bytes_find_last(host, ':');
+    if (colon <= 0 || !bytes_to_u64(bytes_from(host, (size_t)colon + 1), &port) || port < 1 ||
+        port > 65535)
+        return false;
+    host = bytes_head(host, (size_t)colon);
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        host = bytes_of(host.ptr + 1, host.len - 2);
+    r->port = (int)port;
+    return snprintf(r->host, sizeof(r->host), "%.*s", BYTES_FMT(host)) < (int)sizeof(r->host);
+}
+
+static int run(struct tool *t, void *own) {
+    struct ready *r = own;
+    const char *url = t->argument_count > 0 ? t->arguments[0] : DEFAULT_URL;
+    r->tool = t;
+    if (!read_url(r, url)) {
+        tool_complain(t, "%s: must be http://HOST:PORT", url);
+        return TOOL_USAGE;
+    }
+    return tool_run_offline(t, on_ready, r);
+}
+
+static const struct option options[] = {
+    {.name = "timeout",
+     .kind = OPTION_DURATION,
+     .offset = offsetof(struct ready, patience_ms),
+     .placeholder = "TIME",
+     .help = "how long to wait for the answer",
+     .initial = "3s"},
+};
+
+const struct verb verb_ready = {
+    .name = "ready",
+    .arguments = "[ADMIN_URL]",
+    .summary = "whether a gateway or broker does its job; exit status 0 or 1",
+    .details = "ADMIN_URL is where its --admin listens [" DEFAULT_URL "].",
+    .flags = VERB_JSON,
+    .max_arguments = 1,
+    .options = options,
+    .option_count = ARRAY_LEN(options),
+    .size = sizeof(struct ready),
+    .run = run};

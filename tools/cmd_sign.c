@@ -1,0 +1,130 @@
+/* cmd_sign.c - sign, verify: client ids, as the app's signalbox.signing does. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/app/json.h"
+#include "common/app/signing.h"
+#include "tools/tool.h"
+#include "tools/verb.h"
+
+enum { SECRET_MAX = 4096 };
+
+struct sign {
+    const char *secret, *secret_file, *user_agent, *address;
+    bool is_strict;
+    struct signing signing;
+    char secret_text[SECRET_MAX];
+};
+
+static bool read_secret_file(struct tool *t, struct sign *s) {
+    FILE *file = fopen(s->secret_file, "re");
+    size_t len = file == NULL ? 0 : fread(s->secret_text, 1, sizeof(s->secret_text) - 1, file);
+    int error = errno;
+    if (file != NULL)
+        fclose(file);
+    s->secret_text[len] = '\0';
+    s->secret_text[strcspn(s->secret_text, "\r\n")] = '\0';
+    if (file == NULL)
+        tool_complain(t, "--secret-file=%s: %s", s->secret_file, strerror(error));
+    return file != NULL;
+}
+
+static bool read_signing(struct tool *t, struct sign *s) {
+    if (s->secret_file != NULL && !read_secret_file(t, s))
+        return false;
+    const char *secret = s->secret_file != NULL ? s->secret_text : s->secret;
+    if (secret == NULL || *secret == '\0') {
+        tool_complain(t, "needs the app's secret: --secret or --secret-file");
+        return false;
+    }
+    if (!s->is_strict && (s->user_agent != NULL || s->address != NULL)) {
+        tool_complain(t, "--user-agent and --address are for --strict");
+        return false;
+    }
+    signing_set(&s->signing, true, secret, s->is_strict);
+    return true;
+}
+
+static int run_sign(struct tool *t, void *own) {
+    struct sign *s = own;
+    struct buf id = {0}, json = {0};
+    if (!read_signing(t, s))
+        return TOOL_USAGE;
+    struct signing_context who = {bytes_str(s->user_agent), bytes_str(s->address)};
+    signing_sign(&s->signing, &who, bytes_str(t->arguments[0]), &id);
+    if (t->is_json) {
+        json_append_string(&json, buf_bytes(&id));
+        printf("{\"clientId\":%.*s}\n", BYTES_FMT(buf_bytes(&json)));
+    } else {
+        printf("%.*s\n", BYTES_FMT(buf_bytes(&id)));
+    }
+    buf_deinit(&id);
+    buf_deinit(&json);
+    signing_deinit(&s->signing);
+    return TOOL_OK;
+}
+
+static int run_verify(struct tool *t, void *own) {
+    struct sign *s = own;
+    if (!read_signing(t, s))
+        return TOOL_USAGE;
+    struct signing_context who = {bytes_str(s->user_agent), bytes_str(s->address)};
+    bool is_valid = signing_verify(&s->signing, &who, bytes_str(t->arguments[0]));
+    if (t->is_json)
+        printf("{\"valid\":%s}\n", is_valid ? "true" : "false");
+    else
+        puts(is_valid ? "valid" : "not valid");
+    signing_deinit(&s->signing);
+    return is_valid ? TOOL_OK : TOOL_FAILED;
+}
+
+static const struct option options[] = {
+    {.name = "secret",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct sign, secret),
+     .placeholder = "TEXT",
+     .help = "the app's secret; other users of this machine can see it, a file they cannot"},
+    {.name = "secret-file",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct sign, secret_file),
+     .placeholder = "FILE",
+     .help = "the first line of this file is the secret"},
+    {.name = "strict",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct sign, is_strict),
+     .help = "the signature holds for one User-Agent and address only"},
+    {.name = "user-agent",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct sign, user_agent),
+     .placeholder = "TEXT",
+     .help = "of the client, with --strict"},
+    {.name = "address",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct sign, address),
+     .placeholder = "IP",
+     .help = "of the client, with --strict"},
+};
+
+const struct verb verb_sign = {.name = "sign",
+                               .arguments = "ID",
+                               .summary = "a client id with its signature",
+                               .flags = VERB_JSON,
+                               .min_arguments = 1,
+                               .max_arguments = 1,
+                               .options = options,
+                               .option_count = ARRAY_LEN(options),
+                               .size = sizeof(struct sign),
+                               .run = run_sign};
+
+const struct verb verb_verify = {.name = "verify",
+                                 .arguments = "ID",
+                                 .summary = "whether the signature of a client id holds",
+                                 .flags = VERB_JSON,
+                                 .min_arguments = 1,
+                                 .max_arguments = 1,
+                                 .options = options,
+                                 .option_count = ARRAY_LEN(options),
+                                 .size = sizeof(struct sign),
+                                 .run = run_verify};

@@ -1,0 +1,285 @@
+/* cmd_up.c - up: a whole cluster on this machine. See up.h; here is who is to run, and where. */
+#include <arpa/inet.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/app/app.h"
+#include "tools/offline.h"
+#include "tools/up.h"
+#include "tools/up_listen.h"
+#include "tools/up_redis.h"
+#include "tools/verb.h"
+#include "tools/where.h"
+
+enum { COLOURS = 6 };
+
+/* --- ports --- */
+
+static int free_port(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bool is_bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+                    getsockname(fd, (struct sockaddr *)&address, &len) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_bound ? ntohs(address.sin_port) : 0;
+}
+
+void up_choose_admin_port(struct up_member *m) {
+    struct up *u = m->up;
+    char text[32];
+    int64_t place = m - u->members - (u->has_own_redis ? 1 : 0);
+    m->admin_port = u->admin_base > 0 ? (int)(u->admin_base + place) : free_port();
+    snprintf(text, sizeof(text), "127.0.0.1:%d", m->admin_port);
+    free(m->child.arguments[m->admin_argument]);
+    m->child.arguments[m->admin_argument] = mem_strdup(text);
+}
+
+/* --- members --- */
+
+static struct up_member *add_member(struct up *u, enum up_role role) {
+    struct up_member *m = &u->members[u->member_count];
+    *m = (struct up_member){.up = u, .role = role};
+    m->child.colour = 1 + u->member_count++ % COLOURS;
+    return m;
+}
+
+/* The programs lie beside this one. */
+static bool add_program(struct up *u, struct up_member *m, const char *name) {
+    char self[PATH_MAX], path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    self[len > 0 ? len : 0] = '\0';
+    int needed = snprintf(path, sizeof(path), "%s/%s", dirname(self), name);
+    if (needed >= (int)sizeof(path) || access(path, X_OK) != 0) {
+        tool_complain(u->tool, "%s is missing or cannot be run: build everything", path);
+        return false;
+    }
+    child_add_argument(&m->child, path);
+    return true;
+}
+
+static void add_settings(struct up *u, struct up_member *m) {
+    enum settings_who who = m->role == UP_GATEWAY ? FOR_GATEWAY : FOR_BROKER;
+    for (int i = 0; i + 1 < u->tool->passed_count; i += 2) {
+        const char *name = u->tool->passed[i];
+        if (settings_is_known(who, name) && strcmp(name, "listen") != 0)
+            child_add_option(&m->child, name, u->tool->passed[i + 1]);
+    }
+}
+
+static bool describe_daemon(struct up *u, struct up_member *m, const char *kind, int number) {
+    char program[32];
+    snprintf(program, sizeof(program), "signalbox-%s", kind);
+    snprintf(m->child.name, sizeof(m->child.name), "%s-%d", kind, number);
+    if (!add_program(u, m, program))
+        return false;
+    child_add_argument(&m->child, u->app_path);
+    child_add_option(&m->child, "redis", u->redis_url);
+    child_add_option(&m->child, "admin", "");
+    m->admin_argument = m->child.argument_count - 1;
+    add_settings(u, m);
+    return true;
+}
+
+/* --- where gateways listen --- */
+
+static void listen_at(struct up_member *m, const struct buf *url) {
+    struct buf shown = {0};
+    up_listen_show(url->ptr, &shown);
+    if (m->url[0] == '\0')
+        snprintf(m->url, sizeof(m->url), "%s", shown.ptr);
+    buf_deinit(&shown);
+}
+
+static bool listen_at_given(struct up *u, struct up_member *m, const char *given, int up_by) {
+    struct buf url = {0};
+    if (up_listen_shift(given, up_by, &url) != 0) {
+        tool_complain(u->tool, "--listen=%s: must be SCHEME://ADDRESS:PORT, with room for %d ports",
+                      given, (int)u->gateways);
+        return false;
+    }
+    child_add_option(&m->child, "listen", url.ptr);
+    listen_at(m, &url);
+    buf_deinit(&url);
+    return true;
+}
+
+static void listen_at_endpoint(struct up_member *m, const struct endpoint *e, int up_by) {
+    struct buf url = {0};
+    up_listen_of_endpoint(e, up_by, &url);
+    if (up_by > 0)
+        child_add_option(&m->child, "listen", url.ptr);
+    listen_at(m, &url);
+    buf_deinit(&url);
+}
+
+static bool add_listens(struct up *u, struct up_member *m, const struct registrations *r,
+                        int up_by) {
+    bool has_given = false;
+    for (int i = 0; i + 1 < u->tool->passed_count; i += 2) {
+        if (strcmp(u->tool->passed[i], "listen") != 0)
+            continue;
+        has_given = true;
+        if (!listen_at_given(u, m, u->tool->passed[i + 1], up_by))
+            return false;
+    }
+    for (size_t i = 0; !has_given && i < r->endpoints.count; i++)
+        listen_at_endpoint(m, &r->endpoints.items[i], up_by);
+    if (m->url[0] == '\0')
+        tool_complain(u->tool, "nothing to listen on: the app has no signalbox.endpoint, and "
+                               "--listen is not given");
+    return m->url[0] != '\0';
+}
+
+/* --- the plan --- */
+
+static bool plan_redis(struct up *u) {
+    struct tool *t = u->tool;
+    char error[200];
+    u->has_own_redis = !t->is_redis_given;
+    if (u->has_own_redis && !up_redis_claim(t))
+        return false;
+    if (u->has_own_redis)
+        where_private_url(u->redis_url, sizeof(u->redis_url));
+    else
+        snprintf(u->redis_url, sizeof(u->redis_url), "%s", t->settings.redis);
+    if (redis_url_parse(&u->parsed_url, u->redis_url, error) != 0) {
+        tool_complain(t, "--redis: %s", error);
+        return false;
+    }
+    if (u->has_own_redis)
+        up_redis_describe(&add_member(u, UP_REDIS)->child);
+    return true;
+}
+
+static bool plan_daemons(struct up *u, const struct registrations *r) {
+    for (int i = 0; i < u->brokers; i++)
+        if (!describe_daemon(u, add_member(u, UP_BROKER), "broker", i + 1))
+            return false;
+    for (int i = 0; i < u->gateways; i++) {
+        struct up_member *m = add_member(u, UP_GATEWAY);
+        if (!describe_daemon(u, m, "gateway", i + 1) || !add_listens(u, m, r, i))
+            return false;
+    }
+    return true;
+}
+
+static const char *passed_value(const struct tool *t, const char *name) {
+    for (int i = 0; i + 1 < t->passed_count; i += 2)
+        if (strcmp(t->passed[i], name) == 0)
+            return t->passed[i + 1];
+    return NULL;
+}
+
+static int plan(struct up *u) {
+    const char *drain_ms = passed_value(u->tool, "drain-ms");
+    u->drain_ms = drain_ms != NULL ? atoll(drain_ms) : u->tool->settings.drain_ms;
+    if (passed_value(u->tool, "admin") != NULL) {
+        tool_complain(u->tool, "each process needs an admin port of its own: --admin-base PORT");
+        return TOOL_USAGE;
+    }
+    struct app *app = offline_load(u->tool, u->app_path);
+    if (app == NULL)
+        return TOOL_FAILED;
+    bool is_fine = plan_redis(u) && plan_daemons(u, app_registrations(app));
+    app_release(app);
+    return is_fine ? TOOL_OK : TOOL_FAILED;
+}
+
+/* --- what people see --- */
+
+static void print_members(const struct up *u, enum up_role role) {
+    for (int i = 0; i < u->member_count; i++) {
+        const struct up_member *m = &u->members[i];
+        if (m->role == role)
+            printf("  %-12s %-28s admin http://127.0.0.1:%d\n", m->child.name, m->url,
+                   m->admin_port);
+    }
+}
+
+static const char *first_url(const struct up *u) {
+    for (int i = 0; i < u->member_count; i++)
+        if (u->members[i].role == UP_GATEWAY)
+            return u->members[i].url;
+    return "";
+}
+
+void up_print_banner(const struct up *u) {
+    printf("\nEverything runs.\n\n");
+    print_members(u, UP_GATEWAY);
+    print_members(u, UP_BROKER);
+    printf("  %-12s %s\n\nTry:\n\n", "redis", u->redis_url);
+    printf("  open %s\n", first_url(u));
+    printf("  signalbox send Msg 'hello'%s%s\n", u->has_own_redis ? "" : " --redis ",
+           u->has_own_redis ? "" : u->redis_url);
+    printf("  redis-cli %s %s PUBLISH signalbox:send '{\"name\":\"Msg\",\"data\":\"hello\"}'\n",
+           u->has_own_redis ? "-s" : "-u", u->has_own_redis ? WHERE_SOCKET : u->redis_url);
+    printf("  signalbox clients; signalbox tail; signalbox reload\n\nCtrl-C stops everything.\n\n");
+    fflush(stdout);
+}
+
+/* --- the command line --- */
+
+static int run(struct tool *t, void *own) {
+    struct up *u = own;
+    u->tool = t;
+    u->app_path = t->arguments[0];
+    if (getenv("REDIS_URL") != NULL && !t->is_redis_given)
+        tool_complain(t, "REDIS_URL is not used: say --redis \"$REDIS_URL\" for that Redis");
+    int exit_code = plan(u);
+    if (exit_code == TOOL_OK)
+        exit_code = up_run(u);
+    for (int i = 0; i < u->member_count; i++)
+        child_deinit(&u->members[i].child);
+    return exit_code;
+}
+
+static const struct option options[] = {
+    {.name = "gateways",
+     .kind = OPTION_NUMBER,
+     .offset = offsetof(struct up, gateways),
+     .placeholder = "N",
+     .help = "how many gateways",
+     .lowest = 1,
+     .highest = UP_DAEMONS_MAX,
+     .initial = "2"},
+    {.name = "brokers",
+     .kind = OPTION_NUMBER,
+     .offset = offsetof(struct up, brokers),
+     .placeholder = "N",
+     .help = "how many brokers",
+     .lowest = 1,
+     .highest = UP_DAEMONS_MAX,
+     .initial = "1"},
+    {.name = "admin-base",
+     .kind = OPTION_NUMBER,
+     .offset = offsetof(struct up, admin_base),
+     .placeholder = "PORT",
+     .help = "admin listeners from this port on, instead of free ones",
+     .lowest = 1,
+     .highest = 65000},
+};
+
+const struct verb verb_up = {
+    .name = "up",
+    .arguments = "APP",
+    .summary = "a whole cluster on this machine",
+    .details =
+        "A private Redis (its socket and data under .signalbox/ in this folder), brokers and "
+        "gateways.\nWith --redis URL that Redis is used instead. Gateway 1 listens at the app's "
+        "endpoints, or at\n--listen URL, gateway k at ports k-1 higher. A process that ends is "
+        "started again; Ctrl-C\nstops gateways, brokers and Redis, in that order.",
+    .flags = VERB_REDIS | VERB_DAEMON_SETTINGS,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options = options,
+    .option_count = ARRAY_LEN(options),
+    .size = sizeof(struct up),
+    .run = run};

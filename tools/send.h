@@ -1,0 +1,32 @@
+/* send.h - shared by cmd_send.c, send_lines.c, send_matched.c and cmd_close.c. */
+#ifndef SIGNALBOX_TOOLS_SEND_H
+#define SIGNALBOX_TOOLS_SEND_H
+
+#include "common/base/buf.h"
+#include "tools/tool.h"
+
+struct send {
+    /* options */
+    struct settings_list groups, clients;
+    const char *id;
+    bool is_binary, is_every, is_json_data, is_stdin, has_no_wait;
+    int64_t wait_ms; /* 0: not given */
+    /* the run */
+    struct tool *tool;
+    const char *name; /* NULL: every Name */
+    struct buf head;  /* of a message */
+    struct buf text;  /* the one message */
+    char entry[64];   /* its id in the stream */
+};
+
+/* Without --wait a refusal is looked for this long. */
+enum { SEND_VERDICT_MS = 300 };
+
+/* Publishes s->text, prints its id, and ends the tool with the verdict. */
+void send_text_start(struct send *s);
+/* For --stdin: reads, sends, counts, and ends the tool. */
+void send_lines_start(struct send *s);
+/* For --wait: who is there that the message was for; prints it and ends the tool. */
+void send_matched_start(struct send *s);
+
+#endif

@@ -1,0 +1,68 @@
+/* table.c - see table.h. */
+#include "tools/table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void table_append_shown(struct buf *out, struct bytes text) {
+    unsigned char before = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        /* C1 controls are C2 80 … C2 9F in UTF-8. */
+        bool is_c1 = before == 0xC2 && c >= 0x80 && c < 0xA0;
+        if (is_c1)
+            out->len--;
+        if (c < ' ' || c == 0x7F || is_c1)
+            buf_printf(out, "\\x%02x", c);
+        else
+            buf_append_char(out, (char)c);
+        before = c;
+    }
+}
+
+/* Characters, not bytes. */
+static size_t width_of(const char *text) {
+    size_t width = 0;
+    for (; *text != '\0'; text++)
+        width += (*text & 0xC0) != 0x80;
+    return width;
+}
+
+void table_cell(struct table *t, struct bytes text) {
+    size_t at = t->cells.len, column = t->count++ % t->columns;
+    table_append_shown(&t->cells, text);
+    buf_append_char(&t->cells, '\0');
+    size_t width = width_of(t->cells.ptr + at);
+    if (width > t->widths[column])
+        t->widths[column] = width;
+}
+
+void table_init(struct table *t, unsigned columns, const char *const *names) {
+    MUST(columns > 0 && columns <= TABLE_COLUMNS_MAX);
+    *t = (struct table){.columns = columns};
+    for (unsigned i = 0; i < columns; i++)
+        table_cell(t, bytes_str(names[i]));
+}
+
+size_t table_rows(const struct table *t) {
+    return t->count / t->columns - 1;
+}
+
+static void print_cell(const struct table *t, const char *text, size_t column) {
+    fputs(text, stdout);
+    if (column + 1 == t->columns) {
+        fputc('\n', stdout);
+        return;
+    }
+    for (size_t width = width_of(text); width < t->widths[column] + 2; width++)
+        fputc(' ', stdout);
+}
+
+void table_print(struct table *t) {
+    const char *text = t->cells.ptr;
+    for (size_t i = 0; table_rows(t) > 0 && i < t->count; i++) {
+        print_cell(t, text, i % t->columns);
+        text += strlen(text) + 1;
+    }
+    buf_deinit(&t->cells);
+}

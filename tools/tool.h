@@ -1,0 +1,64 @@
+/*
+ * tool.h - what every verb is given: the settings, its arguments, a loop, and the way to Redis.
+ *
+ *     tool_connect(t);  tool_run(t, on_ready, ctx);   ... on_ready once Redis is there,
+ *     tool_end(t, code) ends the loop, and tool_run returns the code
+ */
+#ifndef SIGNALBOX_TOOLS_TOOL_H
+#define SIGNALBOX_TOOLS_TOOL_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "common/base/bytes.h"
+#include "common/base/must.h"
+#include "common/base/settings.h"
+
+struct bus;
+struct registry;
+struct verb;
+
+enum { TOOL_URL_MAX = 640, TOOL_PASSED_MAX = 64 };
+
+struct tool {
+    const struct verb *verb;
+    struct settings settings;
+    char **arguments; /* NULL past the last */
+    int argument_count;
+    bool is_json;
+    bool is_redis_given; /* by --redis, not by the environment */
+    int64_t timeout_ms;
+    const char *passed[TOOL_PASSED_MAX]; /* VERB_DAEMON_SETTINGS: name, value, name, value … */
+    int passed_count;
+    uv_loop_t loop;
+    struct bus *bus;
+    struct registry *registry;
+    /* Private to tool.c from here. */
+    char redis_url[TOOL_URL_MAX];
+    uv_timer_t timer;
+    void (*on_ready)(void *ctx);
+    void *ctx;
+    bool is_ready;
+    int exit_code;
+};
+
+/* The program's name and the verb's in front; a newline behind. */
+void tool_complain(const struct tool *t, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Finds out which Redis and makes the bus and a registry on it. False after a line that says what
+ * is wrong with the URL. */
+MUST_CHECK bool tool_connect(struct tool *t);
+/* The exit code: TOOL_FAILED, with one line, when Redis is not reached within --timeout. */
+MUST_CHECK int tool_run(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
+/* The same without Redis: on_ready is called on the first turn. */
+MUST_CHECK int tool_run_offline(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
+void tool_end(struct tool *t, int exit_code);
+/* The connection broke while something was under way: says so and ends. */
+void tool_end_lost(struct tool *t);
+/* Closes what tool_connect made; the loop turns until it is empty. */
+void tool_close(struct tool *t);
+
+/* Flushes standard output; false when nobody reads it any more. */
+bool tool_flush(void);
+
+#endif

@@ -1,0 +1,105 @@
+/* up_listen.c - see up_listen.h. */
+#include "tools/up_listen.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/app/registrations.h"
+#include "common/base/buf.h"
+
+enum { PORT_MAX = 65535 };
+
+static bool is_plain(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           strchr("/._-", c) != NULL;
+}
+
+static void append_option(struct buf *out, char *separator, const char *name, const char *value) {
+    if (value == NULL)
+        return;
+    buf_printf(out, "%c%s=", *separator, name);
+    for (; *value != '\0'; value++) {
+        if (is_plain(*value))
+            buf_append_char(out, *value);
+        else
+            buf_printf(out, "%%%02X", (unsigned char)*value);
+    }
+    *separator = '&';
+}
+
+void up_listen_of_endpoint(const struct endpoint *e, int up_by, struct buf *out) {
+    const char *s = e->is_tls ? "s" : "";
+    const char *address = e->address == NULL || *e->address == '\0' ? "*" : e->address;
+    bool is_ip6 = strchr(address, ':') != NULL;
+    int port = e->port != 0 ? e->port : e->is_tls ? 443 : 80;
+    char separator = '?';
+    if (e->is_http)
+        buf_printf(out, "http%s", s);
+    if (e->is_ws)
+        buf_printf(out, "%sws%s", e->is_http ? "+" : "", s);
+    buf_printf(out, is_ip6 ? "://[%s]:%d" : "://%s:%d", address, port + up_by);
+    append_option(out, &separator, "name", e->name);
+    append_option(out, &separator, "hostname", e->hostname);
+    append_option(out, &separator, "certificate", e->certificate);
+    append_option(out, &separator, "key", e->key);
+    append_option(out, &separator, "password", e->password);
+    append_option(out, &separator, "auto_upgrade", e->auto_upgrade ? "true" : NULL);
+    buf_append_char(out, '\0');
+}
+
+/* "scheme://" | host | ":port" | the rest */
+struct parts {
+    struct bytes scheme, host, rest;
+    uint64_t port;
+};
+
+static int split(const char *url, struct parts *p) {
+    const char *slashes = strstr(url, "://");
+    if (slashes == NULL)
+        return -1;
+    p->scheme = bytes_of(url, (size_t)(slashes - url));
+    struct bytes authority = bytes_of(slashes + 3, strcspn(slashes + 3, "/?"));
+    p->rest = bytes_str(slashes + 3 + authority.len);
+    ptrdiff_t colon = bytes_find_last(authority, ':');
+    bool is_tls = bytes_starts_with(p->scheme, BYTES_LIT("https")) ||
+                  bytes_starts_with(p->scheme, BYTES_LIT("wss"));
+    p->host = authority;
+    p->port = is_tls ? 443 : 80;
+    if (colon <= bytes_find_last(authority, ']'))
+        return authority.len > 0 ? 0 : -1;
+    p->host = bytes_head(authority, (size_t)colon);
+    return bytes_to_u64(bytes_from(authority, (size_t)colon + 1), &p->port) &&
+                   p->port <= PORT_MAX && p->host.len > 0
+               ? 0
+               : -1;
+}
+
+int up_listen_shift(const char *url, int up_by, struct buf *out) {
+    struct parts p;
+    if (split(url, &p) != 0 || p.port + (uint64_t)up_by > PORT_MAX)
+        return -1;
+    buf_printf(out, "%.*s://%.*s:%u%.*s", BYTES_FMT(p.scheme), BYTES_FMT(p.host),
+               (unsigned)p.port + (unsigned)up_by, BYTES_FMT(p.rest));
+    buf_append_char(out, '\0');
+    return 0;
+}
+
+static bool is_anywhere(struct bytes host) {
+    static const char *const names[] = {"*", "0.0.0.0", "[::]", "127.0.0.1", "[::1]"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (bytes_equal_str(host, names[i]))
+            return true;
+    return false;
+}
+
+void up_listen_show(const char *url, struct buf *out) {
+    struct parts p;
+    if (split(url, &p) != 0) {
+        buf_append_str(out, url);
+    } else {
+        struct bytes schemes = p.scheme, first = bytes_split(&schemes, '+');
+        struct bytes host = is_anywhere(p.host) ? BYTES_LIT("localhost") : p.host;
+        buf_printf(out, "%.*s://%.*s:%u/", BYTES_FMT(first), BYTES_FMT(host), (unsigned)p.port);
+    }
+    buf_append_char(out, '\0');
+}

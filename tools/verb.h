@@ -1,0 +1,72 @@
+/*
+ * verb.h - what a verb of the CLI is: its words, its options, and the function that runs it.
+ *
+ * To add a verb: a file cmd_NAME.c with a `const struct verb verb_NAME`, its name in VERBS below,
+ * the file in CMakeLists.txt.
+ */
+#ifndef SIGNALBOX_TOOLS_VERB_H
+#define SIGNALBOX_TOOLS_VERB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct tool;
+
+/* What scripts may rely on. */
+enum tool_exit {
+    TOOL_OK = 0,
+    TOOL_FAILED = 1, /* no Redis, refused, not valid, not ready … */
+    TOOL_USAGE = 2,  /* the command line is wrong */
+    TOOL_NOBODY = 3  /* send --wait: nobody was connected */
+};
+
+enum option_kind {
+    OPTION_FLAG,    /* bool */
+    OPTION_TEXT,    /* const char * */
+    OPTION_LIST,    /* struct settings_list */
+    OPTION_NUMBER,  /* int64_t */
+    OPTION_DURATION /* int64_t, ms: 200ms, 2s, 1m, or ms without a unit */
+};
+
+struct option {
+    const char *name; /* without dashes */
+    enum option_kind kind;
+    size_t offset;           /* in the verb's own struct */
+    const char *placeholder; /* not of a flag */
+    const char *help;
+    int64_t lowest, highest; /* of a number */
+    const char *initial;     /* as if given; or NULL */
+};
+
+enum verb_flag {
+    VERB_REDIS = 1,          /* speaks to Redis: --timeout */
+    VERB_JSON = 2,           /* --json */
+    VERB_DAEMON_SETTINGS = 4 /* takes the settings of gateway and broker and hands them on */
+};
+
+struct verb {
+    const char *name;
+    const char *arguments; /* "NAME [DATA]" */
+    const char *summary;   /* one line */
+    const char *details;   /* more for --help, or NULL */
+    unsigned flags;
+    int min_arguments, max_arguments;
+    const struct option *options;
+    size_t option_count;
+    size_t size; /* of the verb's own struct, which `own` is: zeroed, options filled in */
+    int (*run)(struct tool *t, void *own);
+};
+
+/* In the order in which they are listed. */
+/* clang-format off */
+#define VERBS(X) \
+    X(up) X(send) X(tail) X(names) X(groups) X(clients) X(gateways) X(brokers) X(close) X(level) \
+    X(drain) X(reload) X(sign) X(verify) X(check) X(run_route) X(ready) X(doctor) X(config) \
+    X(settings) X(metrics) X(close_codes) X(redis_acl)
+/* clang-format on */
+
+#define X(name) extern const struct verb verb_##name;
+VERBS(X)
+#undef X
+
+#endif
