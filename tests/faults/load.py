@@ -262,10 +262,9 @@ class Passenger:
 class StreamPublisher(threading.Thread):
     """XADD signalbox:send, one message after the other, each repeated with the same id until Redis has answered."""
 
-    def __init__(self, load, sender, url, names, rate, key=None):
+    def __init__(self, load, sender, client, names, rate):
         super().__init__(daemon=True)
-        self.load, self.sender, self.names, self.rate, self.key = load, sender, names, rate, key
-        self.redis = redis.Redis.from_url(url, socket_timeout=3)
+        self.load, self.sender, self.names, self.rate, self.redis = load, sender, names, rate, client
 
     def run(self):
         draw, due = random.Random(self.sender), time.monotonic()
@@ -278,7 +277,7 @@ class StreamPublisher(threading.Thread):
                 return
 
     def _publish(self, sent):
-        message = {"data": body_of(sent), "id": self.key(sent) if self.key else sent.uid}
+        message = {"data": body_of(sent), "id": sent.uid}
         if sent.name is not EVERY:
             message["name"] = sent.name
         text = json.dumps(message)
@@ -328,9 +327,9 @@ class Load:
         """Begin to publish: `rate` messages a second in all, a quarter each by XADD, v1, signal route and plain."""
         self.is_talking = True
         kinds = 4 if plain else 3
-        self.streams = [StreamPublisher(self, f"x{i}", self.cluster.redis_test_url, NAMES, rate / kinds / 2)
+        self.streams = [StreamPublisher(self, f"x{i}", self.cluster.redis_client(), NAMES, rate / kinds / 2)
                         for i in range(2)]
-        self.streams.append(StreamPublisher(self, "every", self.cluster.redis_test_url, [EVERY], every_rate))
+        self.streams.append(StreamPublisher(self, "every", self.cluster.redis_client(), [EVERY], every_rate))
         for i in range(2):
             name = NAMES[(3 * i + 1) % len(NAMES)]
             self.talkers.append(Talker(self, name, i % len(self.ports), True, f"talker{i}", self.random.sample(NAMES, 3),

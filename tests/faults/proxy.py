@@ -8,6 +8,7 @@ All proxies share one thread. What can be done to one, also while connections ar
     drop(direction)       loses what goes that way: "up" to Redis, "down" from it. keep() ends it. A connection that
                           has lost something is out of step for good, as it would be with a real silent middle box
     delay_s               latency, each way
+    deafen()              the connections that subscribed hear nothing more; all others live, and so do new ones
 """
 import asyncio
 import threading
@@ -20,6 +21,7 @@ class Pump(asyncio.Protocol):
         self.proxy, self.direction = proxy, direction
         self.transport = self.peer = None
         self.held = []       # while stalled or before the peer is connected
+        self.is_feed = self.is_deaf = False
 
     def connection_made(self, transport):
         self.transport = transport
@@ -39,7 +41,8 @@ class Pump(asyncio.Protocol):
 
     def data_received(self, data):
         proxy = self.proxy
-        if self.direction in proxy.dropping:
+        self.is_feed = self.is_feed or self.direction == "up" and b"SUBSCRIBE" in data
+        if self.direction in proxy.dropping or self.is_deaf:
             return
         if proxy.is_stalled or self.held or self.peer.transport is None:
             self.held.append(data)
@@ -122,6 +125,13 @@ class Proxy:
 
     def keep(self):
         self.dropping.clear()
+
+    def deafen(self):
+        """How many connections."""
+        feeds = [pump.peer for pump in list(self.pumps) if pump.is_feed]
+        for pump in feeds:
+            pump.is_deaf = True
+        return len(feeds)
 
     def close(self):
         self.refuse()

@@ -2,7 +2,6 @@
 import time
 
 import msgpack
-import redis
 
 from harness import ROOT, eventually
 from load import NAMES, Client
@@ -100,7 +99,7 @@ def test_f4_redis_sleeps(world):
     """F4, I1-I8: Redis does nothing for longer than the leases last, then everything at once."""
     w = world(redis={"enable-debug-command": "local"})
     w.flow(100)
-    sleeper = redis.Redis.from_url(w.cluster.redis_test_url, socket_timeout=20)
+    sleeper = w.cluster.redis_client(timeout=20)
     sleeper.execute_command("DEBUG", "SLEEP", 6)
     w.delivers(6 * SLACK, "after DEBUG SLEEP 6")
     assert w.metric("signalbox_buried_total", w.cluster.brokers) == 0

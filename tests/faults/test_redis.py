@@ -1,16 +1,15 @@
 """Redis that cuts connections, restarts, forgets, stands still, is full, has another time: F9 … F13, F17, F20 … F22."""
 import glob
 import os
-import subprocess
 import time
 
 import pytest
 import redis
 
 import invariants
-from harness import Cluster, Process, eventually, free_port
+from harness import eventually
 from load import NAMES, Client
-from world import APP, LONG, PARTITIONS, SLACK, FaultCluster, key, key_of
+from world import LONG, SLACK
 
 ALL = "I1 I2 I3 I4 I5 I6 I7 I8"
 

@@ -88,10 +88,9 @@ class FaultCluster(Cluster):
         if self.redis_server:
             self.redis_server.argv = [*redis_runner, *self.redis_server.argv]
 
-    @property
-    def redis_test_url(self):
+    def redis_client(self, timeout=3):
         """For the test itself: never over a proxy."""
-        return self.redis_url
+        return redis.Redis.from_url(self.redis_url, socket_timeout=timeout)
 
     def redis_url_for(self, name):
         if not self.proxied:
@@ -113,10 +112,10 @@ class FaultCluster(Cluster):
 class Observer(threading.Thread):
     """Reads the histories as they grow, far faster than they are trimmed, and samples sizes."""
 
-    def __init__(self, cluster, client=None):
+    def __init__(self, cluster):
         super().__init__(daemon=True)
         self.cluster = cluster
-        self.redis = client or redis.Redis.from_url(cluster.redis_test_url, socket_timeout=3)
+        self.redis = cluster.redis_client()
         self.keys = [key_of(name, "h:") for name in NAMES] + [key(p, "h*") for p in range(PARTITIONS)]
         self.audit = key_of(AUDIT, "h:")
         self.last = {key: "-" for key in [*self.keys, self.audit]}
@@ -217,20 +216,20 @@ class World:
     prepare: called with the cluster before it starts; its result is `prepared`. The rest: FaultCluster."""
 
     def __init__(self, seed, plain=1, v1=2, rate=120, passengers=3, plain_talker=True, every_rate=2, prepare=None,
-                 **options):
+                 cluster_type=FaultCluster, **options):
         self.seed, self.random = seed, random.Random(seed)
         self.talk = {"rate": rate, "passengers": passengers, "plain": plain_talker, "every_rate": every_rate}
         self.counts = (plain, v1)
         self.evidence = Evidence(NAMES)
         self.probes = 0
         options = {"gateways": 2, "brokers": 2, **options}
-        self.cluster = FaultCluster(**options)
+        self.cluster = cluster_type(**options)
         self.prepared = prepare(self.cluster) if prepare else None
         self.load = self.observer = None
 
     def begin(self):
         self.cluster.__enter__()
-        self.redis = redis.Redis.from_url(self.cluster.redis_test_url, socket_timeout=5)
+        self.redis = self.cluster.redis_client(timeout=5)
         self.observer = Observer(self.cluster)
         self.observer.start()
         self.load = Load(self.cluster, Books(self.cluster.folder / "accepted.log"), self.seed)
