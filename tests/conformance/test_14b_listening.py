@@ -149,7 +149,8 @@ def test_S26_auto_upgrade_without_key_is_plain_http(endpoints):
     assert endpoints.http("AUTO", "GET", "/plain").text == "plain"
 
 
-@pytest.mark.parametrize("key", ["!!", "", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZTEyMzQ1Ng=="])
+@pytest.mark.parametrize("key", ["!!", "", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZQ",
+                                 "dGhlIHNhbXBsZSBub25jZTEyMzQ1Ng=="])
 def test_S27_key_invalid(w, key):
     with w.cluster.raw(G1) as raw:
         head = refusal(raw, query("/up", name=unique()), {"Sec-WebSocket-Key": key})

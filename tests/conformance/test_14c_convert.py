@@ -11,10 +11,17 @@ from harness import Cluster, Refused, eventually
 def test_S31_the_101_has_these_headers_in_this_order(w, trigger):
     a = w.up(trigger, unique(), group="Users")
     assert a.head.reason == "Switching Protocols"
-    assert a.head.names() == ["Upgrade", "Connection", "Sec-WebSocket-Accept", "X-PODE-SIGNAL-CLIENT-ID", "X-PODE-SIGNAL-NAME",
-                              "X-PODE-SIGNAL-GROUP", "Date", "Server"]
+    assert a.head.names() == ["Upgrade", "Connection", "Sec-WebSocket-Accept", "X-PODE-SIGNAL-CLIENT-ID",
+                              "X-PODE-SIGNAL-NAME", "X-PODE-SIGNAL-GROUP", "Date", "Server"]
     assert a.head.get("Upgrade") == "websocket" and a.head.get("Connection") == "Upgrade"
     assert a.head.get("Sec-WebSocket-Accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+def test_S31_then_what_the_route_set(w):
+    """Decisions, '101 headers': cookies and headers of the route come last."""
+    a = w.up(G1, unique(), path="/up-cookie")
+    assert a.head.headers[-2:] == [("Set-Cookie", "session=1; HttpOnly"), ("X-Mine", "yes")]
+    assert a.head.names()[-3] == "Server"
 
 
 def test_S31_only_the_101_is_sent_though_the_route_goes_on(w):

@@ -165,7 +165,8 @@ def test_S68_local_is_not_stored(w):
     assert not w.adm("exists", name=a.name, client_id=a.id)
     w.send("lost", name=a.name)
     w.send("lost", name=a.name, client_id=a.id)
-    reply = w.cluster.http(G1, "GET", "/signal", headers={"X-PODE-SIGNAL-CLIENT-ID": a.id, "X-PODE-SIGNAL-NAME": a.name})
+    reference = {"X-PODE-SIGNAL-CLIENT-ID": a.id, "X-PODE-SIGNAL-NAME": a.name}
+    reply = w.cluster.http(G1, "GET", "/signal", headers=reference)
     assert reply.status == 404
     assert end(w, a) == (1000, "")
     assert not a.inbox

@@ -20,8 +20,9 @@ def test_S76_value_goes_out_as_compact_json(w, trigger):
     assert w.seen(a, b, c, gateway=trigger) == [['{"ResponseTimes":[123,101,104]}']] * 3
 
 
-@pytest.mark.parametrize("data, text", [(["a", "b"], '["a","b"]'), (False, "false"), (True, "true"), (0, "0"), (1.5, "1.5"),
-                                        ([[1], [2]], "[[1],[2]]"), ({"a": {"b": "c"}}, '{"a":{"b":"c"}}')])
+@pytest.mark.parametrize("data, text", [
+    (["a", "b"], '["a","b"]'), (False, "false"), (True, "true"), (0, "0"), (1.5, "1.5"), ([[1], [2]], "[[1],[2]]"),
+    ({"a": {"b": "c"}}, '{"a":{"b":"c"}}')])
 def test_S77_scalars_and_lists(w, data, text):
     a = w.up(G1, unique())
     w.send(data, name=a.name)

@@ -74,8 +74,8 @@ def test_S108_if_exists(w):
 
 
 def test_S108_duplicate_stops_the_start(cluster, tmp_path):
-    text = start_error(cluster, 'signalbox.signal_route("/x", function() end)\nsignalbox.signal_route("/X", function() end)',
-                       tmp_path)
+    route = 'signalbox.signal_route("/%s", function() end)'
+    text = start_error(cluster, route % "x" + "\n" + route % "X", tmp_path)
     assert "already defined" in text.lower() and "app.lua:2" in text
 
 

@@ -23,7 +23,8 @@ VECTORS = {
     "V6": ("super-secret", (MOZILLA, "127.0.0.1"), UUID, "02fwhUCf4dFHXU7Q75D3wMsRwtUDZj3Qghl6Li1sm1c="),
     "V7": ("super-secret", ("", "127.0.0.1"), "my-client-id", "g+xJucfwhDoNuxzOUb9JirwnslHWDMxj8yhAVX5yKF4="),
     "V8": ("super-secret", ("curl/8.5.0", "::1"), "my-client-id", "hfjQCc1cINRs58Hkv/9iWrbOlkOrqH7Jt2pK6EMamug="),
-    "V9": ("super-secret", ("curl/8.5.0", "::ffff:127.0.0.1"), "my-client-id", "WR/Z/g2JRRNUQIVqktKGS0zd8GMi/zud7/IVQjCWI3I="),
+    "V9": ("super-secret", ("curl/8.5.0", "::ffff:127.0.0.1"), "my-client-id",
+           "WR/Z/g2JRRNUQIVqktKGS0zd8GMi/zud7/IVQjCWI3I="),
     "V10": ("super-secret", ("", ""), "my-client-id", "tunfLy/VtJtfFFxBGFhAeTX/0TVQK0DhVgemMszmIMQ="),
 }
 PLAIN = [name for name, (_, strict, _, _) in VECTORS.items() if strict is None]
@@ -71,8 +72,8 @@ def test_S156_vectors_by_the_command_line(cluster, name):
     options = cli_options(secret, strict)
     assert cluster.cli("sign", raw, *options).stdout.strip() == signed_id
     assert cluster.cli("verify", signed_id, *options).returncode == 0
-    assert cluster.cli("verify", signed_id[:-2] + ("A=" if signed_id[-2] != "A" else "B="), *options, check=False).returncode != 0
-    assert cluster.cli("verify", raw, *options, check=False).returncode != 0
+    for forged in signed_id[:-2] + ("A=" if signed_id[-2] != "A" else "B="), raw:
+        assert cluster.cli("verify", forged, *options, check=False).returncode == 1
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -6,8 +6,9 @@ from harness import Refused, eventually
 
 
 def refer(w, gateway, id=None, name=None, group=None, method="GET", path="/signal", body=None):
-    given = {"X-PODE-SIGNAL-CLIENT-ID": id, "X-PODE-SIGNAL-NAME": name, "X-PODE-SIGNAL-GROUP": group}
-    return w.cluster.http(gateway, method, path, body, {key: value for key, value in given.items() if value is not None})
+    fields = {"X-PODE-SIGNAL-CLIENT-ID": id, "X-PODE-SIGNAL-NAME": name, "X-PODE-SIGNAL-GROUP": group}
+    given = {key: value for key, value in fields.items() if value is not None}
+    return w.cluster.http(gateway, method, path, body, given)
 
 
 @pytest.fixture
@@ -66,7 +67,8 @@ def test_S163_always_global(w, a, trigger):
     assert signal["is_local"] is False and signal["is_global"] is True
 
 
-@pytest.mark.parametrize("fields", [{"name": "Any"}, {"group": "Any"}, {"name": "Any", "group": "Any"}, {"id": "", "name": "Any"}])
+@pytest.mark.parametrize("fields", [{"name": "Any"}, {"group": "Any"}, {"name": "Any", "group": "Any"},
+                                    {"id": "", "name": "Any"}])
 def test_S164_without_an_id_the_headers_are_ignored(w, trigger, fields):
     reply = refer(w, trigger, **fields)
     assert reply.status == 200 and reply.json()["signal"] == "none"
@@ -117,8 +119,9 @@ def test_S168_reference_on_an_upgrade_request(w, trigger):
 
 def test_S168_reference_on_an_auto_upgrade_request(endpoints):
     """S168: refused there too, or closed at once."""
+    unknown = {"X-PODE-SIGNAL-CLIENT-ID": "unknown", "X-PODE-SIGNAL-NAME": "Unknown"}
     try:
-        client = endpoints.at("AUTO", "/messages", {"X-PODE-SIGNAL-CLIENT-ID": "unknown", "X-PODE-SIGNAL-NAME": "Unknown"})
+        client = endpoints.at("AUTO", "/messages", unknown)
     except Refused as refused:
         assert refused.status == 404
     else:
@@ -127,6 +130,6 @@ def test_S168_reference_on_an_auto_upgrade_request(endpoints):
 
 def test_S169_no_cors_header_is_added(w, a):
     """S169: a preflight gets no permission: an app that wants one answers OPTIONS itself."""
-    reply = w.cluster.http(G1, "OPTIONS", "/signal", headers={"Origin": "http://elsewhere.example.test",
-                                                              "Access-Control-Request-Headers": "x-pode-signal-client-id"})
+    asked = {"Origin": "http://elsewhere.example.test", "Access-Control-Request-Headers": "x-pode-signal-client-id"}
+    reply = w.cluster.http(G1, "OPTIONS", "/signal", headers=asked)
     assert not [name for name in reply.headers if name.lower().startswith("access-control-")]

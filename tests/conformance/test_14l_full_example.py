@@ -51,8 +51,8 @@ def test_S207_static_script(chat, trigger):
     assert "WebSocket" in reply.text
 
 
-@pytest.mark.parametrize("path", ["/../app.lua", "/%2e%2e/app.lua", "/..%2fapp.lua", "//etc/passwd", "/app.lua", "/nothing.js",
-                                  "/script.js%00.html", "/./../views/index.html"])
+@pytest.mark.parametrize("path", ["/../app.lua", "/%2e%2e/app.lua", "/..%2fapp.lua", "//etc/passwd", "/app.lua",
+                                  "/nothing.js", "/script.js%00.html", "/./../views/index.html"])
 def test_S207_nothing_outside_the_folder(chat, path):
     with chat.raw(G1) as raw:
         raw.request(path, handshake=False)

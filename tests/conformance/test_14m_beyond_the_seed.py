@@ -180,8 +180,9 @@ def test_S222_fragments_with_a_ping_between(w, trigger):
 
 
 @pytest.mark.parametrize("frame, code", [
-    (encode_frame(TEXT, "unmasked", mask=False), 1002), (encode_frame(TEXT, "rsv", rsv=2), 1002), (encode_frame(3, "reserved"), 1002),
-    (encode_frame(TEXT, b"\xff"), 1007)], ids=["unmasked", "rsv", "opcode", "utf8"])
+    (encode_frame(TEXT, "unmasked", mask=False), 1002), (encode_frame(TEXT, "rsv", rsv=2), 1002),
+    (encode_frame(3, "reserved"), 1002), (encode_frame(TEXT, b"\xff"), 1007)],
+    ids=["unmasked", "rsv", "opcode", "utf8"])
 def test_S223_protocol_errors(w, trigger, frame, code):
     """S223: all of them: tests/e2e/test_rfc6455.py."""
     a = w.socket(trigger, "echo")

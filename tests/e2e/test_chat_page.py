@@ -11,8 +11,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from harness import BUILD, ROOT, Cluster
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--window-size=900,700"]
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=900,700"]
 
 
 @pytest.fixture(scope="module")

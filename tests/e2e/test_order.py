@@ -38,7 +38,8 @@ def publish_by_cli(cluster, publisher):
 def test_one_order_for_all():
     with Cluster(APP) as cluster:
         with Fanout([cluster.address(0), cluster.address(1)], "/up?name=Order", CLIENTS) as fanout:
-            publishers = [(publish_by_client, 0, "a"), (publish_by_client, 1, "b"), (publish_by_xadd, "c"), (publish_by_cli, "d")]
+            publishers = [(publish_by_client, 0, "a"), (publish_by_client, 1, "b"), (publish_by_xadd, "c"),
+                          (publish_by_cli, "d")]
             failures = []
 
             def run(publish, *args):

@@ -26,9 +26,13 @@ def three(cluster, request):
 
 
 def redis_cli(cluster, *args):
-    done = subprocess.run(["/usr/bin/redis-cli", "-s", str(cluster.redis_socket), *args], capture_output=True, text=True,
-                          timeout=10, check=True)
+    done = subprocess.run(["/usr/bin/redis-cli", "-s", str(cluster.redis_socket), *args], capture_output=True,
+                          text=True, timeout=10, check=True)
     return done.stdout.strip()
+
+
+def xadd(cluster, **message):
+    redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps(message))
 
 
 def by_publish(cluster, name, text):
@@ -36,7 +40,7 @@ def by_publish(cluster, name, text):
 
 
 def by_xadd(cluster, name, text):
-    redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "data": text}))
+    xadd(cluster, name=name, data=text)
 
 
 def by_cli(cluster, name, text):
@@ -89,10 +93,11 @@ def test_all_ways_in_one_order(cluster, three):
 def test_group_and_client_id_by_publish(cluster, three):
     name = three[0].name
     target = three[2]
-    redis_cli(cluster, "PUBLISH", "signalbox:send", json.dumps({"name": name, "clientId": target.id, "data": {"only": "c"}}))
+    message = {"name": name, "clientId": target.id, "data": {"only": "c"}}
+    redis_cli(cluster, "PUBLISH", "signalbox:send", json.dumps(message))
     assert target.recv() == '{"only":"c"}'
-    redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "group": "nobody", "data": "x"}))
-    redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "data": "fence"}))
+    xadd(cluster, name=name, group="nobody", data="x")
+    xadd(cluster, name=name, data="fence")
     assert [client.until("fence") for client in three] == [[], [], []]
 
 
@@ -104,8 +109,8 @@ def test_publish_tells_whether_a_broker_heard_it(cluster):
 def test_xadd_with_an_id_is_published_once(cluster, three):
     name = three[0].name
     for _ in range(3):
-        redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "data": "once", "id": f"{name}-key"}))
-    redis_cli(cluster, "XADD", "signalbox:send", "*", "m", json.dumps({"name": name, "data": "fence"}))
+        xadd(cluster, name=name, data="once", id=f"{name}-key")
+    xadd(cluster, name=name, data="fence")
     assert [client.until("fence") for client in three] == [["once"]] * 3
 
 

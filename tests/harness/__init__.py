@@ -8,6 +8,6 @@ from .raw_ws import (BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Clos
 from .waiting import eventually
 from .fanout import Fanout
 
-__all__ = ["BIN", "BUILD", "ROOT", "Cluster", "Process", "Reply", "free_port", "BINARY", "CLOSE", "CONTINUATION", "PING",
-           "PONG", "TEXT", "Client", "Closed", "Frame", "Head", "RawWs", "Refused", "close_body", "encode_frame",
-           "eventually", "Fanout"]
+__all__ = ["BIN", "BUILD", "ROOT", "Cluster", "Process", "Reply", "free_port", "BINARY", "CLOSE", "CONTINUATION",
+           "PING", "PONG", "TEXT", "Client", "Closed", "Frame", "Head", "RawWs", "Refused", "close_body",
+           "encode_frame", "eventually", "Fanout"]

@@ -207,10 +207,10 @@ class Cluster:
         self.redis_socket = self.folder / "redis.sock"
         self.redis_url = f"unix://{self.redis_socket}"
         settings = {"bind": "127.0.0.1", "port": self.redis_port, "unixsocket": self.redis_socket, "dir": self.folder,
-                    "save": "", "appendonly": "no", "maxmemory-policy": "noeviction",
+                    "save": "''", "appendonly": "no", "maxmemory-policy": "noeviction",
                     "client-output-buffer-limit": "pubsub 256mb 64mb 30", **(options or {})}
         config = self.folder / "redis.conf"
-        config.write_text("".join(f'{key} {value if value != "" else chr(34) * 2}\n' for key, value in settings.items()))
+        config.write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
         self.redis_server = Process("redis", ["/usr/bin/redis-server", config], self.folder)
 
     def _environment(self, env, index):
@@ -258,7 +258,8 @@ class Cluster:
         return self
 
     def __exit__(self, kind, *_):
-        crashed = [f"{p.name} ended with {p.popen.returncode}:\n{p.log()[-4000:]}" for p in self.processes if p.is_crashed]
+        crashed = [f"{p.name} ended with {p.popen.returncode}:\n{p.log()[-4000:]}"
+                   for p in self.processes if p.is_crashed]
         self.end()
         if crashed and kind is None:
             raise AssertionError("ended by itself: " + "\n".join(crashed))
@@ -313,7 +314,8 @@ class Cluster:
     def ws(self, gateway, path, headers=None, **options):
         """`async with cluster.ws(0, "/msg") as ws`: a client of the websockets package."""
         options.setdefault("compression", None)
-        return websockets.connect(f"ws://127.0.0.1:{self.gateways[gateway].port}{path}", extra_headers=headers, **options)
+        url = f"ws://127.0.0.1:{self.gateways[gateway].port}{path}"
+        return websockets.connect(url, extra_headers=headers, **options)
 
     def http(self, gateway, method, path, body=None, headers=None, timeout=10.0):
         return http_request(self.gateways[gateway].port, method, path, body, headers, timeout)

@@ -59,7 +59,8 @@ class Fanout:
                 break
             self.stopping.wait(0.05)
         sizes = sorted(len(client.buffer) for client in self.clients)
-        raise AssertionError(f"{total_bytes} bytes expected; clients have {sizes[0]}..{sizes[-1]}; {len(self.ended)} ended")
+        raise AssertionError(f"{total_bytes} bytes expected; clients have {sizes[0]}..{sizes[-1]}; "
+                             f"{len(self.ended)} ended")
 
     def messages(self):
         """Per client the list of its messages; equal streams share one list."""

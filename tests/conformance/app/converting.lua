@@ -36,6 +36,12 @@ signalbox.route("GET", "/up-shown", function(web)
     to_self(web, { before = before, after = shown(web.signal) })
 end)
 
+signalbox.route("GET", "/up-cookie", function(web)
+    web:header("Set-Cookie", "session=1; HttpOnly")
+    web:header("X-Mine", "yes")
+    web:convert(options(web))
+end)
+
 signalbox.route("GET", "/up-twice", function(web)
     web:convert(options(web))
     pcall(web.convert, web, { name = web.query.second })
