@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from conftest import G1, G2, query, unique
 from harness import BINARY, CONTINUATION, TEXT, Refused
+from world import G1, G2, query, unique
 
 
 def json_of_size(size):

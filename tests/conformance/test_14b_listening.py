@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from conftest import G1, make_certificate, query, unique
 from harness import BIN, TEXT, Closed, Refused, free_port
+from world import G1, make_certificate, query, unique
 
 GUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from conftest import APP, G1, G2, query, unique
 from harness import Cluster, Refused, eventually
+from world import APP, G1, G2, query, unique
 
 
 def test_S31_the_101_has_these_headers_in_this_order(w, trigger):

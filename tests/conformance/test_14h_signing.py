@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from conftest import APP, G1, G2, World, query, unique
 from harness import Cluster, Refused
+from world import APP, G1, G2, World, query, unique
 from test_14b_listening import start_error
 
 UUID = "5d12f974-7b1a-4524-ab93-6afbf42c4ffa"

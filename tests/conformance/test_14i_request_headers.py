@@ -1,8 +1,8 @@
 """14.I Request headers: rows S157 to S169."""
 import pytest
 
-from conftest import G1, G2, query, unique
 from harness import Refused, eventually
+from world import G1, G2, query, unique
 
 
 def refer(w, gateway, id=None, name=None, group=None, method="GET", path="/signal", body=None):

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from conftest import G1, G2, say, unique
 from harness import BINARY, TEXT, Refused
+from world import G1, G2, say, unique
 
 
 def test_S170_upgrade_as_a_browser_asks_for_it(w, trigger):

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from conftest import EXAMPLES, G1, G2
 from harness import Cluster
+from world import EXAMPLES, G1, G2
 
 
 @pytest.fixture(scope="module")

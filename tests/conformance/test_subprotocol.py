@@ -2,8 +2,8 @@
 
 import pytest
 
-from conftest import G1, G2, unique
 from harness import eventually
+from world import G1, G2, unique
 
 V1 = {"Sec-WebSocket-Protocol": "signalbox.v1"}
 

@@ -1,0 +1,196 @@
+"""World: what a conformance test does with a cluster, in a line each. Fixtures that make one are in conftest.py.
+
+A test that expects silence says so with `seen`: it sends a fence after what it tests and returns what each client got
+before it, so exact counts and silence are proved by a message that does arrive, not by waiting.
+"""
+import itertools
+import pathlib
+import subprocess
+import urllib.parse
+
+from harness import Client, RawWs, cluster as harness_cluster
+
+APP = pathlib.Path(__file__).parent / "app"
+EXAMPLES = harness_cluster.ROOT / "examples"
+G1, G2 = 0, 1
+
+numbers = itertools.count(1)
+
+
+def unique(base="N"):
+    """A Name (or id, or key) that no other test uses."""
+    return f"{base}-{next(numbers)}"
+
+
+def query(path, **fields):
+    """The path with a query of the fields that are given."""
+    given = {key: value for key, value in fields.items() if value is not None}
+    return path + ("?" + urllib.parse.urlencode(given, quote_via=urllib.parse.quote) if given else "")
+
+
+class Failed(Exception):
+    """A server call raised an error."""
+
+
+class World:
+    """One test's clients on a shared cluster. Everything it opened or set is undone by `leave`."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.clients = []
+        self.levels = set()
+        self.broker_client = None
+
+    def leave(self):
+        for client in self.clients:
+            client.drop()
+        for name in self.levels:
+            self.level("name", name)
+
+    # -- clients
+
+    def connect(self, gateway, path, headers=None, **options):
+        client = self.cluster.client(gateway, path, headers, **options)
+        self.clients.append(client)
+        return client
+
+    def up(self, gateway, name, group=None, id=None, path="/up", headers=None, **more):
+        """A client that was converted to the Name."""
+        return self.connect(gateway, query(path, name=name, group=group, id=id, **more), headers)
+
+    def trio(self, name):
+        """A and B on gateway 1, C on gateway 2, all of the Name."""
+        return self.up(G1, name), self.up(G1, name), self.up(G2, name)
+
+    def socket(self, gateway, route, name=None, headers=None, **more):
+        """A client whose signal route is /s/<route>."""
+        return self.connect(gateway, query("/s/" + route, name=name or unique("S"), **more), headers)
+
+    # -- server calls
+
+    def adm(self, op, gateway=G1, **args):
+        """The call, made in a gateway's HTTP route; its result. An error is a 500 and raises Failed."""
+        reply = self.cluster.http(gateway, "POST", f"/adm/{op}", args)
+        if reply.status != 200:
+            raise Failed(f"{op}: {reply.status} {reply.text}")
+        return reply.json().get("result")
+
+    def refused(self, op, gateway=G1, **args):
+        """The error text of a call that must fail."""
+        reply = self.cluster.http(gateway, "POST", f"/try/{op}", args)
+        assert reply.status == 200, reply
+        assert reply.json()["ok"] is False, f"{op} {args} did not fail"
+        return reply.json()["error"]
+
+    def broker(self, op, **args):
+        """The call, made in a broker's signal route; its result, or Failed."""
+        if self.broker_client is None:
+            self.broker_client = self.connect(G1, "/s/adm?name=Adm")
+        ref = unique("ref")
+        self.broker_client.send_json({"op": op, "args": args, "ref": ref})
+        while (answer := self.broker_client.recv_json()).get("ref") != ref:
+            pass
+        if not answer["ok"]:
+            raise Failed(answer["error"])
+        return answer.get("result")
+
+    def send(self, data, gateway=G1, **options):
+        """signalbox.send in a gateway's HTTP route."""
+        self.adm("send", gateway, data=data, **options)
+
+    def level(self, level, name=None, gateway=G1):
+        """Set a broadcast level; undone at the end of the test."""
+        self.levels.add(name)
+        self.adm("set_level", gateway, name=name, level=level)
+
+    # -- what clients got
+
+    def seen(self, *clients, by=None, gateway=G1):
+        """What each client got until now: a fence is sent after it, by the gateway or by the given function.
+
+        The fence is a send of the gateway to the clients' Names and ids. When what is tested has no Name or comes from
+        a client, the fence has to come the same way: by=say(client) or by=everywhere(gateway).
+        """
+        token = unique("fence")
+        if by:
+            by(token)
+        else:
+            self.send(token, gateway, name=sorted({c.name for c in clients}), client_id=sorted({c.id for c in clients}))
+        return [client.until(token) for client in clients]
+
+    def everywhere(self, gateway=G1):
+        """A fence without a Name."""
+        return lambda token: self.send(token, gateway)
+
+
+def say(client, **fields):
+    """A fence that the client itself sends."""
+    return lambda token: client.say(token, **fields)
+
+
+class Endpoints(World):
+    """The app endpoints.lua; `at` chooses the port."""
+
+    def __init__(self, cluster, ports, tls):
+        super().__init__(cluster)
+        self.ports, self.tls = ports, tls
+
+    def leave(self):
+        for client in self.clients:
+            client.drop()
+
+    def address(self, kind, gateway=G1):
+        return ("127.0.0.1", self.ports[gateway][kind])
+
+    def at(self, kind, path, headers=None, gateway=G1, tls=None):
+        client = Client(self.address(kind, gateway), path, headers, tls=tls)
+        self.clients.append(client)
+        return client
+
+    def raw(self, kind, gateway=G1, tls=None):
+        client = RawWs(self.address(kind, gateway), tls=tls)
+        self.clients.append(client)
+        return client
+
+    def http(self, kind, method, path, body=None, headers=None, gateway=G1):
+        return harness_cluster.http_request(self.ports[gateway][kind], method, path, body, headers)
+
+    def adm(self, op, gateway=G1, **args):
+        reply = self.http("MERGED", "POST", f"/adm/{op}", args, gateway=gateway)
+        assert reply.status == 200, reply
+        return reply.json().get("result")
+
+
+def make_certificate(folder, password=None):
+    """A self-signed certificate for localhost: (certificate, key)."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    protect = ["-passout", f"pass:{password}"] if password else ["-nodes"]
+    subprocess.run(["/usr/bin/openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate, *protect],
+                   check=True, capture_output=True)
+    return certificate, key
+
+
+class Audit:
+    """A client of the Name Audit: every event, of the test's own connections only."""
+
+    def __init__(self, client):
+        self.client, self.kept = client, []
+
+    def next(self, id, timeout=10.0):
+        """The next event of that client id."""
+        for at, event in enumerate(self.kept):
+            if event.get("id") == id:
+                return self.kept.pop(at)
+        while (event := self.client.recv_json(timeout)).get("id") != id:
+            self.kept.append(event)
+        return event
+
+    def rest(self, id, world, name="Ev"):
+        """Everything more about the id up to now: proved by a connect and disconnect of another client of its Name."""
+        marker = world.up(G1, name, id=unique("marker"))
+        marker.close()
+        self.next(marker.id), self.next(marker.id)
+        found = [event for event in self.kept if event.get("id") == id]
+        self.kept = [event for event in self.kept if event.get("id") != id]
+        return found
