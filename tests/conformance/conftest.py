@@ -4,7 +4,7 @@ import ssl
 import pytest
 
 from harness import Cluster, cluster as harness_cluster
-from world import APP, G1, G2, Audit, Endpoints, World, make_certificate
+from conformance_world import APP, G1, G2, Audit, Endpoints, World, make_certificate
 
 @pytest.fixture(scope="session")
 def cluster():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness import BINARY, CONTINUATION, TEXT, Refused
-from world import G1, G2, query, unique
+from conformance_world import G1, G2, query, unique
 
 
 def json_of_size(size):

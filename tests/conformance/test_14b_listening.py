@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from harness import BIN, TEXT, Closed, Refused, free_port
-from world import G1, make_certificate, query, unique
+from conformance_world import G1, make_certificate, query, unique
 
 GUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from harness import Cluster, Refused, eventually
-from world import APP, G1, G2, query, unique
+from conformance_world import APP, G1, G2, query, unique
 
 
 def test_S31_the_101_has_these_headers_in_this_order(w, trigger):

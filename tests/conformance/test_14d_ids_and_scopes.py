@@ -4,7 +4,7 @@ import re
 import pytest
 
 from harness import Cluster, Refused
-from world import APP, G1, G2, query, say, unique
+from conformance_world import APP, G1, G2, query, say, unique
 
 GUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness import BINARY, TEXT, Cluster, eventually
-from world import APP, G1, G2, say, unique
+from conformance_world import APP, G1, G2, say, unique
 
 
 def test_S75_string_goes_out_verbatim(w, trigger):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from world import G1, G2, query, say, unique
+from conformance_world import G1, G2, query, say, unique
 from test_14b_listening import start_error
 
 

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from harness import eventually
-from world import G1, G2, unique
+from conformance_world import G1, G2, unique
 
 # Which sends a level lets through: (only Name, +Group, +ClientId, +both).
 TRUTH = {"name": (True, True, True, True), "group": (False, True, True, True), "client_id": (False, False, True, True)}

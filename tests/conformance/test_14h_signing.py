@@ -7,7 +7,7 @@ import re
 import pytest
 
 from harness import Cluster, Refused
-from world import APP, G1, G2, World, query, unique
+from conformance_world import APP, G1, G2, World, query, unique
 from test_14b_listening import start_error
 
 UUID = "5d12f974-7b1a-4524-ab93-6afbf42c4ffa"

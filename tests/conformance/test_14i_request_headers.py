@@ -2,7 +2,7 @@
 import pytest
 
 from harness import Refused, eventually
-from world import G1, G2, query, unique
+from conformance_world import G1, G2, query, unique
 
 
 def refer(w, gateway, id=None, name=None, group=None, method="GET", path="/signal", body=None):

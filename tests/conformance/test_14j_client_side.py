@@ -4,7 +4,7 @@ import json
 import pytest
 
 from harness import BINARY, TEXT, Refused
-from world import G1, G2, say, unique
+from conformance_world import G1, G2, say, unique
 
 
 def test_S170_upgrade_as_a_browser_asks_for_it(w, trigger):

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness import CLOSE
-from world import G1, G2, Audit, Failed, query, unique
+from conformance_world import G1, G2, Audit, Failed, query, unique
 from test_14f_routes import moment
 
 EVERY_CAUSE = ["client close", "end of stream", "reset", "close call", "take-over", "protocol error"]

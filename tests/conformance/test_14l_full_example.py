@@ -6,7 +6,7 @@ import re
 import pytest
 
 from harness import Cluster
-from world import EXAMPLES, G1, G2
+from conformance_world import EXAMPLES, G1, G2
 
 
 @pytest.fixture(scope="module")

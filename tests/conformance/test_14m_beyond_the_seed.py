@@ -6,7 +6,7 @@ import time
 import pytest
 
 from harness import CLOSE, PING, PONG, TEXT, Cluster, Refused, close_body, encode_frame, eventually
-from world import APP, G1, G2, query, unique
+from conformance_world import APP, G1, G2, query, unique
 
 
 @pytest.mark.parametrize("selector, closed", [

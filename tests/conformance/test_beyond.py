@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from harness import Cluster, eventually
-from world import APP, G1, G2, World, say, unique
+from conformance_world import APP, G1, G2, World, say, unique
 
 ODD_NAMES = ["a b", "a/b/c", "/leading", "Ünïcödé", "日本語", "😀👩‍👩‍👧", "a,b", "a;b=c", "{tag}", "a{b}c", "*", "n:*", "%41",
              "'\"\\", "..", "\t", " padded ", "e\u0301", "\u00e9", "\u202eright", "x" * 1000, "true", "0", "[1]", "Audit:x"]

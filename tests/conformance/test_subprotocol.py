@@ -3,7 +3,7 @@
 import pytest
 
 from harness import eventually
-from world import G1, G2, unique
+from conformance_world import G1, G2, unique
 
 V1 = {"Sec-WebSocket-Protocol": "signalbox.v1"}
 
