@@ -6,6 +6,7 @@ import pytest
 from harness import Cluster, cluster as harness_cluster
 from conformance_world import APP, G1, G2, Audit, Endpoints, World, make_certificate
 
+
 @pytest.fixture(scope="session")
 def cluster():
     """Two gateways, one broker, the app of these tests."""
