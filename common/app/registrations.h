@@ -95,6 +95,32 @@ struct registrations {
     struct signing signing;
 };
 
+struct registrations *registrations_new(void);
+/* The references to functions go with their Lua state. */
+void registrations_free(struct registrations *r);
+
+/* One more item at the end, zeroed. Pointers to items hold until the next addition or removal. */
+#define ARRAY_ADD(array)                                                                           \
+    ((array)->items = array_grow((array)->items, (array)->count, sizeof((array)->items[0])),       \
+     &(array)->items[(array)->count++])
+void *array_grow(void *items, size_t count, size_t item_size);
+
+/* The signal route or event handler registered under just this, or NULL. Paths, endpoints and Names
+ * without case, event names exactly. endpoint NULL: the one without endpoint. */
+struct signal_route *registrations_find_signal_route(const struct registrations *r,
+                                                     const char *path, const char *endpoint);
+struct event_handler *registrations_find_event(const struct registrations *r, enum event_type type,
+                                               const char *name, const char *event_name);
+/* Takes it out of its array; the caller owns its texts and references now. */
+struct signal_route registrations_take_signal_route(struct registrations *r,
+                                                    struct signal_route *route);
+struct event_handler registrations_take_event(struct registrations *r, struct event_handler *event);
+void signal_route_deinit(struct signal_route *route);
+void event_handler_deinit(struct event_handler *event);
+/* "connect" and "disconnect", any case. */
+const char *event_type_text(enum event_type type);
+bool event_type_parse(const char *text, enum event_type *type_out);
+
 /* The options of a Name, or the defaults. Exact case. */
 const struct name_options *registrations_name_options(const struct registrations *r,
                                                       const char *name);
