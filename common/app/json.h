@@ -21,8 +21,14 @@ struct lua_State;
 bool json_from_lua(struct lua_State *L, int index, int depth, struct buf *out,
                    struct buf *error_out);
 /* Pushes the value of a JSON text; false (nothing pushed) with one line in error_out. null inside
- * tables is signalbox.null. */
+ * tables is signalbox.null (a light userdata of NULL). Of members of one name the last one counts.
+ * May raise "not enough memory". */
 bool json_push(struct lua_State *L, struct bytes text, struct buf *error_out);
+
+/* Marks the table at `index` as an array, also while it is empty. May raise. */
+void json_mark_array(struct lua_State *L, int index);
+/* The metatable that is the mark. May raise. */
+void json_push_array_mark(struct lua_State *L);
 
 /* "text" in quotes, escaped. */
 void json_append_string(struct buf *out, struct bytes text);
