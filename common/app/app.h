@@ -64,8 +64,10 @@ struct app_host {
                              struct buf *error_out);
     enum app_outcome (*close)(void *ctx, struct app_call *call, const struct app_close *close,
                               struct buf *error_out);
-    /* Whether the handler may not wait any more / has waited. */
+    /* The handler waits for the first time: app_call is about to answer APP_WAITING. May be NULL. */
     void (*on_first_wait)(void *ctx, struct app_call *call);
+    /* Who asks, for strict signing. May be NULL: nobody, as outside an HTTP request. */
+    void (*signing_context)(void *ctx, struct app_call *call, struct signing_context *who_out);
 };
 
 struct app_environment {
@@ -86,6 +88,12 @@ MUST_CHECK struct app *app_load(const char *path, const struct app_environment *
                                 char **error_out);
 /* The state goes when the last running handler has ended: new calls are no longer possible. */
 void app_release(struct app *a);
+
+/* A rule of the cluster (rules.h) was read or has changed: the owner calls this from on_change, and
+ * for every rule after each app_load. An empty value gives back what the app file said. */
+void app_apply_rule(struct app *a, struct bytes field, struct bytes value);
+/* The secret of kv_server_secret, once known: for `signing { secret = server_secret() }`. */
+void app_set_server_secret(struct app *a, struct bytes secret);
 
 const struct registrations *app_registrations(const struct app *a);
 /* The registrations change at run time (signal_route_remove, on, off, broadcast_level …): for the
@@ -110,7 +118,7 @@ struct app_handler {
 enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_push_fn *push_args,
                           app_end_fn *on_end, void *ctx, struct app_call **call_out,
                           char **error_out);
-/* The ctx given to app_call. NULL for the main chunk. */
+/* The ctx given to app_call. NULL for the main chunk, and once forgotten. */
 void *app_call_ctx(struct app_call *call);
 bool app_call_has_waited(const struct app_call *call);
 /* The owner is gone: on_end is not called, the handler runs on as far as it gets. */
@@ -119,6 +127,9 @@ void app_call_forget(struct app_call *call);
 /* For host functions that answered APP_WAITING, and for Lua functions of gateway/web_lua.c that
  * wait: `return app_wait(L, call)` suspends; later exactly one of the resumes, from the loop. */
 struct app_call *app_call_of(struct lua_State *L); /* NULL outside a handler */
+/* Call it before starting what is to be waited for: raises where waiting is impossible (the main
+ * chunk, coroutines of the script's own, callbacks, too many that wait). */
+struct app_call *app_may_wait(struct lua_State *L);
 int app_wait(struct lua_State *L, struct app_call *call);
 void app_resume_ok(struct app_call *call, app_push_fn *push_results,
                    void *ctx); /* push_results NULL: none */
