@@ -76,7 +76,7 @@ compose ps --format '{{.Name}} {{.Status}}'
 step "clients, messages, a gateway killed"
 export -f compose
 declare -F docker >/dev/null && export -f docker
-python3 tests/deploy/check_fleet.py "ws://127.0.0.1:$SIGNALBOX_PORT/msg" || fail "the fleet does not deliver"
+/usr/bin/python3 tests/deploy/check_fleet.py "ws://127.0.0.1:$SIGNALBOX_PORT/msg" || fail "the fleet does not deliver"
 
 if [ $KEEP = 1 ]; then
     printf 'http://127.0.0.1:%s is up; press Enter to take it down ' "$SIGNALBOX_PORT"
