@@ -13,6 +13,8 @@
 #include "broker/pump.h"
 #include "broker/reaper.h"
 #include "broker/schedule.h"
+#include "common/admin/admin.h"
+#include "common/app/app.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
@@ -228,6 +230,28 @@ static void on_patience(uv_timer_t *timer) {
 
 /* --- life --- */
 
+static const char *trouble(void *ctx) {
+    const struct broker *b = ctx;
+    return b->is_stopping ? "stopping" : bus_trouble(b->bus);
+}
+
+static void set_gauges(void *ctx) {
+    const struct broker *b = ctx;
+    metrics_set(METRIC_partitions_owned, (int64_t)lease_held_count(b->lease));
+    metrics_set(METRIC_handlers_waiting, (int64_t)app_waiting(b->app));
+}
+
+static int open_admin(struct broker *b) {
+    struct admin_host host = {.loop = b->loop,
+                              .settings = b->settings,
+                              .bus = b->bus,
+                              .registry = b->registry,
+                              .trouble = trouble,
+                              .before_metrics = set_gauges,
+                              .ctx = b};
+    return admin_open(&host, &b->admin);
+}
+
 static void start_parts(struct broker *b) {
     static const struct lease_events lease_events = {on_taken, on_give_back, on_lost, on_released};
     static const struct bus_events bus_events = {.on_commands = on_commands,
@@ -264,6 +288,8 @@ int broker_init(struct broker *b, uv_loop_t *loop, const struct settings *settin
     size_t slots = bus_partitions(b->bus) + 1;
     b->inboxes = mem_zalloc(slots * sizeof(*b->inboxes));
     b->survived = mem_zalloc(slots * sizeof(*b->survived));
+    if (open_admin(b) < 0)
+        return 1;
     start_parts(b);
     log_info("broker", "started id=%s app=%s partitions=%u", bus_id(b->bus), app_path,
              bus_partitions(b->bus));
@@ -278,6 +304,7 @@ static void close_all(struct broker *b) {
     b->is_closed = true;
     for (unsigned slot = 0; slot <= lease_public(b->lease); slot++)
         drop_inbox(b, slot);
+    admin_close(b->admin);
     schedules_free(b->schedules);
     reaper_free(b->reaper);
     lease_free(b->lease);

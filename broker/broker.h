@@ -16,6 +16,7 @@
 #include "common/app/app.h"
 
 struct bus;
+struct admin;
 struct inbox;
 struct ingest;
 struct lease;
@@ -50,6 +51,7 @@ struct broker {
     struct message_id *survived; /* by slot: the last entry this process ran and outlived */
     struct reaper *reaper;
     struct schedules *schedules;
+    struct admin *admin; /* NULL: none was asked for */
     uv_timer_t patience; /* says what the broker waits for; later, when to stop waiting */
     uint64_t left_ms;
     uint64_t notes_ms; /* see broker_may_note */

@@ -163,16 +163,15 @@ static int answer(lua_State *L, struct delivery *d) {
     return outcome == APP_WAITING ? app_wait(L, call) : 0;
 }
 
-/* Leaves the text to send on the stack; false when there is nothing to send. */
+/* Leaves the text to send on the stack, an empty one too: an echo is an echo. False for nil. */
 static bool to_text(lua_State *L, int index, bool *is_json_out) {
     struct buf text = {0}, error = {0};
-    size_t len;
     *is_json_out = false;
     if (lua_isnoneornil(L, index))
         return false;
     if (lua_type(L, index) == LUA_TSTRING) {
         lua_pushvalue(L, index);
-        return lua_tolstring(L, -1, &len) != NULL && len > 0;
+        return true;
     }
     if (!json_from_lua(L, index, JSON_DEPTH, &text, &error)) {
         buf_deinit(&text);

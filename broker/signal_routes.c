@@ -28,8 +28,9 @@ static void call(struct outcome *o, const struct signal_route *route, struct ses
     r->session = *session;
     r->route_path = mem_strdup(route->path);
     r->route_endpoint = route->endpoint != NULL ? mem_strdup(route->endpoint) : NULL;
+    /* The text names files and lines: it is for the log alone. */
     if (run_start(r, route->function, route->arguments, event_push_signal, &error) == APP_FAILED)
-        note_error(o, &message, "handler", buf_bytes(&error));
+        note_error(o, &message, "handler", BYTES_LIT("the handler of this message failed"));
     else
         note_ack(o, &message);
     client_message_deinit(&message);
