@@ -47,6 +47,7 @@ struct link {
     enum link_state state;
     char trouble[256];
     char run_id[48];
+    int64_t client_id; /* Redis' number of this connection, or of the one before it; 0: none */
 
     struct stream stream; /* one after the other: to a sentinel, to Redis, to Redis again */
     bool has_stream;      /* until on_closed */

@@ -73,6 +73,8 @@ static void enter_load(struct link *l) {
 
 static void read_run_id(struct link *l, struct bytes info) {
     static const struct bytes key = {"run_id:", 7};
+    char before[sizeof(l->run_id)];
+    memcpy(before, l->run_id, sizeof(before));
     l->run_id[0] = '\0';
     while (info.len > 0) {
         struct bytes line = bytes_split(&info, '\n');
@@ -83,16 +85,39 @@ static void read_run_id(struct link *l, struct bytes info) {
             id.len--;
         snprintf(l->run_id, sizeof(l->run_id), "%.*s", BYTES_FMT(id));
     }
+    if (strcmp(before, l->run_id) != 0)
+        l->client_id =
+            0; /* another server, or a restarted one: its numbers mean other connections */
+}
+
+/* What the connection before this one sent may still wait in Redis' socket, to run after what we
+ * send now. It ends first; then our own number is asked, the last reply of LOAD. */
+static void end_predecessor(struct link *l) {
+    if (l->client_id != 0) {
+        struct command c = command_begin("CLIENT");
+        command_text(&c, "KILL");
+        command_text(&c, "ID");
+        command_number(&c, l->client_id);
+        send_command(l, &c);
+    }
+    l->client_id = 0;
+    struct command c = command_begin("CLIENT");
+    command_text(&c, "ID");
+    send_command(l, &c);
 }
 
 static void on_load_reply(struct link *l, const struct redisReply *reply) {
-    if (l->login_replies > 0)
-        return;
-    read_run_id(l, reply_bytes(reply));
-    if (l->run_id[0] == '\0')
-        link_fail(l, "INFO server names no run_id");
-    else
+    bool is_info = reply_bytes(reply).len > 64;
+    if (is_info) {
+        read_run_id(l, reply_bytes(reply));
+        if (l->run_id[0] == '\0')
+            link_fail(l, "INFO server names no run_id");
+        else
+            end_predecessor(l);
+    } else if (l->login_replies == 0) {
+        l->client_id = reply_number(reply, 0);
         link_became_ready(l);
+    }
 }
 
 /* ---- ROLE ---- */
