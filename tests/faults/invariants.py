@@ -70,7 +70,7 @@ class Evidence:
     names: list
     sent: dict = dataclasses.field(default_factory=dict)         # uid -> Sent
     connections: list = dataclasses.field(default_factory=list)
-    logs: dict = dataclasses.field(default_factory=dict)         # Name -> [(id, uid)] in the order of reading, h* merged in
+    logs: dict = dataclasses.field(default_factory=dict)         # Name -> [(id, uid)], h* too
     raw_logs: dict = dataclasses.field(default_factory=dict)     # key of a history -> [id] in the order of reading
     events: list = dataclasses.field(default_factory=list)
     registry: dict = dataclasses.field(default_factory=dict)     # Name -> {client id: token}
@@ -221,8 +221,9 @@ def delivered_and_not_logged(evidence):
     if not evidence.logs_are_whole:
         return []
     logged = {name: {id for id, _ in log} for name, log in evidence.logs.items()}
-    return [f"I1 {describe(connection)}: got {uid} as {id}, which is not in the log" for connection in evidence.connections
-            for _, id, uid in connection.received if id is not None and id not in logged[connection.name]][:20]
+    return [f"I1 {describe(connection)}: got {uid} as {id}, which is not in the log"
+            for connection in evidence.connections for _, id, uid in connection.received
+            if id is not None and id not in logged[connection.name]][:20]
 
 
 def i1(evidence, references):
@@ -321,13 +322,13 @@ def alternation(evidence):
             findings.append(f"I4 {event.type} of {event.token} ({event.client} of {event.name}) fired twice")
         if event.type == "connect":
             if present.get(key) and not evidence.may_lose_events:
-                findings.append(f"I4 {event.client} of {event.name}: {event.token} connects while {present[key]} has not "
-                                "disconnected")
+                findings.append(f"I4 {event.client} of {event.name}: {event.token} connects while {present[key]} has "
+                                "not disconnected")
             present[key] = event.token
         else:
             if present.get(key) != event.token and not evidence.may_lose_events:
-                findings.append(f"I4 {event.client} of {event.name}: {event.token} disconnects, but {present.get(key)} is "
-                                "connected")
+                findings.append(f"I4 {event.client} of {event.name}: {event.token} disconnects, but {present.get(key)} "
+                                "is connected")
             present[key] = None
     return findings
 
@@ -368,7 +369,8 @@ def i5(evidence, references):
         is_there, should = evidence.registry.get(name, {}), expected[name]
         for client in sorted(set(is_there) | set(should)):
             if is_there.get(client) != should.get(client):
-                findings.append(f"I5 {name} {client}: registered {is_there.get(client)}, connected {should.get(client)}")
+                findings.append(f"I5 {name} {client}: registered is {is_there.get(client)}, connected "
+                                f"{should.get(client)}")
     findings += [f"I5 {stray} is in a gateway's set and not in the registry" for stray in evidence.strays[:5]]
     return findings
 

@@ -332,8 +332,8 @@ class Load:
         self.streams.append(StreamPublisher(self, "every", self.cluster.redis_client(), [EVERY], every_rate))
         for i in range(2):
             name = NAMES[(3 * i + 1) % len(NAMES)]
-            self.talkers.append(Talker(self, name, i % len(self.ports), True, f"talker{i}", self.random.sample(NAMES, 3),
-                                       rate / kinds / 2))
+            self.talkers.append(Talker(self, name, i % len(self.ports), True, f"talker{i}",
+                                       self.random.sample(NAMES, 3), rate / kinds / 2))
             self.talkers.append(Hopper(self, NAMES[(5 * i + 2) % len(NAMES)], i % len(self.ports), f"hopper{i}",
                                        rate / kinds / 2))
         if plain:

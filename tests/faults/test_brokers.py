@@ -1,4 +1,4 @@
-"""Brokers that die, stop, lose their leases, hang: F1 … F7. Take-over after kill -9 within 6 s, after SIGTERM within 1."""
+"""Brokers that die, stop, lose their leases, hang: F1 … F7. Taken over within 6 s of kill -9, within 1 of SIGTERM."""
 import time
 
 import msgpack

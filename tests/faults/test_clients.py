@@ -24,7 +24,7 @@ def flood(w, name, count, size):
 
 
 def test_f18_slow_gateway(world):
-    """F18, I1-I8: a gateway stops while much is published; Redis throws its subscription away; history fills the hole."""
+    """F18, I1-I8: a gateway stops while much is published, Redis drops its subscription, history fills the hole."""
     w = world(rate=60, args=ROOMY, redis={"client-output-buffer-limit": "pubsub 1mb 512kb 5"})
     for _ in range(4):
         w.flow(50)

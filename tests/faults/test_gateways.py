@@ -25,8 +25,8 @@ def crowd(w, gateway, count):
 
 
 def test_f8_gateway_killed(world):
-    """F8, I1-I8: kill -9. Clients with signalbox.v1 resume at the other gateway and miss nothing; who does not come back
-    gets its Disconnect within 12 s."""
+    """F8, I1-I8: kill -9. Clients with signalbox.v1 resume at the other gateway and miss nothing; who does not come
+    back gets its Disconnect within 12 s."""
     quiet = ["--history-bytes", "16777216", "--history-messages", "20000"]  # the test reads thousands of events at once
     w = world(rate=20, every_rate=0.5, gateway_args=quiet, broker_args=quiet)
     everybody = crowd(w, 0, CROWD)
@@ -40,7 +40,7 @@ def test_f8_gateway_killed(world):
     eventually(lambda: gone <= {event.token for event in w.observer.events if event.type == "disconnect"}, BURIAL,
                "Disconnects of a killed gateway")
     print(f"Disconnects after {time.monotonic() - killed:.1f} s")
-    eventually(lambda: all(client.is_open for client in everybody if client.is_eager), 30, "clients at the other gateway")
+    eventually(lambda: all(client.is_open for client in everybody if client.is_eager), 30, "clients back")
     victim.restart()
     assert w.metric("signalbox_buried_total", w.cluster.brokers) == 1
     resumed = [client.connection.recovered for client in everybody if client.is_eager and client.is_v1]

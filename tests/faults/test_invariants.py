@@ -217,8 +217,8 @@ def slow_recovery(e):
 
 BREAKS = {
     "I1": [drop_from_log, lose_everywhere, publish_twice, publish_twice_to_every_name, publish_what_nobody_sent,
-           plain_hole, plain_lacks_the_end, plain_lacks_the_beginning, plain_heard_nothing, late_began_too_late, v1_hole,
-           v1_hole_at_the_end_of_a_connection, deliver_without_commit, v1_not_recovered, closed_for_a_gap],
+           plain_hole, plain_lacks_the_end, plain_lacks_the_beginning, plain_heard_nothing, late_began_too_late,
+           v1_hole, v1_hole_at_the_end_of_a_connection, deliver_without_commit, v1_not_recovered, closed_for_a_gap],
     "I2": [v1_ids_fall, v1_got_it_again_after_its_resume, plain_order, sender_order, one_id_for_two_messages],
     "I3": [plain_got_it_twice, v1_got_it_again_after_its_resume, publish_twice],
     "I4": [connect_twice, disconnect_twice, no_connect, no_disconnect, disconnect_of_an_open_one,

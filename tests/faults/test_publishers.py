@@ -16,8 +16,8 @@ ALL = "I1 I2 I3 I4 I5 I6 I7 I8"
 
 
 def test_f25_replies_are_lost(world):
-    """F25, I1-I8: requests arrive and their replies do not, for a publisher by XADD and for gateways and brokers: all of
-    them repeat, and it is published once."""
+    """F25, I1-I8: requests arrive and their replies do not, for a publisher by XADD and for gateways and brokers: all
+    of them repeat, and it is published once."""
     w = world(rate=150, proxied=True)
     mine = Proxy(("127.0.0.1", w.cluster.redis_port), free_port())
     publisher = StreamPublisher(w.load, "retrying", redis.Redis(port=mine.port, socket_timeout=0.2), NAMES, 50)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 import redis
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 import invariants
 from harness import Process, eventually, free_port
@@ -51,13 +51,20 @@ class SentinelCluster(FaultCluster):
         return self.sentinel.master_for(MASTER, socket_timeout=timeout)
 
     def master(self):
-        """The process that is master by the sentinels' word."""
-        return self.servers[self.redis_ports.index(self.sentinel.discover_master(MASTER)[1])]
+        """The process that is master by the sentinels' word; None while they have none."""
+        try:
+            return self._server_of(self.sentinel.discover_master(MASTER)[1])
+        except MasterNotFoundError:
+            return None
+
+    def _server_of(self, port):
+        return self.servers[self.redis_ports.index(port)]
 
     def is_complete(self):
         try:
             state = self.sentinel.sentinels[0].sentinel_master(MASTER)
-            return state["num-slaves"] >= 2 and state["num-other-sentinels"] == 2 and self.redis_client().wait(2, 500) == 2
+            return (state["num-slaves"] >= 2 and state["num-other-sentinels"] == 2
+                    and self.redis_client().wait(2, 500) == 2)
         except redis.RedisError:
             return False
 
@@ -77,7 +84,7 @@ def failover(w, how):
         old.stop()
     else:
         w.cluster.sentinel.sentinels[0].execute_command("SENTINEL", "FAILOVER", MASTER)
-    eventually(lambda: w.cluster.master() is not old, 30, "another master")
+    eventually(lambda: w.cluster.master() not in (old, None), 30, "another master")
     ended = time.monotonic()
     if how == "stop":
         w.hold(2)

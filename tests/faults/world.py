@@ -163,7 +163,8 @@ class Observer(threading.Thread):
             return
         data = json.loads(message[10])
         if one == self.audit:
-            self.events.append(Event(data["type"], data["name"], data["client_id"], data.get("token"), data.get("cause")))
+            self.events.append(Event(data["type"], data["name"], data["client_id"], data.get("token"),
+                                     data.get("cause")))
         else:
             self.messages[one].append((id, data["uid"]))
             self.uids[one].add(data["uid"])
@@ -302,7 +303,7 @@ class World:
     # -- the end
 
     def settle(self, t5):
-        """No more messages; wait until everything accepted has arrived, and the registry and the events are complete."""
+        """No more messages; wait until what was accepted has arrived, and registry and events are complete."""
         self.load.hush()
         self._until(lambda: not any(talker.waiting and talker.is_open for talker in self.load.talkers), 10)
         self._until(self._is_everything_published, SETTLE)
@@ -347,9 +348,10 @@ class World:
         self.settle(t5)
         invariants.check(self.gather(), which)
         accepted = sum(sent.accepted is not None for sent in self.books.sent.values())
-        print(f"{accepted} messages accepted, {self.load.delivered} delivered, {len(self.books.connections)} connections, "
-              f"{len(self.evidence.events)} events; " + ", ".join(
-                  f"{recovery.what}: {recovery.seconds:.2f} s" for recovery in self.evidence.recoveries))
+        print(f"{accepted} messages accepted, {self.load.delivered} delivered, {len(self.books.connections)} "
+              f"connections, {len(self.evidence.events)} events")
+        for recovery in self.evidence.recoveries:
+            print(f"{recovery.what}: {recovery.seconds:.2f} s")
 
     # -- what tests ask of the history of a run
 
