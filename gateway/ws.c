@@ -84,7 +84,8 @@ static void set_cause(struct ws *ws, const char *who, int code, struct bytes rea
     struct buf cause = {0};
     if (ws->cause != NULL)
         return;
-    buf_printf(&cause, "%s:%d:%.*s", who, code, BYTES_FMT(reason));
+    buf_printf(&cause, "%s:%d:", who, code);
+    buf_append(&cause, reason);
     ws->cause = buf_take(&cause);
 }
 
@@ -219,7 +220,8 @@ static void on_event(struct ws *ws, const struct ws_event *event) {
     switch (event->kind) {
     case WS_EVENT_MESSAGE: on_message(ws, event); break;
     case WS_EVENT_PING:
-        if (ws->conn->out.bytes < PONG_QUEUE_MAX) /* who does not read needs no pongs */
+        /* Who does not read needs no pongs; after our Close there is nothing to say. */
+        if (ws->state == WS_OPEN && ws->conn->out.bytes < PONG_QUEUE_MAX)
             ws_send(ws, WS_PONG, event->payload);
         break;
     case WS_EVENT_PONG: break;
