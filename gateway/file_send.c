@@ -157,7 +157,8 @@ static void look_up(struct file_send *f, const char *tail) {
 static void redirect_to_folder(struct file_send *f) {
     struct request *r = f->request;
     struct buf where = {0};
-    buf_printf(&where, "%s/", r->raw_path);
+    /* Relative: "//host" in a path must not become somebody else's address. */
+    buf_printf(&where, "./%s/", strrchr(r->raw_path, '/') + 1);
     (void)request_header(r, BYTES_LIT("Location"), buf_bytes(&where));
     buf_deinit(&where);
     request_reply(r, 301, BYTES_NONE, BYTES_NONE);
@@ -246,6 +247,7 @@ static void on_step(uv_fs_t *fs) {
 void file_send(struct request *r, const char *root, const char *path, int status) {
     struct file_send *f = mem_zalloc(sizeof(*f));
     request_work(r);
+    r->is_claimed = true;
     f->request = r;
     f->status = status;
     f->root = mem_strdup(root);

@@ -23,6 +23,7 @@
 #include "gateway/setup.h"
 
 #define PROGRAM "signalbox-gateway"
+enum { LAST_TURNS = 20 };
 
 struct process {
     struct gateway gateway;
@@ -96,7 +97,6 @@ static void set_gauges(void *ctx) {
     struct gateway *g = ctx;
     metrics_set(METRIC_redis_ready, bus_is_ready(g->bus));
     metrics_set(METRIC_uplink_bytes, (int64_t)ingest_bytes(g->ingest));
-    metrics_set(METRIC_handlers_waiting, (int64_t)app_waiting(g->app));
 }
 
 static void on_second(uv_timer_t *timer) {
@@ -194,8 +194,9 @@ static void end(struct process *p) {
     downlink_deinit(&g->downlink);
     conns_deinit(&g->conns);
     endpoints_deinit(&g->endpoints);
-    uv_run(g->loop, UV_RUN_DEFAULT);
-    uv_loop_close(g->loop);
+    /* Not to the last handle: a handler of the app may still sleep for long. */
+    for (int i = 0; i < LAST_TURNS; i++)
+        uv_run(g->loop, UV_RUN_NOWAIT);
 }
 
 static void usage(FILE *out) {

@@ -42,6 +42,7 @@ struct request {
     char *raw_path;
     char remote_address[64];
     struct buf extra; /* header lines for the answer or the 101 */
+    bool is_claimed; /* something that works on it will answer */
     bool is_answered, is_converted, keeps_alive;
     struct signal_reference *signal;
     /* The conversion has ended: true with a 101, false refused or gone. Set by who waits for it. */
@@ -63,7 +64,7 @@ void request_work(struct request *r);
 void request_worked(struct request *r);
 
 /* Another line for the answer. False when it could not stand in a head. */
-MUST_CHECK bool request_header(struct request *r, struct bytes name, struct bytes value);
+bool request_header(struct request *r, struct bytes name, struct bytes value);
 /* The whole answer. Once; nothing happens when the client is gone. */
 void request_reply(struct request *r, int status, struct bytes content_type, struct bytes body);
 /* The head of an answer whose body follows by conn_send. */

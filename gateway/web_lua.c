@@ -36,7 +36,7 @@ struct request *web_check_request(lua_State *L, const char *what) {
         luaL_error(L, "web:%s: the request has ended", what);
     if (r->is_converted)
         luaL_error(L, "web:%s: the request became a signal connection", what);
-    if (r->is_answered)
+    if (r->is_answered || r->is_claimed)
         luaL_error(L, "web:%s: the request was answered already", what);
     return r;
 }
@@ -134,7 +134,7 @@ static void finish(struct web *w, bool is_failed) {
     w->handler.request = NULL;
     r->on_converted = NULL;
     local_route_ended(r);
-    if (!r->is_answered && !r->is_converted) {
+    if (!r->is_answered && !r->is_claimed && !r->is_converted) {
         r->keeps_alive = r->keeps_alive && !is_failed;
         request_reply(r, is_failed ? 500 : 200, BYTES_LIT("text/plain; charset=utf-8"),
                       is_failed ? BYTES_LIT("internal error\n") : BYTES_NONE);
