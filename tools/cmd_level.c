@@ -73,7 +73,9 @@ static void print_all(const struct level_run *l) {
     }
     if (l->tool->is_json)
         printf("[%.*s]\n", BYTES_FMT(buf_bytes(&json)));
-    table_print(&table);
+    else
+        table_print(&table);
+    buf_deinit(&table.cells);
     buf_deinit(&json);
 }
 

@@ -12,7 +12,9 @@
 #include "tools/verb.h"
 
 /* Connecting: log in, is it a master, the scripts, the cluster's configuration. */
-#define LOGIN "+auth +hello +ping +select +role +info +script|load +hmget"
+#define LOGIN "+auth +hello +ping +select +role +info +script|load +client|id +hmget"
+/* Connecting again: the connection before is ended. */
+#define AGAIN "+client|kill"
 
 /* What the scripts and both daemons do to keys. */
 #define SHARED                                                                                     \
@@ -23,10 +25,11 @@
 static const struct acl_user {
     const char *name, *what, *rules;
 } users[] = {
-    {"signalbox-gateway", "gateways", "~sb:{* ~signalbox:send &sb:{* -@all " LOGIN " " SHARED},
+    {"signalbox-gateway", "gateways",
+     "~sb:{* ~signalbox:send &sb:{* -@all " LOGIN " " AGAIN " " SHARED},
     {"signalbox-broker", "brokers",
      "~sb:{* ~signalbox:send ~signalbox:refused &sb:{* &signalbox:send -@all " LOGIN " " SHARED
-     " +xread +xtrim +sscan +client|id +client|kill"},
+     " " AGAIN " +xread +xtrim +sscan +hkeys"},
     {"signalbox-publisher", "programs that send, and `signalbox send` and `close`",
      "~signalbox:send %R~signalbox:refused %R~sb:{sb}:cfg %R~sb:{sb}:xown &signalbox:send "
      "-@all " LOGIN " +xadd +publish +hget +xrange"},
@@ -34,7 +37,7 @@ static const struct acl_user {
      "~signalbox:send %R~signalbox:refused ~sb:{sb}:rules %R~sb:{* &sb:{* &signalbox:send "
      "-@all " LOGIN
      " +xadd +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall +hscan +scan +scard "
-     "+xrange +time +config|get"},
+     "+xrange +time +config|get " AGAIN},
 };
 
 struct acl {

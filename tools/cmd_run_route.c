@@ -95,9 +95,8 @@ static bool read_event(struct route_run *r) {
 
 /* --- running --- */
 
+/* The error was logged, with file and line. */
 static void end(struct route_run *r, const char *error) {
-    if (error != NULL)
-        fprintf(stderr, "%s\n", error);
     tool_end(r->tool, error != NULL ? TOOL_FAILED : TOOL_OK);
 }
 

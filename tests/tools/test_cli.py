@@ -1,0 +1,202 @@
+"""The verbs that need nothing, and the command line itself: help, errors, exit status."""
+import hashlib
+import hmac
+import base64
+import json
+import re
+
+import pytest
+
+from cli_world import APP
+
+VERBS = ["up", "send", "tail", "names", "groups", "clients", "gateways", "brokers", "close", "level", "drain", "reload",
+         "sign", "verify", "check", "run-route", "ready", "doctor", "config", "settings", "metrics", "close-codes",
+         "redis-acl"]
+
+
+def test_no_verb_lists_them_one_a_line(run):
+    for args in [], ["--help"], ["help"], ["-h"]:
+        lines = run(*args).stdout.splitlines()
+        assert [line.split()[0] for line in lines if line.startswith("  ")] == VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(run, verb):
+    text = run(verb, "--help").stdout
+    assert text.startswith(f"usage: signalbox {verb}") and "--redis URL" in text and "Exit status" in text
+
+
+def test_version(run):
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", run("--version").stdout)
+    assert run("send", "--version").stdout == run("--version").stdout
+
+
+@pytest.mark.parametrize("args, words", [
+    (["nonsense"], "no verb 'nonsense'"),
+    (["send", "Msg", "x", "--nonsense"], "--nonsense: no such option"),
+    (["send", "Msg"], "needs NAME and DATA"),
+    (["send", "", "x"], "NAME is empty"),
+    (["send", "Msg", "x", "y"], "too many arguments"),
+    (["send", "Msg", "--stdin", "--id", "k"], "not with --stdin"),
+    (["send", "Msg", "x", "--group"], "--group needs a value"),
+    (["send", "Msg", "x", "--binary=yes"], "takes no value"),
+    (["send", "Msg", "x", "--wait", "soon"], "must be a time"),
+    (["send", "Msg", "-x"], "goes behind --"),
+    (["send", "Msg", "{", "--json-data"], ""),
+    (["close"], "an argument is missing"),
+    (["close", "Msg", "--code", "1006"], "--code=1006"),
+    (["close", "Msg", "--reason", "x" * 124], "--reason"),
+    (["level", "Msg", "sometimes"], "must be name, group, client_id or unset"),
+    (["names", "--redis", "http://nowhere"], "Redis URL is wrong"),
+    (["sign", "x"], "--secret"),
+    (["sign", "x", "--secret", "s", "--address", "::1"], "--strict"),
+    (["ready", "nowhere"], "http://HOST:PORT"),
+    (["up", APP, "--admin", "127.0.0.1:1"], "--admin-base"),
+    (["up", APP, "--max-message-bytes", "7"], "max-message-bytes"),
+    (["up", APP, "--gateways", "0"], "--gateways=0"),
+])
+def test_a_wrong_command_line_is_one_line_and_status_2(run, args, words):
+    done = run(*args, code=2)
+    assert words in done.stderr and done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_no_redis_is_one_line_with_the_remedy(run, folder):
+    done = run("names", "--timeout", "200ms", "--redis", f"unix://{folder}/nothing.sock", code=1)
+    assert done.stderr.count("\n") == 1 and "--redis URL" in done.stderr and "nothing.sock" in done.stderr
+
+
+def test_the_password_is_not_shown(run):
+    done = run("names", "--timeout", "200ms", "--redis", "redis://me:secret@127.0.0.1:1", code=1)
+    assert "secret" not in done.stderr
+
+
+# -- client ids: the reference's vectors
+
+ID = "5d12f974-7b1a-4524-ab93-6afbf42c4ffa"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"
+VECTORS = {
+    "V1": ("super-secret", None, ID, "8qHWZA7dMwgbAO0uW3pncXp8U6YpaOJBiaXpPFqdVlg="),
+    "V2": ("Sup3rS3cr37!", None, "my-client-id", "dWeBSAxPRuhkQKBBIiLvAcRZ6vAZAI8G7+qcGvoOA+Q="),
+    "V3": ("super-secret", None, "123456", "LRfqtigDk9NuvkwNN7CxGDhd1oxugnaM019TeEpqYMQ="),
+    "V4": ("super-secret", None, "a.b.c", "tBB4oIVEdS4brO2pweVwWIqaVLmq6wZ4vrqEX2G66Fw="),
+    "V5": ("sécret€", None, "clïent", "MmaRATGR2SGRXz4mERyNCJz0TI4Tfr5mqpkzlj1rIrs="),
+    "V6": ("super-secret", (AGENT, "127.0.0.1"), ID, "02fwhUCf4dFHXU7Q75D3wMsRwtUDZj3Qghl6Li1sm1c="),
+    "V7": ("super-secret", ("", "127.0.0.1"), "my-client-id", "g+xJucfwhDoNuxzOUb9JirwnslHWDMxj8yhAVX5yKF4="),
+    "V8": ("super-secret", ("curl/8.5.0", "::1"), "my-client-id", "hfjQCc1cINRs58Hkv/9iWrbOlkOrqH7Jt2pK6EMamug="),
+    "V9": ("super-secret", ("curl/8.5.0", "::ffff:127.0.0.1"), "my-client-id",
+           "WR/Z/g2JRRNUQIVqktKGS0zd8GMi/zud7/IVQjCWI3I="),
+    "V10": ("super-secret", ("", ""), "my-client-id", "tunfLy/VtJtfFFxBGFhAeTX/0TVQK0DhVgemMszmIMQ="),
+}
+
+
+def sign_options(secret, strict):
+    return ["--secret", secret] + (["--strict", "--user-agent", strict[0], "--address", strict[1]] if strict else [])
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+def test_sign_and_verify(run, vector):
+    secret, strict, raw, signature = VECTORS[vector]
+    key = ";".join([secret, *strict]) if strict else secret
+    assert signature == base64.b64encode(hmac.digest(key.encode(), raw.encode(), hashlib.sha256)).decode()
+    options, signed = sign_options(secret, strict), f"s:{raw}.{signature}"
+    assert run("sign", raw, *options).stdout == signed + "\n"
+    assert json.loads(run("sign", raw, *options, "--json").stdout) == {"clientId": signed}
+    assert run("verify", signed, *options).stdout == "valid\n"
+    other = "A" if signed[-2] != "A" else "B"
+    for wrong in signed[:-2] + other + "=", signed.upper(), raw, "s:" + signature, "":
+        assert run("verify", wrong, *options, code=1).stdout == "not valid\n"
+    assert json.loads(run("verify", raw, *options, "--json", code=1).stdout) == {"valid": False}
+
+
+def test_the_secret_comes_from_a_file(run, folder):
+    (folder / "secret").write_text("super-secret\n")
+    assert run("sign", "123456", "--secret-file", folder / "secret").stdout.strip() == "s:123456." + VECTORS["V3"][3]
+    run("sign", "123456", "--secret-file", folder / "missing", code=2)
+
+
+# -- the app file
+
+def test_check_prints_what_the_app_registers(run):
+    text = run("check", APP).stdout
+    for words in "http+ws", "18091", "/up", "/date", "Nightly", "@daily", "Strict", "clientid", "latest", "connect", "greet":
+        assert words in text
+    found = json.loads(run("check", APP / "app.lua", "--json").stdout)
+    assert [row["path"] for row in found["signalRoutes"]] == ["/date", "/plain", "/strict", "/late"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00\.000Z", found["schedules"][0]["next"])
+    assert {"name": "Strict", "level": "clientid"} in found["levels"]
+
+
+@pytest.mark.parametrize("text, line", [("this is no Lua", 1), ('\n\nerror("broken on purpose")', 3)])
+def test_check_tells_file_and_line(run, folder, text, line):
+    (folder / "app.lua").write_text(text)
+    done = run("check", folder, code=1)
+    assert re.match(rf".*app\.lua:{line}: .+", done.stderr) and done.stdout == ""
+
+
+def test_check_of_nothing(run, folder):
+    assert "missing.lua" in run("check", folder / "missing.lua", code=1).stderr
+
+
+def route_lines(run, event, code=0):
+    done = run("run-route", APP, stdin=json.dumps(event), code=code)
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def test_run_route_prints_what_would_be_sent(run):
+    event = {"path": "/date", "client_id": "c1", "data": {"message": {"a": [1, None]}}}
+    lines, _ = route_lines(run, event)
+    assert lines[0] == {"op": "reply", "data": "it is late"}
+    assert lines[1]["op"] == "send" and lines[1]["name"] == ["Msg"] and lines[1]["group"] == ["g"]
+    assert lines[1]["data"]["by"] == "c1"
+
+
+def test_run_route_takes_what_the_message_says(run):
+    lines, _ = route_lines(run, {"path": "/plain", "data": {"message": "x", "path": "Msg", "group": ["a", "b"]}})
+    assert lines == [{"op": "send", "name": ["Msg"], "group": ["a", "b"], "data": "x"}]
+    lines, _ = route_lines(run, {"path": "/plain", "data": {"message": "x", "path": "Msg", "direct": True}})
+    assert lines == [{"op": "reply", "data": "x"}]
+    lines, _ = route_lines(run, {"path": "/PLAIN", "message": "short", "data": {"path": "Msg"}})
+    assert lines == [{"op": "send", "name": ["Msg"], "data": "short"}]
+
+
+def test_run_route_waits(run):
+    lines, _ = route_lines(run, {"path": "/late", "client_id": "c9"})
+    assert lines == [{"op": "close", "name": ["Msg"], "clientId": ["c9"], "code": 4000, "reason": "late"}]
+
+
+def test_run_route_minds_the_levels(run):
+    lines, error = route_lines(run, {"path": "/strict"}, code=1)
+    assert lines == [] and "broadcast level" in error and "app.lua:" in error
+
+
+def test_run_route_without_a_route_or_an_event(run):
+    assert "no signal route" in route_lines(run, {"path": "/none"}, code=1)[1]
+    for text in "", "[]", "{", '"x"':
+        assert "no JSON object" in run("run-route", APP, stdin=text, code=1).stderr
+
+
+# -- tables
+
+def test_config_shows_environment_and_flags(run):
+    text = run("config", "--redis", "redis://elsewhere", "--lease-ms", "700",
+               env={"SIGNALBOX_MAX_MESSAGE_BYTES": "65536"}).stdout
+    assert "max-message-bytes=65536\n" in text and "lease-ms=700\n" in text and "redis=redis://elsewhere\n" in text
+    found = json.loads(run("config", "--json").stdout)
+    assert found["max-message-bytes"] == 4194304 and found["listen"] == [] and found["redis"] == ""
+
+
+def test_a_wrong_environment_is_told(run):
+    assert "SIGNALBOX_LEASE_MS" in run("config", env={"SIGNALBOX_LEASE_MS": "1"}, code=2).stderr
+
+
+@pytest.mark.parametrize("verb, header", [("settings", "| flag |"), ("metrics", "| metric |"), ("close-codes", "| code |")])
+def test_tables_as_the_manual_has_them(run, verb, header):
+    assert run(verb, "--markdown").stdout.startswith(header)
+    assert run(verb).stdout.strip()
+
+
+def test_redis_acl_prints_users(run):
+    lines = run("redis-acl", "--password", "pw").stdout.splitlines()
+    users = [line.split()[2] for line in lines if line.startswith("ACL SETUSER ")]
+    assert users == ["signalbox-gateway", "signalbox-broker", "signalbox-publisher", "signalbox-operator"]
+    assert all("+@all" not in line and "~*" not in line for line in lines)

@@ -1,0 +1,177 @@
+"""The verbs that speak to Redis, where no gateway or broker runs."""
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+import redis as redis_client
+
+from harness.cluster import BIN
+from harness.waiting import eventually
+
+
+@pytest.fixture
+def redis(redis_socket):
+    with redis_client.Redis(unix_socket_path=str(redis_socket), decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def cli(run, redis_url):
+    return lambda *args, **options: run(*args, "--redis", redis_url, **options)
+
+
+def published(redis):
+    return [json.loads(fields["m"]) for _, fields in redis.xrange("signalbox:send")]
+
+
+def test_send_keeps_the_message_and_prints_its_id(cli, redis):
+    done = cli("send", "Msg", 'say "hé"\n')
+    (entry, fields), = redis.xrange("signalbox:send")
+    assert done.stdout == entry + "\n" and "no broker has taken it yet" in done.stderr
+    assert json.loads(fields["m"]) == {"name": "Msg", "data": 'say "hé"\n'}
+    assert json.loads(cli("send", "Msg", "x", "--no-wait", "--json").stdout) == {"id": redis.xrevrange("signalbox:send")[0][0]}
+
+
+def test_send_writes_what_it_is_told(cli, run, redis, redis_url):
+    cli("send", "Msg", "x", "--group", "a", "--group", "b", "--client", "c", "--id", "k", "--binary", "--no-wait")
+    run("send", "--every", "--no-wait", "--redis", redis_url, "--", "-x")
+    cli("send", "Msg", '{"n": 1.50}', "--json-data", "--no-wait")
+    assert published(redis) == [
+        {"name": "Msg", "group": ["a", "b"], "clientId": ["c"], "id": "k", "binary": True, "data": "x"},
+        {"data": "-x"}, {"name": "Msg", "data": {"n": 1.5}}]
+    assert '"data":{"n": 1.50}' in redis.xrevrange("signalbox:send")[0][1]["m"]
+
+
+def test_send_wait_without_a_broker_is_a_failure(cli):
+    assert "no broker" in cli("send", "Msg", "x", "--wait", "100ms", code=1).stderr
+
+
+def test_send_tells_a_refusal(cli, redis):
+    """As a broker would leave it: the cursor beyond the entry, and the refusal."""
+    process = subprocess.Popen([str(BIN / "signalbox"), "send", "Msg", "x", "--wait", "5s", "--redis",
+                                "unix://" + redis.connection_pool.connection_kwargs["path"]],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    eventually(lambda: redis.xlen("signalbox:send") == 1, 5)
+    (entry, fields), = redis.xrange("signalbox:send")
+    redis.xadd("signalbox:refused", {"reason": "somebody else's", "m": '{"name":"Other","data":"x"}', "at": "now"})
+    redis.xadd("signalbox:refused", {"reason": "not like this", "m": fields["m"], "at": "now"})
+    redis.hset("sb:{sb}:xown", "c", entry)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 1 and out == entry + "\n" and err == "signalbox send: refused: not like this\n"
+
+
+def test_send_wait_tells_that_nobody_was_there(cli, redis):
+    redis.hset("sb:{sb}:xown", "c", "99999999999999-0")
+    assert "nobody" in cli("send", "Msg", "x", "--wait", "1s", code=3).stdout
+    found = json.loads(cli("send", "Msg", "x", "--wait", "1s", "--json", code=3).stdout)
+    assert found["matched"] == 0 and found["gateways"] == []
+
+
+@pytest.mark.parametrize("text, expected", [("", 0), ("a", 1), ("a\n", 1), ("a\r\n\nb\n", 2)])
+def test_send_stdin_takes_lines(cli, redis, text, expected):
+    done = cli("send", "Msg", "--stdin", "--no-wait", stdin=text)
+    assert done.stderr == f"sent {expected}, failed 0\n"
+    assert [message["data"] for message in published(redis)] == ["a", "b"][:expected]
+
+
+def test_send_stdin_keeps_the_order_of_many_lines(cli, redis):
+    lines = [f"{number} " + "x" * (number % 300) for number in range(5000)]
+    done = cli("send", "Msg", "--stdin", "--no-wait", "--json", stdin="\n".join(lines))
+    assert json.loads(done.stdout) == {"sent": 5000, "failed": 0}
+    assert [message["data"] for message in published(redis)] == lines
+
+
+def test_send_stdin_takes_a_long_line(cli, redis):
+    cli("send", "Msg", "--stdin", "--no-wait", stdin="x" * 3_000_000 + "\nend")
+    assert [len(message["data"]) for message in published(redis)] == [3_000_000, 3]
+
+
+def test_send_stdin_counts_what_is_no_text(redis, redis_url, folder):
+    done = subprocess.run([str(BIN / "signalbox"), "send", "Msg", "--stdin", "--no-wait", "--redis", redis_url],
+                          input=b"good\n\xff\xfe\nlast\n", capture_output=True, timeout=10, cwd=folder)
+    assert done.returncode == 1 and b"line 2" in done.stderr and b"sent 2, failed 1" in done.stderr
+
+
+def test_lists_of_nothing(cli):
+    for verb in ["names"], ["groups", "Msg"], ["clients"], ["gateways"], ["brokers"], ["level"]:
+        assert cli(*verb).stdout == ""
+        assert json.loads(cli(*verb, "--json").stdout) == []
+
+
+def test_a_silent_gateway_is_told_from_a_living_one(cli, redis):
+    redis.hset("sb:{sb}:gw", "00000000deadbeef", "7")
+    assert json.loads(cli("gateways", "--json").stdout) == [{"id": "00000000deadbeef", "alive": False, "connections": 0}]
+    assert "silent" in cli("gateways").stdout
+
+
+def test_close_is_published(cli, redis):
+    cli("close", "Msg", "--client", "c", "--code", "4000", "--reason", "bye")
+    assert published(redis) == [{"op": "close", "name": "Msg", "clientId": ["c"], "code": 4000, "reason": "bye"}]
+
+
+def test_level_is_set_read_and_unset(cli, redis):
+    assert "not set" in cli("level", "Msg").stdout
+    cli("level", "Msg", "Client_ID")
+    assert redis.hgetall("sb:{sb}:rules") == {"level:msg": "clientid"}
+    assert cli("level", "MSG").stdout == "clientid\n"
+    cli("level", "*", "group")
+    assert cli("level", "Other").stdout == "group (set for *)\n"
+    found = json.loads(cli("level", "--json").stdout)
+    assert sorted(row["name"] for row in found) == ["*", "msg"]
+    cli("level", "msg", "unset")
+    assert redis.hgetall("sb:{sb}:rules") == {"level:*": "group"}
+    assert json.loads(cli("level", "msg", "--json").stdout) == {"level": None}
+
+
+def test_a_level_is_told_to_every_process(cli, redis):
+    with redis.pubsub() as heard:
+        heard.subscribe("sb:{sb}:ctl")
+        eventually(lambda: heard.get_message(timeout=1), 5)
+        cli("level", "Msg", "group")
+        assert eventually(lambda: heard.get_message(timeout=1), 5)["data"] == "rule 9 level:msggroup"
+
+
+def test_drain_of_nobody(cli):
+    assert "there is no gateway" in cli("drain", "abc", code=1).stderr
+
+
+def test_reload_of_nobody(cli):
+    assert cli("reload").stdout == "told 0 processes, 0 reloaded, 0 failed\n"
+
+
+def test_doctor_finds_and_remedies(cli, redis):
+    done = cli("doctor", code=1)
+    assert "WRONG    redis client-output-buffer-limit" in done.stdout and "-> CONFIG SET" in done.stdout
+    redis.config_set("client-output-buffer-limit", "pubsub 268435456 67108864 30")
+    redis.config_set("maxmemory", "100mb")
+    found = {row["what"]: row["finding"] for row in json.loads(cli("doctor", "--json").stdout)}
+    assert found["redis maxmemory-policy"] == found["redis client-output-buffer-limit"] == found["redis maxmemory"] == "ok"
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    assert "WRONG    redis maxmemory-policy: allkeys-lru" in cli("doctor", code=1).stdout
+
+
+def test_the_environment_names_redis(run, redis_url, redis):
+    run("send", "Msg", "x", "--no-wait", env={"REDIS_URL": redis_url})
+    assert len(published(redis)) == 1
+
+
+def test_a_private_redis_of_the_folder_is_found(run, folder, redis, redis_socket):
+    (folder / ".signalbox").mkdir()
+    os.link(redis_socket, folder / ".signalbox" / "redis.sock")
+    run("send", "Msg", "x", "--no-wait")
+    assert len(published(redis)) == 1
+
+
+def test_a_reader_that_goes_away_ends_tail(redis_url, redis, folder):
+    process = subprocess.Popen([str(BIN / "signalbox"), "tail", "Msg", "--redis", redis_url], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, cwd=folder)
+    try:
+        eventually(lambda: redis.pubsub_channels("sb:*:n:Msg"), 5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == -signal.SIGINT
+    finally:
+        process.kill()
+        process.communicate()
