@@ -188,7 +188,17 @@ static const struct bus_events bus_events = {
     .on_mismatch = on_mismatch,
 };
 
-/* ---- notices: "reload", "drain <gid> <ms>" */
+/* ---- notices: "reload", answered by "reloaded <gid>[ <error>]"; "drain <gid> <ms>" */
+
+static void reload(struct cluster *c) {
+    struct buf answer = {0};
+    char *error = gateway_reload(c->gateway);
+    buf_printf(&answer, "reloaded %s%s%s", bus_id(c->gateway->bus), error == NULL ? "" : " ",
+               error == NULL ? "" : error);
+    rules_notify(c->gateway->rules, buf_bytes(&answer));
+    buf_deinit(&answer);
+    free(error);
+}
 
 static void on_notice(void *ctx, struct bytes text) {
     struct cluster *c = ctx;
@@ -196,7 +206,7 @@ static void on_notice(void *ctx, struct bytes text) {
     struct bytes verb = bytes_split(&rest, ' ');
     uint64_t over_ms;
     if (bytes_equal_str(verb, "reload")) {
-        gateway_reload(c->gateway);
+        reload(c);
     } else if (bytes_equal_str(verb, "drain")) {
         struct bytes gid = bytes_split(&rest, ' ');
         if (bytes_equal_str(gid, bus_id(c->gateway->bus)) && bytes_to_u64(rest, &over_ms))

@@ -1,8 +1,6 @@
 /* gateway.c - see gateway.h. */
 #include "gateway/gateway.h"
 
-#include <stdlib.h>
-
 #include "common/app/app.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
@@ -12,18 +10,18 @@ const char *gateway_trouble(const struct gateway *g) {
     return g->is_draining ? "draining" : bus_trouble(g->bus);
 }
 
-void gateway_reload(struct gateway *g) {
+char *gateway_reload(struct gateway *g) {
     char *error = NULL;
     endpoints_reload_tls(&g->endpoints);
     struct app *fresh = setup_load_app(g, &error);
     if (fresh == NULL) {
         log_error("gateway", "kept the old app reason=%s", LOG_TEXT(bytes_str(error)));
-        free(error);
-        return;
+        return error;
     }
     app_release(g->app);
     g->app = fresh;
     cluster_on_app(&g->cluster);
     clients_reload(&g->clients);
     log_info("gateway", "reloaded app=%s", LOG_TEXT(bytes_str(g->app_path)));
+    return NULL;
 }

@@ -52,7 +52,8 @@ struct gateway {
 
 /* "" when it does its job now; else one line. */
 const char *gateway_trouble(const struct gateway *g);
-/* Loads the app file and the certificates anew; what is wrong is logged and stays as it was. */
-void gateway_reload(struct gateway *g);
+/* Loads the app file and the certificates anew; what is wrong is logged and stays as it was. NULL,
+ * or one line why the old app stays (free()). */
+char *gateway_reload(struct gateway *g);
 
 #endif

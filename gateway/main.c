@@ -49,7 +49,7 @@ static void on_stop(uv_signal_t *signal, int number) {
 
 static void on_hangup(uv_signal_t *signal, int number) {
     (void)number;
-    gateway_reload(signal->data);
+    free(gateway_reload(signal->data));
 }
 
 static void open_signal(struct process *p, uv_signal_t *handle, int number, uv_signal_cb fn) {

@@ -42,7 +42,7 @@ struct request {
     char *raw_path;
     char remote_address[64];
     struct buf extra; /* header lines for the answer or the 101 */
-    bool is_claimed; /* something that works on it will answer */
+    bool is_claimed;  /* something that works on it will answer */
     bool is_answered, is_converted, keeps_alive;
     struct signal_reference *signal;
     /* The conversion has ended: true with a 101, false refused or gone. Set by who waits for it. */
