@@ -55,6 +55,10 @@ bool app_protected(struct app *a, lua_CFunction fn, void *ctx, struct buf *error
 /* --- files --- */
 
 int app_load_text(lua_State *L, struct bytes text, const char *name) {
+    if (text.len > 0 && text.ptr[0] == LUA_SIGNATURE[0]) {
+        lua_pushfstring(L, "%s: bytecode is not loaded", name[0] == '@' ? name + 1 : name);
+        return LUA_ERRSYNTAX;
+    }
     return luaL_loadbufferx(L, text.ptr == NULL ? "" : text.ptr, text.len, name, "t");
 }
 

@@ -64,7 +64,8 @@ struct app_host {
                              struct buf *error_out);
     enum app_outcome (*close)(void *ctx, struct app_call *call, const struct app_close *close,
                               struct buf *error_out);
-    /* The handler waits for the first time: app_call is about to answer APP_WAITING. May be NULL. */
+    /* The handler waits for the first time: app_call is about to answer APP_WAITING. May be NULL.
+     */
     void (*on_first_wait)(void *ctx, struct app_call *call);
     /* Who asks, for strict signing. May be NULL: nobody, as outside an HTTP request. */
     void (*signing_context)(void *ctx, struct app_call *call, struct signing_context *who_out);

@@ -105,13 +105,14 @@ static int sandbox_setmetatable(lua_State *L) {
 
 /* --- require --- */
 
-static bool is_module_name(const char *name) {
-    if (name[0] == '\0' || name[0] == '.' || strstr(name, "..") != NULL || strlen(name) > 200)
+static bool is_module_name(const char *name, size_t len) {
+    if (len == 0 || len > 200 || strlen(name) != len || name[0] == '.' || name[len - 1] == '.' ||
+        strstr(name, "..") != NULL)
         return false;
     for (const char *c = name; *c != '\0'; c++)
         if (!isalnum((unsigned char)*c) && strchr("_-.", *c) == NULL)
             return false;
-    return name[strlen(name) - 1] != '.';
+    return true;
 }
 
 /* Pushes the module's path below the app's folder: "views/list.lua" for "views.list". */
@@ -138,8 +139,9 @@ static void load_module(lua_State *L, const char *path) {
 
 /* Each module once: what it returned, or true. false stands for one that is being loaded. */
 static int sandbox_require(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
-    luaL_argcheck(L, is_module_name(name), 1,
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    luaL_argcheck(L, is_module_name(name, len), 1,
                   "a module beside the app file: letters, digits, '_', '-', and '.' for folders");
     lua_settop(L, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
