@@ -34,6 +34,14 @@ static void print_json(struct buf *json) {
     buf_deinit(json);
 }
 
+static int run_list(struct tool *t, struct list *l, void (*on_ready)(void *ctx), void *ctx) {
+    l->tool = t;
+    int exit_code = tool_connect(t) ? tool_run(t, on_ready, ctx) : TOOL_USAGE;
+    buf_deinit(&l->json);
+    buf_deinit(&l->table.cells);
+    return exit_code;
+}
+
 /* --- names --- */
 
 static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
@@ -63,8 +71,7 @@ static void names_on_ready(void *ctx) {
 
 static int run_names(struct tool *t, void *own) {
     struct list *l = &((struct list_options *)own)->list;
-    l->tool = t;
-    return tool_connect(t) ? tool_run(t, names_on_ready, l) : TOOL_USAGE;
+    return run_list(t, l, names_on_ready, l);
 }
 
 const struct verb verb_names = {.name = "names",
@@ -137,14 +144,6 @@ static void groups_on_ready(void *ctx) {
     buf_append_char(&l->json, '[');
     (void)listing_start(l->tool->registry, bytes_str(l->tool->arguments[0]), BYTES_NONE, &events,
                         l);
-}
-
-static int run_list(struct tool *t, struct list *l, void (*on_ready)(void *ctx), void *ctx) {
-    l->tool = t;
-    int exit_code = tool_connect(t) ? tool_run(t, on_ready, ctx) : TOOL_USAGE;
-    buf_deinit(&l->json);
-    buf_deinit(&l->table.cells);
-    return exit_code;
 }
 
 static int run_groups(struct tool *t, void *own) {
