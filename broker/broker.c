@@ -85,6 +85,7 @@ void broker_on_inbox_end(struct broker *b, unsigned slot, bool is_fenced) {
 }
 
 static void finish(struct broker *b);
+static void on_reload_notice(struct broker *b);
 static void on_secret(void *ctx, int status, struct bytes secret);
 
 static void on_released(void *ctx) {
@@ -138,7 +139,7 @@ static void on_notice(void *ctx, struct bytes text) {
     if (bytes_equal_str(word, "lease"))
         lease_hurry(b->lease, text);
     else if (bytes_equal_str(word, "reload"))
-        broker_reload(b);
+        on_reload_notice(b);
 }
 
 /* --- rules --- */
@@ -204,19 +205,30 @@ static struct app *load_app(struct broker *b, char **error_out) {
     return app_load(b->app_path, &b->environment, error_out);
 }
 
-void broker_reload(struct broker *b) {
+char *broker_reload(struct broker *b) {
     char *error = NULL;
     struct app *app = load_app(b, &error);
     if (app == NULL) {
-        log_error("broker", "kept the old app: %s", error);
-        free(error);
-        return;
+        log_error("broker", "kept the old app reason=%s", LOG_TEXT(bytes_str(error)));
+        return error;
     }
     app_release(b->app);
     b->app = app;
     tell_app(b);
     schedules_begin_anew(b->schedules);
     log_info("broker", "reloaded app=%s", b->app_path);
+    return NULL;
+}
+
+/* A notice "reload" is answered by "reloaded <id>[ <error>]". */
+static void on_reload_notice(struct broker *b) {
+    struct buf answer = {0};
+    char *error = broker_reload(b);
+    buf_printf(&answer, "reloaded %s%s%s", bus_id(b->bus), error == NULL ? "" : " ",
+               error == NULL ? "" : error);
+    rules_notify(b->rules, buf_bytes(&answer));
+    buf_deinit(&answer);
+    free(error);
 }
 
 /* --- patience: says what is waited for --- */

@@ -66,8 +66,8 @@ int broker_init(struct broker *b, uv_loop_t *loop, const struct settings *settin
 void broker_deinit(struct broker *b);
 /* Finishes batches, gives everything back; the loop ends. A second call ends at once. */
 void broker_stop(struct broker *b);
-/* Loads the app file anew; a broken one changes nothing. */
-void broker_reload(struct broker *b);
+/* Loads the app file anew. NULL, or one line why the old one stays (free()). */
+char *broker_reload(struct broker *b);
 
 /* An inbox gave its slot up (it is closed already). is_fenced: it was taken from us. */
 void broker_on_inbox_end(struct broker *b, unsigned slot, bool is_fenced);

@@ -6,6 +6,7 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <uv.h>
 
@@ -28,7 +29,7 @@ static void on_stop_signal(uv_signal_t *handle, int number) {
 static void on_reload_signal(uv_signal_t *handle, int number) {
     struct process *p = handle->data;
     (void)number;
-    broker_reload(&p->broker);
+    free(broker_reload(&p->broker));
 }
 
 static void listen_for(struct process *p, uv_signal_t *handle, int number, uv_signal_cb fn) {

@@ -38,6 +38,7 @@ struct lease {
     uv_timer_t timer;
     uint64_t looked_ms;
     bool has_looked, is_closing;
+    unsigned changes, told; /* of ownership; logged until there */
     unsigned slot_count;
     struct slot slots[];
 };
@@ -55,10 +56,15 @@ static bool may_follow(enum state from, enum state to) {
     return allowed[from] >> to & 1;
 }
 
+static bool is_held(const struct slot *s) {
+    return s->state == HELD || s->state == ENDING;
+}
+
 static void set_state(struct slot *s, enum state to) {
     if (s->state == to)
         return;
     MUST(may_follow(s->state, to));
+    s->lease->changes += to == HELD || is_held(s);
     s->state = to;
     metrics_set(METRIC_partitions_owned, (int64_t)lease_held_count(s->lease));
 }
@@ -77,10 +83,6 @@ void lease_keys(const struct lease *l, unsigned slot, struct buf *own_out, struc
     }
     key_of(own_out, slot, "own", BYTES_NONE);
     key_of(lease_out, slot, "lease", BYTES_NONE);
-}
-
-static bool is_held(const struct slot *s) {
-    return s->state == HELD || s->state == ENDING;
 }
 
 bool lease_is_held(const struct lease *l, unsigned slot) {
@@ -149,7 +151,7 @@ static void on_own(void *ctx, struct redisReply *reply) {
     }
     s->term = grant.term;
     set_state(s, HELD);
-    log_info("lease", "taken slot=%u term=%" PRIu64, s->number, grant.term);
+    log_debug("lease", "taken slot=%u term=%" PRIu64, s->number, grant.term);
     l->events->on_taken(l->ctx, s->number, &grant);
     if (l->is_closing)
         end(s);
@@ -216,7 +218,7 @@ static void on_release(void *ctx, struct redisReply *reply) {
     set_state(s, FREE);
     if (reply == NULL)
         return; /* lease_on_commands_lost follows */
-    log_info("lease", "released slot=%u", s->number);
+    log_debug("lease", "released slot=%u", s->number);
     if (!is_any(l, ENDING) && !is_any(l, RELEASING))
         l->events->on_released(l->ctx);
 }
@@ -306,9 +308,19 @@ static void look(struct lease *l) {
     heartbeats_look(l->heartbeats);
 }
 
+/* One line for what may be dozens of slots. */
+static void tell_changes(struct lease *l) {
+    if (l->told == l->changes)
+        return;
+    l->told = l->changes;
+    log_info("lease", "changed partitions=%zu public=%s", lease_held_count(l),
+             lease_is_held(l, lease_public(l)) ? "yes" : "no");
+}
+
 static void on_tick(uv_timer_t *timer) {
     struct lease *l = container_of(timer, struct lease, timer);
     uint64_t now = clock_ms();
+    tell_changes(l);
     if (!bus_can_send(l->bus))
         return;
     for (unsigned i = 0; i < l->slot_count; i++)
