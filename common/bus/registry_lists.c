@@ -297,6 +297,8 @@ static void ask_names(struct query *q) {
 
 static void begin_find_id(struct query *q) {
     q->found = sorted_rows(q, &q->rows);
+    for (size_t i = 0; i < q->rows; i++)
+        q->found[i].value = BYTES_NONE; /* until somebody is found there */
     if (q->rows == 0 || !bus_can_send(q->registry->bus))
         end_find_id(q);
     else
