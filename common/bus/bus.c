@@ -20,7 +20,7 @@
 #include "common/bus/redis_url.h"
 #include "common/bus/scripts.h"
 
-enum { LISTENERS_MAX = 8, BEAT_MS = 1000, DEAF_AFTER_MS = 3000 };
+enum { LISTENERS_MAX = 8, BEAT_MS = 1000, DEAF_AFTER_MS = 3000, SECRET_RENEW_BEATS = 10 };
 
 struct bus {
     uv_loop_t *loop;
@@ -44,6 +44,7 @@ struct bus {
     uint64_t probe_seen_ms; /* the last beat that came back */
     char probe_channel[64];
     char trouble[256];
+    char secret[40];
     void (*on_left)(void *ctx);
     void *on_left_ctx;
 };
@@ -265,6 +266,13 @@ static void send_beat(struct bus *b) {
     link_send(b->commands, &c, on_beat_answer, b);
 }
 
+static void renew_secret(struct bus *b) {
+    struct command c = command_begin("PEXPIRE");
+    command_text(&c, KEY_SECRET);
+    command_number(&c, SECRET_TTL_MS);
+    link_send(b->commands, &c, NULL, NULL);
+}
+
 /* The timer looks for deafness before it beats again; a process that was stopped gives the feed one
  * turn first. */
 static void on_beat(uv_timer_t *timer) {
@@ -277,6 +285,8 @@ static void on_beat(uv_timer_t *timer) {
     }
     if (b->is_configured && !b->is_leaving)
         send_beat(b);
+    if (b->is_configured && b->secret[0] != '\0' && b->beat % SECRET_RENEW_BEATS == 0)
+        renew_secret(b);
     metrics_set(METRIC_redis_ready, bus_is_ready(b));
 }
 
@@ -388,6 +398,14 @@ const char *bus_id(const struct bus *b) {
 
 unsigned bus_partitions(const struct bus *b) {
     return b->partitions;
+}
+
+const char *bus_secret(const struct bus *b) {
+    return b->secret;
+}
+
+void bus_learn_secret(struct bus *b, struct bytes secret) {
+    snprintf(b->secret, sizeof(b->secret), "%.*s", BYTES_FMT(secret));
 }
 
 void bus_subscribe(struct bus *b, struct bytes channel) {

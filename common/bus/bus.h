@@ -73,6 +73,11 @@ const struct redis_url *bus_url(const struct bus *b);
 const char *bus_id(const struct bus *b);
 unsigned bus_partitions(const struct bus *b);
 
+/* The cluster's secret as this process knows it, "" before kv_server_secret: it outlives a Redis
+ * that forgot. The heartbeat renews its life in Redis. */
+const char *bus_secret(const struct bus *b);
+void bus_learn_secret(struct bus *b, struct bytes secret);
+
 /* Desired subscriptions of the feed; kept over reconnects, sent in batches of 512. Channel bytes
  * are copied. The confirmation arrives as on_feed_message(kind "subscribe"). Idempotent. */
 void bus_subscribe(struct bus *b, struct bytes channel);

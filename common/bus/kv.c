@@ -13,23 +13,19 @@
 #include "common/base/random.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
+#include "common/bus/partition.h"
 #include "common/bus/scripts.h"
 
 #define VALUE_PREFIX "sb:{sb}:kv:"
 #define LOCK_PREFIX  "sb:{sb}:lock:"
-#define SECRET_KEY   "sb:{sb}:secret"
+#define KEY_SECRET   "sb:{sb}:secret"
 
-enum {
-    LOCK_TTL_MS = 10000,
-    LOCK_RENEW_MS = 3000,
-    LOCK_TRY_MIN_MS = 2,
-    LOCK_TRY_MAX_MS = 50,
-    SECRET_TTL_MS = 3600000
-};
+enum { LOCK_TTL_MS = 10000, LOCK_RENEW_MS = 3000, LOCK_TRY_MIN_MS = 2, LOCK_TRY_MAX_MS = 50 };
 
 /* --- one question, one answer --- */
 
 struct question {
+    struct bus *bus;
     kv_fn *fn;
     void *ctx;
     uv_timer_t late; /* the answer when Redis is away, so that it never comes inside the call */
@@ -58,6 +54,7 @@ static void on_late(uv_timer_t *timer) {
 
 static void ask(struct bus *b, struct command *c, kv_fn *fn, void *ctx, link_reply_fn *on_reply) {
     struct question *q = mem_zalloc(sizeof(*q));
+    q->bus = b;
     q->fn = fn;
     q->ctx = ctx;
     if (bus_can_send(b)) {
@@ -126,22 +123,27 @@ void kv_delete(struct bus *b, struct bytes key, kv_fn *fn, void *ctx) {
     ask(b, &c, fn, ctx, on_number);
 }
 
-/* --- the secret: SET NX GET keeps the first one; every asker renews its life --- */
+/* --- the secret: the first one proposed stays; who knows one already proposes it again --- */
 
 static void on_secret(void *ctx, struct redisReply *reply) {
-    on_answer(ctx, reply_at(reply, 1) != NULL ? reply_at(reply, 1) : NULL);
+    struct question *q = ctx;
+    if (reply_bytes(reply_at(reply, 1)).len > 0)
+        bus_learn_secret(q->bus, reply_bytes(reply_at(reply, 1)));
+    on_answer(ctx, reply_at(reply, 1));
 }
 
 void kv_server_secret(struct bus *b, kv_fn *fn, void *ctx) {
     char secret[37], ttl[24];
     random_uuid(secret);
+    if (bus_secret(b)[0] != '\0')
+        snprintf(secret, sizeof(secret), "%s", bus_secret(b));
     snprintf(ttl, sizeof(ttl), "%d", SECRET_TTL_MS);
     struct command c = command_begin("EVAL");
     command_text(&c,
                  "if redis.call('EXISTS',KEYS[1]) == 0 then redis.call('SET',KEYS[1],ARGV[1]) end "
                  "redis.call('PEXPIRE',KEYS[1],ARGV[2]) return {1, redis.call('GET',KEYS[1])}");
     command_number(&c, 1);
-    command_text(&c, SECRET_KEY);
+    command_text(&c, KEY_SECRET);
     command_text(&c, secret);
     command_text(&c, ttl);
     ask(b, &c, fn, ctx, on_secret);

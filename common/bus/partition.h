@@ -26,7 +26,9 @@ struct bytes key_of(struct buf *out, unsigned partition, const char *what, struc
 /* The tag of a partition, NUL-terminated. */
 const char *partition_tag(unsigned partition);
 
-/* Keys and channels that are not of one partition. */
+/* Keys and channels that are not of one partition. The secret lives as long as any process renews
+ * it. */
+enum { SECRET_TTL_MS = 60000 };
 #define KEY_CONFIG      "sb:{sb}:cfg"
 #define KEY_GATEWAYS    "sb:{sb}:gw"
 #define KEY_BROKERS     "sb:{sb}:br"
@@ -34,6 +36,7 @@ const char *partition_tag(unsigned partition);
 #define KEY_RULES       "sb:{sb}:rules"
 #define CHANNEL_CONTROL "sb:{sb}:ctl"
 #define CHANNEL_PROBE   "sb:{sb}:probe:"
+#define KEY_SECRET      "sb:{sb}:secret"
 #define PUBLIC_SEND     "signalbox:send"
 #define PUBLIC_REFUSED  "signalbox:refused"
 
