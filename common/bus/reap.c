@@ -57,8 +57,9 @@ static void on_forgotten(void *ctx, struct redisReply *reply) {
     struct reap *r = ctx;
     if (!is_good(r, reply))
         return;
-    log_info("reap", "reaped gateway=%s partition=%u connections=%zu", r->gateway, r->partition,
-             r->removed);
+    if (r->removed > 0)
+        log_info("reap", "reaped gateway=%s partition=%u connections=%zu", r->gateway, r->partition,
+                 r->removed);
     free(r);
 }
 
