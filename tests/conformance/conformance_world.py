@@ -4,11 +4,13 @@ A test that expects silence says so with `seen`: it sends a fence after what it 
 before it, so exact counts and silence are proved by a message that does arrive, not by waiting.
 """
 import itertools
+import json
 import pathlib
 import subprocess
+import threading
 import urllib.parse
 
-from harness import Client, RawWs, cluster as harness_cluster
+from harness import Client, Closed, RawWs, eventually, cluster as harness_cluster
 
 APP = pathlib.Path(__file__).parent / "app"
 EXAMPLES = harness_cluster.ROOT / "examples"
@@ -194,3 +196,39 @@ class Audit:
         found = [event for event in self.kept if event.get("id") == id]
         self.kept = [event for event in self.kept if event.get("id") != id]
         return found
+
+
+class Ticks:
+    """Three clients of the Name Tick from the start of the session: what the schedule of the app sent each."""
+
+    def __init__(self, cluster):
+        self.clients = [cluster.client(gateway, "/up?name=Tick") for gateway in (G1, G1, G2)]
+        self.received = [[] for _ in self.clients]
+        self.threads = [threading.Thread(target=self._listen, args=pair, daemon=True)
+                        for pair in zip(self.clients, self.received)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        for client in self.clients:
+            client.half_close()
+
+    def _listen(self, client, received):
+        """Sends without a Name arrive here too: only ticks are kept."""
+        try:
+            while True:
+                message = client.recv(timeout=300)
+                if isinstance(message, str) and message.startswith('{"count":'):
+                    received.append(json.loads(message))
+        except (Closed, TimeoutError):
+            pass
+
+    def wait(self):
+        """What each client received, once all have the same number, not less than one."""
+        def complete():
+            return self.received[0] and len({len(received) for received in self.received}) == 1
+        eventually(complete, 70, "the first tick")
+        return [list(received) for received in self.received]

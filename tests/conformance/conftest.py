@@ -4,20 +4,27 @@ import ssl
 import pytest
 
 from harness import Cluster, cluster as harness_cluster
-from conformance_world import APP, G1, G2, Audit, Endpoints, World, make_certificate
+from conformance_world import APP, G1, G2, Audit, Endpoints, Ticks, World, make_certificate
 
 
 @pytest.fixture(scope="session")
 def cluster():
     """Two gateways, one broker, the app of these tests."""
-    with Cluster(APP / "app.lua") as running:
+    with Cluster(APP / "app.lua") as running, Ticks(running) as running.ticks:
         yield running
+
+
+@pytest.fixture(scope="session")
+def ticks(cluster):
+    return cluster.ticks
 
 
 def a_world(cluster):
     world = World(cluster)
     yield world
+    crashed = cluster.revive()
     world.leave()
+    assert not crashed, "\n".join(crashed)
 
 
 @pytest.fixture

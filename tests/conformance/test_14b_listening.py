@@ -93,9 +93,9 @@ def test_S17_bad_certificate_stops_the_start(cluster, tmp_path):
 def test_S18_wrong_certificate_password_stops_the_start(cluster, tmp_path):
     certificate, key = make_certificate(tmp_path, "right")
     text = start_error(cluster, f"""signalbox.endpoint {{ address = "127.0.0.1", port = {free_port()}, protocol = "wss",
-        certificate = "{certificate}", key = "{key}", password = "wrong" }}""", tmp_path)
+        certificate = "{certificate}", key = "{key}", password = "open sesame" }}""", tmp_path)
     assert "key" in text.lower()
-    assert "wrong" not in text.lower(), "a secret in the log"
+    assert "open sesame" not in text, "a secret in the log"
 
 
 def test_S19_no_auto_upgrade_on_a_merged_port(endpoints):

@@ -161,8 +161,8 @@ def test_S68_local_is_not_stored(w):
     a = local(w, id=unique("id"))
     other = w.up(G1, unique())
     assert a.name not in w.adm("names") and other.name in w.adm("names")
-    assert not w.adm("clients", name=a.name)
-    assert not w.adm("exists", name=a.name, client_id=a.id)
+    assert w.adm("exists", name=a.name) is False
+    assert w.adm("exists", name=a.name, client_id=a.id) is False
     w.send("lost", name=a.name)
     w.send("lost", name=a.name, client_id=a.id)
     reference = {"X-PODE-SIGNAL-CLIENT-ID": a.id, "X-PODE-SIGNAL-NAME": a.name}

@@ -47,6 +47,12 @@ def test_S214_lists_are_the_union_of_the_cluster(w, trigger):
     assert sorted(w.adm("clients", trigger, name=name, group="USERS")) == sorted([a.id, c.id])
 
 
+@pytest.mark.parametrize("op", ["groups", "clients"])
+def test_S214_lists_of_an_unknown_name(w, op):
+    name = unique("Unknown")
+    assert f"No Signal connection found with the name '{name}'." in w.refused(op, name=name)
+
+
 def test_S214_names_are_forgotten_with_their_last_connection(w, trigger):
     """S214, D11: live connections only."""
     a, b = w.up(G1, unique()), w.up(G2, unique())

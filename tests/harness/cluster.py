@@ -257,9 +257,22 @@ class Cluster:
             raise
         return self
 
+    def crashes(self):
+        """What ended by itself: a text for each process."""
+        return [f"{p.name} ended with {p.popen.returncode}:\n{p.log()[-4000:]}" for p in self.processes if p.is_crashed]
+
+    def revive(self):
+        """Start again what ended by itself, so that one crash fails one test; returns the texts of `crashes`."""
+        crashed = self.crashes()
+        for daemon in self.daemons:
+            if daemon.is_crashed:
+                daemon.start()
+        if crashed:
+            self.wait_ready()
+        return crashed
+
     def __exit__(self, kind, *_):
-        crashed = [f"{p.name} ended with {p.popen.returncode}:\n{p.log()[-4000:]}"
-                   for p in self.processes if p.is_crashed]
+        crashed = self.crashes()
         self.end()
         if crashed and kind is None:
             raise AssertionError("ended by itself: " + "\n".join(crashed))
