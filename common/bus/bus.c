@@ -353,8 +353,9 @@ struct link *bus_commands(struct bus *b) {
     return b->commands;
 }
 
+/* A link that breaks answers NULL to what it owes before anybody hears of it: not then either. */
 bool bus_can_send(const struct bus *b) {
-    return b->is_configured;
+    return b->is_configured && link_is_ready(b->commands);
 }
 
 bool bus_is_ready(const struct bus *b) {
