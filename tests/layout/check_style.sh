@@ -25,8 +25,10 @@ if clang-format --version 2>/dev/null | grep 'version 14\.' >/dev/null; then
     rm -f "${TMPDIR:-/tmp}/format.$$"
 fi
 
+# Tests hold rows and texts that nothing can break, and so do lists of names.
 complain 'wider than 100 columns' \
-    "$(files '*.c' '*.h' 'examples/*' | xargs -r grep -nE '^.{101,}' | cut -c1-120)"
+    "$(files 'common/*.[ch]' 'gateway/*.[ch]' 'broker/*.[ch]' 'tools/*.[ch]' 'examples/*' |
+        LC_ALL=C.UTF-8 xargs -r grep -nE '^.{101,}' | grep -v '#define [A-Z]*(X)' | cut -c1-120)"
 complain 'ends in blanks' \
     "$(files '*.c' '*.h' '*.def' '*.lua' '*.js' '*.sh' '*.py' '*.cmake' '*CMakeLists.txt' dev | xargs -r grep -nE '[ 	]+$' | cut -c1-120)"
 complain 'no issue is named beside it' \
@@ -44,7 +46,7 @@ function_lengths() {
 complain 'functions over 80 lines' "$(function_lengths)"
 
 complain 'names a place of one machine' \
-    "$(files | xargs -r grep -nIE '(^|[^[:alnum:]._-])/(work|home|root|Users)/[[:alnum:]]' | cut -c1-160)"
+    "$(files | xargs -r grep -nIE '(^|[^[:alnum:]._{}/-])/(work|home|root|Users)/[[:alnum:]]' | cut -c1-160)"
 complain 'names the host of a package registry' \
     "$(files | xargs -r grep -nIiE 'deb[.]debian[.]org|registry-1[.]docker|pypi[.]org|registry[.]npmjs|proxy[.]golang' | cut -c1-160)"
 
