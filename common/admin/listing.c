@@ -54,14 +54,17 @@ static void on_connections(void *ctx, int status, const struct registry_row *row
     ask_next(l);
 }
 
-static void ask_next(struct listing *l) {
-    if (l->at == l->count) {
-        end(l, 0);
-        return;
-    }
+static void ask_one(struct listing *l) {
     struct bytes name = bytes_of(l->names[l->at], l->name_lens[l->at]);
     l->at++;
     registry_list(l->registry, name, on_connections, l);
+}
+
+static void ask_next(struct listing *l) {
+    if (l->at == l->count)
+        end(l, 0);
+    else
+        ask_one(l);
 }
 
 static void add_name(struct listing *l, size_t i, struct bytes name) {
@@ -95,7 +98,7 @@ struct listing *listing_start(struct registry *registry, struct bytes name, stru
     l->names = mem_zalloc(sizeof(*l->names));
     l->name_lens = mem_zalloc(sizeof(*l->name_lens));
     add_name(l, 0, name);
-    ask_next(l);
+    ask_one(l);
     return l;
 }
 
