@@ -175,12 +175,11 @@ struct reload {
 };
 
 static void reload_end(struct reload *r) {
-    if (r->tool->is_json)
-        printf("{\"told\":%zu,\"reloaded\":%zu,\"failed\":%zu}\n", r->expected,
-               r->answered - r->failed, r->failed);
-    else
-        printf("told %zu processes, %zu reloaded, %zu failed\n", r->expected,
-               r->answered - r->failed, r->failed);
+    size_t silent = r->expected > r->answered ? r->expected - r->answered : 0;
+    const char *format = r->tool->is_json
+                             ? "{\"told\":%zu,\"reloaded\":%zu,\"failed\":%zu,\"silent\":%zu}\n"
+                             : "told %zu processes: %zu reloaded, %zu failed, %zu did not answer\n";
+    printf(format, r->expected, r->answered - r->failed, r->failed, silent);
     tool_end(r->tool, r->failed > 0 ? TOOL_FAILED : TOOL_OK);
 }
 

@@ -37,7 +37,7 @@ static const struct acl_user {
      "~signalbox:send %R~signalbox:refused ~sb:{sb}:rules %R~sb:{* &sb:{* &signalbox:send "
      "-@all " LOGIN
      " +xadd +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall +hscan +scan +scard "
-     "+xrange +time +config|get " AGAIN},
+     "+xrange +xread +time +config|get " AGAIN},
 };
 
 struct acl {

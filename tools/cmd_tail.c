@@ -18,14 +18,17 @@
 #include "common/bus/partition.h"
 #include "common/bus/registry.h"
 #include "tools/table.h"
+#include "tools/tail_events.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
 
 enum { RESCAN_MS = 2000, SHOWN_BYTES = 100 };
 
 struct tail {
-    int64_t count; /* option: end after so many; 0: never */
+    int64_t count;   /* option: end after so many; 0: never */
+    bool has_events; /* option */
     struct tool *tool;
+    struct tail_events *events;
     struct link *link;
     struct feed *feed;
     uv_timer_t rescan;
@@ -126,6 +129,21 @@ static void write_text(struct buf *out, struct bytes name, const struct message 
     }
 }
 
+static void print_line(struct tail *t, struct buf *line) {
+    if (t->count == 0 || t->printed < t->count) {
+        buf_append_char(line, '\n');
+        fwrite(line->ptr, 1, line->len, stdout);
+        t->printed++;
+    }
+    buf_deinit(line);
+    if (!tool_flush() || t->printed == t->count)
+        tool_end(t->tool, TOOL_OK);
+}
+
+static void on_event(void *ctx, struct buf *line) {
+    print_line(ctx, line);
+}
+
 static void print(struct tail *t, struct bytes name, const struct message *m) {
     char time[32], id[MESSAGE_ID_TEXT];
     struct buf line = {0};
@@ -135,12 +153,7 @@ static void print(struct tail *t, struct bytes name, const struct message *m) {
         write_json(&line, name, m, time, id);
     else
         write_text(&line, name, m, time, id);
-    buf_append_char(&line, '\n');
-    fwrite(line.ptr, 1, line.len, stdout);
-    buf_deinit(&line);
-    t->printed++;
-    if (!tool_flush() || t->printed == t->count)
-        tool_end(t->tool, TOOL_OK);
+    print_line(t, &line);
 }
 
 /* --- the feed --- */
@@ -156,9 +169,7 @@ static void on_message(struct tail *t, struct bytes channel, struct bytes payloa
     struct message m;
     if (message_decode(payload, &m) != PARSE_OK)
         return;
-    bool is_shown = m.kind == MESSAGE_DATA || m.kind == MESSAGE_CLOSE;
-    bool is_over = t->count > 0 && t->printed >= t->count;
-    if (is_shown && !is_over)
+    if (m.kind == MESSAGE_DATA || m.kind == MESSAGE_CLOSE)
         print(t, name_of(channel), &m);
     message_free(&m);
 }
@@ -211,6 +222,8 @@ static void on_ready(void *ctx) {
     struct tail *t = ctx;
     struct bus *bus = t->tool->bus;
     t->link = link_new(&t->tool->loop, bus_url(bus), LINK_FEED, "tail", &events, t);
+    if (t->has_events)
+        t->events = tail_events_start(t->tool, on_event, t);
     if (t->tool->argument_count > 0) {
         struct bytes name = bytes_str(t->tool->arguments[0]);
         unsigned partition = partition_of(name, bus_partitions(bus));
@@ -231,6 +244,7 @@ static int run(struct tool *tool, void *own) {
     MUST(uv_timer_init(&tool->loop, &t->rescan) == 0);
     int exit_code = tool_run(tool, on_ready, t);
     uv_close((uv_handle_t *)&t->rescan, NULL);
+    tail_events_close(t->events);
     link_close(t->link);
     feed_free(t->feed);
     return exit_code;
@@ -244,12 +258,16 @@ static const struct option options[] = {
      .help = "end after N messages",
      .lowest = 1,
      .highest = INT64_MAX},
+    {.name = "events",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct tail, has_events),
+     .help = "connects and disconnects too: reads everything that clients send"},
 };
 
 const struct verb verb_tail = {
     .name = "tail",
     .arguments = "[NAME]",
-    .summary = "follow messages live",
+    .summary = "follow messages, and events, live",
     .details = "Without NAME: every Name with a connection; a new one is noticed within 2 s.\n"
                "Control bytes are shown as \\xNN, long data is cut; --json has all of it.",
     .flags = VERB_REDIS | VERB_JSON,

@@ -1,5 +1,6 @@
 /* cmd_up.c - up: a whole cluster on this machine. See up.h; here is who is to run, and where. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -217,11 +218,11 @@ void up_print_banner(const struct up *u) {
     print_members(u, UP_BROKER);
     printf("  %-12s %s\n\nTry:\n\n", "redis", u->redis_url);
     printf("  open %s\n", first_url(u));
-    printf("  signalbox send Msg 'hello'%s%s\n", u->has_own_redis ? "" : " --redis ",
-           u->has_own_redis ? "" : u->redis_url);
+    printf("  %s send Msg 'hello'%s%s\n", program_invocation_name,
+           u->has_own_redis ? "" : " --redis ", u->has_own_redis ? "" : u->redis_url);
     printf("  redis-cli %s %s PUBLISH signalbox:send '{\"name\":\"Msg\",\"data\":\"hello\"}'\n",
            u->has_own_redis ? "-s" : "-u", u->has_own_redis ? WHERE_SOCKET : u->redis_url);
-    printf("  signalbox clients; signalbox tail; signalbox reload\n\nCtrl-C stops everything.\n\n");
+    printf("  … clients, … tail, … reload\n\nCtrl-C stops everything.\n\n");
     fflush(stdout);
 }
 

@@ -87,6 +87,21 @@ def test_tail_follows(cluster, three, name):
         assert lines[1]["close"] == 4000 and lines[1]["reason"] == "why" and lines[1]["clientId"] == ["nobody"]
 
 
+@pytest.mark.parametrize("narrow", [True, False])
+def test_tail_follows_events(cluster, name, narrow):
+    name = f"{name}{narrow}"
+    before = {client["id"] for client in cluster.redis.client_list()}
+    tail = subprocess.Popen([str(BIN / "signalbox"), "tail", *[name][:narrow], "--events", "--count", "2", "--json",
+                             "--redis", cluster.redis_url], stdout=subprocess.PIPE, text=True)
+    blocked = lambda: [c for c in cluster.redis.client_list() if c["id"] not in before and c["cmd"] == "xread"]
+    eventually(lambda: len(blocked()) == (1 if narrow else 16), 10)
+    client = cluster.client(1, f"/up?name={name}&group=g")
+    client.close(4567, "done")
+    connect, disconnect = [json.loads(line) for line in tail.communicate(timeout=10)[0].splitlines()]
+    assert connect["event"] == "connect" and connect["name"] == name and connect["group"] == "g"
+    assert disconnect["event"] == "disconnect" and disconnect["clientId"] == client.id and "4567" in disconnect["cause"]
+
+
 def channel_of(cluster, name):
     channel, = [c for c in cluster.redis.pubsub_channels("sb:*:n:*") if c.decode().endswith(f":n:{name}")]
     return channel

@@ -138,7 +138,7 @@ def test_drain_of_nobody(cli):
 
 
 def test_reload_of_nobody(cli):
-    assert cli("reload").stdout == "told 0 processes, 0 reloaded, 0 failed\n"
+    assert cli("reload").stdout == "told 0 processes: 0 reloaded, 0 failed, 0 did not answer\n"
 
 
 def test_doctor_finds_and_remedies(cli, redis):

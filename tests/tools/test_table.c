@@ -1,0 +1,48 @@
+/* test_table.c - what clients chose does not reach a terminal as it is. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "tools/table.h"
+
+static void test_control_bytes_are_shown(void **state) {
+    static const char *const rows[][2] = {
+        {"plain", "plain"},
+        {"h\xc3\xa9 \xe2\x82\xac", "h\xc3\xa9 \xe2\x82\xac"},
+        {"\x1b[31mred\n", "\\x1b[31mred\\x0a"},
+        {"\x7f\t", "\\x7f\\x09"},
+        {"a\xc2\x9b"
+         "31m",
+         "a\\x9b31m"}, /* CSI in one character */
+        {"\xc2\xa0", "\xc2\xa0"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf out = {0};
+        table_append_shown(&out, bytes_str(rows[i][0]));
+        buf_append_char(&out, '\0');
+        assert_string_equal(out.ptr, rows[i][1]);
+        buf_deinit(&out);
+    }
+}
+
+static void test_widths_count_characters(void **state) {
+    static const char *const names[] = {"A", "B"};
+    struct table t;
+    (void)state;
+    table_init(&t, 2, names);
+    assert_int_equal(table_rows(&t), 0);
+    table_cell(&t, BYTES_LIT("\xe2\x82\xac\xe2\x82\xac"));
+    table_cell(&t, BYTES_LIT("x"));
+    assert_int_equal(table_rows(&t), 1);
+    assert_int_equal(t.widths[0], 2);
+    buf_deinit(&t.cells);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_control_bytes_are_shown),
+                                       cmocka_unit_test(test_widths_count_characters)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,132 @@
+/* tail_events.c - see tail_events.h. Redis' clock says where "now" is in its streams. */
+#include "tools/tail_events.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/app/json.h"
+#include "common/base/clock.h"
+#include "common/bus/bus.h"
+#include "common/bus/inlog.h"
+#include "common/bus/link.h"
+#include "common/bus/partition.h"
+#include "tools/table.h"
+#include "tools/tool.h"
+
+struct reader {
+    struct tail_events *events;
+    struct inlog *inlog;
+};
+
+struct tail_events {
+    struct tool *tool;
+    void (*on_line)(void *ctx, struct buf *line);
+    void *ctx;
+    unsigned first, count; /* partitions */
+    struct reader readers[PARTITIONS_MAX];
+};
+
+static void write_json(struct buf *out, const struct in_entry *e, const struct conn_value *v,
+                       const char *time) {
+    buf_printf(out, "{\"time\":\"%s\",\"id\":\"%s\",\"event\":\"%s\",\"name\":", time, e->id_text,
+               entry_kind_text(e->entry.kind));
+    json_append_string(out, e->entry.name);
+    buf_append_str(out, ",\"clientId\":");
+    json_append_string(out, e->entry.client_id);
+    buf_append_str(out, ",\"group\":");
+    json_append_string(out, v->group);
+    buf_append_str(out, ",\"gateway\":");
+    json_append_string(out, v->gateway);
+    if (e->entry.kind == ENTRY_DISCONNECT) {
+        buf_append_str(out, ",\"cause\":");
+        json_append_string(out, e->entry.body);
+    }
+    buf_append_char(out, '}');
+}
+
+static void append_shown(struct buf *out, const char *what, struct bytes text) {
+    if (text.len == 0)
+        return;
+    buf_append_str(out, what);
+    table_append_shown(out, text);
+}
+
+static void write_text(struct buf *out, const struct in_entry *e, const struct conn_value *v,
+                       const char *time) {
+    buf_printf(out, "%s  %s  ", time, e->id_text);
+    table_append_shown(out, e->entry.name);
+    buf_printf(out, "  %s", entry_kind_text(e->entry.kind));
+    append_shown(out, " client=", e->entry.client_id);
+    append_shown(out, " group=", v->group);
+    append_shown(out, " gateway=", v->gateway);
+    append_shown(out, " cause=", e->entry.body);
+}
+
+static bool is_wanted(const struct tail_events *t, const struct in_entry *e) {
+    enum entry_kind kind = e->entry.kind;
+    bool is_event = !e->is_bad && (kind == ENTRY_CONNECT || kind == ENTRY_DISCONNECT);
+    return is_event &&
+           (t->tool->argument_count == 0 || bytes_equal_str(e->entry.name, t->tool->arguments[0]));
+}
+
+static void print(struct tail_events *t, const struct in_entry *e) {
+    struct conn_value value = {0};
+    struct buf line = {0};
+    char time[32];
+    (void)conn_value_parse(e->entry.conn, &value);
+    clock_format_utc(e->id.term, time);
+    if (t->tool->is_json)
+        write_json(&line, e, &value, time);
+    else
+        write_text(&line, e, &value, time);
+    t->on_line(t->ctx, &line);
+}
+
+static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
+    struct reader *r = ctx;
+    for (size_t i = 0; i < count; i++) {
+        if (is_wanted(r->events, entries[i]))
+            print(r->events, entries[i]);
+        in_entry_unref(entries[i]);
+    }
+    inlog_read(r->inlog);
+}
+
+static void on_time(void *ctx, struct redisReply *reply) {
+    static const struct inlog_events events = {on_entries};
+    struct tail_events *t = ctx;
+    struct buf key = {0};
+    uint64_t now_ms = (uint64_t)reply_number(reply_at(reply, 0), 0) * 1000 +
+                      (uint64_t)reply_number(reply_at(reply, 1), 0) / 1000;
+    for (unsigned i = 0; reply != NULL && i < t->count; i++) {
+        struct reader *r = &t->readers[i];
+        char label[24];
+        snprintf(label, sizeof(label), "tail %u", t->first + i);
+        r->events = t;
+        r->inlog = inlog_new(t->tool->bus, key_of(&key, t->first + i, "in", BYTES_NONE),
+                             INLOG_ENTRIES, (struct message_id){now_ms, 0}, label, &events, r);
+        inlog_read(r->inlog);
+    }
+    buf_deinit(&key);
+}
+
+struct tail_events *tail_events_start(struct tool *tool,
+                                      void (*on_line)(void *ctx, struct buf *line), void *ctx) {
+    struct tail_events *t = mem_zalloc(sizeof(*t));
+    unsigned partitions = bus_partitions(tool->bus);
+    bool is_one = tool->argument_count > 0;
+    *t = (struct tail_events){.tool = tool, .on_line = on_line, .ctx = ctx};
+    t->first = is_one ? partition_of(bytes_str(tool->arguments[0]), partitions) : 0;
+    t->count = is_one ? 1 : partitions;
+    struct command c = command_begin("TIME");
+    link_send(bus_commands(tool->bus), &c, on_time, t);
+    return t;
+}
+
+void tail_events_close(struct tail_events *t) {
+    if (t == NULL)
+        return;
+    for (unsigned i = 0; i < t->count; i++)
+        inlog_close(t->readers[i].inlog);
+    free(t);
+}
