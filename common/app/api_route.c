@@ -50,11 +50,12 @@ static char *upper_copy(const char *text) {
 int api_route(lua_State *L) {
     static const char *const allowed[] = {"endpoint", NULL};
     struct app *a = api_main_chunk(L, "route");
+    lua_settop(L, 4);
     const char *method = api_check_text(L, 1, "method"), *endpoint = NULL;
     luaL_argcheck(L, is_method(method), 1, "no HTTP method");
     const char *path = check_path(L, 2);
     luaL_checktype(L, 3, LUA_TFUNCTION);
-    if (!lua_isnoneornil(L, 4) && lua_gettop(L) >= 4 && lua_type(L, 4) != LUA_TSTRING) {
+    if (!lua_isnil(L, 4)) {
         api_check_options(L, 4, allowed);
         endpoint = api_option_text(L, 4, "endpoint");
     }

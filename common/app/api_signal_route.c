@@ -71,8 +71,17 @@ static void remove_here(lua_State *L, struct signal_route *route) {
     signal_route_deinit(&taken);
 }
 
-static void add_here(lua_State *L, const char *path, const struct route_options *o) {
+/* had: what is overwritten keeps its place, or NULL. */
+static void add_here(lua_State *L, struct signal_route *had, const char *path,
+                     const struct route_options *o) {
     int function = api_function_ref(L, 2), arguments = api_arguments_ref(L, o->arguments);
+    if (had != NULL) {
+        luaL_unref(L, LUA_REGISTRYINDEX, had->function);
+        luaL_unref(L, LUA_REGISTRYINDEX, had->arguments);
+        had->function = function;
+        had->arguments = arguments;
+        return;
+    }
     *ARRAY_ADD(&app_of(L)->registrations->signal_routes) = (struct signal_route){
         mem_strdup(path), o->endpoint == NULL ? NULL : mem_strdup(o->endpoint), function,
         arguments};
@@ -95,9 +104,7 @@ int api_signal_route(lua_State *L) {
             .is_route = true, .is_set = true, .path = path, .endpoint = o.endpoint};
         return api_share(L, &change, 1, 2, o.arguments);
     }
-    if (had != NULL)
-        remove_here(L, had);
-    add_here(L, path, &o);
+    add_here(L, had, path, &o);
     return 0;
 }
 
@@ -108,6 +115,7 @@ static const char *optional_endpoint(lua_State *L, int arg) {
 /* signal_route_remove(path [, endpoint]) */
 int api_signal_route_remove(lua_State *L) {
     struct app *a = app_of(L);
+    lua_settop(L, 2);
     const char *path = check_path(L, 1), *endpoint = optional_endpoint(L, 2);
     struct signal_route *had = registrations_find_signal_route(a->registrations, path, endpoint);
     if (had == NULL)
@@ -168,6 +176,7 @@ int api_signal_route_get(lua_State *L) {
 /* signal_route_test(path [, endpoint]): without endpoint, whether there is one of any. */
 int api_signal_route_test(lua_State *L) {
     const struct registrations *r = app_of(L)->registrations;
+    lua_settop(L, 2);
     const char *path = check_path(L, 1), *endpoint = optional_endpoint(L, 2);
     bool is_there = endpoint != NULL && registrations_find_signal_route(r, path, endpoint) != NULL;
     for (size_t i = 0; endpoint == NULL && i < r->signal_routes.count; i++)

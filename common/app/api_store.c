@@ -10,9 +10,10 @@
 
 enum { KEY_MAX_BYTES = 1024, VALUE_DEPTH = 64, TTL_MAX_SECONDS = 10 * 365 * 86400 };
 
-/* "store:" and the key, on the stack. */
+/* "store:" and the key, on the stack above the three arguments. */
 static struct bytes check_key(lua_State *L) {
     struct bytes key;
+    lua_settop(L, 3);
     key.ptr = luaL_checklstring(L, 1, &key.len);
     luaL_argcheck(L, key.len > 0 && key.len <= KEY_MAX_BYTES, 1, "a key has from 1 to 1024 bytes");
     lua_pushliteral(L, "store:");

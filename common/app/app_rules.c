@@ -98,63 +98,84 @@ static void drop(struct app *a, int function, int arguments) {
     (void)app_protected(a, drop_references, &r, NULL);
 }
 
-/* The registration that is there now goes; the app file's own is set aside. */
-static void clear_route(struct app *a, struct shared *s) {
+/* The registration that is there now goes; the app file's own is set aside. Both answer where it
+ * stood, or the end: what takes its place stands there, as the order matters for '*'. */
+static size_t clear_route(struct app *a, struct shared *s) {
+    struct registrations *r = a->registrations;
     struct signal_route *there =
-        registrations_find_signal_route(a->registrations, s->identity.path, s->identity.endpoint);
+        registrations_find_signal_route(r, s->identity.path, s->identity.endpoint);
     if (there == NULL)
-        return;
-    struct signal_route taken = registrations_take_signal_route(a->registrations, there);
+        return r->signal_routes.count;
+    size_t place = (size_t)(there - r->signal_routes.items);
+    struct signal_route taken = registrations_take_signal_route(r, there);
     if (!s->identity.is_set && !s->is_from_app) {
         s->is_from_app = true;
         s->own_route = taken;
-        return;
+        return place;
     }
     drop(a, taken.function, taken.arguments);
     signal_route_deinit(&taken);
+    return place;
 }
 
-static void clear_event(struct app *a, struct shared *s) {
-    struct event_handler *there = registrations_find_event(
-        a->registrations, s->identity.type, s->identity.name, s->identity.event_name);
+static size_t clear_event(struct app *a, struct shared *s) {
+    struct registrations *r = a->registrations;
+    struct event_handler *there =
+        registrations_find_event(r, s->identity.type, s->identity.name, s->identity.event_name);
     if (there == NULL)
-        return;
-    struct event_handler taken = registrations_take_event(a->registrations, there);
+        return r->event_handlers.count;
+    size_t place = (size_t)(there - r->event_handlers.items);
+    struct event_handler taken = registrations_take_event(r, there);
     if (!s->identity.is_set && !s->is_from_app) {
         s->is_from_app = true;
         s->own_event = taken;
-        return;
+        return place;
     }
     drop(a, taken.function, taken.arguments);
     event_handler_deinit(&taken);
+    return place;
 }
 
-static void clear(struct app *a, struct shared *s) {
-    if (s->identity.is_route)
-        clear_route(a, s);
-    else
-        clear_event(a, s);
+static size_t clear(struct app *a, struct shared *s) {
+    size_t place = s->identity.is_route ? clear_route(a, s) : clear_event(a, s);
     s->identity.is_set = false;
+    return place;
 }
 
-static void set(struct app *a, struct shared *s, int function, int arguments) {
+static void insert_route(struct registrations *r, size_t place, struct signal_route route) {
+    ARRAY_ADD(&r->signal_routes);
+    struct signal_route *at = &r->signal_routes.items[place];
+    memmove(at + 1, at, (r->signal_routes.count - 1 - place) * sizeof(*at));
+    *at = route;
+}
+
+static void insert_event(struct registrations *r, size_t place, struct event_handler event) {
+    ARRAY_ADD(&r->event_handlers);
+    struct event_handler *at = &r->event_handlers.items[place];
+    memmove(at + 1, at, (r->event_handlers.count - 1 - place) * sizeof(*at));
+    *at = event;
+}
+
+static void set(struct app *a, struct shared *s, size_t place, int function, int arguments) {
     const struct app_change *c = &s->identity;
     if (c->is_route)
-        *ARRAY_ADD(&a->registrations->signal_routes) = (struct signal_route){
-            mem_strdup(c->path), copy_or_null(c->endpoint), function, arguments};
+        insert_route(a->registrations, place,
+                     (struct signal_route){mem_strdup(c->path), copy_or_null(c->endpoint), function,
+                                           arguments});
     else
-        *ARRAY_ADD(&a->registrations->event_handlers) = (struct event_handler){
-            c->type, mem_strdup(c->name), mem_strdup(c->event_name), function, arguments};
+        insert_event(a->registrations, place,
+                     (struct event_handler){c->type, mem_strdup(c->name), mem_strdup(c->event_name),
+                                            function, arguments});
     s->identity.is_set = true;
 }
 
 static void give_back_own(struct app *a, struct shared *s) {
-    clear(a, s);
+    size_t place = clear(a, s);
     if (s->is_from_app && s->identity.is_route) {
-        *ARRAY_ADD(&a->registrations->signal_routes) = s->own_route;
+        insert_route(a->registrations, place, s->own_route);
         s->own_route = (struct signal_route){0};
     } else if (s->is_from_app) {
-        *ARRAY_ADD(&a->registrations->event_handlers) = s->own_event;
+        insert_event(a->registrations, place, s->own_event);
         s->own_event = (struct event_handler){0};
     }
     forget(a, s);
@@ -189,9 +210,9 @@ void app_change_make(struct app *a, const struct app_change *c, struct bytes val
     struct shared *s = find(a, buf_bytes(&field));
     if (s == NULL)
         s = add(a, buf_bytes(&field), c);
-    clear(a, s);
+    size_t place = clear(a, s);
     if (c->is_set)
-        set(a, s, c->function, c->arguments);
+        set(a, s, place, c->function, c->arguments);
     buf_clear(&s->value);
     buf_append(&s->value, value);
     buf_deinit(&field);

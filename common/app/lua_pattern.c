@@ -70,6 +70,7 @@ static bool is_in_named_class(int c, int name) {
     case 'u': is_in = isupper(c); break;
     case 'w': is_in = isalnum(c); break;
     case 'x': is_in = isxdigit(c); break;
+    case 'z': is_in = c == 0; break;
     default: return name == c;
     }
     return isupper(name) ? !is_in : is_in;
