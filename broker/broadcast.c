@@ -133,7 +133,7 @@ static struct message message_of(const struct delivery *d, char room[2 + CLOSE_R
                             .to_groups = d->groups,
                             .to_clients = d->clients,
                             .from = d->from,
-                            .flags = d->flags & (FLAG_BINARY | FLAG_JSON),
+                            .flags = d->flags & (FLAG_BINARY | FLAG_JSON | FLAG_RECEIPT),
                             .data = d->kind == MESSAGE_CLOSE ? close_data(d, room) : d->data};
 }
 

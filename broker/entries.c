@@ -17,7 +17,7 @@ static struct delivery delivery_of(const struct entry *e) {
                              .groups = e->groups,
                              .clients = e->clients,
                              .from = e->client_id,
-                             .flags = e->flags & (FLAG_BINARY | FLAG_JSON),
+                             .flags = e->flags & (FLAG_BINARY | FLAG_JSON | FLAG_RECEIPT),
                              .data = e->body,
                              .code = e->code};
 }

@@ -1,9 +1,11 @@
 /* public_message.c - see public_message.h. */
 #include "broker/public_message.h"
 
+#include <ctype.h>
+
 #include "common/base/utf8.h"
 
-enum { CODE_NORMAL = 1000, REASON_MAX = 123 };
+enum { CODE_NORMAL = 1000, REASON_MAX = 123, RECEIPT_MAX = 64 };
 
 static bool refuse(struct buf *error, const char *text) {
     buf_append_str(error, text);
@@ -68,6 +70,23 @@ static bool read_data(struct public_message *m, struct json_value root, size_t m
     return true;
 }
 
+/* The token becomes part of a channel's name. */
+static bool read_receipt(struct public_message *m, struct json_value root, struct buf *error) {
+    if (!texts_add(&m->receipt, json_member(root, "receipt")) || m->receipt.count > 1)
+        return refuse(error, "receipt must be one text");
+    if (m->receipt.count == 0)
+        return true;
+    struct bytes token = m->receipt.items[0];
+    for (size_t i = 0; i < token.len; i++)
+        if (!isalnum((unsigned char)token.ptr[i]) && token.ptr[i] != '-')
+            return refuse(error, "receipt must be letters, digits and dashes");
+    if (token.len > RECEIPT_MAX)
+        return refuse(error, "receipt has at most 64 characters");
+    m->delivery.from = token;
+    m->delivery.flags |= FLAG_RECEIPT;
+    return true;
+}
+
 static bool read_root(struct public_message *m, struct json_value root, size_t max_bytes,
                       struct buf *error) {
     struct texts op = {0};
@@ -79,7 +98,7 @@ static bool read_root(struct public_message *m, struct json_value root, size_t m
     texts_deinit(&op);
     if (!is_close && !is_send)
         return refuse(error, "op must be \"send\" or \"close\"");
-    return read_address(m, root, error) &&
+    return read_address(m, root, error) && read_receipt(m, root, error) &&
            (is_close ? read_close(m, root, error) : read_data(m, root, max_bytes, error));
 }
 
@@ -104,5 +123,6 @@ void public_message_deinit(struct public_message *m) {
     texts_deinit(&m->groups);
     texts_deinit(&m->clients);
     texts_deinit(&m->id);
+    texts_deinit(&m->receipt);
     buf_deinit(&m->data);
 }

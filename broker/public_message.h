@@ -3,6 +3,7 @@
  *
  *     {"name": …, "group": …, "clientId": …, "data": …}      strings or lists; keys without case
  *     "binary": true    a binary message              "id": "…"    makes a retry harmless
+ *     "receipt": "…"    gateways report under this token what became of it (publish.h)
  *     "op": "close", "code": 1000, "reason": "…"      closes connections instead
  */
 #ifndef SIGNALBOX_BROKER_PUBLIC_MESSAGE_H
@@ -12,7 +13,7 @@
 #include "broker/texts.h"
 
 struct public_message {
-    struct texts names, groups, clients, id;
+    struct texts names, groups, clients, id, receipt;
     struct buf data; /* or the reason */
     struct delivery delivery;
     bool is_nothing; /* empty data: correct, and nothing to send */

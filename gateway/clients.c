@@ -146,12 +146,17 @@ void clients_detach(struct ws *ws) {
     clients_left(e);
 }
 
+struct ws *clients_by_number(struct clients *c, uint64_t number) {
+    struct ws *ws = NULL;
+    HASH_FIND(hh_number, c->by_number, &number, sizeof(number), ws);
+    return ws;
+}
+
 struct ws *clients_by_value(struct clients *c, struct bytes value) {
     struct conn_value v;
-    struct ws *ws = NULL;
     if (!conn_value_parse(value, &v))
         return NULL;
-    HASH_FIND(hh_number, c->by_number, &v.number, sizeof(v.number), ws);
+    struct ws *ws = clients_by_number(c, v.number);
     return ws != NULL && bytes_equal(ws->who->value, value) ? ws : NULL;
 }
 

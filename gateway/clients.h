@@ -69,6 +69,8 @@ void clients_left(struct name_entry *e);
 void clients_attach(struct name_entry *e, struct ws *ws);
 void clients_detach(struct ws *ws);
 
+/* The connection with this number, or NULL. */
+struct ws *clients_by_number(struct clients *c, uint64_t number);
 /* The connection with this value, or NULL. */
 struct ws *clients_by_value(struct clients *c, struct bytes value);
 /* The first connection of a Name with this client id; ws->same_id leads to others. */

@@ -12,6 +12,7 @@
 #include "gateway/gateway.h"
 #include "gateway/identity.h"
 #include "gateway/join.h"
+#include "gateway/receipts.h"
 #include "gateway/v1.h"
 #include "gateway/ws.h"
 
@@ -22,6 +23,7 @@ struct delivery {
     const struct message *m;
     struct frame plain, v1; /* made when the first client needs them */
     size_t count;
+    struct pending_receipt *receipt; /* NULL: nobody asked */
 };
 
 void downlink_init(struct downlink *d, struct gateway *g) {
@@ -174,7 +176,12 @@ static void send_to(struct delivery *v, struct client_slot *slot) {
     if (is_before(slot, v->m))
         return;
     v->count++;
-    if (!conn_send_message(slot->conn, frame_for(v, slot->is_v1)))
+    int64_t dropped = metrics_get(METRIC_slow_dropped);
+    bool is_queued = conn_send_message(slot->conn, frame_for(v, slot->is_v1));
+    if (v->receipt != NULL)
+        receipts_add(v->receipt, slot->ws,
+                     !is_queued || metrics_get(METRIC_slow_dropped) > dropped);
+    if (!is_queued)
         ws_close(slot->ws, CLOSE_SLOW);
 }
 
@@ -207,6 +214,8 @@ static void on_message(void *owner, const struct message *m) {
     struct delivery v = {.downlink = &e->owner->gateway->downlink, .entry = e, .m = m};
     if (!LIST_EMPTY(&e->joins))
         hold_for_joins(&v);
+    if (m->flags & FLAG_RECEIPT)
+        v.receipt = receipts_begin(&e->owner->gateway->receipts, m->from);
     switch (m->kind) {
     case MESSAGE_DATA:
     case MESSAGE_NOTE: each_address(&v, send_to); break;

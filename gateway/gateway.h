@@ -15,6 +15,7 @@
 #include "gateway/drain.h"
 #include "gateway/endpoints.h"
 #include "gateway/listener.h"
+#include "gateway/receipts.h"
 #include "gateway/uplink.h"
 
 struct admin;
@@ -40,6 +41,7 @@ struct gateway {
     struct clients clients;
     struct uplink uplink;
     struct downlink downlink;
+    struct receipts receipts;
     struct cluster cluster;
     struct endpoints endpoints;
     struct listeners listeners;

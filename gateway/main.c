@@ -82,6 +82,7 @@ static void on_room(void *ctx) {
 static void on_flushed(struct conns *set) {
     struct gateway *g = set->owner;
     downlink_on_flushed(&g->downlink);
+    receipts_report(&g->receipts);
 }
 
 static void on_conn_gone(struct conns *set, struct conn *c) {
@@ -131,6 +132,7 @@ static void open_parts(struct gateway *g) {
     clients_init(&g->clients, g);
     uplink_init(&g->uplink, g);
     downlink_init(&g->downlink, g);
+    receipts_init(&g->receipts, g);
     cluster_init(&g->cluster, g);
     drain_init(&g->drain, g);
     MUST(uv_timer_init(g->loop, &g->second) == 0);
@@ -191,6 +193,7 @@ static void end(struct process *p) {
         uv_run(g->loop, UV_RUN_ONCE);
     cluster_deinit(&g->cluster);
     uplink_deinit(&g->uplink);
+    receipts_deinit(&g->receipts);
     downlink_deinit(&g->downlink);
     conns_deinit(&g->conns);
     endpoints_deinit(&g->endpoints);

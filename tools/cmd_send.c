@@ -1,7 +1,8 @@
 /*
  * cmd_send.c - send: publishes through the durable public entrance.
  *
- *     on_ready ─▶ publish ─▶ on_published ─▶ verdict ─▶ on_verdict ─▶ send_matched.c (--wait)
+ *     on_ready ─▶ publish ─▶ on_published ─▶ verdict ─▶ on_verdict ─▶ receipts_collect (--wait)
+ *            ├─▶ send_receipts.c (--wait), which publishes once it listens
  *            └─▶ send_lines.c (--stdin)
  */
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "common/app/json.h"
 #include "common/bus/publish.h"
 #include "tools/message.h"
+#include "tools/receipts.h"
 #include "tools/send.h"
 #include "tools/verb.h"
 #include "tools/verdict.h"
@@ -40,7 +42,7 @@ static void on_verdict(void *ctx, enum verdict_kind kind, size_t refused, struct
     case VERDICT_TAKEN: break;
     }
     if (s->wait_ms > 0) {
-        send_matched_start(s);
+        receipts_collect(s->receipts, (uint64_t)s->wait_ms);
         return;
     }
     print_id(s);
@@ -80,10 +82,22 @@ void send_text_start(struct send *s) {
     publish_json(s->tool->bus, buf_bytes(&s->text), on_published, s);
 }
 
+/* The token goes in front of the message's other members. */
+static void start_with_receipts(struct send *s) {
+    struct buf text = {0};
+    send_receipts_start(s);
+    buf_printf(&text, "{\"receipt\":\"%s\",", receipts_token(s->receipts));
+    buf_append(&text, bytes_from(buf_bytes(&s->text), 1));
+    buf_deinit(&s->text);
+    s->text = text;
+}
+
 static void on_ready(void *ctx) {
     struct send *s = ctx;
     if (s->is_stdin)
         send_lines_start(s);
+    else if (s->wait_ms > 0)
+        start_with_receipts(s);
     else
         send_text_start(s);
 }
@@ -141,6 +155,7 @@ static int run(struct tool *t, void *own) {
     buf_deinit(&error);
     buf_deinit(&s->head);
     buf_deinit(&s->text);
+    receipts_drop(s->receipts);
     return exit_code;
 }
 
@@ -178,7 +193,7 @@ static const struct option options[] = {
      .kind = OPTION_DURATION,
      .offset = AT(wait_ms),
      .placeholder = "TIME",
-     .help = "wait for a broker this long, then tell who was there to get it"},
+     .help = "tell who got it: matched, written, queued, dropped, per gateway"},
     {.name = "no-wait",
      .kind = OPTION_FLAG,
      .offset = AT(has_no_wait),

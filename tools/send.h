@@ -1,9 +1,11 @@
-/* send.h - shared by cmd_send.c, send_lines.c, send_matched.c and cmd_close.c. */
+/* send.h - shared by cmd_send.c, send_lines.c, send_receipts.c and cmd_close.c. */
 #ifndef SIGNALBOX_TOOLS_SEND_H
 #define SIGNALBOX_TOOLS_SEND_H
 
 #include "common/base/buf.h"
 #include "tools/tool.h"
+
+struct receipts;
 
 struct send {
     /* options */
@@ -13,10 +15,11 @@ struct send {
     int64_t wait_ms; /* 0: not given */
     /* the run */
     struct tool *tool;
-    const char *name; /* NULL: every Name */
-    struct buf head;  /* of a message */
-    struct buf text;  /* the one message */
-    char entry[64];   /* its id in the stream */
+    const char *name;          /* NULL: every Name */
+    struct buf head;           /* of a message */
+    struct buf text;           /* the one message */
+    struct receipts *receipts; /* --wait: while they are listened to, else NULL */
+    char entry[64];            /* its id in the stream */
 };
 
 /* Without --wait a refusal is looked for this long. */
@@ -26,7 +29,8 @@ enum { SEND_VERDICT_MS = 300 };
 void send_text_start(struct send *s);
 /* For --stdin: reads, sends, counts, and ends the tool. */
 void send_lines_start(struct send *s);
-/* For --wait: who is there that the message was for; prints it and ends the tool. */
-void send_matched_start(struct send *s);
+/* For --wait: listens for the gateways' reports, then send_text_start; prints them and ends the
+ * tool. */
+void send_receipts_start(struct send *s);
 
 #endif

@@ -35,3 +35,34 @@ void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void 
     command_bytes(&c, json);
     link_send(bus_commands(bus), &c, on_answer, p);
 }
+
+void publish_receipt(struct bus *bus, struct bytes token, const struct receipt *r) {
+    struct buf channel = {0}, text = {0};
+    if (!bus_can_send(bus))
+        return;
+    buf_append_str(&channel, CHANNEL_RECEIPT);
+    buf_append(&channel, token);
+    buf_printf(&text, "%s %zu %zu %zu %zu", bus_id(bus), r->matched, r->written, r->queued,
+               r->dropped);
+    struct command c = command_begin("PUBLISH");
+    command_bytes(&c, buf_bytes(&channel));
+    command_bytes(&c, buf_bytes(&text));
+    link_send(bus_commands(bus), &c, NULL, NULL);
+    buf_deinit(&channel);
+    buf_deinit(&text);
+}
+
+static bool next_count(struct bytes *rest, size_t *count_out) {
+    uint64_t count;
+    if (!bytes_to_u64(bytes_split(rest, ' '), &count))
+        return false;
+    *count_out = (size_t)count;
+    return true;
+}
+
+bool receipt_parse(struct bytes text, struct bytes *gid_out, struct receipt *r_out) {
+    *gid_out = bytes_split(&text, ' ');
+    return gid_out->len > 0 && next_count(&text, &r_out->matched) &&
+           next_count(&text, &r_out->written) && next_count(&text, &r_out->queued) &&
+           next_count(&text, &r_out->dropped);
+}

@@ -17,4 +17,20 @@ typedef void publish_done_fn(void *ctx, int status, struct bytes id);
 /* bus_can_send must hold. */
 void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void *ctx);
 
+#define CHANNEL_RECEIPT "sb:{sb}:receipt:"
+
+/*
+ * A gateway's report about one message that asked for it, to the channel CHANNEL_RECEIPT<token>, as
+ * five words: <gid> <matched> <written> <queued> <dropped> matched connections were addressed;
+ * written ones had all of it handed to the kernel at the end of the loop turn; queued ones have it
+ * waiting; dropped ones lost it to their `slow` policy or were closed.
+ */
+struct receipt {
+    size_t matched, written, queued, dropped;
+};
+/* At most once; nothing happens while Redis is away. */
+void publish_receipt(struct bus *bus, struct bytes token, const struct receipt *r);
+/* Reads such a report; gid borrows from the text. */
+bool receipt_parse(struct bytes text, struct bytes *gid_out, struct receipt *r_out);
+
 #endif
