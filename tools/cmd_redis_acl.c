@@ -32,12 +32,13 @@ static const struct acl_user {
      " " AGAIN " +xread +xtrim +sscan +hkeys"},
     {"signalbox-publisher", "programs that send, and `signalbox send` and `close`",
      "~signalbox:send %R~signalbox:refused %R~sb:{sb}:cfg %R~sb:{sb}:xown &signalbox:send "
-     "-@all " LOGIN " +xadd +publish +hget +xrange"},
+     "&sb:{sb}:receipt:* -@all " LOGIN
+     " +xadd +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
     {"signalbox-operator", "the other verbs of the CLI",
      "~signalbox:send %R~signalbox:refused ~sb:{sb}:rules %R~sb:{* &sb:{* &signalbox:send "
      "-@all " LOGIN
      " +xadd +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall +hscan +scan +scard "
-     "+xrange +xread +time +config|get " AGAIN},
+     "+xrange +xread +pubsub|numsub +time +config|get " AGAIN},
 };
 
 struct acl {

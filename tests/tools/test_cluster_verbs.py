@@ -36,7 +36,7 @@ def test_send_wait_counts_who_is_there(cluster, three, name):
     found = json.loads(cluster.cli("send", name, "x", "--wait", "3s", "--json").stdout)
     assert found["matched"] == 3 and sorted(row["matched"] for row in found["gateways"]) == [1, 2]
     done = cluster.cli("send", name, "x", "--wait", "3s", "--group", "g", "--client", three[2].id)
-    assert "matched 1 at gateway" in done.stdout
+    assert "matched 1" in done.stdout
     assert cluster.cli("send", "Nobody", "x", "--wait", "3s", check=False).returncode == 3
 
 

@@ -49,7 +49,7 @@ def test_a_cluster_works_with_its_users(restricted):
     assert "broadcast level" in cluster.cli_as("publisher", "send", "Strict", "x", code=1).stderr
     assert len(json.loads(cluster.cli_as("operator", "clients", "Msg", "--json").stdout)) == 2
     assert len(json.loads(cluster.cli_as("operator", "gateways", "--json").stdout)) == 2
-    assert json.loads(cluster.cli_as("operator", "send", "Msg", "x", "--wait", "3s", "--json").stdout)["matched"] == 2
+    assert json.loads(cluster.cli_as("publisher", "send", "Msg", "x", "--wait", "3s", "--json").stdout)["matched"] == 2
     cluster.cli_as("operator", "level", "Msg", "group")
     cluster.cli_as("operator", "level", "Msg", "unset")
     cluster.cli_as("operator", "reload")
