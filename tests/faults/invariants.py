@@ -78,7 +78,7 @@ class Evidence:
     recoveries: list = dataclasses.field(default_factory=list)
     highest_rss: dict = dataclasses.field(default_factory=dict)  # process -> bytes
     highest_ingest: int = 0
-    fenced: float = 0
+    fenced: bool = False  # Redis refused a commit because another owns the partition
     must_fence: bool = False
     # What the fault excuses.
     losses: list = dataclasses.field(default_factory=list)       # (from, to): accepted then: may be lost, or repeated

@@ -28,7 +28,7 @@ class Books:
     """What happened, as the test's own processes saw it. The accepted uids are also in a file, for the time after."""
 
     def __init__(self, path):
-        self.sent, self.connections = {}, []
+        self.sent, self.connections = {}, []  # connections of the Names under test; of others nothing is checked
         self.tokens = itertools.count()
         self.file = open(path, "w", buffering=1)
         self.synced = time.monotonic()
@@ -59,7 +59,8 @@ class Books:
 
     def connection(self, client, name, gateway, is_v1):
         made = Connection(f"t{next(self.tokens)}", client, name, gateway, is_v1, began=time.monotonic())
-        self.connections.append(made)
+        if name in NAMES:
+            self.connections.append(made)
         return made
 
     def close(self):
@@ -169,6 +170,8 @@ class Client:
     def on_message(self, id, data):
         self.connection.received.append((time.monotonic(), id, data["uid"]))
         self.load.delivered += 1
+        if id is not None:
+            self.load.seen[self.name].add(data["uid"])
 
     def on_note(self, message):
         pass
@@ -235,6 +238,18 @@ class Hopper(Talker):
         super().__init__(load, name, gateway, True, client_id, [following], rate, route="hop")
 
 
+class Auditor(Client):
+    """A v1 client of the Name Audit: hears of events, also those whose history has gone before anybody read it."""
+
+    def __init__(self, load):
+        super().__init__(load, "Audit", 0, True, "auditor")
+        self.events = {}  # id -> what the app sent
+
+    def on_message(self, id, data):
+        if "type" in data:  # else it went to every Name
+            self.events[id] = data
+
+
 class Passenger:
     """Comes and goes: each time another gateway, another way to leave, now and then the same id again."""
 
@@ -299,10 +314,11 @@ class Load:
         self.ports = [gateway.port for gateway in cluster.gateways]
         self.cluster, self.books = cluster, books
         self.random = random.Random(seed)
-        self.delivered = 0
+        self.delivered, self.seen = 0, {name: set() for name in NAMES}  # seen: by v1 clients
         self.is_talking, self.is_over = False, False
         self.stopped = threading.Event()
         self.clients, self.talkers, self.passengers, self.streams = [], [], [], []
+        self.auditor = Auditor(self)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -326,6 +342,7 @@ class Load:
     def talk(self, rate, passengers=3, plain=True, every_rate=2):
         """Begin to publish: `rate` messages a second in all, a quarter each by XADD, v1, signal route and plain."""
         self.is_talking = True
+        self.do(self.auditor.start)
         kinds = 4 if plain else 3
         self.streams = [StreamPublisher(self, f"x{i}", self.cluster.redis_client(), NAMES, rate / kinds / 2)
                         for i in range(2)]
@@ -357,7 +374,7 @@ class Load:
         self.hush()
 
         async def close_all():
-            for client in self.clients + self.talkers:
+            for client in [*self.clients, *self.talkers, self.auditor]:
                 client.leave(is_rude=True)
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
             for task in others:

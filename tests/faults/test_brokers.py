@@ -91,6 +91,7 @@ def test_f4_lease_stolen(world):
         steal(w, 500)
         w.delivers(6, "after the leases were stolen")
     w.evidence.must_fence = True
+    assert w.metric("signalbox_fenced_total", w.cluster.brokers) > 0
     w.assert_all_stayed()
     w.check(ALL)
 
@@ -125,7 +126,7 @@ def test_f5_all_brokers_down(world):
     for broker in w.cluster.brokers:
         broker.kill()
     w.hold(60 if LONG else 3)
-    full = partition_of("n1")  # talker0's
+    full = partition_of("n7")  # of talker-plain, which talks without waiting for acks
     fill(w, full, 50_000)
     eventually(lambda: w.metric("signalbox_ingest_busy_total", w.cluster.gateways) > 0, 10, "gateways that see BUSY")
     w.hold(2)

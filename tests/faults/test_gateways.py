@@ -37,7 +37,7 @@ def test_f8_gateway_killed(world):
     w.books.disown(0)
     w.delivers(1 * SLACK, "after a gateway was killed", since=killed)
     gone = {client.connection.token for client in everybody if not client.is_eager}
-    eventually(lambda: gone <= {event.token for event in w.observer.events if event.type == "disconnect"}, BURIAL,
+    eventually(lambda: gone <= {event.token for event in w.events() if event.type == "disconnect"}, BURIAL,
                "Disconnects of a killed gateway")
     print(f"Disconnects after {time.monotonic() - killed:.1f} s")
     eventually(lambda: all(client.is_open for client in everybody if client.is_eager), 30, "clients back")
@@ -50,7 +50,7 @@ def test_f8_gateway_killed(world):
 
 @pytest.mark.parametrize("at", range(4 if LONG else 1))
 def test_f8_gateway_terminated(world, at):
-    """F8, I1-I8: SIGTERM: clients are told 1012 and go elsewhere, every Disconnect is out before the process ends."""
+    """F8, I1-I8: SIGTERM: clients are told 1001 and go elsewhere, every Disconnect is out before the process ends."""
     w = world(rate=200)
     w.flow(100)
     victim = w.cluster.gateways[at % 2]
@@ -59,7 +59,7 @@ def test_f8_gateway_terminated(world, at):
     assert victim.wait(20) == 0
     w.books.disown(at % 2)
     victim.restart()
-    assert {c.code for c in w.ends()} == {1012}
+    assert {c.code for c in w.ends()} == {1001}
     assert w.metric("signalbox_buried_total", w.cluster.brokers) == 0
     w.check(ALL)
 

@@ -34,7 +34,7 @@ def clean():
     evidence.registry = {"a": {"plain": "t0", "v1": "t2"}, "b": {}}
     evidence.recoveries = [Recovery("after the fault", 2.0, 6.0)]
     evidence.highest_rss, evidence.highest_ingest = {"gateway1": 20 << 20}, 300
-    evidence.must_fence, evidence.fenced = True, 3
+    evidence.must_fence = evidence.fenced = True
     return evidence
 
 
@@ -208,7 +208,7 @@ def id_repeats(e):
 
 
 def nobody_was_fenced(e):
-    e.fenced = 0
+    e.fenced = False
 
 
 def slow_recovery(e):

@@ -110,7 +110,7 @@ def test_f26_entries_of_a_newer_version(world):
     w.redis.xadd(key(partition_of("n0"), "in"), {"m": entry(2, body)})
     w.redis.xadd(key(partition_of("n0"), "in"), {"m": entry(1, body, b"something new", [1, 2, 3])})
     w.books.accept(sent)
-    eventually(lambda: w.observer.has(sent), 10, "the entry published")
+    eventually(lambda: w.is_published(sent), 10, "the entry published")
     assert w.redis.xlen(letters) == 1
     w.check(ALL)
 

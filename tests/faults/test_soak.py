@@ -128,7 +128,6 @@ def test_f12_many_names(seed, all_descriptors):
             for client in many[at:at + 500]:
                 w.load.do(client.start)
             eventually(lambda: all(client.is_open for client in many[at:at + 500]), 60, "the next five hundred")
-        w.evidence.names = NAMES
         w.evidence.losses.append((time.monotonic() - 2, time.monotonic() + 10))
         w.evidence.may_lose_events, w.evidence.logs_are_whole = True, False
         w.cluster.redis_server.kill()

@@ -122,7 +122,7 @@ class Observer(threading.Thread):
         self.ids = {key: [] for key in self.last}     # of all entries
         self.messages = {key: [] for key in self.keys}  # (id, uid) of those with data
         self.uids = {key: set() for key in self.keys}
-        self.events = []
+        self.events = {}  # id -> Event
         self.highest_rss, self.highest_ingest = {}, 0
         self.stopping, self.lock = threading.Event(), threading.Lock()
         self.error = None
@@ -163,8 +163,7 @@ class Observer(threading.Thread):
             return
         data = json.loads(message[10])
         if one == self.audit:
-            self.events.append(Event(data["type"], data["name"], data["client_id"], data.get("token"),
-                                     data.get("cause")))
+            self.events[id] = data
         else:
             self.messages[one].append((id, data["uid"]))
             self.uids[one].add(data["uid"])
@@ -183,10 +182,8 @@ class Observer(threading.Thread):
     def log(self, name):
         return [message for one in self.keys_of(name) for message in list(self.messages[one])]
 
-    def has(self, sent):
-        """Whether an accepted message is wherever it belongs."""
-        names = NAMES if sent.name is EVERY else [sent.name]
-        return all(any(sent.uid in self.uids[one] for one in self.keys_of(name)) for name in names)
+    def has(self, uid, name):
+        return any(uid in self.uids[one] for one in self.keys_of(name))
 
     def stop(self):
         self.stopping.set()
@@ -320,8 +317,13 @@ class World:
 
     def _is_everything_published(self):
         assert self.observer.error is None, f"the observer failed: {self.observer.error!r}"
-        return all(self.observer.has(sent) for sent in list(self.books.sent.values())
+        return all(self.is_published(sent) for sent in list(self.books.sent.values())
                    if sent.accepted is not None and not invariants.is_excused(self.evidence, sent))
+
+    def is_published(self, sent):
+        """Wherever it belongs. A history may have ended before anybody read it: then clients have seen it."""
+        names = NAMES if sent.name is EVERY else [sent.name]
+        return all(self.observer.has(sent.uid, name) or sent.uid in self.load.seen[name] for name in names)
 
     def is_at_rest(self):
         self.gather()
@@ -334,11 +336,17 @@ class World:
         evidence.sent, evidence.connections = dict(self.books.sent), list(self.books.connections)
         evidence.logs = {name: self.observer.log(name) for name in NAMES}
         evidence.raw_logs = {one: list(ids) for one, ids in self.observer.ids.items()}
-        evidence.events = list(self.observer.events)
+        evidence.events = self.events()
         evidence.registry, evidence.strays = read_registry(self.redis)
         evidence.highest_rss, evidence.highest_ingest = dict(self.observer.highest_rss), self.observer.highest_ingest
-        evidence.fenced = self.metric("signalbox_fenced_total", self.cluster.brokers)
+        evidence.fenced = "errorstat_FENCED" in self.redis.info("errorstats")
         return evidence
+
+    def events(self):
+        """All that were ever published, in their order, whoever read them."""
+        found = {**self.observer.events, **self.load.auditor.events}
+        return [Event(data["type"], data["name"], data["client_id"], data.get("token"), data.get("cause"))
+                for _, data in sorted(found.items())]
 
     def metric(self, name, daemons):
         """The sum over the processes that run."""
