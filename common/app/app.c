@@ -130,8 +130,7 @@ static int open_all(lua_State *L) {
 
 static bool run_file(struct app *a, const char *file, struct buf *error_out) {
     struct buf text = {0}, name = {0};
-    struct slice slice = {.limit_us =
-                              (uint64_t)a->env.settings->lua_budget_ms * 1000 * MAIN_CHUNK_SLICES};
+    struct slice slice = app_budget_slice(a, MAIN_CHUNK_SLICES);
     bool is_fine = app_read_file(file, &text, error_out);
     if (is_fine) {
         buf_printf(&name, "@%s", file);

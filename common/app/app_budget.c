@@ -1,8 +1,9 @@
 /*
  * app_budget.c - processor time and memory of the app's Lua code.
  *
- * The hook looks at the clock every few thousand instructions. Once the slice is over it fires at
- * every instruction and raises each time, so that no pcall outlives it. What runs without the hook
+ * The hook looks at the clock after a hundred instructions, and then less often while those were
+ * quick: one instruction may copy a text of megabytes. Once the slice is over it fires at every
+ * instruction and raises each time, so that no pcall outlives it. What runs without the hook
  * (message handlers of xpcall, finalizers, long loops inside C functions) is kept out of the
  * sandbox: see lua_libraries.c.
  */
@@ -14,7 +15,7 @@
 #include "common/app/app_state.h"
 #include "common/base/settings.h"
 
-enum { LOOK_EVERY = 4000 };
+enum { LOOK_FIRST = 100, LOOK_LAST = 12800, QUICK_US = 100, LONG_US = 1000 };
 
 char app_killed;
 
@@ -24,13 +25,26 @@ static uint64_t processor_us(void) {
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u + 1;
 }
 
+struct slice app_budget_slice(const struct app *a, unsigned times) {
+    return (struct slice){.begun_us = clock_us(),
+                          .limit_us = (uint64_t)a->env.settings->lua_budget_ms * 1000 * times};
+}
+
+/* Asking for the processor time is a system call, so a short handler never does: what went before
+ * the first look counts by the other clock, up to half of the limit, as the process may have been
+ * put aside meanwhile. */
+static void begin_looking(struct slice *s, uint64_t now) {
+    uint64_t before = clock_us() - s->begun_us;
+    s->start_us = now - (before < s->limit_us / 2 ? before : s->limit_us / 2);
+    s->last_look_us = s->start_us;
+}
+
 static bool is_over(struct slice *s) {
-    if (s->is_over)
-        return true;
     uint64_t now = processor_us();
     if (s->start_us == 0)
-        s->start_us = now;
-    s->is_over = now - s->start_us >= s->limit_us;
+        begin_looking(s, now);
+    s->last_look_us = now;
+    s->is_over |= now - s->start_us >= s->limit_us;
     return s->is_over;
 }
 
@@ -48,14 +62,22 @@ static int raise_over(lua_State *L, const lua_Debug *at) {
 
 static void on_count(lua_State *L, lua_Debug *at) {
     struct slice *s = app_of(L)->slice;
-    if (s == NULL || !is_over(s))
+    if (s == NULL)
         return;
-    lua_getinfo(L, "Sl", at);
-    raise_over(L, at);
+    uint64_t before = s->last_look_us > 0 ? s->last_look_us : processor_us();
+    if (is_over(s)) {
+        lua_getinfo(L, "Sl", at);
+        raise_over(L, at);
+    }
+    int count = lua_gethookcount(L);
+    if (s->last_look_us - before < QUICK_US && count < LOOK_LAST)
+        lua_sethook(L, on_count, LUA_MASKCOUNT, count * 2);
+    else if (s->last_look_us - before > LONG_US && count > LOOK_FIRST)
+        lua_sethook(L, on_count, LUA_MASKCOUNT, LOOK_FIRST);
 }
 
 void app_budget_watch(lua_State *L) {
-    lua_sethook(L, on_count, LUA_MASKCOUNT, LOOK_EVERY);
+    lua_sethook(L, on_count, LUA_MASKCOUNT, LOOK_FIRST);
 }
 
 void app_budget_look(lua_State *L) {
@@ -66,6 +88,11 @@ void app_budget_look(lua_State *L) {
     if (lua_getstack(L, 1, &at))
         lua_getinfo(L, "Sl", &at);
     raise_over(L, &at);
+}
+
+bool app_budget_is_over(lua_State *L) {
+    const struct app *a = app_of(L);
+    return a != NULL && a->slice != NULL && is_over(a->slice);
 }
 
 void *app_allocate(void *ctx, void *ptr, size_t old_size, size_t new_size) {

@@ -194,7 +194,8 @@ static enum app_outcome run(struct app_call *c, struct buf *error_out) {
     enum app_outcome outcome = APP_DONE;
     int result_count;
     set_state(c, CALL_RUNNING);
-    c->slice = (struct slice){.limit_us = (uint64_t)a->env.settings->lua_budget_ms * 1000};
+    c->slice = app_budget_slice(a, 1);
+    app_budget_watch(c->thread);
     a->current = c;
     a->slice = &c->slice;
     int status = lua_resume(c->thread, NULL, 0, &result_count);

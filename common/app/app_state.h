@@ -20,7 +20,8 @@
 
 /* What may run until the next wait. */
 struct slice {
-    uint64_t start_us; /* processor time at the first look; 0: not looked yet */
+    uint64_t begun_us;               /* clock_us */
+    uint64_t start_us, last_look_us; /* processor time; 0: not looked yet */
     uint64_t limit_us;
     bool is_over;
 };
@@ -84,10 +85,13 @@ static inline void **app_mark_of(lua_State *L) {
 
 /* Memory, counted against settings->lua_memory_bytes (app_budget.c). */
 void *app_allocate(void *ctx, void *ptr, size_t old_size, size_t new_size);
-/* Looks at the processor time every few thousand instructions; coroutines inherit it. */
+/* Looks at the processor time every so many instructions. */
 void app_budget_watch(lua_State *L);
-/* For long loops of C: raises when the processor time is used up. */
+struct slice app_budget_slice(const struct app *a, unsigned times);
+/* For long loops of C: raises when the processor time is used up / says so. The latter also answers
+ * for a state that is no app's. */
 void app_budget_look(lua_State *L);
+bool app_budget_is_over(lua_State *L);
 
 /* Opens the libraries a script may have, and `signalbox`. May raise. */
 void app_sandbox_open(lua_State *L);

@@ -11,10 +11,11 @@
 
 #include <lauxlib.h>
 
+#include "common/app/app_state.h"
 #include "common/app/json.h"
 #include "common/base/utf8.h"
 
-enum { WRITE_MAX_BYTES = 64 * 1024 * 1024, WRITE_DEPTH_MAX = 100 };
+enum { WRITE_MAX_BYTES = 64 * 1024 * 1024, WRITE_DEPTH_MAX = 100, LOOK_EVERY_VALUES = 20000 };
 
 static char array_key;
 
@@ -51,6 +52,7 @@ struct writer {
     struct buf *out;
     size_t held; /* what outer objects hold: see write_object */
     struct buf *error;
+    unsigned values;
 };
 
 static bool complain(struct writer *w, const char *why) {
@@ -215,6 +217,8 @@ static bool write_value(struct writer *w, int index, int depth) {
     struct bytes text;
     if (w->held + w->out->len > WRITE_MAX_BYTES)
         return complain(w, "the JSON would be larger than 64 MiB");
+    if (++w->values % LOOK_EVERY_VALUES == 0 && app_budget_is_over(L))
+        return complain(w, "the processor time was used up by JSON (--lua-budget-ms)");
     switch (lua_type(L, index)) {
     case LUA_TNIL: buf_append_str(w->out, "null"); return true;
     case LUA_TBOOLEAN:

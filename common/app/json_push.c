@@ -10,16 +10,18 @@
 
 #include <lauxlib.h>
 
+#include "common/app/app_state.h"
 #include "common/app/json.h"
 #include "common/base/utf8.h"
 
-enum { READ_DEPTH_MAX = 512, NUMBER_SHORT = 64 };
+enum { READ_DEPTH_MAX = 512, NUMBER_SHORT = 64, LOOK_EVERY_VALUES = 20000 };
 
 struct reader {
     lua_State *L;
     const char *at, *end, *begin;
     const char *why; /* set once */
     int depth;
+    unsigned values;
     int mark; /* stack index of the metatable that marks arrays */
 };
 
@@ -279,6 +281,8 @@ static bool push_value(struct reader *r) {
     skip_space(r);
     if (r->at == r->end)
         return complain(r, "a value was expected");
+    if (++r->values % LOOK_EVERY_VALUES == 0 && app_budget_is_over(r->L))
+        return complain(r, "the processor time was used up (--lua-budget-ms)");
     switch (*r->at) {
     case '{': return push_nested(r, true);
     case '[': return push_nested(r, false);

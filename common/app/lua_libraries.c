@@ -20,6 +20,8 @@
 #define TEXT_MAX_BYTES ((lua_Integer)64 * 1024 * 1024)
 #define ELEMENTS_MAX   ((lua_Integer)1000000)
 
+enum { DATE_FORMAT_MAX_BYTES = 1024 };
+
 /* --- coroutines --- */
 
 static lua_State *check_coroutine(lua_State *L) {
@@ -85,11 +87,17 @@ static int co_wrapped(lua_State *L) {
     return lua_error(L);
 }
 
-static int co_wrap(lua_State *L) {
+static int co_create(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_State *co = lua_newthread(L);
+    app_budget_watch(co);
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);
+    return 1;
+}
+
+static int co_wrap(lua_State *L) {
+    co_create(L);
     lua_pushcclosure(L, co_wrapped, 1);
     return 1;
 }
@@ -244,6 +252,13 @@ static int table_sort(lua_State *L) {
     return pass_on(L);
 }
 
+static int os_date(lua_State *L) {
+    size_t len;
+    (void)luaL_optlstring(L, 1, "", &len);
+    luaL_argcheck(L, len <= DATE_FORMAT_MAX_BYTES, 1, "format longer than 1024 bytes");
+    return pass_on(L);
+}
+
 /* --- opening --- */
 
 static void wrap_function(lua_State *L, const char *library, const char *name, lua_CFunction by) {
@@ -275,8 +290,8 @@ static void guard_strings(lua_State *L) {
 
 void lua_libraries_open(lua_State *L) {
     static const luaL_Reg coroutines[] = {
-        {"resume", co_resume}, {"wrap", co_wrap}, {"close", co_close},
-        {"yield", co_yield },  {NULL, NULL},
+        {"create", co_create}, {"resume", co_resume}, {"wrap", co_wrap},
+        {"close", co_close},   {"yield", co_yield },  {NULL, NULL},
     };
     static const luaL_Reg strings[] = {
         {"rep", string_rep},        {"find", strings_find}, {"match", strings_match},
@@ -290,6 +305,7 @@ void lua_libraries_open(lua_State *L) {
     wrap_function(L, "table", "concat", table_concat);
     wrap_function(L, "table", "move", table_move);
     wrap_function(L, "table", "sort", table_sort);
+    wrap_function(L, "os", "date", os_date);
     lua_pushcfunction(L, base_xpcall);
     lua_setglobal(L, "xpcall");
     guard_strings(L);

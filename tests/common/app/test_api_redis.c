@@ -2,6 +2,8 @@
  * settings that reach every process. Two apps on one Redis of the test's own. */
 #include "test_app_world.h"
 
+#include <signal.h>
+
 #include "common/bus/kv.h"
 #include "common/bus/registry.h"
 #include "common/bus/rules.h"
@@ -302,5 +304,6 @@ int main(void) {
     };
     if (!redis_server_is_installed())
         return 77;
+    signal(SIGPIPE, SIG_IGN); /* as the programs do */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

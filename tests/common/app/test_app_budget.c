@@ -151,6 +151,20 @@ static void test_long_functions(void **state) {
          "million"},
         {"table.unpack({}, 1, 1e8)", "too many results"},
         {"load(('a='):rep(600000))", "1 MiB"},
+        {"while true do local s = ('x'):rep(6000000) end", TIME},
+        {"local s = ('x'):rep(4000000) while true do s:upper() end", TIME},
+        {"local s = ('x'):rep(4000000) while true do local t = s .. 'y' end", TIME},
+        {"local t = {} for i = 1, 30000 do t[i] = i end for i = 1, 30000 do t[i] = nil end "
+         "while true do next(t) end",
+         TIME},
+        {"os.date(('%c'):rep(1000000))", "longer than 1024"},
+        {"local t = 'x' for _ = 1, 9 do local n = {} for i = 1, 99 do n[i] = t end t = n end "
+         "signalbox.json(t)",
+         TIME},
+        {"local t = 'x' for _ = 1, 9 do local n = {} for i = 1, 99 do n['k' .. i] = t end t = n "
+         "end signalbox.send{data=t}",
+         TIME},
+        {"signalbox.parse_json('[' .. ('0,'):rep(900000) .. '0]') while true do end", TIME},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         expect_end(rows[i].body, rows[i].why);
