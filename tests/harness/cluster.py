@@ -32,12 +32,16 @@ BUILD = BIN.parent
 START_TIMEOUT = 20.0
 
 live_clusters = []
+given_ports = set()
 
 
 def free_port():
-    """A loopback port nobody listens on, below the range that outgoing connections take theirs from."""
+    """A loopback port nobody listens on, below the range that outgoing connections take theirs from; never twice."""
     while True:
         port = random.SystemRandom().randrange(15000, 32000)
+        if port in given_ports:
+            continue
+        given_ports.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -288,7 +292,7 @@ class Cluster:
 
     def wait_ready(self, timeout=START_TIMEOUT):
         for daemon in self.daemons:
-            if daemon.is_running:
+            if daemon.is_running or daemon.is_crashed:
                 daemon.wait_ready(timeout)
 
     def start_redis(self):
