@@ -65,6 +65,25 @@ static void unref(struct inbox *i) {
     free(i);
 }
 
+/* --- turns: doubtful entries run one at a time in the whole process, each until it is committed,
+ * so that the entry that kills the process is the only one whose tries have counted --- */
+
+static bool take_turn(struct inbox *i) {
+    if (i->broker->alone == NULL)
+        i->broker->alone = i;
+    return i->broker->alone == i;
+}
+
+static void end_turn(struct inbox *i) {
+    struct broker *b = i->broker;
+    if (b->alone != i)
+        return;
+    b->alone = NULL;
+    for (unsigned slot = 0; slot <= lease_public(b->lease) && bus_can_send(b->bus); slot++)
+        if (b->inboxes[slot] != NULL && b->inboxes[slot] != i)
+            step(b->inboxes[slot]);
+}
+
 /* --- the end --- */
 
 static void on_retry_closed(uv_handle_t *handle) {
@@ -82,6 +101,7 @@ void inbox_close(struct inbox *i) {
         in_entry_unref(i->queue[i->head++]);
     while (i->open_runs != NULL)
         run_settle(i->open_runs, false);
+    end_turn(i);
     uv_close((uv_handle_t *)&i->retry, on_retry_closed);
 }
 
@@ -139,6 +159,7 @@ static void on_committed(void *ctx, enum outlog_result result) {
     i->state = IDLE;
     i->retry_ms = RETRY_MIN_MS;
     settle_runs(i);
+    end_turn(i);
     step(i);
 }
 
@@ -243,10 +264,10 @@ static void step(struct inbox *i) {
         give_up(i, false);
     else if (i->head == i->tail)
         inlog_read(i->inlog);
-    else if (is_doubtful(i))
-        try_next(i);
-    else
+    else if (!is_doubtful(i))
         process_batch(i);
+    else if (take_turn(i))
+        try_next(i);
 }
 
 static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
