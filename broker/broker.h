@@ -47,8 +47,8 @@ struct broker {
     struct app_environment environment;
     struct ingest *free_sends; /* of handlers that have waited, and of PUBLISH */
     struct lease *lease;
-    struct inbox **inboxes;      /* by slot: partitions, then the public stream; NULL: not ours */
-    struct inbox *alone;         /* runs a doubtful entry (inbox.c); no other inbox does meanwhile */
+    struct inbox **inboxes; /* by slot: partitions, then the public stream; NULL: not ours */
+    struct inbox *alone;    /* runs a doubtful entry (inbox.c); no other inbox does meanwhile */
     struct message_id *survived; /* by slot: the last entry this process ran and outlived */
     struct reaper *reaper;
     struct schedules *schedules;

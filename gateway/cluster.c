@@ -7,6 +7,7 @@
 
 #include "common/app/app.h"
 #include "common/base/log.h"
+#include "common/base/random.h"
 #include "common/bus/bus.h"
 #include "common/bus/kv.h"
 #include "common/bus/link.h"
@@ -74,16 +75,10 @@ struct restore {
 
 static void go_on(struct cluster *c);
 
-static struct ws *by_number(struct cluster *c, uint64_t number) {
-    struct ws *ws;
-    HASH_FIND(hh_number, c->gateway->clients.by_number, &number, sizeof(number), ws);
-    return ws;
-}
-
 static void on_restored(void *ctx, enum registered result, struct message_id position) {
     struct restore *one = ctx;
     struct cluster *c = one->cluster;
-    struct ws *ws = by_number(c, one->number);
+    struct ws *ws = clients_by_number(&c->gateway->clients, one->number);
     (void)position;
     free(one);
     c->in_flight--;
@@ -135,6 +130,41 @@ static void go_on(struct cluster *c) {
     }
 }
 
+static void begin_round(struct cluster *c) {
+    c->round++;
+    c->cursor = 0;
+    c->is_restoring = true;
+    go_on(c);
+}
+
+/* ---- Redis may lose data without losing a connection (FLUSHALL, an older snapshot): now and then
+ * one registration is looked up; is it gone, the others may be, too. */
+
+static void on_probed(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct restore *one = ctx;
+    struct cluster *c = one->cluster;
+    struct ws *ws = clients_by_number(&c->gateway->clients, one->number);
+    (void)rows;
+    free(one);
+    if (status < 0 || count > 0 || ws == NULL || !ws->is_registered || c->is_restoring)
+        return;
+    log_warn("cluster", "missed_registration id=%s name=%s", LOG_TEXT(ws->who->client_id),
+             LOG_TEXT(ws->who->name));
+    begin_round(c);
+}
+
+void cluster_probe(struct cluster *c) {
+    struct conns *conns = &c->gateway->conns;
+    if (conns->count == 0 || c->is_restoring || !bus_can_send(c->gateway->bus))
+        return;
+    struct ws *ws = ws_of(conns->all[random_below(conns->count)]);
+    if (ws == NULL || !ws->is_registered)
+        return;
+    struct restore *one = mem_zalloc(sizeof(*one));
+    *one = (struct restore){.cluster = c, .number = ws->who->number};
+    registry_find(c->gateway->registry, ws->who->name, ws->who->client_id, on_probed, one);
+}
+
 /* ---- the bus */
 
 static void on_commands(void *ctx) {
@@ -146,12 +176,10 @@ static void on_commands(void *ctx) {
     snprintf(c->run_id, sizeof(c->run_id), "%s", run_id);
     c->was_ready = true;
     kv_server_secret(g->bus, on_server_secret, c);
-    if (is_other || was_long) {
-        c->round++;
-        c->cursor = 0;
-        c->is_restoring = true;
-    }
-    go_on(c);
+    if (is_other || was_long)
+        begin_round(c);
+    else
+        go_on(c);
 }
 
 static void on_commands_lost(void *ctx) {

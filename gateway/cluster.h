@@ -2,9 +2,9 @@
  * cluster.h - what the rest of the cluster tells this gateway: Redis lost and found, burial, rules
  * set at run time, notices.
  *
- * After an outage that others may have noticed (longer than 5 s, or another Redis instance) the
- * registrations of all connections are made again, WINDOW at a time, without events. Who lost its
- * client id meanwhile is closed with 4001.
+ * After an outage that others may have noticed (longer than 5 s, or another Redis instance), or
+ * when Redis has forgotten one of them, the registrations of all connections are made again, WINDOW
+ * at a time, without events. Who lost its client id meanwhile is closed with 4001.
  */
 #ifndef SIGNALBOX_GATEWAY_CLUSTER_H
 #define SIGNALBOX_GATEWAY_CLUSTER_H
@@ -34,6 +34,8 @@ void cluster_init(struct cluster *c, struct gateway *g);
 void cluster_deinit(struct cluster *c);
 /* For rules_new. ctx is the cluster. */
 void cluster_on_rule(void *ctx, struct bytes field, struct bytes value);
+/* Every few seconds: looks whether Redis still knows one of our connections. */
+void cluster_probe(struct cluster *c);
 /* The app was loaded (again): the rules set at run time hold for it too. */
 void cluster_on_app(struct cluster *c);
 

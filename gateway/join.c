@@ -248,6 +248,8 @@ static void on_replay_done(void *ctx, int status, bool is_complete) {
     struct join *j = ctx;
     j->replay = NULL;
     j->is_recovered = status == 0 && is_complete && j->has_resume;
+    log_debug("join", "replayed name=%s status=%d complete=%d bytes=%zu", LOG_TEXT(j->who->name),
+              status, is_complete, j->held_bytes);
     if (status == 0 && !j->has_resume)
         drop_held(&j->replayed);
     if (status < 0)

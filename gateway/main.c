@@ -104,6 +104,7 @@ static void on_second(uv_timer_t *timer) {
     struct gateway *g = container_of(timer, struct gateway, second);
     set_gauges(g);
     clients_sweep(&g->clients);
+    cluster_probe(&g->cluster);
 }
 
 /* ---- start and end */

@@ -40,7 +40,8 @@ enum envelope_flag {
     FLAG_V1 = 4,      /* the sender speaks signalbox.v1 */
     FLAG_JSON = 8,    /* data is the JSON text of a value that is no string */
     FLAG_EVERY = 16,  /* to every Name of the partition */
-    FLAG_RECEIPT = 32 /* gateways tell what became of it: publish_receipt, with `from` as the token */
+    FLAG_RECEIPT =
+        32 /* gateways tell what became of it: publish_receipt, with `from` as the token */
 };
 
 /* A borrowed list; count 0 means "no restriction" everywhere. */

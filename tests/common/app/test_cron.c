@@ -57,9 +57,10 @@ static void test_never_and_last(void **state) {
 
 static void test_wrong_texts_say_why(void **state) {
     (void)state;
-    static const char *const wrong[] = {"",         "* * * *",      "* * * * * *", "60 * * * *", "* 24 * * *",
-                                        "* * 0 * *", "* * * 13 *",   "* * * * 8",   "@never",     "5-1 * * * *",
-                                        "*/0 * * * *", "1,,2 * * * *", "a * * * *",   "1- * * * *", "-1 * * * *"};
+    static const char *const wrong[] = {"",           "* * * *",     "* * * * * *", "60 * * * *",
+                                        "* 24 * * *", "* * 0 * *",   "* * * 13 *",  "* * * * 8",
+                                        "@never",     "5-1 * * * *", "*/0 * * * *", "1,,2 * * * *",
+                                        "a * * * *",  "1- * * * *",  "-1 * * * *"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         struct cron c;
         char error[160] = "";

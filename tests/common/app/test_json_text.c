@@ -46,7 +46,8 @@ static void test_compact_keeps_numbers_and_order(void **state) {
 
 static void test_members_without_case(void **state) {
     (void)state;
-    struct json_document *d = must_open("{\"x\":{\"MESSAGE\":0},\"Message\":\"hi\",\"CLIENTID\":[1,\"b\"]}");
+    struct json_document *d =
+        must_open("{\"x\":{\"MESSAGE\":0},\"Message\":\"hi\",\"CLIENTID\":[1,\"b\"]}");
     struct json_value root = json_root(d);
     assert_int_equal(json_member(root, "message").kind, JSON_KIND_STRING);
     assert_int_equal(json_member(root, "clientId").kind, JSON_KIND_ARRAY);
@@ -62,7 +63,8 @@ static void append_each(void *ctx, struct json_value element) {
 
 static void test_each(void **state) {
     (void)state;
-    static const char *const rows[][2] = {{"[1, \"b\" ,[2]]", "1;b;[2];"}, {"\"one\"", "one;"}, {"null", ""}, {"[]", ""}};
+    static const char *const rows[][2] = {
+        {"[1, \"b\" ,[2]]", "1;b;[2];"}, {"\"one\"", "one;"}, {"null", ""}, {"[]", ""}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct buf out = {0};
         struct json_document *d = must_open(rows[i][0]);
@@ -76,9 +78,11 @@ static void test_each(void **state) {
 static void test_strings_unescaped_and_back(void **state) {
     (void)state;
     struct buf out = {0};
-    struct json_document *d = must_open("\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20ac\\ud83d\\ude00z\"");
+    struct json_document *d =
+        must_open("\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20ac\\ud83d\\ude00z\"");
     json_append_text(&out, json_root(d));
-    assert_true(bytes_equal_str(buf_bytes(&out), "a\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"));
+    assert_true(
+        bytes_equal_str(buf_bytes(&out), "a\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"));
     json_close(d);
     buf_clear(&out);
     json_append_string(&out, BYTES_LIT("q\"\\\n\x01\xc3\xa9"));
@@ -88,9 +92,10 @@ static void test_strings_unescaped_and_back(void **state) {
 
 static void test_refused(void **state) {
     (void)state;
-    static const char *const rows[] = {"",       "{",        "hello",   "{'a':1}", "[1,]",        "{\"a\":1,\"a\":2}",
-                                       "01",     "1 2",      "\"\\x\"", "nul",     "\"\xff\"",    "{\"Path\":1,\"path\":2}",
-                                       "\"a",    "{\"a\" 1}", "// c",    "\"\t\"",  "\"\\ud83d\""};
+    static const char *const rows[] = {
+        "",    "{",         "hello",   "{'a':1}", "[1,]",       "{\"a\":1,\"a\":2}",
+        "01",  "1 2",       "\"\\x\"", "nul",     "\"\xff\"",   "{\"Path\":1,\"path\":2}",
+        "\"a", "{\"a\" 1}", "// c",    "\"\t\"",  "\"\\ud83d\""};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_refused(rows[i]);
     char deep[10001];
@@ -104,8 +109,9 @@ static void test_truth_and_emptiness_S175_S181(void **state) {
     static const struct {
         const char *text;
         bool is_truthy, is_empty;
-    } rows[] = {{"true", 1, 0}, {"false", 0, 0}, {"\"false\"", 1, 0}, {"\"\"", 0, 1}, {"0", 0, 0},  {"0.0", 0, 0},
-                {"1", 1, 0},    {"null", 0, 1},  {"[]", 0, 1},        {"[0]", 1, 0},  {"{}", 1, 1}, {"{\"a\":1}", 1, 0}};
+    } rows[] = {{"true", 1, 0}, {"false", 0, 0}, {"\"false\"", 1, 0}, {"\"\"", 0, 1},
+                {"0", 0, 0},    {"0.0", 0, 0},   {"1", 1, 0},         {"null", 0, 1},
+                {"[]", 0, 1},   {"[0]", 1, 0},   {"{}", 1, 1},        {"{\"a\":1}", 1, 0}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct json_document *d = must_open(rows[i].text);
         assert_int_equal(json_is_truthy(json_root(d)), rows[i].is_truthy);

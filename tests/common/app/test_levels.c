@@ -1,4 +1,5 @@
-/* test_levels.c - the truth table of reference section 8, overrides both ways, and sends to every Name. S129–S140 */
+/* test_levels.c - the truth table of reference section 8, overrides both ways, and sends to every
+ * Name. S129–S140 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +19,8 @@ static void test_truth_table_S132_S133_S134(void **state) {
     static const struct {
         enum level level;
         bool ok[4]; /* name only, +group, +client, +both */
-    } rows[] = {{LEVEL_NAME, {1, 1, 1, 1}}, {LEVEL_GROUP, {0, 1, 1, 1}}, {LEVEL_CLIENT_ID, {0, 0, 1, 1}}};
+    } rows[] = {
+        {LEVEL_NAME, {1, 1, 1, 1}}, {LEVEL_GROUP, {0, 1, 1, 1}}, {LEVEL_CLIENT_ID, {0, 0, 1, 1}}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct levels *l = levels_new();
         levels_set(l, LEVEL_FROM_APP, BYTES_NONE, rows[i].level);
@@ -62,7 +64,8 @@ static void test_one_refused_name_refuses_all_with_the_seeds_text_S135(void **st
     levels_set(l, LEVEL_FROM_APP, BYTES_LIT("strict"), LEVEL_CLIENT_ID);
     assert_false(levels_allow(l, (struct bytes_list){names, 2}, true, false, &error));
     assert_true(bytes_equal_str(
-        buf_bytes(&error), "Signal failed to broadcast due to defined Signal broadcast level for Strict: clientid"));
+        buf_bytes(&error),
+        "Signal failed to broadcast due to defined Signal broadcast level for Strict: clientid"));
     buf_deinit(&error);
     levels_free(l);
 }

@@ -8,7 +8,7 @@
 
 #include "common/app/signing.h"
 
-#define UUID "5d12f974-7b1a-4524-ab93-6afbf42c4ffa"
+#define UUID    "5d12f974-7b1a-4524-ab93-6afbf42c4ffa"
 #define MOZILLA "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"
 
 static const struct {
@@ -17,15 +17,21 @@ static const struct {
     const char *user_agent, *address, *id, *signed_id;
 } vectors[] = {
     {"super-secret", 0, "", "", UUID, "s:" UUID ".8qHWZA7dMwgbAO0uW3pncXp8U6YpaOJBiaXpPFqdVlg="},
-    {"Sup3rS3cr37!", 0, "", "", "my-client-id", "s:my-client-id.dWeBSAxPRuhkQKBBIiLvAcRZ6vAZAI8G7+qcGvoOA+Q="},
+    {"Sup3rS3cr37!", 0, "", "", "my-client-id",
+     "s:my-client-id.dWeBSAxPRuhkQKBBIiLvAcRZ6vAZAI8G7+qcGvoOA+Q="},
     {"super-secret", 0, "", "", "123456", "s:123456.LRfqtigDk9NuvkwNN7CxGDhd1oxugnaM019TeEpqYMQ="},
     {"super-secret", 0, "", "", "a.b.c", "s:a.b.c.tBB4oIVEdS4brO2pweVwWIqaVLmq6wZ4vrqEX2G66Fw="},
     {"sécret€", 0, "", "", "clïent", "s:clïent.MmaRATGR2SGRXz4mERyNCJz0TI4Tfr5mqpkzlj1rIrs="},
-    {"super-secret", 1, MOZILLA, "127.0.0.1", UUID, "s:" UUID ".02fwhUCf4dFHXU7Q75D3wMsRwtUDZj3Qghl6Li1sm1c="},
-    {"super-secret", 1, "", "127.0.0.1", "my-client-id", "s:my-client-id.g+xJucfwhDoNuxzOUb9JirwnslHWDMxj8yhAVX5yKF4="},
-    {"super-secret", 1, "curl/8.5.0", "::1", "my-client-id", "s:my-client-id.hfjQCc1cINRs58Hkv/9iWrbOlkOrqH7Jt2pK6EMamug="},
-    {"super-secret", 1, "curl/8.5.0", "::ffff:127.0.0.1", "my-client-id", "s:my-client-id.WR/Z/g2JRRNUQIVqktKGS0zd8GMi/zud7/IVQjCWI3I="},
-    {"super-secret", 1, "", "", "my-client-id", "s:my-client-id.tunfLy/VtJtfFFxBGFhAeTX/0TVQK0DhVgemMszmIMQ="},
+    {"super-secret", 1, MOZILLA, "127.0.0.1", UUID,
+     "s:" UUID ".02fwhUCf4dFHXU7Q75D3wMsRwtUDZj3Qghl6Li1sm1c="},
+    {"super-secret", 1, "", "127.0.0.1", "my-client-id",
+     "s:my-client-id.g+xJucfwhDoNuxzOUb9JirwnslHWDMxj8yhAVX5yKF4="},
+    {"super-secret", 1, "curl/8.5.0", "::1", "my-client-id",
+     "s:my-client-id.hfjQCc1cINRs58Hkv/9iWrbOlkOrqH7Jt2pK6EMamug="},
+    {"super-secret", 1, "curl/8.5.0", "::ffff:127.0.0.1", "my-client-id",
+     "s:my-client-id.WR/Z/g2JRRNUQIVqktKGS0zd8GMi/zud7/IVQjCWI3I="},
+    {"super-secret", 1, "", "", "my-client-id",
+     "s:my-client-id.tunfLy/VtJtfFFxBGFhAeTX/0TVQK0DhVgemMszmIMQ="},
 };
 
 static void test_vectors_V1_to_V10(void **state) {
@@ -33,7 +39,8 @@ static void test_vectors_V1_to_V10(void **state) {
     for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
         struct signing s = {0};
         struct buf out = {0};
-        struct signing_context who = {bytes_str(vectors[i].user_agent), bytes_str(vectors[i].address)};
+        struct signing_context who = {bytes_str(vectors[i].user_agent),
+                                      bytes_str(vectors[i].address)};
         signing_set(&s, true, vectors[i].secret, vectors[i].is_strict);
         signing_sign(&s, &who, bytes_str(vectors[i].id), &out);
         assert_true(bytes_equal_str(buf_bytes(&out), vectors[i].signed_id));
@@ -56,7 +63,8 @@ static void test_changed_ids_do_not_pass(void **state) {
         id[i] = (char)(id[i] ^ 0x20);
         assert_false(signing_verify(&s, &nobody, bytes_str(id)));
     }
-    static const char *const wrong[] = {"", "s:", "s:.", "s:a", "s:a.", "plain", "s:.8qHWZA7dMwgbAO0uW3pncXp8U6YpaOJBiaXpPFqdVlg="};
+    static const char *const wrong[] = {
+        "", "s:", "s:.", "s:a", "s:a.", "plain", "s:.8qHWZA7dMwgbAO0uW3pncXp8U6YpaOJBiaXpPFqdVlg="};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
         assert_false(signing_verify(&s, &nobody, bytes_str(wrong[i])));
     signing_deinit(&s);

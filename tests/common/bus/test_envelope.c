@@ -1,4 +1,5 @@
-/* test_envelope.c - every field there and back; whatever is cut or changed is refused, never read past. */
+/* test_envelope.c - every field there and back; whatever is cut or changed is refused, never read
+ * past. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -98,7 +99,8 @@ static void test_message_there_and_back(void **state) {
 static void test_session_there_and_back(void **state) {
     (void)state;
     struct buf out = {0};
-    struct session_header headers[] = {{BYTES_LIT("host"), BYTES_LIT("h")}, {BYTES_LIT("x"), BYTES_LIT("")}};
+    struct session_header headers[] = {{BYTES_LIT("host"), BYTES_LIT("h")},
+                                       {BYTES_LIT("x"), BYTES_LIT("")}};
     struct session s = {.path = BYTES_LIT("/a b"),
                         .url = BYTES_LIT("ws://h/a%20b?x=1"),
                         .protocol = BYTES_LIT("ws"),

@@ -1,4 +1,5 @@
-/* test_partition.c - the checksum is Redis Cluster's, and the tags spread evenly over any number of nodes. */
+/* test_partition.c - the checksum is Redis Cluster's, and the tags spread evenly over any number of
+ * nodes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,1 +1,0 @@
-#include "common/http/http_head.h"
