@@ -82,10 +82,15 @@ def close_body(code, reason=""):
 
 
 class RawWs:
-    def __init__(self, address, tls=None, timeout=10.0):
+    def __init__(self, address, tls=None, timeout=10.0, receive_buffer=None):
+        """receive_buffer: bytes that the kernel keeps for us, for clients that read slowly."""
         self.timeout = timeout
         self.address = address
-        self.sock = socket.create_connection(address[:2], timeout=timeout)
+        self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        if receive_buffer:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.sock.settimeout(timeout)
+        self.sock.connect(address[:2])
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
@@ -217,8 +222,8 @@ class RawWs:
 class Client(RawWs):
     """A well-behaved client: see the head of this file."""
 
-    def __init__(self, address, path, headers=None, tls=None, timeout=10.0):
-        super().__init__(address, tls, timeout)
+    def __init__(self, address, path, headers=None, **options):
+        super().__init__(address, **options)
         self.inbox = collections.deque()
         self.pongs = collections.deque()
         self.pings = []

@@ -1,0 +1,15 @@
+-- For test_limits.py: what happens to a slow client, Name by Name, and which origins may come.
+
+signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "http" }
+signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "ws" }
+signalbox.origins { "https://friend.example.test" }
+
+signalbox.name("oldest", { slow = "drop_oldest" })
+signalbox.name("newest", { slow = "drop_newest" })
+signalbox.name("latest", { slow = "latest" })
+
+signalbox.route("GET", "/up", function(web) web:convert { name = web.query.name } end)
+signalbox.route("POST", "/send", function(web)
+    signalbox.send { name = web.query.name, data = web.body }
+    web:text("sent")
+end)
