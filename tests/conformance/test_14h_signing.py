@@ -3,10 +3,11 @@ import base64
 import hashlib
 import hmac
 import re
+import socket
 
 import pytest
 
-from harness import Cluster, Refused
+from harness import Client, Cluster, Refused, free_port
 from conformance_world import APP, G1, G2, World, query, unique
 from test_14b_listening import start_error
 
@@ -169,6 +170,25 @@ def test_S148_supplied_id_that_claims_a_signature(signed, trigger):
 def test_S149_strict_adds_user_agent_and_address(strict, trigger, name, agent):
     _, _, raw, signed_id = vector(name)
     assert strict.up(trigger, unique(), id=raw, headers={"User-Agent": agent}).id == signed_id
+
+
+def has_ipv6():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+def test_S149_strict_over_ipv6():
+    """S149: vector V8."""
+    _, (agent, address), raw, _ = VECTORS["V8"]
+    port = free_port()
+    with Cluster(APP / "signing.lua", gateways=1, env={"SECRET": "super-secret", "STRICT": "1"}, listen=None,
+                 gateway_args=["--listen", f"http+ws://[{address}]:{port}"]):
+        with Client((address, port), query("/up", name="Six", id=raw), {"User-Agent": agent}) as client:
+            assert client.id == vector("V8")[3]
 
 
 def test_S150_strict_without_user_agent(strict):

@@ -23,7 +23,7 @@ def send(cluster, name, text, gateway=0):
 # -- slow clients
 
 def overfill(cluster, name):
-    """Send numbered pieces until the queue of a stalled client has overflowed long since; its messages, and the last."""
+    """Send numbered pieces until the queue of a stalled client has overflowed: that client, and the last number."""
     reader = cluster.client(1, f"/up?name={name}")
     stalled = cluster.client(0, f"/up?name={name}", receive_buffer=4096)  # it reads nothing for now
     last = 0

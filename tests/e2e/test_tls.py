@@ -12,9 +12,9 @@ APP = pathlib.Path(__file__).parents[1] / "conformance" / "app" / "app.lua"
 
 def make_certificate(folder, serial):
     """A self-signed certificate for localhost, written over the one before."""
-    subprocess.run(["/usr/bin/openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost", "-set_serial", str(serial), "-keyout", folder / "key.pem",
-                    "-out", folder / "cert.pem"], check=True, capture_output=True)
+    subprocess.run(["/usr/bin/openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-set_serial", str(serial),
+                    "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True)
 
 
 def trusting(folder):
@@ -60,7 +60,8 @@ def serial(cluster, folder):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with cluster.raw(0, tls=context) as raw:
         der = raw.sock.getpeercert(binary_form=True)
-    text = subprocess.run(["/usr/bin/openssl", "x509", "-inform", "der", "-noout", "-serial"], input=der, capture_output=True)
+    text = subprocess.run(["/usr/bin/openssl", "x509", "-inform", "der", "-noout", "-serial"], input=der,
+                          capture_output=True)
     return int(text.stdout.decode().strip().split("=")[1], 16)
 
 

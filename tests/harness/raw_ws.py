@@ -163,7 +163,8 @@ class RawWs:
 
     def request_text(self, path, headers=None, method="GET", version="HTTP/1.1", handshake=True):
         """A request head. A header whose value is None is left out, so a test can remove the usual ones."""
-        fields = {"Host": f"{self.address[0]}:{self.address[1]}"}
+        host, port = self.address[:2]
+        fields = {"Host": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"}
         if handshake:
             fields.update({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": KEY,
                            "Sec-WebSocket-Version": "13"})
