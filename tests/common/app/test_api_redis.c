@@ -294,6 +294,7 @@ static void test_without_redis(void **state) {
 }
 
 int main(void) {
+    signal(SIGPIPE, SIG_IGN); /* as the daemons do: Redis is killed below */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store),
         cmocka_unit_test(test_lock),
