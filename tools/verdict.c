@@ -100,7 +100,7 @@ static void on_cursor(void *ctx, struct redisReply *reply) {
 
 static void ask_cursor(struct verdict *v) {
     struct command c = command_begin("HGET");
-    command_text(&c, "sb:{sb}:xown"); /* lease_keys, of the public slot */
+    command_text(&c, KEY_PUBLIC_OWN);
     command_text(&c, "c");
     link_send(bus_commands(v->bus), &c, on_cursor, v);
 }

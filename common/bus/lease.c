@@ -77,7 +77,7 @@ void lease_keys(const struct lease *l, unsigned slot, struct buf *own_out, struc
     if (slot == lease_public(l)) {
         buf_clear(own_out);
         buf_clear(lease_out);
-        buf_append_str(own_out, "sb:{sb}:xown");
+        buf_append_str(own_out, KEY_PUBLIC_OWN);
         buf_append_str(lease_out, "sb:{sb}:xlease");
         return;
     }
