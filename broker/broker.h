@@ -50,7 +50,6 @@ struct broker {
     struct inbox **inboxes; /* by slot: partitions, then the public stream; NULL: not ours */
     struct inbox *alone;    /* runs a doubtful entry (inbox.c); no other inbox does meanwhile */
     struct message_id *survived; /* by slot: the last entry this process ran and outlived */
-    struct inbox *trial;         /* the one whose doubtful entry is being tried, or NULL */
     struct reaper *reaper;
     struct schedules *schedules;
     struct admin *admin; /* NULL: none was asked for */
