@@ -27,9 +27,14 @@ static void read_options(struct name_entry *e) {
     e->continues_on_gap = options->continues_on_gap;
 }
 
-struct name_entry *clients_enter(struct clients *c, struct bytes name) {
+struct name_entry *clients_find(struct clients *c, struct bytes name) {
     struct name_entry *e;
     HASH_FIND(hh, c->names, name.ptr, name.len, e);
+    return e;
+}
+
+struct name_entry *clients_enter(struct clients *c, struct bytes name) {
+    struct name_entry *e = clients_find(c, name);
     if (e != NULL) {
         e->empty_ms = 0;
         return e;

@@ -58,6 +58,8 @@ void clients_init(struct clients *c, struct gateway *g);
 /* Nothing is attached any more: stops following. */
 void clients_deinit(struct clients *c);
 
+/* The entry of a Name, or NULL. */
+struct name_entry *clients_find(struct clients *c, struct bytes name);
 /* The entry of a Name; the log is followed from now on. */
 struct name_entry *clients_enter(struct clients *c, struct bytes name);
 static inline struct bytes name_entry_name(const struct name_entry *e) {

@@ -123,6 +123,7 @@ static void go_on(struct cluster *c) {
         }
         if (ws == NULL) {
             c->is_restoring = false;
+            reconcile_start(&c->gateway->reconcile);
             log_info("cluster", "restored_registrations round=%llu", (unsigned long long)c->round);
             return;
         }

@@ -16,6 +16,7 @@
 #include "gateway/endpoints.h"
 #include "gateway/listener.h"
 #include "gateway/receipts.h"
+#include "gateway/reconcile.h"
 #include "gateway/uplink.h"
 
 struct admin;
@@ -43,6 +44,7 @@ struct gateway {
     struct downlink downlink;
     struct receipts receipts;
     struct cluster cluster;
+    struct reconcile reconcile;
     struct endpoints endpoints;
     struct listeners listeners;
     struct drain drain;

@@ -66,6 +66,10 @@ struct join *join_next(struct join *j) {
     return LIST_NEXT(j, link);
 }
 
+uint64_t join_number(const struct join *j) {
+    return j->who->number;
+}
+
 /* ---- held messages */
 
 static void hold(struct held_list *list, struct join *j, struct held item) {

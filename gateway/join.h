@@ -32,6 +32,8 @@ void join_start(struct request *r, const struct join_options *options);
 /* A live message of the Name. */
 void join_on_message(struct join *j, const struct message *m);
 struct join *join_next(struct join *j);
+/* The number its connection will have. */
+uint64_t join_number(const struct join *j);
 
 /* Writes the 101 and changes the protocol over: the common end of joins and Local conversions.
  * Takes who. */

@@ -135,6 +135,7 @@ static void open_parts(struct gateway *g) {
     downlink_init(&g->downlink, g);
     receipts_init(&g->receipts, g);
     cluster_init(&g->cluster, g);
+    reconcile_init(&g->reconcile, g);
     drain_init(&g->drain, g);
     MUST(uv_timer_init(g->loop, &g->second) == 0);
     MUST(uv_timer_start(&g->second, on_second, 1000, 1000) == 0);
@@ -192,6 +193,7 @@ static void end(struct process *p) {
     bus_close(g->bus);
     while (g->conns.unfreed > 0)
         uv_run(g->loop, UV_RUN_ONCE);
+    reconcile_deinit(&g->reconcile);
     cluster_deinit(&g->cluster);
     uplink_deinit(&g->uplink);
     receipts_deinit(&g->receipts);
