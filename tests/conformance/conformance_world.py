@@ -44,10 +44,29 @@ class World:
         self.broker_client = None
 
     def leave(self):
+        self.settle()
         for client in self.clients:
             client.drop()
         for name in self.levels:
             self.level("name", name)
+
+    def settle(self):
+        """Wait until every partition has handled all it was given.
+
+        What is sent to every Name reaches each partition in its own time, also those without a client of this test: it
+        must not arrive at a client of the next one.
+        """
+        redis = self.cluster.redis
+        logs = redis.keys("sb:*:in")
+
+        def is_handled():
+            pipeline = redis.pipeline(transaction=False)
+            for log in logs:
+                pipeline.xinfo_stream(log)
+                pipeline.hget(log[:-len(b"in")] + b"own", "c")
+            answers = pipeline.execute()
+            return all(info["last-generated-id"] == cursor for info, cursor in zip(answers[::2], answers[1::2]))
+        eventually(is_handled, 10, "the partitions have handled everything")
 
     # -- clients
 
@@ -136,10 +155,6 @@ class Endpoints(World):
     def __init__(self, cluster, ports, tls):
         super().__init__(cluster)
         self.ports, self.tls = ports, tls
-
-    def leave(self):
-        for client in self.clients:
-            client.drop()
 
     def address(self, kind, gateway=G1):
         return ("127.0.0.1", self.ports[gateway][kind])
