@@ -19,7 +19,7 @@ static struct bytes optional_text(lua_State *L, const char *field) {
 
 static enum scope scope_of(lua_State *L, const struct request *r) {
     struct bytes text = optional_text(L, "scope");
-    if (text.ptr == NULL || bytes_equal_nocase(text, BYTES_LIT("default")))
+    if (text.len == 0 || bytes_equal_nocase(text, BYTES_LIT("default")))
         return app_registrations(r->gateway->app)->default_scope;
     if (bytes_equal_nocase(text, BYTES_LIT("global")))
         return SCOPE_GLOBAL;
@@ -36,6 +36,14 @@ static void forget_signal_field(lua_State *L) {
     lua_pop(L, 1);
 }
 
+/* The refusal was sent, so the handler has nothing to do any more. */
+static int refused(lua_State *L) {
+    struct app_call *call = app_call_of(L);
+    if (call != NULL)
+        app_call_excuse(call);
+    return luaL_error(L, HANDLER_REFUSED);
+}
+
 static void on_converted(struct request *r, bool is_ok) {
     struct web *w = r->convert_ctx;
     struct app_call *call = w->call;
@@ -43,10 +51,12 @@ static void on_converted(struct request *r, bool is_ok) {
     w->call = NULL;
     if (call == NULL)
         return;
-    if (is_ok)
+    if (is_ok) {
         app_resume_ok(call, NULL, NULL);
-    else
-        app_resume_error(call, HANDLER_REFUSED);
+        return;
+    }
+    app_call_excuse(call);
+    app_resume_error(call, HANDLER_REFUSED);
 }
 
 int web_convert(lua_State *L) {
@@ -58,7 +68,7 @@ int web_convert(lua_State *L) {
         return 0; /* the first one counts */
     r = web_check_request(L, "convert");
     if (r->conn == NULL)
-        return luaL_error(L, HANDLER_REFUSED);
+        return refused(L);
     forget_signal_field(L);
     struct upgrade_options options = {.name = optional_text(L, "name"),
                                       .group = optional_text(L, "group"),
@@ -71,11 +81,13 @@ int web_convert(lua_State *L) {
     switch (upgrade(r, &options, &error)) {
     case UPGRADE_OPEN: local_opened(r); return 0;
     case UPGRADE_WAITING: return app_wait(L, w->call);
-    case UPGRADE_REFUSED: w->call = NULL; return luaL_error(L, HANDLER_REFUSED);
+    case UPGRADE_REFUSED: w->call = NULL; return refused(L);
     case UPGRADE_INVALID: break;
     }
     w->call = NULL;
+    luaL_where(L, 1);
     web_push_bytes(L, buf_bytes(&error));
     buf_deinit(&error);
+    lua_concat(L, 2);
     return lua_error(L);
 }

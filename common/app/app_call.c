@@ -148,8 +148,10 @@ static void fail(struct app_call *c, int status, struct buf *error_out) {
     struct buf trace = {0};
     app_error_text(c->thread, error_out);
     append_trace(c->thread, &trace);
-    metrics_add(METRIC_handler_errors, 1);
-    log_failure(c->app, c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
+    if (!c->is_excused) {
+        metrics_add(METRIC_handler_errors, 1);
+        log_failure(c->app, c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
+    }
     buf_deinit(&trace);
     if (status == LUA_ERRMEM)
         c->app->is_out_of_memory = true;
@@ -250,7 +252,7 @@ enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_
     c->push = push_args;
     c->push_ctx = c->ctx = ctx;
     c->on_end = on_end;
-    c->has_waited = false;
+    c->has_waited = c->is_excused = false;
     lua_pushcfunction(c->thread, run_handler);
     a->busy++;
     enum app_outcome outcome = run(c, &error);

@@ -23,6 +23,10 @@ void app_call_forget(struct app_call *call) {
     call->ctx = NULL;
 }
 
+void app_call_excuse(struct app_call *call) {
+    call->is_excused = true;
+}
+
 struct app_call *app_waiter(lua_State *L) {
     struct app_call *call = app_call_of(L);
     if (call == NULL)
