@@ -198,7 +198,8 @@ void endpoints_deinit(struct endpoints *e) {
     *e = (struct endpoints){0};
 }
 
-void endpoints_reload_tls(struct endpoints *e) {
+char *endpoints_reload_tls(struct endpoints *e) {
+    char *first = NULL;
     for (size_t i = 0; i < e->count; i++) {
         struct endpoint_run *item = &e->items[i];
         char *error = NULL;
@@ -206,13 +207,16 @@ void endpoints_reload_tls(struct endpoints *e) {
             continue;
         struct tls_context *fresh =
             tls_context_server(item->certificate, item->key, item->password, &error);
-        if (fresh == NULL) {
-            log_error("endpoints", "kept the old certificate reason=%s",
-                      LOG_TEXT(bytes_str(error)));
-            free(error);
+        if (fresh != NULL) {
+            tls_context_unref(item->tls);
+            item->tls = fresh;
             continue;
         }
-        tls_context_unref(item->tls);
-        item->tls = fresh;
+        log_error("endpoints", "kept_certificate reason=%s", LOG_TEXT(bytes_str(error)));
+        if (first == NULL)
+            first = error;
+        else
+            free(error);
     }
+    return first;
 }

@@ -39,8 +39,8 @@ MUST_CHECK int endpoints_init(struct endpoints *e, const struct settings *settin
                               const struct registrations *registrations, char **error_out);
 void endpoints_deinit(struct endpoints *e);
 /* Reads the certificates again; one that is wrong stays as it is. New connections get the new ones.
- */
-void endpoints_reload_tls(struct endpoints *e);
+ * NULL, or one line about the first that is wrong (free()). */
+char *endpoints_reload_tls(struct endpoints *e);
 /* Parses one --listen URL into *out. */
 MUST_CHECK int endpoint_parse(struct endpoint_run *out, const char *url, char **error_out);
 
