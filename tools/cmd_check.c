@@ -85,30 +85,16 @@ static void list_events(const struct registrations *r, json_t *rows) {
     }
 }
 
-static void add_level(const struct registrations *r, json_t *rows, const char *name) {
-    json_t *row, *one;
-    size_t i;
-    json_array_foreach(rows, i, one) {
-        if (strcasecmp(json_string_value(json_object_get(one, "name")), name) == 0)
-            return;
-    }
-    bool is_general = strcmp(name, "*") == 0;
-    enum level level = levels_get(r->levels, is_general ? BYTES_LIT("") : bytes_str(name));
-    enum level general = levels_get(r->levels, BYTES_LIT(""));
-    if (!is_general && level == general)
-        return;
-    row = new_row(rows);
-    add(row, "name", name);
-    add(row, "level", level == LEVEL_UNSET ? "name" : level_text(level));
+static void add_level(void *rows, struct bytes name, enum level level) {
+    json_t *row = new_row(rows);
+    json_object_set_new(row, "name", json_stringn(name.ptr, name.len));
+    add(row, "level", level_text(level));
 }
 
-/* The general level, and those of the Names that the app speaks of elsewhere. */
+/* The general level, then the Names that have one of their own. */
 static void list_levels(const struct registrations *r, json_t *rows) {
-    add_level(r, rows, "*");
-    for (size_t i = 0; i < r->event_handlers.count; i++)
-        add_level(r, rows, r->event_handlers.items[i].name);
-    for (size_t i = 0; i < r->name_options.count; i++)
-        add_level(r, rows, r->name_options.items[i].name);
+    add_level(rows, BYTES_LIT("*"), levels_get(r->levels, BYTES_NONE));
+    levels_each(r->levels, LEVEL_FROM_APP, add_level, rows);
 }
 
 static void list_schedules(const struct registrations *r, json_t *rows) {

@@ -126,6 +126,11 @@ enum level levels_get(const struct levels *l, struct bytes name) {
     return level_for_everybody(l);
 }
 
+void levels_each(const struct levels *l, enum level_source source, levels_each_fn *fn, void *ctx) {
+    for (struct named_level *n = l->named[source]; n != NULL; n = n->hh.next)
+        fn(ctx, bytes_str(n->shown), n->level);
+}
+
 static bool is_enough(enum level level, bool has_groups, bool has_clients) {
     switch (level) {
     case LEVEL_UNSET:

@@ -33,6 +33,9 @@ const char *level_text(enum level level);
 /* name empty: the default for all Names. LEVEL_UNSET takes the entry away. */
 void levels_set(struct levels *l, enum level_source source, struct bytes name, enum level level);
 enum level levels_get(const struct levels *l, struct bytes name);
+/* For each Name with an entry of this source, as it was written there, in the order of setting. */
+typedef void levels_each_fn(void *ctx, struct bytes name, enum level level);
+void levels_each(const struct levels *l, enum level_source source, levels_each_fn *fn, void *ctx);
 
 /* Whether a send is allowed: every Name is checked; no Names at all: the default and every level
  * set for a Name. When not, error_out (may be NULL) gets "Signal failed to broadcast due to defined

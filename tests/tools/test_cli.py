@@ -123,7 +123,8 @@ def test_check_prints_what_the_app_registers(run):
     found = json.loads(run("check", APP / "app.lua", "--json").stdout)
     assert [row["path"] for row in found["signalRoutes"]] == ["/date", "/plain", "/strict", "/late"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00\.000Z", found["schedules"][0]["next"])
-    assert {"name": "Strict", "level": "clientid"} in found["levels"]
+    assert found["levels"] == [{"name": "*", "level": "name"}, {"name": "Strict", "level": "clientid"},
+                               {"name": "Guarded", "level": "group"}]
 
 
 @pytest.mark.parametrize("text, line", [("this is no Lua", 1), ('\n\nerror("broken on purpose")', 3)])

@@ -46,6 +46,25 @@ static void test_named_entry_wins_both_ways_S131(void **state) {
     levels_free(l);
 }
 
+static void append_level(void *ctx, struct bytes name, enum level level) {
+    buf_printf(ctx, "%.*s=%s ", BYTES_FMT(name), level_text(level));
+}
+
+static void test_each_lists_what_one_source_set(void **state) {
+    (void)state;
+    struct levels *l = levels_new();
+    struct buf found = {0};
+    levels_set(l, LEVEL_FROM_APP, BYTES_NONE, LEVEL_GROUP);
+    levels_set(l, LEVEL_FROM_APP, BYTES_LIT("Strict"), LEVEL_GROUP);
+    levels_set(l, LEVEL_FROM_APP, BYTES_LIT("Loose"), LEVEL_NAME);
+    levels_set(l, LEVEL_FROM_APP, BYTES_LIT("STRICT"), LEVEL_CLIENT_ID);
+    levels_set(l, LEVEL_FROM_CLUSTER, BYTES_LIT("Other"), LEVEL_GROUP);
+    levels_each(l, LEVEL_FROM_APP, append_level, &found);
+    assert_true(bytes_equal_str(buf_bytes(&found), "Strict=clientid Loose=name "));
+    buf_deinit(&found);
+    levels_free(l);
+}
+
 static void test_send_to_every_name_meets_every_level(void **state) {
     (void)state;
     struct levels *l = levels_new();
@@ -85,6 +104,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_truth_table_S132_S133_S134),
         cmocka_unit_test(test_named_entry_wins_both_ways_S131),
+        cmocka_unit_test(test_each_lists_what_one_source_set),
         cmocka_unit_test(test_send_to_every_name_meets_every_level),
         cmocka_unit_test(test_one_refused_name_refuses_all_with_the_seeds_text_S135),
         cmocka_unit_test(test_words_S139_S140),

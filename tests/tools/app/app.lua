@@ -4,6 +4,7 @@ signalbox.endpoint { address = "127.0.0.1", port = 18091, protocol = "http" }
 signalbox.endpoint { address = "127.0.0.1", port = 18091, protocol = "ws", name = "Main" }
 
 signalbox.broadcast_level("Strict", "client_id")
+signalbox.broadcast_level("Guarded", "group")
 signalbox.name("Strict", { slow = "latest" })
 
 signalbox.route("GET", "/up", function(web)
