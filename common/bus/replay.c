@@ -19,7 +19,7 @@ struct replay {
     struct log_reader *reader;
     struct {
         bool has_first, has_last;
-        struct message_id first_prev, last;
+        struct message_id first, first_prev, last;
     } logs[LOG_COUNT];
     unsigned outstanding;
     bool is_broken, is_cancelled;
@@ -34,9 +34,10 @@ static bool is_log_complete(const struct replay *r, enum which_log log) {
     struct message_id prev = r->logs[log].first_prev;
     if (message_id_compare(r->until, r->after) <= 0)
         return true;
+    if (r->logs[log].has_first && message_id_compare(r->logs[log].first, r->after) <= 0)
+        return true;
     if (r->logs[log].has_first)
-        return message_id_compare(prev, r->after) <= 0 &&
-               (!message_id_is_none(prev) || message_id_is_none(r->after));
+        return !message_id_is_none(prev) && message_id_compare(prev, r->after) <= 0;
     return r->logs[log].has_last && message_id_compare(r->logs[log].last, r->after) <= 0;
 }
 
@@ -79,6 +80,7 @@ static void note_first(struct replay *r, enum which_log log, struct redisReply *
     struct message m;
     if (message_decode(reply_bytes(reply_at(fields, 1)), &m) == PARSE_OK) {
         r->logs[log].has_first = true;
+        r->logs[log].first = m.id;
         r->logs[log].first_prev = m.prev;
         message_free(&m);
     }

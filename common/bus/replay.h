@@ -2,8 +2,8 @@
  * replay.h - what a Name's logs retain between two ids, and whether that is everything: for clients
  * that resume.
  *
- * A log proves that nothing is missing after an id when its first retained message says that its
- * predecessor was not later than that id; or, when nothing is retained, when the key l:<name> (no
+ * A log proves that nothing is missing after an id when its first retained message is not later, or
+ * says that its predecessor was not later; or, when nothing is retained, when the key l:<name> (no
  * message of this log has a later id) is not later. Otherwise nothing is claimed.
  */
 #ifndef SIGNALBOX_BUS_REPLAY_H

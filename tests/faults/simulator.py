@@ -642,6 +642,7 @@ class Checker:
         self.sub = world.server.connect()
         self.sub.must('PSUBSCRIBE', '*')
         self.raw_top = [(0, 0)] * PARTITIONS  # over all fall-backs: ids never come again
+        self.floor = {}  # positions told before the first output
         self.by_channel = {channel(p, n): (p, n)
                            for p in range(PARTITIONS) for n in NAMES[p] + ['*']}
 
@@ -660,6 +661,8 @@ class Checker:
         where = f'{uid!r} in {name} of partition {p} as {mid}'
         if parse_id(mid) <= self.raw_top[p]:
             raise Violation(f'I2: {where}: id not above {self.raw_top[p]}')
+        if parse_id(mid) <= self.floor.pop(p, (0, 0)):
+            raise Violation(f'I7: {where}: a position was told that is behind it')
         self.raw_top[p] = parse_id(mid)
         item = (p, name, uid)
         if item in model.seen or any(item in old for old in model.old_seen):
@@ -705,11 +708,18 @@ class Checker:
             if len(call.args) > 5:
                 self.must_be_top(call.p, call.args[-5], 'what was committed')
         if call.script == 'conn' and isinstance(reply, list):
-            self.must_be_top(call.p, reply[1], 'position')
+            self.check_position(call.p, reply[1])
         if call.script == 'own' and len(reply) == 3:
             self.must_be_top(call.p, reply[2], 'last_id')
         if call.script == 'in' and call.args[0] == 'c:clock' and reply == 1:
             self.world.model.note_accepted([json.loads(call.args[3])['u']])
+
+    def check_position(self, p, position):
+        """The last output; before the first one a place that all outputs to come are behind."""
+        if self.world.model.top[p] != '0-0':
+            self.must_be_top(p, position, 'position')
+        else:
+            self.floor[p] = max(self.floor.get(p, (0, 0)), parse_id(position))
 
     def must_be_top(self, p, value, what):
         if value != self.world.model.top[p]:

@@ -280,7 +280,7 @@ class TestOut:
 class TestRegistry:
     def test_connect_and_position(self, bench):
         term = bench.own()[0]
-        assert bench.conn('g:1:0|') == [1, '0-0']
+        assert bench.conn('g:1:0|') == [1, f'{term}-0']
         bench.out('A', term, '0-0', '1-0', (f'{term}-1', 0, 0, 'x'))
         assert bench.conn('g:2:0|', client='bob') == [1, f'{term}-1']
         entry = bench.ingest()[0]
@@ -336,9 +336,9 @@ class TestRegistry:
 
     def test_heartbeat_and_burial(self, bench):
         sub = listen(bench, 'probe')
-        assert bench.run('hb', 'gw dead', 'g', 1, 'probe') == 1
+        assert bench.run('hb', 'gw dead', 'g', 1, 'probe') == 2
         assert heard(sub) == ['1']
-        bench.run('hb', 'gw dead', 'g', 2, 'probe')
+        assert bench.run('hb', 'gw dead', 'g', 2, 'probe') == 1
         assert bench.run('bury', 'gw dead', 'g', 1) == 0
         assert bench.run('bury', 'gw dead', 'g', 2) == 1
         assert bench.run('bury', 'gw dead', 'g', 2) == 1
@@ -408,7 +408,7 @@ class TestOutOfMemory:
         bench.run('lock', 'l', 'a', 5000)
         bench.do('CONFIG', 'SET', 'maxmemory', 1)
         assert bench.disc('g:1:0|') == 1
-        assert bench.run('hb', 'gw dead', 'g', 1, 'probe') == 1
+        assert bench.run('hb', 'gw dead', 'g', 1, 'probe') == 2
         assert bench.run('renew', 'own lease', 'A', term, 5000) == 1
         assert bench.run('release', 'own lease', 'A', term) == 1
         assert len(bench.own('B')) == 3

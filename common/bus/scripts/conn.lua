@@ -19,12 +19,19 @@
 --                    event, and leave another connection that took the client id meanwhile
 -- Reply {1, position}   registered. Messages with id <= position were published before, all later
 --                       ones after: clients follow from there
+--       Before the partition's first output that is where its term begins, or, before its first
+--       owner, the time: all ids are later, and all ids of a data set that was lost are earlier
 --       {2, position}   another connection took the client id since: close ours as replaced
 --       error "DEAD buried": the gateway was buried, all its connections have had their Disconnect
 local id, val, member = ARGV[1], ARGV[2], ARGV[4]
 if string.sub(member, -#val) ~= val then return redis.error_reply('MEMBER without value') end
 if redis.call('SISMEMBER', KEYS[2], '') == 1 then return redis.error_reply('DEAD buried') end
-local position = redis.call('HGET', KEYS[5], 'i') or '0-0'
+local o = redis.call('HMGET', KEYS[5], 'i', 't')
+local position = o[1] or (o[2] and o[2] .. '-0')
+if not position then
+  local now = redis.call('TIME')
+  position = string.format('%.0f-0', now[1] * 1000 + math.floor(now[2] / 1000))
+end
 local old = redis.call('HGET', KEYS[1], id)
 if old and old ~= val and ARGV[6] == '1' then return {2, position} end
 local is_first = redis.call('SADD', KEYS[2], member) == 1
