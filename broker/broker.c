@@ -331,7 +331,7 @@ static void close_all(struct broker *b) {
 static void on_linger(uv_timer_t *timer) {
     struct broker *b = container_of(timer, struct broker, patience);
     bool is_idle = ingest_count(b->free_sends) == 0 && app_waiting(b->app) == 0;
-    if (is_idle || clock_ms() - b->left_ms >= LINGER_MS || !bus_can_send(b->bus))
+    if (is_idle || clock_ms() - b->left_ms >= LINGER_MS)
         close_all(b);
 }
 

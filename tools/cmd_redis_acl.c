@@ -20,7 +20,7 @@
 #define SHARED                                                                                     \
     "+evalsha +eval +exists +expire +pexpire +get +set +del +incrby +time +hget +hset +hsetnx "    \
     "+hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +scan +xadd +xlen "      \
-    "+xrange +xrevrange +publish +subscribe +unsubscribe"
+    "+multi +exec +xrange +xrevrange +publish +subscribe +unsubscribe"
 
 static const struct acl_user {
     const char *name, *what, *rules;

@@ -40,6 +40,8 @@ struct bus {
     bool is_leaving, is_mismatched;
     uv_timer_t beat_timer;
     uint64_t beat;          /* the counter */
+    bool was_counted;       /* a beat of this id was accepted before */
+    unsigned deaf_beats;    /* in a row */
     uint64_t probe_sent_ms; /* a beat was accepted then and has not come back; 0: none */
     uint64_t probe_seen_ms; /* the last beat that came back */
     char probe_channel[64];
@@ -162,14 +164,18 @@ static void store_config(struct bus *b, const char *field, const char *value) {
     link_send(b->commands, &c, NULL, NULL);
 }
 
-static void on_commands_ready(void *ctx) {
-    struct bus *b = ctx;
+static void store_configuration(struct bus *b) {
     char ours[16];
     snprintf(ours, sizeof(ours), "%u", b->partitions);
-    if (b->kind != BUS_TOOL) {
-        store_config(b, "version", "1");
-        store_config(b, "partitions", ours);
-    }
+    store_config(b, "version", "1");
+    store_config(b, "partitions", ours);
+}
+
+static void on_commands_ready(void *ctx) {
+    struct bus *b = ctx;
+    b->was_counted = false;
+    if (b->kind != BUS_TOOL)
+        store_configuration(b);
     struct command c = command_begin("HMGET");
     command_text(&c, KEY_CONFIG);
     command_text(&c, "version");
@@ -240,18 +246,44 @@ static void buried(struct bus *b) {
               b->id);
     bus_unsubscribe(b, bytes_str(b->probe_channel));
     new_id(b);
+    b->was_counted = false;
     bus_subscribe(b, bytes_str(b->probe_channel));
     TELL(b, on_buried);
 }
 
-static void on_beat_answer(void *ctx, struct redisReply *reply) {
-    struct bus *b = ctx;
+/* FLUSHALL and the like, while the links stood. */
+static void forgotten(struct bus *b) {
+    log_error("bus", "lost_data id=%s: Redis does not know this process any more", b->id);
+    store_configuration(b);
+    TELL(b, on_forgotten);
+}
+
+static void on_beat_answer(struct bus *b, struct redisReply *reply) {
     if (reply_is_error(reply, "DEAD")) {
         buried(b);
         return;
     }
-    if (reply != NULL && !reply_is_error(reply, NULL) && b->probe_sent_ms == 0)
+    if (reply == NULL || reply_is_error(reply, NULL))
+        return;
+    if (b->probe_sent_ms == 0)
         b->probe_sent_ms = clock_ms();
+    bool is_new = reply_number(reply, 1) == 2 && b->was_counted;
+    b->was_counted = true;
+    if (is_new)
+        forgotten(b);
+}
+
+/* Which id beat: an answer that was under way at a burial is nobody's. */
+struct beat {
+    struct bus *bus;
+    char id[17];
+};
+
+static void on_beat_reply(void *ctx, struct redisReply *reply) {
+    struct beat *beat = ctx;
+    if (strcmp(beat->id, beat->bus->id) == 0)
+        on_beat_answer(beat->bus, reply);
+    free(beat);
 }
 
 static void send_beat(struct bus *b) {
@@ -263,7 +295,10 @@ static void send_beat(struct bus *b) {
     command_text(&c, b->id);
     command_number(&c, (int64_t)++b->beat);
     command_text(&c, b->probe_channel);
-    link_send(b->commands, &c, on_beat_answer, b);
+    struct beat *beat = mem_alloc(sizeof(*beat));
+    beat->bus = b;
+    memcpy(beat->id, b->id, sizeof(beat->id));
+    link_send(b->commands, &c, on_beat_reply, beat);
 }
 
 static void renew_secret(struct bus *b) {
@@ -274,12 +309,13 @@ static void renew_secret(struct bus *b) {
 }
 
 /* The timer looks for deafness before it beats again; a process that was stopped gives the feed one
- * turn first. */
+ * beat more. */
 static void on_beat(uv_timer_t *timer) {
     struct bus *b = container_of(timer, struct bus, beat_timer);
     uint64_t now = clock_ms();
-    bool is_deaf = b->probe_sent_ms != 0 && now - b->probe_sent_ms > DEAF_AFTER_MS;
-    if (is_deaf && link_is_ready(b->feed_link)) {
+    bool is_late = b->probe_sent_ms != 0 && now - b->probe_sent_ms > DEAF_AFTER_MS;
+    b->deaf_beats = is_late ? b->deaf_beats + 1 : 0;
+    if (b->deaf_beats > 1 && link_is_ready(b->feed_link)) {
         b->probe_sent_ms = 0;
         link_break(b->feed_link, "deaf: a probe was published and did not come back");
     }

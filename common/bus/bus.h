@@ -42,6 +42,9 @@ struct bus_events {
     /* This process was declared dead and buried; it has a new id now and must begin anew (close its
      * clients). */
     void (*on_buried)(void *ctx);
+    /* Redis lost its data while the links stood (FLUSHALL): what this process keeps there is gone.
+     */
+    void (*on_forgotten)(void *ctx);
     /* The cluster runs with other settings than ours: one line; the process should end. */
     void (*on_mismatch)(void *ctx, const char *why);
 };

@@ -22,7 +22,7 @@
 #include "common/bus/log_reader.h"
 #include "common/bus/partition.h"
 
-enum { HELD_MAX_BYTES = 8 * 1024 * 1024, CATCH_UPS_MAX = 500 };
+enum { HELD_MAX_BYTES = 8 * 1024 * 1024, CATCH_UPS_MAX = 500, REFUSED_PAUSE_MS = 100 };
 
 enum follow_state {
     SUBSCRIBING, /* not both channels are confirmed */
@@ -52,6 +52,7 @@ struct follow {
     enum follow_state state;
     bool is_confirmed; /* the own channel */
     bool has_start;    /* follow_start_at was called: from then on gaps count */
+    bool was_lost;     /* the feed broke before has_start */
     bool is_stopped;
     bool has_caught_up; /* the gap that is in the way was looked up: what is missing now is lost */
     bool overflowed;    /* held messages were dropped: catch up once more */
@@ -92,6 +93,8 @@ struct follower {
     SLIST_HEAD(, follow) stopped;
     struct waiters ready; /* their callbacks are due */
     uv_timer_t soon;      /* fires them */
+    uv_timer_t again;     /* a refused catch-up is asked for again after a pause */
+    bool is_pausing;
     bool is_freed;
 };
 
@@ -174,6 +177,8 @@ static void hold(struct follow *w, enum which_log log, struct bytes blob) {
 /* --- one message --- */
 
 static void deliver(struct follow *w, enum which_log log, const struct message *m) {
+    if (w->is_stopped)
+        return;
     w->at[log] = m->id;
     if (message_id_compare(m->id, w->position) > 0)
         w->position = m->id;
@@ -181,6 +186,8 @@ static void deliver(struct follow *w, enum which_log log, const struct message *
 }
 
 static void tell_gap(struct follow *w) {
+    if (w->is_stopped)
+        return;
     metrics_add(METRIC_feed_gaps_unclosed, 1);
     log_warn("follower", "lost_messages name=%s: history does not reach back far enough",
              LOG_TEXT(name_of(w)));
@@ -244,6 +251,12 @@ static void take_held(struct follow *w) {
 
 static void bury_stopped(struct follower *f);
 
+static void on_again(uv_timer_t *timer) {
+    struct follower *f = container_of(timer, struct follower, again);
+    f->is_pausing = false;
+    start_queued(f);
+}
+
 static void on_done(void *ctx, int status) {
     struct follow *w = ctx;
     struct follower *f = w->follower;
@@ -252,7 +265,12 @@ static void on_done(void *ctx, int status) {
     f->dispatching++;
     if (w->state != CATCHING_UP) {
         /* the feed was lost meanwhile: begins again when it is confirmed */
-    } else if (status != 0 || w->overflowed) {
+    } else if (status != 0) {
+        w->state = QUEUED;
+        TAILQ_INSERT_TAIL(&f->queue, w, in_queue);
+        uv_timer_start(&f->again, on_again, REFUSED_PAUSE_MS, 0);
+        f->is_pausing = true;
+    } else if (w->overflowed) {
         w->overflowed = false;
         queue_catch_up(w);
     } else {
@@ -267,7 +285,7 @@ static void on_done(void *ctx, int status) {
 static void start_queued(struct follower *f) {
     static const struct log_reader_events events = {on_entry, on_done};
     struct follow *w;
-    while (bus_can_send(f->bus) && f->catching_up < CATCH_UPS_MAX &&
+    while (!f->is_pausing && bus_can_send(f->bus) && f->catching_up < CATCH_UPS_MAX &&
            (w = TAILQ_FIRST(&f->queue)) != NULL) {
         TAILQ_REMOVE(&f->queue, w, in_queue);
         w->state = CATCHING_UP;
@@ -325,7 +343,7 @@ static void on_subscribed(struct follower *f, struct follow *w, struct every *ev
         on_confirmed(w);
         return;
     }
-    every->is_confirmed = true;
+    every->is_confirmed = every->follows > 0;
     struct follow *next;
     for (w = LIST_FIRST(&every->list); w != NULL; w = next) {
         next = LIST_NEXT(w, in_partition);
@@ -365,6 +383,7 @@ static void on_feed_lost(void *ctx) {
         }
         w->state = SUBSCRIBING;
         w->is_confirmed = false;
+        w->was_lost = !w->has_start;
         w->overflowed = false;
         drop_held(w);
     }
@@ -399,6 +418,7 @@ struct follower *follower_new(struct bus *bus, const struct follower_events *eve
     }
     buf_deinit(&key);
     MUST(uv_timer_init(bus_loop(bus), &f->soon) == 0);
+    MUST(uv_timer_init(bus_loop(bus), &f->again) == 0);
     bus_listen(bus, &listener, f);
     return f;
 }
@@ -426,6 +446,11 @@ static void on_timer_closed(uv_handle_t *handle) {
     free(f);
 }
 
+static void on_first_timer_closed(uv_handle_t *handle) {
+    struct follower *f = container_of((uv_timer_t *)handle, struct follower, again);
+    uv_close((uv_handle_t *)&f->soon, on_timer_closed);
+}
+
 void follower_free(struct follower *f) {
     struct follow *w, *next;
     if (f == NULL)
@@ -433,7 +458,7 @@ void follower_free(struct follower *f) {
     f->is_freed = true;
     HASH_ITER(hh, f->follows, w, next) follower_stop(f, w);
     bury_stopped(f);
-    uv_close((uv_handle_t *)&f->soon, on_timer_closed);
+    uv_close((uv_handle_t *)&f->again, on_first_timer_closed);
 }
 
 struct follow *follower_follow(struct follower *f, struct bytes name, void *owner) {
@@ -461,12 +486,15 @@ struct follow *follower_follow(struct follower *f, struct bytes name, void *owne
 }
 
 void follow_start_at(struct follow *w, struct message_id position) {
+    bool may_miss = !w->has_start && w->was_lost && w->state == LIVE;
     w->has_start = true;
     for (int i = 0; i < LOG_COUNT; i++)
         if (message_id_compare(w->at[i], position) < 0)
             w->at[i] = position;
     if (message_id_compare(w->position, position) < 0)
         w->position = position;
+    if (may_miss)
+        queue_catch_up(w);
 }
 
 struct message_id follow_position(const struct follow *w) {

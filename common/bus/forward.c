@@ -46,8 +46,8 @@ struct forward {
 
 const char *forward_seq(struct message_id entry, unsigned index, char text_out[FORWARD_SEQ_TEXT]) {
     MUST(index <= FORWARD_INDEX_MAX);
-    snprintf(text_out, FORWARD_SEQ_TEXT, "%020" PRIu64 "%06" PRIu64 "%04u", entry.term,
-             entry.seq % 1000000, index);
+    snprintf(text_out, FORWARD_SEQ_TEXT, "%020" PRIu64 "%020" PRIu64 "%04u", entry.term, entry.seq,
+             index);
     return text_out;
 }
 

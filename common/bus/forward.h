@@ -14,8 +14,8 @@
 struct bus;
 struct forward;
 
-/* 20 digits of ms, 6 of the entry's number in it, 4 of the index. */
-enum { FORWARD_SEQ_TEXT = 31, FORWARD_INDEX_MAX = 9999 };
+/* 20 digits of ms, 20 of the entry's number in it, 4 of the index. */
+enum { FORWARD_SEQ_TEXT = 45, FORWARD_INDEX_MAX = 9999 };
 const char *forward_seq(struct message_id entry, unsigned index, char text_out[FORWARD_SEQ_TEXT]);
 
 /* source: "p<k>" for a partition, "x" for the public stream; its sequence texts never fall. */

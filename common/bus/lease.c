@@ -137,6 +137,8 @@ static bool read_grant(struct redisReply *reply, struct lease_grant *grant_out) 
            message_id_parse(reply_bytes(reply_at(reply, 2)), &grant_out->last);
 }
 
+static void freed(struct lease *l);
+
 static void on_own(void *ctx, struct redisReply *reply) {
     struct slot *s = ctx;
     struct lease *l = s->lease;
@@ -147,6 +149,8 @@ static void on_own(void *ctx, struct redisReply *reply) {
         set_state(s, FREE);
         if (reply_is_error(reply, NULL))
             log_warn("lease", "refused slot=%u error=%s", s->number, LOG_TEXT(reply_bytes(reply)));
+        if (reply != NULL)
+            freed(l);
         return;
     }
     s->term = grant.term;
@@ -176,6 +180,7 @@ static void on_renewed(void *ctx, struct redisReply *reply) {
     set_state(s, FREE);
     log_warn("lease", "lost slot=%u: it is another broker's", s->number);
     l->events->on_lost(l->ctx, s->number, "the lease is another broker's");
+    freed(l);
 }
 
 static void renew(struct slot *s) {
@@ -210,6 +215,12 @@ static bool is_any(const struct lease *l, enum state state) {
     return false;
 }
 
+/* At a shutdown the last slot may end in other ways than by a release. */
+static void freed(struct lease *l) {
+    if (l->is_closing && !lease_is_busy(l))
+        l->events->on_released(l->ctx);
+}
+
 static void on_release(void *ctx, struct redisReply *reply) {
     struct slot *s = ctx;
     struct lease *l = s->lease;
@@ -235,6 +246,7 @@ void lease_give_back(struct lease *l, unsigned slot) {
 
 void lease_drop(struct lease *l, unsigned slot) {
     set_state(&l->slots[slot], FREE);
+    freed(l);
 }
 
 /* --- ranking --- */

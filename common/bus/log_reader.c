@@ -1,4 +1,5 @@
-/* log_reader.c - see log_reader.h. ask() sends a round, on_page collects it, give_out merges it. */
+/* log_reader.c - see log_reader.h. ask() sends a round, on_pages collects it, give_out merges it.
+ */
 #include "common/bus/log_reader.h"
 
 #include <errno.h>
@@ -27,7 +28,6 @@ struct log_reader {
     const struct log_reader_events *events;
     void *ctx;
     struct page pages[LOG_COUNT];
-    unsigned outstanding;
     bool is_cancelled, is_broken;
 };
 
@@ -125,25 +125,20 @@ static void on_round(struct log_reader *r) {
         ask(r);
 }
 
-static void on_page(struct log_reader *r, enum which_log log, struct redisReply *reply) {
-    if (reply == NULL || reply_is_error(reply, NULL))
-        r->is_broken = true;
-    else
-        read_page(&r->pages[log], reply);
-    if (--r->outstanding == 0)
-        on_round(r);
+/* EXEC's answer: [page of the own log, page of the log for every Name]. */
+static void on_pages(void *ctx, struct redisReply *reply) {
+    struct log_reader *r = ctx;
+    for (size_t i = 0; i < LOG_COUNT; i++) {
+        struct redisReply *page = reply_at(reply, i);
+        if (page == NULL || reply_is_error(page, NULL))
+            r->is_broken = true;
+        else
+            read_page(&r->pages[i], page);
+    }
+    on_round(r);
 }
 
-static void on_own_page(void *ctx, struct redisReply *reply) {
-    on_page(ctx, LOG_OWN, reply);
-}
-
-static void on_every_page(void *ctx, struct redisReply *reply) {
-    on_page(ctx, LOG_EVERY, reply);
-}
-
-static void ask_log(struct log_reader *r, struct bytes key, struct message_id after,
-                    link_reply_fn *fn) {
+static void ask_log(struct log_reader *r, struct bytes key, struct message_id after) {
     char from[MESSAGE_ID_TEXT + 1] = "(", to[MESSAGE_ID_TEXT];
     message_id_format(after, from + 1);
     struct command c = command_begin("XRANGE");
@@ -152,16 +147,20 @@ static void ask_log(struct log_reader *r, struct bytes key, struct message_id af
     command_text(&c, message_id_is_none(r->until) ? "+" : message_id_format(r->until, to));
     command_text(&c, "COUNT");
     command_number(&c, PAGE);
-    r->outstanding++;
-    link_send(bus_commands(r->bus), &c, fn, r);
+    link_send(bus_commands(r->bus), &c, NULL, NULL);
 }
 
+/* In one transaction: what is appended between the two would come in the wrong order. */
 static void ask(struct log_reader *r) {
     struct buf key = {0};
+    struct link *link = bus_commands(r->bus);
     struct bytes name = bytes_of(r->name, r->name_len);
     unsigned partition = partition_of(name, bus_partitions(r->bus));
-    ask_log(r, key_of(&key, partition, "h:", name), r->at[LOG_OWN], on_own_page);
-    ask_log(r, key_of(&key, partition, "h*", BYTES_NONE), r->at[LOG_EVERY], on_every_page);
+    struct command multi = command_begin("MULTI"), exec = command_begin("EXEC");
+    link_send(link, &multi, NULL, NULL);
+    ask_log(r, key_of(&key, partition, "h:", name), r->at[LOG_OWN]);
+    ask_log(r, key_of(&key, partition, "h*", BYTES_NONE), r->at[LOG_EVERY]);
+    link_send(link, &exec, on_pages, r);
     buf_deinit(&key);
 }
 

@@ -32,6 +32,7 @@ struct query {
     size_t rows;
     size_t next_name, names_outstanding; /* registry_find_id: the second part */
     struct registry_row *found;
+    bool is_broken; /* Redis went away in the middle */
 };
 
 /* --- rows --- */
@@ -258,6 +259,16 @@ void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx) {
 /* registry_find_id: every Name is asked for the id, PAGE of them at a time. */
 static void ask_names(struct query *q);
 
+static void free_found(struct query *q) {
+    for (size_t i = 0; i < q->rows; i++)
+        free((char *)q->found[i].value.ptr);
+}
+
+static void fail_find_id(struct query *q) {
+    free_found(q);
+    fail(q);
+}
+
 static void end_find_id(struct query *q) {
     struct registry_row *hits = mem_alloc((q->rows + 1) * sizeof(*hits));
     size_t count = 0;
@@ -265,8 +276,7 @@ static void end_find_id(struct query *q) {
         if (q->found[i].value.ptr != NULL)
             hits[count++] = q->found[i];
     q->fn(q->ctx, 0, hits, count);
-    for (size_t i = 0; i < count; i++)
-        free((char *)hits[i].value.ptr);
+    free_found(q);
     free(hits);
     query_free(q);
 }
@@ -275,14 +285,18 @@ static void end_find_id(struct query *q) {
 static void on_member(void *ctx, struct redisReply *reply) {
     struct query *q = ctx;
     struct registry_row *row = &q->found[q->next_name - q->names_outstanding];
-    if (reply != NULL && !reply_is_nil(reply) && !reply_is_error(reply, NULL)) {
+    if (reply == NULL || reply_is_error(reply, NULL)) {
+        q->is_broken = true;
+    } else if (!reply_is_nil(reply)) {
         struct bytes value = reply_bytes(reply);
         row->value = bytes_of(bytes_dup(value), value.len);
         row->client_id = bytes_of(q->client_id, q->client_id_len);
     }
     if (--q->names_outstanding > 0)
         return;
-    if (q->next_name == q->rows || !bus_can_send(q->registry->bus))
+    if (q->is_broken || (q->next_name < q->rows && !bus_can_send(q->registry->bus)))
+        fail_find_id(q);
+    else if (q->next_name == q->rows)
         end_find_id(q);
     else
         ask_names(q);
@@ -299,10 +313,12 @@ static void begin_find_id(struct query *q) {
     q->found = sorted_rows(q, &q->rows);
     for (size_t i = 0; i < q->rows; i++)
         q->found[i].value = BYTES_NONE; /* until somebody is found there */
-    if (q->rows == 0 || !bus_can_send(q->registry->bus))
+    if (q->rows == 0)
         end_find_id(q);
-    else
+    else if (bus_can_send(q->registry->bus))
         ask_names(q);
+    else
+        fail_find_id(q);
 }
 
 void registry_find_id(struct registry *r, struct bytes client_id, registry_rows_fn *fn, void *ctx) {

@@ -39,8 +39,8 @@ struct setting {
     struct rules *rules;
     rules_done_fn *fn;
     void *ctx;
-    char *field;
-    size_t field_len;
+    char *field, *value;
+    size_t field_len, value_len;
     uv_timer_t late;
 };
 
@@ -119,6 +119,7 @@ static void on_commands_lost(void *ctx) {
 
 static void on_rule_notice(struct rules *r, struct bytes text) {
     uint64_t len;
+    r->is_stale = r->is_reading; /* what is being read may be older */
     if (bytes_to_u64(bytes_split(&text, ' '), &len) && len <= text.len)
         apply(r, bytes_head(text, len), bytes_from(text, len));
 }
@@ -155,19 +156,41 @@ void rules_notify(struct rules *r, struct bytes text) {
         publish(r, text, NULL, NULL);
 }
 
-/* --- setting --- */
+/* --- setting: stored, then told to everybody, then done --- */
 
 static void free_setting(struct setting *s) {
     free(s->field);
+    free(s->value);
     free(s);
 }
 
-static void on_told(void *ctx, struct redisReply *reply) {
-    struct setting *s = ctx;
-    bool is_fine = reply != NULL && !reply_is_error(reply, NULL);
+static void end_setting(struct setting *s, int status) {
     if (s->fn != NULL)
-        s->fn(s->ctx, is_fine ? 0 : -ENOTCONN);
+        s->fn(s->ctx, status);
     free_setting(s);
+}
+
+static void on_told(void *ctx, struct redisReply *reply) {
+    bool is_fine = reply != NULL && !reply_is_error(reply, NULL);
+    end_setting(ctx, is_fine ? 0 : -ENOTCONN);
+}
+
+static void on_stored(void *ctx, struct redisReply *reply) {
+    struct setting *s = ctx;
+    struct rules *r = s->rules;
+    struct buf notice = {0};
+    if (reply == NULL || reply_is_error(reply, NULL) || !bus_can_send(r->bus)) {
+        end_setting(s, reply != NULL && reply_is_error(reply, NULL) ? -EIO : -ENOTCONN);
+        return;
+    }
+    struct bytes field = bytes_of(s->field, s->field_len), value = bytes_of(s->value, s->value_len);
+    buf_printf(&notice, "rule %zu ", field.len);
+    buf_append(&notice, field);
+    buf_append(&notice, value);
+    publish(r, buf_bytes(&notice), on_told, s);
+    buf_deinit(&notice);
+    r->is_stale = r->is_reading;
+    apply(r, field, value);
 }
 
 static void on_late_closed(uv_handle_t *handle) {
@@ -184,8 +207,11 @@ static void on_late(uv_timer_t *timer) {
 void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_done_fn *fn,
                void *ctx) {
     struct setting *s = mem_zalloc(sizeof(*s));
-    *s = (struct setting){
-        .rules = r, .fn = fn, .ctx = ctx, .field = bytes_dup(field), .field_len = field.len};
+    *s = (struct setting){.rules = r, .fn = fn, .ctx = ctx};
+    s->field = bytes_dup(field);
+    s->field_len = field.len;
+    s->value = bytes_dup(value);
+    s->value_len = value.len;
     if (!bus_can_send(r->bus)) {
         MUST(uv_timer_init(bus_loop(r->bus), &s->late) == 0);
         MUST(uv_timer_start(&s->late, on_late, 0, 0) == 0);
@@ -196,14 +222,7 @@ void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_do
     command_bytes(&c, field);
     if (value.len > 0)
         command_bytes(&c, value);
-    link_send(bus_commands(r->bus), &c, NULL, NULL);
-    struct buf notice = {0};
-    buf_printf(&notice, "rule %zu ", field.len);
-    buf_append(&notice, field);
-    buf_append(&notice, value);
-    publish(r, buf_bytes(&notice), on_told, s);
-    buf_deinit(&notice);
-    apply(r, field, value);
+    link_send(bus_commands(r->bus), &c, on_stored, s);
 }
 
 /* --- life --- */

@@ -22,7 +22,8 @@ struct rules *rules_new(struct bus *bus,
 void rules_free(struct rules *r);
 
 typedef void rules_done_fn(void *ctx, int status);
-/* on_change fires here at once; fn once Redis has it and every process was told. */
+/* fn once Redis has it and every process was told; on_change fires here before. status -EIO: Redis
+ * refused it (out of memory, disk full), nothing changed. */
 void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_done_fn *fn,
                void *ctx);
 

@@ -59,13 +59,25 @@ static struct command src_command(const char *name, unsigned partition) {
 
 /* --- removing --- */
 
+static void forget(struct sources *s, unsigned partition, const char *source) {
+    struct absent *a;
+    char key[sizeof(a->key)];
+    snprintf(key, sizeof(key), "%u %s", partition, source);
+    HASH_FIND_STR(s->all, key, a);
+    if (a == NULL)
+        return;
+    HASH_DEL(s->all, a);
+    free(a);
+}
+
 static void on_tomb(void *ctx, struct redisReply *reply) {
     struct look *k = ctx;
-    const struct sources *s = k->sources;
+    struct sources *s = k->sources;
     if (reply_number(reply, 1) == 0 && lease_is_held(s->lease, k->partition)) {
         struct command c = src_command("HDEL", k->partition);
         command_text(&c, k->source);
         link_send(bus_commands(s->bus), &c, NULL, NULL);
+        forget(s, k->partition, k->source);
     }
     free(k);
 }
