@@ -82,6 +82,10 @@ static void on_restored(void *ctx, enum registered result, struct message_id pos
     (void)position;
     free(one);
     c->in_flight--;
+    if (result == REGISTERED_FAILED && ws != NULL) {
+        ws->restored = c->round - 1;
+        c->has_to_wait = true;
+    }
     if (result == REGISTERED_ELSEWHERE && ws != NULL) {
         ws_forget_registration(ws);
         ws_close(ws, CLOSE_REPLACED);
@@ -115,12 +119,15 @@ static struct ws *next_to_restore(struct cluster *c) {
 
 static void go_on(struct cluster *c) {
     struct ws *ws;
-    while (c->is_restoring && c->in_flight < WINDOW && bus_can_send(c->gateway->bus)) {
+    while (c->is_restoring && !c->has_to_wait && c->in_flight < WINDOW &&
+           bus_can_send(c->gateway->bus)) {
         ws = next_to_restore(c);
         if (ws == NULL) {
             c->cursor = 0;
             ws = next_to_restore(c);
         }
+        if (ws == NULL && c->in_flight > 0)
+            return; /* one of them may be refused */
         if (ws == NULL) {
             c->is_restoring = false;
             reconcile_start(&c->gateway->reconcile);
@@ -156,6 +163,10 @@ static void on_probed(void *ctx, int status, const struct registry_row *rows, si
 
 void cluster_probe(struct cluster *c) {
     struct conns *conns = &c->gateway->conns;
+    if (c->has_to_wait) {
+        c->has_to_wait = false;
+        go_on(c);
+    }
     if (conns->count == 0 || c->is_restoring || !bus_can_send(c->gateway->bus))
         return;
     struct ws *ws = ws_of(conns->all[random_below(conns->count)]);
@@ -181,6 +192,13 @@ static void on_commands(void *ctx) {
         begin_round(c);
     else
         go_on(c);
+}
+
+/* Redis lost its data under standing connections. */
+static void on_forgotten(void *ctx) {
+    struct cluster *c = ctx;
+    kv_server_secret(c->gateway->bus, on_server_secret, c);
+    begin_round(c);
 }
 
 static void on_commands_lost(void *ctx) {
@@ -214,10 +232,12 @@ static const struct bus_events bus_events = {
     .on_commands = on_commands,
     .on_commands_lost = on_commands_lost,
     .on_buried = on_buried,
+    .on_forgotten = on_forgotten,
     .on_mismatch = on_mismatch,
 };
 
-/* ---- notices: "reload", answered by "reloaded <gid>[ <error>]"; "drain <gid> <ms>" */
+/* ---- notices: "reload", answered by "reloaded <gid>[ <error>]"; "drain <gid> <ms>";
+ * "trace …" (common/bus/trace.h) */
 
 static void reload(struct cluster *c) {
     struct buf answer = {0};
@@ -240,6 +260,8 @@ static void on_notice(void *ctx, struct bytes text) {
         struct bytes gid = bytes_split(&rest, ' ');
         if (bytes_equal_str(gid, bus_id(c->gateway->bus)) && bytes_to_u64(rest, &over_ms))
             drain_start(&c->gateway->drain, over_ms, false);
+    } else if (bytes_equal_str(verb, "trace")) {
+        trace_on_notice(&c->gateway->trace, rest);
     }
 }
 

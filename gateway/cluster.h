@@ -28,6 +28,7 @@ struct cluster {
     uint64_t round; /* of restores; a connection knows the last it was part of */
     size_t cursor, in_flight;
     bool is_restoring;
+    bool has_to_wait; /* Redis refused some: goes on at the next probe */
 };
 
 void cluster_init(struct cluster *c, struct gateway *g);

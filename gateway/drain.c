@@ -56,8 +56,7 @@ static bool is_over(const struct drain *d, uint64_t elapsed_ms) {
     struct gateway *g = d->gateway;
     if (elapsed_ms >= d->over_ms + LAST_MS)
         return true;
-    bool is_told = !bus_can_send(g->bus) ||
-                   (registry_pending(g->registry) == 0 && ingest_count(g->ingest) == 0);
+    bool is_told = registry_pending(g->registry) == 0 && ingest_count(g->ingest) == 0;
     return g->conns.count == 0 && is_told;
 }
 

@@ -46,6 +46,7 @@ struct join {
     LIST_ENTRY(join) link;
     struct message_id position;
     bool wants_resume, has_resume, is_recovered;
+    bool has_gap; /* messages after the position were lost */
     struct message_id resume;
     struct replay *replay;
     struct held_list replayed, held;
@@ -64,6 +65,10 @@ static void set_state(struct join *j, enum join_state to) {
 
 struct join *join_next(struct join *j) {
     return LIST_NEXT(j, link);
+}
+
+void join_on_gap(struct join *j) {
+    j->has_gap = j->state != JOIN_FOLLOWING;
 }
 
 uint64_t join_number(const struct join *j) {
@@ -233,9 +238,12 @@ static void complete(struct join *j) {
         send_hello(j, ws);
     send_held(j, ws, &j->replayed);
     send_held(j, ws, &j->held);
+    bool has_gap = j->has_gap && !j->entry->continues_on_gap;
     end(j, true);
     ws_feed(ws, buf_bytes(&rest));
     buf_deinit(&rest);
+    if (has_gap)
+        ws_close(ws, CLOSE_GAP);
 }
 
 /* ---- steps */
