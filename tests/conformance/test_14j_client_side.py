@@ -76,6 +76,24 @@ def test_S176_keys_without_case(w, trigger):
     assert w.seen(a, c, by=say(a)) == [["x", "z"], ["x", "y"]]
 
 
+def test_S176_escapes_in_keys(w):
+    """JSON: an escaped letter is that letter, in keys too."""
+    a = w.up(G1, unique())
+    a.send_text(r'{"\u006dessage":"x","\u0070ath":"%s"}' % a.name)
+    assert w.seen(a, by=say(a, path=a.name)) == [["x"]]
+
+
+@pytest.mark.parametrize("text", ["[" * 100000 + "]" * 100000, '{"a":' * 100000 + "1" + "}" * 100000, "9" * 100000, "1e400"],
+                         ids=["arrays", "objects", "digits", "infinity"])
+def test_S174_extreme_values_harm_nobody(w, text):
+    """Whether such a value is sent on or refused: broker and connection stay, with a route and without."""
+    for client in w.up(G1, unique()), w.socket(G1, "throw"):
+        client.send_text('{"message":%s}' % text)
+        client.say("end", direct=True)
+        while client.recv() not in ("end", "fine"):
+            pass
+
+
 def test_S177_path_is_a_name(w, trigger):
     a, c = w.up(trigger, unique()), w.up(1 - trigger, unique("/receive"))
     a.say("x", path=c.name)

@@ -131,6 +131,21 @@ def test_body_larger_than_the_limit():
             assert raw.read_head().status == 413
 
 
+def test_pipelined_requests_of_a_client_that_reads_nothing_are_held_back(cluster):
+    """No answer is kept for ever: past a bound the gateway stops reading, or closes."""
+    with cluster.raw(0, receive_buffer=4096, timeout=2) as raw:
+        requests = raw.request_text("/nothing", handshake=False).encode() * 1000
+        sent = 0
+        try:
+            while sent < 24 << 20:
+                raw.send_bytes(requests)
+                sent += len(requests)
+        except OSError:  # a time-out is one
+            pass
+        assert sent < 24 << 20
+    assert cluster.http(0, "POST", "/send?name=After", "x").status == 200
+
+
 # -- origins
 
 @pytest.mark.parametrize("origin, status", [
