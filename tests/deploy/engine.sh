@@ -82,7 +82,7 @@ engine_install() {
     echo "deploy: installing a container engine"
     sources_for "$(host_codename)" trixie | sort -u >"$WORK/apt/sources.list" && private_apt update || return
     [ -e "$policy" ] || { held=1; printf '#!/bin/sh\nexit 101\n' >$policy; chmod 755 $policy; }
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086,SC2046
     private_apt install -y --no-install-recommends $HOST_PACKAGES $(printf '%s/trixie ' $ENGINE_PACKAGES) \
         >"$WORK/install.log" 2>&1 || { status=1; tail -n 30 "$WORK/install.log" >&2; }
     [ -n "$held" ] && rm -f "$policy"
