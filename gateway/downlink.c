@@ -13,6 +13,7 @@
 #include "gateway/identity.h"
 #include "gateway/join.h"
 #include "gateway/receipts.h"
+#include "gateway/tracing.h"
 #include "gateway/v1.h"
 #include "gateway/ws.h"
 
@@ -226,6 +227,8 @@ static void on_message(void *owner, const struct message *m) {
     frame_unref(v.plain);
     frame_unref(v.v1);
     metrics_add(METRIC_deliveries, (int64_t)v.count);
+    if (trace_is_on(&e->owner->gateway->trace))
+        tracing_delivered(e, m, v.count);
 }
 
 static void on_gap(void *owner) {
@@ -236,6 +239,8 @@ static void on_gap(void *owner) {
              e->count);
     for (size_t i = e->count; i-- > 0;)
         ws_close(e->slots[i].ws, CLOSE_GAP);
+    for (struct join *j = LIST_FIRST(&e->joins); j != NULL; j = join_next(j))
+        join_on_gap(j);
 }
 
 const struct follower_events downlink_events = {.on_message = on_message, .on_gap = on_gap};

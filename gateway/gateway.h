@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include "common/bus/trace.h"
 #include "gateway/clients.h"
 #include "gateway/cluster.h"
 #include "gateway/conn.h"
@@ -43,6 +44,7 @@ struct gateway {
     struct uplink uplink;
     struct downlink downlink;
     struct receipts receipts;
+    struct trace trace;
     struct cluster cluster;
     struct reconcile reconcile;
     struct endpoints endpoints;

@@ -134,6 +134,7 @@ static void open_parts(struct gateway *g) {
     uplink_init(&g->uplink, g);
     downlink_init(&g->downlink, g);
     receipts_init(&g->receipts, g);
+    trace_init(&g->trace, g->bus, "gateway");
     cluster_init(&g->cluster, g);
     reconcile_init(&g->reconcile, g);
     drain_init(&g->drain, g);
@@ -197,6 +198,7 @@ static void end(struct process *p) {
     cluster_deinit(&g->cluster);
     uplink_deinit(&g->uplink);
     receipts_deinit(&g->receipts);
+    trace_deinit(&g->trace);
     downlink_deinit(&g->downlink);
     conns_deinit(&g->conns);
     endpoints_deinit(&g->endpoints);

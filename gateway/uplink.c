@@ -1,6 +1,7 @@
 /* uplink.c - see uplink.h. */
 #include "gateway/uplink.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -13,6 +14,7 @@
 #include "gateway/conn.h"
 #include "gateway/gateway.h"
 #include "gateway/identity.h"
+#include "gateway/tracing.h"
 #include "gateway/ws.h"
 
 enum { BLOCKED_MAX_MS = 10000 };
@@ -22,6 +24,7 @@ struct blocked {
     struct ws *ws; /* NULL: it is gone */
     unsigned partition;
     struct buf entry;
+    struct traced_message *traced; /* NULL: nobody traces it */
 };
 
 void uplink_init(struct uplink *u, struct gateway *g) {
@@ -33,6 +36,7 @@ static void drop(struct uplink *u, struct blocked *b) {
     TAILQ_REMOVE(&u->blocked, b, link);
     if (b->ws == NULL)
         u->orphan_bytes -= b->entry.len;
+    tracing_accepted(b->traced, -ECANCELED);
     buf_deinit(&b->entry);
     free(b);
 }
@@ -44,17 +48,17 @@ void uplink_deinit(struct uplink *u) {
 }
 
 static void on_accepted(void *ctx, int status) {
-    (void)ctx;
     if (status == 0)
         metrics_add(METRIC_messages_in, 1);
+    tracing_accepted(ctx, status);
 }
 
 static struct bytes encode(struct uplink *u, const struct ws *ws, enum entry_kind kind,
-                           unsigned flags, struct bytes body) {
+                           unsigned flags, uint64_t ts_ms, struct bytes body) {
     const struct identity *who = ws->who;
     struct entry e = {
         .kind = kind,
-        .ts_ms = clock_wall_ms(),
+        .ts_ms = ts_ms,
         .flags = flags | (who->is_v1 ? FLAG_V1 : 0u),
         .name = who->name,
         .group = who->group,
@@ -68,10 +72,12 @@ static struct bytes encode(struct uplink *u, const struct ws *ws, enum entry_kin
     return buf_bytes(&u->entry);
 }
 
-static void block(struct uplink *u, struct ws *ws, struct bytes entry) {
+static void block(struct uplink *u, struct ws *ws, struct bytes entry,
+                  struct traced_message *traced) {
     struct blocked *b = mem_zalloc(sizeof(*b));
     b->ws = ws;
     b->partition = ws->entry->partition;
+    b->traced = traced;
     buf_append(&b->entry, entry);
     TAILQ_INSERT_TAIL(&u->blocked, b, link);
     ws->blocked = b;
@@ -82,11 +88,15 @@ static void block(struct uplink *u, struct ws *ws, struct bytes entry) {
 void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct bytes body) {
     if (ws->entry == NULL)
         return;
-    struct bytes entry = encode(u, ws, ENTRY_CLIENT, is_binary ? FLAG_BINARY : 0, body);
+    uint64_t ts_ms = clock_wall_ms();
+    struct bytes entry = encode(u, ws, ENTRY_CLIENT, is_binary ? FLAG_BINARY : 0, ts_ms, body);
+    struct traced_message *traced = NULL;
+    if (trace_is_on(&u->gateway->trace))
+        traced = tracing_received(u->gateway, ws, is_binary, body.len, ts_ms);
     bool is_first_in_line = TAILQ_EMPTY(&u->blocked);
     if (!is_first_in_line ||
-        ingest_push(u->gateway->ingest, ws->entry->partition, entry, on_accepted, NULL) < 0)
-        block(u, ws, entry);
+        ingest_push(u->gateway->ingest, ws->entry->partition, entry, on_accepted, traced) < 0)
+        block(u, ws, entry, traced);
     if (u->entry.cap > 65536)
         buf_release(&u->entry);
 }
@@ -94,7 +104,7 @@ void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct byte
 bool uplink_bye(struct uplink *u, struct ws *ws) {
     if (!bus_is_ready(u->gateway->bus))
         return false;
-    struct bytes entry = encode(u, ws, ENTRY_BYE, 0, BYTES_NONE);
+    struct bytes entry = encode(u, ws, ENTRY_BYE, 0, clock_wall_ms(), BYTES_NONE);
     return ingest_push(u->gateway->ingest, ws->entry->partition, entry, NULL, NULL) == 0;
 }
 
@@ -114,9 +124,10 @@ void uplink_on_room(struct uplink *u) {
     struct blocked *b;
     while ((b = TAILQ_FIRST(&u->blocked)) != NULL) {
         struct ws *ws = b->ws;
-        if (ingest_push(u->gateway->ingest, b->partition, buf_bytes(&b->entry), on_accepted, NULL) <
-            0)
+        if (ingest_push(u->gateway->ingest, b->partition, buf_bytes(&b->entry), on_accepted,
+                        b->traced) < 0)
             return;
+        b->traced = NULL;
         if (ws != NULL)
             ws->blocked = NULL;
         drop(u, b);

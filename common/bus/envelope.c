@@ -174,6 +174,19 @@ static void free_zone(void **zone) {
 
 enum { ENTRY_FIELDS = 14, MESSAGE_FIELDS = 11, SESSION_FIELDS = 7 };
 
+const char *message_kind_text(enum message_kind kind) {
+    switch (kind) {
+#define ENTRY(NAME, number, text)
+#define MESSAGE(NAME, number, text)                                                                \
+    case MESSAGE_##NAME:                                                                           \
+        return text;
+#include "common/bus/envelope.def"
+#undef ENTRY
+#undef MESSAGE
+    }
+    return "unknown";
+}
+
 const char *entry_kind_text(enum entry_kind kind) {
     switch (kind) {
 #define ENTRY(NAME, number, text)                                                                  \

@@ -92,6 +92,7 @@ void entry_encode(struct buf *out, const struct entry *e);
 MUST_CHECK enum parse entry_decode(struct bytes in, struct entry *e_out);
 void entry_free(struct entry *e);
 const char *entry_kind_text(enum entry_kind kind);
+const char *message_kind_text(enum message_kind kind);
 
 struct message {
     struct message_id id, prev; /* prev: id of the message before it in the same log */
