@@ -6,6 +6,7 @@
 
 #include "broker/broker.h"
 #include "broker/outcome.h"
+#include "broker/tracing.h"
 #include "common/bus/bus.h"
 #include "common/bus/forward.h"
 #include "common/bus/outlog.h"
@@ -114,6 +115,7 @@ static void append(struct outcome *o, struct bytes name, const struct message *m
     struct message_id id = outlog_add(o->outlog, &output);
     if (m->kind == MESSAGE_DATA && message_id_is_none(o->first_id))
         o->first_id = id;
+    tracing_output(o, name, m, id);
     o->count++;
 }
 

@@ -140,6 +140,8 @@ static void on_notice(void *ctx, struct bytes text) {
         lease_hurry(b->lease, text);
     else if (bytes_equal_str(word, "reload"))
         on_reload_notice(b);
+    else if (bytes_equal_str(word, "trace"))
+        trace_on_notice(&b->trace, text);
 }
 
 /* --- rules --- */
@@ -275,6 +277,7 @@ static void start_parts(struct broker *b) {
     b->reaper = reaper_new(b);
     b->schedules = schedules_new(b);
     bus_listen(b->bus, &bus_events, b);
+    trace_init(&b->trace, b->bus, "broker");
     rules_on_notice(b->rules, on_notice, b);
     bus_subscribe(b->bus, BYTES_LIT(PUBLIC_SEND));
     MUST(uv_timer_init(b->loop, &b->patience) == 0);
@@ -322,6 +325,7 @@ static void close_all(struct broker *b) {
     lease_free(b->lease);
     app_release(b->app);
     ingest_free(b->free_sends);
+    trace_deinit(&b->trace);
     rules_free(b->rules);
     registry_free(b->registry);
     uv_close((uv_handle_t *)&b->patience, NULL);

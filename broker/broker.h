@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "common/app/app.h"
+#include "common/bus/trace.h"
 
 struct bus;
 struct admin;
@@ -25,6 +26,7 @@ struct registry;
 struct rules;
 struct schedules;
 struct settings;
+struct traced_output;
 
 enum { FREE_SENDS_BYTES = 64 * 1024 * 1024 };
 
@@ -52,7 +54,9 @@ struct broker {
     struct message_id *survived; /* by slot: the last entry this process ran and outlived */
     struct reaper *reaper;
     struct schedules *schedules;
-    struct admin *admin; /* NULL: none was asked for */
+    struct trace trace;
+    struct traced_output *traced_outputs; /* not committed yet */
+    struct admin *admin;                  /* NULL: none was asked for */
     uv_timer_t patience; /* says what the broker waits for; later, when to stop waiting */
     uint64_t left_ms;
     uint64_t notes_ms; /* see broker_may_note */

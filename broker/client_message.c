@@ -8,6 +8,7 @@
 #include "broker/note.h"
 #include "broker/outcome.h"
 #include "broker/signal_routes.h"
+#include "broker/tracing.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 
@@ -159,6 +160,7 @@ static void refuse(struct outcome *o, const struct client_message *m, const char
     else
         log_debug("client_message", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
                   LOG_TEXT(e->name), LOG_TEXT(why));
+    tracing_verdict(o, is_level ? TRACED_REFUSED : TRACED_IGNORED, why);
     note_error(o, m, code, why);
 }
 
@@ -174,10 +176,17 @@ static void send_again(struct outcome *o, const struct client_message *m) {
         MUST(broadcast(o, &d));
     else
         refuse(o, m, "level", buf_bytes(&error));
-    if (error.len == 0)
+    if (error.len == 0) {
+        tracing_verdict(o, TRACED_ALLOWED, BYTES_NONE);
         note_ack(o, m);
+    }
     buf_deinit(&data);
     buf_deinit(&error);
+}
+
+static void accept_nothing(struct outcome *o, const struct client_message *m) {
+    tracing_verdict(o, TRACED_IGNORED, BYTES_LIT("the message is empty"));
+    note_ack(o, m);
 }
 
 static void process_default(struct outcome *o, const struct client_message *m) {
@@ -188,13 +197,17 @@ static void process_default(struct outcome *o, const struct client_message *m) {
     else if (!json_is_empty(m->message))
         send_again(o, m);
     else
-        note_ack(o, m);
+        accept_nothing(o, m);
 }
 
 void client_message_process(struct outcome *o) {
     const struct entry *e = &o->entry->entry;
-    if (signal_routes_process(o) || e->body.len == 0)
+    if (signal_routes_process(o))
         return;
+    if (e->body.len == 0) {
+        tracing_verdict(o, TRACED_IGNORED, BYTES_LIT("the message is empty"));
+        return;
+    }
     struct client_message m;
     client_message_init(&m, e->body);
     process_default(o, &m);

@@ -7,6 +7,7 @@
 #include "broker/inbox.h"
 #include "broker/outcome.h"
 #include "broker/schedule.h"
+#include "broker/tracing.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 
@@ -25,6 +26,7 @@ static struct delivery delivery_of(const struct entry *e) {
 static bool is_allowed(struct outcome *o, const struct delivery *d) {
     struct buf why = {0};
     bool is_checked = (o->entry->entry.flags & FLAG_CHECKED) != 0;
+    tracing_address(o, d);
     bool is_fine =
         is_checked || d->kind == MESSAGE_CLOSE || broadcast_is_allowed(o->broker, d, &why);
     if (!is_fine) {
@@ -33,6 +35,7 @@ static bool is_allowed(struct outcome *o, const struct delivery *d) {
             log_warn("entries", "refused entry=%s why=%s", o->entry->id_text,
                      LOG_TEXT(buf_bytes(&why)));
     }
+    tracing_verdict(o, is_fine ? TRACED_ALLOWED : TRACED_REFUSED, buf_bytes(&why));
     buf_deinit(&why);
     return is_fine;
 }

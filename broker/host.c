@@ -3,6 +3,7 @@
 
 #include "broker/broker.h"
 #include "broker/run.h"
+#include "broker/tracing.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
@@ -54,6 +55,7 @@ static enum app_outcome send_direct(struct run *r, const struct delivery *d,
                                     struct buf *error_out) {
     const struct entry *e = &r->entry->entry;
     struct recipient sender = {e->name, e->conn};
+    tracing_verdict(r->outcome, TRACED_ALLOWED, BYTES_NONE);
     if (r->kind == RUN_SIGNAL)
         return run_to_one(r, &sender, d, error_out);
     buf_append_str(error_out, "mode \"direct\" needs a current connection, there is none here");
@@ -78,8 +80,10 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
         fill_in(&d, &r->message);
     if (!broadcast_is_allowed(b, &d, error_out)) {
         metrics_add(METRIC_refused_level, 1);
+        tracing_verdict(r->outcome, TRACED_REFUSED, buf_bytes(error_out));
         return APP_FAILED;
     }
+    tracing_verdict(r->outcome, TRACED_ALLOWED, BYTES_NONE);
     return run_broadcast(r, &d, error_out);
 }
 

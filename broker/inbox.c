@@ -10,6 +10,7 @@
 #include "broker/dead_letter.h"
 #include "broker/outcome.h"
 #include "broker/run.h"
+#include "broker/tracing.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
@@ -94,6 +95,7 @@ void inbox_close(struct inbox *i) {
     if (i == NULL || i->is_closed)
         return;
     i->is_closed = true;
+    tracing_lost(i->broker, i->slot);
     inlog_close(i->inlog);
     outlog_close(i->outlog);
     forward_close(i->forward);
@@ -158,6 +160,7 @@ static void on_committed(void *ctx, enum outlog_result result) {
     }
     i->state = IDLE;
     i->retry_ms = RETRY_MIN_MS;
+    tracing_committed(i->broker, i->slot);
     settle_runs(i);
     end_turn(i);
     step(i);
@@ -183,7 +186,9 @@ static void process_next(struct inbox *i) {
                         .outlog = i->outlog,
                         .forward = i->forward,
                         .open_runs = &i->open_runs};
+    tracing_begin(&o);
     i->process(&o);
+    tracing_end(&o);
     metrics_add(METRIC_entries, 1);
     i->cursor = entry->id;
     i->broker->survived[i->slot] = entry->id;

@@ -13,6 +13,7 @@ struct broker;
 struct forward;
 struct outlog;
 struct run;
+struct tracing;
 
 /* More from one entry is a mistake in a handler. */
 enum { OUTCOME_MAX = 9999 };
@@ -23,8 +24,9 @@ struct outcome {
     struct in_entry *entry;
     struct outlog *outlog;
     struct forward *forward;
-    struct run **open_runs; /* where a handler that waits is kept until its entry is committed */
-    unsigned count;         /* outputs and forwards so far */
+    struct run **open_runs;  /* where a handler that waits is kept until its entry is committed */
+    unsigned count;          /* outputs and forwards so far */
+    struct tracing *tracing; /* NULL: nobody traces (tracing.h) */
     struct message_id first_id; /* of the first message to clients in this partition, or none */
 };
 

@@ -4,6 +4,7 @@
 #include "broker/broker.h"
 #include "broker/outcome.h"
 #include "broker/public_message.h"
+#include "broker/tracing.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
@@ -53,7 +54,11 @@ void pump_process(struct outcome *o) {
     struct buf why = {0};
     enum metric metric;
     struct bytes text = o->entry->text;
-    if (!read_message(o->broker, &m, text, o->entry->id.term, &why, &metric))
+    bool is_good = read_message(o->broker, &m, text, o->entry->id.term, &why, &metric);
+    if (is_good || metric == METRIC_refused_level)
+        tracing_address(o, &m.delivery);
+    tracing_verdict(o, is_good ? TRACED_ALLOWED : TRACED_REFUSED, buf_bytes(&why));
+    if (!is_good)
         refuse(o->broker, text, buf_bytes(&why), metric);
     else if (!m.is_nothing && !broadcast(o, &m.delivery))
         refuse(o->broker, text, BYTES_LIT("too many names"), METRIC_refused_input);

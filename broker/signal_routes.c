@@ -7,6 +7,7 @@
 #include "broker/event_lua.h"
 #include "broker/note.h"
 #include "broker/run.h"
+#include "broker/tracing.h"
 #include "common/base/log.h"
 
 static const struct signal_route *find(const struct broker *b, const struct session *s) {
@@ -18,18 +19,32 @@ static const struct signal_route *find(const struct broker *b, const struct sess
     return route;
 }
 
+static void tell_trace(struct outcome *o, enum app_outcome outcome) {
+    if (outcome == APP_FAILED)
+        tracing_verdict(o, TRACED_FAILED, BYTES_LIT("the handler failed: see the broker's log"));
+    else if (outcome == APP_WAITING)
+        tracing_verdict(o, TRACED_WAITING,
+                        BYTES_LIT("the handler waits: what it sends later are entries of its own"));
+    else if (o->count == 0)
+        tracing_verdict(o, TRACED_IGNORED, BYTES_LIT("the handler sent nothing"));
+}
+
 static void call(struct outcome *o, const struct signal_route *route, struct session *session) {
     struct buf error = {0};
     /* A run may end, and take its message with it, before the sender can be answered. */
     struct client_message message;
     client_message_init(&message, o->entry->entry.body);
+    tracing_rule(o, route->path);
     struct run *r = run_new(o, RUN_SIGNAL, "signal route %s", route->path);
     client_message_init(&r->message, r->entry->entry.body);
     r->session = *session;
     r->route_path = mem_strdup(route->path);
     r->route_endpoint = route->endpoint != NULL ? mem_strdup(route->endpoint) : NULL;
     /* The text names files and lines: it is for the log alone. */
-    if (run_start(r, route->function, route->arguments, event_push_signal, &error) == APP_FAILED)
+    enum app_outcome outcome =
+        run_start(r, route->function, route->arguments, event_push_signal, &error);
+    tell_trace(o, outcome);
+    if (outcome == APP_FAILED)
         note_error(o, &message, "handler", BYTES_LIT("the handler of this message failed"));
     else
         note_ack(o, &message);
