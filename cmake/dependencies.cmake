@@ -10,6 +10,12 @@ pkg_check_modules(dep_jansson REQUIRED IMPORTED_TARGET GLOBAL jansson)
 pkg_check_modules(dep_zlib REQUIRED IMPORTED_TARGET GLOBAL zlib)
 # Debian 13 calls it msgpack-c.
 pkg_search_module(dep_msgpack REQUIRED IMPORTED_TARGET GLOBAL msgpack-c msgpack)
+# Its msgpack-c.pc names a relative include folder; the headers are in the system's.
+get_target_property(msgpack_folders PkgConfig::dep_msgpack INTERFACE_INCLUDE_DIRECTORIES)
+if(msgpack_folders)
+  list(FILTER msgpack_folders INCLUDE REGEX "^/")
+  set_target_properties(PkgConfig::dep_msgpack PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${msgpack_folders}")
+endif()
 
 foreach(name uv crypto ssl hiredis lua jansson zlib msgpack)
   add_library(dep::${name} ALIAS PkgConfig::dep_${name})
