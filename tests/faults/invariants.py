@@ -96,9 +96,12 @@ def parse_id(text):
     return int(term), int(seq)
 
 
+def is_any_excused(evidence, *times):
+    return any(begin <= at <= end for begin, end in evidence.losses for at in times if at is not None)
+
+
 def is_excused(evidence, sent):
-    at = sent.accepted if sent.accepted is not None else sent.began
-    return any(begin <= at <= end for begin, end in evidence.losses)
+    return is_any_excused(evidence, sent.began if sent.accepted is None else sent.accepted)
 
 
 class References:
@@ -187,12 +190,11 @@ def received_from(evidence, references, connection, begin):
 
 
 def v1_received(evidence, references, connection):
-    if connection.recovered is False:  # from some point on
-        if not connection.received:
-            return None
-        begin = references.after(connection.name, connection.received[0][1]) - 1
-    else:
-        begin = references.after(connection.name, connection.resumed or connection.hello)
+    begin = references.after(connection.name, connection.resumed or connection.hello)
+    if connection.recovered is False:  # from some point on, at the latest from its hello
+        begin = references.after(connection.name, connection.hello)
+        if connection.received:
+            begin = min(begin, references.after(connection.name, connection.received[0][1]) - 1)
     return received_from(evidence, references, connection, begin)
 
 
@@ -233,8 +235,7 @@ def i1(evidence, references):
             continue
         if connection.is_v1 and connection.hello is None:
             continue  # ended between the 101 and the hello
-        problem = (v1_received(evidence, references, connection) if connection.is_v1
-                   else plain_received(evidence, references, connection))
+        problem = any_problem(evidence, references, connection)
         if problem:
             findings.append(f"I1 {describe(connection)}: {problem}")
         if connection.recovered is False and not evidence.may_gap:
@@ -242,6 +243,29 @@ def i1(evidence, references):
         if connection.code == 4004 and not evidence.may_gap:
             findings.append(f"I1 {describe(connection)}: closed with 4004 gap")
     return findings
+
+
+def any_problem(evidence, references, connection):
+    """Where a client is told of a gap, the log for every Name may reach further back than that of its own: messages to
+    every Name may stand alone on the other side of the gap."""
+    problem = problem_of(evidence, references, connection)
+    while problem and connection.received and is_gap_told(evidence, connection):
+        connection = dataclasses.replace(connection, received=connection.received[1:] if connection.recovered is False
+                                         else connection.received[:-1])
+        problem = problem_of(evidence, references, connection)
+    return problem
+
+
+def is_gap_told(evidence, connection):
+    """And the message next to the gap went to every Name."""
+    at = 0 if connection.recovered is False else -1
+    sent = evidence.sent.get(connection.received[at][2])
+    return (connection.recovered is False or connection.code == 4004) and sent is not None and sent.name is EVERY
+
+
+def problem_of(evidence, references, connection):
+    return (v1_received(evidence, references, connection) if connection.is_v1
+            else plain_received(evidence, references, connection))
 
 
 def describe(connection):
@@ -315,10 +339,12 @@ def i4(evidence, references):
 
 def alternation(evidence):
     findings, present, count = [], {}, collections.Counter()
+    excused = {connection.token for connection in evidence.connections if is_any_excused(
+        evidence, connection.opened, connection.ended)}
     for event in evidence.events:
         key = (event.name, event.client)
         count[event.type, event.token] += 1
-        if count[event.type, event.token] > 1:
+        if count[event.type, event.token] > 1 and event.token not in excused:
             findings.append(f"I4 {event.type} of {event.token} ({event.client} of {event.name}) fired twice")
         if event.type == "connect":
             if present.get(key) and not evidence.may_lose_events:

@@ -255,10 +255,11 @@ class Passenger:
 
     def __init__(self, load, number):
         self.load, self.number = load, number
-        self.visits = 0
+        self.visits, self.is_away = 0, True
 
     def start(self):
-        if self.load.is_talking and not self.load.is_over:
+        self.is_away = not self.load.is_talking or self.load.is_over
+        if not self.is_away:
             self.load.loop.create_task(self._visit())
 
     async def _visit(self):

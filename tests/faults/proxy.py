@@ -11,6 +11,7 @@ All proxies share one thread. What can be done to one, also while connections ar
     deafen()              the connections that subscribed hear nothing more; all others live, and so do new ones
 """
 import asyncio
+import collections
 import threading
 
 
@@ -21,6 +22,7 @@ class Pump(asyncio.Protocol):
         self.proxy, self.direction = proxy, direction
         self.transport = self.peer = None
         self.held = []       # while stalled or before the peer is connected
+        self.late = collections.deque()  # (when it is due, data), in order
         self.is_feed = self.is_deaf = False
 
     def connection_made(self, transport):
@@ -48,14 +50,23 @@ class Pump(asyncio.Protocol):
             self.held.append(data)
             if len(self.held) > 64:
                 self.transport.pause_reading()
-        elif proxy.delay_s:
-            proxy.loop.call_later(proxy.delay_s, self._pass, data)
+        elif proxy.delay_s or self.late:
+            self.late.append((proxy.loop.time() + proxy.delay_s, data))
+            if len(self.late) == 1:
+                self._pass_late()
         else:
             self._pass(data)
 
     def _pass(self, data):
         if not self.peer.transport.is_closing():
             self.peer.transport.write(data)
+
+    def _pass_late(self):
+        now = self.proxy.loop.time()
+        while self.late and self.late[0][0] <= now:
+            self._pass(self.late.popleft()[1])
+        if self.late:
+            self.proxy.loop.call_later(self.late[0][0] - now, self._pass_late)
 
     def release(self):
         if self.proxy.is_stalled or self.peer.transport is None:

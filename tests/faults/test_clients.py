@@ -25,7 +25,7 @@ def flood(w, name, count, size):
 
 def test_f18_slow_gateway(world):
     """F18, I1-I8: a gateway stops while much is published, Redis drops its subscription, history fills the hole."""
-    w = world(rate=60, args=ROOMY, redis={"client-output-buffer-limit": "pubsub 1mb 512kb 5"})
+    w = world(rate=60, args=ROOMY, gateway_args=["--max-queue-bytes", "67108864"], redis={"client-output-buffer-limit": "pubsub 1mb 512kb 5"})
     for _ in range(4):
         w.flow(50)
         slow = w.random.choice(w.cluster.gateways)
@@ -44,7 +44,7 @@ def test_f18_slow_gateway(world):
 
 def test_f19_stuck_clients(world):
     """F19, I1-I8: clients that never read are closed with 4002, and nobody else feels them."""
-    w = world(rate=60, args=ROOMY, gateway_args=["--max-queue-bytes", "262144"])
+    w = world(rate=60, args=ROOMY, gateway_args=["--max-queue-bytes", "524288"])
     w.flow(50)
     stuck = []
     for number in range(20):
@@ -59,7 +59,7 @@ def test_f19_stuck_clients(world):
     until = time.monotonic() + 60
     while slow_closed() < len(stuck):
         assert time.monotonic() < until, "stuck clients are kept"
-        flood(w, "n0", 20, 50_000)
+        flood(w, "n0", 5, 50_000)
         w.delivers(1 * SLACK, "beside stuck clients")
     for sock, connection in stuck:
         sock.drop()

@@ -282,6 +282,19 @@ def test_a_gap_is_excused_and_what_follows_it_is_not():
     assert invariants.findings_of(evidence, "I1")
 
 
+def test_beyond_a_gap_that_is_told_messages_to_every_name_may_stand_alone():
+    evidence = clean()
+    evidence.may_gap = True
+    connection = evidence.connections[2]
+    connection.recovered, connection.resumed, connection.hello = False, (1, 0), (1, 4)
+    evidence.sent["p:1b"] = Sent("p:1b", "a", "p", 1.5, began=13.0, accepted=13.0)
+    evidence.logs["a"].append(((1, 4), "p:1b"))  # after e:0, before p:2
+    evidence.connections[0].received.insert(3, (20.0, None, "p:1b"))
+    assert invariants.findings_of(evidence, ALL) == []
+    connection.recovered = True
+    assert invariants.findings_of(evidence, "I1")
+
+
 def test_lost_events_are_excused_and_false_ones_are_not():
     evidence = clean()
     evidence.may_lose_events = True
@@ -292,6 +305,8 @@ def test_lost_events_are_excused_and_false_ones_are_not():
     assert invariants.findings_of(broken, "I4")
     connect_twice(evidence)
     assert invariants.findings_of(evidence, "I4")
+    evidence.losses = [(0.0, 2.0)]  # it connected then: Redis may have forgotten, and the event may come again
+    assert invariants.findings_of(evidence, "I4") == []
 
 
 def test_a_message_without_ack_may_arrive_once():

@@ -74,8 +74,8 @@ def test_f16_longer_than_the_history(world):
 
 
 def test_f16_slow_network(world):
-    """F16, I1-I8: 200 ms each way."""
-    w = world(rate=60, proxied=True)
+    """F16, I1-I8: 200 ms each way. Messages with idempotency keys pass one by one for each partition."""
+    w = world(rate=8, proxied=True, every_rate=0.2)
     w.flow(50)
     for proxy in w.cluster.proxies.values():
         proxy.delay_s = 0.2

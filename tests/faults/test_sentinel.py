@@ -75,6 +75,13 @@ class SentinelCluster(FaultCluster):
         return super().__enter__()
 
 
+def role(port):
+    try:
+        return redis.Redis(port=port, socket_timeout=1).execute_command("ROLE")[0]
+    except redis.RedisError:
+        return None
+
+
 def failover(w, how):
     """(from, to): when accepted messages may have met a master that was given up."""
     old, began = w.cluster.master(), time.monotonic()
@@ -85,13 +92,14 @@ def failover(w, how):
     else:
         w.cluster.sentinel.sentinels[0].execute_command("SENTINEL", "FAILOVER", MASTER)
     eventually(lambda: w.cluster.master() not in (old, None), 30, "another master")
-    ended = time.monotonic()
     if how == "stop":
         w.hold(2)
         old.cont()  # believes itself master until a sentinel tells it
     elif how == "kill":
         old.start()
-    return old, (began - 2.0, ended + 3.0)
+    port = w.cluster.redis_ports[w.cluster.servers.index(old)]
+    eventually(lambda: role(port) == b"slave", 60, "the old master demoted")
+    return began - 2.0, time.monotonic() + 3.0
 
 
 @pytest.mark.parametrize("how", ["kill", "stop", "command"])
@@ -102,10 +110,8 @@ def test_f14_failover(world, how):
     w.evidence.logs_are_whole = False
     for _ in range(3):
         w.flow(200)
-        began = time.monotonic()
-        _, lost = failover(w, how)
-        w.evidence.losses.append(lost)
-        w.delivers(15 * 1.5, f"after a failover by {how}", since=began)
+        w.evidence.losses.append(failover(w, how))
+        w.delivers(15 * 1.5, f"after a failover by {how}")
         eventually(w.cluster.is_complete, 60, "the old master a replica")
     w.check("I1 I2 I3 I4 I5 I6 I7 I8", t5=25 * 1.5)
     print("lost, repeated:", invariants.lost_and_repeated(w.evidence, invariants.References(w.evidence)))

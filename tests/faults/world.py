@@ -303,6 +303,7 @@ class World:
         """No more messages; wait until what was accepted has arrived, and registry and events are complete."""
         self.load.hush()
         self._until(lambda: not any(talker.waiting and talker.is_open for talker in self.load.talkers), 10)
+        eventually(lambda: all(passenger.is_away for passenger in self.load.passengers), SETTLE, "passengers gone")
         self._until(self._is_everything_published, SETTLE)
         self.all_open()
         self.delivers(SETTLE, "at the end")
