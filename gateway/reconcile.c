@@ -50,8 +50,8 @@ static void look_at(struct gateway *g, const struct registry_row *row) {
         return;
     log_info("reconcile", "unregistered id=%s name=%s", LOG_TEXT(row->client_id),
              LOG_TEXT(row->name));
-    registry_unregister(g->registry, row->name, row->client_id, row->value,
-                        BYTES_LIT("lost:1006:"));
+    /* It had its Disconnect before Redis fell back. */
+    registry_unregister(g->registry, row->name, row->client_id, row->value, BYTES_LIT(""));
 }
 
 static void on_rows(void *ctx, int status, const struct registry_row *rows, size_t count);

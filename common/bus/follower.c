@@ -3,8 +3,8 @@
  * catch_up (the gap).
  *
  * A follow stands at two ids, one per log: everything at or before it is done. A message whose
- * `prev` is later than where we stand shows a gap. prev 0-0 says that the log keeps no history:
- * nothing to compare.
+ * `prev` is later than where we stand shows a gap. prev 0-0 says that the log keeps no history, and
+ * prev <term>-0 that the message is the first of its log in this data set: nothing to compare.
  */
 #include "common/bus/follower.h"
 
@@ -194,8 +194,10 @@ static void tell_gap(struct follow *w) {
     w->follower->events->on_gap(w->owner);
 }
 
+/* A prev with seq 0 is no message (conn.lua): the log began after it, or Redis lost what was
+ * before. */
 static bool shows_gap(const struct follow *w, enum which_log log, const struct message *m) {
-    return w->has_start && message_id_compare(m->prev, w->at[log]) > 0;
+    return w->has_start && m->prev.seq != 0 && message_id_compare(m->prev, w->at[log]) > 0;
 }
 
 static void queue_catch_up(struct follow *w) {

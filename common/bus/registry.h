@@ -36,7 +36,7 @@ void registry_register(struct registry *r, const struct registration *what,
 /* Forgets the callback (the registration itself may happen: unregister it). */
 void registry_cancel(struct registry *r, void *ctx);
 /* disc.lua: only if the value is still registered. cause: "client:1000:bye" … goes to the
- * Disconnect event. done may be NULL. */
+ * Disconnect event; empty: it has had one, there is none now. */
 void registry_unregister(struct registry *r, struct bytes name, struct bytes client_id,
                          struct bytes value, struct bytes cause);
 /* Unregistrations not answered yet. */

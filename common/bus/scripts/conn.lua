@@ -8,7 +8,8 @@
 --       3 gws        set: gateways that ever registered in this partition
 --       4 in         5 own
 --       6 l:<name>   7 l*   no message of these logs has a later id; made here when absent, so that
---                    what a client misses from now on can be told (they outlive the history)
+--                    what a client misses from now on can be told (they outlive the history). An id
+--                    with seq 0 is no message's: it says that the log is empty in this data set
 -- ARGV  1 client_id
 --       2 val        connection value, gid:connno:connected_ms|group, unlike any other ever
 --       3 gid
@@ -27,17 +28,18 @@ local id, val, member = ARGV[1], ARGV[2], ARGV[4]
 if string.sub(member, -#val) ~= val then return redis.error_reply('MEMBER without value') end
 if redis.call('SISMEMBER', KEYS[2], '') == 1 then return redis.error_reply('DEAD buried') end
 local o = redis.call('HMGET', KEYS[5], 'i', 't')
-local position = o[1] or (o[2] and o[2] .. '-0')
-if not position then
+local floor = o[2] and o[2] .. '-0'
+if not floor then
   local now = redis.call('TIME')
-  position = string.format('%.0f-0', now[1] * 1000 + math.floor(now[2] / 1000))
+  floor = string.format('%.0f-0', now[1] * 1000 + math.floor(now[2] / 1000))
 end
+local position = o[1] or floor
 local old = redis.call('HGET', KEYS[1], id)
 if old and old ~= val and ARGV[6] == '1' then return {2, position} end
 local is_first = redis.call('SADD', KEYS[2], member) == 1
 redis.call('SADD', KEYS[3], ARGV[3])
-redis.call('SET', KEYS[6], position, 'EX', '604800', 'NX')
-redis.call('SET', KEYS[7], position, 'EX', '604800', 'NX')
+redis.call('SET', KEYS[6], floor, 'EX', '604800', 'NX')
+redis.call('SET', KEYS[7], floor, 'EX', '604800', 'NX')
 if old == val then return {1, position} end
 if not is_first then return {2, position} end
 redis.call('HSET', KEYS[1], id, val)
