@@ -79,6 +79,10 @@ void trace_on_notice(struct trace *t, struct bytes rest) {
         return;
     forget_expired(t);
     struct traced *one = find(t, token);
+    if (life_ms == 0 && one != NULL)
+        forget(t, one);
+    if (life_ms == 0)
+        return;
     if (one == NULL)
         one = add(t, token, is_client, rest);
     if (one != NULL)

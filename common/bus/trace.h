@@ -2,7 +2,8 @@
  * trace.h - for `signalbox trace`: which messages somebody wants to follow, and an event for each
  * of their hops.
  *
- *     tool     notice "trace <token> <ms> client|name <text>" on the control channel, every 5 s
+ *     tool     notice "trace <token> <ms> client|name <text>" on the control channel, every 5 s;
+ *              0 ms when it ends
  *     process  trace_on_notice remembers it for so long; trace_of_… says who wants a message;
  *              trace_tell publishes to CHANNEL_TRACE<token>
  *

@@ -54,6 +54,7 @@ def test_a_cluster_works_with_its_users(restricted):
     cluster.cli_as("operator", "level", "Msg", "unset")
     cluster.cli_as("operator", "reload")
     cluster.cli_as("operator", "doctor")
+    assert cluster.cli_as("operator", "trace", "--name", "Msg", "--for", "1s").stderr.count("listens") == 4
     cluster.cli_as("publisher", "close", "Msg", "--client", b.id)
     assert [b.recv(), b.closing()[0]] == ["x", 1000]
     a.drop()

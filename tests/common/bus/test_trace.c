@@ -67,6 +67,11 @@ static void test_it_expires_unless_renewed(void **state) {
     assert_int_equal(trace_of_name(t, BYTES_LIT("Msg")), 0);
     clock_freeze(1899);
     assert_int_equal(trace_of_client(t, BYTES_LIT("some one")), 1);
+    notice(t, "c", 500, true, "other");
+    notice(t, "c", 0, true, "other");
+    assert_int_equal(t->count, 1);
+    notice(t, "never", 0, true, "other");
+    assert_int_equal(t->count, 1);
     clock_freeze(1900);
     assert_int_equal(trace_of_client(t, BYTES_LIT("some one")), 0);
     assert_false(trace_is_on(t));

@@ -7,9 +7,13 @@ signalbox.broadcast_level("Strict", "client_id")
 signalbox.broadcast_level("Guarded", "group")
 signalbox.name("Strict", { slow = "latest" })
 
-signalbox.route("GET", "/up", function(web)
+local function up(web)
   web:convert { name = web.query.name, group = web.query.group, client_id = web.query.id }
-end)
+end
+signalbox.route("GET", "/up", up)
+signalbox.route("GET", "/date", up)
+signalbox.route("GET", "/strict", up)
+signalbox.route("GET", "/late", up)
 
 signalbox.signal_route("/date", function(event)
   event.response:send("it is late")

@@ -1,0 +1,370 @@
+/*
+ * cmd_trace.c - trace: the way of messages, hop by hop, live (common/bus/trace.h).
+ *
+ *     subscribe to the trace's channel ─▶ notice on the control channel, again every RENEW_MS
+ *                                         ─▶ a line for each event ─▶ notice that it is over
+ *
+ * A process can be faster than the one before it that hears of its own success: a broker than the
+ * gateway, a gateway than the broker. Such an event is held until the one before it is there, at
+ * most HOLD_MS.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "common/app/json.h"
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/bus/bus.h"
+#include "common/bus/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/trace.h"
+#include "tools/table.h"
+#include "tools/tool.h"
+#include "tools/trace_messages.h"
+#include "tools/verb.h"
+
+enum { RENEW_MS = 5000, LIFE_MS = 15000, HOLD_MS = 500, LOOK_MS = 100 };
+
+struct held {
+    struct held *prev, *next;
+    uint64_t until_ms;
+    struct buf text;
+};
+
+struct follow {
+    const char *client, *name; /* options: one of them */
+    int64_t for_ms;            /* option; 0: for ever */
+    struct tool *tool;
+    struct link *link;
+    char token[17];
+    struct trace_messages *messages;
+    struct held *held;
+    uv_timer_t renew, look, end;
+    uv_signal_t interrupt, terminate;
+    bool has_heading, is_ending;
+};
+
+static void end(struct follow *f);
+
+/* --- printing --- */
+
+static void append_member(struct buf *out, const char *name) {
+    buf_printf(out, "%s\"%s\":", out->len > 0 ? "," : "{", name);
+}
+
+static void append_text(struct buf *out, const char *name, struct bytes value) {
+    if (value.ptr == NULL)
+        return;
+    append_member(out, name);
+    json_append_string(out, value);
+}
+
+static void append_number(struct buf *out, const char *name, int64_t value) {
+    if (value < 0)
+        return;
+    append_member(out, name);
+    buf_printf(out, "%" PRId64, value);
+}
+
+static void write_json(struct buf *out, const struct trace_event *e, struct trace_message m) {
+    char time[32];
+    clock_format_utc((uint64_t)e->at_ms, time);
+    append_text(out, "time", bytes_str(time));
+    append_number(out, "message", (int64_t)m.number);
+    append_member(out, "afterMs");
+    buf_printf(out, "%" PRId64, e->at_ms - m.first_ms);
+#define TEXT(member, name)   append_text(out, name, e->member);
+#define NUMBER(member, name) append_number(out, name, e->member);
+#include "common/bus/trace.def"
+#undef TEXT
+#undef NUMBER
+    buf_append_char(out, '}');
+}
+
+static void show_text(struct buf *out, const char *what, struct bytes value) {
+    if (value.len == 0)
+        return;
+    buf_printf(out, " %s=", what);
+    table_append_shown(out, value);
+}
+
+static void show_number(struct buf *out, const char *what, int64_t value) {
+    if (value >= 0)
+        buf_printf(out, " %s=%" PRId64, what, value);
+}
+
+static void write_details(struct buf *out, const struct trace_event *e) {
+    if (e->verdict.ptr != NULL)
+        buf_printf(out, " %.*s", BYTES_FMT(e->verdict));
+    if (e->why.len > 0) {
+        buf_append_str(out, ": ");
+        table_append_shown(out, e->why);
+        return;
+    }
+    show_text(out, "kind", e->kind);
+    show_text(out, "rule", e->rule);
+    show_text(out, "id", e->message_id);
+    show_text(out, "name", e->name);
+    show_text(out, "to", e->to);
+    show_text(out, "from", e->client_id);
+    show_text(out, "client", e->to_client_id);
+    show_number(out, "connection", e->connection);
+    show_number(out, "connections", e->connections);
+    show_text(out, "opcode", e->opcode);
+    show_number(out, "bytes", e->bytes);
+    show_text(out, "entry", e->entry);
+    show_number(out, "partition", e->partition);
+}
+
+static void write_text(struct buf *out, const struct trace_event *e, struct trace_message m) {
+    char time[32], number[24], after[24];
+    clock_format_utc((uint64_t)e->at_ms, time);
+    snprintf(number, sizeof(number), "#%" PRIu64, m.number);
+    snprintf(after, sizeof(after), "%+" PRId64 " ms", e->at_ms - m.first_ms);
+    buf_printf(out, "%.12s  %-5s %10s  %-9.*s  %-7.*s %-16.*s ", time + 11, number, after,
+               BYTES_FMT(e->hop), BYTES_FMT(e->process), BYTES_FMT(e->process_id));
+    write_details(out, e);
+}
+
+static void print(struct follow *f, const struct trace_event *e) {
+    struct trace_message m = trace_messages_of(f->messages, e);
+    struct buf line = {0};
+    if (f->tool->is_json)
+        write_json(&line, e, m);
+    else
+        write_text(&line, e, m);
+    if (!f->tool->is_json && !f->has_heading)
+        printf("%-12s  %-5s %10s  %-9s  %-24s  %s\n", "time", "msg", "after", "hop", "process",
+               "what");
+    f->has_heading = true;
+    buf_append_char(&line, '\n');
+    fwrite(line.ptr, 1, line.len, stdout);
+    buf_deinit(&line);
+    if (!tool_flush())
+        end(f);
+}
+
+/* --- what is held --- */
+
+static void drop_held(struct follow *f, struct held *h) {
+    DL_DELETE(f->held, h);
+    buf_deinit(&h->text);
+    free(h);
+}
+
+static void hold(struct follow *f, struct bytes text) {
+    struct held *h = mem_zalloc(sizeof(*h));
+    h->until_ms = clock_ms() + HOLD_MS;
+    buf_append(&h->text, text);
+    DL_APPEND(f->held, h);
+}
+
+/* Whether one was printed: others may have waited for it. */
+static bool print_some_held(struct follow *f) {
+    struct held *h, *next;
+    struct trace_event e;
+    uint64_t now = clock_ms();
+    bool is_some = false;
+    DL_FOREACH_SAFE(f->held, h, next) {
+        bool is_event = trace_event_decode(buf_bytes(&h->text), &e);
+        if (is_event && h->until_ms > now && trace_messages_awaits(f->messages, &e))
+            continue;
+        if (is_event)
+            print(f, &e);
+        drop_held(f, h);
+        is_some = true;
+    }
+    return is_some;
+}
+
+static void print_held(struct follow *f) {
+    while (print_some_held(f))
+        continue;
+}
+
+static void on_look(uv_timer_t *timer) {
+    print_held(container_of(timer, struct follow, look));
+}
+
+/* --- events --- */
+
+static void on_listening(struct follow *f, const struct trace_event *e) {
+    tool_complain(f->tool, "%.*s %.*s listens", BYTES_FMT(e->process), BYTES_FMT(e->process_id));
+}
+
+static void on_event(struct follow *f, struct bytes text) {
+    struct trace_event e;
+    if (!trace_event_decode(text, &e))
+        return;
+    if (bytes_equal_str(e.hop, "listening"))
+        on_listening(f, &e);
+    else if (trace_messages_awaits(f->messages, &e))
+        hold(f, text);
+    else
+        print(f, &e);
+    print_held(f);
+}
+
+/* --- notices --- */
+
+static void notify(struct follow *f, uint64_t life_ms, link_reply_fn *fn) {
+    struct buf notice = {0};
+    bool is_client = f->client != NULL;
+    trace_notice(&notice, f->token, life_ms, is_client, bytes_str(is_client ? f->client : f->name));
+    struct command c = command_begin("PUBLISH");
+    command_text(&c, CHANNEL_CONTROL);
+    command_bytes(&c, buf_bytes(&notice));
+    link_send(bus_commands(f->tool->bus), &c, fn, f);
+    buf_deinit(&notice);
+}
+
+static void on_renew(uv_timer_t *timer) {
+    struct follow *f = container_of(timer, struct follow, renew);
+    if (!f->is_ending && bus_can_send(f->tool->bus))
+        notify(f, LIFE_MS, NULL);
+}
+
+static void on_over(void *ctx, struct redisReply *reply) {
+    (void)reply;
+    tool_end(((struct follow *)ctx)->tool, TOOL_OK);
+}
+
+/* So that the processes need not wait for the trace to expire. */
+static void end(struct follow *f) {
+    if (f->is_ending || !bus_can_send(f->tool->bus)) {
+        tool_end(f->tool, TOOL_OK);
+        return;
+    }
+    f->is_ending = true;
+    notify(f, 0, on_over);
+}
+
+static void on_end(uv_timer_t *timer) {
+    end(container_of(timer, struct follow, end));
+}
+
+static void on_interrupt(uv_signal_t *handle, int number) {
+    (void)number;
+    end(container_of(handle, struct follow, interrupt));
+}
+
+static void on_terminate(uv_signal_t *handle, int number) {
+    (void)number;
+    end(container_of(handle, struct follow, terminate));
+}
+
+/* --- the channel --- */
+
+static void on_push(void *ctx, struct redisReply *reply) {
+    struct follow *f = ctx;
+    struct bytes kind = reply_bytes(reply_at(reply, 0));
+    if (bytes_equal_str(kind, "message"))
+        on_event(f, reply_bytes(reply_at(reply, 2)));
+    else if (bytes_equal_str(kind, "subscribe"))
+        MUST(uv_timer_start(&f->renew, on_renew, 0, RENEW_MS) == 0);
+}
+
+/* --- life --- */
+
+static void on_feed_ready(void *ctx) {
+    struct follow *f = ctx;
+    struct command c = command_begin("SUBSCRIBE");
+    struct buf channel = {0};
+    buf_append_str(&channel, CHANNEL_TRACE);
+    buf_append_str(&channel, f->token);
+    command_bytes(&c, buf_bytes(&channel));
+    buf_deinit(&channel);
+    link_send(f->link, &c, NULL, NULL);
+}
+
+static void on_feed_down(void *ctx, const char *why) {
+    struct follow *f = ctx;
+    tool_complain(f->tool, "the connection broke (%s); what comes meanwhile is not shown", why);
+}
+
+static void on_ready(void *ctx) {
+    static const struct link_events events = {on_feed_ready, on_feed_down, on_push};
+    struct follow *f = ctx;
+    uv_loop_t *loop = &f->tool->loop;
+    f->link = link_new(loop, bus_url(f->tool->bus), LINK_FEED, "trace", &events, f);
+    MUST(uv_timer_start(&f->look, on_look, LOOK_MS, LOOK_MS) == 0);
+    if (f->for_ms > 0)
+        MUST(uv_timer_start(&f->end, on_end, (uint64_t)f->for_ms, 0) == 0);
+}
+
+static void open_parts(struct follow *f) {
+    struct tool *t = f->tool;
+    random_id(f->token);
+    f->messages = trace_messages_new();
+    MUST(uv_timer_init(&t->loop, &f->renew) == 0);
+    MUST(uv_timer_init(&t->loop, &f->look) == 0);
+    MUST(uv_timer_init(&t->loop, &f->end) == 0);
+    MUST(uv_signal_init(&t->loop, &f->interrupt) == 0);
+    MUST(uv_signal_init(&t->loop, &f->terminate) == 0);
+    MUST(uv_signal_start(&f->interrupt, on_interrupt, SIGINT) == 0);
+    MUST(uv_signal_start(&f->terminate, on_terminate, SIGTERM) == 0);
+}
+
+static void close_parts(struct follow *f) {
+    while (f->held != NULL)
+        drop_held(f, f->held);
+    uv_close((uv_handle_t *)&f->renew, NULL);
+    uv_close((uv_handle_t *)&f->look, NULL);
+    uv_close((uv_handle_t *)&f->end, NULL);
+    uv_close((uv_handle_t *)&f->interrupt, NULL);
+    uv_close((uv_handle_t *)&f->terminate, NULL);
+    link_close(f->link);
+    trace_messages_free(f->messages);
+}
+
+static int run(struct tool *t, void *own) {
+    struct follow *f = own;
+    const char *wanted = f->client != NULL ? f->client : f->name;
+    f->tool = t;
+    if ((f->client != NULL) == (f->name != NULL) || wanted[0] == '\0') {
+        tool_complain(t, "say --client ID or --name N");
+        return TOOL_USAGE;
+    }
+    if (!tool_connect(t))
+        return TOOL_USAGE;
+    open_parts(f);
+    int exit_code = tool_run(t, on_ready, f);
+    close_parts(f);
+    return exit_code;
+}
+
+static const struct option options[] = {
+    {.name = "client",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct follow, client),
+     .placeholder = "ID",
+     .help = "what this client sends, what is addressed to it, what reaches it"},
+    {.name = "name",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct follow, name),
+     .placeholder = "N",
+     .help = "what the clients of this Name send, what is published to it"},
+    {.name = "for",
+     .kind = OPTION_DURATION,
+     .offset = offsetof(struct follow, for_ms),
+     .placeholder = "TIME",
+     .help = "end after this time"},
+};
+
+const struct verb verb_trace = {
+    .name = "trace",
+    .arguments = "--client ID | --name N",
+    .summary = "the way of messages, hop by hop, live, with times",
+    .details = "received and accepted by a gateway; processed by a broker: its rule, the verdict, "
+               "the id it was\npublished under; delivered to connections. Times are those of each "
+               "process' clock, and after\nthe first hop of the same message. Sizes, never "
+               "contents. Eight traces at a time; a process tells\n1000 hops a second at most.",
+    .flags = VERB_REDIS | VERB_JSON,
+    .options = options,
+    .option_count = ARRAY_LEN(options),
+    .size = sizeof(struct follow),
+    .run = run};
