@@ -100,6 +100,74 @@ static bool next_member(struct bytes object, size_t *at, struct bytes *key_out,
     return true;
 }
 
+/* --- texts --- */
+
+static unsigned hex4(const char *at) {
+    char digits[5] = {at[0], at[1], at[2], at[3], '\0'};
+    return (unsigned)strtoul(digits, NULL, 16);
+}
+
+static void append_utf8(struct buf *out, unsigned c) {
+    if (c < 0x80) {
+        buf_append_char(out, (char)c);
+    } else if (c < 0x800) {
+        buf_append_char(out, (char)(0xc0 | c >> 6));
+        buf_append_char(out, (char)(0x80 | (c & 0x3f)));
+    } else if (c < 0x10000) {
+        buf_append_char(out, (char)(0xe0 | c >> 12));
+        buf_append_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
+        buf_append_char(out, (char)(0x80 | (c & 0x3f)));
+    } else {
+        buf_append_char(out, (char)(0xf0 | c >> 18));
+        buf_append_char(out, (char)(0x80 | (c >> 12 & 0x3f)));
+        buf_append_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
+        buf_append_char(out, (char)(0x80 | (c & 0x3f)));
+    }
+}
+
+/* `at` is on the backslash; returns the length of the escape. jansson has checked that surrogates
+ * come in pairs. */
+static size_t append_escape(struct buf *out, const char *at) {
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    if (at[1] == 'u') {
+        unsigned c = hex4(at + 2);
+        bool is_pair = c >= 0xd800 && c < 0xdc00;
+        if (is_pair)
+            c = 0x10000 + ((c - 0xd800) << 10) + (hex4(at + 8) - 0xdc00);
+        append_utf8(out, c);
+        return is_pair ? 12 : 6;
+    }
+    const char *control = strchr(from, at[1]);
+    buf_append_char(out, control != NULL ? to[control - from] : at[1]);
+    return 2;
+}
+
+static void append_unescaped(struct buf *out, struct bytes inner) {
+    while (inner.len > 0) {
+        ptrdiff_t escape = bytes_find(inner, '\\');
+        if (escape < 0) {
+            buf_append(out, inner);
+            return;
+        }
+        buf_append(out, bytes_head(inner, (size_t)escape));
+        inner = bytes_from(inner, (size_t)escape);
+        inner = bytes_from(inner, append_escape(out, inner.ptr));
+    }
+}
+
+/* Keys may be written with escapes, too. */
+static bool is_same_key(struct bytes a, struct bytes b) {
+    if (bytes_find(a, '\\') < 0 && bytes_find(b, '\\') < 0)
+        return bytes_equal_nocase(a, b);
+    struct buf x = {0}, y = {0};
+    append_unescaped(&x, a);
+    append_unescaped(&y, b);
+    bool is_same = bytes_equal_nocase(buf_bytes(&x), buf_bytes(&y));
+    buf_deinit(&x);
+    buf_deinit(&y);
+    return is_same;
+}
+
 /* --- documents --- */
 
 static bool has_key_before(struct bytes object, size_t until, struct bytes key) {
@@ -107,7 +175,7 @@ static bool has_key_before(struct bytes object, size_t until, struct bytes key) 
     struct bytes other;
     struct json_value value;
     while (next_member(object, &at, &other, &value) && at < until)
-        if (bytes_equal_nocase(other, key))
+        if (is_same_key(other, key))
             return true;
     return false;
 }
@@ -163,7 +231,7 @@ struct json_value json_member(struct json_value object, const char *name) {
     struct bytes key;
     struct json_value value;
     while (object.kind == JSON_KIND_OBJECT && next_member(object.text, &at, &key, &value))
-        if (bytes_equal_nocase(key, bytes_str(name)))
+        if (is_same_key(key, bytes_str(name)))
             return value;
     return (struct json_value){JSON_KIND_ABSENT, BYTES_NONE};
 }
@@ -181,60 +249,7 @@ void json_each(struct json_value value, void (*fn)(void *ctx, struct json_value 
         fn(ctx, read_value(value.text, &at));
 }
 
-/* --- texts --- */
-
-static unsigned hex4(const char *at) {
-    char digits[5] = {at[0], at[1], at[2], at[3], '\0'};
-    return (unsigned)strtoul(digits, NULL, 16);
-}
-
-static void append_utf8(struct buf *out, unsigned c) {
-    if (c < 0x80) {
-        buf_append_char(out, (char)c);
-    } else if (c < 0x800) {
-        buf_append_char(out, (char)(0xc0 | c >> 6));
-        buf_append_char(out, (char)(0x80 | (c & 0x3f)));
-    } else if (c < 0x10000) {
-        buf_append_char(out, (char)(0xe0 | c >> 12));
-        buf_append_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
-        buf_append_char(out, (char)(0x80 | (c & 0x3f)));
-    } else {
-        buf_append_char(out, (char)(0xf0 | c >> 18));
-        buf_append_char(out, (char)(0x80 | (c >> 12 & 0x3f)));
-        buf_append_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
-        buf_append_char(out, (char)(0x80 | (c & 0x3f)));
-    }
-}
-
-/* `at` is on the backslash; returns the length of the escape. jansson has checked that surrogates
- * come in pairs. */
-static size_t append_escape(struct buf *out, const char *at) {
-    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-    if (at[1] == 'u') {
-        unsigned c = hex4(at + 2);
-        bool is_pair = c >= 0xd800 && c < 0xdc00;
-        if (is_pair)
-            c = 0x10000 + ((c - 0xd800) << 10) + (hex4(at + 8) - 0xdc00);
-        append_utf8(out, c);
-        return is_pair ? 12 : 6;
-    }
-    const char *control = strchr(from, at[1]);
-    buf_append_char(out, control != NULL ? to[control - from] : at[1]);
-    return 2;
-}
-
-static void append_unescaped(struct buf *out, struct bytes inner) {
-    while (inner.len > 0) {
-        ptrdiff_t escape = bytes_find(inner, '\\');
-        if (escape < 0) {
-            buf_append(out, inner);
-            return;
-        }
-        buf_append(out, bytes_head(inner, (size_t)escape));
-        inner = bytes_from(inner, (size_t)escape);
-        inner = bytes_from(inner, append_escape(out, inner.ptr));
-    }
-}
+/* --- what values say --- */
 
 void json_append_text(struct buf *out, struct json_value value) {
     if (value.kind == JSON_KIND_STRING)

@@ -52,6 +52,9 @@ static void test_members_without_case(void **state) {
     assert_int_equal(json_member(root, "message").kind, JSON_KIND_STRING);
     assert_int_equal(json_member(root, "clientId").kind, JSON_KIND_ARRAY);
     assert_int_equal(json_member(root, "group").kind, JSON_KIND_ABSENT);
+    struct json_document *escaped = must_open("{\"m\\u0065ss\\u0041ge\":1}");
+    assert_int_equal(json_member(json_root(escaped), "message").kind, JSON_KIND_NUMBER);
+    json_close(escaped);
     assert_int_equal(json_member(json_member(root, "message"), "x").kind, JSON_KIND_ABSENT);
     json_close(d);
 }
