@@ -371,6 +371,8 @@ class Load:
             stream.join(10)
 
     def end(self):
+        if self.is_over:
+            return
         self.is_over = True
         self.hush()
 

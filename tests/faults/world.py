@@ -31,6 +31,7 @@ SLACK = 3.0
 PARTITIONS = 16
 SETTLE = 30.0
 AUDIT = "Audit"
+PAGE = 1000
 KIND_DATA = 1  # of envelope.def
 
 
@@ -140,18 +141,25 @@ class Observer(threading.Thread):
     def poll(self):
         """Read what is new. Any thread may ask for it."""
         with self.lock:
-            pipe = self.redis.pipeline(transaction=False)
-            for one in self.last:
-                pipe.xrange(one, self.last[one], "+", 1000)
-            for partition in range(PARTITIONS):
-                pipe.xlen(key(partition, "in"))
-            answers = pipe.execute()
-            for one, entries in zip(list(self.last), answers):
-                for id, fields in entries:
-                    self._entry(one, id.decode(), fields[b"m"])
-            self.highest_ingest = max([self.highest_ingest, *answers[len(self.last):]])
+            while self._read():
+                pass
         for process in self.cluster.processes:
             self._sample(process)
+
+    def _read(self):
+        """Whether there may be more."""
+        pipe = self.redis.pipeline(transaction=False)
+        for one in self.last:
+            pipe.xrange(one, self.last[one], "+", PAGE)
+        for partition in range(PARTITIONS):
+            pipe.xlen(key(partition, "in"))
+        answers = pipe.execute()
+        logs, lengths = answers[:len(self.last)], answers[len(self.last):]
+        for one, entries in zip(list(self.last), logs):
+            for id, fields in entries:
+                self._entry(one, id.decode(), fields[b"m"])
+        self.highest_ingest = max(self.highest_ingest, *lengths)
+        return any(len(entries) == PAGE for entries in logs)
 
     def _entry(self, one, id, blob):
         message = msgpack.unpackb(blob, raw=True)
