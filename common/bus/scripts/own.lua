@@ -10,7 +10,8 @@
 -- A term is greater than the stored one, than the one the caller knows (Redis may have lost its
 -- data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
 local l = redis.call('GET', KEYS[2])
-if l and l ~= ARGV[1] then return {0} end
+-- A lease that outlasts what anybody asks for is a clock's that was set back since: nobody renews it.
+if l and l ~= ARGV[1] and redis.call('PTTL', KEYS[2]) <= 2 * ARGV[2] then return {0} end
 local o, tm = redis.call('HMGET', KEYS[1], 't', 'c', 'i'), redis.call('TIME')
 local now = tm[1] * 1000 + math.floor(tm[2] / 1000)
 local t = math.max((tonumber(o[1]) or 0) + 1, now, tonumber(ARGV[3]) + 1)
