@@ -37,7 +37,7 @@ enum { SECRET_TTL_MS = 60000 };
 #define CHANNEL_CONTROL "sb:{sb}:ctl"
 #define CHANNEL_PROBE   "sb:{sb}:probe:"
 #define CHANNEL_TRACE   "sb:{sb}:trace:" /* and a token: the hops that somebody follows (trace.h) */
-#define KEY_PUBLIC_OWN "sb:{sb}:xown" /* as K own, of the reading of the public stream */
+#define KEY_PUBLIC_OWN  "sb:{sb}:xown"   /* as K own, of the reading of the public stream */
 #define KEY_SECRET      "sb:{sb}:secret"
 #define PUBLIC_SEND     "signalbox:send"
 #define PUBLIC_REFUSED  "signalbox:refused"
