@@ -15,6 +15,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/un.h>
 
 #include "common/net/tls.h"
@@ -26,12 +27,15 @@ enum {
     KEEP_TLS_MAX = 1 << 20, /* what TLS may say by itself while the peer does not read */
     KEEPALIVE_S = 30,
     DRAIN_MS = 2000,
+    DRAIN_MAX_MS = 300000,
     LINGER_MS = 1000
 };
 
 struct stream_private {
     uv_timer_t timer;
     struct stream *stream;
+    uint64_t draining_ms; /* since when */
+    size_t unsent;        /* when the timer was started */
     union {
         uv_connect_t connect;
         uv_shutdown_t shutdown;
@@ -428,6 +432,22 @@ static void on_patience_over(uv_timer_t *timer) {
     stream_abort(container_of(timer, struct stream_private, timer)->stream);
 }
 
+static void drain_on(struct stream *s);
+
+static void on_drain_tick(uv_timer_t *timer) {
+    struct stream_private *p = container_of(timer, struct stream_private, timer);
+    bool is_live = stream_unsent(p->stream) < p->unsent;
+    if (is_live && uv_now(p->stream->loop) - p->draining_ms < DRAIN_MAX_MS)
+        drain_on(p->stream);
+    else
+        stream_abort(p->stream);
+}
+
+static void drain_on(struct stream *s) {
+    s->priv->unsent = stream_unsent(s);
+    uv_timer_start(&s->priv->timer, on_drain_tick, DRAIN_MS, 0);
+}
+
 static void on_shut(uv_shutdown_t *req, int status) {
     struct stream *s = owner_of(req->handle);
     if (s->state != STREAM_DRAINING)
@@ -458,7 +478,8 @@ void stream_close(struct stream *s) {
         return;
     }
     set_state(s, STREAM_DRAINING);
-    uv_timer_start(&p->timer, on_patience_over, DRAIN_MS, 0);
+    p->draining_ms = uv_now(s->loop);
+    drain_on(s);
     if (!s->has_eof)
         start_reading(s);
 }
@@ -484,6 +505,16 @@ void stream_abort(struct stream *s) {
 }
 
 /* ---- questions ---- */
+
+size_t stream_unsent(const struct stream *s) {
+    uv_os_fd_t fd;
+    int kernel = 0;
+    if (!s->has_handle || s->state >= STREAM_CLOSING || uv_fileno(&s->uv.handle, &fd) < 0)
+        return 0;
+    if (ioctl(fd, TIOCOUTQ, &kernel) < 0 || kernel < 0)
+        kernel = 0;
+    return uv_stream_get_write_queue_size(&s->uv.stream) + (size_t)kernel;
+}
 
 void stream_remote_address(const struct stream *s, char text_out[64]) {
     struct sockaddr_storage address;

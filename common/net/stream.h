@@ -103,16 +103,19 @@ static inline bool stream_is_blocked(const struct stream *s) {
     return s->writes > 0;
 }
 
+/* Bytes taken by stream_write that the peer's side has not acknowledged: ours and the kernel's. */
+size_t stream_unsent(const struct stream *s);
+
 /* While paused, nothing is read from the socket: back-pressure to the peer. Idempotent. Paused
  * within on_open, TLS may still deliver once what came along with the handshake. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 
 /*
- * Idempotent, legal in every state after stream_init. What stream_write took still goes out (for at
- * most 2 s), TLS says goodbye, then our half is shut and the peer's last bytes are read and dropped
- * (for at most 1 s), so that unread input cannot destroy what we sent last. on_closed fires on a
- * later turn.
+ * Idempotent, legal in every state after stream_init. What stream_write took still goes out (for as
+ * long as the peer reads some of it every 2 s, and 5 minutes at most), TLS says goodbye, then our
+ * half is shut and the peer's last bytes are read and dropped (for at most 1 s), so that unread
+ * input cannot destroy what we sent last. on_closed fires on a later turn.
  */
 void stream_close(struct stream *s);
 /* The same without any of the waiting. Also ends a stream_close that is under way. */
