@@ -7,7 +7,7 @@
 #include "common/base/metrics.h"
 #include "gateway/conns.h"
 
-enum { GATHER_MAX = 64 };
+enum { GATHER_MAX = 64, PROLONG_MS = 10000, FINISHING_MAX_MS = 300000 };
 
 static bool may_follow(enum conn_state from, enum conn_state to) {
     switch (from) {
@@ -175,12 +175,29 @@ void conn_flush(struct conn *c) {
 
 /* ---- ending */
 
+size_t conn_unsent(const struct conn *c) {
+    return c->out.bytes + stream_unsent(&c->stream);
+}
+
 void conn_finish(struct conn *c, uint64_t within_ms) {
     if (c->state != CONN_OPEN)
         return;
     set_state(c, CONN_FINISHING);
+    c->finishing_ms = conns_now(c->set);
+    c->unsent = conn_unsent(c);
     conn_set_deadline(c, within_ms);
     conns_mark_dirty(c->set, c);
+}
+
+void conn_finish_or_drop(struct conn *c) {
+    size_t left = conn_unsent(c);
+    if (c->state != CONN_FINISHING || left >= c->unsent ||
+        conns_now(c->set) - c->finishing_ms >= FINISHING_MAX_MS) {
+        conn_drop(c);
+        return;
+    }
+    c->unsent = left;
+    conn_set_deadline(c, PROLONG_MS);
 }
 
 void conn_drop(struct conn *c) {

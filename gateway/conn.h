@@ -45,7 +45,9 @@ struct conn {
     struct remote *remote; /* NULL: addresses are not counted */
     bool is_surplus;       /* taken although the process is full: to be answered 503 */
     uint64_t opened_ms;
-    uint64_t deadline_ms; /* 0: none */
+    uint64_t deadline_ms;  /* 0: none */
+    uint64_t finishing_ms; /* FINISHING: since when, */
+    size_t unsent;         /* and what was left when its deadline was set */
     LIST_ENTRY(conn) by_deadline;
     struct stream stream;
 };
@@ -99,10 +101,14 @@ void conn_send_bytes(struct conn *c, struct bytes bytes);
 /* Queues a message past the bound: the first ones after a 101. */
 void conn_send_initial(struct conn *c, struct frame f);
 
-/* Closes once everything queued is written, at the latest after within_ms. No more on_bytes. */
+/* Closes once everything queued is written, at the latest after within_ms; then 10 s more each time
+ * the peer has read on, 5 minutes in all. No more on_bytes. */
 void conn_finish(struct conn *c, uint64_t within_ms);
 /* Closes now. Idempotent. */
 void conn_drop(struct conn *c);
+
+/* Bytes that are queued, or on their way and not acknowledged. */
+size_t conn_unsent(const struct conn *c);
 
 /* Another protocol takes over. */
 void conn_switch(struct conn *c, const struct conn_proto *proto, void *proto_state);

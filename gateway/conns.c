@@ -56,7 +56,7 @@ static void on_deadline_tick(uv_timer_t *handle) {
         if (c->state == CONN_OPEN)
             c->proto->on_deadline(c);
         else
-            conn_drop(c);
+            conn_finish_or_drop(c);
     }
     if (LIST_EMPTY(&set->deadlines))
         uv_timer_stop(handle);
@@ -80,7 +80,7 @@ void conns_init(struct conns *set, uv_loop_t *loop, void *owner, size_t max_queu
 }
 
 void conns_deinit(struct conns *set) {
-    MUST(set->count == 0 && set->unfreed == 0);
+    MUST(set->count == 0);
     uv_close((uv_handle_t *)&set->flush, NULL);
     uv_close((uv_handle_t *)&set->sweep, NULL);
     uv_close((uv_handle_t *)&set->deadline_tick, NULL);
@@ -142,8 +142,11 @@ void conns_flush(struct conns *set) {
 }
 
 void conns_add_deadline(struct conns *set, struct conn *c) {
+    uint64_t in_ms = c->deadline_ms - conns_now(set);
+    if (in_ms > DEADLINE_TICK_MS)
+        in_ms = DEADLINE_TICK_MS;
     LIST_INSERT_HEAD(&set->deadlines, c, by_deadline);
-    if (!uv_is_active((uv_handle_t *)&set->deadline_tick))
-        MUST(uv_timer_start(&set->deadline_tick, on_deadline_tick, DEADLINE_TICK_MS,
-                            DEADLINE_TICK_MS) == 0);
+    if (!uv_is_active((uv_handle_t *)&set->deadline_tick) ||
+        uv_timer_get_due_in(&set->deadline_tick) > in_ms)
+        MUST(uv_timer_start(&set->deadline_tick, on_deadline_tick, in_ms, DEADLINE_TICK_MS) == 0);
 }
