@@ -5,7 +5,9 @@
  *     READING ─ request complete ─▶ RUNNING ─ settled ─▶ READING …   or   ENDING
  *
  * While a request runs the next ones wait in `in`, up to PIPELINE_MAX bytes; then the client is not
- * read.
+ * read. Nor is a client that does not read its answers: past ANSWERS_MAX bytes of them it has to
+ * take them all before the next request runs. After TURN_REQUESTS the others of the process get
+ * their turn (is_resting).
  */
 #include "gateway/http.h"
 
@@ -18,7 +20,14 @@
 #include "gateway/gateway.h"
 #include "gateway/request.h"
 
-enum { PIPELINE_MAX = 64 * 1024, FINISH_MS = 10000, SURPLUS_HEAD_MS = 2000 };
+enum {
+    PIPELINE_MAX = 64 * 1024,
+    ANSWERS_MAX = 256 * 1024,
+    TURN_REQUESTS = 32,
+    REST_MS = 1,
+    FINISH_MS = 10000,
+    SURPLUS_HEAD_MS = 2000
+};
 
 enum http_state { HTTP_READING, HTTP_RUNNING, HTTP_ENDING };
 
@@ -30,7 +39,9 @@ struct http {
     size_t needed; /* a request cannot be complete with fewer bytes */
     struct request *request;
     uint64_t since_ms; /* of this wait for a request */
-    bool is_advancing, has_continued, has_ended, was_used;
+    size_t unread;     /* of its answers at the last sweep; 0: it is not behind */
+    uint64_t read_ms;  /* that got less */
+    bool is_advancing, is_resting, has_continued, has_ended, was_used;
 };
 
 static const struct conn_proto http_proto;
@@ -172,25 +183,49 @@ static bool is_settled(const struct http *h) {
            h->request->working == 0;
 }
 
+static bool has_too_many_answers(const struct http *h) {
+    return h->conn->out.bytes > ANSWERS_MAX;
+}
+
+static void rest(struct http *h) {
+    h->is_resting = true;
+    stream_pause(&h->conn->stream);
+    conn_set_deadline(h->conn, REST_MS);
+}
+
+/* What comes next when no request runs. */
+static void await_next(struct http *h) {
+    if (has_too_many_answers(h))
+        stream_pause(&h->conn->stream); /* on_drained goes on */
+    else if (h->has_ended)
+        end(h);
+}
+
 /* Runs what is complete. A request may end the connection or leave HTTP within. */
 static void advance(struct http *h) {
     struct conn *c = h->conn;
     size_t len;
-    if (h->is_advancing)
+    if (h->is_advancing || h->is_resting)
         return;
     h->is_advancing = true;
-    for (;;) {
+    for (unsigned ran = 0;; ran++) {
         if (is_settled(h))
             settle(h);
-        if (h->state != HTTP_READING || h->in.len == 0 || !find_request(h, &len))
+        if (h->state != HTTP_READING || h->in.len == 0 || has_too_many_answers(h))
+            break;
+        if (ran == TURN_REQUESTS) {
+            rest(h);
+            break;
+        }
+        if (!find_request(h, &len))
             break;
         run(h, len);
         if (!conn_is_open(c) || c->proto != &http_proto)
             return;
     }
     h->is_advancing = false;
-    if (h->state == HTTP_READING && h->has_ended)
-        end(h);
+    if (h->state == HTTP_READING && !h->is_resting)
+        await_next(h);
 }
 
 void http_on_progress(struct conn *c) {
@@ -230,22 +265,39 @@ static void on_end(struct conn *c, int status) {
     if (status < 0 || h->state == HTTP_ENDING ||
         (h->state == HTTP_RUNNING && h->request->is_converted))
         conn_drop(c);
-    else if (h->state == HTTP_READING)
-        end(h);
+    else
+        advance(h);
 }
 
 static void on_deadline(struct conn *c) {
-    conn_drop(c);
+    struct http *h = http_of(c);
+    h->is_resting = false;
+    stream_resume(&c->stream);
+    advance(h);
+}
+
+/* The client reads while what is under way to it gets less. */
+static void note_reading(struct http *h, uint64_t now_ms) {
+    size_t unread = h->conn->is_blocked ? conn_unsent(h->conn) : 0;
+    if (h->unread == 0 || unread < h->unread)
+        h->read_ms = now_ms;
+    h->unread = unread;
 }
 
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct http *h = http_of(c);
     uint64_t limit_ms =
         c->is_surplus ? SURPLUS_HEAD_MS : (uint64_t)h->gateway->settings->head_timeout_ms;
-    if (h->state == HTTP_READING && now_ms - h->since_ms >= limit_ms)
-        refuse_and_end(h, 408, "no complete request came in time");
-    else if (h->state != HTTP_READING && now_ms - c->active_ms >= limit_ms && c->out.count > 0)
-        conn_drop(c); /* the client does not read its answer */
+    note_reading(h, now_ms);
+    if (c->is_blocked) {
+        if (now_ms - h->read_ms >= limit_ms)
+            conn_drop(c); /* the client does not read its answer */
+    } else if (h->state == HTTP_READING && now_ms - h->since_ms >= limit_ms) {
+        if (h->was_used && h->in.len == 0)
+            end(h); /* a 408 would be taken for the answer to the next request */
+        else
+            refuse_and_end(h, 408, "no complete request came in time");
+    }
 }
 
 /* A running request is answered first: settle sees that the gateway drains. */
@@ -271,10 +323,18 @@ static void on_gone(struct conn *c) {
     c->proto_state = NULL;
 }
 
+static void go_on(struct http *h) {
+    h->since_ms = conns_now(h->conn->set);
+    stream_resume(&h->conn->stream);
+    advance(h);
+}
+
 static void on_drained(struct conn *c) {
     struct http *h = http_of(c);
     if (h->request != NULL && h->request->on_drained != NULL)
         h->request->on_drained(h->request);
+    else if (h->state == HTTP_READING && !h->is_resting)
+        go_on(h);
 }
 
 static const struct conn_proto http_proto = {
