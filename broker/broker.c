@@ -203,7 +203,8 @@ static struct app *load_app(struct broker *b, char **error_out) {
                                               .registry = b->registry,
                                               .rules = b->rules,
                                               .host = &broker_host,
-                                              .host_ctx = b};
+                                              .host_ctx = b,
+                                              .has_ended = &b->is_closed};
     return app_load(b->app_path, &b->environment, error_out);
 }
 

@@ -53,6 +53,7 @@ struct gateway {
     struct admin *admin;
     uv_timer_t second;
     bool is_draining; /* no new connections; /readyz says so */
+    bool has_ended;   /* the parts are being freed: no handler goes on */
     uint64_t last_number;
 };
 

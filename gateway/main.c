@@ -11,6 +11,7 @@
 
 #include "common/admin/admin.h"
 #include "common/app/app.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
@@ -23,7 +24,7 @@
 #include "gateway/setup.h"
 
 #define PROGRAM "signalbox-gateway"
-enum { LAST_TURNS = 20 };
+enum { LAST_TURNS = 20, LAST_MS = 3000 };
 
 struct process {
     struct gateway gateway;
@@ -180,6 +181,7 @@ static int start(struct process *p) {
 
 static void end(struct process *p) {
     struct gateway *g = &p->gateway;
+    g->has_ended = true;
     close_signals(p);
     admin_close(g->admin);
     listeners_close(&g->listeners);
@@ -192,7 +194,8 @@ static void end(struct process *p) {
     rules_free(g->rules);
     registry_free(g->registry);
     bus_close(g->bus);
-    while (g->conns.unfreed > 0)
+    /* Who reads slowly gets no longer than this. */
+    for (uint64_t until_ms = clock_ms() + LAST_MS; g->conns.unfreed > 0 && clock_ms() < until_ms;)
         uv_run(g->loop, UV_RUN_ONCE);
     reconcile_deinit(&g->reconcile);
     cluster_deinit(&g->cluster);

@@ -20,6 +20,7 @@ struct app *setup_load_app(struct gateway *g, char **error_out) {
         .rules = g->rules,
         .host = &host_of_gateway,
         .host_ctx = g,
+        .has_ended = &g->has_ended,
     };
     return app_load(g->app_path, &environment, error_out);
 }

@@ -81,6 +81,9 @@ struct app_environment {
     struct rules *rules;
     const struct app_host *host;
     void *host_ctx;
+    /* Set by the owner, once and for all, before it frees what is named above: handlers that wait
+     * do not go on any more, neither those of an app that was replaced. May be NULL. */
+    const bool *has_ended;
 };
 
 /* path: an app file, or a folder with app.lua in it. NULL on failure with "file:line: message" in
@@ -124,7 +127,8 @@ void *app_call_ctx(struct app_call *call);
 bool app_call_has_waited(const struct app_call *call);
 /* The owner is gone: on_end is not called, the handler runs on as far as it gets. */
 void app_call_forget(struct app_call *call);
-/* If it fails from now on, that is its client's doing, not the app's: neither logged nor counted. */
+/* If it fails from now on, that is its client's doing, not the app's: neither logged nor counted.
+ */
 void app_call_excuse(struct app_call *call);
 
 /* For host functions that answered APP_WAITING, and for Lua functions of gateway/web_lua.c that

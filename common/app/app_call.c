@@ -273,6 +273,8 @@ enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_
 void app_go_on(struct app_call *c) {
     struct app *a = c->app;
     struct buf error = {0};
+    if (a->env.has_ended != NULL && *a->env.has_ended)
+        return;
     a->busy++;
     enum app_outcome outcome = run(c, &error);
     if (outcome != APP_WAITING) {

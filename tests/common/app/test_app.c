@@ -146,6 +146,33 @@ static void test_sleep(void **state) {
     world_close_all(&w);
 }
 
+/* Neither a handler of the app nor one of an app that was replaced. */
+static void test_nobody_goes_on_after_the_end(void **state) {
+    struct world w;
+    bool has_ended = false;
+    (void)state;
+    world_open(&w);
+    w.environment.has_ended = &has_ended;
+    const char *text = "signalbox.signal_route('/a', function() signalbox.sleep(0.02) "
+                       "signalbox.send{data='a'} end)";
+    world_must_load(&w, text);
+    assert_int_equal(world_run(&w, "/a"), APP_WAITING);
+    struct app_call *replaced = w.first_waiter;
+    app_release(w.app);
+    world_must_load(&w, text);
+    assert_int_equal(world_run(&w, "/a"), APP_WAITING);
+    has_ended = true;
+    world_turn(&w);
+    assert_string_equal(world_sent(&w), "");
+    assert_int_equal(w.ended, 0);
+    assert_int_equal(app_waiting(w.app), 1);
+    has_ended = false;
+    app_resume_ok(replaced, NULL, NULL);
+    app_resume_ok(w.first_waiter, NULL, NULL);
+    assert_int_equal(w.ended, 2);
+    world_close_all(&w);
+}
+
 static void test_waiting_everywhere(void **state) {
     static const char *const bodies[] = {
         "pcall(signalbox.sleep, 0)",
@@ -360,6 +387,7 @@ int main(void) {
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_errors_of_handlers),
         cmocka_unit_test(test_sleep),
+        cmocka_unit_test(test_nobody_goes_on_after_the_end),
         cmocka_unit_test(test_waiting_everywhere),
         cmocka_unit_test(test_where_nothing_waits),
         cmocka_unit_test(test_too_many_wait),
