@@ -6,6 +6,7 @@
 #include "common/app/app.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
+#include "common/base/utf8.h"
 #include "common/bus/bus.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn.h"
@@ -45,6 +46,8 @@ static bool origin_may(const struct request *r) {
     struct bytes origin = http_head_find(&r->head, "Origin");
     if (origin.ptr == NULL)
         return true;
+    if (http_head_count(&r->head, "Origin") > 1)
+        return false;
     for (size_t i = 0; i < registrations->origins.count; i++) {
         const char *allowed = registrations->origins.items[i];
         if (bytes_equal_str(bytes_str(allowed), "*") ||
@@ -71,6 +74,8 @@ static bool is_refused(struct request *r, struct bytes *key_out) {
         request_refuse(r, 403, "this origin is not allowed");
     else if (r->gateway->is_draining)
         request_refuse(r, 503, "the gateway is shutting down");
+    else if (!stream_is_open(&r->conn->stream))
+        request_refuse(r, 400, "the client has ended the connection");
     else
         return false;
     return true;
@@ -88,6 +93,8 @@ static bool is_text(struct bytes b) {
 static const char *names_error(const struct upgrade_options *o) {
     if (o->name.len == 0)
         return "convert: name is missing";
+    if (!utf8_is_valid(o->name) || !utf8_is_valid(o->group) || !utf8_is_valid(o->client_id))
+        return "convert: name, group and client_id must be UTF-8";
     if (!is_text(o->name) || !is_text(o->group) || !is_text(o->client_id))
         return "convert: name, group and client_id must not hold control characters";
     if (o->name.len > 1024 || o->group.len > 1024 || o->client_id.len > 1024)
