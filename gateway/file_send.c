@@ -67,6 +67,11 @@ static void not_there(struct file_send *f) {
     close_and_done(f);
 }
 
+static void not_now(struct file_send *f) {
+    request_refuse(f->request, 503, "no file can be opened now");
+    close_and_done(f);
+}
+
 static void read_piece(struct file_send *f) {
     struct request *r = f->request;
     if (r->conn == NULL || f->sent >= f->size) {
@@ -237,7 +242,9 @@ static void on_step(uv_fs_t *fs) {
     char *real = is_path ? mem_strdup(fs->ptr) : NULL;
     uv_stat_t stat = fs->statbuf;
     uv_fs_req_cleanup(fs);
-    if (result < 0 && f->step != STEP_READ && f->step != STEP_CLOSE)
+    if (result == UV_EMFILE || result == UV_ENFILE)
+        not_now(f);
+    else if (result < 0 && f->step != STEP_READ && f->step != STEP_CLOSE)
         not_there(f);
     else
         on_result(f, result, real, &stat);

@@ -122,8 +122,10 @@ void request_refuse(struct request *r, int status, const char *reason) {
     struct buf text = {0};
     r->keeps_alive = false;
     buf_clear(&r->extra);
-    if (status == 426)
+    if (status == 426) {
+        MUST(request_header(r, BYTES_LIT("Upgrade"), BYTES_LIT("websocket")));
         MUST(request_header(r, BYTES_LIT("Sec-WebSocket-Version"), BYTES_LIT("13")));
+    }
     if (status == 503)
         MUST(request_header(r, BYTES_LIT("Retry-After"), BYTES_LIT("1")));
     buf_printf(&text, "%s\n", reason);
