@@ -50,7 +50,7 @@ struct join {
     struct message_id resume;
     struct replay *replay;
     struct held_list replayed, held;
-    size_t held_bytes;
+    size_t replayed_bytes, held_bytes;
     uv_timer_t patience;
 };
 
@@ -80,7 +80,7 @@ uint64_t join_number(const struct join *j) {
 static void hold(struct held_list *list, struct join *j, struct held item) {
     struct held *h = mem_alloc(sizeof(*h));
     *h = item;
-    j->held_bytes += h->frame.len + sizeof(*h);
+    *(list == &j->held ? &j->held_bytes : &j->replayed_bytes) += h->frame.len + sizeof(*h);
     STAILQ_INSERT_TAIL(list, h, link);
 }
 
@@ -250,7 +250,7 @@ static void complete(struct join *j) {
 
 static void on_replayed(void *ctx, const struct message *m) {
     struct join *j = ctx;
-    if (j->held_bytes > HELD_MAX_BYTES + (size_t)j->gateway->settings->history_bytes)
+    if (j->replayed_bytes > HELD_MAX_BYTES + (size_t)j->gateway->settings->history_bytes)
         j->has_resume = false; /* more than can be kept: told as a gap */
     else
         hold_message(j, &j->replayed, m);
@@ -261,7 +261,7 @@ static void on_replay_done(void *ctx, int status, bool is_complete) {
     j->replay = NULL;
     j->is_recovered = status == 0 && is_complete && j->has_resume;
     log_debug("join", "replayed name=%s status=%d complete=%d bytes=%zu", LOG_TEXT(j->who->name),
-              status, is_complete, j->held_bytes);
+              status, is_complete, j->replayed_bytes);
     if (status == 0 && !j->has_resume)
         drop_held(&j->replayed);
     if (status < 0)
