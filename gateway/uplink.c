@@ -17,7 +17,7 @@
 #include "gateway/tracing.h"
 #include "gateway/ws.h"
 
-enum { BLOCKED_MAX_MS = 10000 };
+enum { BLOCKED_MAX_MS = 10000, SHARES = 8 };
 
 struct blocked {
     TAILQ_ENTRY(blocked) link;
@@ -25,6 +25,14 @@ struct blocked {
     unsigned partition;
     struct buf entry;
     struct traced_message *traced; /* NULL: nobody traces it */
+};
+
+/* A message on its way through ingest. */
+struct passage {
+    LIST_ENTRY(passage) link; /* in ws->passages */
+    struct ws *ws;            /* NULL: it is gone */
+    size_t len;
+    struct traced_message *traced;
 };
 
 void uplink_init(struct uplink *u, struct gateway *g) {
@@ -47,10 +55,53 @@ void uplink_deinit(struct uplink *u) {
     buf_deinit(&u->entry);
 }
 
+/* ---- what one connection has under way. Past its share it is not read. */
+
+static size_t share_of(const struct ws *ws) {
+    return (size_t)ws->gateway->settings->max_uplink_bytes / SHARES;
+}
+
+static void hold_back(struct ws *ws) {
+    stream_pause(&ws->conn->stream);
+    conn_set_deadline(ws->conn, BLOCKED_MAX_MS);
+}
+
+static void take_off(struct passage *p) {
+    struct ws *ws = p->ws;
+    LIST_REMOVE(p, link);
+    p->ws = NULL;
+    ws->unaccepted_bytes -= p->len;
+    if (!ws->is_over_share || ws->unaccepted_bytes > share_of(ws) / 2)
+        return;
+    ws->is_over_share = false;
+    ws_on_unblocked(ws);
+}
+
 static void on_accepted(void *ctx, int status) {
+    struct passage *p = ctx;
     if (status == 0)
         metrics_add(METRIC_messages_in, 1);
-    tracing_accepted(ctx, status);
+    tracing_accepted(p->traced, status);
+    if (p->ws != NULL)
+        take_off(p);
+    free(p);
+}
+
+/* ws: NULL when it is gone. */
+static int push(struct uplink *u, struct ws *ws, unsigned partition, struct bytes entry,
+                struct traced_message *traced) {
+    struct passage *p = mem_alloc(sizeof(*p));
+    *p = (struct passage){.ws = ws, .len = entry.len, .traced = traced};
+    int status = ingest_push(u->gateway->ingest, partition, entry, on_accepted, p);
+    if (status < 0) {
+        free(p);
+        return status;
+    }
+    if (ws != NULL) {
+        LIST_INSERT_HEAD(&ws->passages, p, link);
+        ws->unaccepted_bytes += entry.len;
+    }
+    return 0;
 }
 
 static struct bytes encode(struct uplink *u, const struct ws *ws, enum entry_kind kind,
@@ -81,8 +132,7 @@ static void block(struct uplink *u, struct ws *ws, struct bytes entry,
     buf_append(&b->entry, entry);
     TAILQ_INSERT_TAIL(&u->blocked, b, link);
     ws->blocked = b;
-    stream_pause(&ws->conn->stream);
-    conn_set_deadline(ws->conn, BLOCKED_MAX_MS);
+    hold_back(ws);
 }
 
 void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct bytes body) {
@@ -94,9 +144,12 @@ void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct byte
     if (trace_is_on(&u->gateway->trace))
         traced = tracing_received(u->gateway, ws, is_binary, body.len, ts_ms);
     bool is_first_in_line = TAILQ_EMPTY(&u->blocked);
-    if (!is_first_in_line ||
-        ingest_push(u->gateway->ingest, ws->entry->partition, entry, on_accepted, traced) < 0)
+    if (!is_first_in_line || push(u, ws, ws->entry->partition, entry, traced) < 0) {
         block(u, ws, entry, traced);
+    } else if (ws->unaccepted_bytes > share_of(ws)) {
+        ws->is_over_share = true;
+        hold_back(ws);
+    }
     if (u->entry.cap > 65536)
         buf_release(&u->entry);
 }
@@ -111,6 +164,9 @@ bool uplink_bye(struct uplink *u, struct ws *ws) {
 /* Bounded: who comes and goes while Redis is away must not fill the memory. */
 void uplink_forget(struct uplink *u, struct ws *ws) {
     struct blocked *b = ws->blocked;
+    ws->is_over_share = false;
+    while (!LIST_EMPTY(&ws->passages))
+        take_off(LIST_FIRST(&ws->passages));
     if (b == NULL)
         return;
     ws->blocked = NULL;
@@ -124,8 +180,7 @@ void uplink_on_room(struct uplink *u) {
     struct blocked *b;
     while ((b = TAILQ_FIRST(&u->blocked)) != NULL) {
         struct ws *ws = b->ws;
-        if (ingest_push(u->gateway->ingest, b->partition, buf_bytes(&b->entry), on_accepted,
-                        b->traced) < 0)
+        if (push(u, ws, b->partition, buf_bytes(&b->entry), b->traced) < 0)
             return;
         b->traced = NULL;
         if (ws != NULL)

@@ -2,8 +2,9 @@
  * uplink.h - from a client's message to the partition of its Name: an entry, handed to ingest.
  *
  * When ingest is full (Redis is away or slow) the message waits here and its sender is not read;
- * after BLOCKED_MAX_MS the sender is closed with 1013. What was read from a client that went away
- * meanwhile is still handed on.
+ * after BLOCKED_MAX_MS the sender is closed with 1013. So is one of whose messages Redis has not
+ * confirmed an eighth of what ingest holds, so that nobody fills it alone. What was read from a
+ * client that went away meanwhile is still handed on.
  */
 #ifndef SIGNALBOX_GATEWAY_UPLINK_H
 #define SIGNALBOX_GATEWAY_UPLINK_H

@@ -12,6 +12,7 @@
 #include "gateway/conn.h"
 #include "gateway/gateway.h"
 #include "gateway/identity.h"
+#include "gateway/rate.h"
 #include "gateway/request.h"
 #include "gateway/uplink.h"
 
@@ -44,6 +45,7 @@ struct ws *ws_open(struct gateway *g, struct conn *c, struct identity *who) {
     ws->conn = c;
     ws->who = who;
     ws->state = WS_OPEN;
+    ws->heard_ms = conns_now(c->set);
     ws_decoder_init(&ws->decoder, (size_t)g->settings->max_message_bytes);
     conn_switch(c, &ws_proto, ws);
     metrics_add(METRIC_websockets, 1);
@@ -92,6 +94,7 @@ static void set_cause(struct ws *ws, const char *who, int code, struct bytes rea
 static void leave(struct ws *ws) {
     clients_detach(ws);
     uplink_forget(&ws->gateway->uplink, ws);
+    ws->is_throttled = false;
     if (!ws->is_registered)
         return;
     ws->is_registered = false;
@@ -209,11 +212,28 @@ static void on_close_frame(struct ws *ws, const struct ws_event *event) {
 
 /* ---- in */
 
+static bool is_held(const struct ws *ws) {
+    return ws->blocked != NULL || ws->is_over_share || ws->is_throttled;
+}
+
+static void pace(struct ws *ws) {
+    uint64_t per_second = (uint64_t)ws->gateway->settings->max_messages_per_second;
+    if (per_second == 0)
+        return;
+    uint64_t wait_us = rate_take(&ws->spent_us, conns_now(ws->conn->set) * 1000, per_second);
+    if (wait_us == 0 || is_held(ws) || !conn_is_open(ws->conn))
+        return;
+    ws->is_throttled = true;
+    stream_pause(&ws->conn->stream);
+    conn_set_deadline(ws->conn, (wait_us + 999) / 1000);
+}
+
 static void on_message(struct ws *ws, const struct ws_event *event) {
     if (ws->state != WS_OPEN || ws->who->is_local)
         return;
     ws->said_ms = conns_now(ws->conn->set);
     uplink_message(&ws->gateway->uplink, ws, event->opcode == WS_BINARY, event->payload);
+    pace(ws);
 }
 
 static void on_event(struct ws *ws, const struct ws_event *event) {
@@ -234,7 +254,7 @@ void ws_feed(struct ws *ws, struct bytes in) {
     struct ws_event event;
     struct ws_error error;
     enum parse result = PARSE_OK;
-    while (ws->state != WS_LEAVING && conn_is_open(c) && ws->blocked == NULL) {
+    while (ws->state != WS_LEAVING && conn_is_open(c) && !is_held(ws)) {
         result = ws_decoder_next(&ws->decoder, &in, &event, &error);
         if (result != PARSE_OK)
             break;
@@ -244,7 +264,7 @@ void ws_feed(struct ws *ws, struct bytes in) {
     }
     if (result == PARSE_BAD)
         fail(ws, &error);
-    else if (ws->blocked != NULL && in.len > 0)
+    else if (is_held(ws) && in.len > 0)
         buf_append(&ws->backlog, in);
 }
 
@@ -264,40 +284,46 @@ void ws_on_unblocked(struct ws *ws) {
 static void on_bytes(struct conn *c, struct bytes in) {
     struct ws *ws = c->proto_state;
     ws->pinged_ms = 0;
+    ws->heard_ms = conns_now(c->set);
     if (ws->state == WS_LEAVING)
         return;
-    if (ws->blocked == NULL && ws->backlog.len == 0) {
+    if (!is_held(ws) && ws->backlog.len == 0) {
         ws_feed(ws, in);
         return;
     }
     buf_append(&ws->backlog, in);
-    if (ws->blocked == NULL)
+    if (!is_held(ws))
         feed_backlog(ws);
 }
 
 static void on_end(struct conn *c, int status) {
-    (void)status;
-    conn_drop(c);
+    struct ws *ws = c->proto_state;
+    if (status < 0 || ws->state != WS_LEAVING)
+        conn_drop(c); /* LEAVING: who has said Close may end at once and still gets ours */
 }
 
 static void on_deadline(struct conn *c) {
     struct ws *ws = c->proto_state;
-    if (ws->state == WS_OPEN)
+    if (ws->state == WS_OPEN && ws->is_throttled) {
+        ws->is_throttled = false;
+        ws_on_unblocked(ws);
+    } else if (ws->state == WS_OPEN) {
         ws_close(ws, CLOSE_UNAVAILABLE); /* blocked too long */
-    else if (ws->state == WS_LEAVING)
+    } else if (ws->state == WS_LEAVING) {
         finish_leaving(ws);
-    else
+    } else {
         conn_drop(c);
+    }
 }
 
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct ws *ws = c->proto_state;
     const struct settings *settings = ws->gateway->settings;
-    if (ws->state != WS_OPEN || ws->blocked != NULL)
+    if (ws->state != WS_OPEN || is_held(ws))
         return;
     if (ws->pinged_ms != 0 && now_ms - ws->pinged_ms >= (uint64_t)settings->pong_timeout_ms) {
         ws_close(ws, CLOSE_TIMEOUT);
-    } else if (ws->pinged_ms == 0 && now_ms - c->active_ms >= (uint64_t)settings->ping_ms) {
+    } else if (ws->pinged_ms == 0 && now_ms - ws->heard_ms >= (uint64_t)settings->ping_ms) {
         ws_send(ws, WS_PING, BYTES_NONE);
         ws->pinged_ms = now_ms;
     }

@@ -14,6 +14,8 @@
 #ifndef SIGNALBOX_GATEWAY_WS_H
 #define SIGNALBOX_GATEWAY_WS_H
 
+#include <sys/queue.h>
+
 #include <uthash.h>
 
 #include "common/bus/envelope.h"
@@ -26,6 +28,8 @@ struct gateway;
 struct identity;
 struct name_entry;
 struct request;
+
+LIST_HEAD(passage_list, passage);
 
 enum ws_state { WS_OPEN, WS_LEAVING, WS_CLOSING };
 
@@ -44,14 +48,20 @@ struct ws {
     UT_hash_handle hh_id, hh_number;
 
     struct ws_decoder decoder;
-    struct blocked *blocked; /* its message that waits for room on the way to Redis */
-    struct buf backlog;      /* what was read after that */
-    uint64_t said_ms;        /* its last message was handed on; 0: none */
-    uint64_t pinged_ms;      /* 0: no ping is out */
-    uint64_t restored;       /* the round of restores it was part of */
-    int close_code;          /* LEAVING: of our Close, 0: an empty one */
-    char *close_reason;      /* LEAVING: its text, or NULL */
-    char *cause;             /* for the Disconnect */
+    struct blocked *blocked;      /* its message that waits for room on the way to Redis */
+    struct passage_list passages; /* its messages that Redis has not confirmed, */
+    size_t unaccepted_bytes;      /* and their size */
+    bool is_over_share;           /* too much of that: not read until half is confirmed */
+    bool is_throttled;            /* too many messages a second: not read until the deadline */
+    uint64_t spent_us;            /* rate.h */
+    struct buf backlog;           /* what was read meanwhile */
+    uint64_t said_ms;             /* its last message was handed on; 0: none */
+    uint64_t heard_ms;            /* the peer's last bytes */
+    uint64_t pinged_ms;           /* 0: no ping is out */
+    uint64_t restored;            /* the round of restores it was part of */
+    int close_code;               /* LEAVING: of our Close, 0: an empty one */
+    char *close_reason;           /* LEAVING: its text, or NULL */
+    char *cause;                  /* for the Disconnect */
 };
 
 /* The connection changes over to WebSocket. Owns `who`. Not attached to a Name yet. */
@@ -68,7 +78,7 @@ void ws_close(struct ws *ws, enum close_reason reason);
 void ws_close_with(struct ws *ws, int code, struct bytes reason);
 /* BYE came back. */
 void ws_on_bye(struct ws *ws);
-/* Its blocked message was taken (or given up): reading goes on. */
+/* Its blocked message was taken (or given up), or it may send again: reading goes on. */
 void ws_on_unblocked(struct ws *ws);
 /* The gateway was buried: its registration is gone without us. */
 void ws_forget_registration(struct ws *ws);
