@@ -27,7 +27,7 @@ enum {
     KEEP_TLS_MAX = 1 << 20, /* what TLS may say by itself while the peer does not read */
     KEEPALIVE_S = 30,
     DRAIN_MS = 2000,
-    DRAIN_MAX_MS = 300000,
+    DRAIN_MAX_MS = 60000,
     LINGER_MS = 1000
 };
 

@@ -113,7 +113,7 @@ void stream_resume(struct stream *s);
 
 /*
  * Idempotent, legal in every state after stream_init. What stream_write took still goes out (for as
- * long as the peer reads some of it every 2 s, and 5 minutes at most), TLS says goodbye, then our
+ * long as the peer reads some of it every 2 s, and a minute at most), TLS says goodbye, then our
  * half is shut and the peer's last bytes are read and dropped (for at most 1 s), so that unread
  * input cannot destroy what we sent last. on_closed fires on a later turn.
  */
