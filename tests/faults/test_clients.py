@@ -2,14 +2,11 @@
 import json
 import time
 
-import pytest
-
 from harness import RawWs
 from load import NAMES
-from world import SLACK
+from world import LONG, SLACK
 
 ALL = "I1 I2 I3 I4 I5 I6 I7 I8"
-pytestmark = pytest.mark.long
 ROOMY = ["--history-bytes", "67108864", "--history-messages", "100000"]
 
 
@@ -26,7 +23,7 @@ def flood(w, name, count, size):
 def test_f18_slow_gateway(world):
     """F18, I1-I8: a gateway stops while much is published, Redis drops its subscription, history fills the hole."""
     w = world(rate=60, args=ROOMY, gateway_args=["--max-queue-bytes", "67108864"], redis={"client-output-buffer-limit": "pubsub 1mb 512kb 5"})
-    for _ in range(4):
+    for _ in range(4 if LONG else 1):
         w.flow(50)
         slow = w.random.choice(w.cluster.gateways)
         reconnects = slow.metrics()["signalbox_redis_reconnects_total"]

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from harness import eventually
-from load import NAMES, Client
+from load import Client
 from test_brokers import steal
 from test_redis import kill_clients
 from world import SLACK, World
