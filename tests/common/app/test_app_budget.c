@@ -33,7 +33,8 @@ static void expect_end(const char *body, const char *why) {
         double before = processor_ms();
         if (world_run(&w, "/bad") != APP_FAILED || strstr(w.error, why) == NULL)
             fail_msg("%s\n  ended with %s", body, w.error == NULL ? "no error" : w.error);
-        if (processor_ms() - before > 3000)
+        /* Far beyond any machine's noise, and sanitizers': it only tells an end from none. */
+        if (processor_ms() - before > 60000)
             fail_msg("%s\n  took %.0f ms", body, processor_ms() - before);
         assert_int_equal(world_run(&w, "/good"), APP_DONE);
         assert_string_equal(world_sent(&w), "good|");
