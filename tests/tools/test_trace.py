@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from harness.cluster import BIN
+from cli_world import APP
+from harness.cluster import BIN, Cluster
 from harness.waiting import eventually
 
 WAY = ["received", "accepted", "processed", "verdict", "published", "delivered"]
@@ -55,6 +56,13 @@ class Trace:
             thread.join(5)
         self.process.stdout.close()
         self.process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One of its own: other tests drain gateways of the shared one."""
+    with Cluster(app=APP, gateways=2, brokers=1) as running:
+        yield running
 
 
 @pytest.fixture
