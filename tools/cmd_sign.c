@@ -1,34 +1,26 @@
 /* cmd_sign.c - sign, verify: client ids, as the app's signalbox.signing does. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/app/json.h"
 #include "common/app/signing.h"
+#include "common/base/secret_file.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
-
-enum { SECRET_MAX = 4096 };
 
 struct sign {
     const char *secret, *secret_file, *user_agent, *address;
     bool is_strict;
     struct signing signing;
-    char secret_text[SECRET_MAX];
+    char secret_text[SECRET_FILE_MAX + 1];
 };
 
 static bool read_secret_file(struct tool *t, struct sign *s) {
-    FILE *file = fopen(s->secret_file, "re");
-    size_t len = file == NULL ? 0 : fread(s->secret_text, 1, sizeof(s->secret_text) - 1, file);
-    int error = errno;
-    if (file != NULL)
-        fclose(file);
-    s->secret_text[len] = '\0';
-    s->secret_text[strcspn(s->secret_text, "\r\n")] = '\0';
-    if (file == NULL)
-        tool_complain(t, "--secret-file=%s: %s", s->secret_file, strerror(error));
-    return file != NULL;
+    char why[SECRET_FILE_WHY];
+    if (secret_file_read(s->secret_file, s->secret_text, why) == 0)
+        return true;
+    tool_complain(t, "--secret-file=%s: %s", s->secret_file, why);
+    return false;
 }
 
 static bool read_signing(struct tool *t, struct sign *s) {

@@ -14,9 +14,10 @@
 #include "common/admin/admin_private.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/secret_file.h"
 #include "common/base/settings.h"
 
-enum { CHECK_MS = 1000, BODY_EXTRA = 1024 * 1024, TOKEN_MAX = 4096 };
+enum { CHECK_MS = 1000, BODY_EXTRA = 1024 * 1024 };
 
 struct admin {
     struct admin_host host;
@@ -32,22 +33,15 @@ struct admin {
 /* --- the token --- */
 
 static int read_token(struct admin *a, const char *path) {
+    char text[SECRET_FILE_MAX + 1], why[SECRET_FILE_WHY];
     if (*path == '\0')
         return 0;
-    char text[TOKEN_MAX] = "";
-    FILE *file = fopen(path, "re");
-    size_t len = file == NULL ? 0 : fread(text, 1, sizeof(text) - 1, file);
-    if (file != NULL)
-        fclose(file);
-    text[len] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-    if (*text != '\0') {
+    int result = secret_file_read(path, text, why);
+    if (result < 0)
+        fprintf(stderr, "--admin-token-file=%s: %s\n", path, why);
+    else
         a->token = mem_strdup(text);
-        return 0;
-    }
-    fprintf(stderr, "--admin-token-file=%s: %s\n", path,
-            file == NULL ? strerror(errno) : "holds no token in its first line");
-    return -EINVAL;
+    return result;
 }
 
 /* --- the address --- */

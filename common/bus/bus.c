@@ -64,16 +64,11 @@ static void new_id(struct bus *b) {
 /* --- making --- */
 
 static bool read_password(struct bus *b, const char *path) {
-    FILE *file = fopen(path, "re");
-    if (file == NULL || fgets(b->url.password, sizeof(b->url.password), file) == NULL) {
-        fprintf(stderr, "--redis-password-file=%s: cannot be read\n", path);
-        if (file != NULL)
-            fclose(file);
-        return false;
-    }
-    fclose(file);
-    b->url.password[strcspn(b->url.password, "\r\n")] = '\0';
-    return true;
+    char why[SECRET_FILE_WHY];
+    if (secret_file_read(path, b->url.password, why) == 0)
+        return true;
+    fprintf(stderr, "--redis-password-file=%s: %s\n", path, why);
+    return false;
 }
 
 static bool read_url(struct bus *b) {

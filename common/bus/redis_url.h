@@ -14,6 +14,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/must.h"
+#include "common/base/secret_file.h"
 
 enum { REDIS_URL_HOSTS_MAX = 8 };
 
@@ -27,7 +28,7 @@ struct redis_url {
     struct redis_host hosts[REDIS_URL_HOSTS_MAX]; /* one, or the sentinels */
     unsigned host_count;
     char master[128]; /* sentinel: the master's name, or "" */
-    char user[128], password[256];
+    char user[128], password[SECRET_FILE_MAX + 1];
     int db;
     bool is_tls;
     char ca_file[512]; /* "" for the system's store */

@@ -111,7 +111,22 @@ def test_sign_and_verify(run, vector):
 def test_the_secret_comes_from_a_file(run, folder):
     (folder / "secret").write_text("super-secret\n")
     assert run("sign", "123456", "--secret-file", folder / "secret").stdout.strip() == "s:123456." + VECTORS["V3"][3]
-    run("sign", "123456", "--secret-file", folder / "missing", code=2)
+    (folder / "secret").write_bytes(b"super-secret\r\nsecond line\r\n")
+    assert run("sign", "123456", "--secret-file", folder / "secret").stdout.strip() == "s:123456." + VECTORS["V3"][3]
+
+
+@pytest.mark.parametrize("content, why", [
+    (None, "No such file or directory"), (b"", "its first line is empty"), (b"\nsecret\n", "its first line is empty"),
+    (b"x" * 4097, "its first line is longer than 4096 bytes"), ("secret".encode("utf-16-le"), "NUL byte")])
+def test_a_secret_file_is_taken_whole_or_refused(run, folder, content, why):
+    """One reader for all of them: nothing is cut, and the line names the setting, the file and what is wrong."""
+    path = folder / "refused"
+    if content is not None:
+        path.write_bytes(content)
+    for flag, words in ("--secret-file", ["sign", "1"]), ("--redis-password-file", ["names"]):
+        line = run(*words, flag, path, code=2).stderr
+        assert f"{flag}={path}: " in line and why in line
+    path.unlink(missing_ok=True)
 
 
 # -- the app file
