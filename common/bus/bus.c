@@ -97,6 +97,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
         return NULL;
     }
     partition_init(b->partitions);
+    metrics_set(METRIC_partitions, b->partitions);
     new_id(b);
     b->feed = feed_new();
     MUST(uv_timer_init(loop, &b->beat_timer) == 0);

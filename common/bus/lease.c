@@ -67,6 +67,7 @@ static void set_state(struct slot *s, enum state to) {
     s->lease->changes += to == HELD || is_held(s);
     s->state = to;
     metrics_set(METRIC_partitions_owned, (int64_t)lease_held_count(s->lease));
+    metrics_set(METRIC_public_streams_owned, lease_is_held(s->lease, lease_public(s->lease)));
 }
 
 unsigned lease_public(const struct lease *l) {
