@@ -27,7 +27,7 @@
 #include "common/bus/registry.h"
 #include "common/bus/rules.h"
 
-enum { PATIENCE_MS = 5000, GIVE_BACK_MS = 5000, LINGER_MS = 2000, NOTES_PER_S = 10 };
+enum { PATIENCE_MS = 5000, GIVE_BACK_MS = 5000, LINGER_MS = 2000 };
 
 /* --- questions --- */
 
@@ -37,15 +37,6 @@ const struct registrations *broker_registrations(const struct broker *b) {
 
 bool broker_owns(const struct broker *b, unsigned partition) {
     return b->inboxes[partition] != NULL;
-}
-
-bool broker_may_note(struct broker *b) {
-    uint64_t now = clock_ms();
-    if (now - b->notes_ms >= 1000) {
-        b->notes_ms = now;
-        b->notes = 0;
-    }
-    return b->notes++ < NOTES_PER_S;
 }
 
 /* --- partitions come and go --- */

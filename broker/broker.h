@@ -59,8 +59,6 @@ struct broker {
     struct admin *admin;                  /* NULL: none was asked for */
     uv_timer_t patience; /* says what the broker waits for; later, when to stop waiting */
     uint64_t left_ms;
-    uint64_t notes_ms; /* see broker_may_note */
-    unsigned notes;
     bool is_stopping, is_leaving, is_closed;
     int exit_code;
 };
@@ -79,7 +77,5 @@ void broker_on_inbox_end(struct broker *b, unsigned slot, bool is_fenced);
 
 const struct registrations *broker_registrations(const struct broker *b);
 bool broker_owns(const struct broker *b, unsigned partition);
-/* Whether a line about what a peer did wrong may be logged: ten a second at most. */
-bool broker_may_note(struct broker *b);
 
 #endif

@@ -154,7 +154,7 @@ static void refuse(struct outcome *o, const struct client_message *m, const char
     const struct entry *e = &o->entry->entry;
     bool is_level = bytes_equal_str(bytes_str(code), "level");
     metrics_add(is_level ? METRIC_refused_level : METRIC_messages_bad, 1);
-    if (is_level && broker_may_note(o->broker))
+    if (is_level)
         log_warn("client_message", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
                  LOG_TEXT(e->name), LOG_TEXT(why));
     else

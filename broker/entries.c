@@ -31,9 +31,8 @@ static bool is_allowed(struct outcome *o, const struct delivery *d) {
         is_checked || d->kind == MESSAGE_CLOSE || broadcast_is_allowed(o->broker, d, &why);
     if (!is_fine) {
         metrics_add(METRIC_refused_level, 1);
-        if (broker_may_note(o->broker))
-            log_warn("entries", "refused entry=%s why=%s", o->entry->id_text,
-                     LOG_TEXT(buf_bytes(&why)));
+        log_warn("entries", "refused entry=%s why=%s", o->entry->id_text,
+                 LOG_TEXT(buf_bytes(&why)));
     }
     tracing_verdict(o, is_fine ? TRACED_ALLOWED : TRACED_REFUSED, buf_bytes(&why));
     buf_deinit(&why);

@@ -23,7 +23,7 @@ enum { REFUSED_TEXT = 1024 };
 static void keep_refused(struct broker *b, struct bytes text, struct bytes why) {
     char at[32];
     clock_format_utc(clock_wall_ms(), at);
-    const struct bytes fields[] = {BYTES_LIT("reason"), why,
+    const struct bytes fields[] = {BYTES_LIT("reason"), bytes_head(why, REFUSED_TEXT),
                                    BYTES_LIT("m"),      bytes_head(text, REFUSED_TEXT),
                                    BYTES_LIT("at"),     bytes_str(at)};
     memo_add(b->bus, BYTES_LIT(PUBLIC_REFUSED), fields, ARRAY_LEN(fields));
@@ -31,8 +31,7 @@ static void keep_refused(struct broker *b, struct bytes text, struct bytes why) 
 
 static void refuse(struct broker *b, struct bytes text, struct bytes why, enum metric metric) {
     metrics_add(metric, 1);
-    if (broker_may_note(b))
-        log_warn("pump", "refused reason=%s", LOG_TEXT(why));
+    log_warn("pump", "refused reason=%s", LOG_TEXT(why));
     keep_refused(b, text, why);
 }
 

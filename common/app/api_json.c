@@ -46,6 +46,6 @@ int api_array(lua_State *L) {
 int api_log(lua_State *L) {
     struct bytes text;
     text.ptr = luaL_checklstring(L, 1, &text.len);
-    log_info("app", "said text=%s", LOG_TEXT(text));
+    log_app("app", "said text=%s", LOG_TEXT(text));
     return 0;
 }

@@ -18,7 +18,7 @@
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 
-enum { PLACES_KEPT = 256, TRACE_LEVELS = 8, LOGGED_PER_SECOND = 10 };
+enum { PLACES_KEPT = 256, TRACE_LEVELS = 8 };
 
 static bool may_follow(enum call_state from, enum call_state to) {
     switch (from) {
@@ -114,20 +114,9 @@ static void append_trace(lua_State *thread, struct buf *out) {
     }
 }
 
-/* A client must not be able to fill the disk by making handlers fail. */
-static void log_failure(struct app *a, const char *label, struct bytes error, struct bytes trace) {
-    uint64_t second = clock_ms() / 1000;
-    if (second != a->logged_second) {
-        if (a->unlogged > 0)
-            log_error("app", "failed more handlers=%llu", (unsigned long long)a->unlogged);
-        a->logged = a->unlogged = 0;
-        a->logged_second = second;
-    }
-    if (a->logged++ >= LOGGED_PER_SECOND)
-        a->unlogged++;
-    else
-        log_error("app", "failed handler=%s error=%s at=%s", LOG_TEXT(bytes_str(label)),
-                  LOG_TEXT(error), LOG_TEXT(trace));
+static void log_failure(const char *label, struct bytes error, struct bytes trace) {
+    log_error("app", "failed handler=%s error=%s at=%s", LOG_TEXT(bytes_str(label)),
+              LOG_TEXT(error), LOG_TEXT(trace));
 }
 
 static int collect_all(lua_State *L) {
@@ -150,7 +139,7 @@ static void fail(struct app_call *c, int status, struct buf *error_out) {
     append_trace(c->thread, &trace);
     if (!c->is_excused) {
         metrics_add(METRIC_handler_errors, 1);
-        log_failure(c->app, c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
+        log_failure(c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
     }
     buf_deinit(&trace);
     if (status == LUA_ERRMEM)
@@ -242,7 +231,7 @@ enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_
     struct app_call *c = place_take(a, &error);
     if (c == NULL) {
         metrics_add(METRIC_handler_errors, 1);
-        log_failure(a, handler->label, buf_bytes(&error), BYTES_NONE);
+        log_failure(handler->label, buf_bytes(&error), BYTES_NONE);
         if (error_out != NULL)
             *error_out = mem_strdup("not enough memory");
         buf_deinit(&error);

@@ -33,7 +33,7 @@ static int sandbox_print(lua_State *L) {
     luaL_pushresult(&text);
     struct bytes line;
     line.ptr = lua_tolstring(L, -1, &line.len);
-    log_info("app", "printed text=%s", LOG_TEXT(line));
+    log_app("app", "printed text=%s", LOG_TEXT(line));
     return 0;
 }
 

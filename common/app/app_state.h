@@ -60,7 +60,6 @@ struct app {
     struct app_call *idle;
     size_t idle_count, busy, waiting;
     bool is_loading, is_released, is_out_of_memory;
-    uint64_t logged_second, logged, unlogged; /* failures logged in this second, and not logged */
     /* What the app file said, for settings that the cluster takes back. */
     enum scope own_scope;
     struct signing own_signing;

@@ -1,6 +1,7 @@
 /* log.c - see log.h. One write(2) a line, so that lines of several processes never mix. */
 #include "common/base/log.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,9 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/metrics.h"
+
+enum { MINUTE_MS = 60000 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *process_name = "signalbox";
@@ -68,8 +72,6 @@ static void write_line(struct buf *line) {
 }
 
 static void emit(enum log_level level, const char *module, const char *format, va_list args) {
-    if (level < lowest)
-        return;
     char when[32];
     struct buf line = {0}, message = {0};
     clock_format_utc(clock_wall_ms(), when);
@@ -89,15 +91,62 @@ static void emit(enum log_level level, const char *module, const char *format, v
     write_line(&line);
 }
 
-#define LOG_FUNCTION(name, level)                                                                  \
-    void name(const char *module, const char *format, ...) {                                       \
-        va_list args;                                                                              \
-        va_start(args, format);                                                                    \
-        emit(level, module, format, args);                                                         \
-        va_end(args);                                                                              \
-    }
+/* --- what a call site may write --- */
 
-LOG_FUNCTION(log_debug, LOG_DEBUG)
-LOG_FUNCTION(log_info, LOG_INFO)
-LOG_FUNCTION(log_warn, LOG_WARN)
-LOG_FUNCTION(log_error, LOG_ERROR)
+static struct log_site *sites; /* that ever suppressed a line */
+
+static void regain(struct log_site *site, uint64_t now) {
+    uint64_t gained = (now - site->gained_ms) * site->per_minute / MINUTE_MS;
+    if (gained == 0)
+        return;
+    site->spent = gained >= site->spent ? 0 : site->spent - (unsigned)gained;
+    site->gained_ms = now;
+}
+
+static void suppress(struct log_site *site, const char *module, const char *format, uint64_t now) {
+    metrics_add(METRIC_log_suppressed, 1);
+    if (site->format == NULL) {
+        site->next = sites;
+        sites = site;
+        site->told_ms = now;
+    }
+    site->module = module;
+    site->format = format;
+    site->suppressed++;
+}
+
+static bool is_allowed(struct log_site *site, const char *module, const char *format) {
+    if (site == NULL || lowest == LOG_DEBUG)
+        return true;
+    uint64_t now = clock_ms();
+    regain(site, now);
+    if (site->spent < site->burst) {
+        site->spent++;
+        return true;
+    }
+    suppress(site, module, format, now);
+    return false;
+}
+
+void log_line(struct log_site *site, enum log_level level, const char *module, const char *format,
+              ...) {
+    va_list args;
+    if (level < lowest || !is_allowed(site, module, format))
+        return;
+    va_start(args, format);
+    emit(level, module, format, args);
+    va_end(args);
+}
+
+void log_summarize(void) {
+    uint64_t now = clock_ms();
+    for (struct log_site *site = sites; site != NULL; site = site->next) {
+        if (site->suppressed == 0 || now - site->told_ms < MINUTE_MS)
+            continue;
+        if (lowest <= LOG_WARN)
+            log_line(NULL, LOG_WARN, site->module, "suppressed event=%.*s lines=%" PRIu64,
+                     (int)strcspn(site->format, " "), site->format, site->suppressed);
+        site->suppressed = 0;
+        site->told_ms = now;
+    }
+}

@@ -320,6 +320,7 @@ static void on_beat(uv_timer_t *timer) {
     if (b->is_configured && b->secret[0] != '\0' && b->beat % SECRET_RENEW_BEATS == 0)
         renew_secret(b);
     metrics_set(METRIC_redis_ready, bus_is_ready(b));
+    log_summarize();
 }
 
 /* --- life --- */

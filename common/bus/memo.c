@@ -5,13 +5,20 @@
 #include "common/bus/link.h"
 
 void memo_add(struct bus *bus, struct bytes key, const struct bytes *fields, size_t count) {
+    size_t longest = 0;
     struct command c = command_begin("XADD");
     command_bytes(&c, key);
     command_text(&c, "MAXLEN");
-    command_text(&c, "~");
     command_number(&c, MEMO_MAX);
     command_text(&c, "*");
-    for (size_t i = 0; i < count; i++)
-        command_bytes(&c, fields[i]);
+    for (size_t i = 0; i < count; i++) {
+        command_bytes(&c, bytes_head(fields[i], MEMO_VALUE_MAX));
+        if (fields[i].len > longest)
+            longest = fields[i].len;
+    }
+    if (longest > MEMO_VALUE_MAX) {
+        command_text(&c, "bytes");
+        command_number(&c, (int64_t)longest);
+    }
     link_send(bus_commands(bus), &c, NULL, NULL);
 }
