@@ -1,6 +1,7 @@
 /*
  * auto_upgrade.h - endpoints with auto_upgrade = true: every WebSocket request becomes a Global
- * connection of the Name that its URL path spells; no route is needed (the seed's deprecated way).
+ * connection of the Name that its path spells, in its canonical form; no route is needed (the
+ * seed's deprecated way).
  */
 #ifndef SIGNALBOX_GATEWAY_AUTO_UPGRADE_H
 #define SIGNALBOX_GATEWAY_AUTO_UPGRADE_H
@@ -12,9 +13,5 @@ struct request;
 /* A request without a Sec-WebSocket-Key is an ordinary one. */
 bool auto_upgrade_wants(const struct request *r);
 void auto_upgrade(struct request *r);
-
-/* The Name for a path as requested: dot segments are resolved, escapes of unreserved characters are
- * undone, a '%' that begins no escape is escaped; case and other escapes stay. */
-void auto_upgrade_name(struct bytes path, struct buf *out);
 
 #endif

@@ -30,6 +30,8 @@ void dispatch(struct request *r) {
         request_refuse(r, 503, "the gateway is full");
     else if (r->endpoint->hostname != NULL && !host_is(r->head.host, r->endpoint->hostname))
         request_refuse(r, 400, "no such host here");
+    else if (r->path == NULL)
+        request_refuse(r, 400, r->path_error);
     else if (reference_is_there(r))
         reference_look_up(r);
     else
@@ -45,7 +47,7 @@ static void refuse_method(struct request *r, const struct registrations *registr
     size_t count;
     bool has_other;
     for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        if (registrations_route(registrations, methods[i], r->raw_path, r->endpoint->name, params,
+        if (registrations_route(registrations, methods[i], r->path, r->endpoint->name, params,
                                 &count, &has_other) == NULL)
             continue;
         buf_printf(&allow, "%s%s", allow.len > 0 ? ", " : "", methods[i]);
@@ -86,15 +88,11 @@ void dispatch_route(struct request *r) {
         auto_upgrade(r);
         return;
     }
-    if (r->path == NULL) {
-        request_refuse(r, 400, "the path is not valid");
-        return;
-    }
     char *method = bytes_dup(r->head.method);
     const struct route *route = registrations_route(
-        registrations, method, r->raw_path, r->endpoint->name, params, &count, &has_other_method);
+        registrations, method, r->path, r->endpoint->name, params, &count, &has_other_method);
     if (route == NULL && request_is_head(r))
-        route = registrations_route(registrations, "GET", r->raw_path, r->endpoint->name, params,
+        route = registrations_route(registrations, "GET", r->path, r->endpoint->name, params,
                                     &count, &has_other_method);
     free(method);
     if (route != NULL)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/http/http_path.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn.h"
 #include "gateway/content_type.h"
@@ -162,8 +163,14 @@ static void look_up(struct file_send *f, const char *tail) {
 static void redirect_to_folder(struct file_send *f) {
     struct request *r = f->request;
     struct buf where = {0};
-    /* Relative: "//host" in a path must not become somebody else's address. */
-    buf_printf(&where, "./%s/", strrchr(r->raw_path, '/') + 1);
+    /* Relative: a proxy may have taken a part of the path off. */
+    buf_append_str(&where, "./");
+    http_path_to_url(bytes_str(strrchr(r->path, '/') + 1), &where);
+    buf_append_char(&where, '/');
+    if (r->head.query.ptr != NULL) {
+        buf_append_char(&where, '?');
+        buf_append(&where, r->head.query);
+    }
     (void)request_header(r, BYTES_LIT("Location"), buf_bytes(&where));
     buf_deinit(&where);
     request_reply(r, 301, BYTES_NONE, BYTES_NONE);

@@ -54,19 +54,15 @@ static size_t copy_headers(struct session_header *out, const struct http_head *h
 
 void identity_session(struct buf *out, const struct request *r) {
     struct session_header headers[SESSION_HEADERS_MAX];
-    struct buf url = {0}, path = {0};
+    struct buf url = {0};
     const char *protocol = r->endpoint->is_tls ? "wss" : "ws";
     struct bytes target = r->head.target;
     if (target.len > 0 && target.ptr[0] != '/')
         target = r->head.path;
     buf_printf(&url, "%s://%.*s%.*s", protocol, BYTES_FMT(r->head.host),
                BYTES_FMT(bytes_head(target, SESSION_BYTES_MAX)));
-    if (r->path != NULL)
-        buf_append_str(&path, r->path);
-    else
-        (void)http_percent_decode(r->head.path, false, &path);
     struct session session = {
-        .path = buf_bytes(&path),
+        .path = bytes_str(r->path),
         .url = buf_bytes(&url),
         .protocol = bytes_str(protocol),
         .address = r->head.host,
@@ -76,6 +72,5 @@ void identity_session(struct buf *out, const struct request *r) {
         .header_count = copy_headers(headers, &r->head),
     };
     session_encode(out, &session);
-    buf_deinit(&path);
     buf_deinit(&url);
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/base/metrics.h"
+#include "common/http/http_path.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn.h"
 #include "gateway/http.h"
@@ -25,9 +26,9 @@ struct request *request_new(struct gateway *g, struct conn *c, struct buf *raw) 
          PARSE_OK);
     r->body = bytes_from(buf_bytes(&r->raw), r->head.length);
     r->keeps_alive = r->head.wants_keep_alive;
-    r->raw_path = bytes_dup(r->head.path);
     struct buf path = {0};
-    if (http_path_normalise(r->head.path, &path))
+    r->path_error = http_path_canonical(r->head.path, &path);
+    if (r->path_error == NULL)
         r->path = buf_take(&path);
     buf_deinit(&path);
     stream_remote_address(&c->stream, r->remote_address);
@@ -57,7 +58,6 @@ void request_unref(struct request *r) {
     buf_deinit(&r->extra);
     free(r->left);
     free(r->path);
-    free(r->raw_path);
     signal_free(r->signal);
     free(r);
 }

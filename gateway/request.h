@@ -38,8 +38,9 @@ struct request {
     struct buf raw; /* what the slices of head and body point to */
     struct http_head head;
     struct bytes body;
-    char *path; /* decoded, without dot segments */
-    char *raw_path;
+    char *path; /* canonical (http_path.h), what everything that looks at paths is given; NULL when
+                   there is no such form */
+    const char *path_error; /* why not */
     char remote_address[64];
     struct buf extra; /* header lines for the answer or the 101 */
     bool is_claimed;  /* something that works on it will answer */

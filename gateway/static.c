@@ -1,9 +1,11 @@
 /* static.c - see static.h. */
 #include "gateway/static.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/app/app.h"
+#include "common/http/http_path.h"
 #include "gateway/file_send.h"
 #include "gateway/gateway.h"
 #include "gateway/request.h"
@@ -31,6 +33,13 @@ bool static_serve(struct request *r) {
     }
     if (best == NULL)
         return false;
-    file_send(r, best->folder, below(r->path, best->prefix), 200);
-    return true;
+    struct buf file = {0};
+    if (http_path_to_file(bytes_str(below(r->path, best->prefix)), &file)) {
+        char *path = buf_take(&file);
+        file_send(r, best->folder, path, 200);
+        free(path);
+        return true;
+    }
+    buf_deinit(&file);
+    return false;
 }

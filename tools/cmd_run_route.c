@@ -6,6 +6,7 @@
 
 #include "common/app/app.h"
 #include "common/app/json.h"
+#include "common/http/http_path.h"
 #include "tools/offline.h"
 #include "tools/route_event.h"
 #include "tools/tool.h"
@@ -17,7 +18,7 @@ struct route_run {
     struct route_event event; /* first: the handler's ctx */
     const char *path_option;
     struct tool *tool;
-    struct buf input, path, endpoint;
+    struct buf input, path, canonical, endpoint;
     struct texts {
         struct bytes *items; /* each owned */
         size_t count;
@@ -72,7 +73,17 @@ static void read_text(struct json_value value, struct buf *out) {
     buf_append_char(out, '\0');
 }
 
-/* "path" of the event, or --path. */
+/* "path" of the event, or --path, in the form in which the gateway hands it on. */
+static bool read_route_path(struct route_run *r) {
+    const char *path = r->path_option != NULL ? r->path_option : r->path.ptr;
+    const char *error = http_path_canonical(bytes_str(path), &r->canonical);
+    if (error != NULL)
+        tool_complain(r->tool, "'%s': %s", path, error);
+    buf_append_char(&r->canonical, '\0');
+    r->event.path = r->canonical.ptr;
+    return error == NULL;
+}
+
 static bool read_event(struct route_run *r) {
     struct buf error = {0};
     struct json_document *document = json_open(buf_bytes(&r->input), &error);
@@ -86,11 +97,10 @@ static bool read_event(struct route_run *r) {
         read_text(json_member(json_member(root, "endpoint"), "name"), &r->endpoint);
         read_data(r, json_member(root, "data"));
         r->event.json = buf_bytes(&r->input);
-        r->event.path = r->path_option != NULL ? r->path_option : r->path.ptr;
     }
     json_close(document);
     buf_deinit(&error);
-    return is_object;
+    return is_object && read_route_path(r);
 }
 
 /* --- running --- */
@@ -143,6 +153,7 @@ static int run(struct tool *t, void *own) {
     }
     buf_deinit(&r->input);
     buf_deinit(&r->path);
+    buf_deinit(&r->canonical);
     buf_deinit(&r->endpoint);
     free_texts(&r->names);
     free_texts(&r->groups);

@@ -64,6 +64,9 @@ struct app *api_main_chunk(lua_State *L, const char *function);
 struct bus *api_bus(lua_State *L, const char *function);
 /* A table whose keys are all among `allowed` (NULL-terminated); an error names the first other. */
 void api_check_options(lua_State *L, int arg, const char *const allowed[]);
+/* A path or pattern in its canonical form (http_path.h), below the prefix, which is canonical; the
+ * leading '/' may be left out. On the stack. */
+const char *api_check_path(lua_State *L, int arg, const char *what, const char *prefix);
 /* A text without CR, LF and NUL; an error calls it `what`. */
 const char *api_check_text(lua_State *L, int arg, const char *what);
 

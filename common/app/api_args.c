@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 
 #include "common/app/api.h"
+#include "common/http/http_path.h"
 
 enum { ERROR_MAX = 1024, LIST_MAX = 1000000 };
 
@@ -58,6 +59,20 @@ const char *api_check_text(lua_State *L, int arg, const char *what) {
     if (has_line_end(text))
         api_arg_error(L, arg, "the %s has a line end or a NUL in it", what);
     return text.ptr;
+}
+
+const char *api_check_path(lua_State *L, int arg, const char *what, const char *prefix) {
+    const char *text = api_check_text(L, arg, what);
+    luaL_checkstack(L, 4, NULL);
+    text = lua_pushfstring(L, text[0] == '/' ? "%s%s" : "%s/%s", prefix, text);
+    struct buf path = {0};
+    const char *error = http_path_canonical(bytes_str(text), &path);
+    if (error != NULL) {
+        buf_deinit(&path);
+        api_arg_error(L, arg, "%s", error);
+    }
+    (void)api_push_take(L, &path);
+    return lua_tostring(L, -1);
 }
 
 /* Pushes the option and returns its type; signalbox.null is as good as nil. */

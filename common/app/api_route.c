@@ -17,13 +17,23 @@ static bool is_method(const char *text) {
     return text[0] != '\0';
 }
 
-/* With the leading '/' that may be left out. */
+static size_t count_placeholders(const char *path) {
+    size_t count = 0;
+    while ((path = strstr(path, "/:")) != NULL) {
+        path += 2;
+        count += *path != '/' && *path != '\0';
+    }
+    return count;
+}
+
 static const char *check_path(lua_State *L, int arg) {
-    const char *path = api_check_text(L, arg, "path");
+    const char *path = api_check_path(L, arg, "path", "");
     const char *star = strchr(path, '*');
     if (star != NULL && (star[1] != '\0' || (star > path && star[-1] != '/')))
         luaL_argerror(L, arg, "'*' may only be the last segment of the path");
-    return path[0] == '/' ? path : lua_pushfstring(L, "/%s", path);
+    if (count_placeholders(path) > ROUTE_PARAMS_MAX)
+        luaL_argerror(L, arg, "the path has more than 16 placeholders");
+    return path;
 }
 
 static bool is_same(const char *a, const char *b) {
@@ -71,14 +81,14 @@ int api_route(lua_State *L) {
 /* static(prefix, folder) */
 int api_static(lua_State *L) {
     struct app *a = api_main_chunk(L, "static");
-    const char *prefix = api_check_text(L, 1, "prefix"), *folder = api_check_text(L, 2, "folder");
+    lua_settop(L, 2);
+    const char *prefix = api_check_path(L, 1, "prefix", ""),
+               *folder = api_check_text(L, 2, "folder");
     luaL_argcheck(L, strchr(prefix, '*') == NULL, 1, "a prefix has no '*'");
     struct static_folder *f = ARRAY_ADD(&a->registrations->static_folders);
     struct buf text = {0};
-    if (prefix[0] != '/')
-        buf_append_char(&text, '/');
     buf_append_str(&text, prefix);
-    while (text.len > 1 && text.ptr[text.len - 1] == '/')
+    if (text.len > 1 && text.ptr[text.len - 1] == '/')
         text.len--;
     f->prefix = buf_take(&text);
     f->folder = api_path(a, folder);

@@ -21,14 +21,14 @@ static const char *of_group(lua_State *L, int upvalue) {
     return lua_tostring(L, lua_upvalueindex(upvalue));
 }
 
-/* With the leading '/' that may be left out, and the group's prefix; on the stack. */
+/* With the group's prefix; on the stack. */
 static const char *check_path(lua_State *L, int arg) {
     const char *path = api_check_text(L, arg, "path"), *prefix = of_group(L, GROUP_PREFIX);
     if (prefix == NULL)
         prefix = "";
     if (strcmp(path, "/") == 0 && prefix[0] != '\0')
-        return lua_pushstring(L, prefix);
-    return lua_pushfstring(L, path[0] == '/' ? "%s%s" : "%s/%s", prefix, path);
+        return prefix;
+    return api_check_path(L, arg, "path", prefix);
 }
 
 static enum if_exists parse_if_exists(lua_State *L, int arg, const char *text) {

@@ -9,6 +9,7 @@
 #include "common/app/base64.h"
 #include "common/app/json.h"
 #include "common/base/utf8.h"
+#include "common/http/http_path.h"
 
 enum { ARGUMENTS_DEPTH = 10, CODE_MAX_BYTES = 1024 * 1024 };
 
@@ -146,6 +147,14 @@ static bool is_text(struct json_value root, const char *key, const char *wanted)
            memcmp(member.text.ptr + 1, wanted, len) == 0;
 }
 
+static bool is_canonical(const char *path) {
+    struct buf form = {0};
+    bool is_form = http_path_canonical(bytes_str(path), &form) == NULL &&
+                   bytes_equal_str(buf_bytes(&form), path);
+    buf_deinit(&form);
+    return is_form;
+}
+
 bool function_code_read(struct function_code *code, struct bytes value, struct buf *error_out) {
     struct app_change *c = &code->change;
     *code = (struct function_code){.change = {.function = LUA_NOREF, .arguments = LUA_NOREF}};
@@ -165,6 +174,10 @@ bool function_code_read(struct function_code *code, struct bytes value, struct b
                    (c->is_route || (c->name != NULL && c->event_name != NULL));
     if (!is_fine)
         buf_append_str(error_out, "it says neither what nor where");
+    if (c->is_route && !is_canonical(c->path)) {
+        buf_append_str(error_out, "its path is not canonical");
+        return false;
+    }
     return is_fine;
 }
 

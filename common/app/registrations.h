@@ -33,19 +33,19 @@ struct endpoint {
 
 /* A route of the app: "/users/:id" and a trailing "*" segment. */
 struct route {
-    char *method; /* "GET" …, or "*" */
-    char *path;
+    char *method;   /* "GET" …, or "*" */
+    char *path;     /* canonical (http_path.h) */
     char *endpoint; /* or NULL */
     int function;   /* Lua registry reference */
 };
 
 struct static_folder {
-    char *prefix; /* "/" or "/assets" */
+    char *prefix; /* canonical, without a slash at the end: "/" or "/assets" */
     char *folder; /* absolute */
 };
 
 struct signal_route {
-    char *path;     /* with a leading '/' */
+    char *path;     /* canonical (http_path.h) */
     char *endpoint; /* or NULL */
     int function;
     int arguments; /* reference of the args table, or LUA_NOREF */
@@ -125,7 +125,7 @@ bool event_type_parse(const char *text, enum event_type *type_out);
 const struct name_options *registrations_name_options(const struct registrations *r,
                                                       const char *name);
 
-/* Whether a pattern of a signal route matches a decoded path: exact without case, or with '*' for
+/* Whether a pattern of a signal route matches a canonical path: exact without case, or with '*' for
  * any run of characters. */
 bool signal_route_matches(const char *pattern, const char *path);
 /* The signal route for a path and endpoint, by the rules of the seed's reference section 7: exact

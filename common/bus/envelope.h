@@ -117,7 +117,7 @@ struct session_header {
 };
 struct session {
     struct bytes
-        path; /* percent-decoded URL path of the upgrade request: what signal routes match */
+        path; /* of the upgrade request, canonical (http_path.h): what signal routes match */
     struct bytes url;            /* "ws://host/path?query" as asked for */
     struct bytes protocol;       /* "ws" or "wss" */
     struct bytes address;        /* the Host header */

@@ -43,8 +43,7 @@ static int hex_value(char c) {
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* The byte that the escape at the front stands for, or -1. */
-static int escape_value(struct bytes in) {
+int http_escape_value(struct bytes in) {
     if (in.len < 3 || in.ptr[0] != '%' || hex_value(in.ptr[1]) < 0 || hex_value(in.ptr[2]) < 0)
         return -1;
     return hex_value(in.ptr[1]) << 4 | hex_value(in.ptr[2]);
@@ -111,7 +110,7 @@ static bool is_host(struct bytes text) {
         n = ip_literal_length(text);
     else
         while (n < text.len &&
-               (is_host_char(text.ptr[n]) || escape_value(bytes_from(text, n)) >= 0))
+               (is_host_char(text.ptr[n]) || http_escape_value(bytes_from(text, n)) >= 0))
             n += text.ptr[n] == '%' ? 3 : 1;
     return n == text.len || (n > 0 && text.ptr[n] == ':' && is_port(bytes_from(text, n + 1)));
 }
@@ -298,7 +297,7 @@ bool http_percent_decode(struct bytes in, bool plus_is_space, struct buf *out) {
     bool is_valid = true;
     for (size_t i = 0; i < in.len; i++) {
         char c = in.ptr[i];
-        int value = c == '%' ? escape_value(bytes_from(in, i)) : -1;
+        int value = c == '%' ? http_escape_value(bytes_from(in, i)) : -1;
         if (value >= 0) {
             buf_append_char(out, (char)value);
             i += 2;
@@ -308,46 +307,4 @@ bool http_percent_decode(struct bytes in, bool plus_is_space, struct buf *out) {
         buf_append_char(out, c == '+' && plus_is_space ? ' ' : c);
     }
     return is_valid;
-}
-
-/* Rewrites the absolute path in place (it never grows) and returns its new length; 0 when it leaves
- * the root. */
-static size_t collapse(char *path, size_t len) {
-    struct bytes rest = bytes_of(path + 1, len - 1);
-    size_t n = 0;
-    bool ends_in_slash = false;
-    while (rest.ptr != NULL) {
-        struct bytes segment = bytes_split(&rest, '/');
-        bool is_up = bytes_equal_str(segment, "..");
-        ends_in_slash = is_up || segment.len == 0 || bytes_equal_str(segment, ".");
-        if (is_up && n == 0)
-            return 0;
-        if (is_up)
-            n = (size_t)bytes_find_last(bytes_of(path, n), '/');
-        if (ends_in_slash)
-            continue;
-        path[n++] = '/';
-        memmove(path + n, segment.ptr, segment.len);
-        n += segment.len;
-    }
-    if (ends_in_slash)
-        path[n++] = '/';
-    return n;
-}
-
-static bool is_safe_path(struct bytes path) {
-    for (size_t i = 0; i < path.len; i++)
-        if ((unsigned char)path.ptr[i] < ' ' || path.ptr[i] == 0x7F || path.ptr[i] == '\\')
-            return false;
-    return path.len > 0 && path.ptr[0] == '/';
-}
-
-bool http_path_normalise(struct bytes path, struct buf *out) {
-    size_t before = out->len;
-    size_t n = 0;
-    if (bytes_starts_with(path, BYTES_LIT("/")) && http_percent_decode(path, false, out) &&
-        is_safe_path(bytes_from(buf_bytes(out), before)))
-        n = collapse(out->ptr + before, out->len - before);
-    out->len = before + n;
-    return n > 0;
 }

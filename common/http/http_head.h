@@ -75,13 +75,7 @@ bool http_is_field_value(struct bytes text);
  */
 bool http_percent_decode(struct bytes in, bool plus_is_space, struct buf *out);
 
-/*
- * Appends the decoded path in a form that is safe to put after a directory name: starts with '/',
- * no empty, "." or
- * ".." segments, a trailing slash kept. False, with nothing appended, on an invalid escape, a
- * control byte or backslash (decoded ones too), a path that does not start with '/', or a ".." that
- * leaves the root.
- */
-bool http_path_normalise(struct bytes path, struct buf *out);
+/* The byte that the escape %XX at the front stands for, or -1 when there is none. */
+int http_escape_value(struct bytes in);
 
 #endif

@@ -30,7 +30,7 @@ may_include common/base 'common/base/'
 may_include common/http 'common/(base|http)/'
 may_include common/net 'common/(base|net)/'
 may_include common/bus 'common/(base|net|bus)/|scripts_embedded.def' # made at build time
-may_include common/app 'common/(base|net|bus|app)/'
+may_include common/app 'common/(base|http|net|bus|app)/'
 may_include common 'common/|scripts_embedded.def'
 may_include gateway/codec 'common/(base|http)/|gateway/codec/'
 may_include gateway 'common/|gateway/'

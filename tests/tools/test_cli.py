@@ -175,6 +175,12 @@ def test_run_route_takes_what_the_message_says(run):
     assert lines == [{"op": "send", "name": ["Msg"], "data": "short"}]
 
 
+def test_run_route_makes_the_path_canonical(run):
+    """The path is what a client asked for, or what handlers see: as the gateway does with it."""
+    assert route_lines(run, {"path": "//x/../%64ate", "message": {"a": 1}})[0][0]["op"] == "reply"
+    assert "above the root" in route_lines(run, {"path": "/../date"}, code=1)[1]
+
+
 def test_run_route_waits(run):
     lines, _ = route_lines(run, {"path": "/late", "client_id": "c9"})
     assert lines == [{"op": "close", "name": ["Msg"], "clientId": ["c9"], "code": 4000, "reason": "late"}]

@@ -192,6 +192,24 @@ static void test_events(void **state) {
     world_close_all(&w);
 }
 
+/* A path from Redis is matched as it stands, so one that no request can have is refused. */
+static void test_a_path_that_is_not_canonical(void **state) {
+    static const char *const paths[] = {"/%61",  "//a", "/a/../b", "a",
+                                        "/100%", "/..", "/a\\b",   "/a%2fb"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct function_code code = {0};
+        struct buf value = {0}, error = {0};
+        buf_printf(&value, "{\"op\":\"remove\",\"path\":\"%s\"}", paths[i]);
+        assert_false(function_code_read(&code, buf_bytes(&value), &error));
+        buf_append_char(&error, '\0');
+        assert_string_equal(error.ptr, "its path is not canonical");
+        function_code_free(&code);
+        buf_deinit(&value);
+        buf_deinit(&error);
+    }
+}
+
 static void test_rules_that_are_none(void **state) {
     static const char *const values[] = {
         "x",
@@ -284,6 +302,7 @@ int main(void) {
         cmocka_unit_test(test_a_handler_travels),
         cmocka_unit_test(test_own_registrations),
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_a_path_that_is_not_canonical),
         cmocka_unit_test(test_rules_that_are_none),
         cmocka_unit_test(test_at_run_time),
         cmocka_unit_test(test_base64),

@@ -325,65 +325,13 @@ static void test_percent_decode(void **state) {
     }
 }
 
-static void test_path_normalise(void **state) {
-    (void)state;
-    static const struct {
-        struct bytes in;
-        const char *want; /* NULL: refused */
-    } cases[] = {
-        {RAW("/"), "/"},
-        {RAW("/a"), "/a"},
-        {RAW("/a/"), "/a/"},
-        {RAW("/a/b.txt"), "/a/b.txt"},
-        {RAW("//a///b"), "/a/b"},
-        {RAW("/./a/./b/."), "/a/b/"},
-        {RAW("/a/../b"), "/b"},
-        {RAW("/a/.."), "/"},
-        {RAW("/a/b/.."), "/a/"},
-        {RAW("/a/b/../../c"), "/c"},
-        {RAW("/%61%2Fb"), "/a/b"},
-        {RAW("/a%20b+c"), "/a b+c"},
-        {RAW("/\xC3\xA4%c3%a4"), "/\xC3\xA4\xC3\xA4"},
-        {RAW("/..."), "/..."},
-        {RAW("/.a/..b"), "/.a/..b"},
-        {RAW("/%252e%252e/x"), "/%2e%2e/x"},
-        {RAW("/.."), NULL},
-        {RAW("/../a"), NULL},
-        {RAW("/a/../.."), NULL},
-        {RAW("/a/../../a"), NULL},
-        {RAW("/%2e%2e/a"), NULL},
-        {RAW("/a%2f..%2f..%2fb"), NULL},
-        {RAW("/./../a"), NULL},
-        {RAW("/a%00"), NULL},
-        {RAW("/a\0b"), NULL},
-        {RAW("/a\\b"), NULL},
-        {RAW("/a%5Cb"), NULL},
-        {RAW("/a%0Ab"), NULL},
-        {RAW("/a%7f"), NULL},
-        {RAW("/a%"), NULL},
-        {RAW("/a%g0"), NULL},
-        {RAW("a"), NULL},
-        {RAW("%2fa"), NULL},
-        {RAW(""), NULL},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct buf out = {0};
-        buf_append_str(&out, "www");
-        assert_int_equal(http_path_normalise(cases[i].in, &out), cases[i].want != NULL);
-        expect_bytes(cases[i].in.ptr, bytes_from(buf_bytes(&out), 3),
-                     cases[i].want == NULL ? "" : cases[i].want);
-        assert_memory_equal(out.ptr, "www", 3);
-        buf_deinit(&out);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_right),           cmocka_unit_test(test_right_in_pieces),
         cmocka_unit_test(test_wrong),           cmocka_unit_test(test_max_bytes),
         cmocka_unit_test(test_count_of_fields), cmocka_unit_test(test_fields_are_found),
         cmocka_unit_test(test_tokens),          cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_percent_decode),  cmocka_unit_test(test_path_normalise),
+        cmocka_unit_test(test_percent_decode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
