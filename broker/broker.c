@@ -113,7 +113,7 @@ static void on_feed_message(void *ctx, struct bytes kind, struct bytes channel,
                             struct bytes payload) {
     struct broker *b = ctx;
     if (!b->is_stopping && bytes_equal_str(kind, "message") &&
-        bytes_equal_str(channel, PUBLIC_SEND))
+        bytes_equal_str(channel, fleet_channel(CHANNEL_PUBLIC_SEND)))
         pump_on_published(b, payload);
 }
 
@@ -271,7 +271,7 @@ static void start_parts(struct broker *b) {
     bus_listen(b->bus, &bus_events, b);
     trace_init(&b->trace, b->bus, "broker");
     rules_on_notice(b->rules, on_notice, b);
-    bus_subscribe(b->bus, BYTES_LIT(PUBLIC_SEND));
+    bus_subscribe(b->bus, bytes_str(fleet_channel(CHANNEL_PUBLIC_SEND)));
     MUST(uv_timer_init(b->loop, &b->patience) == 0);
     MUST(uv_timer_start(&b->patience, on_patience, PATIENCE_MS / 5, PATIENCE_MS) == 0);
     bus_start(b->bus);

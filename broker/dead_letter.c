@@ -16,7 +16,7 @@ void dead_letter(struct broker *b, unsigned slot, const struct in_entry *entry,
               entry->is_bad ? "unknown" : entry_kind_text(entry->entry.kind), reason);
     metrics_add(METRIC_dead_letters, 1);
     if (slot == lease_public(b->lease))
-        buf_append_str(&key, "sb:{sb}:xdl");
+        buf_append_str(&key, fleet_key(KEY_PUBLIC_DEAD_LETTERS));
     else
         key_of(&key, slot, "dl", BYTES_NONE);
     const struct bytes fields[] = {BYTES_LIT("reason"),       bytes_str(reason), BYTES_LIT("entry"),

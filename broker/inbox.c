@@ -299,7 +299,7 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
     snprintf(label, sizeof(label), is_public(i) ? "in public" : "in %u", i->slot);
     snprintf(source, sizeof(source), is_public(i) ? "x" : "p%u", i->slot);
     if (is_public(i))
-        buf_append_str(&in, PUBLIC_SEND);
+        buf_append_str(&in, fleet_key(KEY_PUBLIC_SEND));
     else
         key_of(&in, i->slot, "in", BYTES_NONE);
     struct outlog_options options = {.own_key = buf_bytes(&i->own_key),

@@ -26,7 +26,7 @@ static void keep_refused(struct broker *b, struct bytes text, struct bytes why) 
     const struct bytes fields[] = {BYTES_LIT("reason"), bytes_head(why, REFUSED_TEXT),
                                    BYTES_LIT("m"),      bytes_head(text, REFUSED_TEXT),
                                    BYTES_LIT("at"),     bytes_str(at)};
-    memo_add(b->bus, BYTES_LIT(PUBLIC_REFUSED), fields, ARRAY_LEN(fields));
+    memo_add(b->bus, bytes_str(fleet_key(KEY_PUBLIC_REFUSED)), fields, ARRAY_LEN(fields));
 }
 
 static void refuse(struct broker *b, struct bytes text, struct bytes why, enum metric metric) {

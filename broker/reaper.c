@@ -143,7 +143,7 @@ struct reaper *reaper_new(struct broker *b) {
     struct reaper *r = mem_zalloc(sizeof(*r));
     r->broker = b;
     r->gateways = pulse_new();
-    r->heartbeats = heartbeats_new(b->bus, KEY_GATEWAYS, r->gateways, &events, r);
+    r->heartbeats = heartbeats_new(b->bus, fleet_key(KEY_GATEWAYS), r->gateways, &events, r);
     r->strangers = pulse_new();
     r->sources = sources_new(b->bus, b->lease);
     MUST(uv_timer_init(b->loop, &r->timer) == 0);

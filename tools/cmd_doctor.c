@@ -15,6 +15,7 @@
 #include "common/base/clock.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
+#include "common/bus/partition.h"
 #include "common/net/tls.h"
 #include "tools/offline.h"
 #include "tools/tool.h"
@@ -177,10 +178,18 @@ static void ask(struct doctor *d, struct command *c, link_reply_fn *fn, void *ct
     link_send(bus_commands(d->tool->bus), c, fn, ctx);
 }
 
+static void report_fleet(struct doctor *d) {
+    char found[400];
+    snprintf(found, sizeof(found), "XADD goes to %s, PUBLISH to %s", fleet_key(KEY_PUBLIC_SEND),
+             fleet_channel(CHANNEL_PUBLIC_SEND));
+    report(d, FINE, "fleet", found, NULL);
+}
+
 static void on_ready(void *ctx) {
     struct doctor *d = ctx;
     struct command info = command_begin("INFO"), time = command_begin("TIME");
     report(d, FINE, "redis", "is reached", NULL);
+    report_fleet(d);
     command_text(&info, "server");
     ask(d, &info, on_info, d);
     d->asked_wall_ms = clock_wall_ms();

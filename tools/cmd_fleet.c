@@ -248,7 +248,7 @@ static void on_processes(void *ctx, int status, const struct roster_row *rows, s
         (void)roster_look(r->tool->bus, ROSTER_BROKERS, ROSTER_PATIENCE_MS, on_processes, r);
         return;
     }
-    feed_subscribe(r->feed, NULL, BYTES_LIT(CHANNEL_CONTROL));
+    feed_subscribe(r->feed, NULL, bytes_str(fleet_channel(CHANNEL_CONTROL)));
     r->link = link_new(&r->tool->loop, bus_url(r->tool->bus), LINK_FEED, "control", &events, r);
 }
 

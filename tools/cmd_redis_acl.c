@@ -8,8 +8,11 @@
 #include <string.h>
 
 #include "common/app/json.h"
+#include "common/bus/partition.h"
+#include "common/bus/redis_url.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
+#include "tools/where.h"
 
 /* Connecting: log in, is it a master, the scripts, the cluster's configuration. */
 #define LOGIN "+auth +hello +ping +select +role +info +script|load +client|id +hmget"
@@ -23,20 +26,21 @@
     "+hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +scan +xadd +xlen "      \
     "+multi +exec +xrange +xrevrange +publish +subscribe +unsubscribe"
 
+/* Of the rules, K is replaced by what stands before the fleet's keys, C before its channels. */
 static const struct acl_user {
     const char *name, *what, *rules;
 } users[] = {
     {"signalbox-gateway", "gateways",
-     "~sb:{* ~signalbox:send &sb:{* -@all " LOGIN " " AGAIN " " SHARED},
+     "~Ksb:{* ~Ksignalbox:send &Csb:{* -@all " LOGIN " " AGAIN " " SHARED},
     {"signalbox-broker", "brokers",
-     "~sb:{* ~signalbox:send ~signalbox:refused &sb:{* &signalbox:send -@all " LOGIN " " SHARED
+     "~Ksb:{* ~Ksignalbox:send ~Ksignalbox:refused &Csb:{* &Csignalbox:send -@all " LOGIN " " SHARED
      " " AGAIN " +xread +xtrim +sscan +hkeys"},
     {"signalbox-publisher", "programs that send, and `signalbox send` and `close`",
-     "~signalbox:send %R~signalbox:refused %R~sb:{sb}:cfg %R~sb:{sb}:xown &signalbox:send "
-     "&sb:{sb}:receipt:* -@all " LOGIN
+     "~Ksignalbox:send %R~Ksignalbox:refused %R~Ksb:{sb}:cfg %R~Ksb:{sb}:xown &Csignalbox:send "
+     "&Csb:{sb}:receipt:* -@all " LOGIN
      " +xadd +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
     {"signalbox-operator", "the other verbs of the CLI",
-     "~signalbox:send %R~signalbox:refused ~sb:{sb}:rules %R~sb:{* &sb:{* &signalbox:send "
+     "~Ksignalbox:send %R~Ksignalbox:refused ~Ksb:{sb}:rules %R~Ksb:{* &Csb:{* &Csignalbox:send "
      "-@all " LOGIN
      " +xadd +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall +hscan +scan +scard "
      "+xrange +xread +pubsub|numsub +time +config|get " AGAIN},
@@ -46,29 +50,60 @@ struct acl {
     const char *password;
 };
 
-static void print_json(const char *password) {
-    struct buf line = {0};
-    for (size_t i = 0; i < ARRAY_LEN(users); i++) {
-        buf_printf(&line, "%s{\"user\":\"%s\",\"rules\":", i > 0 ? "," : "[", users[i].name);
-        struct buf rules = {0};
-        buf_printf(&rules, "reset on >%s %s", password, users[i].rules);
-        json_append_string(&line, buf_bytes(&rules));
-        buf_deinit(&rules);
-        buf_append_char(&line, '}');
+static void append_rules(struct buf *out, const char *password, const struct acl_user *user) {
+    buf_printf(out, "reset on >%s ", password);
+    for (const char *c = user->rules; *c != '\0'; c++) {
+        if (*c == 'K')
+            buf_append_str(out, fleet_key_prefix());
+        else if (*c == 'C')
+            buf_append_str(out, fleet_channel_prefix());
+        else
+            buf_append_char(out, *c);
     }
-    printf("%.*s]\n", BYTES_FMT(buf_bytes(&line)));
-    buf_deinit(&line);
+}
+
+static void append_json(struct buf *out, const char *password, const struct acl_user *user) {
+    struct buf rules = {0};
+    buf_printf(out, "{\"user\":\"%s\",\"rules\":", user->name);
+    append_rules(&rules, password, user);
+    json_append_string(out, buf_bytes(&rules));
+    buf_deinit(&rules);
+    buf_append_char(out, '}');
+}
+
+static void append_line(struct buf *out, const char *password, const struct acl_user *user) {
+    buf_printf(out, "# %s\nACL SETUSER %s ", user->what, user->name);
+    append_rules(out, password, user);
+    buf_append_char(out, '\n');
+}
+
+/* The rules name keys and channels of one fleet: those of --redis (its database) and
+ * --redis-prefix. */
+static bool choose_fleet(struct tool *t) {
+    struct redis_url url;
+    char error[200];
+    bool is_fine = fleet_check(t->settings.redis_prefix, error) == 0;
+    const char *text = *t->settings.redis != '\0' ? t->settings.redis : WHERE_DEFAULT;
+    if (is_fine && redis_url_parse(&url, text, error) == 0) {
+        fleet_init(t->settings.redis_prefix, url.db);
+        return true;
+    }
+    tool_complain(t, "%s", error);
+    return false;
 }
 
 static int run(struct tool *t, void *own) {
     const char *password = ((struct acl *)own)->password;
-    if (t->is_json) {
-        print_json(password);
-        return TOOL_OK;
+    struct buf out = {0};
+    if (!choose_fleet(t))
+        return TOOL_USAGE;
+    for (size_t i = 0; i < ARRAY_LEN(users); i++) {
+        if (t->is_json)
+            buf_append_str(&out, i == 0 ? "[" : ",");
+        (t->is_json ? append_json : append_line)(&out, password, &users[i]);
     }
-    for (size_t i = 0; i < ARRAY_LEN(users); i++)
-        printf("# %s\nACL SETUSER %s reset on >%s %s\n", users[i].what, users[i].name, password,
-               users[i].rules);
+    printf("%.*s%s", BYTES_FMT(buf_bytes(&out)), t->is_json ? "]\n" : "");
+    buf_deinit(&out);
     return TOOL_OK;
 }
 
@@ -86,8 +121,8 @@ const struct verb verb_redis_acl = {
     .arguments = "",
     .summary = "Redis users with the least they need: gateway, broker, publisher, operator",
     .details = "Feed the lines to redis-cli, or put what follows ACL SETUSER into its aclfile as "
-               "`user …`.\nGive each user a password of its own."
-               "",
+               "`user …`.\nGive each user a password of its own. Keys and channels are those "
+               "of the fleet that --redis (its\ndatabase) and --redis-prefix name.",
     .flags = VERB_JSON,
     .options = options,
     .option_count = ARRAY_LEN(options),

@@ -158,7 +158,7 @@ static void print(struct tail *t, struct bytes name, const struct message *m) {
 
 /* --- the feed --- */
 
-/* "sb:{tag}:n:<name>" or "sb:{tag}:n*". */
+/* "…sb:{tag}:n:<name>" or "…sb:{tag}:n*"; no prefix of a fleet has a brace. */
 static struct bytes name_of(struct bytes channel) {
     ptrdiff_t brace = bytes_find(channel, '}');
     struct bytes rest = bytes_from(channel, (size_t)brace + 1);
@@ -196,7 +196,7 @@ static void on_feed_down(void *ctx, const char *why) {
 
 static void subscribe(struct tail *t, unsigned partition, const char *what, struct bytes name) {
     struct buf key = {0};
-    feed_subscribe(t->feed, t->link, key_of(&key, partition, what, name));
+    feed_subscribe(t->feed, t->link, channel_of(&key, partition, what, name));
     buf_deinit(&key);
 }
 

@@ -216,7 +216,7 @@ static void notify(struct follow *f, uint64_t life_ms, link_reply_fn *fn) {
     bool is_client = f->client != NULL;
     trace_notice(&notice, f->token, life_ms, is_client, bytes_str(is_client ? f->client : f->name));
     struct command c = command_begin("PUBLISH");
-    command_text(&c, CHANNEL_CONTROL);
+    command_text(&c, fleet_channel(CHANNEL_CONTROL));
     command_bytes(&c, buf_bytes(&notice));
     link_send(bus_commands(f->tool->bus), &c, fn, f);
     buf_deinit(&notice);
@@ -274,7 +274,7 @@ static void on_feed_ready(void *ctx) {
     struct follow *f = ctx;
     struct command c = command_begin("SUBSCRIBE");
     struct buf channel = {0};
-    buf_append_str(&channel, CHANNEL_TRACE);
+    buf_append_str(&channel, fleet_channel(CHANNEL_TRACE));
     buf_append_str(&channel, f->token);
     command_bytes(&c, buf_bytes(&channel));
     buf_deinit(&channel);

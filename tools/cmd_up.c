@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/app/app.h"
+#include "common/bus/partition.h"
 #include "tools/offline.h"
 #include "tools/up.h"
 #include "tools/up_listen.h"
@@ -155,6 +156,11 @@ static bool plan_redis(struct up *u) {
         tool_complain(t, "--redis: %s", error);
         return false;
     }
+    if (fleet_check(t->settings.redis_prefix, error) != 0) {
+        tool_complain(t, "%s", error);
+        return false;
+    }
+    fleet_init(t->settings.redis_prefix, u->parsed_url.db);
     if (u->has_own_redis)
         up_redis_describe(&add_member(u, UP_REDIS)->child);
     return true;
@@ -218,10 +224,17 @@ void up_print_banner(const struct up *u) {
     print_members(u, UP_BROKER);
     printf("  %-12s %s\n\nTry:\n\n", "redis", u->redis_url);
     printf("  open %s\n", first_url(u));
-    printf("  %s send Msg 'hello'%s%s\n", program_invocation_name,
-           u->has_own_redis ? "" : " --redis ", u->has_own_redis ? "" : u->redis_url);
-    printf("  redis-cli %s %s PUBLISH signalbox:send '{\"name\":\"Msg\",\"data\":\"hello\"}'\n",
-           u->has_own_redis ? "-s" : "-u", u->has_own_redis ? WHERE_SOCKET : u->redis_url);
+    const char *prefix = fleet_key_prefix();
+    printf("  %s send Msg 'hello'%s%s%s%s\n", program_invocation_name,
+           u->has_own_redis ? "" : " --redis ", u->has_own_redis ? "" : u->redis_url,
+           *prefix != '\0' ? " --redis-prefix " : "", prefix);
+    bool is_unix = u->parsed_url.path[0] != '\0';
+    printf("  redis-cli %s %s PUBLISH %s '{\"name\":\"Msg\",\"data\":\"hello\"}'\n",
+           is_unix ? "-s" : "-u",
+           u->has_own_redis ? WHERE_SOCKET
+           : is_unix        ? u->parsed_url.path
+                            : u->redis_url,
+           fleet_channel(CHANNEL_PUBLIC_SEND));
     printf("  … clients, … tail, … reload\n\nCtrl-C stops everything.\n\n");
     fflush(stdout);
 }

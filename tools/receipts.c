@@ -91,7 +91,8 @@ static void count_followers(struct receipts *r) {
     struct bytes name = bytes_str(r->name);
     struct command c = command_begin("PUBSUB");
     command_text(&c, "NUMSUB");
-    command_bytes(&c, key_of(&key, partition_of(name, bus_partitions(r->tool->bus)), "n:", name));
+    command_bytes(&c,
+                  channel_of(&key, partition_of(name, bus_partitions(r->tool->bus)), "n:", name));
     buf_deinit(&key);
     link_send(bus_commands(r->tool->bus), &c, on_followers, r);
 }
@@ -119,7 +120,7 @@ static void on_ready(void *ctx) {
     struct receipts *r = ctx;
     struct command c = command_begin("SUBSCRIBE");
     struct buf channel = {0};
-    buf_append_str(&channel, CHANNEL_RECEIPT);
+    buf_append_str(&channel, fleet_channel(CHANNEL_RECEIPT));
     buf_append_str(&channel, r->token);
     command_bytes(&c, buf_bytes(&channel));
     buf_deinit(&channel);

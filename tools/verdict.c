@@ -72,7 +72,7 @@ static void on_refused(void *ctx, struct redisReply *reply) {
 static void ask_refused(struct verdict *v) {
     char since[MESSAGE_ID_TEXT];
     struct command c = command_begin("XRANGE");
-    command_text(&c, PUBLIC_REFUSED);
+    command_text(&c, fleet_key(KEY_PUBLIC_REFUSED));
     command_text(&c, message_id_format((struct message_id){v->first.term, 0}, since));
     command_text(&c, "+");
     command_text(&c, "COUNT");
@@ -100,7 +100,7 @@ static void on_cursor(void *ctx, struct redisReply *reply) {
 
 static void ask_cursor(struct verdict *v) {
     struct command c = command_begin("HGET");
-    command_text(&c, KEY_PUBLIC_OWN);
+    command_text(&c, fleet_key(KEY_PUBLIC_OWN));
     command_text(&c, "c");
     link_send(bus_commands(v->bus), &c, on_cursor, v);
 }

@@ -171,7 +171,7 @@ static void on_timer(uv_timer_t *timer) {
 struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t patience_ms,
                            roster_fn *fn, void *ctx) {
     static const struct heartbeats_events events = {.on_looked = on_looked};
-    const char *key = kind == ROSTER_GATEWAYS ? KEY_GATEWAYS : KEY_BROKERS;
+    const char *key = fleet_key(kind == ROSTER_GATEWAYS ? KEY_GATEWAYS : KEY_BROKERS);
     struct roster *r = mem_zalloc(sizeof(*r));
     *r = (struct roster){.bus = bus,
                          .kind = kind,

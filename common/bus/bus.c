@@ -44,7 +44,7 @@ struct bus {
     unsigned deaf_beats;    /* in a row */
     uint64_t probe_sent_ms; /* a beat was accepted then and has not come back; 0: none */
     uint64_t probe_seen_ms; /* the last beat that came back */
-    char probe_channel[64];
+    char probe_channel[FLEET_NAME_MAX + 17];
     char trouble[256];
     char secret[40];
     void (*on_left)(void *ctx);
@@ -58,7 +58,8 @@ struct bus {
 
 static void new_id(struct bus *b) {
     random_id(b->id);
-    snprintf(b->probe_channel, sizeof(b->probe_channel), CHANNEL_PROBE "%s", b->id);
+    snprintf(b->probe_channel, sizeof(b->probe_channel), "%s%s", fleet_channel(CHANNEL_PROBE),
+             b->id);
 }
 
 /* --- making --- */
@@ -76,6 +77,10 @@ static bool read_url(struct bus *b) {
     char error[200];
     if (redis_url_parse(&b->url, text, error) != 0) {
         fprintf(stderr, "--redis: %s\n", error);
+        return false;
+    }
+    if (fleet_check(b->settings->redis_prefix, error) != 0) {
+        fprintf(stderr, "%s\n", error);
         return false;
     }
     snprintf(b->url.ca_file, sizeof(b->url.ca_file), "%s", b->settings->redis_ca);
@@ -98,6 +103,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     }
     partition_init(b->partitions);
     metrics_set(METRIC_partitions, b->partitions);
+    fleet_init(settings->redis_prefix, b->url.db);
     new_id(b);
     b->feed = feed_new();
     MUST(uv_timer_init(loop, &b->beat_timer) == 0);
@@ -154,7 +160,7 @@ static void on_config(void *ctx, struct redisReply *reply) {
 
 static void store_config(struct bus *b, const char *field, const char *value) {
     struct command c = command_begin("HSETNX");
-    command_text(&c, KEY_CONFIG);
+    command_text(&c, fleet_key(KEY_CONFIG));
     command_text(&c, field);
     command_text(&c, value);
     link_send(b->commands, &c, NULL, NULL);
@@ -173,7 +179,7 @@ static void on_commands_ready(void *ctx) {
     if (b->kind != BUS_TOOL)
         store_configuration(b);
     struct command c = command_begin("HMGET");
-    command_text(&c, KEY_CONFIG);
+    command_text(&c, fleet_key(KEY_CONFIG));
     command_text(&c, "version");
     command_text(&c, "partitions");
     link_send(b->commands, &c, on_config, b);
@@ -233,7 +239,7 @@ static void on_feed_push(void *ctx, struct redisReply *reply) {
 /* --- the heartbeat --- */
 
 static const char *heartbeat_key(const struct bus *b) {
-    return b->kind == BUS_GATEWAY ? KEY_GATEWAYS : KEY_BROKERS;
+    return fleet_key(b->kind == BUS_GATEWAY ? KEY_GATEWAYS : KEY_BROKERS);
 }
 
 static void buried(struct bus *b) {
@@ -284,8 +290,8 @@ static void on_beat_reply(void *ctx, struct redisReply *reply) {
 
 static void send_beat(struct bus *b) {
     struct command c = command_script(SCRIPT_hb, 2);
-    char dead[64];
-    snprintf(dead, sizeof(dead), KEY_DEAD "%s", b->id);
+    char dead[FLEET_NAME_MAX + 17];
+    snprintf(dead, sizeof(dead), "%s%s", fleet_key(KEY_DEAD), b->id);
     command_text(&c, heartbeat_key(b));
     command_text(&c, dead);
     command_text(&c, b->id);
@@ -299,7 +305,7 @@ static void send_beat(struct bus *b) {
 
 static void renew_secret(struct bus *b) {
     struct command c = command_begin("PEXPIRE");
-    command_text(&c, KEY_SECRET);
+    command_text(&c, fleet_key(KEY_SECRET));
     command_number(&c, SECRET_TTL_MS);
     link_send(b->commands, &c, NULL, NULL);
 }
@@ -325,12 +331,20 @@ static void on_beat(uv_timer_t *timer) {
 
 /* --- life --- */
 
+static void tell_fleet(const struct bus *b) {
+    char url[600];
+    redis_url_show(&b->url, url);
+    log_info("bus", "joining redis=%s stream=%s channel=%s", url, fleet_key(KEY_PUBLIC_SEND),
+             fleet_channel(CHANNEL_PUBLIC_SEND));
+}
+
 void bus_start(struct bus *b) {
     static const struct link_events commands_events = {on_commands_ready, on_commands_down, NULL};
     static const struct link_events feed_events = {on_feed_ready, on_feed_down, on_feed_push};
     b->commands = link_new(b->loop, &b->url, LINK_COMMANDS, "commands", &commands_events, b);
     if (b->kind == BUS_TOOL)
         return;
+    tell_fleet(b);
     b->feed_link = link_new(b->loop, &b->url, LINK_FEED, "feed", &feed_events, b);
     bus_subscribe(b, bytes_str(b->probe_channel));
     MUST(uv_timer_start(&b->beat_timer, on_beat, 100, BEAT_MS) == 0);

@@ -73,7 +73,7 @@ struct follow {
 };
 
 struct every {
-    char channel[32];
+    char channel[FLEET_NAME_MAX];
     size_t channel_len;
     unsigned follows;
     bool is_confirmed;
@@ -411,7 +411,7 @@ struct follower *follower_new(struct bus *bus, const struct follower_events *eve
     f->partitions = mem_zalloc(bus_partitions(bus) * sizeof(*f->partitions));
     for (unsigned p = 0; p < bus_partitions(bus); p++) {
         struct every *every = &f->partitions[p];
-        struct bytes channel = key_of(&key, p, "n*", BYTES_NONE);
+        struct bytes channel = channel_of(&key, p, "n*", BYTES_NONE);
         MUST(channel.len < sizeof(every->channel));
         memcpy(every->channel, channel.ptr, channel.len);
         every->channel_len = channel.len;
@@ -474,7 +474,7 @@ struct follow *follower_follow(struct follower *f, struct bytes name, void *owne
     memcpy(w->name, name.ptr, name.len);
     STAILQ_INIT(&w->held);
     TAILQ_INIT(&w->waiters);
-    struct bytes channel = key_of(&key, w->partition, "n:", name);
+    struct bytes channel = channel_of(&key, w->partition, "n:", name);
     w->channel = bytes_dup(channel);
     w->channel_len = channel.len;
     buf_deinit(&key);

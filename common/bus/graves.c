@@ -27,7 +27,7 @@ static struct question *question_new(const char *gateway, unsigned partition, vo
 
 static void add_tomb(struct command *c, const char *gateway) {
     struct buf key = {0};
-    buf_printf(&key, KEY_DEAD "%s", gateway);
+    buf_printf(&key, "%s%s", fleet_key(KEY_DEAD), gateway);
     command_bytes(c, buf_bytes(&key));
     buf_deinit(&key);
 }
@@ -42,7 +42,7 @@ void graves_bury(struct bus *bus, const char *gateway, const char *counter, grav
                  void *ctx) {
     struct question *q = question_new(gateway, GRAVES_ALL, ctx);
     struct command c = command_script(SCRIPT_bury, 2);
-    command_text(&c, KEY_GATEWAYS);
+    command_text(&c, fleet_key(KEY_GATEWAYS));
     add_tomb(&c, gateway);
     command_text(&c, gateway);
     command_text(&c, counter);

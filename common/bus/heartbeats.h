@@ -15,7 +15,7 @@ struct heartbeats_events {
     void (*on_looked)(void *ctx);
 };
 
-/* key: KEY_GATEWAYS or KEY_BROKERS. The pulse is the caller's. */
+/* key: fleet_key of KEY_GATEWAYS or KEY_BROKERS. The pulse is the caller's. */
 struct heartbeats *heartbeats_new(struct bus *bus, const char *key, struct pulse *pulse,
                                   const struct heartbeats_events *events, void *ctx);
 /* No more callbacks. */

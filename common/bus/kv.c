@@ -1,5 +1,5 @@
-/* kv.c - see kv.h. Values live under sb:{sb}:kv:<key>, locks under sb:{sb}:lock:<key>, the secret
- * under sb:{sb}:secret. */
+/* kv.c - see kv.h. Values live under KEY_VALUE<key>, locks under KEY_LOCK<key>, the secret under
+ * KEY_SECRET. */
 #include "common/bus/kv.h"
 
 #include <errno.h>
@@ -15,10 +15,6 @@
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/scripts.h"
-
-#define VALUE_PREFIX "sb:{sb}:kv:"
-#define LOCK_PREFIX  "sb:{sb}:lock:"
-#define KEY_SECRET   "sb:{sb}:secret"
 
 enum { LOCK_TTL_MS = 10000, LOCK_RENEW_MS = 3000, LOCK_TRY_MIN_MS = 2, LOCK_TRY_MAX_MS = 50 };
 
@@ -66,9 +62,9 @@ static void ask(struct bus *b, struct command *c, kv_fn *fn, void *ctx, link_rep
     MUST(uv_timer_start(&q->late, on_late, 0, 0) == 0);
 }
 
-static void add_key(struct command *c, const char *prefix, struct bytes key) {
+static void add_key(struct command *c, enum fleet_key kind, struct bytes key) {
     struct buf text = {0};
-    buf_append_str(&text, prefix);
+    buf_append_str(&text, fleet_key(kind));
     buf_append(&text, key);
     command_bytes(c, buf_bytes(&text));
     buf_deinit(&text);
@@ -76,14 +72,14 @@ static void add_key(struct command *c, const char *prefix, struct bytes key) {
 
 void kv_get(struct bus *b, struct bytes key, kv_fn *fn, void *ctx) {
     struct command c = command_begin("GET");
-    add_key(&c, VALUE_PREFIX, key);
+    add_key(&c, KEY_VALUE, key);
     ask(b, &c, fn, ctx, on_answer);
 }
 
 void kv_set(struct bus *b, struct bytes key, struct bytes value, uint64_t ttl_ms, kv_fn *fn,
             void *ctx) {
     struct command c = command_begin("SET");
-    add_key(&c, VALUE_PREFIX, key);
+    add_key(&c, KEY_VALUE, key);
     command_bytes(&c, value);
     if (ttl_ms > 0) {
         command_text(&c, "PX");
@@ -106,20 +102,20 @@ static void on_number(void *ctx, struct redisReply *reply) {
 
 void kv_incr(struct bus *b, struct bytes key, int64_t by, uint64_t ttl_ms, kv_fn *fn, void *ctx) {
     struct command c = command_begin("INCRBY");
-    add_key(&c, VALUE_PREFIX, key);
+    add_key(&c, KEY_VALUE, key);
     command_number(&c, by);
     ask(b, &c, fn, ctx, on_number);
     if (ttl_ms == 0 || !bus_can_send(b))
         return;
     c = command_begin("PEXPIRE");
-    add_key(&c, VALUE_PREFIX, key);
+    add_key(&c, KEY_VALUE, key);
     command_number(&c, (int64_t)ttl_ms);
     link_send(bus_commands(b), &c, NULL, NULL);
 }
 
 void kv_delete(struct bus *b, struct bytes key, kv_fn *fn, void *ctx) {
     struct command c = command_begin("DEL");
-    add_key(&c, VALUE_PREFIX, key);
+    add_key(&c, KEY_VALUE, key);
     ask(b, &c, fn, ctx, on_number);
 }
 
@@ -143,7 +139,7 @@ void kv_server_secret(struct bus *b, kv_fn *fn, void *ctx) {
                  "if redis.call('EXISTS',KEYS[1]) == 0 then redis.call('SET',KEYS[1],ARGV[1]) end "
                  "redis.call('PEXPIRE',KEYS[1],ARGV[2]) return {1, redis.call('GET',KEYS[1])}");
     command_number(&c, 1);
-    command_text(&c, KEY_SECRET);
+    command_text(&c, fleet_key(KEY_SECRET));
     command_text(&c, secret);
     command_text(&c, ttl);
     ask(b, &c, fn, ctx, on_secret);
@@ -174,7 +170,7 @@ static void on_lock_closed(uv_handle_t *handle) {
 
 static struct command lock_command(struct kv_lock *l, enum script script) {
     struct command c = command_script(script, 1);
-    add_key(&c, LOCK_PREFIX, bytes_of(l->key, l->key_len));
+    add_key(&c, KEY_LOCK, bytes_of(l->key, l->key_len));
     command_text(&c, l->token);
     if (script != SCRIPT_unlock)
         command_number(&c, LOCK_TTL_MS);

@@ -78,8 +78,8 @@ void lease_keys(const struct lease *l, unsigned slot, struct buf *own_out, struc
     if (slot == lease_public(l)) {
         buf_clear(own_out);
         buf_clear(lease_out);
-        buf_append_str(own_out, KEY_PUBLIC_OWN);
-        buf_append_str(lease_out, "sb:{sb}:xlease");
+        buf_append_str(own_out, fleet_key(KEY_PUBLIC_OWN));
+        buf_append_str(lease_out, fleet_key(KEY_PUBLIC_LEASE));
         return;
     }
     key_of(own_out, slot, "own", BYTES_NONE);
@@ -352,7 +352,7 @@ struct lease *lease_new(struct bus *bus, uint64_t lease_ms, const struct lease_e
     struct lease *l = mem_zalloc(sizeof(*l) + count * sizeof(l->slots[0]));
     *l = (struct lease){.bus = bus, .lease_ms = lease_ms, .events = events, .ctx = ctx};
     l->pulse = pulse_new();
-    l->heartbeats = heartbeats_new(bus, KEY_BROKERS, l->pulse, &heartbeats_events, l);
+    l->heartbeats = heartbeats_new(bus, fleet_key(KEY_BROKERS), l->pulse, &heartbeats_events, l);
     l->slot_count = count;
     for (unsigned i = 0; i < count; i++)
         l->slots[i] = (struct slot){.lease = l, .number = i};

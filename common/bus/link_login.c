@@ -175,7 +175,11 @@ void link_login_reply(struct link *l, struct redisReply *reply) {
         return;
     }
     l->login_replies--;
-    if (l->state != LINK_ASK && reply_is_error(reply, NULL))
+    bool is_select = l->state == LINK_AUTH && l->login_replies == 0 && l->url->db != 0;
+    if (is_select && reply_is_error(reply, NULL))
+        link_fail(l, "login: database %d cannot be used: %.*s", l->url->db,
+                  BYTES_FMT(bytes_head(reply_bytes(reply), 150)));
+    else if (l->state != LINK_ASK && reply_is_error(reply, NULL))
         link_fail(l, "login: %.*s", BYTES_FMT(bytes_head(reply_bytes(reply), 150)));
     else
         on_reply_in_state(l, reply);

@@ -113,10 +113,14 @@ uint64_t outlog_maxlen(int64_t history_bytes, int64_t history_messages, double a
     return fit < HISTORY_MIN ? HISTORY_MIN : (uint64_t)fit;
 }
 
-/* "h*" / "h:<name>" and "n*" / "n:<name>"; a Name never begins a key without its colon. */
+/* "h*" / "h:<name>", "l*" / "l:<name>"; a Name never begins a key without its colon. */
 static struct bytes log_key(const struct outlog *o, struct buf *out, char kind, struct bytes name) {
     char what[3] = {kind, name.len == 0 ? '*' : ':', '\0'};
     return key_of(out, o->partition, what, name);
+}
+
+static struct bytes log_channel(const struct outlog *o, struct buf *out, struct bytes name) {
+    return channel_of(out, o->partition, name.len == 0 ? "n*" : "n:", name);
 }
 
 /* --- adding --- */
@@ -223,7 +227,7 @@ static void add_output(struct outlog *o, struct command *c, const struct pending
     command_text(c, message_id_format(p->output.message.id, id));
     command_number(c, (int64_t)p->maxlen);
     command_number(c, p->is_expire_due ? o->history_seconds : 0);
-    command_bytes(c, log_key(o, key, 'n', p->output.name));
+    command_bytes(c, log_channel(o, key, p->output.name));
     command_bytes(c, bytes_of(o->blobs.ptr + p->blob_from, p->blob_len));
 }
 

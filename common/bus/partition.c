@@ -1,6 +1,7 @@
 /* partition.c - see partition.h. */
 #include "common/bus/partition.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,12 +58,104 @@ const char *partition_tag(unsigned partition) {
     return tags[partition];
 }
 
-struct bytes key_of(struct buf *out, unsigned partition, const char *what, struct bytes tail) {
+/* --- the fleet --- */
+
+static char key_prefix[FLEET_PREFIX_MAX + 1], channel_prefix[FLEET_NAME_MAX];
+static char keys[KEY_COUNT][FLEET_NAME_MAX] = {
+#define X(name, text) [KEY_##name] = text,
+    FLEET_KEYS(X)
+#undef X
+};
+static char channels[CHANNEL_COUNT][FLEET_NAME_MAX] = {
+#define X(name, text) [CHANNEL_##name] = text,
+    FLEET_CHANNELS(X)
+#undef X
+};
+
+/* "db7:…" is what channels of database 7 are called. */
+static bool is_like_database(const char *prefix) {
+    size_t digits = strncmp(prefix, "db", 2) == 0 ? strspn(prefix + 2, "0123456789") : 0;
+    return digits > 0 && prefix[2 + digits] == ':';
+}
+
+int fleet_check(const char *prefix, char error_out[200]) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789:._-/";
+    error_out[0] = '\0';
+    if (strlen(prefix) > FLEET_PREFIX_MAX)
+        snprintf(error_out, 200, "--redis-prefix: has %zu bytes, at most %d are allowed",
+                 strlen(prefix), FLEET_PREFIX_MAX);
+    else if (strspn(prefix, allowed) != strlen(prefix))
+        snprintf(error_out, 200, "--redis-prefix=%s: must be letters, digits and :._-/ only",
+                 prefix);
+    else if (is_like_database(prefix))
+        snprintf(error_out, 200,
+                 "--redis-prefix=%s: must not begin as the channels of another database do",
+                 prefix);
+    return error_out[0] == '\0' ? 0 : -EINVAL;
+}
+
+void fleet_init(const char *prefix, int db) {
+    static const char *const key_texts[] = {
+#define X(name, text) text,
+        FLEET_KEYS(X)
+#undef X
+    };
+    static const char *const channel_texts[] = {
+#define X(name, text) text,
+        FLEET_CHANNELS(X)
+#undef X
+    };
+    MUST(strlen(prefix) <= FLEET_PREFIX_MAX);
+    snprintf(key_prefix, sizeof(key_prefix), "%s", prefix);
+    if (db != 0)
+        snprintf(channel_prefix, sizeof(channel_prefix), "db%d:%s", db, prefix);
+    else
+        snprintf(channel_prefix, sizeof(channel_prefix), "%s", prefix);
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        snprintf(keys[i], FLEET_NAME_MAX, "%s%s", key_prefix, key_texts[i]);
+    for (size_t i = 0; i < CHANNEL_COUNT; i++)
+        snprintf(channels[i], FLEET_NAME_MAX, "%s%s", channel_prefix, channel_texts[i]);
+}
+
+const char *fleet_key(enum fleet_key key) {
+    return keys[key];
+}
+
+const char *fleet_channel(enum fleet_channel channel) {
+    return channels[channel];
+}
+
+const char *fleet_key_prefix(void) {
+    return key_prefix;
+}
+
+const char *fleet_channel_prefix(void) {
+    return channel_prefix;
+}
+
+/* --- of one partition --- */
+
+static struct bytes name_of(struct buf *out, const char *prefix, const char *tag, const char *what,
+                            struct bytes tail) {
     buf_clear(out);
+    buf_append_str(out, prefix);
     buf_append_str(out, "sb:{");
-    buf_append_str(out, partition_tag(partition));
+    buf_append_str(out, tag);
     buf_append_str(out, "}:");
     buf_append_str(out, what);
     buf_append(out, tail);
     return buf_bytes(out);
+}
+
+struct bytes key_of(struct buf *out, unsigned partition, const char *what, struct bytes tail) {
+    return name_of(out, key_prefix, partition_tag(partition), what, tail);
+}
+
+struct bytes channel_of(struct buf *out, unsigned partition, const char *what, struct bytes tail) {
+    return name_of(out, channel_prefix, partition_tag(partition), what, tail);
+}
+
+struct bytes key_pattern(struct buf *out, const char *what) {
+    return name_of(out, key_prefix, "*", what, BYTES_NONE);
 }

@@ -29,7 +29,7 @@ void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void 
     struct publishing *p = mem_alloc(sizeof(*p));
     *p = (struct publishing){fn, ctx};
     struct command c = command_begin("XADD");
-    command_text(&c, PUBLIC_SEND);
+    command_text(&c, fleet_key(KEY_PUBLIC_SEND));
     command_text(&c, "*");
     command_text(&c, "m");
     command_bytes(&c, json);
@@ -40,7 +40,7 @@ void publish_receipt(struct bus *bus, struct bytes token, const struct receipt *
     struct buf channel = {0}, text = {0};
     if (!bus_can_send(bus))
         return;
-    buf_append_str(&channel, CHANNEL_RECEIPT);
+    buf_append_str(&channel, fleet_channel(CHANNEL_RECEIPT));
     buf_append(&channel, token);
     buf_printf(&text, "%s %zu %zu %zu %zu", bus_id(bus), r->matched, r->written, r->queued,
                r->dropped);

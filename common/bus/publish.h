@@ -17,13 +17,11 @@ typedef void publish_done_fn(void *ctx, int status, struct bytes id);
 /* bus_can_send must hold. */
 void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void *ctx);
 
-#define CHANNEL_RECEIPT "sb:{sb}:receipt:"
-
 /*
- * A gateway's report about one message that asked for it, to the channel CHANNEL_RECEIPT<token>, as
- * five words: <gid> <matched> <written> <queued> <dropped> matched connections were addressed;
- * written ones had all of it handed to the kernel at the end of the loop turn; queued ones have it
- * waiting; dropped ones lost it to their `slow` policy or were closed.
+ * A gateway's report about one message that asked for it, to the channel CHANNEL_RECEIPT and the
+ * token, as five words: <gid> <matched> <written> <queued> <dropped> matched connections were
+ * addressed; written ones had all of it handed to the kernel at the end of the loop turn; queued
+ * ones have it waiting; dropped ones lost it to their `slow` policy or were closed.
  */
 struct receipt {
     size_t matched, written, queued, dropped;

@@ -150,7 +150,7 @@ static void ask_page(struct query *q) {
     command_bytes(&c, buf_bytes(&q->cursor));
     if (q->is_scan) {
         command_text(&c, "MATCH");
-        command_text(&c, "sb:{*}:c:*");
+        command_bytes(&c, key_pattern(&key, "c:*"));
     }
     command_text(&c, "COUNT");
     command_number(&c, PAGE);

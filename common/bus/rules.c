@@ -96,7 +96,7 @@ static void read_all(struct rules *r) {
     if (r->is_reading || r->is_freed || !bus_can_send(r->bus))
         return;
     struct command c = command_begin("HGETALL");
-    command_text(&c, KEY_RULES);
+    command_text(&c, fleet_key(KEY_RULES));
     r->is_reading = true;
     link_send(bus_commands(r->bus), &c, on_all, r);
 }
@@ -127,7 +127,7 @@ static void on_rule_notice(struct rules *r, struct bytes text) {
 static void on_feed_message(void *ctx, struct bytes kind, struct bytes channel,
                             struct bytes payload) {
     struct rules *r = ctx;
-    if (r->is_freed || !bytes_equal(channel, BYTES_LIT(CHANNEL_CONTROL)))
+    if (r->is_freed || !bytes_equal(channel, bytes_str(fleet_channel(CHANNEL_CONTROL))))
         return;
     if (bytes_equal(kind, BYTES_LIT("subscribe")))
         read_all(r);
@@ -146,7 +146,7 @@ void rules_on_notice(struct rules *r, void (*on_notice)(void *ctx, struct bytes 
 
 static void publish(struct rules *r, struct bytes text, link_reply_fn *fn, void *ctx) {
     struct command c = command_begin("PUBLISH");
-    command_text(&c, CHANNEL_CONTROL);
+    command_text(&c, fleet_channel(CHANNEL_CONTROL));
     command_bytes(&c, text);
     link_send(bus_commands(r->bus), &c, fn, ctx);
 }
@@ -218,7 +218,7 @@ void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_do
         return;
     }
     struct command c = command_begin(value.len > 0 ? "HSET" : "HDEL");
-    command_text(&c, KEY_RULES);
+    command_text(&c, fleet_key(KEY_RULES));
     command_bytes(&c, field);
     if (value.len > 0)
         command_bytes(&c, value);
@@ -238,7 +238,7 @@ struct rules *rules_new(struct bus *bus,
     MUST(uv_timer_init(bus_loop(bus), &r->reload_timer) == 0);
     MUST(uv_timer_start(&r->reload_timer, on_reload_timer, RELOAD_MS, RELOAD_MS) == 0);
     bus_listen(bus, &events, r);
-    bus_subscribe(bus, BYTES_LIT(CHANNEL_CONTROL));
+    bus_subscribe(bus, bytes_str(fleet_channel(CHANNEL_CONTROL)));
     return r;
 }
 

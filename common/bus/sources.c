@@ -86,7 +86,7 @@ static void remove_unless_buried(struct sources *s, unsigned partition, struct b
                                  struct bytes id) {
     struct buf key = {0};
     struct command c = command_begin("EXISTS");
-    buf_printf(&key, KEY_DEAD "%.*s", BYTES_FMT(id));
+    buf_printf(&key, "%s%.*s", fleet_key(KEY_DEAD), BYTES_FMT(id));
     command_bytes(&c, buf_bytes(&key));
     buf_deinit(&key);
     link_send(bus_commands(s->bus), &c, on_tomb, look_new(s, partition, source));

@@ -146,7 +146,7 @@ static bool may_tell(struct trace *t) {
 
 static void publish(struct trace *t, const char *token, struct bytes event) {
     struct buf channel = {0};
-    buf_append_str(&channel, CHANNEL_TRACE);
+    buf_append_str(&channel, fleet_channel(CHANNEL_TRACE));
     buf_append_str(&channel, token);
     struct command c = command_begin("PUBLISH");
     command_bytes(&c, buf_bytes(&channel));

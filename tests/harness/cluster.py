@@ -190,11 +190,14 @@ class Cluster:
     args          flags of gateways and brokers; gateway_args and broker_args of one kind only
     env           environment: a dict, or a function from the gateway's index (None for a broker) to one
     listen        scheme of each gateway's --listen; None leaves the endpoints to the app
+    prefix        --redis-prefix of everything, the CLI included
     """
 
     def __init__(self, app, gateways=2, brokers=1, redis=None, args=(), gateway_args=(), broker_args=(), env=None,
-                 listen="http+ws", listen_query=""):
+                 listen="http+ws", listen_query="", prefix=""):
         self.app = pathlib.Path(app)
+        self.fleet_args = ["--redis-prefix", prefix] if prefix else []
+        args = [*args, *self.fleet_args]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sb-"))
         self.redis_server = None
         self._start_redis_or_use(redis)
@@ -339,7 +342,7 @@ class Cluster:
 
     def cli(self, *args, stdin=None, check=True, timeout=30.0):
         """signalbox VERB … --redis URL. With check, an exit status other than 0 fails the test."""
-        done = subprocess.run([str(BIN / "signalbox"), *map(str, args), "--redis", self.redis_url], input=stdin,
+        done = subprocess.run([str(BIN / "signalbox"), *map(str, args), "--redis", self.redis_url, *self.fleet_args], input=stdin,
                               stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True, text=True,
                               timeout=timeout, cwd=self.folder)
         if check:

@@ -10,33 +10,54 @@ from cli_world import APP
 from harness.cluster import BIN, Cluster
 from harness.waiting import eventually
 
+DB, PREFIX = 3, "shop:"
+
 
 class RestrictedCluster(Cluster):
-    """Gateways and brokers log in as the users that redis-acl prints."""
+    """Gateways and brokers log in as the users that redis-acl prints, in a database and under a prefix of their own."""
 
     def redis_url_for(self, name):
         return self.url_of("signalbox-broker" if name.startswith("broker") else "signalbox-gateway")
 
     def start_redis(self):
         super().start_redis()
-        for line in self.cli("redis-acl", "--password", "pw").stdout.splitlines():
+        for line in acl_lines(f"redis://127.0.0.1/{DB}", PREFIX):
             if line.startswith("ACL "):
                 self.redis.execute_command(*shlex.split(line))
 
     def url_of(self, user):
-        return f"redis://{user}:pw@127.0.0.1:{self.redis_port}"
+        return f"redis://{user}:pw@127.0.0.1:{self.redis_port}/{DB}"
 
     def cli_as(self, user, *args, code=0):
-        done = subprocess.run([str(BIN / "signalbox"), *args, "--redis", self.url_of(f"signalbox-{user}")],
-                              capture_output=True, text=True, timeout=20)
+        done = subprocess.run([str(BIN / "signalbox"), *args, "--redis", self.url_of(f"signalbox-{user}"),
+                               "--redis-prefix", PREFIX], capture_output=True, text=True, timeout=20)
         assert done.returncode == code, done.stderr
         return done
 
 
+def acl_lines(url, prefix):
+    done = subprocess.run([str(BIN / "signalbox"), "redis-acl", "--password", "pw", "--redis", url,
+                           "--redis-prefix", prefix], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 @pytest.fixture(scope="module")
 def restricted():
-    with RestrictedCluster(app=APP, gateways=2, brokers=2) as cluster:
+    with RestrictedCluster(app=APP, gateways=2, brokers=2, prefix=PREFIX) as cluster:
         yield cluster
+
+
+def test_each_fleet_has_rules_of_its_own():
+    """The prefix stands before keys and channels, the database before channels; database 0 needs neither."""
+    plain = acl_lines("redis://127.0.0.1", "")
+    assert acl_lines("redis://127.0.0.1/0", "") == plain and "~sb:{*" in plain[1] and "&signalbox:send" in plain[3]
+    for db, prefix in ((0, "shop:"), (7, ""), (7, "shop:")):
+        channel = (f"db{db}:" if db else "") + prefix
+        expected = [line.replace("~sb:", f"~{prefix}sb:").replace("~signalbox:", f"~{prefix}signalbox:")
+                        .replace("&sb:", f"&{channel}sb:").replace("&signalbox:", f"&{channel}signalbox:")
+                    for line in plain]
+        assert acl_lines(f"unix:///somewhere?db={db}", prefix) == expected
 
 
 def test_a_cluster_works_with_its_users(restricted):
@@ -66,7 +87,9 @@ def test_a_cluster_works_with_its_users(restricted):
 def test_no_user_may_do_more(restricted, user):
     with redis_client.Redis.from_url(restricted.url_of(user)) as redis:
         for command in (["SET", "elsewhere", "1"], ["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "SET", "maxmemory", "1"],
-                        ["ACL", "LIST"], ["DEBUG", "SLEEP", "0"], ["SHUTDOWN"], ["SUBSCRIBE", "elsewhere"]):
+                        ["ACL", "LIST"], ["DEBUG", "SLEEP", "0"], ["SHUTDOWN"], ["SUBSCRIBE", "elsewhere"],
+                        ["XADD", "signalbox:send", "*", "m", "{}"], ["PUBLISH", "signalbox:send", "{}"],
+                        ["PUBLISH", "sb:{sb}:ctl", "x"], ["PUBLISH", f"{PREFIX}signalbox:send", "{}"]):
             with pytest.raises(redis_client.exceptions.ResponseError):
                 redis.execute_command(*command)
     restricted.redis.execute_command("ACL", "LOG", "RESET")

@@ -45,6 +45,7 @@ void bus_room_init(struct bus_room *room, unsigned partitions) {
     snprintf(room->url, sizeof(room->url), "unix://%s", room->redis.path);
     room->settings = (struct settings){.redis = room->url,
                                        .redis_password_file = "",
+                                       .redis_prefix = "",
                                        .redis_ca = "",
                                        .partitions = partitions,
                                        .lease_ms = 500,

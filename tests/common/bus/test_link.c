@@ -316,6 +316,8 @@ static void logs_in(void **state) {
         assert_int_equal(room.ready, ARRAY_LEN(good));
         assert_non_null(strstr(link_trouble(room.link), "login: "));
         assert_null(strstr(link_trouble(room.link), "right"));
+        if (strstr(bad[i], "db=") != NULL)
+            assert_non_null(strstr(link_trouble(room.link), "database 9 cannot be used: ERR DB"));
         link_close(room.link);
         turn(&room, 20);
     }

@@ -1,5 +1,6 @@
 /* test_partition.c - the checksum is Redis Cluster's, and the tags spread evenly over any number of
  * nodes. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,11 +51,90 @@ static void test_keys(void **state) {
     buf_deinit(&out);
 }
 
+/* --- fleets --- */
+
+static const char *channel(struct buf *out, const char *name) {
+    channel_of(out, 0, "n:", bytes_str(name));
+    buf_append_char(out, '\0');
+    return out->ptr;
+}
+
+/* Keys carry the prefix; channels, which know no databases, the number of one as well. */
+static void test_names_of_fleets(void **state) {
+    static const struct {
+        const char *prefix;
+        int db;
+        const char *key, *pattern, *channel, *control, *stream, *entrance;
+    } rows[] = {
+        {"", 0, "sb:{0}:c:a", "sb:{*}:c:*", "sb:{0}:n:a", "sb:{sb}:ctl", "signalbox:send",
+         "signalbox:send"},
+        {"", 1, "sb:{0}:c:a", "sb:{*}:c:*", "db1:sb:{0}:n:a", "db1:sb:{sb}:ctl", "signalbox:send",
+         "db1:signalbox:send"},
+        {"shop:", 0, "shop:sb:{0}:c:a", "shop:sb:{*}:c:*", "shop:sb:{0}:n:a", "shop:sb:{sb}:ctl",
+         "shop:signalbox:send", "shop:signalbox:send"},
+        {"shop:", 65535, "shop:sb:{0}:c:a", "shop:sb:{*}:c:*", "db65535:shop:sb:{0}:n:a",
+         "db65535:shop:sb:{sb}:ctl", "shop:signalbox:send", "db65535:shop:signalbox:send"},
+    };
+    struct buf out = {0};
+    (void)state;
+    partition_init(1);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        fleet_init(rows[i].prefix, rows[i].db);
+        assert_true(bytes_equal_str(key_of(&out, 0, "c:", BYTES_LIT("a")), rows[i].key));
+        assert_true(bytes_equal_str(key_pattern(&out, "c:*"), rows[i].pattern));
+        assert_string_equal(channel(&out, "a"), rows[i].channel);
+        assert_string_equal(fleet_channel(CHANNEL_CONTROL), rows[i].control);
+        assert_string_equal(fleet_key(KEY_PUBLIC_SEND), rows[i].stream);
+        assert_string_equal(fleet_channel(CHANNEL_PUBLIC_SEND), rows[i].entrance);
+    }
+    fleet_init("", 0);
+    buf_deinit(&out);
+}
+
+static void test_prefixes(void **state) {
+    static const char longest[] =
+        "0123456789012345678901234567890123456789012345678901234567890123";
+    static const struct {
+        const char *prefix;
+        const char *error; /* part of it; NULL: it is legal */
+    } rows[] = {
+        {"", NULL},
+        {"shop:", NULL},
+        {"a.b_c-d/e:9", NULL},
+        {longest, NULL},
+        {"0123456789012345678901234567890123456789012345678901234567890123x", "has 65 bytes"},
+        {"a{b", "must be letters"},
+        {"a}b", "must be letters"},
+        {"a b", "must be letters"},
+        {"a*", "must be letters"},
+        {"a?", "must be letters"},
+        {"[a]", "must be letters"},
+        {"a\\", "must be letters"},
+        {"a\nb", "must be letters"},
+        {"caf\xc3\xa9", "must be letters"},
+        {"db1:", "another database"},
+        {"db12:shop:", "another database"},
+        {"db1", NULL},
+        {"db:", NULL},
+        {"shop:db1:", NULL},
+    };
+    char error[200];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int result = fleet_check(rows[i].prefix, error);
+        assert_int_equal(result, rows[i].error == NULL ? 0 : -EINVAL);
+        if (rows[i].error != NULL)
+            assert_non_null(strstr(error, rows[i].error));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc16_is_that_of_redis_cluster),
         cmocka_unit_test(test_tags_spread_over_nodes),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_names_of_fleets),
+        cmocka_unit_test(test_prefixes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
