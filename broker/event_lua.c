@@ -11,6 +11,7 @@
 #include "broker/host.h"
 #include "broker/run.h"
 #include "common/app/json.h"
+#include "common/app/lua_headers.h"
 #include "common/base/clock.h"
 
 enum { JSON_DEPTH = 10, CODE_NORMAL = 1000 };
@@ -80,30 +81,10 @@ static void set_data(lua_State *L, const struct client_message *m) {
 
 /* --- event.request, event.endpoint, event.route --- */
 
-static void push_lower(lua_State *L, struct bytes text) {
-    luaL_Buffer b;
-    char *to = luaL_buffinitsize(L, &b, text.len);
-    for (size_t i = 0; i < text.len; i++)
-        to[i] = text.ptr[i] >= 'A' && text.ptr[i] <= 'Z' ? (char)(text.ptr[i] | 0x20) : text.ptr[i];
-    luaL_pushresultsize(&b, text.len);
-}
-
-/* Names in lower case; a header that came several times is joined. */
 static void set_headers(lua_State *L, const struct session *s) {
     lua_createtable(L, 0, (int)s->header_count);
-    for (size_t i = 0; i < s->header_count; i++) {
-        push_lower(L, s->headers[i].name);
-        lua_pushvalue(L, -1);
-        if (lua_rawget(L, -3) == LUA_TSTRING) {
-            lua_pushliteral(L, ", ");
-            lua_pushlstring(L, s->headers[i].value.ptr, s->headers[i].value.len);
-            lua_concat(L, 3);
-        } else {
-            lua_pop(L, 1);
-            lua_pushlstring(L, s->headers[i].value.ptr, s->headers[i].value.len);
-        }
-        lua_rawset(L, -3);
-    }
+    for (size_t i = 0; i < s->header_count; i++)
+        lua_headers_add(L, s->headers[i].name, s->headers[i].value);
     lua_setfield(L, -2, "headers");
 }
 

@@ -16,20 +16,39 @@ static struct bytes wanted_id(const struct request *r) {
 }
 
 bool reference_is_there(const struct request *r) {
-    return wanted_id(r).len > 0;
+    const struct http_head *head = &r->head;
+    for (size_t i = 0; i < head->header_count; i++)
+        if (bytes_equal_nocase(head->headers[i].name, BYTES_LIT("X-PODE-SIGNAL-CLIENT-ID")) &&
+            head->headers[i].value.len > 0)
+            return true;
+    return false;
 }
 
-/* A comma list, any of which may be the connection's group; none given: any will do. */
-static bool group_fits(const struct request *r, struct bytes group) {
-    struct bytes rest = field(r, "X-PODE-SIGNAL-GROUP");
-    if (rest.len == 0)
-        return true;
-    while (rest.ptr != NULL) {
-        struct bytes one = bytes_trim(bytes_split(&rest, ','));
+static bool list_has(struct bytes list, struct bytes group, bool *is_asked_out) {
+    while (list.ptr != NULL) {
+        struct bytes one = bytes_trim(bytes_split(&list, ','));
+        *is_asked_out = *is_asked_out || one.len > 0;
         if (one.len > 0 && bytes_equal_nocase(one, group))
             return true;
     }
     return false;
+}
+
+/* Comma lists, any of which may be the connection's group; none given: any will do. */
+static bool group_fits(const struct request *r, struct bytes group) {
+    const struct http_head *head = &r->head;
+    bool is_asked = false;
+    for (size_t i = 0; i < head->header_count; i++)
+        if (bytes_equal_nocase(head->headers[i].name, BYTES_LIT("X-PODE-SIGNAL-GROUP")) &&
+            list_has(head->headers[i].value, group, &is_asked))
+            return true;
+    return !is_asked;
+}
+
+/* Two of them would be two connections, of which only the first was looked at. */
+static bool is_ambiguous(const struct request *r) {
+    return http_head_count(&r->head, "X-PODE-SIGNAL-CLIENT-ID") > 1 ||
+           http_head_count(&r->head, "X-PODE-SIGNAL-NAME") > 1;
 }
 
 static bool signature_holds(const struct request *r) {
@@ -68,6 +87,10 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
 
 void reference_look_up(struct request *r) {
     struct bytes name = field(r, "X-PODE-SIGNAL-NAME");
+    if (is_ambiguous(r)) {
+        request_refuse(r, 400, "X-PODE-SIGNAL-CLIENT-ID or X-PODE-SIGNAL-NAME came twice");
+        return;
+    }
     request_work(r);
     if (name.len > 0)
         registry_find(r->gateway->registry, name, wanted_id(r), on_rows, r);

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "common/app/lua_headers.h"
 #include "gateway/endpoints.h"
 #include "gateway/request.h"
 #include "gateway/web_private.h"
@@ -46,33 +47,11 @@ static void push_query(lua_State *L, const struct web *w) {
     }
 }
 
-static void push_lower(lua_State *L, struct bytes text) {
-    luaL_Buffer b;
-    char *at = luaL_buffinitsize(L, &b, text.len);
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        at[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-    }
-    luaL_pushresultsize(&b, text.len);
-}
-
-/* Several fields of one name are joined as RFC 9110, 5.3 has it. */
 static void push_headers(lua_State *L, const struct web *w) {
     const struct http_head *head = &w->handler.request->head;
     lua_newtable(L);
-    for (size_t i = 0; i < head->header_count; i++) {
-        push_lower(L, head->headers[i].name);
-        lua_pushvalue(L, -1);
-        if (lua_gettable(L, -3) == LUA_TNIL) {
-            lua_pop(L, 1);
-            web_push_bytes(L, head->headers[i].value);
-        } else {
-            lua_pushstring(L, ", ");
-            web_push_bytes(L, head->headers[i].value);
-            lua_concat(L, 3);
-        }
-        lua_settable(L, -3);
-    }
+    for (size_t i = 0; i < head->header_count; i++)
+        lua_headers_add(L, head->headers[i].name, head->headers[i].value);
 }
 
 static void push_endpoint(lua_State *L, const struct web *w) {

@@ -1,6 +1,7 @@
 """14.F Routes and Signal Event: rows S100 to S128."""
 import concurrent.futures
 import datetime
+import json
 import re
 
 import pytest
@@ -215,6 +216,46 @@ def test_S120_event_lockable(w, dump):
 def test_S121_event_path_is_decoded_without_query(dump):
     _, event = dump(path="/s/a%20b?x=1")
     assert event["path"] == "/s/a b"
+
+
+HANDSHAKE = ["host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version"]
+
+
+def headers_of(count, size):
+    """As many fields as asked for, with a value that fills them up to the size."""
+    fields = {f"X-Field-{number}": f"value {number}" for number in range(count - 1)}
+    return {"Cookie": "c" * (size - sum(map(len, fields))), **fields, "X-Last": "here"}
+
+
+@pytest.mark.parametrize("count, size", [(94, 4000), (94, 14000), (4, 15500)], ids=["many", "many and long", "long"])
+def test_S122_every_header_reaches_both_handlers(w, trigger, count, size):
+    """S122: whatever the parser accepted (100 fields, --max-head-bytes) is in web.headers and event.request.headers."""
+    sent = headers_of(count, size)
+    expected = {name.lower(): value for name, value in sent.items()}
+    assert w.cluster.http(trigger, "GET", "/headers", headers=sent).json().items() >= expected.items()
+    client = w.socket(trigger, "headers", headers=sent)
+    client.say("x")
+    seen = client.recv_json()["headers"]
+    assert seen.items() >= expected.items() and seen.keys() >= set(HANDSHAKE)
+
+
+def test_S122_what_the_parser_refuses_is_431(w):
+    for sent in headers_of(100, 4000), headers_of(4, 17000):
+        with w.cluster.raw(G1) as raw:
+            assert raw.request("/s/headers?name=X", sent).read_head().status == 431
+
+
+def test_S122_repeated_headers_and_a_long_url(w):
+    """S122: a field that comes again is joined with a comma, a cookie with a semicolon; the URL is whole."""
+    long = "/s/headers?name=Long&pad=" + "x" * 9000
+    fields = "".join(f"{line}\r\n" for line in ["X-Many: 1", "x-many: 2", "X-MANY:", "Cookie: a=1", "cookie: b=2; c=3"])
+    with w.cluster.raw(G1) as raw:
+        raw.send_bytes(raw.request_text(long).encode()[:-2] + fields.encode() + b"\r\n")
+        assert raw.read_head().status == 101
+        raw.send_frame(1, b'{"message":1}')
+        seen = json.loads(raw.read_frame().payload)
+    assert seen["headers"]["x-many"] == "1, 2, " and seen["headers"]["cookie"] == "a=1; b=2; c=3"
+    assert seen["url"].endswith(long)
 
 
 def test_S122_event_request(dump, trigger):

@@ -11,6 +11,14 @@ def refer(w, gateway, id=None, name=None, group=None, method="GET", path="/signa
     return w.cluster.http(gateway, method, path, body, given)
 
 
+def refer_raw(w, fields):
+    """Status and body of a request with these X-PODE-SIGNAL- fields, as they are."""
+    with w.cluster.raw(G1) as raw:
+        lines = ["GET /signal HTTP/1.1", "Host: h", *("X-PODE-SIGNAL-" + field for field in fields), "", ""]
+        raw.send_bytes("\r\n".join(lines).encode())
+        return raw.read_head().status, raw.read_body().decode()
+
+
 @pytest.fixture
 def a(w):
     return w.up(G1, unique(), group="Users", id=unique("me"))
@@ -72,6 +80,21 @@ def test_S163_always_global(w, a, trigger):
 def test_S164_without_an_id_the_headers_are_ignored(w, trigger, fields):
     reply = refer(w, trigger, **fields)
     assert reply.status == 200 and reply.json()["signal"] == "none"
+
+
+@pytest.mark.parametrize("fields", [["CLIENT-ID: {id}", "CLIENT-ID: other", "NAME: {name}"],
+                                    ["CLIENT-ID:", "CLIENT-ID: {id}", "NAME: {name}"],
+                                    ["CLIENT-ID: {id}", "NAME: {name}", "NAME: other"]])
+def test_an_id_or_name_that_comes_twice_is_refused(w, a, fields):
+    status, text = refer_raw(w, [field.format(id=a.id, name=a.name) for field in fields])
+    assert status == 400 and "twice" in text
+
+
+@pytest.mark.parametrize("groups, status", [(["x", "users"], 200), (["x, y", "", "z, USERS"], 200), (["x", "y"], 404),
+                                            (["", ""], 200)])
+def test_groups_may_come_in_several_fields(w, a, groups, status):
+    fields = [f"CLIENT-ID: {a.id}", f"NAME: {a.name}"] + [f"GROUP: {group}" for group in groups]
+    assert refer_raw(w, fields)[0] == status
 
 
 def test_S165_answer_streamed_over_the_socket(w, a, trigger):

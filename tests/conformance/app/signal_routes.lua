@@ -67,6 +67,9 @@ local function dump(event)
     })
 end
 signalbox.signal_route("/s/dump", dump)
+signalbox.signal_route("/s/headers", function(event)
+    event.response:send(signalbox.json { headers = event.request.headers, url = event.request.url })
+end)
 signalbox.signal_route("/s/a b", dump)
 
 signalbox.signal_route("/s/close", function(event)
