@@ -40,10 +40,9 @@ void identity_session(struct buf *out, const struct request *r) {
     struct session_header headers[HTTP_HEAD_HEADERS_MAX];
     struct buf url = {0};
     const char *protocol = r->endpoint->is_tls ? "wss" : "ws";
-    struct bytes target = r->head.target;
-    if (target.len > 0 && target.ptr[0] != '/')
-        target = r->head.path;
-    buf_printf(&url, "%s://%.*s%.*s", protocol, BYTES_FMT(r->head.host), BYTES_FMT(target));
+    buf_printf(&url, "%s://%.*s%.*s", protocol, BYTES_FMT(r->head.host), BYTES_FMT(r->head.path));
+    if (r->head.query.ptr != NULL)
+        buf_printf(&url, "?%.*s", BYTES_FMT(r->head.query));
     struct session session = {
         .path = bytes_str(r->path),
         .url = buf_bytes(&url),
