@@ -11,10 +11,9 @@ bool auto_upgrade_wants(const struct request *r) {
 }
 
 void auto_upgrade(struct request *r) {
-    struct buf error = {0};
+    struct upgrade_error error;
     struct upgrade_options options = {
         .name = bytes_str(r->path), .scope = SCOPE_GLOBAL, .is_automatic = true};
     if (upgrade(r, &options, &error) == UPGRADE_INVALID)
-        request_refuse(r, 400, "the path is no Name");
-    buf_deinit(&error);
+        request_refuse(r, error.status, error.text);
 }

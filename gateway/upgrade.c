@@ -90,44 +90,40 @@ static bool is_text(struct bytes b) {
     return true;
 }
 
-static const char *names_error(const struct upgrade_options *o) {
+static struct upgrade_error names_error(const struct upgrade_options *o) {
     if (o->name.len == 0)
-        return "convert: name is missing";
+        return (struct upgrade_error){500, "convert: name is missing"};
     if (!utf8_is_valid(o->name) || !utf8_is_valid(o->group) || !utf8_is_valid(o->client_id))
-        return "convert: name, group and client_id must be UTF-8";
+        return (struct upgrade_error){400, "convert: name, group and client_id must be UTF-8"};
     if (!is_text(o->name) || !is_text(o->group) || !is_text(o->client_id))
-        return "convert: name, group and client_id must not hold control characters";
+        return (struct upgrade_error){
+            400, "convert: name, group and client_id must not hold control characters"};
     if (o->name.len > 1024 || o->group.len > 1024 || o->client_id.len > 1024)
-        return "convert: name, group and client_id must not be longer than 1024 bytes";
-    return NULL;
+        return (struct upgrade_error){
+            400, "convert: name, group and client_id must not be longer than 1024 bytes"};
+    return (struct upgrade_error){0, NULL};
 }
 
-/* Appends the id the connection will have; an error or NULL. */
-static const char *decide_id(const struct request *r, const struct upgrade_options *o,
-                             struct buf *id) {
+/* Appends the id the connection will have. */
+static struct upgrade_error decide_id(const struct request *r, const struct upgrade_options *o,
+                                      struct buf *id) {
     const struct signing *signing = &registrations_of(r)->signing;
     struct signing_context who = {.user_agent = http_head_find(&r->head, "User-Agent"),
                                   .remote_address = bytes_str(r->remote_address)};
     char uuid[37];
     random_uuid(uuid);
     struct bytes raw = o->client_id.len > 0 ? o->client_id : bytes_str(uuid);
-    if (o->is_automatic) {
+    bool is_kept = o->is_automatic || signing_is_signed(raw) || !signing->is_on;
+    if (!o->is_automatic && signing_is_signed(raw) && !signing_verify(signing, &who, raw))
+        return (struct upgrade_error){400, "convert: the client_id's signature is not valid"};
+    if (!is_kept && signing->secret == NULL)
+        return (struct upgrade_error){
+            503, "convert: the server secret is not known yet: Redis is not reached"};
+    if (is_kept)
         buf_append(id, raw);
-        return NULL;
-    }
-    if (signing_is_signed(raw)) {
-        buf_append(id, raw);
-        return signing_verify(signing, &who, raw)
-                   ? NULL
-                   : "convert: the client_id's signature is not valid";
-    }
-    if (!signing->is_on)
-        buf_append(id, raw);
-    else if (signing->secret == NULL)
-        return "convert: the server secret is not known yet: Redis is not reached";
     else
         signing_sign(signing, &who, raw, id);
-    return NULL;
+    return (struct upgrade_error){0, NULL};
 }
 
 static struct identity *identify(const struct request *r, const struct upgrade_options *o,
@@ -189,17 +185,15 @@ static void open_local(struct request *r, struct identity *who, struct bytes key
 }
 
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
-                             struct buf *error_out) {
+                             struct upgrade_error *error_out) {
     struct join_options join = {0};
     struct buf id = {0};
-    const char *error;
     if (is_refused(r, &join.key))
         return UPGRADE_REFUSED;
-    error = names_error(options);
-    if (error == NULL)
-        error = decide_id(r, options, &id);
-    if (error != NULL) {
-        buf_append_str(error_out, error);
+    *error_out = names_error(options);
+    if (error_out->text == NULL)
+        *error_out = decide_id(r, options, &id);
+    if (error_out->text != NULL) {
         buf_deinit(&id);
         return UPGRADE_INVALID;
     }

@@ -20,10 +20,17 @@ enum upgrade_outcome {
     UPGRADE_OPEN,    /* the 101 was written (Local) */
     UPGRADE_WAITING, /* request->on_converted will be called */
     UPGRADE_REFUSED, /* the refusal was written */
-    UPGRADE_INVALID  /* the caller's arguments are wrong: one line in error_out, nothing written */
+    UPGRADE_INVALID  /* the names will not do: see upgrade_error; nothing was written */
+};
+
+/* Why, and what the client is answered unless the app does it: 400 when a value cannot be (it came
+ * from the client, as far as anybody knows), 500 when the app gave none, 503. */
+struct upgrade_error {
+    int status;
+    const char *text; /* constant */
 };
 
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
-                             struct buf *error_out);
+                             struct upgrade_error *error_out);
 
 #endif

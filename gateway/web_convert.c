@@ -40,8 +40,19 @@ static void forget_signal_field(lua_State *L) {
 static int refused(lua_State *L) {
     struct app_call *call = app_call_of(L);
     if (call != NULL)
-        app_call_excuse(call);
+        app_call_excuse(call, HANDLER_REFUSED);
     return luaL_error(L, HANDLER_REFUSED);
+}
+
+/* A handler that does not catch this ends with it: web_lua.c answers then. */
+static int invalid(lua_State *L, struct web *w, const struct upgrade_error *error) {
+    struct app_call *call = app_call_of(L);
+    if (error->status != 500) {
+        w->refusal = *error;
+        if (call != NULL)
+            app_call_excuse(call, error->text);
+    }
+    return luaL_error(L, "%s", error->text);
 }
 
 static void on_converted(struct request *r, bool is_ok) {
@@ -55,14 +66,14 @@ static void on_converted(struct request *r, bool is_ok) {
         app_resume_ok(call, NULL, NULL);
         return;
     }
-    app_call_excuse(call);
+    app_call_excuse(call, HANDLER_REFUSED);
     app_resume_error(call, HANDLER_REFUSED);
 }
 
 int web_convert(lua_State *L) {
     struct web *w = web_check(L);
     struct request *r = w->handler.request;
-    struct buf error = {0};
+    struct upgrade_error error;
     luaL_checktype(L, 2, LUA_TTABLE);
     if (r != NULL && r->is_converted)
         return 0; /* the first one counts */
@@ -85,9 +96,5 @@ int web_convert(lua_State *L) {
     case UPGRADE_INVALID: break;
     }
     w->call = NULL;
-    luaL_where(L, 1);
-    web_push_bytes(L, buf_bytes(&error));
-    buf_deinit(&error);
-    lua_concat(L, 2);
-    return lua_error(L);
+    return invalid(L, w, &error);
 }

@@ -128,24 +128,34 @@ static int push_web(void *ctx, lua_State *L) {
     return 1;
 }
 
+/* error: what ended the handler, or NULL. */
+static void answer_end(struct web *w, struct request *r, const char *error) {
+    struct bytes type = BYTES_LIT("text/plain; charset=utf-8");
+    if (error == NULL) {
+        request_reply(r, 200, type, BYTES_NONE);
+    } else if (w->refusal.text != NULL && app_error_is(bytes_str(error), w->refusal.text)) {
+        request_refuse(r, w->refusal.status, w->refusal.text);
+    } else {
+        r->keeps_alive = false;
+        request_reply(r, 500, type, BYTES_LIT("internal error\n"));
+    }
+}
+
 /* The route has ended: a Local connection with it, and whatever was not answered is. */
-static void finish(struct web *w, bool is_failed) {
+static void finish(struct web *w, const char *error) {
     struct request *r = w->handler.request;
     w->handler.request = NULL;
     r->on_converted = NULL;
     local_route_ended(r);
-    if (!r->is_answered && !r->is_claimed && !r->is_converted) {
-        r->keeps_alive = r->keeps_alive && !is_failed;
-        request_reply(r, is_failed ? 500 : 200, BYTES_LIT("text/plain; charset=utf-8"),
-                      is_failed ? BYTES_LIT("internal error\n") : BYTES_NONE);
-    }
+    if (!r->is_answered && !r->is_claimed && !r->is_converted)
+        answer_end(w, r, error);
     request_worked(r);
     web_unref(w);
 }
 
 static void on_route_end(void *ctx, struct app_call *call, const char *error) {
     (void)call;
-    finish(ctx, error != NULL);
+    finish(ctx, error);
 }
 
 static void copy_params(struct web *w, const struct route_param *params, size_t count) {
@@ -171,8 +181,8 @@ void web_run(struct request *r, const struct route *route, const struct route_pa
     handler.label = w->label;
     request_work(r);
     switch (app_call(r->gateway->app, &handler, push_web, on_route_end, w, &call, &error)) {
-    case APP_DONE: finish(w, false); break;
-    case APP_FAILED: finish(w, true); break;
+    case APP_DONE: finish(w, NULL); break;
+    case APP_FAILED: finish(w, error); break;
     case APP_WAITING: break;
     }
     free(error);

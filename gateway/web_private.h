@@ -4,6 +4,7 @@
 
 #include "common/app/registrations.h"
 #include "gateway/handler.h"
+#include "gateway/upgrade.h"
 
 struct app_call;
 struct lua_State;
@@ -19,6 +20,7 @@ struct web {
     unsigned refs;
     struct app_call *call; /* waits in convert */
     char label[128];
+    struct upgrade_error refusal; /* the last one of convert; text NULL: none */
     size_t param_count;
     struct web_param params[ROUTE_PARAMS_MAX];
 };

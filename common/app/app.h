@@ -127,9 +127,10 @@ void *app_call_ctx(struct app_call *call);
 bool app_call_has_waited(const struct app_call *call);
 /* The owner is gone: on_end is not called, the handler runs on as far as it gets. */
 void app_call_forget(struct app_call *call);
-/* If it fails from now on, that is its client's doing, not the app's: neither logged nor counted.
- */
-void app_call_excuse(struct app_call *call);
+/* An error whose text ends with `text` (constant) is its client's doing, not the app's: if it ends
+ * the handler, it is neither logged nor counted. Any other error still is. */
+void app_call_excuse(struct app_call *call, const char *text);
+bool app_error_is(struct bytes error, const char *text);
 
 /* For host functions that answered APP_WAITING, and for Lua functions of gateway/web_lua.c that
  * wait: `return app_wait(L, call)` suspends; later exactly one of the resumes, from the loop. */

@@ -137,7 +137,7 @@ static void fail(struct app_call *c, int status, struct buf *error_out) {
     struct buf trace = {0};
     app_error_text(c->thread, error_out);
     append_trace(c->thread, &trace);
-    if (!c->is_excused) {
+    if (c->excused == NULL || !app_error_is(buf_bytes(error_out), c->excused)) {
         metrics_add(METRIC_handler_errors, 1);
         log_failure(c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
     }
@@ -241,7 +241,8 @@ enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_
     c->push = push_args;
     c->push_ctx = c->ctx = ctx;
     c->on_end = on_end;
-    c->has_waited = c->is_excused = false;
+    c->has_waited = false;
+    c->excused = NULL;
     lua_pushcfunction(c->thread, run_handler);
     a->busy++;
     enum app_outcome outcome = run(c, &error);

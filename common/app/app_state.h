@@ -34,7 +34,8 @@ struct app_call {
     lua_State *thread; /* NULL: made at the next use */
     int thread_ref;
     enum call_state state;
-    bool has_waited, has_timer, is_excused;
+    bool has_waited, has_timer;
+    const char *excused; /* the text of an error that is no fault of the app, or NULL */
     struct app_handler handler;
     app_push_fn *push; /* arguments at the start, results after a wait */
     void *push_ctx;

@@ -1,5 +1,7 @@
 /* app_wait.c - see app.h: how a handler waits and goes on. What it waits for is its caller's
  * matter; the sleep is api_wait.c. */
+#include <string.h>
+
 #include <lauxlib.h>
 
 #include "common/app/app_state.h"
@@ -23,8 +25,14 @@ void app_call_forget(struct app_call *call) {
     call->ctx = NULL;
 }
 
-void app_call_excuse(struct app_call *call) {
-    call->is_excused = true;
+void app_call_excuse(struct app_call *call, const char *text) {
+    call->excused = text;
+}
+
+/* Lua puts the place before the text, and so may an app that raises the error again. */
+bool app_error_is(struct bytes error, const char *text) {
+    size_t len = strlen(text);
+    return error.len >= len && bytes_equal_str(bytes_from(error, error.len - len), text);
 }
 
 struct app_call *app_waiter(lua_State *L) {

@@ -172,13 +172,33 @@ def test_S50_convert_outside_a_request_is_an_error(w):
     assert w.adm("exists", name="Stale") is False
 
 
+BAD_VALUES = ["a\r\nX-Injected: 1", "a\nb", "a\rb", "a\0b", "a\x7fb", "x" * 1025, b"\xff", b"\xc3", b"\xed\xa0\x80"]
+
+
 @pytest.mark.parametrize("field", ["name", "group", "id"])
-@pytest.mark.parametrize("bad", ["a\r\nX-Injected: 1", "a\nb", "a\rb", "a\0b"])
-def test_S51_line_ends_and_nul_are_refused(w, field, bad):
-    fields = {"name": unique(), field: bad}
+@pytest.mark.parametrize("bad", BAD_VALUES, ids=range(len(BAD_VALUES)))
+def test_S51_a_value_that_cannot_be_is_400(w, field, bad):
+    """S51: the values are the client's, so the refusal is too: one line that says why, and none in the log."""
+    log = w.cluster.gateways[G1].log
+    before, failed = len(log()), w.cluster.gateways[G1].metrics()["signalbox_handler_errors_total"]
     with w.cluster.raw(G1) as raw:
-        head = raw.request(query("/up", **fields)).read_head()
-    assert head.status in (400, 500) and head.get("X-Injected") is None
+        head = raw.request(query("/up", **{"name": unique(), field: bad})).read_head()
+        reason = raw.read_body().decode()
+    assert head.status == 400 and head.get("X-Injected") is None and head.get("Connection") == "close"
+    assert reason.startswith("convert: name, group and client_id must") and reason.count("\n") == 1
+    assert "error" not in log()[before:]
+    assert w.cluster.gateways[G1].metrics()["signalbox_handler_errors_total"] == failed
+
+
+@pytest.mark.parametrize("path, status, is_logged", [
+    ("/up-caught", 409, False), ("/up-again", 400, False), ("/up-bug", 500, True), ("/up-nil", 500, True)])
+def test_S51_whose_fault_it_is(w, path, status, is_logged):
+    """S51: a handler may answer itself, or raise the error again; its own errors stay 500 and are logged."""
+    before = len(w.cluster.gateways[G1].log())
+    with w.cluster.raw(G1) as raw:
+        assert raw.request(query(path, name="x" * 1025)).read_head().status == status
+        assert ".lua" not in raw.read_body().decode()
+    assert ("failed handler=" in w.cluster.gateways[G1].log()[before:]) == is_logged
 
 
 def test_when_reachable_every_send_after_the_101_arrives(w, trigger):

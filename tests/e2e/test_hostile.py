@@ -144,7 +144,7 @@ def test_two_origins(cluster):
 
 def test_a_name_is_utf8(cluster):
     assert raw(cluster).upgrade("/up?name=%C3%A9").head.status == 101
-    assert refused(cluster, "/up?name=%C3").status == 500
+    assert refused(cluster, "/up?name=%C3").status == 400
 
 
 # -- how much one client may say

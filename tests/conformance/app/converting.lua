@@ -43,6 +43,20 @@ signalbox.route("GET", "/up-cookie", function(web)
     web:convert(options(web))
 end)
 
+-- Names that will not do, and what a handler makes of the error.
+signalbox.route("GET", "/up-caught", function(web)
+    if not pcall(web.convert, web, options(web)) then web:text("taken", 409) end
+end)
+signalbox.route("GET", "/up-again", function(web)
+    local ok, why = pcall(web.convert, web, options(web))
+    if not ok then error("/up-again: " .. why) end
+end)
+signalbox.route("GET", "/up-bug", function(web)
+    local ok = pcall(web.convert, web, options(web))
+    if not ok then error("a mistake of the app's own") end
+end)
+signalbox.route("GET", "/up-nil", function(web) web:convert { group = web.query.name } end)
+
 signalbox.route("GET", "/up-twice", function(web)
     web:convert(options(web))
     pcall(web.convert, web, { name = web.query.second })
