@@ -26,16 +26,17 @@ enum {
     KEEP_MAX = 65536,       /* of one stream_write */
     KEEP_TLS_MAX = 1 << 20, /* what TLS may say by itself while the peer does not read */
     KEEPALIVE_S = 30,
-    DRAIN_MS = 2000,
-    DRAIN_MAX_MS = 60000,
-    LINGER_MS = 1000
+    CLOSE_TICK_MS = 1000,
+    CLOSE_STALL_MS = 10000,
+    CLOSE_MAX_MS = 300000
 };
 
 struct stream_private {
     uv_timer_t timer;
     struct stream *stream;
-    uint64_t draining_ms; /* since when */
-    size_t unsent;        /* when the timer was started */
+    uint64_t closing_ms; /* since when it is being closed */
+    uint64_t acked;      /* how much the peer has had, */
+    uint64_t moved_ms;   /* and when that was last less */
     union {
         uv_connect_t connect;
         uv_shutdown_t shutdown;
@@ -237,6 +238,7 @@ static int keep(struct stream *s, const uv_buf_t *bufs, unsigned count, size_t s
         return r;
     }
     s->writes++;
+    s->taken += len;
     return 0;
 }
 
@@ -245,6 +247,7 @@ static ssize_t try_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
     if (s->writes > 0)
         return 0;
     int n = uv_try_write(&s->uv.stream, bufs, count);
+    s->taken += n > 0 ? (unsigned)n : 0;
     return n == UV_EAGAIN ? 0 : n;
 }
 
@@ -428,24 +431,25 @@ int stream_connect_pipe(struct stream *s, const char *path) {
 
 /* ---- the end ---- */
 
-static void on_patience_over(uv_timer_t *timer) {
-    stream_abort(container_of(timer, struct stream_private, timer)->stream);
+/* Whether the peer still takes what it is owed. */
+static bool is_worth_waiting(struct stream_private *p) {
+    uint64_t now_ms = uv_now(p->stream->loop), acked = stream_acked(p->stream);
+    if (acked > p->acked) {
+        p->acked = acked;
+        p->moved_ms = now_ms;
+    }
+    return now_ms - p->moved_ms < CLOSE_STALL_MS && now_ms - p->closing_ms < CLOSE_MAX_MS;
 }
 
-static void drain_on(struct stream *s);
-
-static void on_drain_tick(uv_timer_t *timer) {
+static void on_close_tick(uv_timer_t *timer) {
     struct stream_private *p = container_of(timer, struct stream_private, timer);
-    bool is_live = stream_unsent(p->stream) < p->unsent;
-    if (is_live && uv_now(p->stream->loop) - p->draining_ms < DRAIN_MAX_MS)
-        drain_on(p->stream);
-    else
+    bool is_owed = p->stream->state == STREAM_DRAINING || stream_unsent(p->stream) > 0;
+    if (!is_owed || !is_worth_waiting(p))
         stream_abort(p->stream);
 }
 
-static void drain_on(struct stream *s) {
-    s->priv->unsent = stream_unsent(s);
-    uv_timer_start(&s->priv->timer, on_drain_tick, DRAIN_MS, 0);
+static void watch_close(struct stream *s) {
+    uv_timer_start(&s->priv->timer, on_close_tick, CLOSE_TICK_MS, CLOSE_TICK_MS);
 }
 
 static void on_shut(uv_shutdown_t *req, int status) {
@@ -457,7 +461,7 @@ static void on_shut(uv_shutdown_t *req, int status) {
         return;
     }
     set_state(s, STREAM_LINGERING);
-    uv_timer_start(&s->priv->timer, on_patience_over, LINGER_MS, 0);
+    watch_close(s);
 }
 
 static bool can_say_goodbye(struct stream *s) {
@@ -478,8 +482,9 @@ void stream_close(struct stream *s) {
         return;
     }
     set_state(s, STREAM_DRAINING);
-    p->draining_ms = uv_now(s->loop);
-    drain_on(s);
+    p->closing_ms = p->moved_ms = uv_now(s->loop);
+    p->acked = stream_acked(s);
+    watch_close(s);
     if (!s->has_eof)
         start_reading(s);
 }
@@ -514,6 +519,11 @@ size_t stream_unsent(const struct stream *s) {
     if (ioctl(fd, TIOCOUTQ, &kernel) < 0 || kernel < 0)
         kernel = 0;
     return uv_stream_get_write_queue_size(&s->uv.stream) + (size_t)kernel;
+}
+
+uint64_t stream_acked(const struct stream *s) {
+    uint64_t unsent = stream_unsent(s);
+    return s->taken > unsent ? s->taken - unsent : 0;
 }
 
 void stream_remote_address(const struct stream *s, char text_out[64]) {

@@ -72,6 +72,7 @@ struct stream {
     /* Private to stream.c from here. priv is NULL on an idle stream, which owns no memory at all
      * unless it speaks TLS. */
     struct stream_private *priv;
+    uint64_t taken;  /* bytes given to the socket so far, as they go over the wire */
     unsigned writes; /* copies of what the socket did not take yet: 0 or 1; TLS may need more */
     unsigned char state, is_paused, wants_writable, has_handle, has_eof, is_broken;
 };
@@ -105,6 +106,9 @@ static inline bool stream_is_blocked(const struct stream *s) {
 
 /* Bytes taken by stream_write that the peer's side has not acknowledged: ours and the kernel's. */
 size_t stream_unsent(const struct stream *s);
+/* Bytes that the peer's side has acknowledged so far. It grows while the peer reads; how fast shows
+ * only in steps, as a receiver announces room in its buffer by the piece. */
+uint64_t stream_acked(const struct stream *s);
 
 /* While paused, nothing is read from the socket: back-pressure to the peer. Idempotent. Paused
  * within on_open, TLS may still deliver once what came along with the handshake. */
@@ -112,10 +116,11 @@ void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 
 /*
- * Idempotent, legal in every state after stream_init. What stream_write took still goes out (for as
- * long as the peer reads some of it every 2 s, and a minute at most), TLS says goodbye, then our
- * half is shut and the peer's last bytes are read and dropped (for at most 1 s), so that unread
- * input cannot destroy what we sent last. on_closed fires on a later turn.
+ * Idempotent, legal in every state after stream_init. What stream_write took still goes out, TLS
+ * says goodbye, then our half is shut and the peer's last bytes are read and dropped, so that
+ * unread input cannot destroy what we sent last. This lasts until the peer ends too or has had
+ * everything for 1 s; meanwhile it must take something every 10 s, and five minutes are the end.
+ * on_closed fires on a later turn.
  */
 void stream_close(struct stream *s);
 /* The same without any of the waiting. Also ends a stream_close that is under way. */
