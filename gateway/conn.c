@@ -1,4 +1,4 @@
-/* conn.c - see conn.h. conn_flush is the one place that writes to clients. */
+/* conn.c - see conn.h. write_queued is the one place that writes to clients. */
 #include "gateway/conn.h"
 
 #include <stdlib.h>
@@ -7,7 +7,13 @@
 #include "common/base/metrics.h"
 #include "gateway/conns.h"
 
-enum { GATHER_MAX = 64, PROLONG_MS = 10000, FINISHING_MAX_MS = 300000 };
+enum {
+    GATHER_MAX = 64,
+    END_TICK_MS = 500,
+    END_MAX_MS = 300000,
+    SLOW_MS = 1000, /* a queue may be over its bound for so long, … */
+    SLOW_TIMES = 4  /* … up to so many times the bound */
+};
 
 static bool may_follow(enum conn_state from, enum conn_state to) {
     switch (from) {
@@ -98,20 +104,6 @@ struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_cont
 
 /* ---- sending */
 
-bool conn_send_message(struct conn *c, struct frame f) {
-    unsigned dropped;
-    if (c->state != CONN_OPEN)
-        return true;
-    enum outq_result result =
-        outq_push_message(&c->out, f, c->set->max_queue_bytes, c->policy, &dropped);
-    if (result == OUTQ_FULL)
-        return false;
-    if (result == OUTQ_DROPPED)
-        metrics_add(METRIC_slow_dropped, dropped);
-    conns_mark_dirty(c->set, c);
-    return true;
-}
-
 void conn_send(struct conn *c, struct frame f) {
     if (c->state != CONN_OPEN)
         return;
@@ -153,23 +145,75 @@ static void after_flush(struct conn *c) {
         c->proto->on_drained(c);
 }
 
-void conn_flush(struct conn *c) {
+/* 0, or a negative UV_E… when the connection is broken. */
+static int write_queued(struct conn *c) {
     while (c->out.count > 0 && !c->is_blocked) {
         uv_buf_t bufs[GATHER_MAX];
         size_t total;
         unsigned count = gather(&c->out, bufs, &total);
         ssize_t written = stream_write(&c->stream, bufs, count);
-        if (written < 0) {
-            conn_drop(c);
-            return;
-        }
+        if (written < 0)
+            return (int)written;
         c->is_blocked = (size_t)written < total; /* then on_writable will come */
         if (written == 0)
-            return;
+            return 0;
         outq_wrote(&c->out, (size_t)written);
         metrics_add(METRIC_delivered_bytes, written);
         c->active_ms = conns_now(c->set);
     }
+    return 0;
+}
+
+/* ---- messages, and the bound */
+
+static void note_bound(struct conn *c, size_t more) {
+    if (!outq_would_overflow(&c->out, more, c->set->max_queue_bytes))
+        c->over_ms = 0;
+    else if (c->over_ms == 0)
+        c->over_ms = conns_now(c->set);
+}
+
+/* A queue that grew within one turn says nothing about the client, which had no chance to read. */
+static bool has_had_time(const struct conn *c) {
+    return c->over_ms != 0 && conns_now(c->set) - c->over_ms >= SLOW_MS;
+}
+
+bool conn_is_slow(const struct conn *c) {
+    return c->policy == SLOW_CLOSE && has_had_time(c);
+}
+
+/* The bound that holds for a queue that is over it, once the socket took what it could. A broken
+ * connection is left to the flush at the end of the turn. */
+static size_t bound_after_trying(struct conn *c, size_t more) {
+    (void)write_queued(c);
+    note_bound(c, more);
+    bool is_patient = c->policy == SLOW_CLOSE && !has_had_time(c);
+    return c->set->max_queue_bytes * (is_patient ? SLOW_TIMES : 1);
+}
+
+bool conn_send_message(struct conn *c, struct frame f) {
+    unsigned dropped;
+    if (c->state != CONN_OPEN)
+        return true;
+    size_t max_bytes = c->set->max_queue_bytes;
+    if (outq_would_overflow(&c->out, f.len, max_bytes))
+        max_bytes = bound_after_trying(c, f.len);
+    enum outq_result result = outq_push_message(&c->out, f, max_bytes, c->policy, &dropped);
+    if (result == OUTQ_FULL)
+        return false;
+    if (result == OUTQ_DROPPED)
+        metrics_add(METRIC_slow_dropped, dropped);
+    conns_mark_dirty(c->set, c);
+    return true;
+}
+
+void conn_flush(struct conn *c) {
+    if (write_queued(c) < 0) {
+        conn_drop(c);
+        return;
+    }
+    if (c->over_ms != 0)
+        note_bound(c, 0);
     after_flush(c);
 }
 
@@ -179,25 +223,44 @@ size_t conn_unsent(const struct conn *c) {
     return c->out.bytes + stream_unsent(&c->stream);
 }
 
-void conn_finish(struct conn *c, uint64_t within_ms) {
+void conn_watch(struct conn *c) {
+    c->acked_ms = conns_now(c->set);
+}
+
+uint64_t conn_stalled_ms(struct conn *c) {
+    uint64_t now_ms = conns_now(c->set), acked = stream_acked(&c->stream);
+    if (acked > c->acked || conn_unsent(c) == 0) {
+        c->acked = acked;
+        c->acked_ms = now_ms;
+    }
+    return now_ms - c->acked_ms;
+}
+
+void conn_begin_end(struct conn *c, uint64_t stall_ms) {
+    c->ending_ms = conns_now(c->set);
+    c->stall_ms = stall_ms;
+    conn_watch(c);
+}
+
+bool conn_is_taking(struct conn *c) {
+    return conn_unsent(c) > 0 && conn_stalled_ms(c) < c->stall_ms &&
+           conns_now(c->set) - c->ending_ms < END_MAX_MS;
+}
+
+void conn_finish(struct conn *c, uint64_t stall_ms) {
     if (c->state != CONN_OPEN)
         return;
     set_state(c, CONN_FINISHING);
-    c->finishing_ms = conns_now(c->set);
-    c->unsent = conn_unsent(c);
-    conn_set_deadline(c, within_ms);
+    conn_begin_end(c, stall_ms);
+    conn_set_deadline(c, END_TICK_MS);
     conns_mark_dirty(c->set, c);
 }
 
 void conn_finish_or_drop(struct conn *c) {
-    size_t left = conn_unsent(c);
-    if (c->state != CONN_FINISHING || left >= c->unsent ||
-        conns_now(c->set) - c->finishing_ms >= FINISHING_MAX_MS) {
+    if (c->state == CONN_FINISHING && conn_is_taking(c))
+        conn_set_deadline(c, END_TICK_MS);
+    else
         conn_drop(c);
-        return;
-    }
-    c->unsent = left;
-    conn_set_deadline(c, PROLONG_MS);
 }
 
 void conn_drop(struct conn *c) {

@@ -6,8 +6,9 @@
  *        └──────── conn_drop ┴──────────────────────────┴────────────────────────▲      on_closed
  *
  * conn_send never writes. It queues and marks the connection dirty; once per turn, before the loop
- * sleeps, each dirty connection is written with one gathered write (conns.c). An idle connection
- * owns no buffers.
+ * sleeps, each dirty connection is written with one gathered write (conns.c). The exception is a
+ * message that finds the queue at its bound: the socket is tried before anything is held against
+ * the client. An idle connection owns no buffers.
  *
  * This layer knows nothing of Names, Redis or Lua.
  */
@@ -35,6 +36,7 @@ struct conn {
     uint32_t dirty_slot; /* place in conns->dirty, plus 1; 0: clean */
     uint32_t slot;       /* place in conns->all */
     bool is_blocked;     /* the socket takes no more for now */
+    uint64_t over_ms;    /* since when the queue is over its bound; 0: it is not */
     uint64_t active_ms;  /* last byte in or out */
     struct conns *set;
     struct outq out;
@@ -45,9 +47,11 @@ struct conn {
     struct remote *remote; /* NULL: addresses are not counted */
     bool is_surplus;       /* taken although the process is full: to be answered 503 */
     uint64_t opened_ms;
-    uint64_t deadline_ms;  /* 0: none */
-    uint64_t finishing_ms; /* FINISHING: since when, */
-    size_t unsent;         /* and what was left when its deadline was set */
+    uint64_t deadline_ms; /* 0: none */
+    uint64_t acked;       /* conn_stalled_ms: what the peer had had */
+    uint64_t acked_ms;    /* when that became more */
+    uint64_t ending_ms;   /* when its end began */
+    uint64_t stall_ms;    /* and how long the peer may take nothing meanwhile */
     LIST_ENTRY(conn) by_deadline;
     struct stream stream;
 };
@@ -70,6 +74,10 @@ struct conns {
     void (*on_conn_gone)(struct conns *set, struct conn *c); /* for the limits; may be NULL */
     uv_prepare_t flush;
     uv_timer_t sweep, deadline_tick;
+    /* What is due is judged after the sockets were heard: see conns.c. */
+    bool is_sweep_due, are_deadlines_due;
+    uv_idle_t hurry;
+    uv_check_t judge;
 };
 
 void conns_init(struct conns *set, uv_loop_t *loop, void *owner, size_t max_queue_bytes,
@@ -92,23 +100,40 @@ static inline bool conn_is_open(const struct conn *c) {
     return c->state == CONN_OPEN;
 }
 
-/* Queues a message under the Name's policy. False: the queue is over its bound and the policy is to
- * close; that is the caller's to do. */
+/* Queues a message under the Name's policy. At the bound the socket is tried first. False: the
+ * queue stays over its bound, and the policy is to close; that is the caller's to do. */
 MUST_CHECK bool conn_send_message(struct conn *c, struct frame f);
+/* Whether the queue has been at or over its bound for too long: the client is slow. */
+bool conn_is_slow(const struct conn *c);
 /* Queues what may not be dropped, without a bound. */
 void conn_send(struct conn *c, struct frame f);
 void conn_send_bytes(struct conn *c, struct bytes bytes);
 /* Queues a message past the bound: the first ones after a 101. */
 void conn_send_initial(struct conn *c, struct frame f);
 
-/* Closes once everything queued is written, at the latest after within_ms; then 10 s more each time
- * the peer has read on, 5 minutes in all. No more on_bytes. */
-void conn_finish(struct conn *c, uint64_t within_ms);
+/* Closes once everything queued is written, or once the peer has taken nothing for stall_ms; five
+ * minutes are the end. No more on_bytes. */
+void conn_finish(struct conn *c, uint64_t stall_ms);
 /* Closes now. Idempotent. */
 void conn_drop(struct conn *c);
 
+/* Writes what is queued, as far as the socket takes it. Closes a connection that is broken, or that
+ * has nothing left to finish. */
+void conn_flush(struct conn *c);
+
+/* ---- does the peer read? */
+
 /* Bytes that are queued, or on their way and not acknowledged. */
 size_t conn_unsent(const struct conn *c);
+/* From now on: conn_stalled_ms starts at 0. */
+void conn_watch(struct conn *c);
+/* For how long the peer has taken nothing, though something is on its way to it; as far as the
+ * calls since conn_watch can tell. */
+uint64_t conn_stalled_ms(struct conn *c);
+/* An end that waits for the peer to read begins. */
+void conn_begin_end(struct conn *c, uint64_t stall_ms);
+/* Whether that end is worth waiting for: the peer is owed bytes and takes some of them. */
+bool conn_is_taking(struct conn *c);
 
 /* Another protocol takes over. */
 void conn_switch(struct conn *c, const struct conn_proto *proto, void *proto_state);

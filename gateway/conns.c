@@ -1,6 +1,10 @@
 /*
  * conns.c - the set of all connections: who is dirty, who has a deadline, and the sweep over all.
  *
+ * A timer that fires only marks what is due; it is judged after the poll of the same turn (judge).
+ * A process that was held up finds its timers due and its clients' answers unread at the same
+ * moment, and has to hear the answers first.
+ *
  * The sweep goes round a dense array, a part of it in each tick, so that many connections cost no
  * pause.
  */
@@ -26,8 +30,15 @@ static void sweep_one(struct conns *set, struct conn *c, uint64_t now_ms) {
         conn_drop(c); /* the TLS handshake does not come to an end */
 }
 
-static void on_sweep(uv_timer_t *handle) {
-    struct conns *set = container_of(handle, struct conns, sweep);
+static void on_idle(uv_idle_t *handle) {
+    (void)handle; /* there, so that the poll does not sleep */
+}
+
+static void hurry(struct conns *set) {
+    MUST(uv_idle_start(&set->hurry, on_idle) == 0);
+}
+
+static void sweep(struct conns *set) {
     uint64_t now_ms = conns_now(set);
     size_t part = set->count / SWEEP_PARTS + 1;
     for (size_t i = 0; i < part && set->count > 0; i++) {
@@ -37,9 +48,14 @@ static void on_sweep(uv_timer_t *handle) {
     }
 }
 
+static void on_sweep(uv_timer_t *handle) {
+    struct conns *set = container_of(handle, struct conns, sweep);
+    set->is_sweep_due = true;
+    hurry(set);
+}
+
 /* A callback may drop any connection, so the list is taken apart one by one. */
-static void on_deadline_tick(uv_timer_t *handle) {
-    struct conns *set = container_of(handle, struct conns, deadline_tick);
+static void end_deadlines(struct conns *set) {
     uint64_t now_ms = conns_now(set);
     struct conn_list due = set->deadlines;
     LIST_INIT(&set->deadlines);
@@ -59,7 +75,26 @@ static void on_deadline_tick(uv_timer_t *handle) {
             conn_finish_or_drop(c);
     }
     if (LIST_EMPTY(&set->deadlines))
-        uv_timer_stop(handle);
+        uv_timer_stop(&set->deadline_tick);
+}
+
+static void on_deadline_tick(uv_timer_t *handle) {
+    struct conns *set = container_of(handle, struct conns, deadline_tick);
+    set->are_deadlines_due = true;
+    hurry(set);
+}
+
+static void on_judge(uv_check_t *handle) {
+    struct conns *set = container_of(handle, struct conns, judge);
+    bool is_sweep_due = set->is_sweep_due, are_deadlines_due = set->are_deadlines_due;
+    if (!is_sweep_due && !are_deadlines_due)
+        return;
+    set->is_sweep_due = set->are_deadlines_due = false;
+    uv_idle_stop(&set->hurry);
+    if (are_deadlines_due)
+        end_deadlines(set);
+    if (is_sweep_due)
+        sweep(set);
 }
 
 void conns_init(struct conns *set, uv_loop_t *loop, void *owner, size_t max_queue_bytes,
@@ -77,6 +112,10 @@ void conns_init(struct conns *set, uv_loop_t *loop, void *owner, size_t max_queu
     MUST(uv_timer_start(&set->sweep, on_sweep, tick_ms, tick_ms) == 0);
     uv_unref((uv_handle_t *)&set->sweep);
     MUST(uv_timer_init(loop, &set->deadline_tick) == 0);
+    MUST(uv_idle_init(loop, &set->hurry) == 0);
+    MUST(uv_check_init(loop, &set->judge) == 0);
+    MUST(uv_check_start(&set->judge, on_judge) == 0);
+    uv_unref((uv_handle_t *)&set->judge);
 }
 
 void conns_deinit(struct conns *set) {
@@ -84,6 +123,8 @@ void conns_deinit(struct conns *set) {
     uv_close((uv_handle_t *)&set->flush, NULL);
     uv_close((uv_handle_t *)&set->sweep, NULL);
     uv_close((uv_handle_t *)&set->deadline_tick, NULL);
+    uv_close((uv_handle_t *)&set->hurry, NULL);
+    uv_close((uv_handle_t *)&set->judge, NULL);
     frame_arena_deinit(&set->arena);
     free(set->all);
     free(set->dirty);

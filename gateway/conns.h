@@ -9,8 +9,6 @@ void conns_add(struct conns *set, struct conn *c);
 void conns_remove(struct conns *set, struct conn *c);
 void conns_mark_dirty(struct conns *set, struct conn *c);
 void conns_add_deadline(struct conns *set, struct conn *c);
-/* Writes what is queued, as far as the socket takes it. */
-void conn_flush(struct conn *c);
 /* FINISHING is over its time: who reads what is queued gets more of it. */
 void conn_finish_or_drop(struct conn *c);
 

@@ -8,7 +8,11 @@
 #include "common/bus/registry.h"
 #include "gateway/gateway.h"
 
-enum { TICK_MS = 20, LAST_MS = 5000 };
+enum {
+    TICK_MS = 20,
+    READERS_MS = 30000, /* how long clients that still read keep the process alive, */
+    REDIS_MS = 5000     /* and how long Redis does that was not told yet */
+};
 
 void drain_init(struct drain *d, struct gateway *g) {
     *d = (struct drain){.gateway = g};
@@ -52,12 +56,16 @@ static void drop_one(struct conn *c, void *ctx) {
 }
 
 /* Everybody is gone and Redis knows; or it will not get any better. */
-static bool is_over(const struct drain *d, uint64_t elapsed_ms) {
+static bool is_over(struct drain *d, uint64_t elapsed_ms) {
     struct gateway *g = d->gateway;
-    if (elapsed_ms >= d->over_ms + LAST_MS)
-        return true;
     bool is_told = registry_pending(g->registry) == 0 && ingest_count(g->ingest) == 0;
-    return g->conns.count == 0 && is_told;
+    if (elapsed_ms >= d->over_ms + READERS_MS)
+        return true;
+    if (g->conns.count > 0 || g->conns.unfreed > 0)
+        return false;
+    if (d->gone_ms == 0)
+        d->gone_ms = elapsed_ms > d->over_ms ? elapsed_ms : d->over_ms;
+    return is_told || elapsed_ms >= d->gone_ms + REDIS_MS;
 }
 
 static void close_due(struct drain *d, uint64_t elapsed_ms) {
@@ -95,6 +103,7 @@ void drain_start(struct drain *d, uint64_t over_ms, bool ends_process) {
     d->over_ms = over_ms;
     d->total = g->conns.count;
     d->closed = 0;
+    d->gone_ms = 0;
     g->is_draining = true;
     listeners_close(&g->listeners);
     log_info("drain", "started connections=%zu over_ms=%llu", d->total,

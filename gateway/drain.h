@@ -1,6 +1,7 @@
 /*
  * drain.h - the end in good order: no new connections, then the connections are closed with 1001,
- * spread over a time, then (after a signal) the process waits until Redis knows and ends.
+ * spread over a time, then (after a signal) the process waits for clients that still read what was
+ * queued for them, for half a minute at most, and until Redis knows, and ends.
  */
 #ifndef SIGNALBOX_GATEWAY_DRAIN_H
 #define SIGNALBOX_GATEWAY_DRAIN_H
@@ -16,6 +17,7 @@ struct drain {
     uv_timer_t tick;
     bool is_running, ends_process, has_left;
     uint64_t start_ms, over_ms;
+    uint64_t gone_ms; /* when the last connection was gone, since the start; 0: not yet */
     size_t total, closed;
 };
 

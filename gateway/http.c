@@ -39,8 +39,6 @@ struct http {
     size_t needed; /* a request cannot be complete with fewer bytes */
     struct request *request;
     uint64_t since_ms; /* of this wait for a request */
-    size_t unread;     /* of its answers at the last sweep; 0: it is not behind */
-    uint64_t read_ms;  /* that got less */
     bool is_advancing, is_resting, has_continued, has_ended, was_used;
 };
 
@@ -276,21 +274,14 @@ static void on_deadline(struct conn *c) {
     advance(h);
 }
 
-/* The client reads while what is under way to it gets less. */
-static void note_reading(struct http *h, uint64_t now_ms) {
-    size_t unread = h->conn->is_blocked ? conn_unsent(h->conn) : 0;
-    if (h->unread == 0 || unread < h->unread)
-        h->read_ms = now_ms;
-    h->unread = unread;
-}
-
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct http *h = http_of(c);
     uint64_t limit_ms =
         c->is_surplus ? SURPLUS_HEAD_MS : (uint64_t)h->gateway->settings->head_timeout_ms;
-    note_reading(h, now_ms);
+    if (!c->is_blocked)
+        conn_watch(c);
     if (c->is_blocked) {
-        if (now_ms - h->read_ms >= limit_ms)
+        if (conn_stalled_ms(c) >= limit_ms)
             conn_drop(c); /* the client does not read its answer */
     } else if (h->state == HTTP_READING && now_ms - h->since_ms >= limit_ms) {
         if (h->was_used && h->in.len == 0)

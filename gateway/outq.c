@@ -6,11 +6,6 @@
 
 #include "common/base/must.h"
 
-/* A range costs its own memory too, so a queue of tiny messages has an end. */
-static size_t cost(const struct outq *q) {
-    return q->bytes + q->count * sizeof(struct outq_range);
-}
-
 static struct outq_range *ring_of(struct outq *q) {
     return q->ranges != NULL ? q->ranges : q->inlined;
 }
@@ -170,7 +165,7 @@ static enum outq_result push_over_bound(struct outq *q, struct frame f, size_t m
     case SLOW_DROP_NEWEST: *dropped_out = 1; return OUTQ_DROPPED;
     case SLOW_LATEST: *dropped_out = outq_drop_messages(q, NULL); break;
     case SLOW_DROP_OLDEST:
-        while (cost(q) + f.len > max_bytes && drop_oldest(q))
+        while (outq_would_overflow(q, f.len, max_bytes) && drop_oldest(q))
             (*dropped_out)++;
         break;
     }
@@ -181,7 +176,7 @@ static enum outq_result push_over_bound(struct outq *q, struct frame f, size_t m
 enum outq_result outq_push_message(struct outq *q, struct frame f, size_t max_bytes,
                                    enum slow_policy policy, unsigned *dropped_out) {
     *dropped_out = 0;
-    if (q->count > 0 && cost(q) + f.len > max_bytes)
+    if (outq_would_overflow(q, f.len, max_bytes))
         return push_over_bound(q, f, max_bytes, policy, dropped_out);
     push(q, f, true, policy == SLOW_CLOSE);
     return OUTQ_OK;

@@ -50,6 +50,11 @@ void outq_deinit(struct outq *q);
 
 /* Queues without a bound: control frames, HTTP, the first messages after a 101. */
 void outq_push(struct outq *q, struct frame f, bool is_message);
+/* Whether a message of `len` bytes more is over the bound. Into an empty queue everything fits. */
+static inline bool outq_would_overflow(const struct outq *q, size_t len, size_t max_bytes) {
+    /* A range costs its own memory too, so a queue of tiny messages has an end. */
+    return q->count > 0 && q->bytes + q->count * sizeof(struct outq_range) + len > max_bytes;
+}
 /* Queues a message under the bound; into an empty queue it always goes. *dropped_out counts what
  * the policy dropped. */
 enum outq_result outq_push_message(struct outq *q, struct frame f, size_t max_bytes,

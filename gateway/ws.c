@@ -19,8 +19,13 @@
 enum {
     BYE_MS = 500, /* how long LEAVING waits for its BYE */
     BYE_AFTER_SAID_MS = 2000,
-    CLOSE_MS = 2000,       /* how long the peer has for its Close */
-    SLOW_CLOSE_MS = 30000, /* the same for one that did not read for long */
+    CLOSE_MS = 2000, /* how long the peer has for its Close, once it has ours */
+    CLOSE_TICK_MS = 500,
+    CLOSE_STALL_MS = 10000,   /* how long it may read nothing of what comes before */
+    SLOW_STALL_MS = 30000,    /* the same for one that did not read for long */
+    PROBE_STALL_MS = 10000,   /* how long a reader takes at least from one step to the next */
+    LEAST_RATE = 32,          /* bytes a ms: a client that reads so slowly is alive, … */
+    LEAST_RATE_MAX = 8 << 20, /* … for what its own buffers may hold */
     PONG_QUEUE_MAX = 16384
 };
 
@@ -120,21 +125,35 @@ static size_t frame_len(struct bytes rest) {
     return (size_t)(header + width + len);
 }
 
-static void begin_closing(struct ws *ws, int code, struct bytes reason, uint64_t within_ms) {
+static void begin_closing(struct ws *ws, int code, struct bytes reason, uint64_t stall_ms) {
     set_cause(ws, "server", code, reason);
     set_state(ws, WS_CLOSING);
     leave(ws);
     send_close(ws, code, reason);
     stream_resume(&ws->conn->stream);
-    conn_set_deadline(ws->conn, within_ms);
+    ws->had_ms = 0;
+    conn_begin_end(ws->conn, stall_ms);
+    conn_set_deadline(ws->conn, CLOSE_TICK_MS);
     log_debug("ws", "closing id=%s code=%d reason=%s", LOG_TEXT(ws->who->client_id), code,
               LOG_TEXT(reason));
+}
+
+/* CLOSING: what is queued, then its Close. */
+static void await_close(struct ws *ws) {
+    struct conn *c = ws->conn;
+    uint64_t now_ms = conns_now(c->set);
+    if (ws->had_ms == 0 && conn_unsent(c) == 0)
+        ws->had_ms = now_ms;
+    if (ws->had_ms != 0 ? now_ms - ws->had_ms < CLOSE_MS : conn_is_taking(c))
+        conn_set_deadline(c, CLOSE_TICK_MS);
+    else
+        conn_drop(c);
 }
 
 static void finish_leaving(struct ws *ws) {
     leave(ws);
     send_close(ws, ws->close_code, bytes_str(ws->close_reason));
-    conn_finish(ws->conn, CLOSE_MS);
+    conn_finish(ws->conn, CLOSE_STALL_MS);
 }
 
 void ws_close_with(struct ws *ws, int code, struct bytes reason) {
@@ -143,7 +162,8 @@ void ws_close_with(struct ws *ws, int code, struct bytes reason) {
     if (ws->state == WS_LEAVING)
         finish_leaving(ws); /* the peer was first */
     else
-        begin_closing(ws, code, reason, CLOSE_MS);
+        begin_closing(ws, code, reason,
+                      code == close_reason_code(CLOSE_TIMEOUT) ? CLOSE_MS : CLOSE_STALL_MS);
 }
 
 static void close_slow(struct ws *ws) {
@@ -155,7 +175,7 @@ static void close_slow(struct ws *ws) {
         finish_leaving(ws);
     else
         begin_closing(ws, close_reason_code(CLOSE_SLOW), bytes_str(close_reason_text(CLOSE_SLOW)),
-                      SLOW_CLOSE_MS);
+                      SLOW_STALL_MS);
 }
 
 void ws_close(struct ws *ws, enum close_reason reason) {
@@ -195,7 +215,7 @@ static void fail(struct ws *ws, const struct ws_error *error) {
     log_debug("ws", "failed id=%s code=%d reason=%s", LOG_TEXT(ws->who->client_id),
               error->close_code, LOG_TEXT(reason));
     if (ws->state == WS_CLOSING) { /* our Close is out: nothing more to say */
-        conn_finish(ws->conn, CLOSE_MS);
+        conn_finish(ws->conn, CLOSE_STALL_MS);
         return;
     }
     set_cause(ws, "server", error->close_code, reason);
@@ -205,7 +225,7 @@ static void fail(struct ws *ws, const struct ws_error *error) {
 static void on_close_frame(struct ws *ws, const struct ws_event *event) {
     set_cause(ws, "client", event->code, event->payload);
     if (ws->state == WS_CLOSING)
-        conn_finish(ws->conn, CLOSE_MS);
+        conn_finish(ws->conn, CLOSE_STALL_MS);
     else
         leave_politely(ws, event->has_code ? event->code : 0, event->payload);
 }
@@ -283,8 +303,9 @@ void ws_on_unblocked(struct ws *ws) {
 
 static void on_bytes(struct conn *c, struct bytes in) {
     struct ws *ws = c->proto_state;
-    ws->pinged_ms = 0;
+    ws->is_probed = false;
     ws->heard_ms = conns_now(c->set);
+    ws->heard_at = c->stream.taken;
     if (ws->state == WS_LEAVING)
         return;
     if (!is_held(ws) && ws->backlog.len == 0) {
@@ -312,21 +333,67 @@ static void on_deadline(struct conn *c) {
     } else if (ws->state == WS_LEAVING) {
         finish_leaving(ws);
     } else {
-        conn_drop(c);
+        await_close(ws);
     }
+}
+
+/* ---- is the peer alive? After ping_ms without a word it has to show it: by a pong, or, as long as
+ * other bytes lie before the ping, by reading those. */
+
+static void begin_probe(struct ws *ws) {
+    ws->is_probed = true;
+    ws->was_behind = conn_unsent(ws->conn) > 0;
+    ws->ping_at = ws->had_ms = 0;
+    conn_watch(ws->conn);
+}
+
+static void send_ping(struct ws *ws) {
+    struct conn *c = ws->conn;
+    ws_send(ws, WS_PING, BYTES_NONE);
+    conn_flush(c);
+    if (conn_is_open(c) && c->out.count == 0)
+        ws->ping_at = c->stream.taken;
+}
+
+/* How long it may read nothing at all. */
+static uint64_t stall_within_ms(const struct ws *ws) {
+    uint64_t within_ms = (uint64_t)ws->gateway->settings->pong_timeout_ms;
+    return ws->was_behind && within_ms < PROBE_STALL_MS ? PROBE_STALL_MS : within_ms;
+}
+
+/* How long its pong may take: what was written since it was heard last may lie in its own buffers,
+ * unread, before the ping. */
+static uint64_t pong_within_ms(const struct ws *ws) {
+    uint64_t before = ws->ping_at - ws->heard_at;
+    before = before < LEAST_RATE_MAX ? before : LEAST_RATE_MAX;
+    return (uint64_t)ws->gateway->settings->pong_timeout_ms + before / LEAST_RATE;
+}
+
+static bool is_dead(struct ws *ws, uint64_t now_ms) {
+    struct conn *c = ws->conn;
+    if (ws->had_ms == 0 && ws->ping_at != 0 && stream_acked(&c->stream) >= ws->ping_at)
+        ws->had_ms = now_ms;
+    if (ws->had_ms != 0)
+        return now_ms - ws->had_ms >= pong_within_ms(ws);
+    return conn_stalled_ms(c) >= stall_within_ms(ws);
 }
 
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct ws *ws = c->proto_state;
-    const struct settings *settings = ws->gateway->settings;
     if (ws->state != WS_OPEN || is_held(ws))
         return;
-    if (ws->pinged_ms != 0 && now_ms - ws->pinged_ms >= (uint64_t)settings->pong_timeout_ms) {
-        ws_close(ws, CLOSE_TIMEOUT);
-    } else if (ws->pinged_ms == 0 && now_ms - ws->heard_ms >= (uint64_t)settings->ping_ms) {
-        ws_send(ws, WS_PING, BYTES_NONE);
-        ws->pinged_ms = now_ms;
+    if (conn_is_slow(c)) {
+        ws_close(ws, CLOSE_SLOW);
+        return;
     }
+    if (now_ms - ws->heard_ms < (uint64_t)ws->gateway->settings->ping_ms)
+        return;
+    if (!ws->is_probed)
+        begin_probe(ws);
+    if (is_dead(ws, now_ms))
+        ws_close(ws, CLOSE_TIMEOUT);
+    else if (ws->ping_at == 0 && c->out.count == 0)
+        send_ping(ws);
 }
 
 static void on_gone(struct conn *c) {

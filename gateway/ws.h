@@ -56,8 +56,12 @@ struct ws {
     uint64_t spent_us;            /* rate.h */
     struct buf backlog;           /* what was read meanwhile */
     uint64_t said_ms;             /* its last message was handed on; 0: none */
-    uint64_t heard_ms;            /* the peer's last bytes */
-    uint64_t pinged_ms;           /* 0: no ping is out */
+    uint64_t heard_ms;            /* the peer's last bytes, */
+    uint64_t heard_at;            /* and how much had been written to it then */
+    uint64_t ping_at;             /* how much was written up to its ping; 0: no ping is out */
+    uint64_t had_ms;              /* when its side had our ping, or our Close; 0: not yet */
+    bool is_probed;               /* it has to show a sign of life, … */
+    bool was_behind;              /* … and had not had everything when that began */
     uint64_t restored;            /* the round of restores it was part of */
     int close_code;               /* LEAVING: of our Close, 0: an empty one */
     char *close_reason;           /* LEAVING: its text, or NULL */

@@ -18,7 +18,8 @@ enum {
     DELAY_LAST_MS = 10000,
     LONG_RUN_MS = 30000,
     FRUITLESS_MAX = 3,
-    KILL_MS = 10000
+    KILL_MS = 10000,
+    GATEWAY_KILL_MS = 45000 /* a gateway waits up to 30 s for clients that still read */
 };
 
 static void say(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -78,7 +79,8 @@ static void stop_next(struct up *u) {
         tool_end(u->tool, u->exit_code);
         return;
     }
-    uint64_t patience = KILL_MS + (u->stopping == UP_GATEWAY ? (uint64_t)u->drain_ms : 0);
+    uint64_t patience =
+        u->stopping == UP_GATEWAY ? GATEWAY_KILL_MS + (uint64_t)u->drain_ms : KILL_MS;
     say("stopping the %s", words[u->stopping]);
     signal_role(u, u->stopping, SIGTERM);
     MUST(uv_timer_start(&u->kill_timer, on_kill, patience, 0) == 0);
@@ -98,7 +100,8 @@ static void stop(struct up *u, int exit_code) {
     signal_role(u, UP_GATEWAY, SIGTERM);
     if (is_any_running(u, UP_GATEWAY)) {
         say("stopping the gateways");
-        MUST(uv_timer_start(&u->kill_timer, on_kill, KILL_MS + (uint64_t)u->drain_ms, 0) == 0);
+        MUST(uv_timer_start(&u->kill_timer, on_kill, GATEWAY_KILL_MS + (uint64_t)u->drain_ms, 0) ==
+             0);
     }
     stop_next(u);
 }

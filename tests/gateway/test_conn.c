@@ -13,6 +13,8 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
+#include "common/base/metrics.h"
+
 struct fixture {
     uv_loop_t loop;
     uv_tcp_t server;
@@ -138,15 +140,92 @@ static void finishing_writes_first(void **state) {
     assert_int_equal(recv(f->peer, text, sizeof(text), 0), 0);
 }
 
-static void the_bound_is_told_to_the_sender(void **state) {
+static void the_socket_is_tried_at_the_bound(void **state) {
+    struct fixture *f = *state;
+    static const enum slow_policy policies[] = {SLOW_CLOSE, SLOW_DROP_OLDEST, SLOW_DROP_NEWEST,
+                                                SLOW_LATEST};
+    struct frame frame = frame_make(&f->set.arena, BYTES_NONE, bytes_of((char[600]){0}, 600));
+    int64_t dropped = metrics_get(METRIC_slow_dropped);
+    for (size_t i = 0; i < 4; i++) {
+        f->conn->policy = policies[i];
+        for (int n = 0; n < 20; n++) /* within one turn, and many times the bound */
+            assert_true(conn_send_message(f->conn, frame));
+        assert_true(f->conn->out.bytes <= 1024);
+        turn(f, 2);
+    }
+    assert_int_equal(metrics_get(METRIC_slow_dropped), dropped);
+    frame_unref(frame);
+}
+
+/* Until the socket takes no more: what then waits is less than max_bytes. */
+static void fill(struct fixture *f, struct frame frame, size_t max_bytes) {
+    for (int i = 0; i < 100000 && f->conn->out.bytes + frame.len <= max_bytes; i++) {
+        assert_true(conn_send_message(f->conn, frame));
+        conns_flush(&f->set);
+    }
+    assert_true(f->conn->is_blocked);
+}
+
+static void a_queue_over_its_bound_has_a_second(void **state) {
     struct fixture *f = *state;
     struct frame frame = frame_make(&f->set.arena, BYTES_NONE, bytes_of((char[600]){0}, 600));
-    assert_true(conn_send_message(f->conn, frame));
+    fill(f, frame, 2048);
+    assert_false(conn_is_slow(f->conn));
+    for (int i = 0; i < 10000 && !conn_is_slow(f->conn); i++)
+        turn(f, 1);
+    assert_true(conn_is_slow(f->conn));
+    assert_false(conn_send_message(f->conn, frame));
+    frame_unref(frame);
+}
+
+static void four_times_the_bound_are_the_end(void **state) {
+    struct fixture *f = *state;
+    struct frame frame = frame_make(&f->set.arena, BYTES_NONE, bytes_of((char[600]){0}, 600));
+    fill(f, frame, 3600);
     assert_false(conn_send_message(f->conn, frame));
     f->conn->policy = SLOW_DROP_NEWEST;
     assert_true(conn_send_message(f->conn, frame));
-    assert_int_equal(f->conn->out.bytes, 600);
+    assert_true(f->conn->out.bytes <= 4096);
     frame_unref(frame);
+}
+
+static size_t read_some(struct fixture *f, size_t at_most) {
+    static char text[65536];
+    ssize_t n = recv(f->peer, text, at_most < sizeof(text) ? at_most : sizeof(text), MSG_DONTWAIT);
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* Four times as long as the time within which it may take nothing. */
+static void a_reader_has_its_time_to_the_end(void **state) {
+    struct fixture *f = *state;
+    enum { MUCH = 8 << 20, STALL_MS = 500 };
+    char *much = calloc(1, MUCH);
+    size_t had = 0;
+    conn_send_bytes(f->conn, bytes_of(much, MUCH));
+    conn_finish(f->conn, STALL_MS);
+    uint64_t from_ms = uv_now(&f->loop);
+    while (had < MUCH && uv_now(&f->loop) - from_ms < 30000) {
+        uint64_t due = (uv_now(&f->loop) - from_ms) * MUCH / (4 * STALL_MS);
+        had += had < due ? read_some(f, due - had) : 0;
+        turn(f, 1);
+    }
+    assert_int_equal(had, MUCH);
+    turn(f, 5);
+    assert_int_equal(f->gone, 1);
+    free(much);
+}
+
+static void who_takes_nothing_is_dropped(void **state) {
+    struct fixture *f = *state;
+    char *much = calloc(1, 16 << 20);
+    conn_send_bytes(f->conn, bytes_of(much, 16 << 20));
+    conn_finish(f->conn, 100);
+    for (int i = 0; i < 20000 && f->gone == 0; i++)
+        turn(f, 1);
+    assert_int_equal(f->gone, 1);
+    while (read_some(f, 65536) > 0) /* so that the teardown need not wait */
+        turn(f, 1);
+    free(much);
 }
 
 static void deadlines_fire_once(void **state) {
@@ -187,7 +266,9 @@ int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(sending_queues_and_the_turn_writes), TEST(finishing_writes_first),
-        TEST(the_bound_is_told_to_the_sender),    TEST(deadlines_fire_once),
+        TEST(the_socket_is_tried_at_the_bound),   TEST(a_queue_over_its_bound_has_a_second),
+        TEST(four_times_the_bound_are_the_end),   TEST(a_reader_has_its_time_to_the_end),
+        TEST(who_takes_nothing_is_dropped),       TEST(deadlines_fire_once),
         TEST(dropping_twice_is_dropping_once),    TEST(the_peers_end_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,3 +13,4 @@ signalbox.route("POST", "/send", function(web)
     signalbox.send { name = web.query.name, data = web.body }
     web:text("sent")
 end)
+signalbox.route("GET", "/large", function(web) web:text(("x"):rep(4000000)) end)
