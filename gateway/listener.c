@@ -13,6 +13,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
+#include "common/net/port.h"
 #include "gateway/conn.h"
 #include "gateway/endpoints.h"
 #include "gateway/http.h"
@@ -23,6 +24,7 @@ struct listener {
     struct listeners *owner;
     const struct endpoint_run *endpoint;
     bool has_waiting; /* the bound of this turn was reached with a connection in hand */
+    struct port_claim *claim;
     uv_tcp_t tcp;
 };
 
@@ -135,7 +137,8 @@ static void on_listener_closed(uv_handle_t *handle) {
     free(container_of((uv_tcp_t *)handle, struct listener, tcp));
 }
 
-static int add_listener(struct listeners *l, const struct endpoint_run *endpoint, int fd) {
+static int add_listener(struct listeners *l, const struct endpoint_run *endpoint,
+                        const struct port_place *place, int fd) {
     struct listener *item = mem_zalloc(sizeof(*item));
     item->owner = l;
     item->endpoint = endpoint;
@@ -147,13 +150,30 @@ static int add_listener(struct listeners *l, const struct endpoint_run *endpoint
         uv_close((uv_handle_t *)&item->tcp, on_listener_closed);
         return status;
     }
+    item->claim = port_claim_new(l->loop, place, l->fleet);
     l->items = mem_realloc(l->items, (l->count + 1) * sizeof(struct listener *));
     l->items[l->count++] = item;
     return 0;
 }
 
+/* From the look at who has the port to our claim nobody else may start there. why_out: "", or what
+ * the status alone does not say. */
+static int open_place(struct listeners *l, const struct endpoint_run *e, const struct addrinfo *a,
+                      char why_out[PORT_WHY_MAX]) {
+    struct port_place place = {.is_any = strcmp(e->address, "*") == 0 && a->ai_family == AF_INET6};
+    memcpy(&place.address, a->ai_addr, a->ai_addrlen);
+    int lock = port_lock(e->port);
+    int status = port_check(&place, l->fleet, why_out);
+    if (status == 0)
+        status = bind_socket(a, place.is_any);
+    if (status >= 0)
+        status = add_listener(l, e, &place, status);
+    port_unlock(lock);
+    return status;
+}
+
 static int open_address(struct listeners *l, const struct endpoint_run *e, const char *host,
-                        int family) {
+                        int family, char why_out[PORT_WHY_MAX]) {
     struct addrinfo hints = {
         .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found, *a;
@@ -163,9 +183,7 @@ static int open_address(struct listeners *l, const struct endpoint_run *e, const
     if (getaddrinfo(host, port, &hints, &found) != 0)
         return UV_EAI_NONAME;
     for (a = found; a != NULL; a = a->ai_next) {
-        status = bind_socket(a, host == NULL);
-        if (status >= 0)
-            status = add_listener(l, e, status);
+        status = open_place(l, e, a, why_out);
         if (status == 0)
             opened++;
         else if (status != UV_EADDRNOTAVAIL && status != UV_EAFNOSUPPORT)
@@ -175,12 +193,14 @@ static int open_address(struct listeners *l, const struct endpoint_run *e, const
     return opened > 0 && a == NULL ? 0 : status;
 }
 
-static int open_endpoint(struct listeners *l, const struct endpoint_run *e) {
+static int open_endpoint(struct listeners *l, const struct endpoint_run *e,
+                         char why_out[PORT_WHY_MAX]) {
+    why_out[0] = '\0';
     if (strcmp(e->address, "*") != 0)
-        return open_address(l, e, e->address, AF_UNSPEC);
-    int status = open_address(l, e, NULL, AF_INET6);
+        return open_address(l, e, e->address, AF_UNSPEC, why_out);
+    int status = open_address(l, e, NULL, AF_INET6, why_out);
     return status == UV_EAFNOSUPPORT || status == UV_EADDRNOTAVAIL || status == UV_EAI_NONAME
-               ? open_address(l, e, NULL, AF_INET)
+               ? open_address(l, e, NULL, AF_INET, why_out)
                : status;
 }
 
@@ -193,24 +213,28 @@ static void log_opened(const struct endpoint_run *e) {
              e->address, e->port);
 }
 
-int listeners_open(struct listeners *l, uv_loop_t *loop, struct conns *conns,
-                   const struct endpoints *endpoints, size_t max_connections,
-                   size_t max_per_address, char **error_out) {
-    *l = (struct listeners){.loop = loop,
-                            .conns = conns,
-                            .max_connections = max_connections,
-                            .max_per_address = max_per_address};
-    MUST(uv_prepare_init(loop, &l->turn) == 0);
+static void fail(const struct endpoint_run *e, int status, const char *why, char **error_out) {
+    struct buf text = {0};
+    buf_printf(&text, "cannot listen on %s port %d: %s", e->address, e->port,
+               why[0] != '\0' ? why : uv_strerror(status));
+    *error_out = buf_take(&text);
+}
+
+int listeners_open(struct listeners *l, const struct listeners_options *options, char **error_out) {
+    *l = (struct listeners){.loop = options->loop,
+                            .conns = options->conns,
+                            .fleet = options->fleet,
+                            .max_connections = options->max_connections,
+                            .max_per_address = options->max_per_address};
+    MUST(uv_prepare_init(l->loop, &l->turn) == 0);
     MUST(uv_prepare_start(&l->turn, on_turn) == 0);
     uv_unref((uv_handle_t *)&l->turn);
-    for (size_t i = 0; i < endpoints->count; i++) {
-        const struct endpoint_run *e = &endpoints->items[i];
-        int status = open_endpoint(l, e);
+    for (size_t i = 0; i < options->endpoints->count; i++) {
+        const struct endpoint_run *e = &options->endpoints->items[i];
+        char why[PORT_WHY_MAX];
+        int status = open_endpoint(l, e, why);
         if (status < 0) {
-            struct buf text = {0};
-            buf_printf(&text, "cannot listen on %s port %d: %s", e->address, e->port,
-                       uv_strerror(status));
-            *error_out = buf_take(&text);
+            fail(e, status, why, error_out);
             listeners_close(l);
             return -1;
         }
@@ -219,9 +243,14 @@ int listeners_open(struct listeners *l, uv_loop_t *loop, struct conns *conns,
     return 0;
 }
 
+static void close_one(struct listener *item) {
+    port_claim_free(item->claim);
+    uv_close((uv_handle_t *)&item->tcp, on_listener_closed);
+}
+
 void listeners_close(struct listeners *l) {
     for (size_t i = 0; i < l->count; i++)
-        uv_close((uv_handle_t *)&l->items[i]->tcp, on_listener_closed);
+        close_one(l->items[i]);
     free(l->items);
     l->items = NULL;
     l->count = 0;

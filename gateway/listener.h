@@ -1,8 +1,9 @@
 /*
  * listener.h - the listening sockets, and the limits at the door.
  *
- * Several gateways share a port by SO_REUSEPORT. A connection over the limits is still taken when a
- * descriptor is to be had, and told 503 with Retry-After; beyond that it is dropped.
+ * Several gateways of one fleet share a port by SO_REUSEPORT (port.h). A connection over the limits
+ * is still taken when a descriptor is to be had, and told 503 with Retry-After; beyond that it is
+ * dropped.
  */
 #ifndef SIGNALBOX_GATEWAY_LISTENER_H
 #define SIGNALBOX_GATEWAY_LISTENER_H
@@ -19,9 +20,18 @@ struct endpoints;
 struct listener;
 struct remote;
 
+struct listeners_options {
+    uv_loop_t *loop;
+    struct conns *conns;
+    const struct endpoints *endpoints;
+    const char *fleet; /* who may share a port with us: bus_fleet */
+    size_t max_connections, max_per_address;
+};
+
 struct listeners {
     uv_loop_t *loop;
     struct conns *conns;
+    const char *fleet;
     size_t max_connections, max_per_address;
     struct listener **items;
     size_t count;
@@ -30,10 +40,11 @@ struct listeners {
     unsigned taken_this_turn;
 };
 
-/* Opens a socket for every address of every endpoint. -1 with one line in *error_out. */
-MUST_CHECK int listeners_open(struct listeners *l, uv_loop_t *loop, struct conns *conns,
-                              const struct endpoints *endpoints, size_t max_connections,
-                              size_t max_per_address, char **error_out);
+/* Opens a socket for every address of every endpoint. -1 with one line in *error_out, also when
+ * anybody but gateways of this fleet listens there. What the options name stays for the life of the
+ * process. */
+MUST_CHECK int listeners_open(struct listeners *l, const struct listeners_options *options,
+                              char **error_out);
 /* No more connections are taken. Idempotent; the loop must run once more. */
 void listeners_close(struct listeners *l);
 /* To be called when a connection ends. */

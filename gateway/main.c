@@ -144,6 +144,17 @@ static void open_parts(struct gateway *g) {
     uv_unref((uv_handle_t *)&g->second);
 }
 
+static int open_listeners(struct gateway *g, size_t max_connections, char **error_out) {
+    struct listeners_options options = {.loop = g->loop,
+                                        .conns = &g->conns,
+                                        .endpoints = &g->endpoints,
+                                        .fleet = bus_fleet(g->bus),
+                                        .max_connections = max_connections,
+                                        .max_per_address =
+                                            (size_t)g->settings->max_connections_per_address};
+    return listeners_open(&g->listeners, &options, error_out);
+}
+
 static int open_admin(struct gateway *g) {
     struct admin_host host = {.loop = g->loop,
                               .settings = g->settings,
@@ -167,8 +178,7 @@ static int start(struct process *p) {
         return fail(error);
     if (endpoints_init(&g->endpoints, g->settings, app_registrations(g->app), &error) < 0)
         return fail(error);
-    if (listeners_open(&g->listeners, g->loop, &g->conns, &g->endpoints, max_connections,
-                       (size_t)g->settings->max_connections_per_address, &error) < 0)
+    if (open_listeners(g, max_connections, &error) < 0)
         return fail(error);
     if (open_admin(g) < 0)
         return -1;

@@ -11,6 +11,7 @@
 
 #include "common/app/app.h"
 #include "common/bus/partition.h"
+#include "common/net/port.h"
 #include "tools/offline.h"
 #include "tools/up.h"
 #include "tools/up_listen.h"
@@ -92,12 +93,17 @@ static bool describe_daemon(struct up *u, struct up_member *m, const char *kind,
 
 /* --- where gateways listen --- */
 
-static void listen_at(struct up_member *m, const struct buf *url) {
+static bool listen_at(struct up_member *m, const struct buf *url) {
     struct buf shown = {0};
+    char why[PORT_WHY_MAX];
     up_listen_show(url->ptr, &shown);
     if (m->url[0] == '\0')
         snprintf(m->url, sizeof(m->url), "%s", shown.ptr);
+    bool is_fine = up_listen_may_share(url->ptr, m->up->fleet, why);
+    if (!is_fine)
+        tool_complain(m->up->tool, "%s: %s (--listen)", shown.ptr, why);
     buf_deinit(&shown);
+    return is_fine;
 }
 
 static bool listen_at_given(struct up *u, struct up_member *m, const char *given, int up_by) {
@@ -108,18 +114,19 @@ static bool listen_at_given(struct up *u, struct up_member *m, const char *given
         return false;
     }
     child_add_option(&m->child, "listen", url.ptr);
-    listen_at(m, &url);
+    bool is_fine = listen_at(m, &url);
     buf_deinit(&url);
-    return true;
+    return is_fine;
 }
 
-static void listen_at_endpoint(struct up_member *m, const struct endpoint *e, int up_by) {
+static bool listen_at_endpoint(struct up_member *m, const struct endpoint *e, int up_by) {
     struct buf url = {0};
     up_listen_of_endpoint(e, up_by, &url);
     if (up_by > 0)
         child_add_option(&m->child, "listen", url.ptr);
-    listen_at(m, &url);
+    bool is_fine = listen_at(m, &url);
     buf_deinit(&url);
+    return is_fine;
 }
 
 static bool add_listens(struct up *u, struct up_member *m, const struct registrations *r,
@@ -133,7 +140,8 @@ static bool add_listens(struct up *u, struct up_member *m, const struct registra
             return false;
     }
     for (size_t i = 0; !has_given && i < r->endpoints.count; i++)
-        listen_at_endpoint(m, &r->endpoints.items[i], up_by);
+        if (!listen_at_endpoint(m, &r->endpoints.items[i], up_by))
+            return false;
     if (m->url[0] == '\0')
         tool_complain(u->tool, "nothing to listen on: the app has no signalbox.endpoint, and "
                                "--listen is not given");
@@ -161,6 +169,7 @@ static bool plan_redis(struct up *u) {
         return false;
     }
     fleet_init(t->settings.redis_prefix, u->parsed_url.db);
+    redis_url_fingerprint(&u->parsed_url, t->settings.redis_prefix, u->fleet);
     if (u->has_own_redis)
         up_redis_describe(&add_member(u, UP_REDIS)->child);
     return true;

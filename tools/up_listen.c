@@ -1,11 +1,16 @@
 /* up_listen.c - see up_listen.h. */
 #include "tools/up_listen.h"
 
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/app/registrations.h"
 #include "common/base/buf.h"
+#include "common/net/port.h"
 
 enum { PORT_MAX = 65535 };
 
@@ -102,4 +107,35 @@ void up_listen_show(const char *url, struct buf *out) {
         buf_printf(out, "%.*s://%.*s:%u/", BYTES_FMT(first), BYTES_FMT(host), (unsigned)p.port);
     }
     buf_append_char(out, '\0');
+}
+
+static bool may_share_all(const struct addrinfo *found, bool is_any, const char *fleet,
+                          char why_out[PORT_WHY_MAX]) {
+    for (; found != NULL; found = found->ai_next) {
+        struct port_place place = {.is_any = is_any};
+        memcpy(&place.address, found->ai_addr, found->ai_addrlen);
+        if (port_check(&place, fleet, why_out) == -EPERM)
+            return false;
+    }
+    return true;
+}
+
+bool up_listen_may_share(const char *url, const char *fleet, char why_out[PORT_WHY_MAX]) {
+    struct parts p;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    char port[16];
+    if (split(url, &p) != 0)
+        return true;
+    if (p.host.len > 2 && p.host.ptr[0] == '[')
+        p.host = bytes_of(p.host.ptr + 1, p.host.len - 2);
+    bool is_any = bytes_equal_str(p.host, "*");
+    char *host = is_any ? NULL : bytes_dup(p.host);
+    hints.ai_family = is_any ? AF_INET6 : AF_UNSPEC;
+    snprintf(port, sizeof(port), "%u", (unsigned)p.port);
+    bool may_share = getaddrinfo(host, port, &hints, &found) != 0 ||
+                     may_share_all(found, is_any, fleet, why_out);
+    if (found != NULL)
+        freeaddrinfo(found);
+    free(host);
+    return may_share;
 }

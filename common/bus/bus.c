@@ -27,6 +27,7 @@ struct bus {
     const struct settings *settings;
     enum bus_kind kind;
     struct redis_url url;
+    char fleet[FLEET_FINGERPRINT_SIZE];
     char id[17];
     struct link *commands, *feed_link;
     struct feed *feed;
@@ -104,6 +105,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     partition_init(b->partitions);
     metrics_set(METRIC_partitions, b->partitions);
     fleet_init(settings->redis_prefix, b->url.db);
+    redis_url_fingerprint(&b->url, settings->redis_prefix, b->fleet);
     new_id(b);
     b->feed = feed_new();
     MUST(uv_timer_init(loop, &b->beat_timer) == 0);
@@ -438,6 +440,10 @@ const struct settings *bus_settings(const struct bus *b) {
 
 const struct redis_url *bus_url(const struct bus *b) {
     return &b->url;
+}
+
+const char *bus_fleet(const struct bus *b) {
+    return b->fleet;
 }
 
 const char *bus_id(const struct bus *b) {

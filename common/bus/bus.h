@@ -72,6 +72,8 @@ const char *bus_trouble(const struct bus *b);
 uv_loop_t *bus_loop(struct bus *b);
 const struct settings *bus_settings(const struct bus *b);
 const struct redis_url *bus_url(const struct bus *b);
+/* What stands for this process' fleet among the processes of a host: redis_url_fingerprint. */
+const char *bus_fleet(const struct bus *b);
 /* 16 hexadecimal digits, new at every process start and after a burial. */
 const char *bus_id(const struct bus *b);
 unsigned bus_partitions(const struct bus *b);

@@ -4,11 +4,15 @@
  */
 #include "common/bus/redis_url.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/buf.h"
+#include "common/base/digest.h"
 
 enum { ERROR_SIZE = 200, REDIS_PORT = 6379, SENTINEL_PORT = 26379, DB_MAX = 65535 };
 
@@ -214,4 +218,46 @@ void redis_url_show(const struct redis_url *url, char text_out[600]) {
     buf_append_char(&out, '\0');
     snprintf(text_out, 600, "%s", out.ptr);
     buf_deinit(&out);
+}
+
+/* --- fingerprints --- */
+
+static bool is_loopback(const char *host) {
+    return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strcmp(host, "::1") == 0;
+}
+
+static int compare_hosts(const void *a, const void *b) {
+    const struct redis_host *left = a, *right = b;
+    int order = strcasecmp(left->host, right->host);
+    return order != 0 ? order : left->port - right->port;
+}
+
+static void append_hosts(struct buf *out, const struct redis_url *url) {
+    struct redis_host sorted[REDIS_URL_HOSTS_MAX];
+    memcpy(sorted, url->hosts, sizeof(sorted));
+    qsort(sorted, url->host_count, sizeof(sorted[0]), compare_hosts);
+    for (unsigned i = 0; i < url->host_count; i++) {
+        buf_append_str(out, is_loopback(sorted[i].host) ? "localhost" : sorted[i].host);
+        buf_printf(out, ":%d ", sorted[i].port);
+    }
+    for (size_t i = 0; i < out->len; i++)
+        out->ptr[i] = (char)tolower((unsigned char)out->ptr[i]);
+    buf_append_str(out, url->master);
+}
+
+void redis_url_fingerprint(const struct redis_url *url, const char *prefix,
+                           char text_out[FLEET_FINGERPRINT_SIZE]) {
+    struct buf text = {0};
+    char *path = realpath(url->path, NULL);
+    if (url->path[0] != '\0')
+        buf_append_str(&text, path != NULL ? path : url->path);
+    else
+        append_hosts(&text, url);
+    buf_printf(&text, "\n%d\n%s", url->db, prefix);
+    digest_sha1_base64(buf_bytes(&text), text_out);
+    for (char *c = text_out; *c != '\0'; c++)
+        *c = *c == '/' ? '_' : *c;
+    free(path);
+    buf_deinit(&text);
 }

@@ -39,4 +39,11 @@ MUST_CHECK int redis_url_parse(struct redis_url *url_out, const char *text, char
 /* For logs: the URL without its password. */
 void redis_url_show(const struct redis_url *url, char text_out[600]);
 
+/* Stands for a fleet: the Redis, its database, and the prefix. How one logs in makes no difference,
+ * nor how a loopback address, the path of a socket or the order of the sentinels is written. It
+ * contains no '/'. */
+enum { FLEET_FINGERPRINT_SIZE = 29 };
+void redis_url_fingerprint(const struct redis_url *url, const char *prefix,
+                           char text_out[FLEET_FINGERPRINT_SIZE]);
+
 #endif

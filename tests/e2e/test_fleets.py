@@ -7,7 +7,8 @@ import subprocess
 import pytest
 import redis as redis_client
 
-from harness.cluster import BIN, Cluster
+from harness.cluster import BIN, Cluster, Daemon, free_port
+from harness.raw_ws import Client
 from harness.waiting import eventually
 
 APP = pathlib.Path(__file__).parent / "app" / "fleets.lua"
@@ -163,6 +164,70 @@ def test_a_database_that_does_not_exist(fleets):
                           capture_output=True, text=True, timeout=20)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "database 99 cannot be used: ERR DB index is out of range" in done.stderr
+
+
+# -- ports
+
+
+def gateways_at(fleet, port, count, *args):
+    argv = [BIN / "signalbox-gateway", APP, "--redis", fleet.redis_url, "--listen", f"http+ws://127.0.0.1:{port}",
+            *fleet.fleet_args, *args]
+    return [Daemon(f"at-{port}-{number}", argv, fleet.folder, free_port()) for number in range(count)]
+
+
+@pytest.fixture
+def started():
+    """Gateways that a test starts, ended with it."""
+    gateways = []
+    yield gateways
+    for gateway in gateways:
+        if gateway.is_running:
+            gateway.kill()
+
+
+def test_gateways_of_one_fleet_share_a_port(fleets, started):
+    """Also when all of them start at the same moment."""
+    started += gateways_at(fleets[2], free_port(), 5)
+    for gateway in started:
+        gateway.start()
+    for gateway in started:
+        gateway.wait_ready()
+
+
+def test_one_of_two_fleets_gets_a_port(fleets, started):
+    """Whichever comes first, also at the same moment; the other says who has it, and ends with 1."""
+    for one, other in ((fleets[0], fleets[2]), (fleets[1], fleets[4]), (fleets[0], fleets[1])):
+        port = free_port()
+        pair = [gateways_at(fleet, port, 1)[0] for fleet in (one, other)]
+        started += pair
+        for gateway in pair:
+            gateway.expected_to_end = True
+            gateway.start()
+        eventually(lambda: [gateway.is_running for gateway in pair].count(False) == 1, 10)
+        loser, winner = sorted(pair, key=lambda gateway: gateway.is_running)
+        assert loser.popen.returncode == 1
+        line = f"cannot listen on 127.0.0.1 port {port}: a gateway of another fleet (process {winner.pid}) listens there"
+        assert loser.log().count(line) == 1
+        winner.wait_ready()
+
+
+def test_a_port_is_free_when_its_gateways_drain_or_are_gone(fleets, started):
+    """The predecessor's clients stay; nobody new comes to it, so another fleet may have the port at once."""
+    port = free_port()
+    before, = gateways_at(fleets[0], port, 1, "--drain-ms", "60000")
+    after, = gateways_at(fleets[1], port, 1)
+    again, = gateways_at(fleets[0], port, 1)
+    started += [before, after, again]
+    before.start().wait_ready()
+    clients = [Client(("127.0.0.1", port), f"/up?name=Drain&id={number}") for number in range(3)]
+    before.term().wait_log("drain: started")
+    after.start().wait_ready()
+    assert before.is_running
+    after.kill()
+    again.start().wait_ready()
+    assert before.is_running, "two of its clients are still connected"
+    for client in clients:
+        client.drop()
 
 
 @pytest.mark.parametrize("prefix", ["a{b", "a b", "*", "db1:", "x" * 65])

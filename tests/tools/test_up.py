@@ -150,6 +150,20 @@ def test_a_gateway_that_cannot_start_ends_it_all(start, listen):
     assert "gateway-1 ended" in up.text() and "giving up" in up.text()
 
 
+def test_two_fleets_do_not_share_a_port(start, folder, listen, tmp_path):
+    """Not by the same app in another folder, whichever of its gateways would meet ours; one line says who has it."""
+    up = start("--listen", listen, "--gateways", 1).wait("Everything runs.")
+    gateway, = up.child("signalbox-gateway")
+    port = int(listen.rsplit(":", 1)[1])
+    for address, first in (("127.0.0.1", port), ("*", port), ("127.0.0.1", port - 1)):
+        other = start("--listen", f"http+ws://{address}:{first}", "--gateways", 2, where=tmp_path)
+        assert other.popen.wait(20) == 1
+        assert other.text().count("\n") == 1, other.text()
+        assert f":{port}/: a gateway of another fleet (process {gateway}) listens there" in other.text()
+    assert up.popen.poll() is None
+    assert http_request(port, "GET", "/nowhere").status == 404
+
+
 def test_a_redis_of_ones_own(start, folder, listen, redis_url):
     up = start("--listen", listen, "--gateways", 1, "--redis", redis_url).wait("Everything runs.")
     assert up.child("redis-server") == [] and not (folder / ".signalbox").exists()

@@ -116,8 +116,48 @@ static void bad_urls(void **state) {
     }
 }
 
+static void fingerprint(const char *text, const char *prefix, char out[FLEET_FINGERPRINT_SIZE]) {
+    struct redis_url url;
+    char error[200];
+    assert_int_equal(redis_url_parse(&url, text, error), 0);
+    redis_url_fingerprint(&url, prefix, out);
+    assert_int_equal(strlen(out), FLEET_FINGERPRINT_SIZE - 1);
+    assert_null(strchr(out, '/'));
+}
+
+static void fingerprints(void **state) {
+    static const struct {
+        const char *url, *prefix, *other_url, *other_prefix;
+        bool is_same;
+    } rows[] = {
+        {"redis://h", "", "redis://H:6379/0", "", true},
+        {"redis://h", "", "redis://joe:secret@h", "", true},
+        {"redis://localhost", "", "redis://127.0.0.1", "", true},
+        {"redis://localhost", "", "redis://[::1]", "", true},
+        {"unix:///proc/self/cwd", "", "unix:///proc/self/cwd/.", "", true},
+        {"unix:///nowhere/x.sock?password=a", "", "unix:///nowhere/x.sock", "", true},
+        {"redis+sentinel://a,b:1/m", "", "redis+sentinel://b:1,a:26379/m", "", true},
+        {"redis://h", "", "redis://h/1", "", false},
+        {"redis://h", "", "redis://h", "a:", false},
+        {"redis://h", "", "redis://h:6380", "", false},
+        {"redis://h", "", "redis://g", "", false},
+        {"redis+sentinel://a/m", "", "redis+sentinel://a/n", "", false},
+        {"unix:///nowhere/x.sock", "", "unix:///nowhere/y.sock", "", false},
+        {"unix:///nowhere/x.sock", "", "unix:///nowhere/x.sock?db=2", "", false},
+    };
+    char one[FLEET_FINGERPRINT_SIZE], other[FLEET_FINGERPRINT_SIZE];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        fingerprint(rows[i].url, rows[i].prefix, one);
+        fingerprint(rows[i].other_url, rows[i].other_prefix, other);
+        if ((strcmp(one, other) == 0) != rows[i].is_same)
+            fail_msg("%s and %s", rows[i].url, rows[i].other_url);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_urls), cmocka_unit_test(lists_sentinels), cmocka_unit_test(bad_urls)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(good_urls),
+                                       cmocka_unit_test(lists_sentinels),
+                                       cmocka_unit_test(bad_urls), cmocka_unit_test(fingerprints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
