@@ -230,8 +230,10 @@ static void on_reload_notice(struct broker *b) {
 static void on_patience(uv_timer_t *timer) {
     struct broker *b = container_of(timer, struct broker, patience);
     metrics_set(METRIC_handlers_waiting, (int64_t)app_waiting(b->app));
-    if (!bus_is_ready(b->bus))
-        log_warn("broker", "waiting for %s", bus_trouble(b->bus));
+    const char *trouble = bus_trouble(b->bus);
+    if (*trouble != '\0' && strcmp(trouble, b->waits_for) != 0)
+        log_warn("broker", "waits for=%s", LOG_TEXT(bytes_str(trouble)));
+    snprintf(b->waits_for, sizeof(b->waits_for), "%s", trouble);
 }
 
 /* --- life --- */

@@ -58,6 +58,7 @@ struct broker {
     struct traced_output *traced_outputs; /* not committed yet */
     struct admin *admin;                  /* NULL: none was asked for */
     uv_timer_t patience; /* says what the broker waits for; later, when to stop waiting */
+    char waits_for[400]; /* what bus_trouble said last */
     uint64_t left_ms;
     bool is_stopping, is_leaving, is_closed;
     int exit_code;

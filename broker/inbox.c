@@ -241,6 +241,7 @@ static void read_tries(struct inbox *i, struct redisReply *reply) {
         metrics_add(METRIC_fenced, 1);
         give_up(i, true);
     } else if (reply_is_error(reply, NULL)) {
+        bus_refused(i->broker->bus, "try.lua", reply);
         repeat_later(i);
     } else {
         run_alone(i, reply_number(reply, 1));

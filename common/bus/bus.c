@@ -18,6 +18,7 @@
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis_url.h"
+#include "common/bus/refusals.h"
 #include "common/bus/scripts.h"
 
 enum { LISTENERS_MAX = 8, BEAT_MS = 1000, DEAF_AFTER_MS = 3000, SECRET_RENEW_BEATS = 10 };
@@ -46,7 +47,9 @@ struct bus {
     uint64_t probe_sent_ms; /* a beat was accepted then and has not come back; 0: none */
     uint64_t probe_seen_ms; /* the last beat that came back */
     char probe_channel[FLEET_NAME_MAX + 17];
-    char trouble[256];
+    bool is_asking_config;
+    struct refusals refusals;
+    char trouble[400];
     char secret[40];
     void (*on_left)(void *ctx);
     void *on_left_ctx;
@@ -130,11 +133,17 @@ static void mismatch(struct bus *b, const char *what, struct bytes theirs, const
     TELL(b, on_mismatch, why);
 }
 
-/* HMGET version partitions, after the HSETNXes. */
+/* HMGET version partitions, after the HSETNXes. While Redis refuses either, the next beat asks
+ * again. */
 static void on_config(void *ctx, struct redisReply *reply) {
     struct bus *b = ctx;
+    b->is_asking_config = false;
     if (reply == NULL)
         return;
+    if (reply_is_error(reply, NULL)) {
+        bus_refused(b, "HMGET", reply);
+        return;
+    }
     struct bytes version = reply_bytes(reply_at(reply, 0)),
                  partitions = reply_bytes(reply_at(reply, 1));
     char ours[16];
@@ -150,7 +159,6 @@ static void on_config(void *ctx, struct redisReply *reply) {
             mismatch(b, "protocol version", version, "1");
             return;
         }
-        link_break(b->commands, "no configuration could be stored");
         return;
     } else if (b->kind != BUS_TOOL && !bytes_equal_str(partitions, ours)) {
         mismatch(b, "partitions:", partitions, ours);
@@ -160,12 +168,17 @@ static void on_config(void *ctx, struct redisReply *reply) {
     TELL(b, on_commands);
 }
 
+static void on_stored(void *ctx, struct redisReply *reply) {
+    if (reply_is_error(reply, NULL))
+        bus_refused(ctx, "HSETNX", reply);
+}
+
 static void store_config(struct bus *b, const char *field, const char *value) {
     struct command c = command_begin("HSETNX");
     command_text(&c, fleet_key(KEY_CONFIG));
     command_text(&c, field);
     command_text(&c, value);
-    link_send(b->commands, &c, NULL, NULL);
+    link_send(b->commands, &c, on_stored, b);
 }
 
 static void store_configuration(struct bus *b) {
@@ -175,9 +188,10 @@ static void store_configuration(struct bus *b) {
     store_config(b, "partitions", ours);
 }
 
-static void on_commands_ready(void *ctx) {
-    struct bus *b = ctx;
-    b->was_counted = false;
+static void ask_config(struct bus *b) {
+    if (b->is_configured || b->is_asking_config || b->is_mismatched || !link_is_ready(b->commands))
+        return;
+    b->is_asking_config = true;
     if (b->kind != BUS_TOOL)
         store_configuration(b);
     struct command c = command_begin("HMGET");
@@ -185,6 +199,12 @@ static void on_commands_ready(void *ctx) {
     command_text(&c, "version");
     command_text(&c, "partitions");
     link_send(b->commands, &c, on_config, b);
+}
+
+static void on_commands_ready(void *ctx) {
+    struct bus *b = ctx;
+    b->was_counted = false;
+    ask_config(b);
 }
 
 static void on_commands_down(void *ctx, const char *why) {
@@ -231,6 +251,10 @@ static void on_feed_push(void *ctx, struct redisReply *reply) {
         is_known = feed_on_subscribed(b->feed, b->feed_link, channel);
     else if (bytes_equal(kind, BYTES_LIT("unsubscribe")))
         is_known = feed_on_unsubscribed(b->feed, b->feed_link, channel);
+    if (reply_is_error(reply, NULL)) {
+        link_refused(b->feed_link, "SUBSCRIBE", reply);
+        return;
+    }
     if (!is_known) {
         link_break(b->feed_link, "an unsubscription that nobody asked for, or an unknown message");
         return;
@@ -267,6 +291,8 @@ static void on_beat_answer(struct bus *b, struct redisReply *reply) {
         buried(b);
         return;
     }
+    if (reply_is_error(reply, NULL))
+        bus_refused(b, "hb.lua", reply);
     if (reply == NULL || reply_is_error(reply, NULL))
         return;
     if (b->probe_sent_ms == 0)
@@ -323,11 +349,13 @@ static void on_beat(uv_timer_t *timer) {
         b->probe_sent_ms = 0;
         link_break(b->feed_link, "deaf: a probe was published and did not come back");
     }
+    ask_config(b);
     if (b->is_configured && !b->is_leaving)
         send_beat(b);
     if (b->is_configured && b->secret[0] != '\0' && b->beat % SECRET_RENEW_BEATS == 0)
         renew_secret(b);
     metrics_set(METRIC_redis_ready, bus_is_ready(b));
+    refusals_tick(&b->refusals);
     log_summarize();
 }
 
@@ -415,12 +443,23 @@ bool bus_is_ready(const struct bus *b) {
             link_is_ready(b->feed_link));
 }
 
+void bus_refused(struct bus *b, const char *command, const struct redisReply *error) {
+    refusals_note(&b->refusals, command, reply_bytes(error));
+}
+
+const char *bus_refusals(struct bus *b) {
+    return refusals_text(&b->refusals);
+}
+
 const char *bus_trouble(const struct bus *b) {
     char *text = ((struct bus *)b)->trouble;
+    const char *refused = bus_refusals((struct bus *)b);
     if (bus_is_ready(b))
         return "";
     if (!link_is_ready(b->commands))
         snprintf(text, sizeof(b->trouble), "redis: %s", link_trouble(b->commands));
+    else if (*refused != '\0')
+        snprintf(text, sizeof(b->trouble), "redis refuses %s", refused);
     else if (!b->is_configured)
         snprintf(text, sizeof(b->trouble), "redis: the cluster's configuration is not read yet");
     else if (!link_is_ready(b->feed_link))

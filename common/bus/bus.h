@@ -23,6 +23,7 @@ struct bus;
 struct link;
 struct settings;
 struct redis_url;
+struct redisReply;
 
 enum bus_kind { BUS_GATEWAY, BUS_BROKER, BUS_TOOL /* no heartbeat, no feed, no id in Redis */ };
 
@@ -68,6 +69,11 @@ bool bus_can_send(const struct bus *b);
 bool bus_is_ready(const struct bus *b);
 /* One line, "" when ready. */
 const char *bus_trouble(const struct bus *b);
+/* Redis answered a command of ours with this error, and we ask again until it takes it. command:
+ * lives for ever. See refusals.h. */
+void bus_refused(struct bus *b, const char *command, const struct redisReply *error);
+/* What Redis refuses at present: "in.lua: OOM …", or "". */
+const char *bus_refusals(struct bus *b);
 
 uv_loop_t *bus_loop(struct bus *b);
 const struct settings *bus_settings(const struct bus *b);

@@ -193,8 +193,7 @@ static void read_answer(struct lane *lane, struct redisReply *reply) {
     if (reply == NULL)
         return; /* unknown: the owner forgets everything and begins anew */
     if (reply_is_error(reply, NULL)) {
-        log_warn("forward", "refused source=%s partition=%u error=%s", f->source, lane->partition,
-                 LOG_TEXT(reply_bytes(reply)));
+        bus_refused(f->bus, "in.lua of a forward", reply);
         metrics_add(METRIC_ingest_busy, 1);
         f->is_busy = true;
     } else {

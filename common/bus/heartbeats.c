@@ -30,7 +30,9 @@ static void on_look(void *ctx, struct redisReply *reply) {
     h->is_looking = false;
     if (h->pulse == NULL)
         free(h);
-    else if (reply != NULL && !reply_is_error(reply, NULL))
+    else if (reply_is_error(reply, NULL))
+        bus_refused(h->bus, "HGETALL of the heartbeats", reply);
+    else if (reply != NULL)
         read_look(h, reply);
 }
 

@@ -105,9 +105,8 @@ static void on_retry(uv_timer_t *timer) {
 static void hold(struct lane *lane, struct redisReply *reply) {
     struct ingest *g = lane->ingest;
     metrics_add(METRIC_ingest_busy, 1);
+    bus_refused(g->bus, "in.lua", reply);
     if (!uv_is_active((uv_handle_t *)&g->retry)) {
-        log_warn("ingest", "refused partition=%u error=%s retry_ms=%u", lane->partition,
-                 LOG_TEXT(reply_bytes(reply)), g->retry_ms);
         MUST(uv_timer_start(&g->retry, on_retry, g->retry_ms, 0) == 0);
         g->retry_ms = g->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : g->retry_ms * 2;
     }

@@ -132,7 +132,7 @@ static void on_reply(void *ctx, struct redisReply *reply) {
     if (reply == NULL)
         return; /* the link comes back and on_ready asks again */
     if (reply_is_error(reply, NULL)) {
-        link_break(l->link, "the stream could not be read");
+        link_refused(l->link, "XREAD", reply);
         return;
     }
     for (size_t i = 0; i < reply_count(rows) && count < COUNT_MAX; i++) {

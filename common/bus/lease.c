@@ -149,7 +149,7 @@ static void on_own(void *ctx, struct redisReply *reply) {
     if (reply_count(reply) != 3 || !read_grant(reply, &grant)) {
         set_state(s, FREE);
         if (reply_is_error(reply, NULL))
-            log_warn("lease", "refused slot=%u error=%s", s->number, LOG_TEXT(reply_bytes(reply)));
+            bus_refused(l->bus, "own.lua", reply);
         if (reply != NULL)
             freed(l);
         return;
@@ -176,6 +176,8 @@ static void take(struct slot *s) {
 static void on_renewed(void *ctx, struct redisReply *reply) {
     struct slot *s = ctx;
     struct lease *l = s->lease;
+    if (reply_is_error(reply, NULL))
+        bus_refused(l->bus, "renew.lua", reply);
     if (!is_held(s) || reply_number(reply, 1) != 0)
         return;
     set_state(s, FREE);

@@ -28,6 +28,8 @@ enum {
     PING_MS = 1000,
     BACKOFF_FIRST_MS = 50,
     BACKOFF_LAST_MS = 2000,
+    BACKOFF_CUT_MS = 250, /* the last wait for a connection that was READY and just ended */
+    PROVEN_MS = 2000,
     WARN_MS = 5000,
     FEED_MAX = 16 * 1024, /* more makes hiredis' reader quadratic */
     ADOPT_MIN = 64 * 1024,
@@ -189,15 +191,23 @@ void link_break(struct link *l, const char *why) {
     if (!link_is_ready(l))
         return;
     snprintf(l->break_why, sizeof(l->break_why), "%s", why[0] != '\0' ? why : "given up");
+    l->was_refused = true;
     wake(l);
+}
+
+void link_refused(struct link *l, const char *command, const struct redisReply *error) {
+    char why[sizeof(l->break_why)];
+    snprintf(why, sizeof(why), "%s: %.*s", command, BYTES_FMT(bytes_head(reply_bytes(error), 150)));
+    link_break(l, why);
 }
 
 /* ---- receiving ---- */
 
 /* These say that this is not, or no longer, the Redis we want. */
 static bool is_fatal(const struct redisReply *reply) {
-    static const char *const words[] = {"READONLY ",    "UNBLOCKED ", "LOADING ",  "MASTERDOWN ",
-                                        "CLUSTERDOWN ", "MOVED ",     "NOSCRIPT ", "NOAUTH "};
+    static const char *const words[] = {"READONLY ",   "UNBLOCKED ",   "LOADING ",
+                                        "MASTERDOWN ", "CLUSTERDOWN ", "MOVED ",
+                                        "NOSCRIPT ",   "NOAUTH ",      "ERR Protocol error"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (reply_is_error(reply, words[i]))
             return true;
@@ -213,9 +223,11 @@ static bool is_own_pong(const struct redisReply *reply) {
 
 static void on_ready_reply(struct link *l, struct redisReply *reply) {
     if (is_fatal(reply)) {
+        l->was_refused = true;
         link_fail(l, "%.*s", BYTES_FMT(bytes_head(reply_bytes(reply), 150)));
         return;
     }
+    l->has_succeeded = l->has_succeeded || !reply_is_error(reply, NULL);
     if (l->kind == LINK_FEED) {
         if (!is_own_pong(reply))
             l->events->on_push(l->ctx, reply);
@@ -277,8 +289,24 @@ static void ping(struct link *l) {
     link_send(l, &c, NULL, NULL);
 }
 
+/* READY is no proof: what Redis refuses, it refuses right after it. */
+static void note_proof(struct link *l, unsigned passed_ms) {
+    if (l->is_proven)
+        return;
+    l->ready_ms += passed_ms;
+    l->is_proven = l->ready_ms >= PROVEN_MS && l->has_succeeded;
+    if (!l->is_proven)
+        return;
+    if (l->is_warned)
+        log_info("redis", "link_restored link=%s attempts=%u", l->name, l->failures);
+    l->failures = 0;
+    l->is_warned = false;
+    l->warned[0] = '\0';
+}
+
 static void tick_ready(struct link *l, unsigned passed_ms) {
     bool is_waiting = l->kind == LINK_FEED || l->waiters_len > 0;
+    note_proof(l, passed_ms);
     l->since_ping_ms += passed_ms;
     if (is_waiting && l->silent_ms >= deadline_ms[l->kind] + TICK_MS)
         link_fail(l, "no answer for %u ms", l->silent_ms);
@@ -314,33 +342,60 @@ static void on_wait_over(uv_timer_t *timer) {
     link_begin(container_of(timer, struct link, timer));
 }
 
-/* Doubles from failure to failure; 30 % off either way, so that a fleet does not come at once. The
- * next sentinel is asked without a wait. */
-static unsigned next_wait_ms(struct link *l) {
+/* Doubles from failure to failure until a connection proves useful; 30 % off either way, so that a
+ * fleet does not come at once. A connection that did work and was merely cut is made anew sooner.
+ * The next sentinel is asked without a wait. */
+static unsigned next_wait_ms(struct link *l, bool was_cut) {
     if (l->sentinels_left > 0) {
         l->sentinels_left--;
         return 0;
     }
     l->sentinels_left = l->url->master[0] != '\0' ? l->url->host_count - 1 : 0;
-    unsigned ms = BACKOFF_FIRST_MS;
-    for (unsigned i = 0; i < l->failures && ms < BACKOFF_LAST_MS; i++)
+    unsigned ms = BACKOFF_FIRST_MS, last = was_cut ? BACKOFF_CUT_MS : BACKOFF_LAST_MS;
+    for (unsigned i = 0; i < l->failures && ms < last; i++)
         ms *= 2;
-    ms = ms < BACKOFF_LAST_MS ? ms : BACKOFF_LAST_MS;
+    ms = ms < last ? ms : last;
     l->failures++;
     return ms * 7 / 10 + (unsigned)random_below(ms * 6 / 10 + 1);
 }
 
 /* ---- the end of a connection, and its beginning ---- */
 
+/* Numbers change from attempt to attempt, and are no news. */
+static bool is_same_trouble(const char *a, const char *b) {
+    static const char digits[] = "0123456789";
+    while (*a != '\0' && *b != '\0') {
+        a += strspn(a, digits);
+        b += strspn(b, digits);
+        size_t len = strcspn(a, digits);
+        if (len != strcspn(b, digits) || memcmp(a, b, len) != 0)
+            return false;
+        a += len;
+        b += len;
+    }
+    return *a == *b;
+}
+
+/* A state, not an event: one line until the link is proven again or fails for another reason. */
 static void log_failure(struct link *l) {
     uint64_t now = uv_now(l->loop);
-    if (l->warned_ms != 0 && now - l->warned_ms < WARN_MS) {
+    bool is_known =
+        l->is_warned && (is_same_trouble(l->trouble, l->warned) || now - l->warned_ms < WARN_MS);
+    if (is_known) {
         log_debug("redis", "link_failed link=%s why=%s", l->name, LOG_TEXT(bytes_str(l->trouble)));
         return;
     }
     l->warned_ms = now;
     l->is_warned = true;
+    snprintf(l->warned, sizeof(l->warned), "%s", l->trouble);
     log_warn("redis", "link_failed link=%s why=%s", l->name, LOG_TEXT(bytes_str(l->trouble)));
+}
+
+/* It may quote Redis, and goes into logs and answers of HTTP. */
+static void make_printable(char *text) {
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
 }
 
 void link_drop_connection(struct link *l) {
@@ -370,12 +425,13 @@ void link_fail(struct link *l, const char *format, ...) {
     va_start(args, format);
     vsnprintf(l->trouble, sizeof(l->trouble), format, args);
     va_end(args);
-    bool was_ready = l->state == LINK_READY;
+    make_printable(l->trouble);
+    bool was_ready = l->state == LINK_READY, was_cut = was_ready && !l->was_refused;
     link_set_state(l, LINK_BACKOFF);
     link_drop_connection(l);
     if (l->url->master[0] != '\0')
         l->sentinel = (l->sentinel + 1) % l->url->host_count;
-    uv_timer_start(&l->timer, on_wait_over, next_wait_ms(l), 0);
+    uv_timer_start(&l->timer, on_wait_over, next_wait_ms(l, was_cut), 0);
     log_failure(l);
     if (was_ready)
         tell_down(l);
@@ -393,16 +449,12 @@ void link_connected(struct link *l) {
 void link_became_ready(struct link *l) {
     link_set_state(l, LINK_READY);
     l->trouble[0] = '\0';
-    l->failures = 0;
-    l->since_ping_ms = 0;
+    l->is_proven = l->has_succeeded = l->was_refused = false;
+    l->ready_ms = l->since_ping_ms = 0;
     if (l->was_ready)
         metrics_add(METRIC_redis_reconnects, 1);
-    if (l->is_warned)
-        log_info("redis", "link_restored link=%s", l->name);
-    else
-        log_debug("redis", "link_made link=%s", l->name);
+    log_debug("redis", "link_made link=%s", l->name);
     l->was_ready = true;
-    l->is_warned = false;
     l->events->on_ready(l->ctx);
 }
 

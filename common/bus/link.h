@@ -5,14 +5,24 @@
  *       ▲                                                          │ any error
  *       └────────────── BACKOFF  50 ms ×2 … 2 s, ±30 % ◀───────────┘
  *
+ * The wait begins at 50 ms again only after a connection has proved useful: READY for two seconds
+ * with an answer that is no error. A connection that was READY and merely ended is made anew after
+ * a quarter of a second at most.
+ *
  * AUTH sends AUTH and SELECT when the URL has them, ROLE refuses a replica, LOAD sends SCRIPT LOAD
  * for all scripts and reads run_id. hiredis' reader parses; nothing else of hiredis is used (it is
  * fed 16 KiB at a time at most).
  *
- * Error rule: READONLY, UNBLOCKED, LOADING, MASTERDOWN, CLUSTERDOWN, MOVED, NOSCRIPT, NOAUTH,
- * WRONGPASS, NOPERM on login, a protocol error, or a reply that does not come within the deadline:
- * the connection is dropped and made anew. Every other error reply (OOM, MISCONF, BUSY, FENCED …)
- * goes to the caller.
+ * Error rule, three kinds:
+ *   dropped    READONLY, UNBLOCKED, LOADING, MASTERDOWN, CLUSTERDOWN, MOVED, NOSCRIPT, NOAUTH, any
+ *              error during the login, a protocol error on either side, or a reply that does not
+ *              come within the deadline: this is not the Redis, or not the state of it, that we
+ *              need. The connection is made anew.
+ *   held off   every other error (OOM, MISCONF, NOREPLICAS, BUSY, NOPERM, WRONGTYPE …) goes to the
+ *              caller, who asks again later on the same connection and reports it through
+ *              bus_refused; a link that is good for one thing only gives up with link_refused.
+ *   for good   what no later attempt can change, because of one message: see too_large.h.
+ * A failure is logged once, until the link is proven again or fails for another reason.
  *
  * Names of hosts are looked up with uv_getaddrinfo, never blocking. With Sentinel the master is
  * asked for at every connect.
@@ -72,6 +82,8 @@ void link_send(struct link *l, struct command *c, link_reply_fn *fn, void *ctx);
 size_t link_backlog(const struct link *l);
 /* Drops the connection as if it had broken, for trouble that only the caller sees. */
 void link_break(struct link *l, const char *why);
+/* Likewise, because Redis answered `command` with this error. */
+void link_refused(struct link *l, const char *command, const struct redisReply *error);
 
 /* Readers of replies; all tolerate NULL and a wrong type. */
 bool reply_is_error(const struct redisReply *r, const char *prefix /* NULL: any */);

@@ -76,9 +76,14 @@ struct link {
     unsigned silent_ms, since_ping_ms; /* counted in ticks */
     char break_why[200];               /* set by link_break, done on the next turn */
     bool is_due;                       /* the wait is over, the old stream is not */
-    unsigned failures;                 /* since READY */
+    unsigned failures;                 /* since a connection proved useful */
+    unsigned ready_ms;                 /* READY for so long, counted in ticks */
+    bool has_succeeded;                /* this connection had an answer that is no error */
+    bool is_proven;                    /* and has been READY for long enough */
+    bool was_refused;                  /* it ends because of what Redis answered */
     bool was_ready, is_warned;
     uint64_t warned_ms;
+    char warned[256]; /* the trouble that was logged last, until it is proven again */
 };
 
 void link_set_state(struct link *l, enum link_state to);

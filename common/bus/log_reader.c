@@ -128,8 +128,12 @@ static void on_round(struct log_reader *r) {
 /* EXEC's answer: [page of the own log, page of the log for every Name]. */
 static void on_pages(void *ctx, struct redisReply *reply) {
     struct log_reader *r = ctx;
+    if (reply_is_error(reply, NULL)) /* of EXEC itself */
+        bus_refused(r->bus, "EXEC", reply);
     for (size_t i = 0; i < LOG_COUNT; i++) {
         struct redisReply *page = reply_at(reply, i);
+        if (reply_is_error(page, NULL))
+            bus_refused(r->bus, "XRANGE", page);
         if (page == NULL || reply_is_error(page, NULL))
             r->is_broken = true;
         else

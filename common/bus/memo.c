@@ -4,6 +4,11 @@
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 
+static void on_added(void *ctx, struct redisReply *reply) {
+    if (reply_is_error(reply, NULL))
+        bus_refused(ctx, "XADD of a dead letter or a refused message", reply);
+}
+
 void memo_add(struct bus *bus, struct bytes key, const struct bytes *fields, size_t count) {
     size_t longest = 0;
     struct command c = command_begin("XADD");
@@ -20,5 +25,5 @@ void memo_add(struct bus *bus, struct bytes key, const struct bytes *fields, siz
         command_text(&c, "bytes");
         command_number(&c, (int64_t)longest);
     }
-    link_send(bus_commands(bus), &c, NULL, NULL);
+    link_send(bus_commands(bus), &c, on_added, bus);
 }

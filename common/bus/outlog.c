@@ -204,9 +204,7 @@ static void read_answer(struct outlog *o, struct redisReply *reply) {
         metrics_add(METRIC_fenced, 1);
         tell(o, OUTLOG_FENCED);
     } else if (reply_is_error(reply, NULL)) {
-        log_warn("outlog", "refused partition=%u error=%s", o->partition,
-                 LOG_TEXT(reply_bytes(reply)));
-        metrics_add(METRIC_redis_errors, 1);
+        bus_refused(o->bus, "out.lua", reply);
         tell(o, OUTLOG_BUSY);
     } else {
         metrics_add(METRIC_outputs, (int64_t)o->count);
@@ -291,8 +289,7 @@ static void read_prev(struct outlog *o, struct log *l, struct redisReply *reply)
     l->is_asked = false;
     o->lookups--;
     if (reply_is_error(reply, NULL)) {
-        log_warn("outlog", "refused partition=%u error=%s", o->partition,
-                 LOG_TEXT(reply_bytes(reply)));
+        bus_refused(o->bus, "GET of a log's last id", reply);
         o->is_busy = true;
     } else if (reply != NULL) {
         l->is_known = true;

@@ -46,6 +46,8 @@ static struct bytes set_key(const struct reap *r, struct buf *out) {
 static bool is_good(struct reap *r, const struct redisReply *reply) {
     if (reply != NULL && !reply_is_error(reply, NULL))
         return true;
+    if (reply != NULL)
+        bus_refused(r->bus, "reaping", reply);
     log_warn("reap", "broke_off gateway=%s partition=%u", r->gateway, r->partition);
     free(r);
     return false;
@@ -91,6 +93,8 @@ static void on_removed(void *ctx, struct redisReply *reply) {
     struct reap *r = ctx;
     r->pending--;
     r->is_broken = r->is_broken || reply == NULL || reply_is_error(reply, NULL);
+    if (reply_is_error(reply, NULL))
+        bus_refused(r->bus, "disc.lua", reply);
     r->removed += reply_number(reply, 0) == 1;
     page_done(r);
 }

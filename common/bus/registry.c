@@ -17,6 +17,7 @@
 /* A conn.lua call under way. */
 struct registering {
     LIST_ENTRY(registering) link;
+    struct bus *bus;
     registry_registered_fn *fn;
     void *ctx;
 };
@@ -60,7 +61,7 @@ static void on_registered(void *ctx, struct redisReply *reply) {
     if (reply != NULL && message_id_parse(reply_bytes(reply_at(reply, 1)), &position))
         result = reply_number(reply_at(reply, 0), 0) == 1 ? REGISTERED_OK : REGISTERED_ELSEWHERE;
     else if (reply != NULL)
-        log_warn("registry", "refused_registration error=%s", LOG_TEXT(reply_bytes(reply)));
+        bus_refused(call->bus, "conn.lua", reply);
     LIST_REMOVE(call, link);
     if (call->fn != NULL)
         call->fn(call->ctx, result, position);
@@ -90,7 +91,7 @@ void registry_register(struct registry *r, const struct registration *what,
     command_text(&c, what->is_restore ? "1" : "0");
     buf_deinit(&member);
     struct registering *call = mem_alloc(sizeof(*call));
-    *call = (struct registering){.fn = fn, .ctx = ctx};
+    *call = (struct registering){.bus = r->bus, .fn = fn, .ctx = ctx};
     LIST_INSERT_HEAD(&r->registering, call, link);
     link_send(bus_commands(r->bus), &c, on_registered, call);
 }
@@ -115,6 +116,8 @@ static void free_unregistering(struct unregistering *u) {
 static void on_unregistered(void *ctx, struct redisReply *reply) {
     struct unregistering *u = ctx;
     u->is_asked = false;
+    if (reply_is_error(reply, NULL))
+        bus_refused(u->registry->bus, "disc.lua", reply);
     if (reply == NULL || reply_is_error(reply, NULL))
         return; /* asked again once the link is back, or by the timer of the next unregistration */
     TAILQ_REMOVE(&u->registry->unregistering, u, link);

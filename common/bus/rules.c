@@ -75,6 +75,8 @@ static void on_all(void *ctx, struct redisReply *reply) {
     struct rules *r = ctx;
     struct known *k, *next;
     r->is_reading = false;
+    if (reply_is_error(reply, NULL))
+        bus_refused(r->bus, "HGETALL of the rules", reply);
     if (reply == NULL || reply_is_error(reply, NULL))
         return;
     HASH_ITER(hh, r->known, k, next) k->is_seen = false;

@@ -16,6 +16,7 @@
 enum { STREAM_LIMIT = 1000000 };
 
 struct asking {
+    struct bus *bus;
     tick_fn *fn;
     void *ctx;
     time_t tick; /* being added, or -1 */
@@ -43,13 +44,15 @@ static void on_answer(void *ctx, struct redisReply *reply) {
     if (last == -1 && bytes_to_u64(reply_bytes(reply), &mark))
         last = (time_t)mark;
     bool is_good = reply != NULL && !reply_is_error(reply, NULL);
+    if (reply_is_error(reply, NULL))
+        bus_refused(a->bus, "in.lua of a schedule", reply);
     a->fn(a->ctx, is_good ? 0 : -EAGAIN, last);
     free(a);
 }
 
 static void send_asking(struct bus *bus, struct command *c, time_t tick, tick_fn *fn, void *ctx) {
     struct asking *a = mem_alloc(sizeof(*a));
-    *a = (struct asking){fn, ctx, tick};
+    *a = (struct asking){bus, fn, ctx, tick};
     link_send(bus_commands(bus), c, on_answer, a);
 }
 

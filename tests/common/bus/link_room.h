@@ -22,6 +22,7 @@ struct room {
     struct buf last; /* text of the last reply or push */
     int64_t last_number;
     bool closes_link, breaks_link;
+    const char *says_when_ready; /* words, sent at every READY; NULL: nothing */
 };
 
 /* Without a Redis; the test gives the URL. */
