@@ -2,6 +2,8 @@
  * be (RFC 3629, 4). */
 #include "common/base/utf8.h"
 
+#include "common/base/buf.h"
+
 #include <string.h>
 
 void utf8_init(struct utf8 *u) {
@@ -92,4 +94,13 @@ struct bytes utf8_head(struct bytes text, size_t max_bytes) {
             whole = i + 1;
     }
     return bytes_head(text, whole);
+}
+
+void utf8_from_latin1(struct bytes text, struct buf *out) {
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c >= 0x80)
+            buf_append_char(out, (char)(0xC0 | c >> 6));
+        buf_append_char(out, c < 0x80 ? (char)c : (char)(0x80 | (c & 0x3F)));
+    }
 }

@@ -16,6 +16,8 @@
 
 #include "common/base/bytes.h"
 
+struct buf;
+
 struct utf8 {
     uint8_t missing; /* continuation bytes the current character still needs */
     uint8_t low;     /* while missing > 0: what the next byte may be, both ends included */
@@ -36,5 +38,8 @@ bool utf8_is_valid(struct bytes text);
 
 /* The longest beginning of `text`, of at most `max_bytes`, that is valid and complete. */
 struct bytes utf8_head(struct bytes text, size_t max_bytes);
+
+/* Appends ISO 8859-1 as UTF-8. */
+void utf8_from_latin1(struct bytes text, struct buf *out);
 
 #endif

@@ -1,4 +1,8 @@
 """14.I Request headers: rows S157 to S169."""
+import asyncio
+import json
+import urllib.parse
+
 import pytest
 
 from harness import Refused, eventually
@@ -95,6 +99,73 @@ def test_an_id_or_name_that_comes_twice_is_refused(w, a, fields):
 def test_groups_may_come_in_several_fields(w, a, groups, status):
     fields = [f"CLIENT-ID: {a.id}", f"NAME: {a.name}"] + [f"GROUP: {group}" for group in groups]
     assert refer_raw(w, fields)[0] == status
+
+
+ODD = ["\u00e9", "J\u00fcrgen", "\u65e5\u672c\u8a9e", "\U0001f600", "e\u0301", "a b", "100%", "%41", "%C3%A9", "a,b", "\u00c3\u00a9", "a+b", "\u00ff\u00fe"]
+
+
+def refer_bytes(w, gateway, **fields):
+    """The request with these bytes as values."""
+    with w.cluster.raw(gateway) as raw:
+        lines = [b"GET /signal HTTP/1.1", b"Host: h"]
+        lines += [b"X-PODE-SIGNAL-%s: %s" % (key.upper().replace("_", "-").encode(), value) for key, value in fields.items()]
+        raw.send_bytes(b"\r\n".join([*lines, b"", b""]))
+        return raw.read_head().status, raw.read_body().decode()
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_S157_ids_that_are_not_ascii(w, trigger, odd):
+    """S157: a reference may be the bytes of the 101, percent-encoded, or ISO 8859-1, as scripts of browsers write it."""
+    name, group = unique(odd), odd
+    client = w.up(trigger, name, group=group, id=odd)
+    received = client.head.get("X-PODE-SIGNAL-CLIENT-ID").encode("utf-8", "surrogateescape")
+    assert received.decode() == odd
+    expected = {"name": name, "group": group, "client_id": odd, "is_local": False, "is_global": True}
+
+    def quote(text):
+        return urllib.parse.quote(text, safe="").encode()
+    spellings = [(received, name.encode(), group.encode()), (quote(odd), quote(name), quote(group))]
+    if max(odd) <= "\u00ff" and not is_utf8(odd.encode("latin-1")):
+        spellings.append((odd.encode("latin-1"), name.encode("latin-1"), b"other, " + group.encode("latin-1")))
+    for id_bytes, name_bytes, group_bytes in spellings:
+        status, body = refer_bytes(w, 1 - trigger, client_id=id_bytes, name=name_bytes, group=group_bytes)
+        assert status == 200 and json.loads(body)["signal"] == expected
+    assert refer_bytes(w, trigger, client_id=quote(odd), name=quote(name), group=b"other")[0] == 404
+
+
+def is_utf8(data):
+    try:
+        return bool(data.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def test_S157_an_id_as_it_stands_comes_first(w, trigger):
+    """S157: %41 means the id %41 while there is one, and A otherwise."""
+    name = unique()
+    plain, escaped = w.up(trigger, name, id="A"), w.up(trigger, name, id="%41")
+    assert refer(w, trigger, "%41", name).json()["signal"]["client_id"] == "%41"
+    escaped.close()
+    eventually(lambda: refer(w, trigger, "%41", name).json()["signal"]["client_id"] == "A", 5)
+    plain.close()
+    eventually(lambda: refer(w, trigger, "%41", name).status == 404, 5)
+
+
+def test_S157_a_client_that_hands_on_what_its_library_read(w, trigger):
+    """S157: http.client reads and writes ISO 8859-1, websockets keeps the bytes: both lead back to the connection."""
+    name, odd = unique("\u65e5"), "\u65e5\u672c"
+    path = query("/up", name=name, id=odd)
+
+    def found(headers):
+        return w.cluster.http(trigger, "GET", "/signal", headers=headers).json()["signal"]["client_id"]
+
+    async def hand_on():
+        async with w.cluster.ws(trigger, path) as socket:
+            fields = {"X-PODE-SIGNAL-" + key: socket.response_headers["X-PODE-SIGNAL-" + key] for key in ("CLIENT-ID", "NAME")}
+            as_bytes = {key: value.encode("utf-8", "surrogateescape") for key, value in fields.items()}
+            assert await asyncio.to_thread(found, as_bytes) == odd
+            assert await asyncio.to_thread(found, {key: value.decode("latin-1") for key, value in as_bytes.items()}) == odd
+    asyncio.run(hand_on())
 
 
 def test_S165_answer_streamed_over_the_socket(w, a, trigger):

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/must.h"
 #include "common/base/utf8.h"
 
@@ -194,6 +195,14 @@ static void test_head(void **state) {
         assert_int_equal(utf8_head(heads[i].text, heads[i].max_bytes).len, heads[i].want);
 }
 
+static void test_from_latin1(void **state) {
+    (void)state;
+    struct buf out = {0};
+    utf8_from_latin1(BYTES_LIT("a\x7F\x80\xBF\xC0\xE9\xFF"), &out);
+    assert_true(bytes_equal_str(buf_bytes(&out), "a\x7F\xC2\x80\xC2\xBF\xC3\x80\xC3\xA9\xC3\xBF"));
+    buf_deinit(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
@@ -201,6 +210,7 @@ int main(void) {
         cmocka_unit_test(test_random_against_reference),
         cmocka_unit_test(test_exhaustive),
         cmocka_unit_test(test_head),
+        cmocka_unit_test(test_from_latin1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
