@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "common/base/settings.h"
+#include "common/http/http_chunked.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn.h"
 #include "gateway/dispatch.h"
@@ -37,6 +38,8 @@ struct http {
     enum http_state state;
     struct buf in;
     size_t needed; /* a request cannot be complete with fewer bytes */
+    struct http_chunked chunked;
+    bool is_chunked; /* the head is there, and `chunked` takes the body */
     struct request *request;
     uint64_t since_ms; /* of this wait for a request */
     bool is_advancing, is_resting, has_continued, has_ended, was_used;
@@ -105,6 +108,32 @@ static void refuse_and_end(struct http *h, int status, const char *reason) {
 
 /* ---- requests */
 
+/* Whether a chunked body, the head of which is there, is whole. */
+static bool find_chunked(struct http *h, size_t *len_out) {
+    int status;
+    const char *reason;
+    switch (http_chunked_feed(&h->chunked, &h->in, (uint64_t)h->gateway->settings->max_body_bytes,
+                              &status, &reason)) {
+    case PARSE_MORE: return false;
+    case PARSE_BAD: refuse_and_end(h, status, reason); return false;
+    case PARSE_OK: break;
+    }
+    h->is_chunked = false;
+    *len_out = h->chunked.at;
+    return true;
+}
+
+static bool find_body(struct http *h, const struct http_head *head, size_t *len_out) {
+    if (head->is_chunked) {
+        http_chunked_init(&h->chunked, head->length);
+        h->is_chunked = true;
+        return find_chunked(h, len_out);
+    }
+    h->needed = head->length + (head->has_content_length ? (size_t)head->content_length : 0);
+    *len_out = h->needed;
+    return h->in.len >= h->needed;
+}
+
 /* Whether a whole request lies at the front of `in`; its length then. */
 static bool find_request(struct http *h, size_t *len_out) {
     const struct settings *settings = h->gateway->settings;
@@ -113,6 +142,8 @@ static bool find_request(struct http *h, size_t *len_out) {
     const char *reason;
     if (h->in.len < h->needed)
         return false;
+    if (h->is_chunked)
+        return find_chunked(h, len_out);
     switch (http_head_parse(buf_bytes(&h->in), (size_t)settings->max_head_bytes, &head, &status,
                             &reason)) {
     case PARSE_MORE: return false;
@@ -123,12 +154,9 @@ static bool find_request(struct http *h, size_t *len_out) {
         refuse_and_end(h, 413, "the body is too large");
         return false;
     }
-    h->needed = head.length + (head.has_content_length ? (size_t)head.content_length : 0);
-    if (h->in.len >= h->needed) {
-        *len_out = h->needed;
+    if (find_body(h, &head, len_out))
         return true;
-    }
-    if (head.expects_continue && !h->has_continued) {
+    if (h->state == HTTP_READING && head.expects_continue && !h->has_continued) {
         h->has_continued = true;
         conn_send_bytes(h->conn, BYTES_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
     }

@@ -9,6 +9,7 @@
 #include "common/admin/roster.h"
 #include "common/app/json.h"
 #include "common/base/clock.h"
+#include "common/http/http_chunked.h"
 #include "common/http/http_head.h"
 #include "common/http/http_reply.h"
 #include "common/net/stream.h"
@@ -24,12 +25,13 @@ struct admin_conn {
     struct buf in; /* what was received and is not answered yet */
     struct http_head head;
     struct bytes body;
+    struct http_chunked chunked; /* takes the body while is_decoding */
     struct buf out;
     size_t out_at;
     struct admin_job *job;
     const char *allow;
     uint64_t moved_ms;
-    bool keeps_alive, said_continue, is_advancing, has_ended;
+    bool keeps_alive, said_continue, is_advancing, is_decoding, has_ended;
 };
 
 static void set_state(struct admin_conn *c, enum state to) {
@@ -183,6 +185,27 @@ static void say_continue(struct admin_conn *c) {
     (void)flush(c);
 }
 
+static bool has_plain_body(struct admin_conn *c) {
+    c->body = bytes_of(c->in.ptr + c->head.length, (size_t)c->head.content_length);
+    return c->in.len - c->head.length >= c->head.content_length;
+}
+
+static bool has_chunked_body(struct admin_conn *c) {
+    int status = 0;
+    const char *reason = "";
+    if (!c->is_decoding)
+        http_chunked_init(&c->chunked, c->head.length);
+    c->is_decoding = true;
+    switch (http_chunked_feed(&c->chunked, &c->in, admin_body_max(c->admin), &status, &reason)) {
+    case PARSE_MORE: return false;
+    case PARSE_BAD: admin_conn_error(c, status, reason); return false;
+    case PARSE_OK: break;
+    }
+    c->is_decoding = false;
+    c->body = bytes_of(c->in.ptr + c->head.length, c->chunked.at - c->head.length);
+    return true;
+}
+
 /* True when a whole request is there. */
 static bool has_request(struct admin_conn *c) {
     int status = 0;
@@ -196,11 +219,11 @@ static bool has_request(struct admin_conn *c) {
         admin_conn_error(c, 413, "the body is too large");
         return false;
     }
-    if (c->in.len - c->head.length < c->head.content_length) {
-        say_continue(c);
+    if (c->head.is_chunked ? !has_chunked_body(c) : !has_plain_body(c)) {
+        if (c->state == READING)
+            say_continue(c);
         return false;
     }
-    c->body = bytes_of(c->in.ptr + c->head.length, (size_t)c->head.content_length);
     return true;
 }
 

@@ -179,12 +179,28 @@ static enum parse read_request_line(struct scan *s, struct bytes line) {
     return version == PARSE_OK ? read_target(s, target) : version;
 }
 
+/* What proxies read differently is refused (RFC 9112, 6.1). */
+static enum parse note_transfer_encoding(struct scan *s, struct bytes value) {
+    if (s->head->has_content_length)
+        return refuse(s, 400, "Transfer-Encoding and Content-Length");
+    if (s->head->is_chunked)
+        return refuse(s, 400, "more than one Transfer-Encoding");
+    if (s->head->minor_version == 0)
+        return refuse(s, 400, "Transfer-Encoding in HTTP/1.0");
+    if (!bytes_equal_nocase(value, BYTES_LIT("chunked")))
+        return refuse(s, 501, "no other Transfer-Encoding than chunked is supported");
+    s->head->is_chunked = true;
+    return PARSE_OK;
+}
+
 /* The fields that decide how the message is framed and whom it is for. */
 static enum parse note_field(struct scan *s, struct http_header field) {
     struct http_head *head = s->head;
     if (bytes_equal_nocase(field.name, BYTES_LIT("Transfer-Encoding")))
-        return refuse(s, 501, "Transfer-Encoding is not supported");
+        return note_transfer_encoding(s, field.value);
     if (bytes_equal_nocase(field.name, BYTES_LIT("Content-Length"))) {
+        if (head->is_chunked)
+            return refuse(s, 400, "Transfer-Encoding and Content-Length");
         if (head->has_content_length)
             return refuse(s, 400, "more than one Content-Length");
         if (!bytes_to_u64(field.value, &head->content_length))
@@ -253,7 +269,7 @@ enum parse http_head_parse(struct bytes in, size_t max_bytes, struct http_head *
     struct scan s = {.rest = bytes_head(in, max_bytes), .head = head_out};
     head_out->header_count = 0;
     head_out->content_length = 0;
-    head_out->has_content_length = false;
+    head_out->has_content_length = head_out->is_chunked = false;
     enum parse result = read_lines(&s);
     if (result == PARSE_MORE && in.len >= max_bytes)
         result = s.has_request_line ? refuse(&s, 431, "request head too large")

@@ -4,8 +4,8 @@
  *
  * It keeps no state and allocates nothing: call it with all bytes received so far, again when more
  * arrived. The result is slices into those bytes, so a head lives no longer than its input. What
- * differing parsers could read differently is refused, not repaired. Bodies are by Content-Length
- * only; any Transfer-Encoding is refused.
+ * differing parsers could read differently is refused, not repaired. A body has a Content-Length or
+ * is chunked (http_chunked.h), never both; any other Transfer-Encoding is refused.
  *
  *     GET /chat?room=1 HTTP/1.1 CRLF        method, target = path ? query
  *     Host: example.org         CRLF        headers[0]
@@ -40,6 +40,7 @@ struct http_head {
     size_t length; /* of the whole head; the body starts here */
     uint64_t content_length;
     bool has_content_length;
+    bool is_chunked; /* Transfer-Encoding: chunked */
     bool wants_keep_alive;
     bool expects_continue; /* Expect: 100-continue, on HTTP/1.1 only (RFC 9110, 10.1.1) */
 };
@@ -49,7 +50,8 @@ struct http_head {
  * skipped (RFC 9112, 2.2). PARSE_OK    *head_out is set. PARSE_MORE  no wrong byte so far, and
  * fewer than max_bytes of them. PARSE_BAD   *status_out is the HTTP status to answer with,
  * *reason_out one line of constant text: 400 form, 414 request line over max_bytes, 431 fields over
- * max_bytes or HTTP_HEAD_HEADERS_MAX, 501 Transfer-Encoding, 505 not HTTP/1.0 or 1.1. Complete
+ * max_bytes or HTTP_HEAD_HEADERS_MAX, 501 a Transfer-Encoding
+ * other than chunked, 505 not HTTP/1.0 or 1.1. Complete
  * lines are judged when they arrive, and control bytes also within an incomplete line. After
  * PARSE_MORE and PARSE_BAD the content of *head_out means nothing. Methods are any token: which are
  * allowed is the caller's matter.

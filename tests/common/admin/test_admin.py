@@ -164,9 +164,22 @@ def test_expect_continue(daemon):
         assert connection.recv(100).startswith(b"HTTP/1.1 202")
 
 
+def test_chunked_bodies(daemon):
+    send = (b"POST /send HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'10\r\n{"name":"Nobody"\r\nC;x=y\r\n,"data":"x"}\r\n0\r\nTrailer: gone\r\n\r\n')
+    get = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    for parts in 1, 30:
+        answer = talk(daemon, send + get + send, parts)
+        assert answer.count(b"HTTP/1.1 200 OK") == 1 and answer.count(b"HTTP/1.1 202 Accepted") == 2
+
+
 @pytest.mark.parametrize("data, status", [
     (b"nonsense\r\n\r\n", b"400"), (b"GET / HTTP/2.0\r\n\r\n", b"505"), (b"GET /livez HTTP/1.1\r\n\r\n", b"400"),
-    (b"POST /send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"501"),
+    (b"POST /send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", b"501"),
+    (b"POST /send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", b"400"),
+    (b"POST /send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc", b"400"),
+    (b"POST /send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n", b"413"),
+    (b"POST /send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA:" + b"x" * 9000, b"431"),
     (b"POST /send HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b"413"),
     (b"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 20000 + b"\r\n\r\n", b"431"),
 ])

@@ -179,10 +179,20 @@ static const struct {
     {400, RAW(GET HOST "Content-Length: 0x1\r\n"), 0},
     {400, RAW(GET HOST "Content-Length:\r\n"), 0},
     {400, RAW(GET HOST "Content-Length: 18446744073709551616\r\n"), 0},
-    {501, RAW(GET HOST "Transfer-Encoding: chunked\r\n"), 0},
     {501, RAW(GET HOST "transfer-encoding: identity\r\n"), 0},
-    {501, RAW("GET / HTTP/1.0\r\nTransfer-Encoding:\r\n"), 0},
-    {501, RAW(GET HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), 0},
+    {501, RAW(GET HOST "Transfer-Encoding:\r\n"), 0},
+    {501, RAW(GET HOST "Transfer-Encoding: gzip, chunked\r\n"), 0},
+    {501, RAW(GET HOST "Transfer-Encoding: chunked, chunked\r\n"), 0},
+    {501, RAW(GET HOST "Transfer-Encoding: chunked, identity\r\n"), 0},
+    {501, RAW(GET HOST "Transfer-Encoding: chunked;q=1\r\n"), 0},
+    {501, RAW(GET HOST "Transfer-Encoding: \"chunked\"\r\n"), 0},
+    {501, RAW(GET HOST "Transfer-Encoding: xchunked\r\n"), 0},
+    {400, RAW("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n"), 0},
+    {400, RAW(GET HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), 0},
+    {400, RAW(GET HOST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"), 0},
+    {400, RAW(GET HOST "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n"), 0},
+    {400, RAW(GET HOST "Transfer-Encoding: chunked\r\nTransfer-encoding: chunked\r\n"), 0},
+    {400, RAW(GET HOST "Transfer-Encoding : chunked\r\n"), 0},
 };
 
 static void test_wrong(void **state) {
@@ -293,7 +303,18 @@ static void test_flags(void **state) {
         assert_int_equal(head.wants_keep_alive, cases[i].keeps);
         assert_int_equal(head.expects_continue, cases[i].expects);
         assert_int_equal(head.has_content_length, cases[i].has_length);
+        assert_false(head.is_chunked);
         assert_true(head.content_length == cases[i].length);
+    }
+}
+
+static void test_chunked(void **state) {
+    (void)state;
+    struct bytes heads[] = {RAW(GET HOST "Transfer-Encoding: chunked\r\n\r\n"),
+                            RAW(GET HOST "transfer-ENCODING:\t CHUNKED \r\n\r\n")};
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        assert_int_equal(parse(heads[i], MAX_BYTES), PARSE_OK);
+        assert_true(head.is_chunked && !head.has_content_length && head.content_length == 0);
     }
 }
 
@@ -331,7 +352,7 @@ int main(void) {
         cmocka_unit_test(test_wrong),           cmocka_unit_test(test_max_bytes),
         cmocka_unit_test(test_count_of_fields), cmocka_unit_test(test_fields_are_found),
         cmocka_unit_test(test_tokens),          cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_percent_decode),
+        cmocka_unit_test(test_chunked),         cmocka_unit_test(test_percent_decode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,3 +130,5 @@ signalbox.route("GET", "/bad/recurse", function()
     return f()
 end)
 signalbox.route("GET", "/bad/throw", function() error({ no = "text" }) end)
+
+signalbox.route("*", "/echo", function(web) web:respond { body = web.body, headers = { ["X-Method"] = web.method } } end)
