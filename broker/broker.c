@@ -19,12 +19,14 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
+#include "common/bus/about.h"
 #include "common/bus/bus.h"
 #include "common/bus/ingest.h"
 #include "common/bus/kv.h"
 #include "common/bus/lease.h"
 #include "common/bus/partition.h"
 #include "common/bus/registry.h"
+#include "common/bus/report.h"
 #include "common/bus/rules.h"
 
 enum { PATIENCE_MS = 5000, GIVE_BACK_MS = 5000, LINGER_MS = 2000 };
@@ -76,7 +78,7 @@ void broker_on_inbox_end(struct broker *b, unsigned slot, bool is_fenced) {
 }
 
 static void finish(struct broker *b);
-static void on_reload_notice(struct broker *b);
+static void on_reload_notice(struct broker *b, struct bytes token);
 static void on_secret(void *ctx, int status, struct bytes secret);
 
 static void on_released(void *ctx) {
@@ -130,7 +132,7 @@ static void on_notice(void *ctx, struct bytes text) {
     if (bytes_equal_str(word, "lease"))
         lease_hurry(b->lease, text);
     else if (bytes_equal_str(word, "reload"))
-        on_reload_notice(b);
+        on_reload_notice(b, text);
     else if (bytes_equal_str(word, "trace"))
         trace_on_notice(&b->trace, text);
 }
@@ -199,30 +201,28 @@ static struct app *load_app(struct broker *b, char **error_out) {
     return app_load(b->app_path, &b->environment, error_out);
 }
 
-char *broker_reload(struct broker *b) {
+void broker_reload(struct broker *b, struct report *report) {
     char *error = NULL;
     struct app *app = load_app(b, &error);
     if (app == NULL) {
-        log_error("broker", "kept the old app reason=%s", LOG_TEXT(bytes_str(error)));
-        return error;
+        report_error(report, "%s; the old app stays", error);
+        free(error);
+    } else {
+        app_release(b->app);
+        b->app = app;
+        tell_app(b);
+        schedules_begin_anew(b->schedules);
+        log_info("broker", "reloaded app=%s", b->app_path);
     }
-    app_release(b->app);
-    b->app = app;
-    tell_app(b);
-    schedules_begin_anew(b->schedules);
-    log_info("broker", "reloaded app=%s", b->app_path);
-    return NULL;
+    report_log(report, "broker");
 }
 
-/* A notice "reload" is answered by "reloaded <id>[ <error>]". */
-static void on_reload_notice(struct broker *b) {
-    struct buf answer = {0};
-    char *error = broker_reload(b);
-    buf_printf(&answer, "reloaded %s%s%s", bus_id(b->bus), error == NULL ? "" : " ",
-               error == NULL ? "" : error);
-    rules_notify(b->rules, buf_bytes(&answer));
-    buf_deinit(&answer);
-    free(error);
+/* "reload [<token>]", answered by a report. */
+static void on_reload_notice(struct broker *b, struct bytes token) {
+    struct report report = {0};
+    broker_reload(b, &report);
+    report_send(&report, b->rules, token, bus_id(b->bus));
+    report_deinit(&report);
 }
 
 /* --- patience: says what is waited for --- */
@@ -272,6 +272,7 @@ static void start_parts(struct broker *b) {
     b->schedules = schedules_new(b);
     bus_listen(b->bus, &bus_events, b);
     trace_init(&b->trace, b->bus, "broker");
+    b->about = about_new(b->bus, BYTES_NONE, b->settings->admin);
     rules_on_notice(b->rules, on_notice, b);
     bus_subscribe(b->bus, bytes_str(fleet_channel(CHANNEL_PUBLIC_SEND)));
     MUST(uv_timer_init(b->loop, &b->patience) == 0);
@@ -319,6 +320,7 @@ static void close_all(struct broker *b) {
     lease_free(b->lease);
     app_release(b->app);
     ingest_free(b->free_sends);
+    about_free(b->about);
     trace_deinit(&b->trace);
     rules_free(b->rules);
     registry_free(b->registry);

@@ -16,6 +16,7 @@
 #include "common/app/app.h"
 #include "common/bus/trace.h"
 
+struct about;
 struct bus;
 struct admin;
 struct inbox;
@@ -23,6 +24,7 @@ struct ingest;
 struct lease;
 struct reaper;
 struct registry;
+struct report;
 struct rules;
 struct schedules;
 struct settings;
@@ -56,7 +58,8 @@ struct broker {
     struct schedules *schedules;
     struct trace trace;
     struct traced_output *traced_outputs; /* not committed yet */
-    struct admin *admin;                  /* NULL: none was asked for */
+    struct about *about;
+    struct admin *admin; /* NULL: none was asked for */
     uv_timer_t patience; /* says what the broker waits for; later, when to stop waiting */
     char waits_for[400]; /* what bus_trouble said last */
     uint64_t left_ms;
@@ -70,8 +73,8 @@ int broker_init(struct broker *b, uv_loop_t *loop, const struct settings *settin
 void broker_deinit(struct broker *b);
 /* Finishes batches, gives everything back; the loop ends. A second call ends at once. */
 void broker_stop(struct broker *b);
-/* Loads the app file anew. NULL, or one line why the old one stays (free()). */
-char *broker_reload(struct broker *b);
+/* Loads the app file anew; an error is logged, is in the report, and leaves the old one. */
+void broker_reload(struct broker *b, struct report *report);
 
 /* An inbox gave its slot up (it is closed already). is_fenced: it was taken from us. */
 void broker_on_inbox_end(struct broker *b, unsigned slot, bool is_fenced);

@@ -13,6 +13,7 @@
 #include "broker/broker.h"
 #include "common/base/must.h"
 #include "common/base/settings.h"
+#include "common/bus/report.h"
 
 struct process {
     uv_loop_t loop;
@@ -29,7 +30,9 @@ static void on_stop_signal(uv_signal_t *handle, int number) {
 static void on_reload_signal(uv_signal_t *handle, int number) {
     struct process *p = handle->data;
     (void)number;
-    free(broker_reload(&p->broker));
+    struct report report = {0};
+    broker_reload(&p->broker, &report);
+    report_deinit(&report);
 }
 
 static void listen_for(struct process *p, uv_signal_t *handle, int number, uv_signal_cb fn) {

@@ -12,6 +12,7 @@
 #include "common/bus/kv.h"
 #include "common/bus/link.h"
 #include "common/bus/registry.h"
+#include "common/bus/report.h"
 #include "common/bus/rules.h"
 #include "gateway/gateway.h"
 #include "gateway/identity.h"
@@ -236,33 +237,58 @@ static const struct bus_events bus_events = {
     .on_mismatch = on_mismatch,
 };
 
-/* ---- notices: "reload", answered by "reloaded <gid>[ <error>]"; "drain <gid> <ms>";
- * "trace …" (common/bus/trace.h) */
+/* ---- notices: "reload [<token>]", "drain <gid> <ms> <token> [exit]", "undrain <gid> <token>",
+ * each answered by a report (common/bus/report.h); "trace …" (common/bus/trace.h) */
 
-static void reload(struct cluster *c) {
-    struct buf answer = {0};
-    char *error = gateway_reload(c->gateway);
-    buf_printf(&answer, "reloaded %s%s%s", bus_id(c->gateway->bus), error == NULL ? "" : " ",
-               error == NULL ? "" : error);
-    rules_notify(c->gateway->rules, buf_bytes(&answer));
-    buf_deinit(&answer);
-    free(error);
+static void send_report(struct cluster *c, struct report *report, struct bytes token) {
+    report_send(report, c->gateway->rules, token, bus_id(c->gateway->bus));
+    report_deinit(report);
+}
+
+static void reload(struct cluster *c, struct bytes token) {
+    struct report report = {0};
+    gateway_reload(c->gateway, &report);
+    send_report(c, &report, token);
+}
+
+static void drain(struct cluster *c, struct bytes rest) {
+    struct report report = {0};
+    uint64_t over_ms;
+    if (!bytes_to_u64(bytes_split(&rest, ' '), &over_ms))
+        return;
+    struct bytes token = bytes_split(&rest, ' ');
+    enum drain_then then = bytes_equal_str(rest, "exit") ? DRAIN_ENDS : DRAIN_STAYS;
+    if (!drain_start(&c->gateway->drain, over_ms, then))
+        report_error(&report, "the process is ending already");
+    send_report(c, &report, token);
+}
+
+static void undrain(struct cluster *c, struct bytes token) {
+    struct report report = {0};
+    char *error = NULL;
+    if (drain_stop(&c->gateway->drain, &error) < 0) {
+        report_error(&report, "%s", error);
+        free(error);
+    }
+    send_report(c, &report, token);
+}
+
+static bool is_for_me(struct cluster *c, struct bytes *rest) {
+    return bytes_equal_str(bytes_split(rest, ' '), bus_id(c->gateway->bus));
 }
 
 static void on_notice(void *ctx, struct bytes text) {
     struct cluster *c = ctx;
     struct bytes rest = text;
     struct bytes verb = bytes_split(&rest, ' ');
-    uint64_t over_ms;
-    if (bytes_equal_str(verb, "reload")) {
-        reload(c);
-    } else if (bytes_equal_str(verb, "drain")) {
-        struct bytes gid = bytes_split(&rest, ' ');
-        if (bytes_equal_str(gid, bus_id(c->gateway->bus)) && bytes_to_u64(rest, &over_ms))
-            drain_start(&c->gateway->drain, over_ms, false);
-    } else if (bytes_equal_str(verb, "trace")) {
+    if (bytes_equal_str(verb, "reload"))
+        reload(c, rest);
+    else if (bytes_equal_str(verb, "trace"))
         trace_on_notice(&c->gateway->trace, rest);
-    }
+    else if (bytes_equal_str(verb, "drain") && is_for_me(c, &rest))
+        drain(c, rest);
+    else if (bytes_equal_str(verb, "undrain") && is_for_me(c, &rest))
+        undrain(c, rest);
 }
 
 void cluster_init(struct cluster *c, struct gateway *g) {

@@ -1,8 +1,10 @@
 /* drain.c - see drain.h. */
 #include "gateway/drain.h"
 
+#include "common/base/bytes.h"
 #include "common/base/log.h"
 #include "common/base/must.h"
+#include "common/bus/about.h"
 #include "common/bus/bus.h"
 #include "common/bus/ingest.h"
 #include "common/bus/registry.h"
@@ -21,6 +23,17 @@ void drain_init(struct drain *d, struct gateway *g) {
 
 void drain_deinit(struct drain *d) {
     uv_close((uv_handle_t *)&d->tick, NULL);
+}
+
+static void set_state(struct drain *d, enum drain_state to) {
+    static const char *const words[] = {[DRAIN_OFF] = "alive",
+                                        [DRAIN_CLOSING] = "draining",
+                                        [DRAIN_DRAINED] = "drained",
+                                        [DRAIN_ENDING] = "ending"};
+    MUST(d->state != DRAIN_ENDING || to == DRAIN_ENDING);
+    d->state = to;
+    d->gateway->is_draining = to != DRAIN_OFF;
+    about_set_state(d->gateway->about, words[to]);
 }
 
 struct closing {
@@ -83,30 +96,49 @@ static void on_tick(uv_timer_t *timer) {
     struct gateway *g = d->gateway;
     uint64_t elapsed_ms = uv_now(g->loop) - d->start_ms;
     close_due(d, elapsed_ms);
-    if (d->ends_process ? !is_over(d, elapsed_ms) : g->conns.count > 0)
+    if (d->state == DRAIN_ENDING ? !is_over(d, elapsed_ms) : g->conns.count > 0)
         return;
     uv_timer_stop(timer);
     log_info("drain", "drained closed=%zu", d->closed);
-    if (!d->ends_process)
+    if (d->state != DRAIN_ENDING) {
+        set_state(d, DRAIN_DRAINED);
         return;
+    }
+    d->is_leaving = true;
     conns_each(&g->conns, drop_one, NULL);
     bus_leave(g->bus, on_left, d);
 }
 
-void drain_start(struct drain *d, uint64_t over_ms, bool ends_process) {
+bool drain_start(struct drain *d, uint64_t over_ms, enum drain_then then) {
     struct gateway *g = d->gateway;
-    if (d->is_running && !ends_process)
-        return;
-    d->is_running = true;
-    d->ends_process = ends_process;
+    if (d->state == DRAIN_ENDING && then == DRAIN_STAYS)
+        return false;
+    if (d->is_leaving)
+        return true;
     d->start_ms = uv_now(g->loop);
     d->over_ms = over_ms;
     d->total = g->conns.count;
     d->closed = 0;
     d->gone_ms = 0;
-    g->is_draining = true;
-    listeners_close(&g->listeners);
-    log_info("drain", "started connections=%zu over_ms=%llu", d->total,
-             (unsigned long long)over_ms);
+    set_state(d, then == DRAIN_ENDS ? DRAIN_ENDING : DRAIN_CLOSING);
+    listeners_pause(&g->listeners);
+    log_info("drain", "started connections=%zu over_ms=%llu ends=%s", d->total,
+             (unsigned long long)over_ms, then == DRAIN_ENDS ? "yes" : "no");
     MUST(uv_timer_start(&d->tick, on_tick, 0, TICK_MS) == 0);
+    return true;
+}
+
+int drain_stop(struct drain *d, char **error_out) {
+    if (d->state == DRAIN_OFF)
+        return 0;
+    if (d->state == DRAIN_ENDING) {
+        *error_out = mem_strdup("the process is ending: start it again");
+        return -1;
+    }
+    if (listeners_resume(&d->gateway->listeners, error_out) < 0)
+        return -1;
+    uv_timer_stop(&d->tick);
+    set_state(d, DRAIN_OFF);
+    log_info("drain", "stopped connections=%zu", d->gateway->conns.count);
+    return 0;
 }

@@ -1,7 +1,11 @@
 /*
  * drain.h - the end in good order: no new connections, then the connections are closed with 1001,
- * spread over a time, then (after a signal) the process waits for clients that still read what was
- * queued for them, for half a minute at most, and until Redis knows, and ends.
+ * spread over a time; then the process waits for clients that still read what was queued for them,
+ * for half a minute at most, and until Redis knows, and ends; or it stays and can be taken back
+ * into service.
+ *
+ *     OFF ──start──▶ CLOSING ─nobody left─▶ DRAINED        start … DRAIN_ENDS: ─▶ ENDING, from any
+ *      ▲───────stop─────┴──────────stop────────┘           of them, for good
  */
 #ifndef SIGNALBOX_GATEWAY_DRAIN_H
 #define SIGNALBOX_GATEWAY_DRAIN_H
@@ -10,12 +14,17 @@
 #include <stddef.h>
 #include <uv.h>
 
+#include "common/base/must.h"
+
 struct gateway;
+
+enum drain_state { DRAIN_OFF, DRAIN_CLOSING, DRAIN_DRAINED, DRAIN_ENDING };
 
 struct drain {
     struct gateway *gateway;
     uv_timer_t tick;
-    bool is_running, ends_process, has_left;
+    enum drain_state state;
+    bool is_leaving, has_left;
     uint64_t start_ms, over_ms;
     uint64_t gone_ms; /* when the last connection was gone, since the start; 0: not yet */
     size_t total, closed;
@@ -23,7 +32,12 @@ struct drain {
 
 void drain_init(struct drain *d, struct gateway *g);
 void drain_deinit(struct drain *d);
-/* A second call may shorten the time, or make it the end of the process. */
-void drain_start(struct drain *d, uint64_t over_ms, bool ends_process);
+enum drain_then { DRAIN_STAYS, DRAIN_ENDS };
+/* A later call sets the time anew, counted from now, and may make it the end of the process. False:
+ * the process is ending, and DRAIN_STAYS cannot change that. */
+bool drain_start(struct drain *d, uint64_t over_ms, enum drain_then then);
+/* Takes connections again; those that are still here stay. -1 with one line in *error_out (free())
+ * when the process is ending or cannot listen; fine when it does not drain. */
+MUST_CHECK int drain_stop(struct drain *d, char **error_out);
 
 #endif

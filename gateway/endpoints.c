@@ -8,6 +8,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
+#include "common/bus/report.h"
 #include "common/net/tls.h"
 #include "common/http/http_head.h"
 
@@ -198,25 +199,130 @@ void endpoints_deinit(struct endpoints *e) {
     *e = (struct endpoints){0};
 }
 
-char *endpoints_reload_tls(struct endpoints *e) {
-    char *first = NULL;
+/* ---- what an endpoint is called */
+
+const char *endpoint_protocol(const struct endpoint_run *e) {
+    static const char *const plain[] = {"", "http", "ws", "http+ws"};
+    static const char *const tls[] = {"", "https", "wss", "https+wss"};
+    int i = (e->is_http ? 1 : 0) | (e->is_ws ? 2 : 0);
+    return e->is_tls ? tls[i] : plain[i];
+}
+
+void endpoint_append_url(struct buf *out, const struct endpoint_run *e) {
+    bool is_ipv6 = strchr(e->address, ':') != NULL;
+    buf_printf(out, "%s://%s%s%s:%d", endpoint_protocol(e), is_ipv6 ? "[" : "", e->address,
+               is_ipv6 ? "]" : "", e->port);
+}
+
+void endpoints_append_urls(struct buf *out, const struct endpoints *e) {
     for (size_t i = 0; i < e->count; i++) {
-        struct endpoint_run *item = &e->items[i];
-        char *error = NULL;
-        if (!item->is_tls)
-            continue;
-        struct tls_context *fresh =
-            tls_context_server(item->certificate, item->key, item->password, &error);
-        if (fresh != NULL) {
-            tls_context_unref(item->tls);
-            item->tls = fresh;
-            continue;
-        }
-        log_error("endpoints", "kept_certificate reason=%s", LOG_TEXT(bytes_str(error)));
-        if (first == NULL)
-            first = error;
-        else
-            free(error);
+        if (i > 0)
+            buf_append_char(out, ' ');
+        endpoint_append_url(out, &e->items[i]);
     }
-    return first;
+}
+
+/* ---- reloading */
+
+static void report_endpoint(struct report *report, const struct endpoint_run *e, const char *what) {
+    struct buf url = {0};
+    endpoint_append_url(&url, e);
+    report_restart(report, "endpoint %.*s %s", BYTES_FMT(buf_bytes(&url)), what);
+    buf_deinit(&url);
+}
+
+static bool is_same(const char *a, const char *b) {
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static void compare_text(struct report *report, const struct endpoint_run *e, const char *what,
+                         const char *running, const char *wanted) {
+    struct buf text = {0};
+    if (is_same(running, wanted))
+        return;
+    buf_printf(&text, "has %s %s, the app file says %s", what, running != NULL ? running : "none",
+               wanted != NULL ? wanted : "none");
+    buf_append_char(&text, '\0');
+    report_endpoint(report, e, text.ptr);
+    buf_deinit(&text);
+}
+
+static void compare(struct report *report, const struct endpoint_run *running,
+                    const struct endpoint_run *wanted) {
+    compare_text(report, running, "the protocol", endpoint_protocol(running),
+                 endpoint_protocol(wanted));
+    compare_text(report, running, "the hostname", running->hostname, wanted->hostname);
+    compare_text(report, running, "the name", running->name, wanted->name);
+    compare_text(report, running, "auto_upgrade", running->auto_upgrade ? "true" : "false",
+                 wanted->auto_upgrade ? "true" : "false");
+}
+
+/* The one on the same address and port. */
+static struct endpoint_run *find_place(const struct endpoints *all, const struct endpoint_run *e) {
+    for (size_t i = 0; i < all->count; i++)
+        if (all->items[i].port == e->port && strcmp(all->items[i].address, e->address) == 0)
+            return &all->items[i];
+    return NULL;
+}
+
+static bool reload_tls(struct endpoint_run *running, const struct endpoint_run *files,
+                       struct report *report) {
+    char *error = NULL;
+    struct tls_context *fresh =
+        tls_context_server(files->certificate, files->key, files->password, &error);
+    if (fresh == NULL) {
+        report_error(report, "%s; the old certificate stays", error);
+        free(error);
+        return false;
+    }
+    tls_context_unref(running->tls);
+    running->tls = fresh;
+    return true;
+}
+
+static void swap(char **a, char **b) {
+    char *kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+static void take_up(struct endpoint_run *running, struct endpoint_run *wanted,
+                    struct report *report) {
+    compare(report, running, wanted);
+    if (!running->is_tls || !wanted->is_tls || wanted->certificate == NULL ||
+        !reload_tls(running, wanted, report))
+        return;
+    swap(&running->certificate, &wanted->certificate);
+    swap(&running->key, &wanted->key);
+    swap(&running->password, &wanted->password);
+}
+
+static void reload_as_they_are(struct endpoints *e, struct report *report) {
+    for (size_t i = 0; i < e->count; i++)
+        if (e->items[i].is_tls)
+            (void)reload_tls(&e->items[i], &e->items[i], report);
+}
+
+void endpoints_reload(struct endpoints *e, const struct settings *settings,
+                      const struct registrations *registrations, struct report *report) {
+    if (settings->listen.count > 0 || registrations == NULL) {
+        reload_as_they_are(e, report);
+        return;
+    }
+    size_t count = registrations->endpoints.count;
+    struct endpoints wanted = {mem_zalloc((count + 1) * sizeof(*wanted.items)), count};
+    for (size_t i = 0; i < count; i++)
+        copy_endpoint(&wanted.items[i], &registrations->endpoints.items[i]);
+    for (size_t i = 0; i < e->count; i++) {
+        struct endpoint_run *match = find_place(&wanted, &e->items[i]);
+        if (match != NULL)
+            take_up(&e->items[i], match, report);
+        else
+            report_endpoint(report, &e->items[i],
+                            "is not in the app file any more and still serves");
+    }
+    for (size_t i = 0; i < count; i++)
+        if (find_place(e, &wanted.items[i]) == NULL)
+            report_endpoint(report, &wanted.items[i], "is in the app file and does not serve yet");
+    endpoints_deinit(&wanted);
 }

@@ -14,7 +14,9 @@
 
 #include "common/base/must.h"
 
+struct buf;
 struct registrations;
+struct report;
 struct settings;
 struct tls_context;
 
@@ -38,9 +40,19 @@ struct endpoints {
 MUST_CHECK int endpoints_init(struct endpoints *e, const struct settings *settings,
                               const struct registrations *registrations, char **error_out);
 void endpoints_deinit(struct endpoints *e);
-/* Reads the certificates again; one that is wrong stays as it is. New connections get the new ones.
- * NULL, or one line about the first that is wrong (free()). */
-char *endpoints_reload_tls(struct endpoints *e);
+/* Takes up what a running process can: certificates, keys and their passwords, also under other
+ * paths, for new connections; one that is wrong stays as it is and is an error of the report.
+ * Whatever else differs from the endpoints that the app registers (registrations may be NULL: the
+ * app did not load) is reported as needing a restart. With --listen the app's endpoints are not
+ * used, so they are not compared. */
+void endpoints_reload(struct endpoints *e, const struct settings *settings,
+                      const struct registrations *registrations, struct report *report);
+/* "http", "https+wss" … */
+const char *endpoint_protocol(const struct endpoint_run *e);
+/* "https+wss://[::1]:9443" */
+void endpoint_append_url(struct buf *out, const struct endpoint_run *e);
+/* Of all endpoints, with spaces between. */
+void endpoints_append_urls(struct buf *out, const struct endpoints *e);
 /* Parses one --listen URL into *out. */
 MUST_CHECK int endpoint_parse(struct endpoint_run *out, const char *url, char **error_out);
 

@@ -20,12 +20,14 @@
 #include "gateway/reconcile.h"
 #include "gateway/uplink.h"
 
+struct about;
 struct admin;
 struct app;
 struct bus;
 struct follower;
 struct ingest;
 struct registry;
+struct report;
 struct rules;
 struct settings;
 
@@ -50,6 +52,7 @@ struct gateway {
     struct endpoints endpoints;
     struct listeners listeners;
     struct drain drain;
+    struct about *about;
     struct admin *admin;
     uv_timer_t second;
     bool is_draining; /* no new connections; /readyz says so */
@@ -59,8 +62,8 @@ struct gateway {
 
 /* "" when it does its job now; else one line. */
 const char *gateway_trouble(const struct gateway *g);
-/* Loads the app file and the certificates anew; what is wrong is logged and stays as it was. NULL,
- * or one line why the old app stays (free()). */
-char *gateway_reload(struct gateway *g);
+/* Loads the app file and the certificates anew; what is wrong, or needs a restart, is logged, stays
+ * as it was, and is in the report. */
+void gateway_reload(struct gateway *g, struct report *report);
 
 #endif

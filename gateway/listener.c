@@ -205,12 +205,8 @@ static int open_endpoint(struct listeners *l, const struct endpoint_run *e,
 }
 
 static void log_opened(const struct endpoint_run *e) {
-    log_info("listener", "opened protocol=%s%s%s%s address=%s port=%d", e->is_http ? "http" : "",
-             e->is_http && e->is_tls ? "s" : "", e->is_http && e->is_ws ? "+" : "",
-             !e->is_ws   ? ""
-             : e->is_tls ? "wss"
-                         : "ws",
-             e->address, e->port);
+    log_info("listener", "opened protocol=%s address=%s port=%d", endpoint_protocol(e), e->address,
+             e->port);
 }
 
 static void fail(const struct endpoint_run *e, int status, const char *why, char **error_out) {
@@ -220,22 +216,14 @@ static void fail(const struct endpoint_run *e, int status, const char *why, char
     *error_out = buf_take(&text);
 }
 
-int listeners_open(struct listeners *l, const struct listeners_options *options, char **error_out) {
-    *l = (struct listeners){.loop = options->loop,
-                            .conns = options->conns,
-                            .fleet = options->fleet,
-                            .max_connections = options->max_connections,
-                            .max_per_address = options->max_per_address};
-    MUST(uv_prepare_init(l->loop, &l->turn) == 0);
-    MUST(uv_prepare_start(&l->turn, on_turn) == 0);
-    uv_unref((uv_handle_t *)&l->turn);
-    for (size_t i = 0; i < options->endpoints->count; i++) {
-        const struct endpoint_run *e = &options->endpoints->items[i];
+int listeners_resume(struct listeners *l, char **error_out) {
+    for (size_t i = 0; i < l->endpoints->count; i++) {
+        const struct endpoint_run *e = &l->endpoints->items[i];
         char why[PORT_WHY_MAX];
         int status = open_endpoint(l, e, why);
         if (status < 0) {
             fail(e, status, why, error_out);
-            listeners_close(l);
+            listeners_pause(l);
             return -1;
         }
         log_opened(e);
@@ -243,17 +231,37 @@ int listeners_open(struct listeners *l, const struct listeners_options *options,
     return 0;
 }
 
+int listeners_open(struct listeners *l, const struct listeners_options *options, char **error_out) {
+    *l = (struct listeners){.loop = options->loop,
+                            .conns = options->conns,
+                            .endpoints = options->endpoints,
+                            .fleet = options->fleet,
+                            .max_connections = options->max_connections,
+                            .max_per_address = options->max_per_address};
+    MUST(uv_prepare_init(l->loop, &l->turn) == 0);
+    MUST(uv_prepare_start(&l->turn, on_turn) == 0);
+    uv_unref((uv_handle_t *)&l->turn);
+    if (listeners_resume(l, error_out) == 0)
+        return 0;
+    listeners_close(l);
+    return -1;
+}
+
 static void close_one(struct listener *item) {
     port_claim_free(item->claim);
     uv_close((uv_handle_t *)&item->tcp, on_listener_closed);
 }
 
-void listeners_close(struct listeners *l) {
+void listeners_pause(struct listeners *l) {
     for (size_t i = 0; i < l->count; i++)
         close_one(l->items[i]);
     free(l->items);
     l->items = NULL;
     l->count = 0;
+}
+
+void listeners_close(struct listeners *l) {
+    listeners_pause(l);
     if (!uv_is_closing((uv_handle_t *)&l->turn))
         uv_close((uv_handle_t *)&l->turn, NULL);
 }

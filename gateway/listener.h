@@ -31,6 +31,7 @@ struct listeners_options {
 struct listeners {
     uv_loop_t *loop;
     struct conns *conns;
+    const struct endpoints *endpoints;
     const char *fleet;
     size_t max_connections, max_per_address;
     struct listener **items;
@@ -45,7 +46,11 @@ struct listeners {
  * process. */
 MUST_CHECK int listeners_open(struct listeners *l, const struct listeners_options *options,
                               char **error_out);
-/* No more connections are taken. Idempotent; the loop must run once more. */
+/* No more connections are taken until listeners_resume. Idempotent. */
+void listeners_pause(struct listeners *l);
+/* Opens the sockets again. -1 with one line in *error_out: they stay closed. */
+MUST_CHECK int listeners_resume(struct listeners *l, char **error_out);
+/* For good. Idempotent; the loop must run once more. */
 void listeners_close(struct listeners *l);
 /* To be called when a connection ends. */
 void listeners_forget(struct listeners *l, struct conn *c);

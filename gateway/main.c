@@ -15,10 +15,12 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
+#include "common/bus/about.h"
 #include "common/bus/bus.h"
 #include "common/bus/follower.h"
 #include "common/bus/ingest.h"
 #include "common/bus/registry.h"
+#include "common/bus/report.h"
 #include "common/bus/rules.h"
 #include "gateway/gateway.h"
 #include "gateway/setup.h"
@@ -30,6 +32,7 @@ struct process {
     struct gateway gateway;
     struct settings settings;
     uv_signal_t term, interrupt, hangup;
+    unsigned stops; /* signals that asked for the end: the second is impatience */
 };
 
 static int fail(char *error) {
@@ -42,15 +45,18 @@ static int fail(char *error) {
 
 static void on_stop(uv_signal_t *signal, int number) {
     struct gateway *g = signal->data;
+    struct process *p = container_of(g, struct process, gateway);
     (void)number;
-    if (g->drain.is_running && g->drain.ends_process)
+    if (++p->stops > 1)
         _exit(1);
-    drain_start(&g->drain, (uint64_t)g->settings->drain_ms, true);
+    (void)drain_start(&g->drain, (uint64_t)g->settings->drain_ms, DRAIN_ENDS);
 }
 
 static void on_hangup(uv_signal_t *signal, int number) {
     (void)number;
-    free(gateway_reload(signal->data));
+    struct report report = {0};
+    gateway_reload(signal->data, &report);
+    report_deinit(&report);
 }
 
 static void open_signal(struct process *p, uv_signal_t *handle, int number, uv_signal_cb fn) {
@@ -155,6 +161,13 @@ static int open_listeners(struct gateway *g, size_t max_connections, char **erro
     return listeners_open(&g->listeners, &options, error_out);
 }
 
+static void open_about(struct gateway *g) {
+    struct buf urls = {0};
+    endpoints_append_urls(&urls, &g->endpoints);
+    g->about = about_new(g->bus, buf_bytes(&urls), g->settings->admin);
+    buf_deinit(&urls);
+}
+
 static int open_admin(struct gateway *g) {
     struct admin_host host = {.loop = g->loop,
                               .settings = g->settings,
@@ -180,6 +193,7 @@ static int start(struct process *p) {
         return fail(error);
     if (open_listeners(g, max_connections, &error) < 0)
         return fail(error);
+    open_about(g);
     if (open_admin(g) < 0)
         return -1;
     open_signals(p);
@@ -198,6 +212,7 @@ static void end(struct process *p) {
     app_release(g->app);
     uv_close((uv_handle_t *)&g->second, NULL);
     drain_deinit(&g->drain);
+    about_free(g->about);
     clients_deinit(&g->clients);
     follower_free(g->follower);
     ingest_free(g->ingest);

@@ -4,21 +4,37 @@
 
 #include "common/admin/roster.h"
 #include "common/base/buf.h"
+#include "common/bus/about.h"
 #include "tools/table.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
 
+static void cell_or_dash(struct table *table, const char *text) {
+    table_cell(table, bytes_str(*text != '\0' ? text : "-"));
+}
+
 static void print_table(const struct roster_row *rows, size_t count, bool is_gateways) {
-    static const char *const columns[] = {"ID", "STATE", "CONNECTIONS"};
+    static const char *const gateways[] = {"ID",    "STATE", "CONNECTIONS", "LISTENS",
+                                           "ADMIN", "HOST",  "PID",         "VERSION"};
+    static const char *const brokers[] = {"ID", "STATE", "ADMIN", "HOST", "PID", "VERSION"};
     struct table table;
     char number[24];
-    table_init(&table, is_gateways ? 3 : 2, columns);
+    table_init(&table, is_gateways ? ARRAY_LEN(gateways) : ARRAY_LEN(brokers),
+               is_gateways ? gateways : brokers);
     for (size_t i = 0; i < count; i++) {
+        const struct about_row *about = rows[i].about;
         snprintf(number, sizeof(number), "%" PRId64, rows[i].connections);
         table_cell(&table, bytes_str(rows[i].id));
-        table_cell(&table, rows[i].is_alive ? BYTES_LIT("alive") : BYTES_LIT("silent"));
-        if (is_gateways)
+        table_cell(&table, bytes_str(roster_state(&rows[i])));
+        if (is_gateways) {
             table_cell(&table, bytes_str(number));
+            cell_or_dash(&table, about->listen);
+        }
+        cell_or_dash(&table, about->admin);
+        cell_or_dash(&table, about->host);
+        snprintf(number, sizeof(number), "%" PRId64, about->pid);
+        cell_or_dash(&table, about->pid > 0 ? number : "");
+        cell_or_dash(&table, about->version);
     }
     table_print(&table);
 }
@@ -53,18 +69,21 @@ static int run(struct tool *t, void *own) {
 
 static const char details[] =
     "A process is alive when its heartbeat moves while we look, which takes a second; one that\n"
-    "is silent for longer than --dead-after-ms is buried by the brokers and leaves the list.";
+    "is silent for longer than --dead-after-ms is declared dead by the brokers and leaves the "
+    "list.\n"
+    "A gateway may also be draining or drained (`signalbox drain`), or ending (after a signal).";
 
 const struct verb verb_gateways = {.name = "gateways",
                                    .arguments = "",
-                                   .summary = "the gateways, and how many connections each has",
+                                   .summary =
+                                       "the gateways: state, connections, addresses, host, version",
                                    .details = details,
                                    .flags = VERB_REDIS | VERB_JSON,
                                    .run = run};
 
 const struct verb verb_brokers = {.name = "brokers",
                                   .arguments = "",
-                                  .summary = "the brokers",
+                                  .summary = "the brokers: state, addresses, host, version",
                                   .details = details,
                                   .flags = VERB_REDIS | VERB_JSON,
                                   .run = run};

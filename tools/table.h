@@ -11,7 +11,7 @@
 
 #include "common/base/buf.h"
 
-enum { TABLE_COLUMNS_MAX = 6 };
+enum { TABLE_COLUMNS_MAX = 8 };
 
 struct table {
     unsigned columns;

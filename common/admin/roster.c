@@ -9,6 +9,7 @@
 
 #include "common/app/json.h"
 #include "common/base/clock.h"
+#include "common/bus/about.h"
 #include "common/bus/bus.h"
 #include "common/bus/heartbeats.h"
 #include "common/bus/link.h"
@@ -20,6 +21,7 @@ enum { LOOK_MS = 250 };
 struct member {
     char id[PULSE_ID_MAX];
     int64_t connections;
+    struct about_row about;
     struct roster *roster;
 };
 
@@ -32,7 +34,7 @@ struct roster {
     struct pulse *pulse;
     struct heartbeats *heartbeats;
     uv_timer_t timer;
-    unsigned outstanding; /* sizes without an answer */
+    unsigned outstanding; /* questions without an answer */
     bool is_concluding;
     bool is_over; /* fn was called or is not wanted any more */
     struct member *members;
@@ -70,7 +72,8 @@ static void answer(struct roster *r, int status) {
     for (size_t i = 0; i < count; i++)
         rows[i] = (struct roster_row){.id = r->members[i].id,
                                       .is_alive = has_moved(r, r->members[i].id),
-                                      .connections = r->members[i].connections};
+                                      .connections = r->members[i].connections,
+                                      .about = &r->members[i].about};
     r->is_over = true;
     uv_timer_stop(&r->timer);
     r->fn(r->ctx, status, rows, count);
@@ -99,17 +102,34 @@ static bool has_moved(const struct roster *r, const char *id) {
     return m.result;
 }
 
-/* --- connections of a gateway: the sizes of its sets in all partitions --- */
+/* --- what a member says of itself; connections of a gateway: the sizes of its sets in all
+ * partitions --- */
 
-static void on_size(void *ctx, struct redisReply *reply) {
-    struct member *m = ctx;
-    struct roster *r = m->roster;
+static void on_part(struct roster *r, int status) {
     r->outstanding--;
-    m->connections += reply_number(reply, 0);
     if (r->is_over)
         free_when_idle(r);
     else if (r->outstanding == 0)
-        answer(r, reply == NULL ? -ENOTCONN : 0);
+        answer(r, status);
+}
+
+static void on_about(void *ctx, int status, const struct about_row *row) {
+    struct member *m = ctx;
+    m->about = *row;
+    on_part(m->roster, status);
+}
+
+static void on_size(void *ctx, struct redisReply *reply) {
+    struct member *m = ctx;
+    m->connections += reply_number(reply, 0);
+    on_part(m->roster, reply == NULL ? -ENOTCONN : 0);
+}
+
+static void ask_about(struct roster *r) {
+    for (size_t i = 0; i < r->member_count; i++) {
+        r->outstanding++;
+        about_ask(r->bus, r->members[i].id, on_about, &r->members[i]);
+    }
 }
 
 static void ask_sizes(struct roster *r) {
@@ -147,9 +167,10 @@ static void conclude(struct roster *r) {
     pulse_each(r->pulse, add_member, r);
     if (r->member_count > 0)
         qsort(r->members, r->member_count, sizeof(*r->members), compare_members);
-    if (r->kind == ROSTER_GATEWAYS && r->member_count > 0)
+    if (r->kind == ROSTER_GATEWAYS)
         ask_sizes(r);
-    else
+    ask_about(r);
+    if (r->member_count == 0)
         answer(r, 0);
 }
 
@@ -185,14 +206,49 @@ struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t pati
     return r;
 }
 
+const char *roster_state(const struct roster_row *row) {
+    if (!row->is_alive)
+        return "silent";
+    return *row->about->state != '\0' ? row->about->state : "alive";
+}
+
+static void append_member(struct buf *out, const char *name, const char *text) {
+    buf_printf(out, ",\"%s\":", name);
+    json_append_string(out, bytes_str(text));
+}
+
+static void append_listen(struct buf *out, const char *text) {
+    struct bytes rest = bytes_str(text);
+    buf_append_str(out, ",\"listen\":[");
+    for (bool is_first = true; rest.len > 0; is_first = false) {
+        if (!is_first)
+            buf_append_char(out, ',');
+        json_append_string(out, bytes_split(&rest, ' '));
+    }
+    buf_append_char(out, ']');
+}
+
+static void append_about(struct buf *out, const struct roster_row *row) {
+    append_member(out, "state", roster_state(row));
+    if (row->connections >= 0)
+        append_listen(out, row->about->listen);
+    append_member(out, "admin", row->about->admin);
+    append_member(out, "host", row->about->host);
+    buf_printf(out, ",\"pid\":%" PRId64, row->about->pid);
+    append_member(out, "version", row->about->version);
+}
+
 void roster_write_json(struct buf *out, const struct roster_row *rows, size_t count) {
     buf_append_char(out, '[');
     for (size_t i = 0; i < count; i++) {
+        const struct roster_row *row = &rows[i];
         buf_append_str(out, i > 0 ? ",{\"id\":" : "{\"id\":");
-        json_append_string(out, bytes_str(rows[i].id));
-        buf_printf(out, ",\"alive\":%s", rows[i].is_alive ? "true" : "false");
-        if (rows[i].connections >= 0)
-            buf_printf(out, ",\"connections\":%" PRId64, rows[i].connections);
+        json_append_string(out, bytes_str(row->id));
+        buf_printf(out, ",\"alive\":%s", row->is_alive ? "true" : "false");
+        if (row->connections >= 0)
+            buf_printf(out, ",\"connections\":%" PRId64, row->connections);
+        if (*row->about->state != '\0')
+            append_about(out, row);
         buf_append_char(out, '}');
     }
     buf_append_char(out, ']');

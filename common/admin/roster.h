@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct about_row;
 struct buf;
 struct bus;
 struct roster;
@@ -25,7 +26,11 @@ struct roster_row {
     const char *id;
     bool is_alive;
     int64_t connections; /* of a gateway: in the registry; -1: a broker, or not known */
+    const struct about_row *about;
 };
+
+/* "alive", "draining", "drained", "ending" as the process said, or "silent". */
+const char *roster_state(const struct roster_row *row);
 
 /* status negative: Redis went away. Rows are sorted by id and borrowed until return. The roster is
  * gone after this. */
@@ -37,7 +42,9 @@ struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t pati
 /* fn is not called any more; NULL is legal. */
 void roster_cancel(struct roster *r);
 
-/* [{"id":"…","alive":true,"connections":3}, …]; brokers have no "connections". */
+/* [{"id":"…","alive":true,"state":"alive","connections":3,"listen":["http+ws://127.0.0.1:8091"],
+ * "admin":"127.0.0.1:9090","host":"…","pid":17,"version":"…"}, …]; brokers have no "connections"
+ * and no "listen"; what a process did not say of itself is missing. */
 void roster_write_json(struct buf *out, const struct roster_row *rows, size_t count);
 
 #endif

@@ -21,7 +21,7 @@
 #include "common/bus/refusals.h"
 #include "common/bus/scripts.h"
 
-enum { LISTENERS_MAX = 8, BEAT_MS = 1000, DEAF_AFTER_MS = 3000, SECRET_RENEW_BEATS = 10 };
+enum { LISTENERS_MAX = 12, BEAT_MS = 1000, DEAF_AFTER_MS = 3000, SECRET_RENEW_BEATS = 10 };
 
 struct bus {
     uv_loop_t *loop;

@@ -54,7 +54,7 @@ struct bus_events {
  * borrowed for life. */
 MUST_CHECK struct bus *bus_new(uv_loop_t *loop, const struct settings *settings,
                                enum bus_kind kind);
-/* At most 8. events and ctx are borrowed for life. */
+/* At most 12. events and ctx are borrowed for life. */
 void bus_listen(struct bus *b, const struct bus_events *events, void *ctx);
 void bus_start(struct bus *b);
 /* Takes our id out of the heartbeat hash, so that nobody has to wait for our burial; then on_left,

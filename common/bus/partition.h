@@ -59,6 +59,7 @@ struct bytes key_pattern(struct buf *out, const char *what);
     X(GATEWAYS, "sb:{sb}:gw")                                                                      \
     X(BROKERS, "sb:{sb}:br")                                                                       \
     X(DEAD, "sb:{sb}:dead:")                                                                       \
+    X(ABOUT, "sb:{sb}:about:") /* and an id: what a process says of itself (about.h) */            \
     X(RULES, "sb:{sb}:rules")                                                                      \
     X(VALUE, "sb:{sb}:kv:")                                                                        \
     X(LOCK, "sb:{sb}:lock:")                                                                       \

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from harness import BINARY, Cluster, eventually
+from harness.cluster import free_port
 
 APP = pathlib.Path(__file__).parents[1] / "conformance" / "app" / "app.lua"
 
@@ -91,3 +92,27 @@ def test_a_broken_certificate_keeps_the_old_one(secure):
     make_certificate(folder, 3)
     cluster.cli("reload")
     assert serial(cluster, folder) == 3
+
+
+def test_a_certificate_under_another_path_is_taken_up(tmp_path):
+    """The app file names another file: a reload serves it, without a restart."""
+    port = free_port()
+
+    def write(serial):
+        folder = tmp_path / str(serial)
+        folder.mkdir()
+        make_certificate(folder, serial)
+        files = f'certificate = "{folder / "cert.pem"}", key = "{folder / "key.pem"}"'
+        (tmp_path / "app.lua").write_text(
+            f'signalbox.endpoint {{ address = "127.0.0.1", port = {port}, protocol = "https", {files} }}\n')
+        return folder
+    folder = write(7)
+    with Cluster(tmp_path, gateways=1, listen=None) as cluster:
+        cluster.gateways[0].port = port
+        assert serial(cluster, folder) == 7
+        folder = write(8)
+        cluster.cli("reload")
+        assert serial(cluster, folder) == 8
+        (folder / "key.pem").unlink()
+        assert "the old certificate stays" in cluster.cli("reload", check=False).stderr
+        assert serial(cluster, folder) == 8

@@ -9,7 +9,7 @@ import pytest
 
 from cli_world import APP
 
-VERBS = ["up", "send", "tail", "names", "groups", "clients", "gateways", "brokers", "close", "level", "drain", "reload", "trace",
+VERBS = ["up", "send", "tail", "names", "groups", "clients", "gateways", "brokers", "close", "level", "drain", "undrain", "reload", "trace",
          "sign", "verify", "check", "run-route", "ready", "doctor", "config", "settings", "metrics", "close-codes",
          "redis-acl"]
 

@@ -1,11 +1,12 @@
 """The verbs on a running cluster: what they say is what clients see."""
 import json
 import subprocess
-import time
 
 import pytest
 
+from cli_world import about
 from harness.cluster import BIN, http_request
+from harness.raw_ws import Closed
 from harness.waiting import eventually
 
 
@@ -124,17 +125,129 @@ def test_level_holds_at_once(cluster, three, name):
 
 
 def test_reload_tells_all(cluster):
-    assert json.loads(cluster.cli("reload", "--json").stdout)["told"] == 3
+    found = json.loads(cluster.cli("reload", "--json").stdout)
+    assert found["told"] == found["reloaded"] == len(found["processes"]) == 3 and found["restart"] == 0
+    assert {row["state"] for row in found["processes"]} == {"reloaded"}
+    assert {row["pid"] for row in found["processes"]} == {daemon.pid for daemon in cluster.daemons}
 
 
-def test_a_drained_gateway_has_no_connections(cluster):
-    """Last: gateway 2 stays drained. A cluster of its own would be slower."""
+def test_reloads_at_the_same_time_do_not_mix(cluster):
+    """A report bears the token of the one that asked."""
+    tools = [subprocess.Popen([str(BIN / "signalbox"), "reload", "--json", "--redis", cluster.redis_url],
+                              stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    for tool in tools:
+        assert json.loads(tool.communicate(timeout=20)[0])["reloaded"] == 3 and tool.returncode == 0
+
+
+# -- drain and undrain, at gateway 2
+
+
+@pytest.fixture
+def second(cluster):
+    """Gateway 2 and its id; it serves again afterwards."""
+    gateway = cluster.gateways[1]
+    yield gateway, about(cluster)[gateway.pid]["id"]
+    for row in about(cluster).values():
+        if row["state"] != "alive":
+            cluster.cli("undrain", row["id"])
+
+
+def gateways_of(cluster):
+    return json.loads(cluster.cli("gateways", "--json").stdout)
+
+
+def state_of(cluster, gateway):
+    return about(cluster)[gateway.pid]["state"]
+
+
+def started(cluster, *args):
+    return subprocess.Popen([str(BIN / "signalbox"), *args, "--redis", cluster.redis_url], stderr=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+
+
+def next_or_code(client):
+    try:
+        return client.recv()
+    except Closed as closed:
+        return closed.code
+
+
+def test_gateways_say_where_they_are(cluster):
+    rows = {row["pid"]: row for row in gateways_of(cluster)}
+    for gateway in cluster.gateways:
+        row = rows[gateway.pid]
+        assert row["state"] == "alive" and row["listen"] == [f"http+ws://127.0.0.1:{gateway.port}"]
+        assert row["admin"] == f"127.0.0.1:{gateway.admin_port}" and row["host"] and row["version"]
+    broker, = json.loads(cluster.cli("brokers", "--json").stdout)
+    assert broker["pid"] == cluster.brokers[0].pid and broker["state"] == "alive" and "listen" not in broker
+    assert f"http+ws://127.0.0.1:{cluster.gateways[0].port} " in cluster.cli("gateways").stdout
+
+
+def test_drain_and_back(cluster, second):
+    gateway, gid = second
     client = cluster.client(1, "/up?name=Drained")
-    row, = json.loads(cluster.cli("clients", "Drained", "--json").stdout)
-    begun = time.monotonic()
-    done = cluster.cli("drain", row["gateway"][:8], "--over", "500ms")
-    assert time.monotonic() - begun < 20 and "0 connections left" in done.stderr
-    assert client.closing()[0] in (1001, 1012)
-    port = cluster.gateways[1].admin_port
-    assert http_request(port, "GET", "/readyz").status == 503
-    assert cluster.cli("ready", f"http://127.0.0.1:{port}", check=False).stdout == "not ready: draining\n"
+    done = cluster.cli("drain", gid[:8], "--over", "300ms")
+    assert "0 connections left" in done.stderr and done.stdout == f"{gid} drained\n"
+    assert client.closing()[0] == 1001
+    assert next(row["state"] for row in gateways_of(cluster) if row["id"] == gid) == "drained"
+    assert cluster.cli("ready", f"http://127.0.0.1:{gateway.admin_port}", check=False).stdout == "not ready: draining\n"
+    with pytest.raises(ConnectionRefusedError):
+        cluster.http(1, "GET", "/up")
+    assert json.loads(cluster.cli("drain", gid, "--json").stdout) == {"gateway": gid, "state": "drained"}  # twice
+    assert cluster.cli("undrain", gid[:8]).stdout == f"{gid} takes connections\n"
+    gateway.wait_ready()
+    with cluster.client(1, "/up?name=Drained") as again:
+        cluster.cli("send", "Drained", "hello again")
+        assert again.recv() == "hello again"
+    assert json.loads(cluster.cli("undrain", gid, "--json").stdout) == {"gateway": gid, "state": "alive"}
+
+
+def test_undrain_interrupts_a_drain(cluster, second):
+    gateway, gid = second
+    clients = [cluster.client(1, "/up?name=Stays") for _ in range(3)]
+    drain = started(cluster, "drain", gid, "--over", "10m")
+    eventually(lambda: state_of(cluster, gateway) == "draining", 15)
+    cluster.cli("undrain", gid)
+    assert "somebody undrained it" in drain.communicate(timeout=15)[1] and drain.returncode == 1
+    cluster.cli("send", "Stays", "still here")
+    assert sorted(map(next_or_code, clients), key=str) == [1001, "still here", "still here"]
+    for client in clients:
+        client.drop()
+
+
+def test_a_second_drain_sets_the_time_anew(cluster, second):
+    gateway, gid = second
+    clients = [cluster.client(1, "/up?name=Hurry") for _ in range(3)]
+    drain = started(cluster, "drain", gid, "--over", "10m")
+    eventually(lambda: state_of(cluster, gateway) == "draining", 15)
+    assert cluster.cli("drain", gid, "--over", "0s").stdout == f"{gid} drained\n"
+    assert drain.wait(20) == 0
+    assert {client.closing()[0] for client in clients} == {1001}
+
+
+def test_the_last_gateway_is_drained_with_a_warning(cluster, second):
+    _, gid = second
+    first = about(cluster)[cluster.gateways[0].pid]["id"]
+    assert "last gateway" not in cluster.cli("drain", gid, "--over", "0s").stderr
+    assert "last gateway" in cluster.cli("drain", first, "--over", "0s").stderr
+
+
+@pytest.mark.parametrize("verb", ["drain", "undrain"])
+@pytest.mark.parametrize("wanted, why", [("nonsense", "no gateway 'nonsense'"), ("", "no gateway ''")])
+def test_drain_of_nobody(cluster, verb, wanted, why):
+    done = cluster.cli(verb, wanted, check=False)
+    assert done.returncode == 1 and why in done.stderr
+
+
+def test_a_silent_gateway_is_named(cluster, second):
+    """It cannot be drained, and a reload says that it did not hear."""
+    gateway, gid = second
+    gateway.stop()
+    try:
+        done = cluster.cli("drain", gid, check=False)
+        assert done.returncode == 1 and f"{gid} is silent" in done.stderr
+        done = cluster.cli("reload", "--timeout", "500ms", check=False)
+        assert done.returncode == 1 and "2 reloaded, 0 failed, 1 did not answer" in done.stdout
+        assert f"gateway {gid}" in done.stderr and "did not answer within 0.5 s" in done.stderr
+    finally:
+        gateway.cont()

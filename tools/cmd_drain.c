@@ -1,0 +1,263 @@
+/*
+ * cmd_drain.c - drain, undrain: one gateway out of service, and back. Both choose the gateway from
+ * the roster, tell it over the control channel, and need its answer; drain then looks on until the
+ * gateway says that it is drained.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/admin/roster.h"
+#include "common/app/json.h"
+#include "common/base/clock.h"
+#include "common/bus/about.h"
+#include "common/bus/report.h"
+#include "tools/control.h"
+#include "tools/table.h"
+#include "tools/tool.h"
+#include "tools/verb.h"
+
+enum { LOOK_PAUSE_MS = 500, GRACE_MS = 30000 };
+
+struct drain {
+    int64_t over_ms; /* options */
+    bool exits;
+    struct tool *tool;
+    struct control control;
+    uv_timer_t timer; /* the answer, then the next look */
+    uint64_t until_ms;
+    char id[40];
+    int64_t connections;
+};
+
+static bool is_drain(const struct drain *d) {
+    return d->tool->verb == &verb_drain;
+}
+
+static void end(struct drain *d, const char *state) {
+    struct buf json = {0};
+    buf_append_str(&json, "{\"gateway\":");
+    json_append_string(&json, bytes_str(d->id));
+    buf_append_str(&json, ",\"state\":");
+    json_append_string(&json, bytes_str(state));
+    buf_append_char(&json, '}');
+    if (d->tool->is_json)
+        printf("%.*s\n", BYTES_FMT(buf_bytes(&json)));
+    else
+        printf("%s %s\n", d->id, strcmp(state, "alive") == 0 ? "takes connections" : state);
+    buf_deinit(&json);
+    tool_end(d->tool, TOOL_OK);
+}
+
+/* --- looking on --- */
+
+static void on_look(uv_timer_t *timer);
+
+static void look_again(struct drain *d) {
+    MUST(uv_timer_start(&d->timer, on_look, LOOK_PAUSE_MS, 0) == 0);
+}
+
+static const struct roster_row *find(const struct roster_row *rows, size_t count, const char *id) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].id, id) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+static void say_left(struct drain *d, int64_t connections) {
+    if (connections == d->connections)
+        return;
+    d->connections = connections;
+    fprintf(stderr, "%s has %" PRId64 " connections left\n", d->id, connections);
+}
+
+static void on_progress(void *ctx, int status, const struct roster_row *rows, size_t count) {
+    struct drain *d = ctx;
+    const struct roster_row *row = find(rows, count, d->id);
+    if (status == 0 && row == NULL) {
+        end(d, "ended");
+        return;
+    }
+    if (status == 0)
+        say_left(d, row->connections);
+    if (status == 0 && strcmp(row->about->state, "drained") == 0) {
+        end(d, "drained");
+    } else if (status == 0 && strcmp(row->about->state, "alive") == 0) {
+        tool_complain(d->tool, "%s takes connections again: somebody undrained it", d->id);
+        tool_end(d->tool, TOOL_FAILED);
+    } else if (clock_ms() >= d->until_ms) {
+        tool_complain(d->tool, "%s is not drained %" PRId64 " s after its time was over", d->id,
+                      (int64_t)GRACE_MS / 1000);
+        tool_end(d->tool, TOOL_FAILED);
+    } else {
+        look_again(d);
+    }
+}
+
+static void on_look(uv_timer_t *timer) {
+    struct drain *d = container_of(timer, struct drain, timer);
+    (void)roster_look(d->tool->bus, ROSTER_GATEWAYS, 0, on_progress, d);
+}
+
+/* --- telling it --- */
+
+static void on_no_answer(uv_timer_t *timer) {
+    struct drain *d = container_of(timer, struct drain, timer);
+    tool_complain(d->tool, "%s did not answer within %g s: it has lost Redis, or hangs", d->id,
+                  (double)d->tool->timeout_ms / 1000);
+    tool_end(d->tool, TOOL_FAILED);
+}
+
+static void on_open(void *ctx) {
+    struct drain *d = ctx;
+    if (is_drain(d))
+        control_tell(&d->control, "drain %s %" PRId64 " %s%s", d->id, d->over_ms, d->control.token,
+                     d->exits ? " exit" : "");
+    else
+        control_tell(&d->control, "undrain %s %s", d->id, d->control.token);
+}
+
+static void on_report(void *ctx, struct bytes id, bool has_failed, struct bytes lines) {
+    struct drain *d = ctx;
+    struct report_line line;
+    if (!bytes_equal_str(id, d->id))
+        return;
+    while (report_next(&lines, &line)) {
+        struct buf shown = {0};
+        table_append_shown(&shown, line.text);
+        tool_complain(d->tool, "%s: %.*s", d->id, BYTES_FMT(buf_bytes(&shown)));
+        buf_deinit(&shown);
+    }
+    if (has_failed) {
+        tool_end(d->tool, TOOL_FAILED);
+    } else if (is_drain(d)) {
+        d->until_ms = clock_ms() + (uint64_t)d->over_ms + GRACE_MS;
+        MUST(uv_timer_start(&d->timer, on_look, 0, 0) == 0);
+    } else {
+        end(d, "alive");
+    }
+}
+
+/* --- choosing it --- */
+
+/* GATEWAY is an id or the beginning of one. */
+static const struct roster_row *choose(const struct drain *d, const struct roster_row *rows,
+                                       size_t count) {
+    const char *wanted = d->tool->arguments[0];
+    const struct roster_row *chosen = NULL;
+    for (size_t i = 0; i < count && *wanted != '\0'; i++) {
+        if (strncmp(rows[i].id, wanted, strlen(wanted)) != 0)
+            continue;
+        if (chosen != NULL) {
+            tool_complain(d->tool, "several gateways begin with '%s'", wanted);
+            return NULL;
+        }
+        chosen = &rows[i];
+    }
+    if (chosen == NULL)
+        tool_complain(d->tool, "there is no gateway '%s'; `signalbox gateways` lists them", wanted);
+    else if (!chosen->is_alive)
+        tool_complain(d->tool,
+                      "%s is silent, so it cannot be told; when it is dead, the brokers end its "
+                      "connections after --dead-after-ms",
+                      chosen->id);
+    return chosen != NULL && chosen->is_alive ? chosen : NULL;
+}
+
+static bool takes_connections(const struct roster_row *row) {
+    return strcmp(roster_state(row), "alive") == 0;
+}
+
+static void warn_of_the_last(const struct drain *d, const struct roster_row *chosen,
+                             const struct roster_row *rows, size_t count) {
+    size_t others = 0;
+    for (size_t i = 0; i < count; i++)
+        others += &rows[i] != chosen && takes_connections(&rows[i]);
+    if (others == 0 && takes_connections(chosen))
+        tool_complain(d->tool,
+                      "%s is the last gateway that takes connections: clients have nowhere "
+                      "to go until another one does",
+                      chosen->id);
+}
+
+static void on_gateways(void *ctx, int status, const struct roster_row *rows, size_t count) {
+    static const struct control_events events = {on_open, on_report};
+    struct drain *d = ctx;
+    if (status < 0) {
+        tool_end_lost(d->tool);
+        return;
+    }
+    const struct roster_row *row = choose(d, rows, count);
+    if (row == NULL) {
+        tool_end(d->tool, TOOL_FAILED);
+        return;
+    }
+    if (is_drain(d))
+        warn_of_the_last(d, row, rows, count);
+    snprintf(d->id, sizeof(d->id), "%s", row->id);
+    d->connections = -1;
+    control_open(&d->control, d->tool, &events, d);
+    MUST(uv_timer_start(&d->timer, on_no_answer, (uint64_t)d->tool->timeout_ms, 0) == 0);
+}
+
+static void on_ready(void *ctx) {
+    struct drain *d = ctx;
+    (void)roster_look(d->tool->bus, ROSTER_GATEWAYS, ROSTER_PATIENCE_MS, on_gateways, d);
+}
+
+static int run(struct tool *t, void *own) {
+    struct drain *d = own;
+    d->tool = t;
+    if (!tool_connect(t))
+        return TOOL_USAGE;
+    MUST(uv_timer_init(&t->loop, &d->timer) == 0);
+    int exit_code = tool_run(t, on_ready, d);
+    uv_close((uv_handle_t *)&d->timer, NULL);
+    control_close(&d->control);
+    return exit_code;
+}
+
+static const struct option drain_options[] = {
+    {.name = "over",
+     .kind = OPTION_DURATION,
+     .offset = offsetof(struct drain, over_ms),
+     .placeholder = "TIME",
+     .help = "the closes are spread over this time",
+     .initial = "60s"},
+    {.name = "exit",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct drain, exits),
+     .help = "then the process ends; a supervisor that always restarts it brings it back"},
+};
+
+const struct verb verb_drain = {
+    .name = "drain",
+    .arguments = "GATEWAY",
+    .summary = "take a gateway out: not ready, then its connections closed over a time",
+    .details =
+        "GATEWAY is an id of `signalbox gateways`, or the beginning of one. It stops listening "
+        "and\n"
+        "closes its connections with 1001. The process stays, drained, until `signalbox undrain` "
+        "takes\nit back into service, or a signal or --exit ends it. Progress goes to standard "
+        "error; the exit\nstatus is 0 once no connection is left. A second drain sets the time "
+        "anew.",
+    .flags = VERB_REDIS | VERB_JSON,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options = drain_options,
+    .option_count = ARRAY_LEN(drain_options),
+    .size = sizeof(struct drain),
+    .run = run};
+
+const struct verb verb_undrain = {
+    .name = "undrain",
+    .arguments = "GATEWAY",
+    .summary = "take a drained gateway back into service",
+    .details = "It listens again and is ready again. While a drain is under way, the connections "
+               "that are still\nthere stay. A gateway that does not drain is left as it is.",
+    .flags = VERB_REDIS | VERB_JSON,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .size = sizeof(struct drain),
+    .run = run};

@@ -1,0 +1,73 @@
+/* control.c - see control.h. */
+#include "tools/control.h"
+
+#include "common/base/buf.h"
+#include "common/base/random.h"
+#include "common/bus/bus.h"
+#include "common/bus/feed.h"
+#include "common/bus/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/report.h"
+#include "tools/tool.h"
+
+static void on_notice(struct control *c, struct bytes text) {
+    struct bytes id, lines;
+    bool has_failed;
+    if (report_read(text, c->token, &id, &has_failed, &lines))
+        c->events->on_report(c->ctx, id, has_failed, lines);
+}
+
+static void on_push(void *ctx, struct redisReply *reply) {
+    struct control *c = ctx;
+    struct bytes kind = reply_bytes(reply_at(reply, 0));
+    if (bytes_equal(kind, BYTES_LIT("message"))) {
+        on_notice(c, reply_bytes(reply_at(reply, 2)));
+    } else if (bytes_equal(kind, BYTES_LIT("subscribe"))) {
+        (void)feed_on_subscribed(c->feed, c->link, reply_bytes(reply_at(reply, 1)));
+        if (!c->is_open) {
+            c->is_open = true;
+            c->events->on_open(c->ctx);
+        }
+    }
+}
+
+static void on_ready(void *ctx) {
+    struct control *c = ctx;
+    feed_on_ready(c->feed, c->link);
+}
+
+static void on_down(void *ctx, const char *why) {
+    struct control *c = ctx;
+    (void)why;
+    feed_on_down(c->feed);
+}
+
+void control_open(struct control *c, struct tool *t, const struct control_events *events,
+                  void *ctx) {
+    static const struct link_events link_events = {on_ready, on_down, on_push};
+    *c = (struct control){.tool = t, .events = events, .ctx = ctx, .feed = feed_new()};
+    random_id(c->token);
+    feed_subscribe(c->feed, NULL, bytes_str(fleet_channel(CHANNEL_CONTROL)));
+    c->link = link_new(&t->loop, bus_url(t->bus), LINK_FEED, "control", &link_events, c);
+}
+
+void control_close(struct control *c) {
+    if (c->link == NULL)
+        return;
+    link_close(c->link);
+    feed_free(c->feed);
+    *c = (struct control){0};
+}
+
+void control_tell(struct control *c, const char *format, ...) {
+    struct buf text = {0};
+    struct command command = command_begin("PUBLISH");
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(&text, format, args);
+    va_end(args);
+    command_text(&command, fleet_channel(CHANNEL_CONTROL));
+    command_bytes(&command, buf_bytes(&text));
+    link_send(bus_commands(c->tool->bus), &command, NULL, NULL);
+    buf_deinit(&text);
+}

@@ -1,0 +1,42 @@
+/*
+ * control.h - a notice on the control channel, and the reports that processes answer it with
+ * (common/bus/report.h). The subscription stands before the notice goes out, and the token is ours
+ * alone, so that two of us at the same time do not count each other's answers.
+ */
+#ifndef SIGNALBOX_TOOLS_CONTROL_H
+#define SIGNALBOX_TOOLS_CONTROL_H
+
+#include <stdbool.h>
+
+#include "common/base/bytes.h"
+#include "common/base/must.h"
+
+struct feed;
+struct link;
+struct tool;
+
+struct control_events {
+    /* Notices may be sent. */
+    void (*on_open)(void *ctx);
+    /* lines: for report_next. */
+    void (*on_report)(void *ctx, struct bytes id, bool has_failed, struct bytes lines);
+};
+
+struct control {
+    struct tool *tool;
+    const struct control_events *events;
+    void *ctx;
+    struct link *link;
+    struct feed *feed;
+    bool is_open;
+    char token[17];
+};
+
+/* Once Redis is reached. events and ctx are borrowed until control_close. */
+void control_open(struct control *c, struct tool *t, const struct control_events *events,
+                  void *ctx);
+/* Legal also when it was never opened. */
+void control_close(struct control *c);
+void control_tell(struct control *c, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif
