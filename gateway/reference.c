@@ -110,7 +110,7 @@ static bool signature_holds(const struct reference *f) {
     const struct signing *signing = &app_registrations(r->gateway->app)->signing;
     struct signing_context who = {.user_agent = http_head_find(&r->head, "User-Agent"),
                                   .remote_address = bytes_str(r->remote_address)};
-    return !signing->is_on || signing_verify(signing, &who, buf_bytes(&f->client_id));
+    return signing_accepts(signing, &who, buf_bytes(&f->client_id));
 }
 
 static void judge(const struct reference *f, int status, const struct registry_row *rows,

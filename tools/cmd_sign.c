@@ -27,8 +27,12 @@ static bool read_signing(struct tool *t, struct sign *s) {
     if (s->secret_file != NULL && !read_secret_file(t, s))
         return false;
     const char *secret = s->secret_file != NULL ? s->secret_text : s->secret;
-    if (secret == NULL || *secret == '\0') {
+    if (secret == NULL) {
         tool_complain(t, "needs the app's secret: --secret or --secret-file");
+        return false;
+    }
+    if (signing_secret_error(bytes_str(secret)) != NULL) {
+        tool_complain(t, "--secret: %s", signing_secret_error(bytes_str(secret)));
         return false;
     }
     if (!s->is_strict && (s->user_agent != NULL || s->address != NULL)) {
@@ -44,6 +48,11 @@ static int run_sign(struct tool *t, void *own) {
     struct buf id = {0}, json = {0};
     if (!read_signing(t, s))
         return TOOL_USAGE;
+    if (*t->arguments[0] == '\0') {
+        tool_complain(t, "the id is empty");
+        signing_deinit(&s->signing);
+        return TOOL_USAGE;
+    }
     struct signing_context who = {bytes_str(s->user_agent), bytes_str(s->address)};
     signing_sign(&s->signing, &who, bytes_str(t->arguments[0]), &id);
     if (t->is_json) {

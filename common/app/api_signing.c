@@ -5,24 +5,31 @@
 
 #include "common/app/api.h"
 #include "common/app/json.h"
-#include "common/base/utf8.h"
+#include "common/base/log.h"
 #include "common/bus/kv.h"
 
 /* --- signing --- */
 
-/* Not blank: a key of spaces only would be one by mistake. */
+#define SECRET_TO_COME "signalbox.server_secret"
+
+/* The secret's text; that of the cluster is not known yet while the app file is loaded, and has a
+ * mark in its place. */
 static const char *check_secret(lua_State *L) {
     lua_pushliteral(L, "secret");
-    if (lua_rawget(L, 1) != LUA_TSTRING)
+    int type = lua_rawget(L, 1);
+    if (luaL_testudata(L, -1, SECRET_TO_COME) != NULL)
+        return APP_SERVER_SECRET_MARKER;
+    if (type != LUA_TSTRING)
         luaL_argerror(L, 1, "the option 'secret' must be a string");
-    const char *secret = lua_tostring(L, -1);
-    if (strlen(secret) != lua_rawlen(L, -1))
-        luaL_argerror(L, 1, "the secret has a NUL in it");
-    if (!utf8_is_valid(bytes_str(secret)))
-        luaL_argerror(L, 1, "the secret is not valid UTF-8");
-    if (secret[strspn(secret, " \t\r\n")] == '\0')
-        luaL_argerror(L, 1, "the secret is empty");
-    return secret;
+    struct bytes secret;
+    secret.ptr = lua_tolstring(L, -1, &secret.len);
+    const char *error = signing_secret_error(secret);
+    if (error != NULL)
+        luaL_argerror(L, 1, error);
+    if (secret.len < SIGNING_SECRET_SHORT)
+        log_warn("app", "short_secret bytes=%zu: signed ids can be forged by guessing it",
+                 secret.len);
+    return secret.ptr;
 }
 
 static void append_rule(struct buf *out, bool is_on, const char *secret, bool is_strict) {
@@ -79,23 +86,23 @@ static struct bytes check_id(lua_State *L) {
     return id;
 }
 
-/* sign(id): the signed form; the id itself while signing is off. */
+/* sign(id): the signed form. While signing is off it is an error: an id that came back as it was
+ * would pass for a signed one. */
 int api_sign(lua_State *L) {
     const struct signing *s = &app_of(L)->registrations->signing;
     struct bytes id = check_id(L);
     struct signing_context who = who_asks(L);
     struct buf out = {0};
     api_check_text(L, 1, "id");
-    if (s->is_on && s->secret == NULL)
+    if (!s->is_on)
+        return luaL_error(L, "signing is off: call signalbox.signing { secret = … } first");
+    if (s->secret == NULL)
         return luaL_error(L, "the cluster's secret is not known yet: no Redis");
-    if (s->is_on)
-        signing_sign(s, &who, id, &out);
-    else
-        buf_append(&out, id);
+    signing_sign(s, &who, id, &out);
     return api_push_take(L, &out);
 }
 
-/* verify(id): the signature holds; while signing is off, that there is none. */
+/* verify(id): whether the signature holds; nothing does while signing is off. */
 int api_verify(lua_State *L) {
     struct signing_context who = who_asks(L);
     lua_pushboolean(L, signing_verify(&app_of(L)->registrations->signing, &who, check_id(L)));
@@ -122,12 +129,31 @@ static void on_secret(void *ctx, int status, struct bytes value) {
         app_resume_error(ctx, "the cluster's secret is not reached: no Redis");
 }
 
-/* In the main chunk a mark that `signing` knows: there is nothing to wait with yet. */
-int api_server_secret(lua_State *L) {
-    if (app_of(L)->is_loading) {
-        lua_pushliteral(L, APP_SERVER_SECRET_MARKER);
-        return 1;
+static int refuse_use(lua_State *L) {
+    return luaL_error(L, "signalbox.server_secret() is not known while the app file is loaded: "
+                         "give it to signalbox.signing as it is, or call it in a handler");
+}
+
+/* Good for `signing` only. A text in its place would be the same for everybody, and pass for a
+ * secret wherever else the app file used it. */
+static int push_secret_to_come(lua_State *L) {
+    static const char *const uses[] = {"__tostring", "__concat", "__len", "__index"};
+    lua_newuserdatauv(L, 0, 0);
+    if (luaL_newmetatable(L, SECRET_TO_COME)) {
+        for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
+            lua_pushcfunction(L, refuse_use);
+            lua_setfield(L, -2, uses[i]);
+        }
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
     }
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+int api_server_secret(lua_State *L) {
+    if (app_of(L)->is_loading)
+        return push_secret_to_come(L);
     struct app_call *call = app_may_wait(L);
     kv_server_secret(api_bus(L, "server_secret"), on_secret, call);
     return app_wait(L, call);

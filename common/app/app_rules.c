@@ -285,9 +285,14 @@ static void apply_signing(struct app *a, struct bytes value) {
     }
     json_append_text(&secret, json_member(json_root(d), "secret"));
     bool uses_server_secret = bytes_equal_str(buf_bytes(&secret), APP_SERVER_SECRET_MARKER);
+    bool is_on = json_is_truthy(json_member(json_root(d), "on"));
+    const char *why = is_on ? signing_secret_error(buf_bytes(&secret)) : NULL;
     buf_append_char(&secret, '\0');
-    use_signing(a, json_is_truthy(json_member(json_root(d), "on")), secret.ptr,
-                json_is_truthy(json_member(json_root(d), "strict")), uses_server_secret);
+    if (why != NULL)
+        log_warn("app", "ignored rule=signing why=%s", LOG_TEXT(bytes_str(why)));
+    else
+        use_signing(a, is_on, secret.ptr, json_is_truthy(json_member(json_root(d), "strict")),
+                    uses_server_secret);
     buf_deinit(&secret);
     json_close(d);
 }

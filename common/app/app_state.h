@@ -68,7 +68,7 @@ struct app {
     struct shared *shared;
 };
 
-/* What signalbox.server_secret() gives while the app file is loaded. */
+/* Stands for the secret of the cluster in the rule of `signing`. */
 #define APP_SERVER_SECRET_MARKER "signalbox:server-secret"
 
 static inline struct app *app_of(lua_State *L) {

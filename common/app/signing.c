@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/digest.h"
+#include "common/base/utf8.h"
 
 void signing_deinit(struct signing *s) {
     free(s->secret);
@@ -52,9 +53,7 @@ void signing_sign(const struct signing *s, const struct signing_context *who, st
 
 bool signing_verify(const struct signing *s, const struct signing_context *who, struct bytes id) {
     char expected[45];
-    if (!s->is_on)
-        return id.len > 0 && !signing_is_signed(id);
-    if (s->secret == NULL || !signing_is_signed(id))
+    if (!s->is_on || s->secret == NULL || !signing_is_signed(id))
         return false;
     struct bytes body = bytes_from(id, 2);
     ptrdiff_t dot = bytes_find_last(body, '.');
@@ -62,4 +61,19 @@ bool signing_verify(const struct signing *s, const struct signing_context *who, 
         return false;
     signature(s, who, bytes_head(body, (size_t)dot), expected);
     return digest_equal(bytes_from(body, (size_t)dot + 1), bytes_str(expected));
+}
+
+bool signing_accepts(const struct signing *s, const struct signing_context *who, struct bytes id) {
+    return s->is_on ? signing_verify(s, who, id) : id.len > 0 && !signing_is_signed(id);
+}
+
+const char *signing_secret_error(struct bytes secret) {
+    if (bytes_find(secret, '\0') >= 0)
+        return "the secret has a NUL in it";
+    if (!utf8_is_valid(secret))
+        return "the secret is not valid UTF-8";
+    for (size_t i = 0; i < secret.len; i++)
+        if (strchr(" \t\r\n", secret.ptr[i]) == NULL)
+            return NULL;
+    return "the secret is empty";
 }

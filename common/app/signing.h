@@ -30,8 +30,16 @@ void signing_sign(const struct signing *s, const struct signing_context *who, st
 static inline bool signing_is_signed(struct bytes id) {
     return bytes_starts_with(id, BYTES_LIT("s:"));
 }
-/* Signing on: the signature holds (exact, constant time) and the raw id is not empty. Off: not
- * empty and not "s:". */
+/* The signature holds (exact, constant time) and the raw id is not empty. False while signing is
+ * off: nothing was proved then. */
 bool signing_verify(const struct signing *s, const struct signing_context *who, struct bytes id);
+/* Whether a connection may be referred to by this id: a signature must hold, and while signing is
+ * off there must be none. */
+bool signing_accepts(const struct signing *s, const struct signing_context *who, struct bytes id);
+
+/* NULL, or what is wrong with a secret, as in "the secret is empty": a key of spaces only would be
+ * one by mistake. */
+const char *signing_secret_error(struct bytes secret);
+enum { SIGNING_SECRET_SHORT = 8 /* bytes; a shorter one can be guessed */ };
 
 #endif

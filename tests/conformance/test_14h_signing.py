@@ -219,7 +219,10 @@ def test_S152_signing_disabled_later(signed, with_secret):
     a = signed.up(G1, unique())
     signed.adm("signing_off")
     assert signed.up(G1, unique(), id="plain").id == "plain"
-    assert signed.adm("verify", id="plain") is True and signed.adm("verify", id=a.id) is False
+    assert signed.adm("verify", id="plain") is False and signed.adm("verify", id=a.id) is False
+    assert reference(signed, G1, a.id, a.name).status == 400, "nobody can tell any more whether it was signed"
+    b = signed.up(G1, a.name, id="plain too")
+    assert reference(signed, G2, b.id, b.name).status == 200
     signed.send("still reachable", name=a.name, client_id=a.id)
     assert a.recv() == "still reachable"
 
@@ -249,4 +252,40 @@ def test_S155_signatures_are_compared_exactly(signed, trigger):
 def test_S156_new_test_and_disable(w, signed):
     assert signed.adm("is_signed", id="plain") is False and signed.adm("is_signed", id="s:x.y") is True
     assert signed.adm("verify", id="plain") is False and signed.adm("verify", id="") is False
-    assert w.adm("verify", id="plain") is True and w.adm("verify", id="s:x.y") is False  # signing is off there
+
+
+
+def test_S156_signing_off_proves_nothing(w):
+    """A session that is built on sign and verify stays closed: no id holds, and none is given out as signed."""
+    for id in "plain", "root", "s:x.y", "s:root." + signature_of("", "root"), "":
+        assert w.adm("verify", id=id) is False and w.broker("verify", id=id) is False
+    assert "signing is off" in w.refused("sign", id="ann")
+    with pytest.raises(Refused) as refused:
+        w.up(G1, unique(), id="s:root." + signature_of("", "root"))
+    assert refused.value.status == 400
+
+
+def test_strict_with_the_server_secret():
+    """Ids are bound to who asked, with the secret that all processes share."""
+    with Cluster(APP / "server_secret.lua", gateways=1, env={"STRICT": "1"}) as cluster:
+        world = World(cluster)
+        mine = {"User-Agent": MOZILLA}
+        a = world.up(G1, unique(), id="me", headers=mine)
+        key = f"{world.adm('server_secret')};{MOZILLA};127.0.0.1"
+        assert a.id == f"s:me.{signature_of(key, 'me')}"
+        assert reference(world, G1, a.id, a.name, **mine).status == 200
+        assert reference(world, G1, a.id, a.name, **{"User-Agent": "curl/8.5.0"}).status == 400
+        with pytest.raises(Refused) as refused:
+            world.up(G1, a.name, id=a.id)
+        assert refused.value.status == 400
+        assert world.up(G1, a.name, id=a.id, headers=mine).id == a.id
+        world.leave()
+
+
+@pytest.mark.parametrize("use", ["signalbox.server_secret() .. 'x'", "tostring(signalbox.server_secret())",
+                                 "'' .. signalbox.server_secret()", "signalbox.server_secret():len()"])
+def test_the_server_secret_is_no_text_while_the_app_file_loads(cluster, tmp_path, use):
+    """Nobody builds a key from a text that is the same everywhere."""
+    error = start_error(cluster, f"signalbox.signing {{ secret = {use} }}", tmp_path)
+    assert "server_secret() is not known while the app file is loaded" in error
+

@@ -108,6 +108,14 @@ def test_sign_and_verify(run, vector):
     assert json.loads(run("verify", raw, *options, "--json", code=1).stdout) == {"valid": False}
 
 
+@pytest.mark.parametrize("secret", ["", "  "])
+def test_no_secret_signs_nothing(run, secret):
+    assert "the secret is empty" in run("sign", "ann", "--secret", secret, code=2).stderr
+    assert "the secret is empty" in run("verify", "ann", "--secret", secret, code=2).stderr
+    assert "needs the app's secret" in run("verify", "ann", code=2).stderr
+    assert "the id is empty" in run("sign", "", "--secret", "super-secret", code=2).stderr
+
+
 def test_the_secret_comes_from_a_file(run, folder):
     (folder / "secret").write_text("super-secret\n")
     assert run("sign", "123456", "--secret-file", folder / "secret").stdout.strip() == "s:123456." + VECTORS["V3"][3]

@@ -179,6 +179,7 @@ static void test_argument_errors(void **state) {
         {"default_scope('local')", "needs Redis"},
         {"signing{secret='x'}", "needs Redis"},
         {"signing{}", "'secret' must be a string"},
+        {"sign('ann')", "signing is off"},
         {"sign('a\\nb')", "line end"},
         {"sign('')", "the id is empty"},
         {"sign()", "string expected"},
@@ -228,8 +229,8 @@ static void test_answers(void **state) {
         {"signalbox.send{data=signalbox.broadcast_level(nil)}", "name|"},
         {"signalbox.send{data=signalbox.broadcast_level('N')}", "name|"},
         {"signalbox.send{data=signalbox.default_scope()}", "global|"},
-        {"signalbox.send{data=signalbox.sign('plain')}", "plain|"},
-        {"signalbox.send{data=tostring(signalbox.verify('plain'))}", "true|"},
+        {"signalbox.send{data=tostring(pcall(signalbox.sign, 'plain'))}", "false|"},
+        {"signalbox.send{data=tostring(signalbox.verify('plain'))}", "false|"},
         {"signalbox.send{data=tostring(signalbox.verify('s:x.y'))}", "false|"},
         {"signalbox.send{data=tostring(signalbox.verify(''))}", "false|"},
         {"signalbox.send{data=tostring(signalbox.is_signed('s:x'))}", "true|"},
@@ -287,7 +288,9 @@ static void test_signing(void **state) {
         &w, "signalbox.signing{secret='Sup3rS3cr37!'}\n"
             "assert(signalbox.sign('my-client-id') == "
             "'s:my-client-id.dWeBSAxPRuhkQKBBIiLvAcRZ6vAZAI8G7+qcGvoOA+Q=')\n"
-            "signalbox.signing(false) assert(signalbox.sign('x') == 'x')\n"
+            "signalbox.signing(false) assert(not pcall(signalbox.sign, 'x'))\n"
+            "assert(not signalbox.verify('s:my-client-id"
+            ".dWeBSAxPRuhkQKBBIiLvAcRZ6vAZAI8G7+qcGvoOA+Q=') and not signalbox.verify('x'))\n"
             "signalbox.signing{secret='super-secret', strict=true}\n"
             "assert(signalbox.sign('my-client-id') == "
             "'s:my-client-id.tunfLy/VtJtfFFxBGFhAeTX/0TVQK0DhVgemMszmIMQ=')\n"

@@ -51,14 +51,17 @@ static void test_scope_and_signing(void **state) {
     apply(&w, "signing", "{\"on\":false}");
     assert_false(r->signing.is_on);
     apply(&w, "signing", "not JSON");
+    apply(&w, "signing", "{\"on\":true}");
+    apply(&w, "signing", "{\"on\":true,\"secret\":\" \"}");
     assert_false(r->signing.is_on);
     apply(&w, "signing", NULL);
     assert_string_equal(r->signing.secret, "own");
     assert_true(r->signing.is_on && r->signing.is_strict);
-    apply(&w, "signing", "{\"on\":true,\"secret\":\"signalbox:server-secret\"}");
+    apply(&w, "signing", "{\"on\":true,\"secret\":\"signalbox:server-secret\",\"strict\":true}");
     assert_true(r->signing.uses_server_secret && r->signing.secret == NULL);
     app_set_server_secret(w.app, BYTES_LIT("told"));
     assert_string_equal(r->signing.secret, "told");
+    assert_true(r->signing.is_strict);
     apply(&w, "signing", NULL);
     assert_string_equal(r->signing.secret, "own");
     world_close_all(&w);

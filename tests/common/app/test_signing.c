@@ -70,13 +70,55 @@ static void test_changed_ids_do_not_pass(void **state) {
     signing_deinit(&s);
 }
 
-static void test_signing_off_takes_only_plain_ids(void **state) {
-    (void)state;
-    struct signing s = {0};
+/* Nothing is proved while signing is off. A connection is referred to by plain ids then, and by
+ * signed ones only before. */
+static void test_signing_off(void **state) {
+    static const struct {
+        const char *id;
+        bool is_accepted, is_accepted_on;
+    } rows[] = {
+        {"plain", true, false},
+        {"", false, false},
+        {"s:", false, false},
+        {"s:" UUID ".8qHWZA7dMwgbAO0uW3pncXp8U6YpaOJBiaXpPFqdVlg=", false, true},
+    };
+    struct signing off = {0}, on = {0}, unknown = {.is_on = true, .uses_server_secret = true};
     struct signing_context nobody = {BYTES_NONE, BYTES_NONE};
-    assert_true(signing_verify(&s, &nobody, BYTES_LIT("plain")));
-    assert_false(signing_verify(&s, &nobody, BYTES_LIT("")));
-    assert_false(signing_verify(&s, &nobody, bytes_str(vectors[0].signed_id)));
+    (void)state;
+    signing_set(&on, true, vectors[0].secret, false);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_false(signing_verify(&off, &nobody, bytes_str(rows[i].id)));
+        assert_false(signing_verify(&unknown, &nobody, bytes_str(rows[i].id)));
+        assert_false(signing_accepts(&unknown, &nobody, bytes_str(rows[i].id)));
+        assert_int_equal(signing_accepts(&off, &nobody, bytes_str(rows[i].id)),
+                         rows[i].is_accepted);
+        assert_int_equal(signing_accepts(&on, &nobody, bytes_str(rows[i].id)),
+                         rows[i].is_accepted_on);
+    }
+    signing_deinit(&on);
+}
+
+static void test_secrets(void **state) {
+    static const struct {
+        struct bytes secret;
+        const char *error;
+    } rows[] = {
+        {{"super-secret", 12}, NULL},
+        {{"x", 1}, NULL},
+        {{"s\xc3\xa9", 3}, NULL},
+        {{"", 0}, "the secret is empty"},
+        {{" \t\r\n", 4}, "the secret is empty"},
+        {{"a\0b", 3}, "the secret has a NUL in it"},
+        {{"\xff", 1}, "the secret is not valid UTF-8"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *error = signing_secret_error(rows[i].secret);
+        if (rows[i].error == NULL)
+            assert_null(error);
+        else
+            assert_string_equal(error, rows[i].error);
+    }
 }
 
 /* A strict id does not pass for another user agent or address. S151 */
@@ -96,7 +138,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors_V1_to_V10),
         cmocka_unit_test(test_changed_ids_do_not_pass),
-        cmocka_unit_test(test_signing_off_takes_only_plain_ids),
+        cmocka_unit_test(test_signing_off),
+        cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_strict_is_bound_to_who_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
