@@ -8,7 +8,7 @@
 #include "common/base/bytes.h"
 
 /* clang-format off */
-#define SCRIPTS(X) X(in) X(in_once) X(own) X(renew) X(release) X(try) X(out) X(conn) X(disc) X(hb) X(bury) X(entomb) \
+#define SCRIPTS(X) X(in) X(in_once) X(own) X(renew) X(release) X(try) X(out) X(conn) X(disc) X(hb) X(bury) X(entomb) X(floor) \
     X(lock) X(relock) X(unlock)
 /* clang-format on */
 

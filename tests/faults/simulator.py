@@ -51,8 +51,11 @@ MUTATIONS = {
     'no-member': ('conn', 'if not is_first then', 'if false then'),
     'no-tomb': ('conn', "if redis.call('SISMEMBER', KEYS[2], '') == 1 then", 'if false then'),
     'no-restore': ('conn', "ARGV[6] == '1'", 'false'),
-    'same-term': ('own', 'math.max((tonumber(o[1]) or 0) + 1, now, tonumber(ARGV[3]) + 1)',
+    'same-term': ('own', 'math.max((tonumber(o[1]) or 0) + 1, (tonumber(o[5]) or 0) + 1, now, tonumber(ARGV[3]) + 1)',
                   '(tonumber(o[1]) or now)'),
+    'no-lineage': ('own', "terms = terms .. ' ' .. t", 'terms = t'),
+    'no-floor': ('out', 'if o[4] and tonumber(o[4]) >= tonumber(o[2]) then', 'if false then'),
+    'low-term': ('own', '(tonumber(o[5]) or 0) + 1, ', ''),
     'no-last': ('out', "if KEYS[k + 1] ~= KEYS[k] then", 'if false then'),
     'keep-state': (None, None, None),
 }
@@ -472,7 +475,16 @@ class Gateway(Process):
             if self.needs_sync:
                 self.needs_sync = False
                 yield from self.drop_strangers()
+            if self.rng.random() < 0.02 and not self.world.is_calm:
+                yield from self.raise_floor(self.rng.randrange(PARTITIONS))
             yield from idle(self.rng.randint(0, 2))
+
+    def raise_floor(self, p):
+        """As after a failover that lost a later term, which this gateway has read."""
+        ahead = [0, 1, 50] if self.world.has_rollback else [0, 1, 50, 10**6]
+        term = self.world.checker.raw_top[p][0] + self.rng.choice(ahead)
+        if term > 0:
+            yield script('floor', p, ['own'], term)
 
     def drop_strangers(self):
         """Removes what Redis holds in our name and we do not (it fell back in time)."""
@@ -608,6 +620,7 @@ class Model:
         self.old_seen = deque(maxlen=4)
         self.lanes = {}       # (p, name, sender, home) -> (number, index) of the last output
         self.events = {}      # connection value -> ['C', 'D']
+        self.terms = [['0'] for _ in range(PARTITIONS)]  # what a lineage is
         self.old_values = deque(maxlen=4)
 
     def copy(self):
@@ -619,6 +632,7 @@ class Model:
         twin.seen, twin.old_seen = set(self.seen), self.old_seen
         twin.lanes = dict(self.lanes)
         twin.events = {k: list(v) for k, v in self.events.items()}
+        twin.terms = [list(terms) for terms in self.terms]
         twin.old_values = self.old_values
         return twin
 
@@ -643,6 +657,7 @@ class Checker:
         self.sub.must('PSUBSCRIBE', '*')
         self.raw_top = [(0, 0)] * PARTITIONS  # over all fall-backs: ids never come again
         self.floor = {}  # positions told before the first output
+        self.raised = {}  # (term, …) that a gateway has read from data given up
         self.by_channel = {channel(p, n): (p, n)
                            for p in range(PARTITIONS) for n in NAMES[p] + ['*']}
 
@@ -663,6 +678,8 @@ class Checker:
             raise Violation(f'I2: {where}: id not above {self.raw_top[p]}')
         if parse_id(mid) <= self.floor.pop(p, (0, 0)):
             raise Violation(f'I7: {where}: a position was told that is behind it')
+        if parse_id(mid) <= self.raised.pop(p, (0, 0)):
+            raise Violation(f'I2: {where}: not above the floor')
         self.raw_top[p] = parse_id(mid)
         item = (p, name, uid)
         if item in model.seen or any(item in old for old in model.old_seen):
@@ -711,6 +728,9 @@ class Checker:
             self.check_position(call.p, reply[1])
         if call.script == 'own' and len(reply) == 3:
             self.must_be_top(call.p, reply[2], 'last_id')
+            self.check_lineage(call.p, reply[0])
+        if call.script == 'floor':
+            self.raised[call.p] = max(self.raised.get(call.p, (0, 0)), (int(call.args[0]), 10**9))
         if call.script == 'in' and call.args[0] == 'c:clock' and reply == 1:
             self.world.model.note_accepted([json.loads(call.args[3])['u']])
 
@@ -720,6 +740,14 @@ class Checker:
             self.must_be_top(p, position, 'position')
         else:
             self.floor[p] = max(self.floor.get(p, (0, 0)), parse_id(position))
+
+    def check_lineage(self, p, term):
+        """The terms of this data set, the latest 64."""
+        terms = self.world.model.terms[p]
+        terms.append(term)
+        stored = self.redis.must('HGET', key(p, 'own'), 'y')
+        if stored != ' '.join(terms[-64:]):
+            raise Violation(f'I7: lineage of partition {p} is {stored}, not {terms[-64:]}')
 
     def must_be_top(self, p, value, what):
         if value != self.world.model.top[p]:
@@ -1006,6 +1034,7 @@ class World:
             self.redis.must('RESTORE', name, ttl, dump)
         model.sent = self.model.sent
         self.model, self.snapshot, self.late = model, None, []
+        self.checker.raised = {}
         self.rollbacks += 1
         self.stats['rollbacks'] += 1
         for proc in self.processes:

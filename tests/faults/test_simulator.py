@@ -174,6 +174,38 @@ class TestOwnership:
         bench.do('DEL', 'lease')
         assert bench.own('B')[1:] == ['7-0', f'{term}-1']
 
+    def test_F14_lineage_names_the_terms_of_this_data_set(self, bench):
+        terms = ['0']
+        for _ in range(70):
+            terms.append(bench.own('A')[0])
+        assert bench.do('HGET', 'own', 'y').split(' ') == terms[-64:]
+
+    def test_F26_lineage_begins_again_after_an_older_broker(self, bench):
+        bench.own('A')
+        bench.do('HSET', 'own', 't', '9' * 14)
+        assert bench.do('HGET', 'own', 'y').split(' ')[0] == '0'
+        term = bench.own('A')[0]
+        assert bench.do('HGET', 'own', 'y').split(' ') == ['9' * 14, term]
+        bench.do('HDEL', 'own', 'y')
+        assert bench.do('HGET', 'own', 't') == term
+        after = bench.own('A')[0]
+        assert bench.do('HGET', 'own', 'y').split(' ') == [term, after]
+
+    def test_F14_floor_fences_and_raises_the_term(self, bench):
+        term = bench.own('A')[0]
+        later = str(int(term) + 10**6)
+        assert bench.run('floor', 'own', str(int(term) - 1)) == 0
+        assert bench.out('A', term, '0-0', '1-0', (f'{term}-1', 10, 0, 'x')) == 1
+        assert bench.run('floor', 'own', later) == 1
+        assert bench.run('floor', 'own', later) == 0
+        assert bench.out('A', term, '1-0', '2-0', (f'{term}-2', 10, 0, 'x')).startswith('FENCED')
+        assert int(bench.own('A')[0]) == int(later) + 1
+
+    @pytest.mark.parametrize('term', [str(2**52 + 1), 'x', ''])
+    def test_floor_that_is_no_term(self, bench, term):
+        assert bench.run('floor', 'own', term).startswith('TERM')
+        assert bench.do('EXISTS', 'own') == 0
+
     def test_F4_renew_takes_a_stolen_lease_back_only_from_nobody(self, bench):
         term = bench.own('A')[0]
         bench.do('DEL', 'lease')

@@ -11,14 +11,18 @@
 --       maxlen 0: no history, publish only.  ttl_s 0: leave the expiry as it is
 -- Reply 1 committed   0 was committed before (the reply was lost)
 --       error "FENCED by <holder>"   the partition is another's: forget it
+--       error "FENCED by the floor <term>"  ids of a later term were read already: take it again
 --       error "CURSOR is <cursor>"   Redis went back in time under us: forget it, take it again
 --
 -- own.i is the id of the last output of the partition: ids rise over all its Names and the
 -- nameless log (history K h*, channel K n*), so everything up to own.i was published.
 -- The HSET is the first effect: when Redis is out of memory nothing may have been published.
-local o = redis.call('HMGET', KEYS[1], 'h', 't', 'c')
+local o = redis.call('HMGET', KEYS[1], 'h', 't', 'c', 'f')
 if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then
   return redis.error_reply('FENCED by ' .. tostring(o[1]))
+end
+if o[4] and tonumber(o[4]) >= tonumber(o[2]) then
+  return redis.error_reply('FENCED by the floor ' .. o[4])
 end
 local c = o[3] or '0-0'
 if c == ARGV[4] then return 0 end

@@ -2,20 +2,30 @@
 -- Takes a partition whose lease is free, or is the caller's own, under a new term. The term fences
 -- every write of the previous owner; the lease says only when a take-over may be tried.
 --
--- KEYS  1 own   hash: h holder, t term, c cursor, i last output, x try counter   2 lease
+-- KEYS  1 own   hash: h holder, t term, c cursor, i last output, x try counter, y lineage,
+--                f floor (floor.lua)   2 lease
 -- ARGV  1 holder   2 ttl_ms of the lease   3 highest term the caller has ever seen here ('0')
 -- Reply {term, cursor, last_id}   all strings; cursor and last_id '0-0' when there is none
 --       {0}                       another holder has the lease
 --
--- A term is greater than the stored one, than the one the caller knows (Redis may have lost its
--- data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
+-- A term is greater than the stored one, than the floor, than the one the caller knows (Redis may
+-- have lost its data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
+--
+-- own.y names the latest 64 terms of this data set, oldest first, separated by spaces; it begins
+-- with 0 while it names all of them. An id whose term is not among them belongs to a data set that
+-- was given up (a failover, a restart): see lineage.h.
 local l = redis.call('GET', KEYS[2])
 -- A lease that outlasts what anybody asks for is a clock's that was set back since: nobody renews it.
 if l and l ~= ARGV[1] and redis.call('PTTL', KEYS[2]) <= 2 * ARGV[2] then return {0} end
-local o, tm = redis.call('HMGET', KEYS[1], 't', 'c', 'i'), redis.call('TIME')
+local o, tm = redis.call('HMGET', KEYS[1], 't', 'c', 'i', 'y', 'f'), redis.call('TIME')
 local now = tm[1] * 1000 + math.floor(tm[2] / 1000)
-local t = math.max((tonumber(o[1]) or 0) + 1, now, tonumber(ARGV[3]) + 1)
+local t = math.max((tonumber(o[1]) or 0) + 1, (tonumber(o[5]) or 0) + 1, now, tonumber(ARGV[3]) + 1)
 t = string.format('%.0f', t)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-redis.call('HSET', KEYS[1], 'h', ARGV[1], 't', t)
+local terms = o[1] and o[4] or '0'
+if o[1] and string.match(terms, '%d+$') ~= o[1] then terms = o[1] end
+terms = terms .. ' ' .. t
+local _, count = string.gsub(terms, ' ', '')
+if count >= 64 then terms = string.match(terms, ' (.*)$') end
+redis.call('HSET', KEYS[1], 'h', ARGV[1], 't', t, 'y', terms)
 return {t, o[2] or '0-0', o[3] or '0-0'}

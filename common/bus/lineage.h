@@ -1,0 +1,46 @@
+/*
+ * lineage.h - the terms of a partition's data set, and whether an id that was read some time ago
+ * has its place among them.
+ *
+ * A failover, a restart without persistence or an older snapshot gives up data that processes have
+ * read already. What they read had terms (own.lua); if the data set of today does not have the term
+ * of an id, the id belongs to a data set that was given up:
+ *
+ *     given up   … 1040-1 … 1040-9    1058-1 … 1058-7 ◀ read up to here
+ *     today      … 1040-1 … 1040-9    1050-1 … 1050-5    1060-1 …
+ *                                     ▲ smaller than 1058-7, and never read
+ *
+ * An id whose term the data set has misses nothing: all that was appended since has a greater one.
+ */
+#ifndef SIGNALBOX_BUS_LINEAGE_H
+#define SIGNALBOX_BUS_LINEAGE_H
+
+#include "common/bus/command.h"
+#include "common/bus/envelope.h"
+
+struct redisReply;
+
+enum { LINEAGE_TERMS = 64 };
+
+struct lineage {
+    bool has_owner;                    /* false: nothing was ever appended in this data set */
+    uint64_t term;                     /* the latest */
+    struct message_id last;            /* the partition's last output; <term>-0 before the first */
+    size_t count;                      /* 0: the terms are not known */
+    uint64_t terms[LINEAGE_TERMS + 1]; /* rising; the first is 0 when these are all */
+};
+
+/* The command that lineage_read reads the reply of. */
+struct command lineage_ask(unsigned partition);
+/* False when the reply is no answer to lineage_ask. What does not make sense counts as unknown. */
+bool lineage_read(struct lineage *l_out, const struct redisReply *reply);
+
+enum lineage_place {
+    LINEAGE_WITHIN,  /* all that this data set has after the id is greater than it */
+    LINEAGE_UNKNOWN, /* older than the terms that are known: nothing speaks against it */
+    LINEAGE_ELSEWHERE
+};
+/* Only while has_owner. */
+enum lineage_place lineage_find(const struct lineage *l, struct message_id id);
+
+#endif
