@@ -254,7 +254,7 @@ static void send_out(struct outlog *o) {
 
 static void encode_one(struct outlog *o, struct pending *p, uint64_t now) {
     struct log *l = p->log;
-    p->output.message.prev = p->has_history ? l->last : MESSAGE_ID_NONE;
+    p->output.message.prev = l->last;
     p->blob_from = o->blobs.len;
     message_encode(&o->blobs, &p->output.message);
     p->blob_len = o->blobs.len - p->blob_from;
@@ -329,7 +329,7 @@ static void ask_prev(struct outlog *o, struct log *l) {
 static void ask_prevs(struct outlog *o) {
     o->is_busy = false;
     for (struct pending *p = o->first; p != NULL; p = p->next)
-        if (p->has_history && !p->log->is_known && !p->log->is_asked)
+        if (!p->log->is_known && !p->log->is_asked)
             ask_prev(o, p->log);
     if (o->lookups == 0)
         encode_and_send(o);

@@ -5,9 +5,9 @@
  *     outlog_add(o, …) for each message;  outlog_commit(o, cursor, …);
  *
  * Ids are <term>-<seq>, rising over all logs of the partition. Each message names the one before it
- * in its log (`prev`; 0-0 where no history is kept); for logs not seen in this term the key l:
- * tells it. The logs seen last are remembered, OUTLOG_LOGS of them. History is bounded by bytes
- * (through the average size), messages and time.
+ * in its log (`prev`, also where no history is kept, so that a hole shows); for logs not seen in
+ * this term the key l: tells it. The logs seen last are remembered, OUTLOG_LOGS of them. History is
+ * bounded by bytes (through the average size), messages and time.
  *
  * An answer that does not come (the link broke) is never assumed: no callback; the owner forgets
  * the partition.
