@@ -14,12 +14,14 @@
 #include "common/base/metrics.h"
 #include "common/base/random.h"
 #include "common/base/settings.h"
+#include "common/bus/beats.h"
 #include "common/bus/feed.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis_url.h"
 #include "common/bus/refusals.h"
 #include "common/bus/scripts.h"
+#include "common/bus/server_info.h"
 
 enum { LISTENERS_MAX = 12, BEAT_MS = 1000, DEAF_AFTER_MS = 3000, SECRET_RENEW_BEATS = 10 };
 
@@ -31,6 +33,7 @@ struct bus {
     char fleet[FLEET_FINGERPRINT_SIZE];
     char id[17];
     struct link *commands, *feed_link;
+    bool is_feed_newer; /* than the commands link */
     struct feed *feed;
     struct {
         const struct bus_events *events;
@@ -42,6 +45,7 @@ struct bus {
     bool is_leaving, is_mismatched;
     uv_timer_t beat_timer;
     uint64_t beat;          /* the counter */
+    struct beats beats;     /* which of them came back */
     bool was_counted;       /* a beat of this id was accepted before */
     unsigned deaf_beats;    /* in a row */
     uint64_t probe_sent_ms; /* a beat was accepted then and has not come back; 0: none */
@@ -188,6 +192,15 @@ static void store_configuration(struct bus *b) {
     store_config(b, "partitions", ours);
 }
 
+/* Of two links that have come to different servers the older one missed that Redis moved. */
+static void compare_servers(struct bus *b) {
+    struct link *older = b->is_feed_newer ? b->commands : b->feed_link;
+    if (b->feed_link == NULL || !link_is_ready(b->commands) || !link_is_ready(b->feed_link) ||
+        strcmp(link_server(b->commands), link_server(b->feed_link)) == 0)
+        return;
+    link_break(older, "commands and feed have come to different servers");
+}
+
 static void ask_config(struct bus *b) {
     if (b->is_configured || b->is_asking_config || b->is_mismatched || !link_is_ready(b->commands))
         return;
@@ -203,6 +216,8 @@ static void ask_config(struct bus *b) {
 
 static void on_commands_ready(void *ctx) {
     struct bus *b = ctx;
+    b->is_feed_newer = false;
+    compare_servers(b);
     b->was_counted = false;
     ask_config(b);
 }
@@ -222,6 +237,8 @@ static void on_commands_down(void *ctx, const char *why) {
 static void on_feed_ready(void *ctx) {
     struct bus *b = ctx;
     b->probe_sent_ms = 0;
+    b->is_feed_newer = true;
+    compare_servers(b);
     feed_on_ready(b->feed, b->feed_link);
     TELL(b, on_feed);
 }
@@ -230,8 +247,20 @@ static void on_feed_down(void *ctx, const char *why) {
     struct bus *b = ctx;
     (void)why;
     feed_on_down(b->feed);
+    beats_begin(&b->beats, UINT64_MAX);
     b->probe_seen_ms = 0;
     TELL(b, on_feed_lost);
+}
+
+static void on_probe(struct bus *b, struct bytes payload) {
+    uint64_t beat;
+    b->probe_seen_ms = clock_ms();
+    b->probe_sent_ms = 0;
+    if (!bytes_to_u64(payload, &beat))
+        return;
+    if (beats_came(&b->beats, beat))
+        TELL(b, on_feed_skipped);
+    TELL(b, on_feed_passed, beat);
 }
 
 static void on_feed_push(void *ctx, struct redisReply *reply) {
@@ -242,10 +271,11 @@ static void on_feed_push(void *ctx, struct redisReply *reply) {
     if (bytes_equal(kind, BYTES_LIT("pong")))
         return;
     if (is_message && bytes_equal_str(channel, b->probe_channel)) {
-        b->probe_seen_ms = clock_ms();
-        b->probe_sent_ms = 0;
+        on_probe(b, payload);
         return;
     }
+    if (bytes_equal_str(channel, b->probe_channel) && bytes_equal(kind, BYTES_LIT("subscribe")))
+        beats_begin(&b->beats, bus_next_beat(b));
     bool is_known = is_message;
     if (bytes_equal(kind, BYTES_LIT("subscribe")))
         is_known = feed_on_subscribed(b->feed, b->feed_link, channel);
@@ -274,6 +304,7 @@ static void buried(struct bus *b) {
               b->id);
     bus_unsubscribe(b, bytes_str(b->probe_channel));
     new_id(b);
+    beats_begin(&b->beats, UINT64_MAX);
     b->was_counted = false;
     bus_subscribe(b, bytes_str(b->probe_channel));
     TELL(b, on_buried);
@@ -286,7 +317,7 @@ static void forgotten(struct bus *b) {
     TELL(b, on_forgotten);
 }
 
-static void on_beat_answer(struct bus *b, struct redisReply *reply) {
+static void on_beat_answer(struct bus *b, uint64_t number, struct redisReply *reply) {
     if (reply_is_error(reply, "DEAD")) {
         buried(b);
         return;
@@ -297,6 +328,8 @@ static void on_beat_answer(struct bus *b, struct redisReply *reply) {
         return;
     if (b->probe_sent_ms == 0)
         b->probe_sent_ms = clock_ms();
+    if (beats_accepted(&b->beats, number))
+        TELL(b, on_feed_skipped);
     bool is_new = reply_number(reply, 1) == 2 && b->was_counted;
     b->was_counted = true;
     if (is_new)
@@ -306,13 +339,14 @@ static void on_beat_answer(struct bus *b, struct redisReply *reply) {
 /* Which id beat: an answer that was under way at a burial is nobody's. */
 struct beat {
     struct bus *bus;
+    uint64_t number;
     char id[17];
 };
 
 static void on_beat_reply(void *ctx, struct redisReply *reply) {
     struct beat *beat = ctx;
     if (strcmp(beat->id, beat->bus->id) == 0)
-        on_beat_answer(beat->bus, reply);
+        on_beat_answer(beat->bus, beat->number, reply);
     free(beat);
 }
 
@@ -327,8 +361,38 @@ static void send_beat(struct bus *b) {
     command_text(&c, b->probe_channel);
     struct beat *beat = mem_alloc(sizeof(*beat));
     beat->bus = b;
+    beat->number = b->beat;
     memcpy(beat->id, b->id, sizeof(beat->id));
     link_send(b->commands, &c, on_beat_reply, beat);
+}
+
+/* --- the server --- */
+
+static void break_both(struct bus *b, const char *why) {
+    link_break(b->commands, why);
+    if (b->feed_link != NULL && link_is_ready(b->feed_link))
+        link_break(b->feed_link, why);
+}
+
+/* A server that was demoted, or a way that leads to another one, need not break a connection. */
+static void on_server_info(void *ctx, struct redisReply *reply) {
+    struct bus *b = ctx;
+    struct server_info info;
+    if (!link_is_ready(b->commands) || !server_info_read(&info, reply_bytes(reply)))
+        return;
+    if (!info.is_master)
+        break_both(b, "this Redis is no master any more");
+    else if (strcmp(info.identity, link_server(b->commands)) != 0)
+        break_both(b, "this is another Redis than before, or it has other data");
+    else
+        compare_servers(b);
+}
+
+static void ask_server(struct bus *b) {
+    struct command c = command_begin("INFO");
+    command_text(&c, "server");
+    command_text(&c, "replication");
+    link_send(b->commands, &c, on_server_info, b);
 }
 
 static void renew_secret(struct bus *b) {
@@ -350,6 +414,8 @@ static void on_beat(uv_timer_t *timer) {
         link_break(b->feed_link, "deaf: a probe was published and did not come back");
     }
     ask_config(b);
+    if (b->is_configured)
+        ask_server(b);
     if (b->is_configured && !b->is_leaving)
         send_beat(b);
     if (b->is_configured && b->secret[0] != '\0' && b->beat % SECRET_RENEW_BEATS == 0)
@@ -435,12 +501,21 @@ bool bus_can_send(const struct bus *b) {
     return b->is_configured && link_is_ready(b->commands);
 }
 
+bool bus_is_on_one_server(const struct bus *b) {
+    return bus_can_send(b) && b->feed_link != NULL && link_is_ready(b->feed_link) &&
+           strcmp(link_server(b->commands), link_server(b->feed_link)) == 0;
+}
+
+uint64_t bus_next_beat(const struct bus *b) {
+    return b->beat + 1;
+}
+
 bool bus_is_ready(const struct bus *b) {
     if (!b->is_configured)
         return false;
     return b->kind == BUS_TOOL ||
            (b->probe_seen_ms != 0 && clock_ms() - b->probe_seen_ms <= DEAF_AFTER_MS &&
-            link_is_ready(b->feed_link));
+            bus_is_on_one_server(b));
 }
 
 void bus_refused(struct bus *b, const char *command, const struct redisReply *error) {

@@ -5,7 +5,12 @@
  * channel and redis-cli's PUBLISH) and one blocking link per partition it owns. The bus checks that
  * the cluster's number of partitions is ours (the first process decides it), beats every second
  * through hb.lua, and listens for its own beat on the feed: a beat that was accepted and does not
- * come back within 3 s means a deaf feed, which is then made anew.
+ * come back within 3 s means a deaf feed, which is then made anew; one that does not come although
+ * a later one does means that the feed was deaf in between.
+ *
+ * Both links must go to one server. Every second the server is asked who it is (server_info.h): if
+ * it is no master any more, another one, or fell back, or if the two links have come to different
+ * ones, what is out of date is made anew.
  *
  * Ready means: this process does its job now. /readyz shows bus_trouble.
  */
@@ -40,6 +45,10 @@ struct bus_events {
      * "unsubscribe". */
     void (*on_feed_message)(void *ctx, struct bytes kind, struct bytes channel,
                             struct bytes payload);
+    /* The feed was deaf for a while and did not break: what it brings may lack messages. */
+    void (*on_feed_skipped)(void *ctx);
+    /* What was published before heartbeat `beat` was sent has come over the feed, or never will. */
+    void (*on_feed_passed)(void *ctx, uint64_t beat);
     /* This process was declared dead and buried; it has a new id now and must begin anew (close its
      * clients). */
     void (*on_buried)(void *ctx);
@@ -66,6 +75,10 @@ void bus_close(struct bus *b);
 struct link *bus_commands(struct bus *b);
 /* Whether commands may be sent now. */
 bool bus_can_send(const struct bus *b);
+/* Whether the feed comes from where the commands go: only then do answers say what it brings. */
+bool bus_is_on_one_server(const struct bus *b);
+/* The number of the next heartbeat, see on_feed_passed. */
+uint64_t bus_next_beat(const struct bus *b);
 bool bus_is_ready(const struct bus *b);
 /* One line, "" when ready. */
 const char *bus_trouble(const struct bus *b);

@@ -73,7 +73,11 @@ bool link_is_ready(const struct link *l) {
 }
 
 const char *link_run_id(const struct link *l) {
-    return l->state == LINK_READY ? l->run_id : "";
+    return l->state == LINK_READY ? l->server.run_id : "";
+}
+
+const char *link_server(const struct link *l) {
+    return l->state == LINK_READY ? l->server.identity : "";
 }
 
 const char *link_trouble(const struct link *l) {

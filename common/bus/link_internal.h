@@ -9,6 +9,7 @@
 
 #include "common/bus/link.h"
 #include "common/bus/redis_url.h"
+#include "common/bus/server_info.h"
 #include "common/net/stream.h"
 
 struct redisReader;
@@ -46,7 +47,7 @@ struct link {
     void *ctx;
     enum link_state state;
     char trouble[256];
-    char run_id[48];
+    struct server_info server;
     int64_t client_id; /* Redis' number of this connection, or of the one before it; 0: none */
 
     struct stream stream; /* one after the other: to a sentinel, to Redis, to Redis again */

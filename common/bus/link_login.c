@@ -68,26 +68,18 @@ static void enter_load(struct link *l) {
     }
     struct command c = command_begin("INFO");
     command_text(&c, "server");
+    command_text(&c, "replication");
     send_command(l, &c);
 }
 
-static void read_run_id(struct link *l, struct bytes info) {
-    static const struct bytes key = {"run_id:", 7};
-    char before[sizeof(l->run_id)];
-    memcpy(before, l->run_id, sizeof(before));
-    l->run_id[0] = '\0';
-    while (info.len > 0) {
-        struct bytes line = bytes_split(&info, '\n');
-        if (!bytes_starts_with(line, key))
-            continue;
-        struct bytes id = bytes_from(line, key.len);
-        if (id.len > 0 && id.ptr[id.len - 1] == '\r')
-            id.len--;
-        snprintf(l->run_id, sizeof(l->run_id), "%.*s", BYTES_FMT(id));
-    }
-    if (strcmp(before, l->run_id) != 0)
-        l->client_id =
-            0; /* another server, or a restarted one: its numbers mean other connections */
+/* Numbers of connections mean others on another server, or after a restart. */
+static bool read_server(struct link *l, struct bytes info) {
+    char before[SERVER_RUN_ID_TEXT];
+    memcpy(before, l->server.run_id, sizeof(before));
+    bool is_good = server_info_read(&l->server, info);
+    if (strcmp(before, l->server.run_id) != 0)
+        l->client_id = 0;
+    return is_good;
 }
 
 /* What the connection before this one sent may still wait in Redis' socket, to run after what we
@@ -109,11 +101,10 @@ static void end_predecessor(struct link *l) {
 static void on_load_reply(struct link *l, const struct redisReply *reply) {
     bool is_info = reply_bytes(reply).len > 64;
     if (is_info) {
-        read_run_id(l, reply_bytes(reply));
-        if (l->run_id[0] == '\0')
-            link_fail(l, "INFO server names no run_id");
-        else
+        if (read_server(l, reply_bytes(reply)))
             end_predecessor(l);
+        else
+            link_fail(l, "INFO server names no run_id");
     } else if (l->login_replies == 0) {
         l->client_id = reply_number(reply, 0);
         link_became_ready(l);

@@ -111,6 +111,11 @@ static void on_commands(void *ctx) {
     read_all(ctx);
 }
 
+/* Notices may have been missed. */
+static void on_feed_skipped(void *ctx) {
+    read_all(ctx);
+}
+
 static void on_commands_lost(void *ctx) {
     ((struct rules *)ctx)->is_reading = false;
 }
@@ -234,7 +239,8 @@ struct rules *rules_new(struct bus *bus,
                         void *ctx) {
     static const struct bus_events events = {.on_commands = on_commands,
                                              .on_commands_lost = on_commands_lost,
-                                             .on_feed_message = on_feed_message};
+                                             .on_feed_message = on_feed_message,
+                                             .on_feed_skipped = on_feed_skipped};
     struct rules *r = mem_zalloc(sizeof(*r));
     *r = (struct rules){.bus = bus, .on_change = on_change, .ctx = ctx};
     MUST(uv_timer_init(bus_loop(bus), &r->reload_timer) == 0);
