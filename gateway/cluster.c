@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/bus/bus.h"
+#include "common/bus/follower.h"
 #include "common/bus/kv.h"
 #include "common/bus/link.h"
 #include "common/bus/registry.h"
@@ -72,6 +73,7 @@ static void on_server_secret(void *ctx, int status, struct bytes value) {
 struct restore {
     struct cluster *cluster;
     uint64_t number;
+    struct message_id stood_at; /* its Name's log here, when it was asked */
 };
 
 static void go_on(struct cluster *c);
@@ -80,7 +82,8 @@ static void on_restored(void *ctx, enum registered result, struct message_id pos
     struct restore *one = ctx;
     struct cluster *c = one->cluster;
     struct ws *ws = clients_by_number(&c->gateway->clients, one->number);
-    (void)position;
+    if (result != REGISTERED_FAILED && ws != NULL && ws->entry != NULL)
+        follow_compare(ws->entry->follow, one->stood_at, position);
     free(one);
     c->in_flight--;
     if (result == REGISTERED_FAILED && ws != NULL) {
@@ -97,6 +100,8 @@ static void on_restored(void *ctx, enum registered result, struct message_id pos
 static void restore(struct cluster *c, struct ws *ws) {
     struct restore *one = mem_zalloc(sizeof(*one));
     *one = (struct restore){.cluster = c, .number = ws->who->number};
+    if (ws->entry != NULL)
+        one->stood_at = follow_position(ws->entry->follow);
     struct registration what = {.name = ws->who->name,
                                 .client_id = ws->who->client_id,
                                 .value = ws->who->value,

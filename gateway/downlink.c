@@ -231,16 +231,26 @@ static void on_message(void *owner, const struct message *m) {
         tracing_delivered(e, m, v.count);
 }
 
-static void on_gap(void *owner) {
+/* Positions were taken from data that Redis gave up: ids that come may be smaller. */
+static void forget_positions(struct name_entry *e) {
+    for (size_t i = 0; i < e->count; i++) {
+        e->slots[i].skips = false;
+        e->slots[i].ws->skip_until = MESSAGE_ID_NONE;
+    }
+}
+
+static void on_gap(void *owner, enum gap gap) {
     struct name_entry *e = owner;
+    for (struct join *j = LIST_FIRST(&e->joins); j != NULL; j = join_next(j))
+        join_on_gap(j, gap);
+    if (gap == GAP_REWOUND)
+        forget_positions(e);
     if (e->continues_on_gap)
         return;
     log_info("downlink", "closed_after_gap name=%s clients=%zu", LOG_TEXT(name_entry_name(e)),
              e->count);
     for (size_t i = e->count; i-- > 0;)
         ws_close(e->slots[i].ws, CLOSE_GAP);
-    for (struct join *j = LIST_FIRST(&e->joins); j != NULL; j = join_next(j))
-        join_on_gap(j);
 }
 
 const struct follower_events downlink_events = {.on_message = on_message, .on_gap = on_gap};

@@ -46,7 +46,9 @@ struct join {
     LIST_ENTRY(join) link;
     struct message_id position;
     bool wants_resume, has_resume, is_recovered;
-    bool has_gap; /* messages after the position were lost */
+    bool has_gap;    /* messages after the position were lost */
+    bool is_rewound; /* the position means nothing: later messages may have smaller ids */
+    struct message_id stood_at; /* the follow, when the registration was asked for */
     struct message_id resume;
     struct replay *replay;
     struct held_list replayed, held;
@@ -67,8 +69,11 @@ struct join *join_next(struct join *j) {
     return LIST_NEXT(j, link);
 }
 
-void join_on_gap(struct join *j) {
-    j->has_gap = j->state != JOIN_FOLLOWING;
+void join_on_gap(struct join *j, enum gap gap) {
+    if (j->state == JOIN_FOLLOWING)
+        return;
+    j->has_gap = true;
+    j->is_rewound = j->is_rewound || gap == GAP_REWOUND;
 }
 
 uint64_t join_number(const struct join *j) {
@@ -215,7 +220,7 @@ static void send_hello(struct join *j, struct ws *ws) {
 static void send_held(struct join *j, struct ws *ws, struct held_list *list) {
     struct held *h;
     STAILQ_FOREACH(h, list, link) {
-        if (list == &j->held && message_id_compare(h->id, j->position) <= 0)
+        if (list == &j->held && !j->is_rewound && message_id_compare(h->id, j->position) <= 0)
             continue;
         if (h->frame.chunk != NULL) {
             conn_send_initial(ws->conn, h->frame);
@@ -232,7 +237,7 @@ static void complete(struct join *j) {
     struct ws *ws = join_upgrade(r, j->who, j->key, &rest);
     j->who = NULL;
     ws->is_registered = true;
-    ws->skip_until = j->position;
+    ws->skip_until = j->is_rewound ? MESSAGE_ID_NONE : j->position;
     clients_attach(j->entry, ws);
     if (ws->who->is_v1)
         send_hello(j, ws);
@@ -279,6 +284,7 @@ static void on_registered(void *ctx, enum registered result, struct message_id p
         return;
     }
     j->position = position;
+    follow_compare(j->entry->follow, j->stood_at, position);
     if (!j->entry->is_placed) {
         j->entry->is_placed = true;
         follow_start_at(j->entry->follow, position);
@@ -305,6 +311,7 @@ static void on_following(void *ctx, int status) {
     uv_timer_stop(&j->patience);
     struct registration what = {
         .name = j->who->name, .client_id = j->who->client_id, .value = j->who->value};
+    j->stood_at = follow_position(j->entry->follow);
     registry_register(j->gateway->registry, &what, on_registered, j);
 }
 

@@ -13,6 +13,7 @@
 #define SIGNALBOX_GATEWAY_JOIN_H
 
 #include "common/bus/envelope.h"
+#include "common/bus/follower.h"
 
 struct identity;
 struct join;
@@ -33,7 +34,7 @@ void join_start(struct request *r, const struct join_options *options);
 void join_on_message(struct join *j, const struct message *m);
 /* Messages were lost for good: a position that was given out already is before the hole, so the
  * client is closed with 4004 as soon as it is one. */
-void join_on_gap(struct join *j);
+void join_on_gap(struct join *j, enum gap gap);
 struct join *join_next(struct join *j);
 /* The number its connection will have. */
 uint64_t join_number(const struct join *j);

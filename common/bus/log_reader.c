@@ -28,7 +28,8 @@ struct log_reader {
     const struct log_reader_events *events;
     void *ctx;
     struct page pages[LOG_COUNT];
-    bool is_cancelled, is_broken;
+    struct log_view view;
+    bool has_begun, is_cancelled, is_broken;
 };
 
 static void release(struct log_reader *r) {
@@ -40,7 +41,7 @@ static void release(struct log_reader *r) {
 
 static void finish(struct log_reader *r, int status) {
     if (!r->is_cancelled)
-        r->events->on_done(r->ctx, status);
+        r->events->on_done(r->ctx, status, &r->view);
     release(r);
 }
 
@@ -106,9 +107,43 @@ static void give_out(struct log_reader *r) {
     }
 }
 
+/* --- what stands around a page: see ask() --- */
+
+/* GET l:<name>, GET l* */
+static void read_last(struct log_view *view, enum which_log log, struct redisReply *reply) {
+    if (!message_id_parse(reply_bytes(reply), &view->last[log]))
+        view->last[log] = MESSAGE_ID_NONE;
+}
+
+static void read_next(struct log_view *view, enum which_log log, struct redisReply *reply) {
+    struct redisReply *fields = reply_at(reply_at(reply, 0), 1);
+    struct message m;
+    view->has_next[log] = message_decode(reply_bytes(reply_at(fields, 1)), &m) == PARSE_OK;
+    if (!view->has_next[log])
+        return;
+    view->next_prev[log] = m.prev;
+    message_free(&m);
+}
+
+static bool read_view(struct log_view *view, struct redisReply *reply) {
+    if (!lineage_read(&view->lineage, reply_at(reply, LOG_COUNT)))
+        return false;
+    for (size_t i = 0; i < LOG_COUNT; i++) {
+        read_last(view, (enum which_log)i, reply_at(reply, LOG_COUNT + 1 + i));
+        read_next(view, (enum which_log)i, reply_at(reply, 2 * LOG_COUNT + 1 + i));
+    }
+    return true;
+}
+
 /* --- rounds --- */
 
 static void ask(struct log_reader *r);
+
+static void begin(struct log_reader *r) {
+    if (!r->has_begun && r->events->on_begin != NULL)
+        r->events->on_begin(r->ctx, &r->view);
+    r->has_begun = true;
+}
 
 static void on_round(struct log_reader *r) {
     if (r->is_cancelled || r->is_broken) {
@@ -116,6 +151,7 @@ static void on_round(struct log_reader *r) {
         return;
     }
     bool has_more = is_full(&r->pages[LOG_OWN]) || is_full(&r->pages[LOG_EVERY]);
+    begin(r);
     give_out(r);
     if (r->is_cancelled || !has_more)
         finish(r, 0);
@@ -125,20 +161,28 @@ static void on_round(struct log_reader *r) {
         ask(r);
 }
 
-/* EXEC's answer: [page of the own log, page of the log for every Name]. */
+/* EXEC itself, or one of the commands. */
+static bool is_refused(struct log_reader *r, struct redisReply *reply) {
+    static const char *const asked[] = {"XRANGE", "XRANGE", "HMGET", "GET",
+                                        "GET",    "XRANGE", "XRANGE"};
+    bool is_some = reply_is_error(reply, NULL);
+    if (is_some)
+        bus_refused(r->bus, "EXEC", reply);
+    for (size_t i = 0; i < reply_count(reply) && i < ARRAY_LEN(asked); i++) {
+        if (!reply_is_error(reply_at(reply, i), NULL))
+            continue;
+        bus_refused(r->bus, asked[i], reply_at(reply, i));
+        is_some = true;
+    }
+    return is_some;
+}
+
+/* EXEC's answer, in the order of ask(). */
 static void on_pages(void *ctx, struct redisReply *reply) {
     struct log_reader *r = ctx;
-    if (reply_is_error(reply, NULL)) /* of EXEC itself */
-        bus_refused(r->bus, "EXEC", reply);
-    for (size_t i = 0; i < LOG_COUNT; i++) {
-        struct redisReply *page = reply_at(reply, i);
-        if (reply_is_error(page, NULL))
-            bus_refused(r->bus, "XRANGE", page);
-        if (page == NULL || reply_is_error(page, NULL))
-            r->is_broken = true;
-        else
-            read_page(&r->pages[i], page);
-    }
+    r->is_broken = is_refused(r, reply) || !read_view(&r->view, reply);
+    for (size_t i = 0; i < LOG_COUNT && !r->is_broken; i++)
+        read_page(&r->pages[i], reply_at(reply, i));
     on_round(r);
 }
 
@@ -154,16 +198,43 @@ static void ask_log(struct log_reader *r, struct bytes key, struct message_id af
     link_send(bus_commands(r->bus), &c, NULL, NULL);
 }
 
-/* In one transaction: what is appended between the two would come in the wrong order. */
+static void ask_last(struct log_reader *r, struct bytes key) {
+    struct command c = command_begin("GET");
+    command_bytes(&c, key);
+    link_send(bus_commands(r->bus), &c, NULL, NULL);
+}
+
+static void ask_next(struct log_reader *r, struct bytes key) {
+    char from[MESSAGE_ID_TEXT + 1] = "(";
+    message_id_format(r->until, from + 1);
+    struct command c = command_begin("XRANGE");
+    command_bytes(&c, key);
+    command_text(&c, from);
+    command_text(&c, "+");
+    command_text(&c, "COUNT");
+    command_number(&c, 1);
+    link_send(bus_commands(r->bus), &c, NULL, NULL);
+}
+
+/* In one transaction: what is appended between the two would come in the wrong order, and whether
+ * something is missing could not be said. */
 static void ask(struct log_reader *r) {
     struct buf key = {0};
     struct link *link = bus_commands(r->bus);
     struct bytes name = bytes_of(r->name, r->name_len);
-    unsigned partition = partition_of(name, bus_partitions(r->bus));
+    unsigned p = partition_of(name, bus_partitions(r->bus));
     struct command multi = command_begin("MULTI"), exec = command_begin("EXEC");
+    struct command lineage = lineage_ask(p);
     link_send(link, &multi, NULL, NULL);
-    ask_log(r, key_of(&key, partition, "h:", name), r->at[LOG_OWN]);
-    ask_log(r, key_of(&key, partition, "h*", BYTES_NONE), r->at[LOG_EVERY]);
+    ask_log(r, key_of(&key, p, "h:", name), r->at[LOG_OWN]);
+    ask_log(r, key_of(&key, p, "h*", BYTES_NONE), r->at[LOG_EVERY]);
+    link_send(link, &lineage, NULL, NULL);
+    ask_last(r, key_of(&key, p, "l:", name));
+    ask_last(r, key_of(&key, p, "l*", BYTES_NONE));
+    if (!message_id_is_none(r->until)) {
+        ask_next(r, key_of(&key, p, "h:", name));
+        ask_next(r, key_of(&key, p, "h*", BYTES_NONE));
+    }
     link_send(link, &exec, on_pages, r);
     buf_deinit(&key);
 }

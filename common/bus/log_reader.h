@@ -10,17 +10,31 @@
 #define SIGNALBOX_BUS_LOG_READER_H
 
 #include "common/bus/envelope.h"
+#include "common/bus/lineage.h"
 
 struct bus;
 struct log_reader;
 
 enum which_log { LOG_OWN, LOG_EVERY, LOG_COUNT };
 
+/* What the logs looked like when a page was read, in the same transaction. */
+struct log_view {
+    struct lineage lineage;
+    struct message_id last[LOG_COUNT]; /* l:<name>, l*: no message of the log has a later id; 0-0:
+                                          unknown. With seq 0: the log has no message */
+    /* With an end to the reading: the first entry beyond it, and its predecessor. */
+    bool has_next[LOG_COUNT];
+    struct message_id next_prev[LOG_COUNT];
+};
+
 struct log_reader_events {
+    /* Before the first entry: as it was with the first page. May cancel. May be NULL. */
+    void (*on_begin)(void *ctx, const struct log_view *view);
     /* The next entry in id order. Borrowed until return. May cancel. */
     void (*on_entry)(void *ctx, enum which_log log, const struct message *m);
-    /* 0, or -ENOTCONN when Redis went away in the middle. The reader is gone after this. */
-    void (*on_done)(void *ctx, int status);
+    /* 0, or -ENOTCONN when Redis went away in the middle. view: as it was with the last page. The
+     * reader is gone after this. */
+    void (*on_done)(void *ctx, int status, const struct log_view *view);
 };
 
 /* Reads after[log] < id <= until (MESSAGE_ID_NONE: to the end). Never calls back inside. */

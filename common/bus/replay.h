@@ -2,9 +2,11 @@
  * replay.h - what a Name's logs retain between two ids, and whether that is everything: for clients
  * that resume.
  *
- * A log proves that nothing is missing after an id when its first retained message is not later, or
- * says that its predecessor was not later; or, when nothing is retained, when the key l:<name> (no
- * message of this log has a later id) is not later. Otherwise nothing is claimed.
+ * It is everything when the id belongs to the data set of today (lineage.h), and each log shows an
+ * unbroken chain: the first message read names a predecessor that is not later than the id, each
+ * further one names a predecessor that was read, and behind the last there is nothing up to the end
+ * of the reading: the key l:<name> (no message of this log has a later id) says so, or the
+ * predecessor of the first message beyond. Otherwise nothing is claimed.
  */
 #ifndef SIGNALBOX_BUS_REPLAY_H
 #define SIGNALBOX_BUS_REPLAY_H
