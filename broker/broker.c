@@ -29,7 +29,7 @@
 #include "common/bus/report.h"
 #include "common/bus/rules.h"
 
-enum { PATIENCE_MS = 5000, GIVE_BACK_MS = 5000, LINGER_MS = 2000 };
+enum { PATIENCE_MS = 5000, GIVE_BACK_MS = 5000, LINGER_MS = 2000, SPARE_MS = 10000 };
 
 /* --- questions --- */
 
@@ -203,6 +203,7 @@ static struct app *load_app(struct broker *b, char **error_out) {
 
 void broker_reload(struct broker *b, struct report *report) {
     char *error = NULL;
+    supervisor_reloading(&b->supervisor);
     struct app *app = load_app(b, &error);
     if (app == NULL) {
         report_error(report, "%s; the old app stays", error);
@@ -215,6 +216,7 @@ void broker_reload(struct broker *b, struct report *report) {
         log_info("broker", "reloaded app=%s", b->app_path);
     }
     report_log(report, "broker");
+    supervisor_reloaded(&b->supervisor);
 }
 
 /* "reload [<token>]", answered by a report. */
@@ -241,6 +243,11 @@ static void on_patience(uv_timer_t *timer) {
 static const char *trouble(void *ctx) {
     const struct broker *b = ctx;
     return b->is_stopping ? "stopping" : bus_trouble(b->bus);
+}
+
+static void on_second(uv_timer_t *timer) {
+    struct broker *b = container_of(timer, struct broker, second);
+    supervisor_tick(&b->supervisor, trouble(b));
 }
 
 static void set_gauges(void *ctx) {
@@ -277,6 +284,9 @@ static void start_parts(struct broker *b) {
     bus_subscribe(b->bus, bytes_str(fleet_channel(CHANNEL_PUBLIC_SEND)));
     MUST(uv_timer_init(b->loop, &b->patience) == 0);
     MUST(uv_timer_start(&b->patience, on_patience, PATIENCE_MS / 5, PATIENCE_MS) == 0);
+    supervisor_init(&b->supervisor);
+    MUST(uv_timer_init(b->loop, &b->second) == 0);
+    MUST(uv_timer_start(&b->second, on_second, 1000, 1000) == 0);
     bus_start(b->bus);
 }
 
@@ -325,6 +335,7 @@ static void close_all(struct broker *b) {
     rules_free(b->rules);
     registry_free(b->registry);
     uv_close((uv_handle_t *)&b->patience, NULL);
+    uv_close((uv_handle_t *)&b->second, NULL);
     bus_close(b->bus);
 }
 
@@ -367,6 +378,7 @@ void broker_stop(struct broker *b) {
         return;
     }
     b->is_stopping = true;
+    supervisor_stopping(&b->supervisor, GIVE_BACK_MS + LINGER_MS + SPARE_MS);
     MUST(uv_timer_start(&b->patience, on_give_back_timeout, GIVE_BACK_MS, 0) == 0);
     lease_shutdown(b->lease);
     if (!bus_can_send(b->bus) || !lease_is_busy(b->lease))
@@ -376,6 +388,7 @@ void broker_stop(struct broker *b) {
 void broker_deinit(struct broker *b) {
     free_rules(b);
     buf_deinit(&b->secret);
+    supervisor_deinit(&b->supervisor);
     free(b->inboxes);
     free(b->survived);
 }

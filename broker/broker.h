@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "common/app/app.h"
+#include "common/base/supervisor.h"
 #include "common/bus/trace.h"
 
 struct about;
@@ -59,6 +60,8 @@ struct broker {
     struct trace trace;
     struct traced_output *traced_outputs; /* not committed yet */
     struct about *about;
+    struct supervisor supervisor;
+    uv_timer_t second;   /* for the supervisor */
     struct admin *admin; /* NULL: none was asked for */
     uv_timer_t patience; /* says what the broker waits for; later, when to stop waiting */
     char waits_for[400]; /* what bus_trouble said last */

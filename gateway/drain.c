@@ -13,6 +13,7 @@
 enum {
     TICK_MS = 20,
     READERS_MS = 30000, /* how long clients that still read keep the process alive, */
+    SPARE_MS = 10000,   /* and the rest of the end */
     REDIS_MS = 5000     /* and how long Redis does that was not told yet */
 };
 
@@ -122,6 +123,8 @@ bool drain_start(struct drain *d, uint64_t over_ms, enum drain_then then) {
     d->gone_ms = 0;
     set_state(d, then == DRAIN_ENDS ? DRAIN_ENDING : DRAIN_CLOSING);
     listeners_pause(&g->listeners);
+    if (then == DRAIN_ENDS)
+        supervisor_stopping(&g->supervisor, over_ms + READERS_MS + REDIS_MS + SPARE_MS);
     log_info("drain", "started connections=%zu over_ms=%llu ends=%s", d->total,
              (unsigned long long)over_ms, then == DRAIN_ENDS ? "yes" : "no");
     MUST(uv_timer_start(&d->tick, on_tick, 0, TICK_MS) == 0);

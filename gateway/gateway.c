@@ -15,6 +15,7 @@ const char *gateway_trouble(const struct gateway *g) {
 
 void gateway_reload(struct gateway *g, struct report *report) {
     char *error = NULL;
+    supervisor_reloading(&g->supervisor);
     struct app *fresh = setup_load_app(g, &error);
     if (fresh == NULL) {
         report_error(report, "%s; the old app stays", error);
@@ -29,4 +30,5 @@ void gateway_reload(struct gateway *g, struct report *report) {
         log_info("gateway", "reloaded app=%s", LOG_TEXT(bytes_str(g->app_path)));
     }
     report_log(report, "gateway");
+    supervisor_reloaded(&g->supervisor);
 }

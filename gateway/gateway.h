@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include "common/base/supervisor.h"
 #include "common/bus/trace.h"
 #include "gateway/clients.h"
 #include "gateway/cluster.h"
@@ -53,6 +54,7 @@ struct gateway {
     struct listeners listeners;
     struct drain drain;
     struct about *about;
+    struct supervisor supervisor;
     struct admin *admin;
     uv_timer_t second;
     bool is_draining; /* no new connections; /readyz says so */

@@ -110,6 +110,7 @@ static void set_gauges(void *ctx) {
 static void on_second(uv_timer_t *timer) {
     struct gateway *g = container_of(timer, struct gateway, second);
     set_gauges(g);
+    supervisor_tick(&g->supervisor, gateway_trouble(g));
     clients_sweep(&g->clients);
     cluster_probe(&g->cluster);
 }
@@ -183,6 +184,7 @@ static int start(struct process *p) {
     struct gateway *g = &p->gateway;
     char *error = NULL;
     size_t max_connections = setup_max_connections(g);
+    supervisor_init(&g->supervisor);
     if (open_bus(g) < 0)
         return -1;
     open_parts(g);
@@ -230,6 +232,7 @@ static void end(struct process *p) {
     downlink_deinit(&g->downlink);
     conns_deinit(&g->conns);
     endpoints_deinit(&g->endpoints);
+    supervisor_deinit(&g->supervisor);
     /* Not to the last handle: a handler of the app may still sleep for long. */
     for (int i = 0; i < LAST_TURNS; i++)
         uv_run(g->loop, UV_RUN_NOWAIT);

@@ -51,14 +51,26 @@ static int wrong_address(const char *text, const char *why) {
     return -EINVAL;
 }
 
-/* "127.0.0.1:9090", "[::1]:9090", "localhost:9090", "*:9090". */
+/* "9090", or "9090+10" for 9100: a unit file knows its instance's number and cannot add. */
+static bool read_port(struct bytes text, uint64_t *port_out) {
+    struct bytes first = bytes_split(&text, '+');
+    uint64_t more = 0;
+    if (!bytes_to_u64(first, port_out) || (text.ptr != NULL && !bytes_to_u64(text, &more)))
+        return false;
+    if (*port_out < 1 || *port_out > 65535 || more > 65535 - *port_out)
+        return false;
+    *port_out += more;
+    return true;
+}
+
+/* "127.0.0.1:9090", "[::1]:9090", "localhost:9090", "*:9090", "127.0.0.1:9090+10". */
 static int read_address(const char *text, struct sockaddr_storage *out) {
     struct bytes all = bytes_str(text);
     ptrdiff_t colon = bytes_find_last(all, ':');
     uint64_t port;
-    if (colon < 0 || !bytes_to_u64(bytes_from(all, (size_t)colon + 1), &port) || port < 1 ||
-        port > 65535)
-        return wrong_address(text, "must be ADDRESS:PORT, as in 127.0.0.1:9090");
+    if (colon < 0 || !read_port(bytes_from(all, (size_t)colon + 1), &port))
+        return wrong_address(text, "must be ADDRESS:PORT, as in 127.0.0.1:9090, or ADDRESS:PORT+N; "
+                                   "ports are 1 to 65535");
     struct bytes host = bytes_head(all, (size_t)colon);
     if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
         host = bytes_of(host.ptr + 1, host.len - 2);
