@@ -8,11 +8,14 @@
 #include "gateway/file_send.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "common/http/http_path.h"
+#include "common/http/http_range.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn.h"
 #include "gateway/content_type.h"
@@ -30,7 +33,7 @@ struct file_send {
     char *root, *path, *file; /* root: as given, then its real path */
     bool is_index;
     uv_file fd;
-    uint64_t size, sent;
+    uint64_t at, end; /* what is still to be sent of the file */
     char *piece;
     uv_fs_t fs;
 };
@@ -75,14 +78,14 @@ static void not_now(struct file_send *f) {
 
 static void read_piece(struct file_send *f) {
     struct request *r = f->request;
-    if (r->conn == NULL || f->sent >= f->size) {
+    if (r->conn == NULL || f->at >= f->end) {
         close_and_done(f);
         return;
     }
-    uint64_t left = f->size - f->sent;
+    uint64_t left = f->end - f->at;
     uv_buf_t buf = uv_buf_init(f->piece, left < PIECE_BYTES ? (unsigned)left : PIECE_BYTES);
     f->step = STEP_READ;
-    MUST(uv_fs_read(loop_of(f), &f->fs, f->fd, &buf, 1, (int64_t)f->sent, on_step) == 0);
+    MUST(uv_fs_read(loop_of(f), &f->fs, f->fd, &buf, 1, (int64_t)f->at, on_step) == 0);
 }
 
 static void on_drained(struct request *r) {
@@ -107,47 +110,102 @@ static void send_piece(struct file_send *f, ssize_t len) {
         close_and_done(f);
         return;
     }
-    f->sent += (uint64_t)len;
+    f->at += (uint64_t)len;
     conn_send_bytes(r->conn, bytes_of(f->piece, (size_t)len));
     f->step = STEP_SENDING;
 }
 
-static bool is_current(struct request *r, const char *etag, const char *modified) {
+struct validators {
+    char etag[64], modified[HTTP_DATE_SIZE];
+    bool is_settled; /* not of this second, in which the file may change again */
+};
+
+static struct validators validators_of(const uv_stat_t *stat) {
+    struct validators v = {.is_settled = stat->st_mtim.tv_sec < time(NULL)};
+    snprintf(v.etag, sizeof(v.etag), "\"%llx-%llx-%llx\"", (unsigned long long)stat->st_mtim.tv_sec,
+             (unsigned long long)stat->st_mtim.tv_nsec, (unsigned long long)stat->st_size);
+    http_date(stat->st_mtim.tv_sec, v.modified);
+    return v;
+}
+
+static bool is_current(struct request *r, const struct validators *v) {
     struct bytes rest = http_head_find(&r->head, "If-None-Match");
     if (rest.ptr == NULL)
-        return bytes_equal_str(http_head_find(&r->head, "If-Modified-Since"), modified);
+        return bytes_equal_str(http_head_find(&r->head, "If-Modified-Since"), v->modified);
     while (rest.ptr != NULL) {
         struct bytes one = bytes_trim(bytes_split(&rest, ','));
         if (bytes_starts_with(one, BYTES_LIT("W/")))
             one = bytes_from(one, 2);
-        if (bytes_equal_str(one, etag) || bytes_equal_str(one, "*"))
+        if (bytes_equal_str(one, v->etag) || bytes_equal_str(one, "*"))
             return true;
     }
     return false;
 }
 
-static void send_head(struct file_send *f, const uv_stat_t *stat) {
+/* A part is of use only to a client that has the rest of the same file (RFC 9110, 13.1.5). */
+static enum http_range wanted_range(struct file_send *f, const struct validators *v,
+                                    uint64_t size) {
     struct request *r = f->request;
-    char etag[64], modified[HTTP_DATE_SIZE];
-    f->size = stat->st_size;
-    snprintf(etag, sizeof(etag), "\"%llx-%llx-%llx\"", (unsigned long long)stat->st_mtim.tv_sec,
-             (unsigned long long)stat->st_mtim.tv_nsec, (unsigned long long)stat->st_size);
-    http_date(stat->st_mtim.tv_sec, modified);
-    (void)request_header(r, BYTES_LIT("ETag"), bytes_str(etag));
-    (void)request_header(r, BYTES_LIT("Last-Modified"), bytes_str(modified));
-    (void)request_header(r, BYTES_LIT("Cache-Control"), BYTES_LIT("no-cache"));
-    if (f->status == 200 && is_current(r, etag, modified)) {
-        request_reply_head(r, 304, BYTES_NONE, 0);
-        close_and_done(f);
-        return;
-    }
-    request_reply_head(r, f->status, content_type_of(f->file), (int64_t)f->size);
+    struct bytes condition = http_head_find(&r->head, "If-Range");
+    bool is_same = condition.ptr == NULL || bytes_equal_str(condition, v->etag) ||
+                   (v->is_settled && bytes_equal_str(condition, v->modified));
+    if (f->status != 200 || !is_same || !bytes_equal_str(r->head.method, "GET") ||
+        http_head_count(&r->head, "Range") != 1)
+        return HTTP_RANGE_ALL;
+    return http_range_parse(http_head_find(&r->head, "Range"), size, &f->at, &f->end);
+}
+
+/* 206 or 416: which part, or how long the file is. */
+static void tell_range(struct file_send *f, bool is_part, uint64_t size) {
+    struct buf text = {0};
+    if (is_part)
+        buf_printf(&text, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, f->at, f->end - 1, size);
+    else
+        buf_printf(&text, "bytes */%" PRIu64, size);
+    (void)request_header(f->request, BYTES_LIT("Content-Range"), buf_bytes(&text));
+    buf_deinit(&text);
+}
+
+static void not_in_the_file(struct file_send *f, uint64_t size) {
+    tell_range(f, false, size);
+    request_reply(f->request, 416, BYTES_LIT("text/plain; charset=utf-8"),
+                  BYTES_LIT("the range is not in the file\n"));
+    close_and_done(f);
+}
+
+static void send_body(struct file_send *f) {
+    struct request *r = f->request;
     if (request_is_head(r))
-        f->size = 0;
+        f->at = f->end;
     else
         f->piece = mem_alloc(PIECE_BYTES);
     r->on_drained = on_drained;
     read_piece(f);
+}
+
+static void send_head(struct file_send *f, const uv_stat_t *stat) {
+    struct request *r = f->request;
+    struct validators v = validators_of(stat);
+    f->end = stat->st_size;
+    (void)request_header(r, BYTES_LIT("ETag"), bytes_str(v.etag));
+    (void)request_header(r, BYTES_LIT("Last-Modified"), bytes_str(v.modified));
+    (void)request_header(r, BYTES_LIT("Cache-Control"), BYTES_LIT("no-cache"));
+    (void)request_header(r, BYTES_LIT("Accept-Ranges"), BYTES_LIT("bytes"));
+    if (f->status == 200 && is_current(r, &v)) {
+        request_reply_head(r, 304, BYTES_NONE, 0);
+        close_and_done(f);
+        return;
+    }
+    enum http_range range = wanted_range(f, &v, stat->st_size);
+    if (range == HTTP_RANGE_NONE) {
+        not_in_the_file(f, stat->st_size);
+        return;
+    }
+    if (range == HTTP_RANGE_PART)
+        tell_range(f, true, stat->st_size);
+    request_reply_head(r, range == HTTP_RANGE_PART ? 206 : f->status, content_type_of(f->file),
+                       (int64_t)(f->end - f->at));
+    send_body(f);
 }
 
 static void look_up(struct file_send *f, const char *tail) {

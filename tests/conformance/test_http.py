@@ -1,9 +1,12 @@
-"""HTTP/1.1 where it is more than a request and an answer: chunked bodies (RFC 9112, 7.1)."""
+"""HTTP/1.1 where it is more than a request and an answer: chunked bodies (RFC 9112, 7.1), ranges."""
 import http.client
+import os
+import random
 import subprocess
 
 import pytest
 
+from harness import Cluster
 from conformance_world import G1, unique
 
 CHUNKED = "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
@@ -90,3 +93,70 @@ def test_a_chunked_body_on_an_upgrade(w):
         head = raw.request_text(f"/up?name={name}", {"Transfer-Encoding": "chunked"})
         raw.send_bytes(head.encode() + b"3\r\nabc\r\n0\r\n\r\n" + b"\x89\x80\0\0\0\0")
         assert raw.read_head().status == 101 and raw.read_frame().opcode == 10
+
+
+# -- ranges of files (RFC 9110, 14)
+
+SIZE = 300000
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A gateway with a file that is sent in several pieces, and its content."""
+    folder = tmp_path_factory.mktemp("files")
+    content = random.Random(1).randbytes(SIZE)
+    (folder / "public").mkdir()
+    (folder / "public" / "big.bin").write_bytes(content)
+    (folder / "public" / "empty").write_bytes(b"")
+    (folder / "app.lua").write_text('signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "http" }\n'
+                                    'signalbox.static("/", "public")\n'
+                                    'signalbox.route("GET", "/gone", function(web) web:file("public/big.bin", 404) end)\n')
+    for name in "big.bin", "empty":
+        os.utime(folder / "public" / name, (1000000000, 1000000000))
+    with Cluster(folder / "app.lua", gateways=1) as running:
+        running.content = content
+        yield running
+
+
+@pytest.mark.parametrize("asked, first, last", [
+    ("bytes=0-0", 0, 0), ("bytes=1000-1999", 1000, 1999), ("bytes=70000-", 70000, SIZE - 1), ("bytes=-5", SIZE - 5, SIZE - 1),
+    ("bytes=65535-131072", 65535, 131072), ("bytes=-999999999", 0, SIZE - 1), ("bytes=299999-999999", SIZE - 1, SIZE - 1)])
+def test_a_range(files, asked, first, last):
+    reply = files.http(0, "GET", "/big.bin", headers={"Range": asked})
+    assert (reply.status, reply.headers["Content-Range"]) == (206, f"bytes {first}-{last}/{SIZE}")
+    assert reply.body == files.content[first:last + 1] and reply.headers["ETag"] and reply.headers["Accept-Ranges"] == "bytes"
+
+
+@pytest.mark.parametrize("asked", ["bytes=300000-", "bytes=-0", "bytes=99999999999999999999-"])
+def test_a_range_that_is_not_in_the_file(files, asked):
+    reply = files.http(0, "GET", "/big.bin", headers={"Range": asked})
+    assert (reply.status, reply.headers["Content-Range"]) == (416, f"bytes */{SIZE}")
+    assert files.http(0, "GET", "/empty", headers={"Range": "bytes=0-"}).status == 416
+
+
+@pytest.mark.parametrize("path, method, headers, status", [
+    ("/big.bin", "GET", {"Range": "bytes=0-1,5-6"}, 200), ("/big.bin", "GET", {"Range": "lines=1-2"}, 200),
+    ("/big.bin", "GET", {"Range": "bytes=5-1"}, 200), ("/big.bin", "HEAD", {"Range": "bytes=0-1"}, 200),
+    ("/gone", "GET", {"Range": "bytes=0-1"}, 404), ("/empty", "GET", {"Range": "bytes=-1"}, 200)])
+def test_a_range_that_is_passed_over(files, path, method, headers, status):
+    reply = files.http(0, method, path, headers=headers)
+    size = 0 if path == "/empty" else SIZE
+    assert (reply.status, reply.headers["Content-Length"], len(reply.body)) == (status, str(size), 0 if method == "HEAD" else size)
+    assert reply.headers["Content-Range"] is None and reply.headers["Accept-Ranges"] == "bytes"
+
+
+def test_if_range(files):
+    """The part only when it belongs to the file that the client has; what is current comes first."""
+    plain = files.http(0, "HEAD", "/big.bin")
+    etag, modified = plain.headers["ETag"], plain.headers["Last-Modified"]
+    for condition, status in (etag, 206), (modified, 206), ('"other"', 200), ("W/" + etag, 200), ("Thu, 01 Jan 1970 00:00:00 GMT", 200):
+        assert files.http(0, "GET", "/big.bin", headers={"Range": "bytes=1-2", "If-Range": condition}).status == status
+    assert files.http(0, "GET", "/big.bin", headers={"Range": "bytes=1-2", "If-None-Match": etag}).status == 304
+
+
+def test_a_download_is_resumed_by_curl(files, tmp_path):
+    part = tmp_path / "part"
+    part.write_bytes(files.content[:123456])
+    url = f"http://127.0.0.1:{files.gateways[0].port}/big.bin"
+    subprocess.run(["curl", "-sf", "-C", "-", "-o", part, url], check=True, timeout=20)
+    assert part.read_bytes() == files.content
