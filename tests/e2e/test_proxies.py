@@ -1,0 +1,176 @@
+"""HAProxy and nginx before two gateways, with the very blocks of docs/operations.md: only addresses and files are other ones."""
+import contextlib
+import re
+import shutil
+import ssl
+import subprocess
+import textwrap
+
+import pytest
+
+from harness import BINARY, ROOT, Client, Closed, Cluster, Process, RawWs, cluster as harness_cluster, eventually
+
+APP = ROOT / "tests" / "conformance" / "app" / "app.lua"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def block_of(title):
+    """The indented block of that section of the docs."""
+    section = (ROOT / "docs" / "operations.md").read_text().split(f"\n### {title}\n")[1].split("\n### ")[0]
+    return textwrap.dedent("\n".join(line for line in section.split("\n") if line.startswith("    ") or not line))
+
+
+def replaced(text, pairs):
+    for old, new in pairs:
+        assert old in text, f"the docs have no {old!r} any more"
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-nodes", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key", "-out", folder / "crt"],
+                   check=True, capture_output=True)
+    (folder / "pem").write_text((folder / "crt").read_text() + (folder / "key").read_text())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(APP) as running:
+        yield running
+
+
+def haproxy(cluster, certificate, folder, port):
+    g1, g2 = cluster.gateways
+    text = replaced(block_of("HAProxy"), [
+        ("bind :443", f"bind 127.0.0.1:{port}"), ("/etc/haproxy/chat.example.pem", str(certificate / "pem")),
+        ("10.0.0.11:8091 check port 9090", f"127.0.0.1:{g1.port} check port {g1.admin_port}"),
+        ("10.0.0.12:8091 check port 9090", f"127.0.0.1:{g2.port} check port {g2.admin_port}")])
+    (folder / "haproxy.cfg").write_text(text)
+    return ["haproxy", "-db", "-f", folder / "haproxy.cfg"]
+
+
+def nginx(cluster, certificate, folder, port):
+    g1, g2 = cluster.gateways
+    text = replaced(block_of("nginx"), [
+        ("listen 443", f"listen 127.0.0.1:{port}"), ("/etc/nginx/chat.example.crt", str(certificate / "crt")),
+        ("/etc/nginx/chat.example.key", str(certificate / "key")),
+        ("10.0.0.11:8091", f"127.0.0.1:{g1.port}"), ("10.0.0.12:8091", f"127.0.0.1:{g2.port}")])
+    paths = "".join(f"{kind}_temp_path {folder / kind};\n" for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
+    (folder / "nginx.conf").write_text(f"daemon off; pid {folder / 'pid'}; error_log stderr;\nevents {{ }}\n"
+                                       f"http {{ access_log off;\n{paths}{text}}}\n")
+    return ["nginx", "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"]
+
+
+class Proxy:
+    def __init__(self, cluster, certificate, port):
+        self.cluster, self.address = cluster, ("127.0.0.1", port)
+        self.tls = ssl.create_default_context(cafile=str(certificate / "crt"))
+
+    def client(self, path, headers=None):
+        return Client(self.address, path, {"Origin": "https://%s:%d" % self.address, **(headers or {})}, tls=self.tls)
+
+    def get(self, path, headers=None):
+        with RawWs(self.address, tls=self.tls) as raw:
+            raw.request(path, headers, handshake=False)
+            return raw.read_head().status, raw.read_body().decode()
+
+    def is_up(self):
+        try:
+            return self.get("/plain") == (200, "plain")
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="module", params=[haproxy, nginx], ids=["haproxy", "nginx"])
+def proxy(request, cluster, certificate, tmp_path_factory):
+    name, port = request.param.__name__, harness_cluster.free_port()
+    if shutil.which(name, path=PATH) is None:
+        pytest.skip(f"{name} is not installed: ./dev setup test")
+    folder = tmp_path_factory.mktemp(name)
+    folder.chmod(0o755)
+    process = Process(name, request.param(cluster, certificate, folder, port), folder, {"PATH": PATH}).start()
+    try:
+        found = Proxy(cluster, certificate, port)
+        eventually(found.is_up, 10, f"{name} serves: {process.log()}")
+        yield found
+    finally:
+        process.term().wait()
+
+
+def test_a_page_on_its_own_port_may_connect(proxy):
+    """The proxy is on no default port, and the Origin names it: 403 when Host loses it."""
+    with proxy.client("/up?name=Port") as client:
+        client.say("hello", path="Port")
+        assert client.recv() == "hello"
+
+
+def test_messages_of_every_kind(proxy):
+    with proxy.client("/s/echo?name=Echo") as client:
+        client.send_text("x" * 1000000)
+        assert client.recv() == "x" * 1000000
+        client.send_frame(BINARY, b"\0\xff")
+        assert client.read_frame().payload == b"\0\xff"
+        client.close(4321, "over")
+
+
+def test_paths_come_as_they_were_sent(proxy):
+    """So a guard holds behind a proxy as it does without one, and %2F stays within its segment."""
+    for path in "/walled/private/s.txt", "//walled/%70rivate/s.txt", "/walled/x/../private/s.txt", "/walled/./private/s.txt":
+        assert proxy.get(path)[0] == 401
+    assert proxy.get("/walled/private%2Fs.txt")[0] == 404
+    with proxy.client("/halls/a%2Fb?name=Halls") as client:
+        client.say("x")
+        assert client.group == "a/b" and client.recv() == "a hall's /halls/a%2Fb"
+
+
+def test_headers_tell_who_asks(proxy):
+    status, body = proxy.get("/headers", {"X-Forwarded-For": "6.6.6.6", "X-Mine": "yes"})
+    assert status == 200 and '"x-forwarded-for":"127.0.0.1"' in body and '"x-mine":"yes"' in body
+    assert f'"host":"127.0.0.1:{proxy.address[1]}"' in body
+
+
+def test_a_chunked_body_and_a_range(proxy):
+    with RawWs(proxy.address, tls=proxy.tls) as raw:
+        raw.send_bytes(b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        assert raw.read_head().status == 200 and raw.read_body() == b"abc"
+    assert proxy.get("/walled/open.txt", {"Range": "bytes=1-2"}) == (206, "pe")
+
+
+def gateways_of(cluster, name):
+    """The gateway of each client of the Name."""
+    return re.findall(r'"gateway": ?"([0-9a-f]+)"', cluster.cli("clients", name, "--json").stdout)
+
+
+def test_a_gateway_that_leaves_is_not_noticed(proxy):
+    """New clients are refused by no one: what the leaving gateway answers with 503, or not at all, goes to the other."""
+    leaving = proxy.cluster.gateways[0]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(proxy.client(f"/up?name=Before&id={n}")) for n in range(4)]
+        before = gateways_of(proxy.cluster, "Before")
+        assert len(set(before)) == 2
+        leaving.term().wait_log("drain: started")
+        for number in range(6):
+            stack.enter_context(proxy.client(f"/up?name=After&id={number}"))
+        staying, = set(gateways_of(proxy.cluster, "After"))
+        proxy.cluster.cli("send", "Before", "still here")
+        assert sum(is_reached(client) for client in clients) >= before.count(staying)
+    leaving.wait()
+    leaving.restart()
+    eventually(lambda: is_used(proxy, leaving), 15, "the gateway that came back gets clients")
+
+
+def is_reached(client):
+    try:
+        return client.recv() == "still here"
+    except Closed:
+        return False
+
+
+def is_used(proxy, gateway):
+    before = gateway.metrics()["signalbox_http_requests_total"]
+    assert all(proxy.get("/plain")[0] == 200 for _ in range(4))
+    return gateway.metrics()["signalbox_http_requests_total"] > before
