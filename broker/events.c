@@ -5,6 +5,7 @@
 #include "broker/broker.h"
 #include "broker/event_lua.h"
 #include "broker/run.h"
+#include "common/base/fold.h"
 #include "common/base/metrics.h"
 
 enum { CLOSE_REPLACED = 4001 };
@@ -49,7 +50,7 @@ void events_process(struct outcome *o) {
     /* A handler may register and unregister: look anew each time. */
     for (size_t i = 0; i < broker_registrations(o->broker)->event_handlers.count; i++) {
         const struct event_handler *h = &broker_registrations(o->broker)->event_handlers.items[i];
-        if (h->type == type && bytes_equal_nocase(bytes_str(h->name), e->name))
+        if (h->type == type && fold_equal(bytes_str(h->name), e->name))
             call(o, h);
     }
 }

@@ -8,6 +8,7 @@
 
 #include "common/app/app.h"
 #include "common/base/clock.h"
+#include "common/base/fold.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
 #include "gateway/gateway.h"
@@ -100,7 +101,7 @@ static void run_events(struct gateway *g, enum event_type type, const struct ide
     const struct registrations *r = app_registrations(g->app);
     for (size_t i = 0; i < r->event_handlers.count; i++) {
         const struct event_handler *h = &r->event_handlers.items[i];
-        if (h->type == type && bytes_equal_nocase(bytes_str(h->name), who->name))
+        if (h->type == type && fold_equal(bytes_str(h->name), who->name))
             run_one(g, h, who, reason);
     }
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/app/app.h"
+#include "common/base/fold.h"
 #include "common/base/utf8.h"
 #include "common/bus/registry.h"
 #include "gateway/dispatch.h"
@@ -68,7 +69,7 @@ static bool is_group(struct bytes text, struct bytes group) {
     bool is_it = false;
     for (int is_decoded = 0; is_decoded <= 1 && !is_it; is_decoded++) {
         read_value(text, is_decoded != 0, &plain);
-        is_it = bytes_equal_nocase(buf_bytes(&plain), group);
+        is_it = fold_equal(buf_bytes(&plain), group);
     }
     buf_deinit(&plain);
     return is_it;

@@ -6,6 +6,7 @@
 
 #include "common/app/json.h"
 #include "common/app/levels.h"
+#include "common/base/fold.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 #include "common/bus/rules.h"
@@ -116,18 +117,12 @@ static void on_ready(void *ctx) {
 
 /* --- the command line --- */
 
-/* Names of levels are compared without case. */
-static void append_lower(struct buf *out, const char *text) {
-    for (; *text != '\0'; text++)
-        buf_append_char(out, *text >= 'A' && *text <= 'Z' ? (char)(*text | 0x20) : *text);
-}
-
 static bool read_arguments(struct level_run *l) {
     const struct tool *t = l->tool;
     enum level level;
     if (t->argument_count > 0) {
         buf_append_str(&l->field, prefix);
-        append_lower(&l->field, t->arguments[0]);
+        fold_append(&l->field, bytes_str(t->arguments[0]));
         buf_append_char(&l->field, '\0');
     }
     if (t->argument_count < 2 || strcmp(t->arguments[1], "unset") == 0)

@@ -7,6 +7,7 @@
 #include "common/admin/listing.h"
 #include "common/app/json.h"
 #include "common/base/clock.h"
+#include "common/base/fold.h"
 #include "common/bus/registry.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -85,7 +86,7 @@ const struct verb verb_names = {.name = "names",
 
 static void count_group(struct list *l, struct bytes group) {
     size_t i = 0;
-    while (i < l->group_count && !bytes_equal_nocase(bytes_str(l->groups[i]), group))
+    while (i < l->group_count && !fold_equal(bytes_str(l->groups[i]), group))
         i++;
     if (i == l->group_count) {
         l->groups = mem_realloc(l->groups, (i + 1) * sizeof(*l->groups));

@@ -6,6 +6,7 @@
 
 #include "common/app/json.h"
 #include "common/base/clock.h"
+#include "common/base/fold.h"
 #include "common/bus/registry.h"
 
 struct listing {
@@ -33,8 +34,8 @@ static void ask_next(struct listing *l);
 
 static bool is_of_group(const struct listing *l, const struct registry_row *row) {
     struct conn_value value;
-    return l->group.len == 0 || (conn_value_parse(row->value, &value) &&
-                                 bytes_equal_nocase(value.group, buf_bytes(&l->group)));
+    return l->group.len == 0 ||
+           (conn_value_parse(row->value, &value) && fold_equal(value.group, buf_bytes(&l->group)));
 }
 
 static void on_connections(void *ctx, int status, const struct registry_row *rows, size_t count) {

@@ -1,11 +1,11 @@
 /* api_event.c - signalbox.on, off and signal_event_test: handlers of Connect and Disconnect. At run
  * time they hold for the whole cluster (api_share.c). */
 #include <string.h>
-#include <strings.h>
 
 #include <lauxlib.h>
 
 #include "common/app/api.h"
+#include "common/base/fold.h"
 
 static const char *shown(enum event_type type) {
     return type == EVENT_CONNECT ? "Connect" : "Disconnect";
@@ -46,7 +46,7 @@ static void complete(lua_State *L, struct app_change *changes, size_t count, boo
 
 static bool is_earlier(const struct app_change *changes, size_t i) {
     for (size_t j = 0; j < i; j++)
-        if (strcasecmp(changes[j].name, changes[i].name) == 0)
+        if (fold_equal(bytes_str(changes[j].name), bytes_str(changes[i].name)))
             return true;
     return false;
 }
@@ -120,7 +120,7 @@ int api_signal_event_test(lua_State *L) {
     bool is_there = false;
     for (size_t i = 0; i < r->event_handlers.count; i++) {
         const struct event_handler *e = &r->event_handlers.items[i];
-        is_there |= e->type == type && strcasecmp(e->name, name) == 0 &&
+        is_there |= e->type == type && fold_equal(bytes_str(e->name), bytes_str(name)) &&
                     (event_name == NULL || strcmp(e->event_name, event_name) == 0);
     }
     lua_pushboolean(L, is_there);

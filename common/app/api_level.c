@@ -1,11 +1,11 @@
 /* api_level.c - signalbox.broadcast_level and default_scope. In the main chunk they set what the
  * app file says; in a handler they set a rule of the cluster, and wait until it holds. */
-#include <ctype.h>
 #include <string.h>
 
 #include <lauxlib.h>
 
 #include "common/app/api.h"
+#include "common/base/fold.h"
 
 /* The handler that may write a rule; raises otherwise. */
 static struct app_call *writer(lua_State *L, const char *function) {
@@ -33,8 +33,7 @@ static int set_level(lua_State *L, struct bytes name, enum level level) {
     }
     struct app_call *call = writer(L, "broadcast_level");
     buf_append_str(&field, "level:");
-    for (size_t i = 0; i < name.len; i++)
-        buf_append_char(&field, (char)tolower((unsigned char)name.ptr[i]));
+    fold_append(&field, name);
     if (name.len == 0)
         buf_append_char(&field, '*');
     levels_set(a->registrations->levels, LEVEL_FROM_CLUSTER, name, level);

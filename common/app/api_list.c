@@ -2,11 +2,11 @@
  * wait. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <lauxlib.h>
 
 #include "common/app/api.h"
+#include "common/base/fold.h"
 #include "common/bus/registry.h"
 
 /* A question to the registry; what it asks for is copied. */
@@ -74,7 +74,7 @@ static bool is_wanted(const struct query *q, const struct registry_row *row) {
         return true;
     while (rest.len > 0) {
         struct bytes one = bytes_split(&rest, '\0');
-        if (one.len > 0 && bytes_equal_nocase(one, group))
+        if (one.len > 0 && fold_equal(one, group))
             return true;
     }
     return false;
@@ -117,11 +117,8 @@ static int push_clients(void *ctx, lua_State *L) {
     return push_texts(L, texts, count);
 }
 
-static int compare_nocase(const void *a, const void *b) {
-    const struct bytes *x = a, *y = b;
-    size_t len = x->len < y->len ? x->len : y->len;
-    int order = strncasecmp(x->ptr, y->ptr, len);
-    return order != 0 ? order : x->len < y->len ? -1 : x->len > y->len;
+static int compare_folded(const void *a, const void *b) {
+    return fold_compare(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
 static int push_groups(void *ctx, lua_State *L) {
@@ -133,9 +130,9 @@ static int push_groups(void *ctx, lua_State *L) {
         if (group.len > 0)
             texts[count++] = group;
     }
-    qsort(texts, count, sizeof(*texts), compare_nocase);
+    qsort(texts, count, sizeof(*texts), compare_folded);
     for (size_t i = 0; i < count; i++)
-        if (distinct == 0 || !bytes_equal_nocase(texts[distinct - 1], texts[i]))
+        if (distinct == 0 || !fold_equal(texts[distinct - 1], texts[i]))
             texts[distinct++] = texts[i];
     return push_texts(L, texts, distinct);
 }

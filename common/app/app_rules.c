@@ -20,6 +20,7 @@
 #include "common/app/app_state.h"
 #include "common/app/function_code.h"
 #include "common/app/json.h"
+#include "common/base/fold.h"
 #include "common/base/log.h"
 #include "common/bus/rules.h"
 
@@ -192,6 +193,7 @@ static void append_lower(struct buf *out, const char *text, bool is_escaped) {
 }
 
 void app_change_field(const struct app_change *c, struct buf *out) {
+    struct buf name = {0};
     if (c->is_route) {
         buf_append_str(out, "route:");
         append_lower(out, c->endpoint == NULL ? "" : c->endpoint, true);
@@ -200,7 +202,10 @@ void app_change_field(const struct app_change *c, struct buf *out) {
         return;
     }
     buf_printf(out, "event:%s:", event_type_text(c->type));
-    append_lower(out, c->name, true);
+    fold_append(&name, bytes_str(c->name));
+    buf_append_char(&name, '\0');
+    append_lower(out, name.ptr, true);
+    buf_deinit(&name);
     buf_printf(out, ":%s", c->event_name);
 }
 

@@ -1,11 +1,12 @@
-/* levels.c - see levels.h. Two tables, one per source; Names are kept in lower case. */
+/* levels.c - see levels.h. Two tables, one per source; Names are kept folded. */
 #include "common/app/levels.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <uthash.h>
+
+#include "common/base/fold.h"
 
 enum { SOURCES = 2 };
 
@@ -64,29 +65,24 @@ const char *level_text(enum level level) {
     return "name";
 }
 
-static char *lower_copy(struct bytes name) {
-    char *copy = bytes_dup(name);
-    for (size_t i = 0; i < name.len; i++)
-        copy[i] = (char)tolower((unsigned char)copy[i]);
-    return copy;
-}
-
 static struct named_level *find(const struct levels *l, int source, struct bytes name) {
     struct named_level *n;
-    char *key = lower_copy(name);
-    HASH_FIND(hh, l->named[source], key, name.len, n);
-    free(key);
+    struct buf key = {0};
+    fold_append(&key, name);
+    HASH_FIND(hh, l->named[source], key.ptr, key.len, n);
+    buf_deinit(&key);
     return n;
 }
 
 static struct named_level *add(struct levels *l, int source, struct bytes name) {
-    struct named_level *n = mem_zalloc(sizeof(*n) + name.len);
-    char *key = lower_copy(name);
-    memcpy(n->name, key, name.len);
-    free(key);
-    n->len = name.len;
+    struct buf key = {0};
+    fold_append(&key, name);
+    struct named_level *n = mem_zalloc(sizeof(*n) + key.len);
+    memcpy(n->name, key.ptr, key.len);
+    n->len = key.len;
     n->shown = bytes_dup(name);
     HASH_ADD_KEYPTR(hh, l->named[source], n->name, n->len, n);
+    buf_deinit(&key);
     return n;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/fold.h"
 #include "common/base/must.h"
 
 struct registrations *registrations_new(void) {
@@ -98,7 +99,7 @@ struct event_handler *registrations_find_event(const struct registrations *r, en
                                                const char *name, const char *event_name) {
     for (size_t i = 0; i < r->event_handlers.count; i++) {
         struct event_handler *event = &r->event_handlers.items[i];
-        if (event->type == type && strcasecmp(event->name, name) == 0 &&
+        if (event->type == type && fold_equal(bytes_str(event->name), bytes_str(name)) &&
             strcmp(event->event_name, event_name) == 0)
             return event;
     }

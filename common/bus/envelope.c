@@ -14,6 +14,8 @@
 
 #include <msgpack.h>
 
+#include "common/base/fold.h"
+
 /* --- lists and ids --- */
 
 bool bytes_list_has(struct bytes_list list, struct bytes value) {
@@ -25,7 +27,7 @@ bool bytes_list_has(struct bytes_list list, struct bytes value) {
 
 bool bytes_list_has_nocase(struct bytes_list list, struct bytes value) {
     for (size_t i = 0; i < list.count; i++)
-        if (bytes_equal_nocase(list.items[i], value))
+        if (fold_equal(list.items[i], value))
             return true;
     return false;
 }

@@ -51,6 +51,7 @@ struct bytes_list {
 };
 
 bool bytes_list_has(struct bytes_list list, struct bytes value);
+/* Without case (fold.h): for groups. */
 bool bytes_list_has_nocase(struct bytes_list list, struct bytes value);
 
 /* A message id: <term>-<seq>, increasing over all logs of a partition. 0-0 is before everything. */

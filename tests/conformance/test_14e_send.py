@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness import BINARY, TEXT, Cluster, eventually
-from conformance_world import APP, G1, G2, say, unique
+from conformance_world import APP, G1, G2, query, say, unique
 
 
 def test_S75_string_goes_out_verbatim(w, trigger):
@@ -102,9 +102,31 @@ def test_S85_group_any_of_case_insensitive(w, trigger):
 
 def test_S85_group_case_beyond_ascii(w):
     name = unique()
-    a = w.up(G1, name, "ÉTÉ")
-    w.send("exact", name=name, group="ÉTÉ")
-    assert w.seen(a) == [["exact"]]
+    a, b, c = w.up(G1, name, "ÉTÉ"), w.up(G2, name, "Σίσυφος"), w.up(G2, name, "ſtaff")
+    for text in "ÉTÉ", "été", "ΣΊΣΥΦΟΣ", "ETE", "staff":
+        w.send(text, name=name, group=text)
+    w.send("both", name=name, group=["ΣίσυφοΣ", "éTÉ"])
+    assert w.seen(a, b, c) == [["ÉTÉ", "été", "both"], ["ΣΊΣΥΦΟΣ", "both"], []]
+
+
+def test_lists_take_groups_as_sends_do(w, trigger):
+    """Every list that is asked for a group, and the list of groups."""
+    name = unique()
+    a, b, c = w.up(G1, name, "Straße", "a"), w.up(G2, name, "STRAẞE", "b"), w.up(G1, name, "Gasse", "c")
+    assert w.adm("clients", trigger, name=name, group="straße") == ["a", "b"]
+    assert len(w.adm("clients", trigger, name=name, group="strasse")) == 0
+    assert len(w.adm("groups", trigger, name=name)) == 2
+    rows = json.loads(w.cluster.cli("groups", name, "--json").stdout)
+    assert sorted(row["connections"] for row in rows) == [1, 2]
+    rows = w.cluster.gateways[0].admin("GET", query("/clients", name=name, group="STRASSE")).json()
+    assert rows == []
+    rows = w.cluster.gateways[0].admin("GET", query("/clients", name=name, group="straẞe")).json()
+    assert sorted(row["clientId"] for row in rows) == ["a", "b"]
+    w.adm("close", trigger, name=name, group="straSSe")
+    w.adm("close", trigger, name=name, group="STRAßE")
+    assert [a.closing()[0], b.closing()[0]] == [1000, 1000]
+    w.send("still here", name=name)
+    assert c.recv() == "still here"
 
 
 def test_S86_client_id_one_or_many(w, trigger):

@@ -51,6 +51,19 @@ def test_S130_level_for_all_names(w, trigger):
     assert w.seen(a, gateway=trigger) == [[]]
 
 
+def test_S131_names_beyond_ascii(w, trigger):
+    """D15: set in any case, read and unset in any other, by Lua and by the command line."""
+    a = w.up(G1, unique("Größe-Ж"))
+    w.level("client_id", a.name.upper().replace("SS", "ẞ"), trigger)
+    assert w.refused("send", trigger, name=a.name, data="x")
+    assert w.adm("get_level", trigger, name=a.name.replace("Ж", "ж")) == "clientid"
+    w.cluster.cli("level", a.name.lower(), "name")
+    assert w.cluster.cli("level", a.name).stdout == "name\n"
+    w.send("passes", trigger, name=a.name)
+    assert w.seen(a, gateway=trigger) == [["passes"]]
+    w.cluster.cli("level", a.name.replace("ö", "Ö"), "unset")
+
+
 def test_S131_level_of_a_name_overrides_both_ways(w, trigger):
     """S131, D15: the Name of a level is compared without case."""
     loose, other = w.up(G1, unique("Loose")), w.up(G1, unique("Other"))

@@ -49,7 +49,7 @@ def test_S158_id_alone_when_nobody_bears_it(w, trigger):
 
 
 @pytest.mark.parametrize("group, status", [("Users", 200), ("uSERS", 200), ("Admins", 404), ("Admins,Users", 200),
-                                           ("Admins, Users", 200), ("", 200)])
+                                           ("Admins, Users", 200), ("", 200), ("U%C5%BFERS", 404)])
 def test_S159_group_header(w, a, trigger, group, status):
     assert refer(w, trigger, a.id, a.name, group).status == status
 

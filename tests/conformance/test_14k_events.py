@@ -98,6 +98,19 @@ def test_S191_names_of_events_are_without_case(w, audit):
     assert kinds(event) == ["connect"] and event["connection"]["name"] == "eV"
 
 
+def test_S191_names_of_events_beyond_ascii(w, audit, handler):
+    """D15: registered once in any case, and found, refused and taken back in any other."""
+    name = unique("Über-Ж")
+    event_name = handler("connect", name.upper())
+    with pytest.raises(Failed, match="already registered"):
+        w.broker("on", type="connect", name=name.lower(), event_name=event_name)
+    assert w.broker("event_test", type="connect", name=name.lower(), event_name=event_name) is True
+    a = w.up(G1, name)
+    assert kinds(audit.next(a.id)) == ["connect"]
+    w.broker("off", type="connect", name=name, event_name=event_name)
+    assert w.broker("event_test", type="connect", name=name.upper(), event_name=event_name) is False
+
+
 def test_S192_other_types_are_an_error(w):
     with pytest.raises(Failed):
         w.broker("on", type="message", name="Ev", event_name=unique())
