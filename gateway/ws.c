@@ -236,11 +236,38 @@ static bool is_held(const struct ws *ws) {
     return ws->blocked != NULL || ws->is_over_share || ws->is_throttled;
 }
 
+/* Over the rate without a pause for longer than --rate-patience-ms. */
+static bool is_too_long_over(struct ws *ws, bool is_over) {
+    uint64_t now = conns_now(ws->conn->set);
+    uint64_t patience = (uint64_t)ws->gateway->settings->rate_patience_ms;
+    if (!is_over)
+        ws->over_ms = 0;
+    else if (ws->over_ms == 0)
+        ws->over_ms = now;
+    return patience > 0 && is_over && now - ws->over_ms > patience;
+}
+
+/* What it said so far was handed on and comes out first. */
+static void cut_off(struct ws *ws) {
+    int code = close_reason_code(CLOSE_RATE);
+    struct bytes reason = bytes_str(close_reason_text(CLOSE_RATE));
+    if (ws->state != WS_OPEN || !conn_is_open(ws->conn))
+        return;
+    metrics_add(METRIC_rate_closed, 1);
+    log_debug("ws", "cut_off id=%s reason=rate", LOG_TEXT(ws->who->client_id));
+    set_cause(ws, "server", code, reason);
+    leave_politely(ws, code, reason);
+}
+
 static void pace(struct ws *ws) {
     uint64_t per_second = (uint64_t)ws->gateway->settings->max_messages_per_second;
     if (per_second == 0)
         return;
     uint64_t wait_us = rate_take(&ws->spent_us, conns_now(ws->conn->set) * 1000, per_second);
+    if (is_too_long_over(ws, wait_us > 0)) {
+        cut_off(ws);
+        return;
+    }
     if (wait_us == 0 || is_held(ws) || !conn_is_open(ws->conn))
         return;
     ws->is_throttled = true;

@@ -54,6 +54,7 @@ struct ws {
     bool is_over_share;           /* too much of that: not read until half is confirmed */
     bool is_throttled;            /* too many messages a second: not read until the deadline */
     uint64_t spent_us;            /* rate.h */
+    uint64_t over_ms;             /* since when it has been over the rate; 0: it is not */
     struct buf backlog;           /* what was read meanwhile */
     uint64_t said_ms;             /* its last message was handed on; 0: none */
     uint64_t heard_ms;            /* the peer's last bytes, */

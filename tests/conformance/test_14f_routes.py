@@ -177,6 +177,15 @@ def test_S118_event_data(dump, trigger):
     assert event["data"]["message"] == {"k": [1, True]} and event["data"]["direct"] is False
 
 
+@pytest.mark.parametrize("text", ["hello", "", "123", "[]", '{"other": 1}'])
+def test_S122_a_route_runs_for_what_is_no_message(w, text):
+    """A handler sees the bytes as they came; without a route such a message is ignored (S172)."""
+    client = w.up(G1, unique(), path="/s/dump")
+    client.send_text(text)
+    event = client.recv_json()
+    assert event["request"]["body"] == text and event["data"].get("message") is None
+
+
 def test_S119_event_endpoint(dump):
     client, event = dump(headers={"Host": "signals.example.test:80"})
     assert event["endpoint"]["protocol"] == "ws" and event["endpoint"]["address"] == "signals.example.test:80"

@@ -168,6 +168,23 @@ def test_messages_a_second():
         assert flood.read_frame().opcode == CLOSE
 
 
+def test_over_the_rate_for_too_long_is_1008():
+    """What was read arrives first; a client that keeps to the rate stays."""
+    arguments = ["--max-messages-per-second", "50", "--rate-patience-ms", "400"]
+    with Cluster(APP, gateways=1, gateway_args=arguments) as cluster:
+        flood, other = raw(cluster).upgrade("/up?name=A"), raw(cluster).upgrade("/up?name=B")
+        flood.send_bytes(encode_frame(TEXT, "{}") * 1000)
+        other.send_bytes(encode_frame(TEXT, "{}") * 40)
+        frame = flood.read_frame()
+        assert frame.opcode == CLOSE and frame.payload == close_body(1008, "rate limit")
+        eventually(lambda: confirmed(cluster) >= 40 + 50, 5)
+        assert confirmed(cluster) < 40 + 500
+        metrics = cluster.gateways[0].metrics()
+        assert metrics["signalbox_rate_closed_total"] == 1 and metrics["signalbox_websockets"] == 1
+        other.send_bytes(encode_frame(CLOSE, close_body(1000)))
+        assert other.read_frame().payload == close_body(1000)
+
+
 def test_one_client_has_its_share_of_the_way_to_redis():
     """While Redis answers nobody, one that floods is not read past an eighth; what was read arrives."""
     with Cluster(APP, gateways=1, gateway_args=["--max-uplink-bytes", "8000000"]) as cluster:
