@@ -107,6 +107,8 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
     case MESSAGE_DATA:
     case MESSAGE_NOTE: item.frame = downlink_frame(&j->gateway->downlink, m, j->who); break;
     case MESSAGE_CLOSE:
+        if (list == &j->replayed)
+            return; /* it was meant for the connections of that time */
         item.close_code = m->data.len < 2
                               ? close_reason_code(CLOSE_NORMAL)
                               : (unsigned char)m->data.ptr[0] << 8 | (unsigned char)m->data.ptr[1];

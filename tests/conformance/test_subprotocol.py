@@ -142,6 +142,21 @@ def test_resume_when_nothing_was_missed(w):
     assert messages(b, 1)[0]["data"] == "live"
 
 
+def test_resume_does_not_repeat_a_close(w, trigger):
+    """A close is for the connections of its time; one that comes back from before it is not closed again."""
+    name = unique()
+    a = v1(w, trigger, name)
+    w.send("before", trigger, name=name)
+    last = messages(a, 1)[0]["id"]
+    w.adm("close", trigger, name=name, code=4321)
+    assert a.closing()[0] == 4321
+    w.send("after", trigger, name=name)
+    b = resume(w, 1 - trigger, name, last)
+    assert b.hello["recovered"] is True and messages(b, 1)[0]["data"] == "after"
+    w.send("live", trigger, name=name)
+    assert messages(b, 1)[0]["data"] == "live"
+
+
 def test_resume_replays_only_what_was_for_the_client(w, trigger):
     name, id = unique(), unique("me")
     a = v1(w, G1, name, id=id, group="Users")
