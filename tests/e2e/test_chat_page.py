@@ -9,7 +9,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from harness import BUILD, ROOT, Cluster
+from harness import BUILD, ROOT, Cluster, eventually
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=900,700"]
@@ -101,6 +101,95 @@ def test_text_is_never_html(browser, windows):
     for window in windows:
         line, = wait_shown(browser, window, 1)
         assert "<img" in line and browser.title != "hacked"
+
+
+# -- the end of a connection, for the page and for the lines of docs/getting-started.md
+
+def state_is(*states):
+    return lambda b: b.find_element(By.ID, "state").get_attribute("data-state") in states
+
+
+COUNT_TIMERS = """
+    window.timers = 0;
+    const real = window.setTimeout;
+    window.setTimeout = (...args) => { window.timers += 1; return real(...args); };
+"""
+
+
+@pytest.mark.parametrize("code, state, timers", [(4001, "replaced", 0), (4003, "closed", 1)])
+def test_the_page_does_not_come_back_after_4001(cluster, browser, windows, code, state, timers):
+    browser.switch_to.window(windows[0])
+    browser.execute_script(COUNT_TIMERS)
+    cluster.cli("close", "Msg", "--code", str(code), "--reason", "test")
+    WebDriverWait(browser, 20).until(state_is(state))
+    assert browser.execute_script("return window.timers") == timers
+    say(browser, windows[0], "here I am")
+    WebDriverWait(browser, 20).until(state_is("open"))
+    assert texts(wait_shown(browser, windows[0], 1)) == ["here I am"]
+
+
+def test_the_page_comes_back_by_the_back_button(cluster, browser, windows):
+    """Whether the browser has kept the page or loads it anew; no connection stays behind."""
+    browser.switch_to.window(windows[0])
+    browser.get("about:blank")
+    eventually(lambda: clients_of(cluster) == 1, 10, "the page's connection has ended")
+    browser.back()
+    WebDriverWait(browser, 20).until(state_is("open"))
+    assert clients_of(cluster) == 2
+
+
+def test_a_kept_page_connects_when_it_is_shown(cluster, browser, windows):
+    browser.switch_to.window(windows[0])
+    browser.execute_script(COUNT_TIMERS + "dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));")
+    eventually(lambda: clients_of(cluster) == 1, 10, "the page has closed its connection")
+    assert browser.execute_script("return [window.timers, document.getElementById('state').dataset.state]") == [0, "closed"]
+    browser.execute_script("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    WebDriverWait(browser, 20).until(state_is("open"))
+    assert clients_of(cluster) == 2
+
+
+def clients_of(cluster):
+    return len(json.loads(cluster.cli("clients", "Msg", "--json").stdout))
+
+
+def snippet():
+    """The reconnecting client of the docs."""
+    blocks = (ROOT / "docs" / "getting-started.md").read_text().split("```js\n")[1:]
+    return next(block.split("```")[0] for block in blocks if "signalbox-resume" in block)
+
+
+def test_the_lines_of_the_docs(cluster, browser, windows):
+    """They come back, with what was missed, and not after 4001."""
+    browser.switch_to.window(windows[0])
+    code = snippet().replace("localhost:8091", f"127.0.0.1:{cluster.gateways[0].port}")
+    browser.execute_script("""
+        window.shown = [];
+        window.events = [];
+        const script = document.createElement("script");
+        script.textContent = `"use strict"; { const show = (data) => window.shown.push(data);
+            const addEventListener = (name, run) => { window.events[name] = run; };
+            const setTimeout = (run) => { window.again = run; return 0; };
+            ` + arguments[0] + "}";
+        document.body.append(script);
+    """, code)
+    wait = WebDriverWait(browser, 20)
+    eventually(lambda: clients_of(cluster) == 3, 10)
+    cluster.cli("send", "Msg", "one")
+    wait.until(lambda b: b.execute_script("return window.shown") == ["one"])
+    cluster.cli("close", "Msg", "--code", "4003")
+    wait.until(lambda b: b.execute_script("return !!window.again"))
+    cluster.cli("send", "Msg", "missed")
+    browser.execute_script("window.again(); window.again = null;")
+    wait.until(lambda b: b.execute_script("return window.shown") == ["one", "missed"])
+    browser.execute_script("window.events.pagehide()")
+    cluster.cli("send", "Msg", "missed, too")
+    browser.execute_script("window.events.pageshow({ persisted: false }); window.events.pageshow({ persisted: true })")
+    wait.until(lambda b: b.execute_script("return window.shown") == ["one", "missed", "missed, too"])
+    assert browser.execute_script("return window.again") is None
+    eventually(lambda: clients_of(cluster) == 3, 20)  # the windows are back, too
+    cluster.cli("close", "Msg", "--code", "4001")
+    WebDriverWait(browser, 20).until(state_is("replaced"))
+    assert browser.execute_script("return window.again") is None
 
 
 def test_page_comes_back_after_its_gateway(cluster, browser, windows):

@@ -7,9 +7,11 @@ const state = document.getElementById("state");
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
+const REPLACED = 4001; // another connection has our id
 
 let socket = null;
 let failures = 0;
+let retry = 0; // the timer of the next attempt
 const unsent = []; // said while there was no connection
 
 function show(name, text) {
@@ -31,8 +33,11 @@ function append(text) {
 function say(message) {
   if (socket.readyState === WebSocket.OPEN) {
     socket.send(JSON.stringify({ message }));
-  } else {
-    unsent.push(message);
+    return;
+  }
+  unsent.push(message);
+  if (state.dataset.state === "replaced") {
+    connect(); // whoever writes here wants to be here
   }
 }
 
@@ -40,7 +45,7 @@ function say(message) {
 function reconnectLater() {
   const bound = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** failures);
   failures += 1;
-  setTimeout(connect, bound / 2 + Math.random() * (bound / 2));
+  retry = setTimeout(connect, bound / 2 + Math.random() * (bound / 2));
 }
 
 function connect() {
@@ -55,6 +60,10 @@ function connect() {
   };
   socket.onmessage = (evt) => append(evt.data);
   socket.onclose = (evt) => {
+    if (evt.code === REPLACED) {
+      show("replaced", "open elsewhere");
+      return; // both would take the id from each other for ever
+    }
     show("closed", evt.reason ? `disconnected: ${evt.reason}` : "disconnected");
     reconnectLater();
   };
@@ -67,6 +76,19 @@ form.addEventListener("submit", (evt) => {
     input.value = "";
   }
   input.focus();
+});
+
+// A page that the browser keeps for its back button has no connection meanwhile.
+addEventListener("pagehide", () => {
+  clearTimeout(retry);
+  socket.onclose = null;
+  socket.close();
+  show("closed", "disconnected");
+});
+addEventListener("pageshow", (evt) => {
+  if (evt.persisted) {
+    connect();
+  }
 });
 
 connect();
