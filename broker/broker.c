@@ -51,6 +51,11 @@ static void on_taken(void *ctx, unsigned slot, const struct lease_grant *grant) 
         reaper_on_taken(b->reaper, slot);
 }
 
+static uint64_t on_ask_stuck(void *ctx, unsigned slot) {
+    const struct broker *b = ctx;
+    return b->inboxes[slot] != NULL ? inbox_stuck_ms(b->inboxes[slot]) : 0;
+}
+
 static void drop_inbox(struct broker *b, unsigned slot) {
     inbox_close(b->inboxes[slot]);
     b->inboxes[slot] = NULL;
@@ -232,7 +237,8 @@ static void on_reload_notice(struct broker *b, struct bytes token) {
 static void on_patience(uv_timer_t *timer) {
     struct broker *b = container_of(timer, struct broker, patience);
     metrics_set(METRIC_handlers_waiting, (int64_t)app_waiting(b->app));
-    const char *trouble = bus_trouble(b->bus);
+    /* What else may be wrong is in the log already (troubles.h). */
+    const char *trouble = bus_can_send(b->bus) ? "" : bus_trouble(b->bus);
     if (*trouble != '\0' && strcmp(trouble, b->waits_for) != 0)
         log_warn("broker", "waits for=%s", LOG_TEXT(bytes_str(trouble)));
     snprintf(b->waits_for, sizeof(b->waits_for), "%s", trouble);
@@ -250,6 +256,11 @@ static void on_second(uv_timer_t *timer) {
     supervisor_tick(&b->supervisor, trouble(b));
 }
 
+static const char *note(void *ctx) {
+    const struct broker *b = ctx;
+    return bus_note(b->bus);
+}
+
 static void set_gauges(void *ctx) {
     const struct broker *b = ctx;
     metrics_set(METRIC_partitions_owned, (int64_t)lease_held_count(b->lease));
@@ -262,6 +273,7 @@ static int open_admin(struct broker *b) {
                               .bus = b->bus,
                               .registry = b->registry,
                               .trouble = trouble,
+                              .note = note,
                               .before_metrics = set_gauges,
                               .ctx = b};
     return admin_open(&host, &b->admin);
@@ -275,6 +287,7 @@ static void start_parts(struct broker *b) {
                                                  .on_mismatch = on_mismatch};
     b->free_sends = ingest_new(b->bus, "b", FREE_SENDS_BYTES, NULL, NULL);
     b->lease = lease_new(b->bus, (uint64_t)b->settings->lease_ms, &lease_events, b);
+    lease_ask_stuck(b->lease, on_ask_stuck);
     b->reaper = reaper_new(b);
     b->schedules = schedules_new(b);
     bus_listen(b->bus, &bus_events, b);

@@ -21,6 +21,7 @@
 #include "common/bus/link.h"
 #include "common/bus/outlog.h"
 #include "common/bus/partition.h"
+#include "common/bus/troubles.h"
 
 enum {
     QUEUE_MAX = 128, /* entries of one read */
@@ -51,6 +52,7 @@ struct inbox {
     uv_timer_t retry;
     uint64_t retry_ms;
     struct run *open_runs;
+    struct trouble untried; /* try.lua is refused */
 };
 
 static void step(struct inbox *i);
@@ -95,6 +97,7 @@ void inbox_close(struct inbox *i) {
     if (i == NULL || i->is_closed)
         return;
     i->is_closed = true;
+    trouble_clear(&i->untried);
     tracing_lost(i->broker, i->slot);
     inlog_close(i->inlog);
     outlog_close(i->outlog);
@@ -242,8 +245,10 @@ static void read_tries(struct inbox *i, struct redisReply *reply) {
         give_up(i, true);
     } else if (reply_is_error(reply, NULL)) {
         bus_refused(i->broker->bus, "try.lua", reply);
+        trouble_raise(&i->untried, reply_bytes(reply));
         repeat_later(i);
     } else {
+        trouble_clear(&i->untried);
         run_alone(i, reply_number(reply, 1));
     }
 }
@@ -287,6 +292,10 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
     step(i);
 }
 
+uint64_t inbox_stuck_ms(const struct inbox *i) {
+    return inlog_unread_ms(i->inlog);
+}
+
 /* --- the beginning --- */
 
 static void open_logs(struct inbox *i, const struct lease_grant *grant) {
@@ -294,10 +303,10 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
     const struct settings *s = i->broker->settings;
     struct bus *bus = i->broker->bus;
     struct buf in = {0}, lease = {0};
-    char label[24], source[16];
+    char label[LEASE_LABEL], source[16];
     lease_keys(i->broker->lease, i->slot, &i->own_key, &lease);
     buf_deinit(&lease);
-    snprintf(label, sizeof(label), is_public(i) ? "in public" : "in %u", i->slot);
+    lease_label(i->broker->lease, i->slot, label);
     snprintf(source, sizeof(source), is_public(i) ? "x" : "p%u", i->slot);
     if (is_public(i))
         buf_append_str(&in, fleet_key(KEY_PUBLIC_SEND));
@@ -306,11 +315,13 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
     struct outlog_options options = {.own_key = buf_bytes(&i->own_key),
                                      .in_key = buf_bytes(&in),
                                      .partition = is_public(i) ? 0 : i->slot,
+                                     .label = label,
                                      .term = grant->term,
                                      .cursor = grant->cursor,
                                      .history_bytes = s->history_bytes,
                                      .history_messages = s->history_messages,
                                      .history_seconds = s->history_seconds};
+    trouble_init(&i->untried, bus_troubles(bus), TROUBLE_commits, label);
     i->outlog = outlog_new(bus, &options);
     i->forward = forward_new(bus, source);
     i->inlog = inlog_new(bus, buf_bytes(&in), is_public(i) ? INLOG_TEXT : INLOG_ENTRIES,

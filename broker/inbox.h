@@ -17,6 +17,8 @@
 #ifndef SIGNALBOX_BROKER_INBOX_H
 #define SIGNALBOX_BROKER_INBOX_H
 
+#include <stdint.h>
+
 struct broker;
 struct inbox;
 struct lease_grant;
@@ -33,5 +35,8 @@ void inbox_close(struct inbox *i);
 
 /* What becomes of an entry of a partition. */
 void inbox_process_entry(struct outcome *o);
+
+/* For how long the slot has not been read, for a reason that may be this process' own; 0: it is. */
+uint64_t inbox_stuck_ms(const struct inbox *i);
 
 #endif

@@ -17,7 +17,7 @@
 #include "common/bus/reap.h"
 #include "common/bus/sources.h"
 
-enum { LOOK_MS = 1000, SWEEP_MS = 60000 };
+enum { LOOK_MS = 1000, SOURCES_MS = 60000 };
 
 struct reaper {
     struct broker *broker;
@@ -25,8 +25,9 @@ struct reaper {
     struct pulse *gateways; /* by their heartbeat */
     struct heartbeats *heartbeats;
     struct pulse *strangers; /* known to a partition, without heartbeat */
+    struct reaps *reaps;
     struct sources *sources;
-    uint64_t swept_ms; /* 0: sweep at the next look */
+    uint64_t sources_ms; /* when their marks were swept; 0: at the next look */
 };
 
 /* --- reaping --- */
@@ -36,7 +37,7 @@ static void reap_if_buried(void *ctx, const char *gateway, unsigned partition, b
     struct broker *b = r->broker;
     for (unsigned p = 0; is_buried && p < bus_partitions(b->bus); p++)
         if ((partition == GRAVES_ALL || p == partition) && broker_owns(b, p))
-            reap_start(b->bus, p, bytes_str(gateway));
+            reap_start(r->reaps, p, bytes_str(gateway));
 }
 
 static void on_gone(void *ctx, const char *gateway) {
@@ -56,35 +57,28 @@ static void on_buried(void *ctx, const char *gateway, unsigned partition, bool i
     log_warn("reaper", "buried gateway=%s", gateway);
 }
 
-static void ignore(void *ctx, const char *gateway, unsigned partition, bool is_buried) {
-    (void)ctx;
-    (void)partition;
-    (void)gateway;
-    (void)is_buried;
-}
-
 /* One broker per gateway is enough to bury it. */
 static bool is_ours(const struct reaper *r, const char *gateway) {
     const struct broker *b = r->broker;
     return broker_owns(b, partition_of(bytes_str(gateway), bus_partitions(b->bus)));
 }
 
-static bool is_silent(const struct reaper *r, const struct pulse_one *one) {
+/* since_ms: when the observation of its kind began. */
+static bool is_silent(const struct reaper *r, const struct pulse_one *one, uint64_t since_ms) {
     uint64_t now = clock_ms(), dead_ms = (uint64_t)r->broker->settings->dead_after_ms;
-    return one->is_listed && now - one->moved_ms >= dead_ms &&
-           now - pulse_since(r->gateways) >= dead_ms;
+    return one->is_listed && now - one->moved_ms >= dead_ms && now - since_ms >= dead_ms;
 }
 
 static void judge(void *ctx, const struct pulse_one *one) {
     struct reaper *r = ctx;
-    if (is_silent(r, one) && is_ours(r, one->id))
+    if (is_silent(r, one, pulse_since(r->gateways)) && is_ours(r, one->id))
         graves_bury(r->broker->bus, one->id, one->counter, on_buried, r);
 }
 
 /* --- sweeping --- */
 
-/* A gateway without heartbeat: buried, or gone without a trace (it left in order, or Redis forgot
- * it and it will be back in a second). */
+/* A gateway without heartbeat: declared dead, or gone without a trace (it left in order, it died
+ * after Redis had forgotten it, or it will be back with its next heartbeat). */
 static void sweep_one(void *ctx, unsigned partition, struct bytes gateway) {
     struct reaper *r = ctx;
     char text[PULSE_ID_MAX];
@@ -95,22 +89,27 @@ static void sweep_one(void *ctx, unsigned partition, struct bytes gateway) {
     graves_ask(r->broker->bus, text, partition, reap_if_buried, r);
 }
 
-/* Strange since the last sweep: buried without a word; the next sweep finds its tombstone. */
+/* A partition has known it for as long as a heartbeat may stay away, and nobody has seen one. */
 static void judge_stranger(void *ctx, const struct pulse_one *one) {
     struct reaper *r = ctx;
-    if (is_silent(r, one) && !pulse_lists(r->gateways, bytes_str(one->id)))
-        graves_bury(r->broker->bus, one->id, one->counter, ignore, r);
+    if (is_silent(r, one, pulse_since(r->strangers)) &&
+        !pulse_lists(r->gateways, bytes_str(one->id)))
+        graves_bury(r->broker->bus, one->id, one->counter, reap_if_buried, r);
 }
 
-static void sweep_all(struct reaper *r) {
+/* While writes are refused nothing could be reaped. */
+static void sweep(struct reaper *r) {
     struct broker *b = r->broker;
-    r->swept_ms = clock_ms();
+    uint64_t now = clock_ms(), accepted_since = bus_accepted_since(b->bus);
     pulse_end(r->strangers, NULL, NULL); /* forgets those that the last sweep did not list */
     pulse_each(r->strangers, judge_stranger, r);
-    pulse_begin(r->strangers, clock_ms());
-    for (unsigned p = 0; p < bus_partitions(b->bus); p++)
+    pulse_begin(r->strangers, now, accepted_since);
+    for (unsigned p = 0; accepted_since != 0 && p < bus_partitions(b->bus); p++)
         if (broker_owns(b, p))
             graves_list_known(b->bus, p, sweep_one, r);
+    if (r->sources_ms != 0 && now - r->sources_ms < SOURCES_MS)
+        return;
+    r->sources_ms = now;
     sources_sweep(r->sources, r->gateways);
 }
 
@@ -120,7 +119,7 @@ void reaper_on_taken(struct reaper *r, unsigned partition) {
 }
 
 void reaper_on_commands_lost(struct reaper *r) {
-    r->swept_ms = 0; /* what broke off is looked for at once */
+    r->sources_ms = 0;
 }
 
 /* --- watching --- */
@@ -128,8 +127,7 @@ void reaper_on_commands_lost(struct reaper *r) {
 static void on_looked(void *ctx) {
     struct reaper *r = ctx;
     pulse_each(r->gateways, judge, r);
-    if (r->swept_ms == 0 || clock_ms() - r->swept_ms >= SWEEP_MS)
-        sweep_all(r);
+    sweep(r);
 }
 
 static void on_second(uv_timer_t *timer) {
@@ -145,6 +143,7 @@ struct reaper *reaper_new(struct broker *b) {
     r->gateways = pulse_new();
     r->heartbeats = heartbeats_new(b->bus, fleet_key(KEY_GATEWAYS), r->gateways, &events, r);
     r->strangers = pulse_new();
+    r->reaps = reaps_new(b->bus);
     r->sources = sources_new(b->bus, b->lease);
     MUST(uv_timer_init(b->loop, &r->timer) == 0);
     MUST(uv_timer_start(&r->timer, on_second, LOOK_MS, LOOK_MS) == 0);
@@ -156,6 +155,7 @@ static void on_closed(uv_handle_t *handle) {
     heartbeats_free(r->heartbeats);
     pulse_free(r->gateways);
     pulse_free(r->strangers);
+    reaps_free(r->reaps);
     sources_free(r->sources);
     free(r);
 }

@@ -2,10 +2,12 @@
  * reaper.h - gateways that died: their connections get their Disconnect.
  *
  * Watch: a gateway whose heartbeat counter did not move for dead_after_ms, by this process' own
- * clock and with uninterrupted contact to Redis, is buried (bury.lua refuses if it moved after
- * all). Reap: the owner of each partition closes the partition to a buried gateway (entomb.lua),
- * removes the members of its set one by one (disc.lua writes the Disconnect), then forgets it.
- * Sweep: at a take-over, and each minute, gateways that a partition knows and nobody else does.
+ * clock and while Redis accepted this process' own heartbeat all the time, is declared dead
+ * (bury.lua refuses if it moved after all). Reap: the owner of each partition closes the partition
+ * to a dead gateway (entomb.lua), removes the members of its set one by one (disc.lua writes the
+ * Disconnect), then forgets it.
+ * Sweep: each second, gateways that a partition knows and whose heartbeat nobody sees: after
+ * dead_after_ms they are dead, too.
  *
  * Several reapers, or one that is restarted, are harmless: each step is a compare-and-set.
  */

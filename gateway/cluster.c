@@ -126,7 +126,7 @@ static struct ws *next_to_restore(struct cluster *c) {
 static void go_on(struct cluster *c) {
     struct ws *ws;
     while (c->is_restoring && !c->has_to_wait && c->in_flight < WINDOW &&
-           bus_can_send(c->gateway->bus)) {
+           bus_may_register(c->gateway->bus)) {
         ws = next_to_restore(c);
         if (ws == NULL) {
             c->cursor = 0;
@@ -169,10 +169,8 @@ static void on_probed(void *ctx, int status, const struct registry_row *rows, si
 
 void cluster_probe(struct cluster *c) {
     struct conns *conns = &c->gateway->conns;
-    if (c->has_to_wait) {
-        c->has_to_wait = false;
-        go_on(c);
-    }
+    c->has_to_wait = false;
+    go_on(c);
     if (conns->count == 0 || c->is_restoring || !bus_can_send(c->gateway->bus))
         return;
     struct ws *ws = ws_of(conns->all[random_below(conns->count)]);

@@ -305,8 +305,10 @@ static void on_registered(void *ctx, enum registered result, struct message_id p
 
 static void on_following(void *ctx, int status) {
     struct join *j = ctx;
-    if (status < 0 || !bus_can_send(j->gateway->bus)) {
-        refuse(j, "Redis is not reached");
+    if (status < 0 || !bus_may_register(j->gateway->bus)) {
+        refuse(j, status < 0 || !bus_can_send(j->gateway->bus)
+                      ? "Redis is not reached"
+                      : "Redis has not accepted this gateway's heartbeat yet");
         return;
     }
     set_state(j, JOIN_REGISTERING);

@@ -101,6 +101,11 @@ static const char *trouble(void *ctx) {
     return gateway_trouble(ctx);
 }
 
+static const char *note(void *ctx) {
+    const struct gateway *g = ctx;
+    return bus_note(g->bus);
+}
+
 static void set_gauges(void *ctx) {
     struct gateway *g = ctx;
     metrics_set(METRIC_redis_ready, bus_is_ready(g->bus));
@@ -175,6 +180,7 @@ static int open_admin(struct gateway *g) {
                               .bus = g->bus,
                               .registry = g->registry,
                               .trouble = trouble,
+                              .note = note,
                               .before_metrics = set_gauges,
                               .ctx = g};
     return admin_open(&host, &g->admin);

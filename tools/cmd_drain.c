@@ -157,12 +157,12 @@ static const struct roster_row *choose(const struct drain *d, const struct roste
     }
     if (chosen == NULL)
         tool_complain(d->tool, "there is no gateway '%s'; `signalbox gateways` lists them", wanted);
-    else if (!chosen->is_alive)
+    else if (chosen->is_known && !chosen->is_alive)
         tool_complain(d->tool,
                       "%s is silent, so it cannot be told; when it is dead, the brokers end its "
                       "connections after --dead-after-ms",
                       chosen->id);
-    return chosen != NULL && chosen->is_alive ? chosen : NULL;
+    return chosen != NULL && (chosen->is_alive || !chosen->is_known) ? chosen : NULL;
 }
 
 static bool takes_connections(const struct roster_row *row) {

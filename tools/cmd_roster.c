@@ -71,7 +71,8 @@ static const char details[] =
     "A process is alive when its heartbeat moves while we look, which takes a second; one that\n"
     "is silent for longer than --dead-after-ms is declared dead by the brokers and leaves the "
     "list.\n"
-    "A gateway may also be draining or drained (`signalbox drain`), or ending (after a signal).";
+    "A gateway may also be draining or drained (`signalbox drain`), or ending (after a signal).\n"
+    "While Redis refuses writes no heartbeat can move: the state is unknown, in --json null.";
 
 const struct verb verb_gateways = {.name = "gateways",
                                    .arguments = "",

@@ -2,9 +2,9 @@
  * admin.h - the admin listener of gateway and broker: health, metrics, and the HTTP API.
  *
  *   GET  /livez      200: the process runs
- *   GET  /readyz     200: it does its job now; 503 with one line why not, also while draining
- *   GET  /metrics    Prometheus text
- *   POST /send       a send as redis-cli takes it (JSON); 202 {"id":"…"} once Redis has it;
+ *   GET  /readyz     200: it does its job now; "ready", and maybe a line "note: …". 503 with one
+ * line that names what does not work, also while draining GET  /metrics    Prometheus text POST
+ * /send       a send as redis-cli takes it (JSON); 202 {"id":"…"} once Redis has it;
  * Idempotency-Key header POST /close      {"name":…,"group":…,"clientId":…,"code":…,"reason":…} GET
  * /names  /clients?name=N[&group=G]  /gateways  /brokers
  *
@@ -31,6 +31,8 @@ struct admin_host {
     struct registry *registry;
     /* "" when ready, else one line why not: what /readyz answers. */
     const char *(*trouble)(void *ctx);
+    /* What does not work and does not make it unready, one line or "": shown below "ready". */
+    const char *(*note)(void *ctx);
     /* Sets gauges just before /metrics is written; may be NULL. */
     void (*before_metrics)(void *ctx);
     void *ctx;

@@ -36,10 +36,15 @@ static void get_livez(struct admin_conn *c) {
 }
 
 static void get_readyz(struct admin_conn *c) {
-    const char *trouble = host_of(c)->trouble(host_of(c)->ctx);
+    const struct admin_host *host = host_of(c);
+    const char *trouble = host->trouble(host->ctx);
+    bool is_ready = *trouble == '\0';
     struct buf body = {0};
-    buf_printf(&body, "%s\n", *trouble != '\0' ? trouble : "ready");
-    admin_conn_reply(c, *trouble != '\0' ? 503 : 200, text_type, buf_bytes(&body));
+    buf_printf(&body, "%s\n", is_ready ? "ready" : trouble);
+    const char *note = is_ready ? host->note(host->ctx) : "";
+    if (*note != '\0')
+        buf_printf(&body, "note: %s\n", note);
+    admin_conn_reply(c, is_ready ? 200 : 503, text_type, buf_bytes(&body));
     buf_deinit(&body);
 }
 
@@ -47,6 +52,7 @@ static void get_metrics(struct admin_conn *c) {
     struct buf body = {0};
     if (host_of(c)->before_metrics != NULL)
         host_of(c)->before_metrics(host_of(c)->ctx);
+    metrics_set(METRIC_ready, *host_of(c)->trouble(host_of(c)->ctx) == '\0');
     metrics_write(&body);
     admin_conn_reply(c, 200, "text/plain; version=0.0.4; charset=utf-8", buf_bytes(&body));
     buf_deinit(&body);

@@ -36,7 +36,8 @@ struct roster {
     uv_timer_t timer;
     unsigned outstanding; /* questions without an answer */
     bool is_concluding;
-    bool is_over; /* fn was called or is not wanted any more */
+    bool is_refused; /* a write, while we looked */
+    bool is_over;    /* fn was called or is not wanted any more */
     struct member *members;
     size_t member_count;
 };
@@ -72,6 +73,7 @@ static void answer(struct roster *r, int status) {
     for (size_t i = 0; i < count; i++)
         rows[i] = (struct roster_row){.id = r->members[i].id,
                                       .is_alive = has_moved(r, r->members[i].id),
+                                      .is_known = !r->is_refused || has_moved(r, r->members[i].id),
                                       .connections = r->members[i].connections,
                                       .about = &r->members[i].about};
     r->is_over = true;
@@ -181,12 +183,22 @@ static void on_looked(void *ctx) {
         conclude(r);
 }
 
+static void on_tried(void *ctx, bool is_taken) {
+    struct roster *r = ctx;
+    r->outstanding--;
+    r->is_refused = r->is_refused || !is_taken;
+    free_when_idle(r);
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct roster *r = container_of(timer, struct roster, timer);
     if (!bus_can_send(r->bus))
         answer(r, -ENOTCONN);
-    else if (!r->is_concluding)
-        heartbeats_look(r->heartbeats);
+    if (r->is_over || r->is_concluding)
+        return;
+    r->outstanding++;
+    heartbeats_try(r->bus, on_tried, r);
+    heartbeats_look(r->heartbeats);
 }
 
 struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t patience_ms,
@@ -207,6 +219,8 @@ struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t pati
 }
 
 const char *roster_state(const struct roster_row *row) {
+    if (!row->is_known)
+        return "unknown";
     if (!row->is_alive)
         return "silent";
     return *row->about->state != '\0' ? row->about->state : "alive";
@@ -244,7 +258,10 @@ void roster_write_json(struct buf *out, const struct roster_row *rows, size_t co
         const struct roster_row *row = &rows[i];
         buf_append_str(out, i > 0 ? ",{\"id\":" : "{\"id\":");
         json_append_string(out, bytes_str(row->id));
-        buf_printf(out, ",\"alive\":%s", row->is_alive ? "true" : "false");
+        buf_printf(out, ",\"alive\":%s",
+                   !row->is_known  ? "null"
+                   : row->is_alive ? "true"
+                                   : "false");
         if (row->connections >= 0)
             buf_printf(out, ",\"connections\":%" PRId64, row->connections);
         if (*row->about->state != '\0')

@@ -3,7 +3,8 @@
  * listener and of the CLI.
  *
  * A process is alive when its counter moves while we look: nobody's clock counts. So a look takes
- * as long as the slowest beat, and patience_ms when one is dead.
+ * as long as the slowest beat, and patience_ms when one is dead. With each look a write is tried
+ * that changes nothing: while Redis refuses it no counter can move, and silence says nothing.
  */
 #ifndef SIGNALBOX_ADMIN_ROSTER_H
 #define SIGNALBOX_ADMIN_ROSTER_H
@@ -25,11 +26,14 @@ enum { ROSTER_PATIENCE_MS = 2200 };
 struct roster_row {
     const char *id;
     bool is_alive;
+    bool
+        is_known; /* false: Redis refused writes meanwhile, so that nobody's heartbeat could move */
     int64_t connections; /* of a gateway: in the registry; -1: a broker, or not known */
     const struct about_row *about;
 };
 
-/* "alive", "draining", "drained", "ending" as the process said, or "silent". */
+/* "alive", "draining", "drained", "ending" as the process said, "silent", or
+ * "unknown" while Redis refuses the heartbeats. */
 const char *roster_state(const struct roster_row *row);
 
 /* status negative: Redis went away. Rows are sorted by id and borrowed until return. The roster is
@@ -44,7 +48,8 @@ void roster_cancel(struct roster *r);
 
 /* [{"id":"…","alive":true,"state":"alive","connections":3,"listen":["http+ws://127.0.0.1:8091"],
  * "admin":"127.0.0.1:9090","host":"…","pid":17,"version":"…"}, …]; brokers have no "connections"
- * and no "listen"; what a process did not say of itself is missing. */
+ * and no "listen"; what a process did not say of itself is missing; "alive" is null when it is not
+ * known. */
 void roster_write_json(struct buf *out, const struct roster_row *rows, size_t count);
 
 #endif

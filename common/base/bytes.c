@@ -51,6 +51,10 @@ bool bytes_equal_str(struct bytes a, const char *text) {
     return bytes_equal(a, bytes_str(text));
 }
 
+bool bytes_ends_with(struct bytes b, struct bytes suffix) {
+    return b.len >= suffix.len && bytes_equal(bytes_from(b, b.len - suffix.len), suffix);
+}
+
 bool bytes_starts_with(struct bytes b, struct bytes prefix) {
     return b.len >= prefix.len && bytes_equal(bytes_head(b, prefix.len), prefix);
 }

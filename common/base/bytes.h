@@ -44,6 +44,7 @@ bool bytes_equal(struct bytes a, struct bytes b);
 bool bytes_equal_nocase(struct bytes a, struct bytes b);
 bool bytes_equal_str(struct bytes a, const char *text);
 bool bytes_starts_with(struct bytes b, struct bytes prefix);
+bool bytes_ends_with(struct bytes b, struct bytes suffix);
 /* As memcmp, then the shorter first: <0, 0, >0. */
 int bytes_compare(struct bytes a, struct bytes b);
 

@@ -1,6 +1,6 @@
 /*
- * bus.c - see bus.h. Read on_commands_ready (what happens after a connect) and on_beat (what
- * happens every second).
+ * bus.c - see bus.h; what it says of itself is bus_state.c. Read on_commands_ready (what happens
+ * after a connect) and on_beat (what happens every second).
  */
 #include "common/bus/bus.h"
 
@@ -14,50 +14,15 @@
 #include "common/base/metrics.h"
 #include "common/base/random.h"
 #include "common/base/settings.h"
-#include "common/bus/beats.h"
+#include "common/bus/bus_internal.h"
 #include "common/bus/feed.h"
 #include "common/bus/link.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis_url.h"
-#include "common/bus/refusals.h"
+#include "common/bus/pulse.h"
 #include "common/bus/scripts.h"
 #include "common/bus/server_info.h"
+#include "common/bus/way.h"
 
-enum { LISTENERS_MAX = 12, BEAT_MS = 1000, DEAF_AFTER_MS = 3000, SECRET_RENEW_BEATS = 10 };
-
-struct bus {
-    uv_loop_t *loop;
-    const struct settings *settings;
-    enum bus_kind kind;
-    struct redis_url url;
-    char fleet[FLEET_FINGERPRINT_SIZE];
-    char id[17];
-    struct link *commands, *feed_link;
-    bool is_feed_newer; /* than the commands link */
-    struct feed *feed;
-    struct {
-        const struct bus_events *events;
-        void *ctx;
-    } listeners[LISTENERS_MAX];
-    size_t listener_count;
-    unsigned partitions;
-    bool is_configured; /* the cluster's configuration was read on this connection and is ours */
-    bool is_leaving, is_mismatched;
-    uv_timer_t beat_timer;
-    uint64_t beat;          /* the counter */
-    struct beats beats;     /* which of them came back */
-    bool was_counted;       /* a beat of this id was accepted before */
-    unsigned deaf_beats;    /* in a row */
-    uint64_t probe_sent_ms; /* a beat was accepted then and has not come back; 0: none */
-    uint64_t probe_seen_ms; /* the last beat that came back */
-    char probe_channel[FLEET_NAME_MAX + 17];
-    bool is_asking_config;
-    struct refusals refusals;
-    char trouble[400];
-    char secret[40];
-    void (*on_left)(void *ctx);
-    void *on_left_ctx;
-};
+enum { BEAT_MS = 1000, SECRET_RENEW_BEATS = 10 };
 
 #define TELL(b, member, ...)                                                                       \
     for (size_t listener_ = 0; listener_ < (b)->listener_count; listener_++)                       \
@@ -115,6 +80,9 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     redis_url_fingerprint(&b->url, settings->redis_prefix, b->fleet);
     new_id(b);
     b->feed = feed_new();
+    b->troubles = troubles_new();
+    trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
+    b->way = way_new(b);
     MUST(uv_timer_init(loop, &b->beat_timer) == 0);
     return b;
 }
@@ -136,6 +104,8 @@ static void mismatch(struct bus *b, const char *what, struct bytes theirs, const
              what, BYTES_FMT(theirs), ours);
     TELL(b, on_mismatch, why);
 }
+
+static void send_beat(struct bus *b);
 
 /* HMGET version partitions, after the HSETNXes. While Redis refuses either, the next beat asks
  * again. */
@@ -169,6 +139,8 @@ static void on_config(void *ctx, struct redisReply *reply) {
         return;
     }
     b->is_configured = true;
+    if (b->kind != BUS_TOOL)
+        send_beat(b);
     TELL(b, on_commands);
 }
 
@@ -256,8 +228,9 @@ static void on_probe(struct bus *b, struct bytes payload) {
     uint64_t beat;
     b->probe_seen_ms = clock_ms();
     b->probe_sent_ms = 0;
-    if (!bytes_to_u64(payload, &beat))
+    if (!bytes_to_u64(bytes_split(&payload, ' '), &beat))
         return;
+    b->probe_seen = beat;
     if (beats_came(&b->beats, beat))
         TELL(b, on_feed_skipped);
     TELL(b, on_feed_passed, beat);
@@ -306,7 +279,9 @@ static void buried(struct bus *b) {
     new_id(b);
     beats_begin(&b->beats, UINT64_MAX);
     b->was_counted = false;
+    b->accepted_since_ms = 0;
     bus_subscribe(b, bytes_str(b->probe_channel));
+    send_beat(b);
     TELL(b, on_buried);
 }
 
@@ -317,16 +292,28 @@ static void forgotten(struct bus *b) {
     TELL(b, on_forgotten);
 }
 
+static void note_accepted(struct bus *b, uint64_t now) {
+    if (bus_accepted_since(b) == 0)
+        b->accepted_since_ms = now;
+    b->accepted_ms = now;
+}
+
 static void on_beat_answer(struct bus *b, uint64_t number, struct redisReply *reply) {
     if (reply_is_error(reply, "DEAD")) {
         buried(b);
         return;
     }
-    if (reply_is_error(reply, NULL))
+    if (reply == NULL || reply_is_error(reply, NULL)) {
+        b->accepted_since_ms = 0;
+        if (reply == NULL)
+            return;
         bus_refused(b, "hb.lua", reply);
-    if (reply == NULL || reply_is_error(reply, NULL))
+        trouble_raise(&b->beats_refused, reply_bytes(reply));
         return;
-    if (b->probe_sent_ms == 0)
+    }
+    trouble_clear(&b->beats_refused);
+    note_accepted(b, clock_ms());
+    if (b->probe_sent_ms == 0 && b->probe_seen < number) /* else it was faster than its answer */
         b->probe_sent_ms = clock_ms();
     if (beats_accepted(&b->beats, number))
         TELL(b, on_feed_skipped);
@@ -351,13 +338,17 @@ static void on_beat_reply(void *ctx, struct redisReply *reply) {
 }
 
 static void send_beat(struct bus *b) {
+    if (b->is_leaving)
+        return; /* nobody would wait for its end */
     struct command c = command_script(SCRIPT_hb, 2);
     char dead[FLEET_NAME_MAX + 17];
     snprintf(dead, sizeof(dead), "%s%s", fleet_key(KEY_DEAD), b->id);
     command_text(&c, heartbeat_key(b));
     command_text(&c, dead);
     command_text(&c, b->id);
-    command_number(&c, (int64_t)++b->beat);
+    char counter[PULSE_COUNTER_MAX];
+    snprintf(counter, sizeof(counter), "%" PRIu64 "%s", ++b->beat, b->is_unfit ? PULSE_UNFIT : "");
+    command_text(&c, counter);
     command_text(&c, b->probe_channel);
     struct beat *beat = mem_alloc(sizeof(*beat));
     beat->bus = b;
@@ -395,11 +386,19 @@ static void ask_server(struct bus *b) {
     link_send(b->commands, &c, on_server_info, b);
 }
 
+/* It may have run out by a clock of Redis that jumped: a process that does not know it would make
+ * another one. */
 static void renew_secret(struct bus *b) {
-    struct command c = command_begin("PEXPIRE");
-    command_text(&c, fleet_key(KEY_SECRET));
-    command_number(&c, SECRET_TTL_MS);
-    link_send(b->commands, &c, NULL, NULL);
+    struct command set = command_begin("SET"), renew = command_begin("PEXPIRE");
+    command_text(&set, fleet_key(KEY_SECRET));
+    command_text(&set, b->secret);
+    command_text(&set, "PX");
+    command_number(&set, SECRET_TTL_MS);
+    command_text(&set, "NX");
+    link_send(b->commands, &set, NULL, NULL);
+    command_text(&renew, fleet_key(KEY_SECRET));
+    command_number(&renew, SECRET_TTL_MS);
+    link_send(b->commands, &renew, NULL, NULL);
 }
 
 /* The timer looks for deafness before it beats again; a process that was stopped gives the feed one
@@ -414,10 +413,12 @@ static void on_beat(uv_timer_t *timer) {
         link_break(b->feed_link, "deaf: a probe was published and did not come back");
     }
     ask_config(b);
-    if (b->is_configured)
+    if (b->is_configured) {
         ask_server(b);
-    if (b->is_configured && !b->is_leaving)
         send_beat(b);
+        way_ask(b->way);
+    }
+    troubles_tick(b->troubles);
     if (b->is_configured && b->secret[0] != '\0' && b->beat % SECRET_RENEW_BEATS == 0)
         renew_secret(b);
     metrics_set(METRIC_redis_ready, bus_is_ready(b));
@@ -479,6 +480,9 @@ void bus_leave(struct bus *b, void (*on_left)(void *ctx), void *ctx) {
 static void on_timer_closed(uv_handle_t *handle) {
     struct bus *b = container_of((uv_timer_t *)handle, struct bus, beat_timer);
     feed_free(b->feed);
+    way_free(b->way);
+    troubles_free(b->troubles);
+    buf_deinit(&b->trouble);
     free(b);
 }
 
@@ -490,90 +494,13 @@ void bus_close(struct bus *b) {
     uv_close((uv_handle_t *)&b->beat_timer, on_timer_closed);
 }
 
-/* --- questions --- */
+/* --- what others tell it --- */
 
-struct link *bus_commands(struct bus *b) {
-    return b->commands;
-}
-
-/* A link that breaks answers NULL to what it owes before anybody hears of it: not then either. */
-bool bus_can_send(const struct bus *b) {
-    return b->is_configured && link_is_ready(b->commands);
-}
-
-bool bus_is_on_one_server(const struct bus *b) {
-    return bus_can_send(b) && b->feed_link != NULL && link_is_ready(b->feed_link) &&
-           strcmp(link_server(b->commands), link_server(b->feed_link)) == 0;
-}
-
-uint64_t bus_next_beat(const struct bus *b) {
-    return b->beat + 1;
-}
-
-bool bus_is_ready(const struct bus *b) {
-    if (!b->is_configured)
-        return false;
-    return b->kind == BUS_TOOL ||
-           (b->probe_seen_ms != 0 && clock_ms() - b->probe_seen_ms <= DEAF_AFTER_MS &&
-            bus_is_on_one_server(b));
-}
-
-void bus_refused(struct bus *b, const char *command, const struct redisReply *error) {
-    refusals_note(&b->refusals, command, reply_bytes(error));
-}
-
-const char *bus_refusals(struct bus *b) {
-    return refusals_text(&b->refusals);
-}
-
-const char *bus_trouble(const struct bus *b) {
-    char *text = ((struct bus *)b)->trouble;
-    const char *refused = bus_refusals((struct bus *)b);
-    if (bus_is_ready(b))
-        return "";
-    if (!link_is_ready(b->commands))
-        snprintf(text, sizeof(b->trouble), "redis: %s", link_trouble(b->commands));
-    else if (*refused != '\0')
-        snprintf(text, sizeof(b->trouble), "redis refuses %s", refused);
-    else if (!b->is_configured)
-        snprintf(text, sizeof(b->trouble), "redis: the cluster's configuration is not read yet");
-    else if (!link_is_ready(b->feed_link))
-        snprintf(text, sizeof(b->trouble), "redis feed: %s", link_trouble(b->feed_link));
-    else
-        snprintf(text, sizeof(b->trouble), "redis feed: the probe has not come back");
-    return text;
-}
-
-uv_loop_t *bus_loop(struct bus *b) {
-    return b->loop;
-}
-
-const struct settings *bus_settings(const struct bus *b) {
-    return b->settings;
-}
-
-const struct redis_url *bus_url(const struct bus *b) {
-    return &b->url;
-}
-
-const char *bus_fleet(const struct bus *b) {
-    return b->fleet;
-}
-
-const char *bus_id(const struct bus *b) {
-    return b->id;
-}
-
-unsigned bus_partitions(const struct bus *b) {
-    return b->partitions;
-}
-
-const char *bus_secret(const struct bus *b) {
-    return b->secret;
-}
-
-void bus_learn_secret(struct bus *b, struct bytes secret) {
-    snprintf(b->secret, sizeof(b->secret), "%.*s", BYTES_FMT(secret));
+void bus_set_unfit(struct bus *b, bool is_unfit) {
+    bool is_change = b->is_unfit != is_unfit;
+    b->is_unfit = is_unfit;
+    if (is_change && bus_can_send(b))
+        send_beat(b);
 }
 
 void bus_subscribe(struct bus *b, struct bytes channel) {

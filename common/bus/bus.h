@@ -12,7 +12,8 @@
  * it is no master any more, another one, or fell back, or if the two links have come to different
  * ones, what is out of date is made anew.
  *
- * Ready means: this process does its job now. /readyz shows bus_trouble.
+ * Ready means: this process does its job now, all of it. /readyz shows bus_trouble: the links, the
+ * probe, and what anybody else has raised (troubles.h).
  */
 #ifndef SIGNALBOX_BUS_BUS_H
 #define SIGNALBOX_BUS_BUS_H
@@ -29,6 +30,7 @@ struct link;
 struct settings;
 struct redis_url;
 struct redisReply;
+struct troubles;
 
 enum bus_kind { BUS_GATEWAY, BUS_BROKER, BUS_TOOL /* no heartbeat, no feed, no id in Redis */ };
 
@@ -79,11 +81,21 @@ bool bus_can_send(const struct bus *b);
 bool bus_is_on_one_server(const struct bus *b);
 /* The number of the next heartbeat, see on_feed_passed. */
 uint64_t bus_next_beat(const struct bus *b);
+/* Whether connections may be registered now: Redis has accepted a heartbeat of this id on this
+ * connection, so that the brokers will notice if this process dies. */
+bool bus_may_register(const struct bus *b);
+/* Redis is reached and the probe comes back. */
 bool bus_is_ready(const struct bus *b);
-/* One line, "" when ready. */
+/* A broker that others should rank behind themselves (lease.h): its heartbeats say so. */
+void bus_set_unfit(struct bus *b, bool is_unfit);
+/* What keeps this process from its job, one line; "" when nothing does. Borrowed until the next
+ * call. */
 const char *bus_trouble(const struct bus *b);
-/* Redis answered a command of ours with this error, and we ask again until it takes it. command:
- * lives for ever. See refusals.h. */
+/* What does not work and does not keep it from its job, likewise. */
+const char *bus_note(const struct bus *b);
+struct troubles *bus_troubles(struct bus *b);
+/* Redis answered a command of ours with this error, and we ask again until it takes it: for the
+ * log. command: lives for ever. See refusals.h. */
 void bus_refused(struct bus *b, const char *command, const struct redisReply *error);
 /* What Redis refuses at present: "in.lua: OOM …", or "". */
 const char *bus_refusals(struct bus *b);
@@ -96,6 +108,10 @@ const char *bus_fleet(const struct bus *b);
 /* 16 hexadecimal digits, new at every process start and after a burial. */
 const char *bus_id(const struct bus *b);
 unsigned bus_partitions(const struct bus *b);
+/* Since when, by clock_ms, Redis has accepted our heartbeats without a break; 0: it does not at
+ * present. Whoever judges others by their silence counts from here: while our own heartbeat is
+ * refused (MISCONF, NOREPLICAS …) theirs is too. A tool has no heartbeat: always 1. */
+uint64_t bus_accepted_since(const struct bus *b);
 
 /* The cluster's secret as this process knows it, "" before kv_server_secret: it outlives a Redis
  * that forgot. The heartbeat renews its life in Redis. */

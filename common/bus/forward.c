@@ -12,6 +12,7 @@
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/scripts.h"
+#include "common/bus/troubles.h"
 
 /* Far above the gateways' bound: two full partitions that forward to each other must not wait for
  * ever. */
@@ -29,6 +30,7 @@ struct lane {
     unsigned partition;
     struct item *head, *tail;
     size_t in_flight; /* items of the call under way */
+    struct trouble refused;
 };
 
 struct forward {
@@ -194,9 +196,11 @@ static void read_answer(struct lane *lane, struct redisReply *reply) {
         return; /* unknown: the owner forgets everything and begins anew */
     if (reply_is_error(reply, NULL)) {
         bus_refused(f->bus, "in.lua of a forward", reply);
+        trouble_raise(&lane->refused, reply_bytes(reply));
         metrics_add(METRIC_ingest_busy, 1);
         f->is_busy = true;
     } else {
+        trouble_clear(&lane->refused);
         metrics_add(METRIC_forwards, (int64_t)answered);
         while (answered-- > 0)
             pop(lane);
@@ -237,8 +241,12 @@ struct forward *forward_new(struct bus *bus, const char *source) {
     f->refs = 1;
     snprintf(f->source, sizeof(f->source), "%s", source);
     f->lane_count = lanes;
-    for (unsigned i = 0; i < lanes; i++)
+    for (unsigned i = 0; i < lanes; i++) {
+        char at[TROUBLE_AT_MAX];
         f->lanes[i] = (struct lane){.forward = f, .partition = i};
+        snprintf(at, sizeof(at), "%s -> %u", source, i);
+        trouble_init(&f->lanes[i].refused, bus_troubles(bus), TROUBLE_commits, at);
+    }
     return f;
 }
 
@@ -247,5 +255,7 @@ void forward_close(struct forward *f) {
         return;
     f->is_closed = true;
     f->done = NULL;
+    for (unsigned i = 0; i < f->lane_count; i++)
+        trouble_clear(&f->lanes[i].refused);
     unref(f);
 }

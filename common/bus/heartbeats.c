@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
+#include "common/bus/partition.h"
 #include "common/bus/pulse.h"
 
 struct heartbeats {
@@ -18,7 +19,7 @@ struct heartbeats {
 };
 
 static void read_look(struct heartbeats *h, struct redisReply *reply) {
-    pulse_begin(h->pulse, clock_ms());
+    pulse_begin(h->pulse, clock_ms(), bus_accepted_since(h->bus));
     for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
         pulse_see(h->pulse, reply_bytes(reply_at(reply, i)), reply_bytes(reply_at(reply, i + 1)));
     pulse_end(h->pulse, h->events->on_gone, h->ctx);
@@ -43,6 +44,27 @@ void heartbeats_look(struct heartbeats *h) {
     command_text(&c, h->key);
     h->is_looking = true;
     link_send(bus_commands(h->bus), &c, on_look, h);
+}
+
+struct trial {
+    heartbeats_try_fn *fn;
+    void *ctx;
+};
+
+static void on_tried(void *ctx, struct redisReply *reply) {
+    struct trial *t = ctx;
+    t->fn(t->ctx, !reply_is_error(reply, NULL) || reply_is_error(reply, "NOPERM"));
+    free(t);
+}
+
+/* No rule has an empty name: nothing is deleted. */
+void heartbeats_try(struct bus *bus, heartbeats_try_fn *fn, void *ctx) {
+    struct command c = command_begin("HDEL");
+    struct trial *t = mem_alloc(sizeof(*t));
+    *t = (struct trial){fn, ctx};
+    command_text(&c, fleet_key(KEY_RULES));
+    command_text(&c, "");
+    link_send(bus_commands(bus), &c, on_tried, t);
 }
 
 void heartbeats_forget(struct heartbeats *h, const char *id) {

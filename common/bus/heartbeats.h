@@ -22,6 +22,10 @@ struct heartbeats *heartbeats_new(struct bus *bus, const char *key, struct pulse
 void heartbeats_free(struct heartbeats *h);
 /* Does nothing while a look is under way or Redis is away. */
 void heartbeats_look(struct heartbeats *h);
+/* Whether Redis takes writes at present, without which no heartbeat can move. is_taken is true too
+ * for a user who may not write, and when Redis went away: neither can tell. */
+typedef void heartbeats_try_fn(void *ctx, bool is_taken);
+void heartbeats_try(struct bus *bus, heartbeats_try_fn *fn, void *ctx);
 /* Takes an id out: it is long dead. Should it live after all, its next beat brings it back. */
 void heartbeats_forget(struct heartbeats *h, const char *id);
 

@@ -18,12 +18,12 @@
 
 #include <uv.h>
 
-#include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/scripts.h"
+#include "common/bus/troubles.h"
 
 enum {
     BATCH_ENTRIES = 128,
@@ -51,6 +51,7 @@ struct lane {
     bool is_asked;    /* a call is under way */
     bool is_held;     /* refused for now: wait for the retry timer */
     char source[24];  /* of the batch in flight */
+    struct trouble refused;
 };
 
 struct ingest {
@@ -106,6 +107,7 @@ static void hold(struct lane *lane, struct redisReply *reply) {
     struct ingest *g = lane->ingest;
     metrics_add(METRIC_ingest_busy, 1);
     bus_refused(g->bus, "in.lua", reply);
+    trouble_raise(&lane->refused, reply_bytes(reply));
     if (!uv_is_active((uv_handle_t *)&g->retry)) {
         MUST(uv_timer_start(&g->retry, on_retry, g->retry_ms, 0) == 0);
         g->retry_ms = g->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : g->retry_ms * 2;
@@ -124,6 +126,7 @@ static void on_answer(void *ctx, struct redisReply *reply) {
         return;
     }
     g->retry_ms = RETRY_MIN_MS;
+    trouble_clear(&lane->refused);
     size_t done = lane->in_flight;
     lane->in_flight = 0;
     while (done-- > 0)
@@ -205,8 +208,12 @@ struct ingest *ingest_new(struct bus *bus, const char *source_prefix, size_t max
     g->ctx = ctx;
     g->retry_ms = RETRY_MIN_MS;
     g->lane_count = lanes;
-    for (unsigned i = 0; i < lanes; i++)
+    for (unsigned i = 0; i < lanes; i++) {
+        char at[TROUBLE_AT_MAX];
         g->lanes[i] = (struct lane){.ingest = g, .partition = i};
+        snprintf(at, sizeof(at), "by partition %u", i);
+        trouble_init(&g->lanes[i].refused, bus_troubles(bus), TROUBLE_ingest, at);
+    }
     MUST(uv_idle_init(bus_loop(bus), &g->idle) == 0 &&
          uv_check_init(bus_loop(bus), &g->check) == 0);
     MUST(uv_timer_init(bus_loop(bus), &g->retry) == 0);
@@ -230,9 +237,11 @@ void ingest_free(struct ingest *g) {
     if (g == NULL)
         return;
     g->is_freed = true;
-    for (unsigned i = 0; i < g->lane_count; i++)
+    for (unsigned i = 0; i < g->lane_count; i++) {
+        trouble_clear(&g->lanes[i].refused);
         while (g->lanes[i].head != NULL)
             pop(&g->lanes[i], -ECANCELED);
+    }
     close_handle(g, (uv_handle_t *)&g->idle);
     close_handle(g, (uv_handle_t *)&g->check);
     close_handle(g, (uv_handle_t *)&g->retry);

@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
+#include "common/bus/troubles.h"
 
 enum {
     COUNT_MAX = 128,
@@ -22,10 +23,10 @@ struct inlog {
     struct link *link;
     struct buf key;
     enum inlog_kind kind;
-    char label[24];
     struct message_id position;
     unsigned count;
     bool is_wanted, is_asked;
+    struct trouble unread;
     const struct inlog_events *events;
     void *ctx;
 };
@@ -132,9 +133,11 @@ static void on_reply(void *ctx, struct redisReply *reply) {
     if (reply == NULL)
         return; /* the link comes back and on_ready asks again */
     if (reply_is_error(reply, NULL)) {
+        trouble_raise(&l->unread, reply_bytes(reply));
         link_refused(l->link, "XREAD", reply);
         return;
     }
+    trouble_clear(&l->unread);
     for (size_t i = 0; i < reply_count(rows) && count < COUNT_MAX; i++) {
         entries[count] = read_entry(l->kind, reply_at(rows, i));
         if (entries[count] == NULL)
@@ -159,8 +162,10 @@ void inlog_read(struct inlog *l) {
     struct command c = command_begin("XREAD");
     command_text(&c, "COUNT");
     command_number(&c, l->count);
-    command_text(&c, "BLOCK");
-    command_number(&c, BLOCK_MS);
+    if (!trouble_is_raised(&l->unread)) { /* else the answer says that it is over */
+        command_text(&c, "BLOCK");
+        command_number(&c, BLOCK_MS);
+    }
     command_text(&c, "STREAMS");
     command_bytes(&c, buf_bytes(&l->key));
     command_text(&c, message_id_format(l->position, position));
@@ -176,8 +181,8 @@ static void on_ready(void *ctx) {
 
 /* A read that was under way had its NULL; on_ready asks again. */
 static void on_down(void *ctx, const char *why) {
-    (void)ctx;
-    (void)why;
+    struct inlog *l = ctx;
+    trouble_raise(&l->unread, bytes_str(why));
 }
 
 struct inlog *inlog_new(struct bus *bus, struct bytes key, enum inlog_kind kind,
@@ -192,14 +197,24 @@ struct inlog *inlog_new(struct bus *bus, struct bytes key, enum inlog_kind kind,
                         .events = events,
                         .ctx = ctx};
     buf_append(&l->key, key);
-    snprintf(l->label, sizeof(l->label), "%s", label);
-    l->link = link_new(bus_loop(bus), bus_url(bus), LINK_BLOCKING, l->label, &link_events, l);
+    char what[32];
+    snprintf(what, sizeof(what), "in %s", label);
+    trouble_init(&l->unread, bus_troubles(bus), TROUBLE_readers, label);
+    trouble_raise(&l->unread, BYTES_LIT("not connected yet"));
+    l->link = link_new(bus_loop(bus), bus_url(bus), LINK_BLOCKING, what, &link_events, l);
+    l->unread.reason = l->link;
     return l;
+}
+
+uint64_t inlog_unread_ms(const struct inlog *l) {
+    bool is_data = bytes_starts_with(bytes_str(l->unread.why), BYTES_LIT("WRONGTYPE"));
+    return is_data ? 0 : trouble_age_ms(&l->unread);
 }
 
 void inlog_close(struct inlog *l) {
     if (l == NULL)
         return;
+    trouble_clear(&l->unread);
     link_close(l->link);
     buf_deinit(&l->key);
     free(l);

@@ -38,11 +38,16 @@ struct inlog_events {
     void (*on_entries)(void *ctx, struct in_entry **entries, size_t count);
 };
 
+/* label: which stream, in the log and of its trouble: "3", "public". While nothing can be read
+ * TROUBLE_readers is raised. */
 struct inlog *inlog_new(struct bus *bus, struct bytes key, enum inlog_kind kind,
                         struct message_id cursor, const char *label,
                         const struct inlog_events *events, void *ctx);
 /* Reads on after the last entry that on_entries brought. Does nothing while a read is under way. */
 void inlog_read(struct inlog *l);
+/* For how long nothing could be read, without a break, for a reason that may be this process' own:
+ * it does not connect, or is not allowed to. 0: not so. */
+uint64_t inlog_unread_ms(const struct inlog *l);
 /* No more callbacks. NULL is legal. */
 void inlog_close(struct inlog *l);
 

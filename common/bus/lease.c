@@ -16,9 +16,21 @@
 #include "common/bus/partition.h"
 #include "common/bus/pulse.h"
 #include "common/bus/scripts.h"
+#include "common/bus/troubles.h"
 
 enum state { FREE, TAKING, HELD, ENDING, RELEASING };
-enum { LOOK_MS = 1000, ALIVE_MIN_MS = 3000, FORGET_MS = 60000 };
+enum {
+    LOOK_MS = 500,
+    LATE_MS = 2500,
+    FORGET_MS = 60000,
+    TICK_MIN_MS = 25,
+    TICK_MAX_MS = 100,
+    TRY_MIN_MS = 20,
+    TRY_MAX_MS = 1000,
+    STUCK_MS = 5000, /* a slot that does not work for so long is offered to others */
+    UNFIT_MIN_MS = 30000,
+    UNFIT_MAX_MS = 600000
+};
 
 struct slot {
     struct lease *lease;
@@ -26,6 +38,9 @@ struct slot {
     enum state state;
     uint64_t term;       /* the highest ever seen */
     uint64_t renewed_ms; /* when the last renewal was asked for */
+    uint64_t try_ms;     /* FREE: not to be asked for before */
+    bool was_bad;        /* when we became unfit, or taken since: proves that we are fit again */
+    struct trouble refused;
 };
 
 struct lease {
@@ -37,6 +52,10 @@ struct lease {
     struct heartbeats *heartbeats;
     uv_timer_t timer;
     uint64_t looked_ms;
+    lease_stuck_fn *stuck;
+    uint64_t unfit_until_ms; /* 0: fit */
+    uint64_t unfit_ms;       /* how long the next time */
+    struct trouble unfit;
     bool has_looked, is_closing;
     unsigned changes, told; /* of ownership; logged until there */
     unsigned slot_count;
@@ -74,6 +93,13 @@ unsigned lease_public(const struct lease *l) {
     return l->slot_count - 1;
 }
 
+void lease_label(const struct lease *l, unsigned slot, char text_out[LEASE_LABEL]) {
+    if (slot == lease_public(l))
+        snprintf(text_out, LEASE_LABEL, "the public stream");
+    else
+        snprintf(text_out, LEASE_LABEL, "partition %u", slot);
+}
+
 void lease_keys(const struct lease *l, unsigned slot, struct buf *own_out, struct buf *lease_out) {
     if (slot == lease_public(l)) {
         buf_clear(own_out);
@@ -108,6 +134,10 @@ bool lease_lists_broker(const struct lease *l, struct bytes broker) {
     return pulse_lists(l->pulse, broker);
 }
 
+static bool is_unfit(const struct lease *l) {
+    return l->unfit_until_ms != 0;
+}
+
 /* A script over the two keys of the slot. */
 static struct command slot_command(struct slot *s, enum script script) {
     struct buf own = {0}, lease = {0};
@@ -140,6 +170,34 @@ static bool read_grant(struct redisReply *reply, struct lease_grant *grant_out) 
 
 static void freed(struct lease *l);
 
+/* Refused for who we are, and not as it would be to any other broker. */
+static bool is_own_fault(const char *error) {
+    static const char *const words[] = {"NOPERM", "ACL failure", "can't run this command",
+                                        "can't access at least one of the keys"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strstr(error, words[i]) != NULL)
+            return true;
+    return false;
+}
+
+static void not_taken(struct slot *s, struct redisReply *reply) {
+    struct lease *l = s->lease;
+    int64_t left_ms = reply_number(reply_at(reply, 1), TRY_MAX_MS);
+    set_state(s, FREE);
+    if (reply == NULL)
+        return; /* lease_on_commands_lost follows */
+    s->try_ms = clock_ms() + (uint64_t)(left_ms < TRY_MIN_MS   ? TRY_MIN_MS
+                                        : left_ms < TRY_MAX_MS ? left_ms + 1
+                                                               : TRY_MAX_MS);
+    if (reply_is_error(reply, NULL)) {
+        bus_refused(l->bus, "own.lua", reply);
+        trouble_raise(&s->refused, reply_bytes(reply));
+    } else {
+        trouble_clear(&s->refused);
+    }
+    freed(l);
+}
+
 static void on_own(void *ctx, struct redisReply *reply) {
     struct slot *s = ctx;
     struct lease *l = s->lease;
@@ -147,14 +205,12 @@ static void on_own(void *ctx, struct redisReply *reply) {
     if (s->state != TAKING)
         return;
     if (reply_count(reply) != 3 || !read_grant(reply, &grant)) {
-        set_state(s, FREE);
-        if (reply_is_error(reply, NULL))
-            bus_refused(l->bus, "own.lua", reply);
-        if (reply != NULL)
-            freed(l);
+        not_taken(s, reply);
         return;
     }
+    trouble_clear(&s->refused);
     s->term = grant.term;
+    s->was_bad = is_unfit(l);
     set_state(s, HELD);
     log_debug("lease", "taken slot=%u term=%" PRIu64, s->number, grant.term);
     l->events->on_taken(l->ctx, s->number, &grant);
@@ -176,9 +232,15 @@ static void take(struct slot *s) {
 static void on_renewed(void *ctx, struct redisReply *reply) {
     struct slot *s = ctx;
     struct lease *l = s->lease;
-    if (reply_is_error(reply, NULL))
+    if (!is_held(s) || reply == NULL)
+        return;
+    if (reply_is_error(reply, NULL)) {
         bus_refused(l->bus, "renew.lua", reply);
-    if (!is_held(s) || reply_number(reply, 1) != 0)
+        trouble_raise(&s->refused, reply_bytes(reply));
+        return;
+    }
+    trouble_clear(&s->refused);
+    if (reply_number(reply, 1) != 0)
         return;
     set_state(s, FREE);
     log_warn("lease", "lost slot=%u: it is another broker's", s->number);
@@ -270,24 +332,42 @@ struct ranking {
     uint64_t highest; /* of the others */
 };
 
-static bool is_alive(const struct lease *l, const struct pulse_one *one, uint64_t now_ms) {
-    uint64_t alive_ms = l->lease_ms > ALIVE_MIN_MS ? l->lease_ms : ALIVE_MIN_MS;
-    return one->has_moved && !one->has_left && now_ms - one->moved_ms <= alive_ms;
+/* Who is late is not waited for; its leases say whether it is dead. */
+static bool is_prompt(const struct pulse_one *one, uint64_t now_ms) {
+    return one->has_moved && !one->has_left && now_ms - one->moved_ms <= LATE_MS;
+}
+
+/* Behind the fit are the unfit, in their order. */
+static uint64_t rank_of(struct bytes broker, unsigned slot, bool is_unfit) {
+    return lease_rank(broker, slot) >> 1 | (is_unfit ? 0 : (uint64_t)1 << 63);
 }
 
 static void rank_one(void *ctx, const struct pulse_one *one) {
     struct ranking *r = ctx;
-    if (strcmp(one->id, bus_id(r->lease->bus)) == 0 || !is_alive(r->lease, one, r->now_ms))
+    if (strcmp(one->id, bus_id(r->lease->bus)) == 0 || !is_prompt(one, r->now_ms))
         return;
-    uint64_t rank = lease_rank(bytes_str(one->id), r->slot);
+    uint64_t rank = rank_of(bytes_str(one->id), r->slot, one->is_unfit);
     if (rank > r->highest)
         r->highest = rank;
 }
 
-static bool is_first(const struct lease *l, unsigned slot) {
+static struct ranking rank_others(const struct lease *l, unsigned slot) {
     struct ranking r = {.lease = l, .now_ms = clock_ms(), .slot = slot};
     pulse_each(l->pulse, rank_one, &r);
-    return lease_rank(bytes_str(bus_id(l->bus)), slot) >= r.highest;
+    return r;
+}
+
+static bool is_first(const struct lease *l, unsigned slot) {
+    return rank_of(bytes_str(bus_id(l->bus)), slot, is_unfit(l)) >= rank_others(l, slot).highest;
+}
+
+static bool is_stuck(const struct lease *l, unsigned slot) {
+    return l->stuck != NULL && l->stuck(l->ctx, slot) >= STUCK_MS;
+}
+
+/* An unfit broker keeps what works: nobody does it better. */
+static bool is_anothers(const struct lease *l, unsigned slot) {
+    return !is_first(l, slot) && (!is_unfit(l) || is_stuck(l, slot));
 }
 
 /* Takes what is ours by rank, gives back what is not. */
@@ -296,11 +376,78 @@ static void review(struct lease *l) {
         return;
     for (unsigned i = 0; i < l->slot_count; i++) {
         struct slot *s = &l->slots[i];
-        if (s->state == FREE && !l->is_closing && is_first(l, i))
+        bool is_wanted = s->state == FREE && !l->is_closing && is_first(l, i);
+        if (is_wanted && clock_ms() >= s->try_ms)
             take(s);
-        else if (s->state == HELD && (l->is_closing || !is_first(l, i)))
+        else if (s->state == HELD && (l->is_closing || is_anothers(l, i)))
             end(s);
+        else if (s->state == FREE && !is_wanted)
+            trouble_clear(&s->refused); /* another's business */
     }
+}
+
+/* --- fitness --- */
+
+static bool cannot_work(const struct lease *l, unsigned slot) {
+    const struct slot *s = &l->slots[slot];
+    if (s->state == HELD)
+        return is_stuck(l, slot);
+    return s->state == FREE && trouble_age_ms(&s->refused) >= STUCK_MS &&
+           is_own_fault(s->refused.why);
+}
+
+static void tell_unfit(struct lease *l, unsigned count, unsigned last) {
+    char label[LEASE_LABEL], text[TROUBLE_WHY_MAX];
+    lease_label(l, last, label);
+    snprintf(text, sizeof(text), "%u of them, %s among them", count, label);
+    trouble_raise(&l->unfit, bytes_str(text));
+    log_warn("lease", "unfit slots=%u for_ms=%" PRIu64, count, l->unfit_ms);
+}
+
+/* A slot that did not work, or was taken since, works: whatever it was is over. */
+static bool is_cured(const struct lease *l) {
+    bool has_proof = false;
+    for (unsigned i = 0; i < l->slot_count; i++) {
+        const struct slot *s = &l->slots[i];
+        bool is_well = s->state == HELD && l->stuck(l->ctx, i) == 0;
+        if (cannot_work(l, i))
+            return false;
+        has_proof = has_proof || (s->was_bad && is_well);
+    }
+    return has_proof;
+}
+
+static void become_fit(struct lease *l) {
+    l->unfit_until_ms = 0;
+    trouble_clear(&l->unfit);
+    bus_set_unfit(l->bus, false);
+    log_info("lease", "fit: trying again what did not work");
+}
+
+/* For longer each time, so that a fault that stays does not move slots to and fro. */
+static void become_unfit(struct lease *l, unsigned bad, unsigned last) {
+    l->unfit_until_ms = clock_ms() + l->unfit_ms;
+    tell_unfit(l, bad, last);
+    l->unfit_ms = l->unfit_ms * 2 < UNFIT_MAX_MS ? l->unfit_ms * 2 : UNFIT_MAX_MS;
+    bus_set_unfit(l->bus, true);
+}
+
+static void judge_ourselves(struct lease *l) {
+    unsigned bad = 0, last = 0;
+    bool is_over = is_unfit(l) && is_cured(l);
+    if (is_over)
+        l->unfit_ms = UNFIT_MIN_MS;
+    if (is_over || (is_unfit(l) && clock_ms() >= l->unfit_until_ms))
+        become_fit(l);
+    if (is_unfit(l) || bus_accepted_since(l->bus) == 0)
+        return;
+    for (unsigned i = 0; i < l->slot_count; i++) {
+        l->slots[i].was_bad = cannot_work(l, i);
+        bad += l->slots[i].was_bad;
+        last = l->slots[i].was_bad ? i : last;
+    }
+    if (bad > 0)
+        become_unfit(l, bad, last);
 }
 
 /* --- looking --- */
@@ -335,14 +482,18 @@ static void tell_changes(struct lease *l) {
 static void on_tick(uv_timer_t *timer) {
     struct lease *l = container_of(timer, struct lease, timer);
     uint64_t now = clock_ms();
-    tell_changes(l);
     if (!bus_can_send(l->bus))
         return;
     for (unsigned i = 0; i < l->slot_count; i++)
         if (is_held(&l->slots[i]) && now - l->slots[i].renewed_ms >= l->lease_ms * 3 / 10)
             renew(&l->slots[i]);
-    if (now - l->looked_ms >= LOOK_MS)
-        look(l);
+    if (now - l->looked_ms < LOOK_MS) {
+        review(l);
+        return;
+    }
+    tell_changes(l);
+    judge_ourselves(l);
+    look(l);
 }
 
 /* --- life --- */
@@ -356,9 +507,17 @@ struct lease *lease_new(struct bus *bus, uint64_t lease_ms, const struct lease_e
     l->pulse = pulse_new();
     l->heartbeats = heartbeats_new(bus, fleet_key(KEY_BROKERS), l->pulse, &heartbeats_events, l);
     l->slot_count = count;
-    for (unsigned i = 0; i < count; i++)
+    l->unfit_ms = UNFIT_MIN_MS;
+    trouble_init(&l->unfit, bus_troubles(bus), TROUBLE_unfit, "");
+    for (unsigned i = 0; i < count; i++) {
+        char label[LEASE_LABEL];
         l->slots[i] = (struct slot){.lease = l, .number = i};
-    uint64_t tick_ms = lease_ms / 10 < 50 ? 50 : lease_ms / 10 > LOOK_MS ? LOOK_MS : lease_ms / 10;
+        lease_label(l, i, label);
+        trouble_init(&l->slots[i].refused, bus_troubles(bus), TROUBLE_leases, label);
+    }
+    uint64_t tick_ms = lease_ms / 20 < TICK_MIN_MS   ? TICK_MIN_MS
+                       : lease_ms / 20 > TICK_MAX_MS ? TICK_MAX_MS
+                                                     : lease_ms / 20;
     MUST(uv_timer_init(bus_loop(bus), &l->timer) == 0);
     MUST(uv_timer_start(&l->timer, on_tick, tick_ms, tick_ms) == 0);
     return l;
@@ -371,9 +530,17 @@ static void on_closed(uv_handle_t *handle) {
     free(l);
 }
 
+void lease_ask_stuck(struct lease *l, lease_stuck_fn *fn) {
+    l->stuck = fn;
+}
+
 void lease_free(struct lease *l) {
-    if (l != NULL)
-        uv_close((uv_handle_t *)&l->timer, on_closed);
+    if (l == NULL)
+        return;
+    trouble_clear(&l->unfit);
+    for (unsigned i = 0; i < l->slot_count; i++)
+        trouble_clear(&l->slots[i].refused);
+    uv_close((uv_handle_t *)&l->timer, on_closed);
 }
 
 void lease_on_commands(struct lease *l) {
@@ -382,14 +549,19 @@ void lease_on_commands(struct lease *l) {
 }
 
 void lease_on_commands_lost(struct lease *l) {
-    for (unsigned i = 0; i < l->slot_count; i++)
+    for (unsigned i = 0; i < l->slot_count; i++) {
         set_state(&l->slots[i], FREE);
+        l->slots[i].try_ms = 0;
+        trouble_clear(&l->slots[i].refused);
+    }
     l->has_looked = false;
 }
 
 void lease_hurry(struct lease *l, struct bytes leaver) {
     if (!bytes_is_empty(leaver))
         pulse_leave(l->pulse, leaver);
+    for (unsigned i = 0; i < l->slot_count; i++)
+        l->slots[i].try_ms = 0;
     review(l);
 }
 

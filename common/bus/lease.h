@@ -9,6 +9,15 @@
  * Living brokers are ranked per slot by rendezvous hash; the first takes the lease (own.lua) under
  * a new term. The lease only says when a take-over may be tried: the term fences every write.
  *
+ * A broker that has not been heard for LATE_MS is not waited for: the next one in rank asks for its
+ * slots, is told how long their leases last, and asks again when they run out. So a take-over takes
+ * as long as the lease, counted from its last renewal, and a broker that is only late keeps what it
+ * renews.
+ *
+ * A broker that cannot do its work with some slot (it may not take it, it cannot connect to read)
+ * calls itself unfit in its heartbeat for a while: it is ranked behind those that are fit, and
+ * gives them the slots that do not work.
+ *
  * The owner of this module tells it about the commands link (lease_on_commands, …_lost).
  */
 #ifndef SIGNALBOX_BUS_LEASE_H
@@ -41,6 +50,9 @@ struct lease *lease_new(struct bus *bus, uint64_t lease_ms, const struct lease_e
 void lease_free(struct lease *l);
 
 unsigned lease_public(const struct lease *l);
+/* "partition 3", "the public stream". */
+enum { LEASE_LABEL = 24 };
+void lease_label(const struct lease *l, unsigned slot, char text_out[LEASE_LABEL]);
 /* The keys of a slot, into `own` and `lease`. */
 struct buf;
 void lease_keys(const struct lease *l, unsigned slot, struct buf *own_out, struct buf *lease_out);
@@ -61,6 +73,10 @@ void lease_try(struct lease *l, unsigned slot, const char *entry,
                void (*fn)(void *ctx, struct redisReply *reply), void *ctx);
 /* The answer to on_give_back. */
 void lease_give_back(struct lease *l, unsigned slot);
+/* The owner of a held slot has not been able to work for so long, for a reason that may be this
+ * process' own; asked each second. */
+typedef uint64_t lease_stuck_fn(void *ctx, unsigned slot);
+void lease_ask_stuck(struct lease *l, lease_stuck_fn *fn);
 /* The owner of the slot was fenced (or Redis went back in time): it forgot the slot, so do we. */
 void lease_drop(struct lease *l, unsigned slot);
 /* Somebody gave leases back: try at once. leaver: a broker that ends, or empty. */

@@ -218,9 +218,10 @@ static bool is_fatal(const struct redisReply *reply) {
     return false;
 }
 
-/* Before the first subscription the mark itself, after it ["pong", the mark]. */
+/* Before the first subscription the mark itself, after it ["pong", the mark]. A Redis that cannot
+ * save answers PING with MISCONF, and nothing else that a feed sends: the connection is alive. */
 static bool is_own_pong(const struct redisReply *reply) {
-    return bytes_equal(reply_bytes(reply), ping_mark) ||
+    return reply_is_error(reply, "MISCONF ") || bytes_equal(reply_bytes(reply), ping_mark) ||
            (bytes_equal_str(reply_bytes(reply_at(reply, 0)), "pong") &&
             bytes_equal(reply_bytes(reply_at(reply, 1)), ping_mark));
 }

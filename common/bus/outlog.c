@@ -17,6 +17,7 @@
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/scripts.h"
+#include "common/bus/troubles.h"
 
 enum { HISTORY_MIN = 8, EXPIRE_EVERY_MS = 30000 };
 
@@ -63,6 +64,7 @@ struct outlog {
     bool is_encoded, has_more;
     outlog_done_fn *done;
     void *ctx;
+    struct trouble refused, wrong_history;
 };
 
 static void clear_batch(struct outlog *o) {
@@ -205,8 +207,12 @@ static void read_answer(struct outlog *o, struct redisReply *reply) {
         tell(o, OUTLOG_FENCED);
     } else if (reply_is_error(reply, NULL)) {
         bus_refused(o->bus, "out.lua", reply);
+        trouble_raise(&o->refused, reply_bytes(reply));
         tell(o, OUTLOG_BUSY);
     } else {
+        trouble_clear(&o->refused);
+        if (reply_count(reply) == 2)
+            trouble_raise(&o->wrong_history, reply_bytes(reply_at(reply, 1)));
         metrics_add(METRIC_outputs, (int64_t)o->count);
         tell(o, OUTLOG_DONE);
     }
@@ -219,12 +225,21 @@ static void on_out(void *ctx, struct redisReply *reply) {
     unref(o);
 }
 
+/* Prolonged now and then; given in any case to a history that has none: the one that this owner
+ * prolonged may be gone (its time was over by a clock of Redis that jumped, or somebody deleted
+ * it). */
+static int64_t ttl_of(const struct outlog *o, const struct pending *p) {
+    if (p->is_expire_due)
+        return o->history_seconds;
+    return p->log->final == p ? -o->history_seconds : 0;
+}
+
 static void add_output(struct outlog *o, struct command *c, const struct pending *p,
                        struct buf *key) {
     char id[MESSAGE_ID_TEXT];
     command_text(c, message_id_format(p->output.message.id, id));
     command_number(c, (int64_t)p->maxlen);
-    command_number(c, p->is_expire_due ? o->history_seconds : 0);
+    command_number(c, ttl_of(o, p));
     command_bytes(c, log_channel(o, key, p->output.name));
     command_bytes(c, bytes_of(o->blobs.ptr + p->blob_from, p->blob_len));
 }
@@ -290,6 +305,7 @@ static void read_prev(struct outlog *o, struct log *l, struct redisReply *reply)
     o->lookups--;
     if (reply_is_error(reply, NULL)) {
         bus_refused(o->bus, "GET of a log's last id", reply);
+        trouble_raise(&o->refused, reply_bytes(reply));
         o->is_busy = true;
     } else if (reply != NULL) {
         l->is_known = true;
@@ -366,6 +382,8 @@ struct outlog *outlog_new(struct bus *bus, const struct outlog_options *options)
                          .history_bytes = options->history_bytes,
                          .history_messages = options->history_messages,
                          .history_seconds = options->history_seconds};
+    trouble_init(&o->refused, bus_troubles(bus), TROUBLE_commits, options->label);
+    trouble_init(&o->wrong_history, bus_troubles(bus), TROUBLE_histories, options->label);
     buf_append(&o->own_key, options->own_key);
     buf_append(&o->in_key, options->in_key);
     return o;
@@ -375,6 +393,8 @@ void outlog_close(struct outlog *o) {
     if (o == NULL)
         return;
     o->is_closed = true;
+    trouble_clear(&o->refused);
+    trouble_clear(&o->wrong_history);
     o->done = NULL;
     unref(o);
 }

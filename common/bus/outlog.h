@@ -25,6 +25,7 @@ enum { OUTLOG_LOGS = 10000 };
 struct outlog_options {
     struct bytes own_key, in_key; /* borrowed for the call of outlog_new */
     unsigned partition;
+    const char *label; /* of its troubles: "3", "public"; borrowed likewise */
     uint64_t term;
     struct message_id cursor;
     int64_t history_bytes, history_messages, history_seconds;

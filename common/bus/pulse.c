@@ -34,16 +34,23 @@ void pulse_free(struct pulse *p) {
     free(p);
 }
 
-void pulse_restart(struct pulse *p, uint64_t now_ms) {
+/* No silence before this moment counts. */
+static void begin_anew(struct pulse *p, uint64_t from_ms) {
     for (struct beating *b = p->all; b != NULL; b = b->hh.next)
-        b->one.moved_ms = now_ms;
-    p->since_ms = now_ms;
+        if (b->one.moved_ms < from_ms)
+            b->one.moved_ms = from_ms;
+    if (p->since_ms < from_ms)
+        p->since_ms = from_ms;
+}
+
+void pulse_restart(struct pulse *p, uint64_t now_ms) {
+    begin_anew(p, now_ms);
     p->looked_ms = now_ms;
 }
 
-void pulse_begin(struct pulse *p, uint64_t now_ms) {
-    if (p->looked_ms == 0 || now_ms - p->looked_ms > PULSE_GAP_MS)
-        pulse_restart(p, now_ms);
+void pulse_begin(struct pulse *p, uint64_t now_ms, uint64_t accepted_since_ms) {
+    bool is_interrupted = p->looked_ms == 0 || now_ms - p->looked_ms > PULSE_GAP_MS;
+    begin_anew(p, is_interrupted || accepted_since_ms == 0 ? now_ms : accepted_since_ms);
     p->looked_ms = now_ms;
     for (struct beating *b = p->all; b != NULL; b = b->hh.next)
         b->one.is_listed = false;
@@ -76,6 +83,7 @@ void pulse_see(struct pulse *p, struct bytes id, struct bytes counter) {
     snprintf(b->one.counter, sizeof(b->one.counter), "%.*s", BYTES_FMT(counter));
     b->one.moved_ms = p->looked_ms;
     b->one.has_moved = !is_new;
+    b->one.is_unfit = bytes_ends_with(counter, BYTES_LIT(PULSE_UNFIT));
 }
 
 void pulse_end(struct pulse *p, void (*on_gone)(void *ctx, const char *id), void *ctx) {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/queue.h>
+
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
@@ -14,6 +16,7 @@
 enum { PAGE = 500 };
 
 struct reap {
+    LIST_ENTRY(reap) link;
     struct bus *bus;
     unsigned partition;
     char gateway[40];
@@ -21,6 +24,11 @@ struct reap {
     size_t pending; /* disc calls without answer */
     size_t removed;
     bool is_broken;
+};
+
+struct reaps {
+    struct bus *bus;
+    LIST_HEAD(, reap) running;
 };
 
 bool reap_read_member(struct bytes member, struct bytes *name_out, struct bytes *client_id_out,
@@ -42,6 +50,11 @@ static struct bytes set_key(const struct reap *r, struct buf *out) {
     return key_of(out, r->partition, "g:", bytes_str(r->gateway));
 }
 
+static void end(struct reap *r) {
+    LIST_REMOVE(r, link);
+    free(r);
+}
+
 /* Whether to go on; frees the reap otherwise. */
 static bool is_good(struct reap *r, const struct redisReply *reply) {
     if (reply != NULL && !reply_is_error(reply, NULL))
@@ -49,7 +62,7 @@ static bool is_good(struct reap *r, const struct redisReply *reply) {
     if (reply != NULL)
         bus_refused(r->bus, "reaping", reply);
     log_warn("reap", "broke_off gateway=%s partition=%u", r->gateway, r->partition);
-    free(r);
+    end(r);
     return false;
 }
 
@@ -62,7 +75,7 @@ static void on_forgotten(void *ctx, struct redisReply *reply) {
     if (r->removed > 0)
         log_info("reap", "reaped gateway=%s partition=%u connections=%zu", r->gateway, r->partition,
                  r->removed);
-    free(r);
+    end(r);
 }
 
 static void forget(struct reap *r) {
@@ -82,7 +95,7 @@ static void page_done(struct reap *r) {
     if (r->pending > 0)
         return;
     if (r->is_broken)
-        free(r);
+        end(r);
     else if (strcmp(r->scan, "0") == 0)
         forget(r);
     else
@@ -148,14 +161,40 @@ static void on_entombed(void *ctx, struct redisReply *reply) {
         scan(r);
 }
 
-void reap_start(struct bus *bus, unsigned partition, struct bytes gateway) {
+static bool is_running(const struct reaps *all, unsigned partition, struct bytes gateway) {
+    struct reap *r;
+    LIST_FOREACH(r, &all->running, link)
+    if (r->partition == partition && bytes_equal_str(gateway, r->gateway))
+        return true;
+    return false;
+}
+
+void reap_start(struct reaps *all, unsigned partition, struct bytes gateway) {
+    if (is_running(all, partition, gateway))
+        return;
     struct reap *r = mem_zalloc(sizeof(*r));
     struct buf key = {0};
-    *r = (struct reap){.bus = bus, .partition = partition, .scan = "0"};
+    *r = (struct reap){.bus = all->bus, .partition = partition, .scan = "0"};
     snprintf(r->gateway, sizeof(r->gateway), "%.*s", BYTES_FMT(gateway));
+    LIST_INSERT_HEAD(&all->running, r, link);
     struct command c = command_script(SCRIPT_entomb, 1);
     command_bytes(&c, set_key(r, &key));
     command_number(&c, REAP_TOMB_SECONDS);
     buf_deinit(&key);
-    link_send(bus_commands(bus), &c, on_entombed, r);
+    link_send(bus_commands(r->bus), &c, on_entombed, r);
+}
+
+struct reaps *reaps_new(struct bus *bus) {
+    struct reaps *all = mem_zalloc(sizeof(*all));
+    all->bus = bus;
+    LIST_INIT(&all->running);
+    return all;
+}
+
+void reaps_free(struct reaps *all) {
+    if (all == NULL)
+        return;
+    while (!LIST_EMPTY(&all->running))
+        end(LIST_FIRST(&all->running));
+    free(all);
 }

@@ -17,7 +17,7 @@
 /* A conn.lua call under way. */
 struct registering {
     LIST_ENTRY(registering) link;
-    struct bus *bus;
+    struct registry *registry;
     registry_registered_fn *fn;
     void *ctx;
 };
@@ -54,6 +54,13 @@ static void add_key(struct command *c, unsigned partition, const char *what, str
 
 /* --- registering --- */
 
+/* A key of the wrong type is the trouble of one Name: no reason to keep all clients away. */
+static void refused(struct registry *r, struct redisReply *reply) {
+    bus_refused(r->bus, "conn.lua", reply);
+    if (!reply_is_error(reply, "WRONGTYPE") && !reply_is_error(reply, "DEAD"))
+        trouble_raise(&r->refused, reply_bytes(reply));
+}
+
 static void on_registered(void *ctx, struct redisReply *reply) {
     struct registering *call = ctx;
     enum registered result = REGISTERED_FAILED;
@@ -61,7 +68,9 @@ static void on_registered(void *ctx, struct redisReply *reply) {
     if (reply != NULL && message_id_parse(reply_bytes(reply_at(reply, 1)), &position))
         result = reply_number(reply_at(reply, 0), 0) == 1 ? REGISTERED_OK : REGISTERED_ELSEWHERE;
     else if (reply != NULL)
-        bus_refused(call->bus, "conn.lua", reply);
+        refused(call->registry, reply);
+    if (result != REGISTERED_FAILED)
+        trouble_clear(&call->registry->refused);
     LIST_REMOVE(call, link);
     if (call->fn != NULL)
         call->fn(call->ctx, result, position);
@@ -70,7 +79,7 @@ static void on_registered(void *ctx, struct redisReply *reply) {
 
 void registry_register(struct registry *r, const struct registration *what,
                        registry_registered_fn *fn, void *ctx) {
-    MUST(bus_can_send(r->bus));
+    MUST(bus_may_register(r->bus));
     unsigned p = partition_of(what->name, bus_partitions(r->bus));
     struct bytes gid = gateway_of(what->value);
     struct buf member = {0};
@@ -91,7 +100,7 @@ void registry_register(struct registry *r, const struct registration *what,
     command_text(&c, what->is_restore ? "1" : "0");
     buf_deinit(&member);
     struct registering *call = mem_alloc(sizeof(*call));
-    *call = (struct registering){.bus = r->bus, .fn = fn, .ctx = ctx};
+    *call = (struct registering){.registry = r, .fn = fn, .ctx = ctx};
     LIST_INSERT_HEAD(&r->registering, call, link);
     link_send(bus_commands(r->bus), &c, on_registered, call);
 }
@@ -193,6 +202,7 @@ struct registry *registry_new(struct bus *bus) {
     static const struct bus_events events = {.on_commands = on_commands};
     struct registry *r = mem_zalloc(sizeof(*r));
     r->bus = bus;
+    trouble_init(&r->refused, bus_troubles(bus), TROUBLE_registering, "");
     LIST_INIT(&r->registering);
     TAILQ_INIT(&r->unregistering);
     MUST(uv_timer_init(bus_loop(bus), &r->retry) == 0);
@@ -218,5 +228,6 @@ void registry_free(struct registry *r) {
         LIST_REMOVE(call, link);
         free(call);
     }
+    trouble_clear(&r->refused);
     uv_close((uv_handle_t *)&r->retry, on_timer_closed);
 }

@@ -5,6 +5,8 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "common/bus/troubles.h"
+
 struct registering;
 struct unregistering;
 
@@ -14,6 +16,7 @@ struct registry {
     TAILQ_HEAD(, unregistering) unregistering;
     size_t unregistering_count;
     uv_timer_t retry;
+    struct trouble refused; /* conn.lua, last time */
 };
 
 #endif

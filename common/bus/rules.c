@@ -13,8 +13,9 @@
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
+#include "common/bus/troubles.h"
 
-enum { RELOAD_MS = 30000 };
+enum { RELOAD_MS = 30000, AGAIN_MS = 1000 };
 
 /* A field that is known to be set: to tell its removal at a reload. */
 struct known {
@@ -33,6 +34,7 @@ struct rules {
     struct known *known;
     uv_timer_t reload_timer;
     bool is_reading, is_stale, is_freed;
+    struct trouble unread;
 };
 
 struct setting {
@@ -70,15 +72,21 @@ static void apply(struct rules *r, struct bytes field, struct bytes value) {
 /* --- reading --- */
 
 static void read_all(struct rules *r);
+static void on_reload_timer(uv_timer_t *timer);
 
 static void on_all(void *ctx, struct redisReply *reply) {
     struct rules *r = ctx;
     struct known *k, *next;
     r->is_reading = false;
-    if (reply_is_error(reply, NULL))
-        bus_refused(r->bus, "HGETALL of the rules", reply);
-    if (reply == NULL || reply_is_error(reply, NULL))
+    if (reply == NULL || r->is_freed)
         return;
+    if (reply_is_error(reply, NULL)) {
+        bus_refused(r->bus, "HGETALL of the rules", reply);
+        trouble_raise(&r->unread, reply_bytes(reply));
+        MUST(uv_timer_start(&r->reload_timer, on_reload_timer, AGAIN_MS, RELOAD_MS) == 0);
+        return;
+    }
+    trouble_clear(&r->unread);
     HASH_ITER(hh, r->known, k, next) k->is_seen = false;
     for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
         apply(r, reply_bytes(reply_at(reply, i)), reply_bytes(reply_at(reply, i + 1)));
@@ -243,6 +251,7 @@ struct rules *rules_new(struct bus *bus,
                                              .on_feed_skipped = on_feed_skipped};
     struct rules *r = mem_zalloc(sizeof(*r));
     *r = (struct rules){.bus = bus, .on_change = on_change, .ctx = ctx};
+    trouble_init(&r->unread, bus_troubles(bus), TROUBLE_rules, "");
     MUST(uv_timer_init(bus_loop(bus), &r->reload_timer) == 0);
     MUST(uv_timer_start(&r->reload_timer, on_reload_timer, RELOAD_MS, RELOAD_MS) == 0);
     bus_listen(bus, &events, r);
@@ -259,6 +268,7 @@ void rules_free(struct rules *r) {
     if (r == NULL)
         return;
     r->is_freed = true;
+    trouble_clear(&r->unread);
     HASH_ITER(hh, r->known, k, next) {
         HASH_DEL(r->known, k);
         free(k);

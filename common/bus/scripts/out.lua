@@ -8,8 +8,11 @@
 -- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim (1: drop `in` below new_cursor)
 --         0 only while more entries are known to wait: what is not dropped counts as full in in.lua
 --       then (id, maxlen, ttl_s, channel, blob) for each output, ids rising
---       maxlen 0: no history, publish only.  ttl_s 0: leave the expiry as it is
+--       maxlen 0: no history, publish only.  ttl_s 0: leave the expiry as it is;
+--       negative: set it if there is none, for the history may have ended meanwhile and be a new one
 -- Reply 1 committed   0 was committed before (the reply was lost)
+--       {1, key}        committed; the key of a history is of another type: what belongs there was
+--                       published, and is not kept
 --       error "FENCED by <holder>"   the partition is another's: forget it
 --       error "FENCED by the floor <term>"  ids of a later term were read already: take it again
 --       error "CURSOR is <cursor>"   Redis went back in time under us: forget it, take it again
@@ -17,7 +20,19 @@
 -- own.i is the id of the last output of the partition: ids rise over all its Names and the
 -- nameless log (history K h*, channel K n*), so everything up to own.i was published.
 -- The HSET is the first effect: when Redis is out of memory nothing may have been published.
-local o = redis.call('HMGET', KEYS[1], 'h', 't', 'c', 'f')
+-- What fails after it (a command that this user may not run) gives both back, so that the batch is
+-- not taken for committed; repeated (own.u), it passes over what it has appended already.
+local function failed(answer) return type(answer) == 'table' and answer.err end
+
+local function expire(key, ttl)
+  if string.sub(ttl, 1, 1) == '-' then
+    redis.call('EXPIRE', key, string.sub(ttl, 2), 'NX')
+  elseif ttl ~= '0' then
+    redis.call('EXPIRE', key, ttl)
+  end
+end
+
+local o = redis.call('HMGET', KEYS[1], 'h', 't', 'c', 'f', 'i', 'u')
 if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then
   return redis.error_reply('FENCED by ' .. tostring(o[1]))
 end
@@ -32,15 +47,31 @@ if #ARGV > 5 then
 else
   redis.call('HSET', KEYS[1], 'c', ARGV[4])
 end
-local k = 3
+local k, wrong = 3, nil
 for j = 6, #ARGV, 5 do
+  local ok, is_there = {}, false
   if ARGV[j + 1] ~= '0' then
-    redis.call('XADD', KEYS[k], 'MAXLEN', '~', ARGV[j + 1], ARGV[j], 'm', ARGV[j + 4])
-    if ARGV[j + 2] ~= '0' then redis.call('EXPIRE', KEYS[k], ARGV[j + 2]) end
+    ok = redis.pcall('XADD', KEYS[k], 'MAXLEN', '~', ARGV[j + 1], ARGV[j], 'm', ARGV[j + 4])
+    if not failed(ok) then
+      expire(KEYS[k], ARGV[j + 2])
+    elseif string.find(ok.err, 'WRONGTYPE', 1, true) then
+      wrong, ok = KEYS[k], {}
+    elseif o[6] == ARGV[4] and string.find(ok.err, 'equal or smaller', 1, true) then
+      is_there, ok = true, {}
+    end
   end
-  if KEYS[k + 1] ~= KEYS[k] then redis.call('SET', KEYS[k + 1], ARGV[j], 'EX', '604800') end
-  redis.call('PUBLISH', ARGV[j + 3], ARGV[j + 4])
+  if not failed(ok) and KEYS[k + 1] ~= KEYS[k] then
+    ok = redis.pcall('SET', KEYS[k + 1], ARGV[j], 'EX', '604800')
+  end
+  if not failed(ok) and not is_there then
+    ok = redis.pcall('PUBLISH', ARGV[j + 3], ARGV[j + 4])
+  end
+  if failed(ok) then
+    redis.call('HSET', KEYS[1], 'c', c, 'i', o[5] or '0-0', 'u', ARGV[4])
+    return redis.error_reply(ok.err)
+  end
   k = k + 2
 end
 if ARGV[5] == '1' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[4]) end
+if wrong then return {1, wrong} end
 return 1

@@ -6,7 +6,7 @@
 --                f floor (floor.lua)   2 lease
 -- ARGV  1 holder   2 ttl_ms of the lease   3 highest term the caller has ever seen here ('0')
 -- Reply {term, cursor, last_id}   all strings; cursor and last_id '0-0' when there is none
---       {0}                       another holder has the lease
+--       {0, left_ms}              another holder has the lease; it runs out after so long unless renewed
 --
 -- A term is greater than the stored one, than the floor, than the one the caller knows (Redis may
 -- have lost its data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
@@ -15,8 +15,11 @@
 -- with 0 while it names all of them. An id whose term is not among them belongs to a data set that
 -- was given up (a failover, a restart): see lineage.h.
 local l = redis.call('GET', KEYS[2])
--- A lease that outlasts what anybody asks for is a clock's that was set back since: nobody renews it.
-if l and l ~= ARGV[1] and redis.call('PTTL', KEYS[2]) <= 2 * ARGV[2] then return {0} end
+if l and l ~= ARGV[1] then
+  -- A lease longer than any process would ask for was taken before the clock was set back; ignore it.
+  local left = redis.call('PTTL', KEYS[2])
+  if left <= 2 * ARGV[2] then return {0, left} end
+end
 local o, tm = redis.call('HMGET', KEYS[1], 't', 'c', 'i', 'y', 'f'), redis.call('TIME')
 local now = tm[1] * 1000 + math.floor(tm[2] / 1000)
 local t = math.max((tonumber(o[1]) or 0) + 1, (tonumber(o[5]) or 0) + 1, now, tonumber(ARGV[3]) + 1)

@@ -1,9 +1,11 @@
 #!lua flags=allow-oom
--- Prolongs a lock, only if this token still holds it.
+-- Prolongs a lock, unless another token holds it: one that ran out, by a clock of Redis that jumped,
+-- or while Redis refused to prolong it, is the caller's again if nobody took it meanwhile.
 --
 -- KEYS  1 lock
 -- ARGV  1 token   2 ttl_ms
--- Reply 1 prolonged   0 lost: it expired, or is another's
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+-- Reply 1 prolonged   0 lost: it is another's
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1

@@ -135,6 +135,7 @@ static void a_leaver_is_followed_at_once(void **state) {
     start(t, 0);
     start(t, 1);
     bus_room_turn(&t->room, 4000);
+    t->brokers[0].released = 0;
     lease_shutdown(t->brokers[0].lease);
     if (lease_is_busy(t->brokers[0].lease))
         bus_room_until(&t->room, &t->brokers[0].released, 1, 1000);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
+#include "common/base/metrics.h"
 #include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
 
@@ -32,6 +33,7 @@ static void on_done(void *ctx, enum outlog_result result) {
 static void open_outlog(struct test *t, uint64_t term, const char *cursor) {
     struct outlog_options options = {.own_key = buf_bytes(&t->own),
                                      .in_key = buf_bytes(&t->in),
+                                     .label = "partition 0",
                                      .partition = 0,
                                      .term = term,
                                      .history_bytes = 10000,
@@ -183,6 +185,58 @@ static void history_follows_the_size(void **state) {
     assert_int_equal(outlog_maxlen(0, 1000, 100), 0);
 }
 
+static void a_history_never_stays_without_a_life(void **state) {
+    struct test *t = *state;
+    const char *tag = partition_tag(0);
+    add(t, "a", "one");
+    assert_int_equal(commit(t, 1), OUTLOG_DONE);
+    bus_room_ask(&t->room, "DEL sb:{%s}:h:a", tag); /* as a clock of Redis does that jumps */
+    add(t, "a", "two");
+    assert_int_equal(commit(t, 2), OUTLOG_DONE);
+    assert_true(atoi(bus_room_ask(&t->room, "TTL sb:{%s}:h:a", tag)) > 100);
+    bus_room_ask(&t->room, "EXPIRE sb:{%s}:h:a 50", tag);
+    add(t, "a", "three");
+    assert_int_equal(commit(t, 3), OUTLOG_DONE); /* not prolonged with each message */
+    assert_in_range(atoi(bus_room_ask(&t->room, "TTL sb:{%s}:h:a", tag)), 1, 50);
+}
+
+/* One broken key holds up nobody, and no message is lost. */
+static void a_history_of_another_type_is_passed_over(void **state) {
+    struct test *t = *state;
+    struct message m;
+    bus_room_ask(&t->room, "SET sb:{%s}:h:bad text", partition_tag(0));
+    add(t, "a", "one");
+    add(t, "bad", "two");
+    add(t, "b", "three");
+    assert_int_equal(commit(t, 1), OUTLOG_DONE);
+    assert_string_equal(last_message(t, "a", &m), "one");
+    assert_string_equal(last_message(t, "b", &m), "three");
+    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:h:bad", partition_tag(0)), "text");
+    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:l:bad", partition_tag(0)), "1000-2");
+}
+
+/* A command that is not allowed fails in the middle: the cursor stays, and nothing is appended
+ * twice when it is allowed again. */
+static void what_fails_half_way_is_repeated(void **state) {
+    struct test *t = *state;
+    const char *tag = partition_tag(0);
+    add(t, "a", "one");
+    add(t, "b", "two");
+    bus_room_ask(&t->room, "ACL SETUSER default -publish");
+    assert_int_equal(commit(t, 1), OUTLOG_BUSY);
+    assert_int_equal(metrics_get(METRIC_trouble_commits), 1);
+    assert_string_equal(bus_room_ask(&t->room, "HMGET sb:{%s}:own c i", tag), "0-0 0-0");
+    bus_room_ask(&t->room, "ACL SETUSER default +publish");
+    unsigned before = t->done;
+    outlog_repeat(t->outlog);
+    bus_room_until(&t->room, &t->done, before + 1, 2000);
+    assert_int_equal(t->result, OUTLOG_DONE);
+    assert_int_equal(metrics_get(METRIC_trouble_commits), 0);
+    assert_string_equal(bus_room_ask(&t->room, "HMGET sb:{%s}:own c i", tag), "1-0 1000-2");
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", tag), "1");
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:b", tag), "1");
+}
+
 int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -193,6 +247,9 @@ int main(void) {
         WITH_REDIS(fenced_owner_changes_nothing),
         WITH_REDIS(redis_that_went_back_is_noticed),
         WITH_REDIS(full_redis_is_busy_and_loses_nothing),
+        WITH_REDIS(a_history_never_stays_without_a_life),
+        WITH_REDIS(a_history_of_another_type_is_passed_over),
+        WITH_REDIS(what_fails_half_way_is_repeated),
         WITH_REDIS(close_while_under_way_is_quiet),
         cmocka_unit_test(history_follows_the_size),
     };

@@ -27,7 +27,7 @@ static struct pulse_one get(const struct pulse *p, const char *id) {
 }
 
 static void look(struct pulse *p, uint64_t now, const char *counter) {
-    pulse_begin(p, now);
+    pulse_begin(p, now, 1);
     if (counter != NULL)
         pulse_see(p, BYTES_LIT("g"), bytes_str(counter));
     pulse_end(p, NULL, NULL);
@@ -71,7 +71,7 @@ static void the_gone_are_told_and_forgotten(void **state) {
     (void)state;
     look(p, 1000, "7");
     assert_true(pulse_lists(p, BYTES_LIT("g")));
-    pulse_begin(p, 2000);
+    pulse_begin(p, 2000, 1);
     pulse_end(p, count_gone, &f);
     assert_int_equal(f.gone, 1);
     assert_false(pulse_lists(p, BYTES_LIT("g")));
@@ -89,10 +89,48 @@ static void leavers_stay_away(void **state) {
     pulse_free(p);
 }
 
+/* A look while our own heartbeat is accepted since then. */
+static void look_since(struct pulse *p, uint64_t now, uint64_t since, const char *counter) {
+    pulse_begin(p, now, since);
+    pulse_see(p, BYTES_LIT("g"), bytes_str(counter));
+    pulse_end(p, NULL, NULL);
+}
+
+static void silence_counts_only_while_we_are_heard(void **state) {
+    struct pulse *p = pulse_new();
+    (void)state;
+    look_since(p, 1000, 500, "7");
+    look_since(p, 2000, 500, "8");
+    for (uint64_t now = 3000; now <= 20000;
+         now += 1000) /* Redis refuses our heartbeat, and theirs */
+        look_since(p, now, 0, "8");
+    assert_int_equal(get(p, "g").moved_ms, 20000);
+    assert_int_equal(pulse_since(p), 20000);
+    look_since(p, 21000, 20400, "8"); /* accepted again: a full period from there */
+    assert_int_equal(get(p, "g").moved_ms, 20400);
+    assert_int_equal(pulse_since(p), 20400);
+    look_since(p, 22000, 20400, "8");
+    assert_int_equal(get(p, "g").moved_ms, 20400);
+    assert_true(get(p, "g").has_moved);
+    pulse_free(p);
+}
+
+static void a_refusal_between_two_looks_counts_too(void **state) {
+    struct pulse *p = pulse_new();
+    (void)state;
+    look_since(p, 1000, 500, "7");
+    look_since(p, 2000, 500, "8");
+    look_since(p, 3000, 2900, "8"); /* refused and accepted again meanwhile */
+    assert_int_equal(get(p, "g").moved_ms, 2900);
+    pulse_free(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_counter_must_move),
         cmocka_unit_test(our_own_sleep_is_nobodys_silence),
+        cmocka_unit_test(silence_counts_only_while_we_are_heard),
+        cmocka_unit_test(a_refusal_between_two_looks_counts_too),
         cmocka_unit_test(the_gone_are_told_and_forgotten),
         cmocka_unit_test(leavers_stay_away),
     };

@@ -1,0 +1,61 @@
+/*
+ * bus_internal.h - what a bus is, for bus.c (what it does) and bus_state.c (what it says of
+ * itself). Nobody else includes it.
+ */
+#ifndef SIGNALBOX_BUS_BUS_INTERNAL_H
+#define SIGNALBOX_BUS_BUS_INTERNAL_H
+
+#include "common/base/buf.h"
+#include "common/bus/beats.h"
+#include "common/bus/bus.h"
+#include "common/bus/partition.h"
+#include "common/bus/redis_url.h"
+#include "common/bus/refusals.h"
+#include "common/bus/troubles.h"
+
+struct feed;
+struct way;
+
+enum { LISTENERS_MAX = 12, DEAF_AFTER_MS = 3000 };
+
+struct bus {
+    uv_loop_t *loop;
+    const struct settings *settings;
+    enum bus_kind kind;
+    struct redis_url url;
+    char fleet[FLEET_FINGERPRINT_SIZE];
+    char id[17];
+    struct link *commands, *feed_link;
+    bool is_feed_newer; /* than the commands link */
+    struct feed *feed;
+    struct {
+        const struct bus_events *events;
+        void *ctx;
+    } listeners[LISTENERS_MAX];
+    size_t listener_count;
+    unsigned partitions;
+    bool is_configured; /* the cluster's configuration was read on this connection and is ours */
+    bool is_leaving, is_mismatched;
+    uv_timer_t beat_timer;
+    bool is_unfit;
+    uint64_t beat;                           /* the counter */
+    struct beats beats;                      /* which of them came back */
+    bool was_counted;                        /* a beat of this id was accepted before */
+    uint64_t accepted_since_ms, accepted_ms; /* see bus_accepted_since; the last accepted one */
+    unsigned deaf_beats;                     /* in a row */
+    uint64_t probe_sent_ms; /* a beat was accepted then and has not come back; 0: none */
+    uint64_t probe_seen_ms; /* the last beat that came back */
+    uint64_t probe_seen;    /* its counter */
+    char probe_channel[FLEET_NAME_MAX + 17];
+    bool is_asking_config;
+    struct refusals refusals;
+    struct troubles *troubles;
+    struct trouble beats_refused;
+    struct way *way;
+    struct buf trouble; /* what bus_trouble and bus_note say */
+    char secret[40];
+    void (*on_left)(void *ctx);
+    void *on_left_ctx;
+};
+
+#endif

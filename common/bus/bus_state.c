@@ -1,0 +1,122 @@
+/* bus_state.c - what a bus says of itself, see bus.h: how ready it is, what is wrong, who it is. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/bus/bus_internal.h"
+#include "common/bus/link.h"
+#include "common/bus/pulse.h"
+
+struct link *bus_commands(struct bus *b) {
+    return b->commands;
+}
+
+/* A link that breaks answers NULL to what it owes before anybody hears of it: not then either. */
+bool bus_can_send(const struct bus *b) {
+    return b->is_configured && link_is_ready(b->commands);
+}
+
+bool bus_is_on_one_server(const struct bus *b) {
+    return bus_can_send(b) && b->feed_link != NULL && link_is_ready(b->feed_link) &&
+           strcmp(link_server(b->commands), link_server(b->feed_link)) == 0;
+}
+
+uint64_t bus_next_beat(const struct bus *b) {
+    return b->beat + 1;
+}
+
+bool bus_may_register(const struct bus *b) {
+    return bus_can_send(b) && b->was_counted;
+}
+
+bool bus_is_ready(const struct bus *b) {
+    if (!b->is_configured)
+        return false;
+    return b->kind == BUS_TOOL ||
+           (b->probe_seen_ms != 0 && clock_ms() - b->probe_seen_ms <= DEAF_AFTER_MS &&
+            bus_is_on_one_server(b));
+}
+
+void bus_refused(struct bus *b, const char *command, const struct redisReply *error) {
+    refusals_note(&b->refusals, command, reply_bytes(error));
+}
+
+const char *bus_refusals(struct bus *b) {
+    return refusals_text(&b->refusals);
+}
+
+static void describe_links(const struct bus *b, struct buf *out) {
+    const char *refused = bus_refusals((struct bus *)b);
+    if (!link_is_ready(b->commands))
+        buf_printf(out, "redis: %s", link_trouble(b->commands));
+    else if (!b->is_configured && *refused != '\0')
+        buf_printf(out, "redis refuses %s", refused);
+    else if (!b->is_configured)
+        buf_append_str(out, "redis: the cluster's configuration is not read yet");
+    else if (!link_is_ready(b->feed_link))
+        buf_printf(out, "redis feed: %s", link_trouble(b->feed_link));
+    else if (!trouble_is_raised(&b->beats_refused)) /* else there is nothing to come back */
+        buf_append_str(out, "redis feed: the probe has not come back");
+}
+
+static const char *describe(const struct bus *b, bool is_blocking) {
+    struct buf *out = &((struct bus *)b)->trouble;
+    buf_clear(out);
+    if (is_blocking && !bus_is_ready(b))
+        describe_links(b, out);
+    troubles_describe(b->troubles, b->kind == BUS_BROKER, is_blocking, out);
+    if (is_blocking && !bus_is_ready(b) && out->len == 0)
+        buf_append_str(out, "redis: the heartbeat is refused");
+    buf_append_char(out, '\0');
+    return out->ptr;
+}
+
+const char *bus_trouble(const struct bus *b) {
+    return describe(b, true);
+}
+
+const char *bus_note(const struct bus *b) {
+    return describe(b, false);
+}
+
+struct troubles *bus_troubles(struct bus *b) {
+    return b->troubles;
+}
+
+uv_loop_t *bus_loop(struct bus *b) {
+    return b->loop;
+}
+
+const struct settings *bus_settings(const struct bus *b) {
+    return b->settings;
+}
+
+const struct redis_url *bus_url(const struct bus *b) {
+    return &b->url;
+}
+
+const char *bus_fleet(const struct bus *b) {
+    return b->fleet;
+}
+
+const char *bus_id(const struct bus *b) {
+    return b->id;
+}
+
+unsigned bus_partitions(const struct bus *b) {
+    return b->partitions;
+}
+
+uint64_t bus_accepted_since(const struct bus *b) {
+    if (b->kind == BUS_TOOL)
+        return 1;
+    return clock_ms() - b->accepted_ms <= PULSE_GAP_MS ? b->accepted_since_ms : 0;
+}
+
+const char *bus_secret(const struct bus *b) {
+    return b->secret;
+}
+
+void bus_learn_secret(struct bus *b, struct bytes secret) {
+    snprintf(b->secret, sizeof(b->secret), "%.*s", BYTES_FMT(secret));
+}

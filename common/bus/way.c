@@ -1,0 +1,78 @@
+/* way.c - see way.h. */
+#include "common/bus/way.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/metrics.h"
+#include "common/bus/bus.h"
+#include "common/bus/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/scripts.h"
+#include "common/bus/troubles.h"
+
+struct way {
+    struct bus *bus;
+    bool is_asking; /* the answer to the last question, that after the owners, is to come */
+    struct trouble writes, unowned;
+};
+
+struct way *way_new(struct bus *bus) {
+    struct way *w = mem_zalloc(sizeof(*w));
+    w->bus = bus;
+    trouble_init(&w->writes, bus_troubles(bus), TROUBLE_writes, "");
+    trouble_init(&w->unowned, bus_troubles(bus), TROUBLE_unowned, "");
+    return w;
+}
+
+void way_free(struct way *w) {
+    if (w == NULL)
+        return;
+    trouble_clear(&w->writes);
+    trouble_clear(&w->unowned);
+    free(w);
+}
+
+static void on_written(void *ctx, struct redisReply *reply) {
+    struct way *w = ctx;
+    if (reply_is_error(reply, NULL))
+        trouble_raise(&w->writes, reply_bytes(reply));
+    else if (reply != NULL)
+        trouble_clear(&w->writes);
+}
+
+static void on_counted(void *ctx, struct redisReply *reply) {
+    struct way *w = ctx;
+    int64_t all = bus_partitions(w->bus), owned = reply_number(reply, -1);
+    char why[64];
+    w->is_asking = false;
+    if (owned < 0 || trouble_is_raised(&w->writes))
+        return; /* refused, or nobody can prolong a lease: others say so */
+    metrics_set(METRIC_partitions_unowned, all - owned);
+    snprintf(why, sizeof(why), "%" PRId64 " of %" PRId64, all - owned, all);
+    if (owned < all)
+        trouble_raise(&w->unowned, bytes_str(why));
+    else
+        trouble_clear(&w->unowned);
+}
+
+static void count_owners(struct way *w) {
+    struct buf key = {0};
+    struct command c = command_begin("EXISTS");
+    for (unsigned p = 0; p < bus_partitions(w->bus); p++)
+        command_bytes(&c, key_of(&key, p, "lease", BYTES_NONE));
+    buf_deinit(&key);
+    link_send(bus_commands(w->bus), &c, on_counted, w);
+}
+
+void way_ask(struct way *w) {
+    if (w->is_asking)
+        return;
+    struct command c = command_script(SCRIPT_way, 1);
+    command_text(&c, fleet_key(KEY_WAY));
+    w->is_asking = true;
+    link_send(bus_commands(w->bus), &c, on_written, w);
+    count_owners(w);
+}
