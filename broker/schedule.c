@@ -1,4 +1,5 @@
-/* schedule.c - see schedule.h. Read on_second, then look_after. */
+/* schedule.c - see schedule.h. on_second ─▶ Redis' time ─▶ on_clock ─▶ look_after each ─▶ tick_add.
+ */
 #include "broker/schedule.h"
 
 #include <stdlib.h>
@@ -8,56 +9,53 @@
 #include "broker/broker.h"
 #include "broker/event_lua.h"
 #include "broker/run.h"
-#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
 #include "common/bus/tick.h"
+#include "common/bus/troubles.h"
 
-enum { MISSED_SECONDS = 60 };
+enum { MISSED_SECONDS = 60, FAR_SECONDS = 366 * 86400 };
 
 /* What is known of a schedule's ticks. */
 struct clockwork {
     UT_hash_handle hh;
     char *name;
     unsigned partition;
-    time_t done; /* the last tick that is in the stream */
-    bool is_known, is_asking, is_dead;
+    time_t settled; /* the last tick that needs nothing more */
+    bool is_asking, is_dead;
+    struct trouble refused;
 };
 
 struct schedules {
     struct broker *broker;
     uv_timer_t timer;
     struct clockwork *all;
+    struct trouble no_clock;
+    unsigned asked; /* for the time, without an answer */
+    bool is_freed;
 };
 
 static void free_clockwork(struct clockwork *w) {
+    trouble_clear(&w->refused);
     free(w->name);
     free(w);
 }
 
-/* Whether a call succeeded. The answer may come after the clockwork was forgotten. */
-static bool is_answered(struct clockwork *w, int status) {
+/* The answer may come after the clockwork was forgotten. */
+static void on_added(void *ctx, int status, time_t tick, struct bytes error) {
+    struct clockwork *w = ctx;
     w->is_asking = false;
-    if (!w->is_dead)
-        return status == 0;
-    free_clockwork(w);
-    return false;
-}
-
-/* A schedule that never ran has missed nothing but what is due right now. */
-static void on_last(void *ctx, int status, time_t last) {
-    struct clockwork *w = ctx;
-    if (!is_answered(w, status))
+    if (w->is_dead) {
+        free_clockwork(w);
         return;
-    w->done = last != -1 ? last : (time_t)(clock_wall_ms() / 1000) - 2;
-    w->is_known = true;
-}
-
-static void on_added(void *ctx, int status, time_t last) {
-    struct clockwork *w = ctx;
-    if (is_answered(w, status) && last > w->done)
-        w->done = last;
+    }
+    if (error.len > 0)
+        trouble_raise(&w->refused, error);
+    if (status != 0)
+        return; /* the next second tries again */
+    trouble_clear(&w->refused);
+    w->settled = tick;
 }
 
 /* --- every second --- */
@@ -70,41 +68,58 @@ static struct clockwork *find(struct schedules *s, const char *name) {
     w = mem_zalloc(sizeof(*w));
     w->name = mem_strdup(name);
     w->partition = tick_partition(s->broker->bus, name);
+    trouble_init(&w->refused, bus_troubles(s->broker->bus), TROUBLE_schedules, name);
     HASH_ADD_KEYPTR(hh, s->all, w->name, strlen(w->name), w);
     return w;
 }
 
 static void look_after(struct schedules *s, const struct schedule *schedule, time_t now) {
     struct clockwork *w = find(s, schedule->name);
-    if (w->is_asking || !broker_owns(s->broker, w->partition))
-        return;
-    if (!w->is_known) {
-        w->is_asking = true;
-        tick_ask(s->broker->bus, w->name, on_last, w);
+    if (!broker_owns(s->broker, w->partition)) {
+        trouble_clear(&w->refused);
         return;
     }
     time_t tick = cron_last(&schedule->cron, now, MISSED_SECONDS);
-    if (tick == -1 || tick <= w->done)
+    if (w->is_asking || tick == -1 || tick == w->settled)
         return;
+    time_t next = cron_next(&schedule->cron, tick);
     w->is_asking = true;
-    tick_add(s->broker->bus, w->name, tick, on_added, w);
+    tick_add(s->broker->bus, w->name, tick, next != -1 ? next : tick + FAR_SECONDS, on_added, w);
 }
 
 static void on_second(uv_timer_t *timer);
 
-/* At the beginning of each second of the wall clock. */
-static void wait_for_second(struct schedules *s) {
-    uint64_t ms = clock_wall_ms() % 1000;
-    MUST(uv_timer_start(&s->timer, on_second, 1001 - ms, 0) == 0);
+static void wait(struct schedules *s, uint64_t ms) {
+    MUST(uv_timer_start(&s->timer, on_second, ms, 0) == 0);
+}
+
+/* Again at the beginning of the next second of Redis' clock. */
+static void on_clock(void *ctx, int status, uint64_t now_ms, struct bytes error) {
+    struct schedules *s = ctx;
+    s->asked--;
+    if (s->is_freed)
+        return;
+    if (error.len > 0)
+        trouble_raise(&s->no_clock, error);
+    if (status != 0)
+        return;
+    trouble_clear(&s->no_clock);
+    const struct registrations *r = broker_registrations(s->broker);
+    for (size_t i = 0; i < r->schedules.count && bus_can_send(s->broker->bus); i++)
+        look_after(s, &r->schedules.items[i], (time_t)(now_ms / 1000));
+    wait(s, 1001 - now_ms % 1000);
 }
 
 static void on_second(uv_timer_t *timer) {
     struct schedules *s = container_of(timer, struct schedules, timer);
-    const struct registrations *r = broker_registrations(s->broker);
-    time_t now = (time_t)(clock_wall_ms() / 1000);
-    for (size_t i = 0; i < r->schedules.count && bus_can_send(s->broker->bus); i++)
-        look_after(s, &r->schedules.items[i], now);
-    wait_for_second(s);
+    bool is_needed = broker_registrations(s->broker)->schedules.count > 0;
+    wait(s, 1000);
+    if (!is_needed)
+        trouble_clear(&s->no_clock);
+    if (!is_needed || s->asked > 0 || !bus_can_send(s->broker->bus))
+        return;
+    s->asked++;
+    tick_ask_clock(s->broker->bus, on_clock, s);
 }
 
 /* --- the handler --- */
@@ -131,8 +146,9 @@ void schedule_process(struct outcome *o) {
 struct schedules *schedules_new(struct broker *b) {
     struct schedules *s = mem_zalloc(sizeof(*s));
     s->broker = b;
+    trouble_init(&s->no_clock, bus_troubles(b->bus), TROUBLE_schedules, "");
     MUST(uv_timer_init(b->loop, &s->timer) == 0);
-    wait_for_second(s);
+    wait(s, 100);
     return s;
 }
 
@@ -154,5 +170,7 @@ void schedules_free(struct schedules *s) {
     if (s == NULL)
         return;
     schedules_begin_anew(s);
+    trouble_clear(&s->no_clock);
+    s->is_freed = true;
     uv_close((uv_handle_t *)&s->timer, on_closed);
 }

@@ -1,0 +1,28 @@
+#!lua
+-- Puts one tick of a schedule into its partition, once in the cluster, whoever asks. Redis' clock
+-- decides: no tick comes before its time, and a mark that a wrong clock left in the future is
+-- ignored, so that it silences nothing.
+--
+-- KEYS  1 in   2 src   hash: source -> the last tick, in seconds
+-- ARGV  1 source   2 limit   3 tick   4 next   the tick after it   5 blob
+--       tick and next are seconds, 20 digits; tick is the last one before the caller's reading of
+--       this clock
+-- Reply 1 added
+--       0 it is in the stream already, or one after it is, or it was over before the schedule began
+--       -1 its time has not come: the clock was set back since it was read
+--       error "BUSY ingest full"
+--
+-- A mark later than now is an honest one as long as it is not later than `next`: then the clock was
+-- set back by less than a period, and the tick of the mark has been. One that is later still is
+-- a wrong clock's. A schedule without a mark has missed nothing but what is due right now.
+local now, tick = tonumber(redis.call('TIME')[1]), tonumber(ARGV[3])
+local mark = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or nil)
+if mark and mark > now and mark > tonumber(ARGV[4]) then mark = nil end
+if tick > now then return -1 end
+if tick <= (mark or now - 3) then return 0 end
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[2]) then
+  return redis.error_reply('BUSY ingest full')
+end
+redis.call('XADD', KEYS[1], '*', 'm', ARGV[5])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+return 1
