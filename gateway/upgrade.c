@@ -2,12 +2,15 @@
 #include "gateway/upgrade.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/app/app.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
+#include "common/http/http_origin.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn.h"
 #include "gateway/endpoints.h"
@@ -25,40 +28,51 @@ static const struct registrations *registrations_of(const struct request *r) {
 
 /* ---- origin */
 
-static struct bytes authority_of(struct bytes origin) {
-    ptrdiff_t colon = bytes_find(origin, ':');
-    struct bytes rest = bytes_from(origin, colon < 0 ? 0 : (size_t)colon);
-    return bytes_starts_with(rest, BYTES_LIT("://")) ? bytes_from(rest, 3) : BYTES_NONE;
+static bool is_listed(const struct registrations *registrations, const char *origin) {
+    for (size_t i = 0; i < registrations->origins.count; i++)
+        if (strcmp(registrations->origins.items[i], origin) == 0)
+            return true;
+    return false;
 }
 
-/* Browsers leave the scheme's port out of an Origin; a Host may still name it. */
-static struct bytes without_default_port(struct bytes authority, struct bytes origin) {
-    struct bytes port =
-        bytes_starts_with(origin, BYTES_LIT("https:")) ? BYTES_LIT(":443") : BYTES_LIT(":80");
-    if (authority.len > port.len &&
-        bytes_equal(bytes_from(authority, authority.len - port.len), port))
-        return bytes_head(authority, authority.len - port.len);
-    return authority;
+/* A page that came from another endpoint of this very app, as in the seed's layout of two ports.
+ * Any other port of the host may be somebody else's program. */
+static bool is_own_page(const struct request *r, const struct http_origin *origin) {
+    const struct endpoints *endpoints = &r->gateway->endpoints;
+    if (!http_origin_is_host(origin, r->head.host))
+        return false;
+    for (size_t i = 0; i < endpoints->count; i++) {
+        const struct endpoint_run *e = &endpoints->items[i];
+        if ((unsigned)e->port == origin->port &&
+            strcmp(origin->scheme, e->is_tls ? "https" : "http") == 0)
+            return true;
+    }
+    return false;
+}
+
+static void log_refused(const struct request *r, const struct http_origin *origin) {
+    bool has_list = registrations_of(r)->origins.count > 0;
+    log_warn("upgrade",
+             "refused_origin origin=%s host=%s: if that page is yours, %s the app file: "
+             "signalbox.origins { \"%s\" }",
+             origin->text, LOG_TEXT(r->head.host), has_list ? "add it to the list in" : "put into",
+             origin->text);
 }
 
 static bool origin_may(const struct request *r) {
     const struct registrations *registrations = registrations_of(r);
-    struct bytes origin = http_head_find(&r->head, "Origin");
-    if (origin.ptr == NULL)
-        return true;
-    if (http_head_count(&r->head, "Origin") > 1)
+    struct bytes field = http_head_find(&r->head, "Origin");
+    struct http_origin origin;
+    if (field.ptr == NULL || is_listed(registrations, "*"))
+        return http_head_count(&r->head, "Origin") <= 1;
+    if (http_head_count(&r->head, "Origin") > 1 || http_origin_parse(field, &origin) != NULL)
         return false;
-    for (size_t i = 0; i < registrations->origins.count; i++) {
-        const char *allowed = registrations->origins.items[i];
-        if (bytes_equal_str(bytes_str(allowed), "*") ||
-            bytes_equal_nocase(origin, bytes_str(allowed)))
-            return true;
-    }
-    if (registrations->origins.count > 0)
-        return false;
-    struct bytes authority = authority_of(origin);
-    return authority.len > 0 && bytes_equal_nocase(without_default_port(authority, origin),
-                                                   without_default_port(r->head.host, origin));
+    bool may = registrations->origins.count > 0
+                   ? is_listed(registrations, origin.text)
+                   : http_origin_is_host_and_port(&origin, r->head.host) || is_own_page(r, &origin);
+    if (!may)
+        log_refused(r, &origin);
+    return may;
 }
 
 /* ---- the handshake */

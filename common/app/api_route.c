@@ -7,6 +7,8 @@
 #include <lauxlib.h>
 
 #include "common/app/api.h"
+#include "common/base/log.h"
+#include "common/http/http_origin.h"
 
 static bool is_method(const char *text) {
     if (strcmp(text, "*") == 0)
@@ -95,21 +97,33 @@ int api_static(lua_State *L) {
     return 0;
 }
 
+/* The form in which it is compared; raises when it would never match. */
+static void check_origin(lua_State *L, struct bytes text, struct http_origin *out) {
+    const char *error = http_origin_parse(text, out);
+    if (bytes_equal_str(text, "null"))
+        error = "is what every sandboxed page sends";
+    if (error != NULL)
+        luaL_argerror(L, 1,
+                      lua_pushfstring(L, "an origin is \"*\" or like \"https://a.example\", %s %s",
+                                      log_text(text), error));
+}
+
 /* origins { "https://a.example", … } */
 int api_origins(lua_State *L) {
     struct app *a = api_main_chunk(L, "origins");
+    struct http_origin origin;
     struct bytes one;
     luaL_checktype(L, 1, LUA_TTABLE);
     struct bytes_list list = api_check_list(L, 1, "origins", &one);
-    for (size_t i = 0; i < list.count; i++) {
-        struct bytes origin = list.items[i];
-        bool is_any = bytes_equal_str(origin, "*");
-        if (memchr(origin.ptr, '\0', origin.len) != NULL ||
-            (!is_any && strstr(origin.ptr, "://") == NULL))
-            luaL_argerror(L, 1, "an origin is \"*\" or like \"https://a.example\"");
-    }
     for (size_t i = 0; i < list.count; i++)
-        *ARRAY_ADD(&a->registrations->origins) = bytes_dup(list.items[i]);
+        if (!bytes_equal_str(list.items[i], "*"))
+            check_origin(L, list.items[i], &origin);
+    for (size_t i = 0; i < list.count; i++) {
+        bool is_any = bytes_equal_str(list.items[i], "*");
+        if (!is_any)
+            check_origin(L, list.items[i], &origin);
+        *ARRAY_ADD(&a->registrations->origins) = mem_strdup(is_any ? "*" : origin.text);
+    }
     return 0;
 }
 

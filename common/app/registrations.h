@@ -89,7 +89,8 @@ struct registrations {
     ARRAY_OF(struct event_handler) event_handlers;
     ARRAY_OF(struct schedule) schedules;
     ARRAY_OF(struct name_options) name_options;
-    ARRAY_OF(char *) origins; /* allowed origins; none: same origin only; "*": any */
+    /* Allowed origins, in the form of http_origin.h; none: same origin only; "*": any. */
+    ARRAY_OF(char *) origins;
     enum scope default_scope;
     struct levels *levels;
     struct signing signing;

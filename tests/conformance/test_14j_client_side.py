@@ -4,7 +4,7 @@ import json
 import pytest
 
 from harness import BINARY, TEXT, Refused
-from conformance_world import G1, G2, say, unique
+from conformance_world import G1, G2, query, say, unique
 
 
 def test_S170_upgrade_as_a_browser_asks_for_it(w, trigger):
@@ -22,6 +22,26 @@ def test_S170_browser_from_another_origin_is_refused(w, trigger):
     with pytest.raises(Refused) as refused:
         w.up(trigger, unique(), headers={"Origin": "http://elsewhere.example.test"})
     assert refused.value.status == 403
+
+
+def test_S170_page_on_another_port_of_the_host(endpoints, trigger):
+    """The app's own endpoints may, as in the seed's layout of two ports. Others may not; the log says what to do."""
+    def origin(kind, scheme="http"):
+        return {"Origin": f"{scheme}://127.0.0.1:{endpoints.ports[trigger][kind]}"}
+
+    path = query("/up", name=unique())
+    for kind, scheme in ("HTTP", "http"), ("WS", "http"), ("MERGED", "http"), ("WSS", "https"):
+        endpoints.at("WS", path, origin(kind, scheme), gateway=trigger)
+    port = endpoints.ports[trigger]["HTTP"]
+    other = endpoints.ports[1 - trigger]["HTTP"]
+    for refused in (f"http://127.0.0.1:{other}", f"https://127.0.0.1:{port}", f"http://127.0.0.2:{port}",
+                    f"http://localhost:{port}", "http://127.0.0.1", "null"):
+        with pytest.raises(Refused) as caught:
+            endpoints.at("WS", path, {"Origin": refused}, gateway=trigger)
+        assert caught.value.status == 403
+    gateway = endpoints.cluster.gateways[trigger]
+    gateway.wait_log(f'origin=http://127.0.0.1:{other} host="127.0.0.1:{endpoints.ports[trigger]["WS"]}": if that page is '
+                     f'yours, put into the app file: signalbox.origins {{ "http://127.0.0.1:{other}" }}')
 
 
 def test_S171_onmessage_reads_what_the_server_sent(w, trigger):

@@ -151,10 +151,18 @@ def test_pipelined_requests_of_a_client_that_reads_nothing_are_held_back(cluster
 @pytest.mark.parametrize("origin, status", [
     ("https://friend.example.test", 101), ("https://FRIEND.example.test", 101), ("https://other.example.test", 403),
     ("http://friend.example.test", 403), ("https://friend.example.test.evil.test", 403), ("null", 403),
-    ("https://friend.example.test:8443", 403)])
+    ("https://friend.example.test:8443", 403), ("https://friend.example.test:443", 101),
+    ("https://slash.example.test", 101), ("https://slash.example.test:8443", 403), ("http://[::1]:8091", 101),
+    ("", 403), ("https://friend.example.test/path", 403)])
 def test_origins_of_the_app(cluster, origin, status):
     with RawWs(cluster.address(0)) as raw:
         assert raw.request("/up?name=Origins", {"Origin": origin}).read_head().status == status
+
+
+def test_a_refused_origin_is_told_with_its_remedy(cluster):
+    with RawWs(cluster.address(0)) as raw:
+        assert raw.request("/up?name=Origins", {"Origin": "http://page.example.test:3000"}).read_head().status == 403
+    cluster.gateways[0].wait_log('add it to the list in the app file: signalbox.origins { "http://page.example.test:3000" }')
 
 
 # -- draining

@@ -55,7 +55,12 @@ static void test_errors(void **state) {
         {"static('/a%zz', 'x')", "'%' that begins no escape"},
         {"static('/*', 'x')", "a prefix has no '*'"},
         {"origins('x')", "table expected"},
-        {"origins{'a.example'}", "an origin is"},
+        {"origins{'a.example'}", "an origin is \"*\" or like \"https://a.example\", \"a.example\" "
+                                 "has no scheme"},
+        {"origins{'*', 'https://a.example/x'}", "\"https://a.example/x\" has a path"},
+        {"origins{'null'}", "\"null\" is what every sandboxed page sends"},
+        {"origins{'https://*.a.example'}", "has a wildcard"},
+        {"origins{'https://a\\0b'}", "has a character that no host has"},
         {"origins{true}", "must be a string"},
         {"name('N')", "table expected"},
         {"name('N', {slow='never'})", "'slow' is close"},
@@ -147,7 +152,7 @@ static void test_the_rest_of_the_gateway(void **state) {
     world_must_load(&w, "signalbox.route('get', 'users/:id', print)\n"
                         "signalbox.route('*', '/files/*', print, {endpoint='e'})\n"
                         "signalbox.static('/', 'public') signalbox.static('assets/', '/abs')\n"
-                        "signalbox.origins{'https://a.example', '*'}\n"
+                        "signalbox.origins{'HTTPS://A.example:443/', '*'}\n"
                         "signalbox.name('N', {slow='latest', history=false, on_gap='continue'})\n"
                         "signalbox.name('M', {})\n"
                         "signalbox.schedule('S', '*/5 * * * *', print)\n");
@@ -160,6 +165,8 @@ static void test_the_rest_of_the_gateway(void **state) {
     assert_string_equal(r->static_folders.items[1].prefix, "/assets");
     assert_string_equal(r->static_folders.items[1].folder, "/abs");
     assert_int_equal(r->origins.count, 2);
+    assert_string_equal(r->origins.items[0], "https://a.example");
+    assert_string_equal(r->origins.items[1], "*");
     const struct name_options *n = registrations_name_options(r, "N");
     assert_true(n->slow == SLOW_LATEST && !n->has_history && n->continues_on_gap);
     n = registrations_name_options(r, "M");

@@ -2,7 +2,7 @@
 
 signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "http" }
 signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "ws" }
-signalbox.origins { "https://friend.example.test" }
+signalbox.origins { "https://friend.example.test", "HTTPS://Slash.example.test:443/", "http://[0::1]:8091" }
 
 signalbox.name("oldest", { slow = "drop_oldest" })
 signalbox.name("newest", { slow = "drop_newest" })
