@@ -133,6 +133,11 @@ def test_headers_tell_who_asks(proxy):
     assert f'"host":"127.0.0.1:{proxy.address[1]}"' in body
 
 
+def test_a_long_cookie_passes(proxy):
+    cookie = "session=" + "c" * 12000
+    assert f'"cookie":"{cookie}"' in proxy.get("/headers", {"Cookie": cookie})[1]
+
+
 def test_a_chunked_body_and_a_range(proxy):
     with RawWs(proxy.address, tls=proxy.tls) as raw:
         raw.send_bytes(b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
