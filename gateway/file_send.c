@@ -273,7 +273,8 @@ static void on_real(struct file_send *f, const char *real) {
     free(f->file);
     f->file = file;
     f->step = STEP_OPEN;
-    if (uv_fs_open(loop_of(f), &f->fs, f->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0, on_step) < 0)
+    if (uv_fs_open(loop_of(f), &f->fs, f->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0,
+                   on_step) < 0)
         not_there(f);
 }
 
