@@ -106,14 +106,15 @@ static struct frame frame_for(struct delivery *v, bool is_v1) {
 /* ---- to whom */
 
 static bool is_for_group(const struct message *m, struct bytes group) {
-    return m->to_groups.count == 0 || (group.len > 0 && bytes_list_has_nocase(m->to_groups, group));
+    return !bytes_list_is_given(m->to_groups) ||
+           (group.len > 0 && bytes_list_has_nocase(m->to_groups, group));
 }
 
 bool downlink_is_for(const struct message *m, const struct identity *who) {
     if (m->to_conn.len > 0 && !bytes_equal(m->to_conn, who->value))
         return false;
     return is_for_group(m, who->group) &&
-           (m->to_clients.count == 0 || bytes_list_has(m->to_clients, who->client_id));
+           (!bytes_list_is_given(m->to_clients) || bytes_list_has(m->to_clients, who->client_id));
 }
 
 typedef void address_fn(struct delivery *v, struct client_slot *slot);
@@ -121,7 +122,8 @@ typedef void address_fn(struct delivery *v, struct client_slot *slot);
 /* From the end: fn may detach the connection it is given, and the last takes its place. */
 static void each_slot(struct delivery *v, address_fn *fn) {
     struct name_entry *e = v->entry;
-    bool is_for_all = v->m->to_groups.count == 0 && v->m->to_clients.count == 0;
+    bool is_for_all =
+        !bytes_list_is_given(v->m->to_groups) && !bytes_list_is_given(v->m->to_clients);
     for (size_t i = e->count; i-- > 0;)
         if (is_for_all || downlink_is_for(v->m, e->slots[i].ws->who))
             fn(v, &e->slots[i]);
@@ -154,7 +156,7 @@ static void each_address(struct delivery *v, address_fn *fn) {
         struct ws *ws = clients_by_value(v->entry->owner, m->to_conn);
         if (ws != NULL && ws->entry == v->entry && downlink_is_for(m, ws->who))
             fn(v, &v->entry->slots[ws->slot]);
-    } else if (m->to_clients.count > 0 && m->to_clients.count <= LOOKED_UP_MAX) {
+    } else if (bytes_list_is_given(m->to_clients) && m->to_clients.count <= LOOKED_UP_MAX) {
         each_id(v, fn);
     } else {
         each_slot(v, fn);

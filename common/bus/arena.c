@@ -38,9 +38,9 @@ struct bytes arena_copy(struct arena *a, struct bytes b) {
 }
 
 struct bytes_list arena_list(struct arena *a, struct bytes_list list) {
-    if (list.count == 0)
+    if (!bytes_list_is_given(list))
         return (struct bytes_list){0};
-    struct bytes *items = arena_room(a, list.count * sizeof(*items));
+    struct bytes *items = arena_room(a, (list.count + 1) * sizeof(*items));
     for (size_t i = 0; i < list.count; i++)
         items[i] = arena_copy(a, list.items[i]);
     return (struct bytes_list){items, list.count};

@@ -73,7 +73,7 @@ static void pack_payload(msgpack_packer *pk, struct bytes data) {
 }
 
 static void pack_list(msgpack_packer *pk, struct bytes_list list) {
-    if (list.count == 0) {
+    if (!bytes_list_is_given(list)) {
         msgpack_pack_nil(pk);
         return;
     }

@@ -214,6 +214,28 @@ static void an_id_named_twice_is_reached_once(void **state) {
     assert_reaches(f, "3");
 }
 
+/* More ids than are looked up are searched for: neither way may widen. */
+static void an_empty_list_reaches_nobody(void **state) {
+    static const struct bytes none;
+    struct bytes many[100];
+    struct fixture *f = *state;
+    f->m.to_clients = (struct bytes_list){&none, 0};
+    assert_reaches(f, "");
+    f->m.to_groups = LIST(BYTES_LIT("users"));
+    assert_reaches(f, "");
+    f->m.to_clients = (struct bytes_list){0};
+    f->m.to_groups = (struct bytes_list){&none, 0};
+    assert_reaches(f, "");
+    for (size_t i = 0; i < ARRAY_LEN(many); i++)
+        many[i] = BYTES_LIT("zz");
+    f->m.to_clients = (struct bytes_list){many, ARRAY_LEN(many)};
+    assert_reaches(f, "");
+    f->m.to_groups = (struct bytes_list){0};
+    assert_reaches(f, "");
+    many[99] = BYTES_LIT("c");
+    assert_reaches(f, "2");
+}
+
 static void one_connection_by_its_value(void **state) {
     struct fixture *f = *state;
     f->m.to_conn = f->who[1].value;
@@ -304,6 +326,7 @@ int main(void) {
         TEST(everybody_gets_the_same_bytes),
         TEST(groups_have_no_case_and_ids_have),
         TEST(an_id_named_twice_is_reached_once),
+        TEST(an_empty_list_reaches_nobody),
         TEST(one_connection_by_its_value),
         TEST(what_is_before_the_position_is_skipped),
         TEST(v1_clients_get_json),

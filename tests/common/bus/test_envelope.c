@@ -50,6 +50,29 @@ static void test_entry_there_and_back(void **state) {
     buf_deinit(&out);
 }
 
+/* Nobody is not everybody, also on the other side. */
+static void test_an_empty_list_stays_one(void **state) {
+    static const struct bytes none;
+    struct entry e = sample_entry(), back;
+    struct message m = {.kind = MESSAGE_DATA, .to_groups = {&none, 0}}, m_back;
+    struct buf out = {0};
+    (void)state;
+    e.groups = e.names = (struct bytes_list){&none, 0};
+    e.clients = (struct bytes_list){0};
+    entry_encode(&out, &e);
+    assert_int_equal(entry_decode(buf_bytes(&out), &back), PARSE_OK);
+    assert_true(bytes_list_is_nobody(back.groups) && bytes_list_is_nobody(back.names));
+    assert_false(bytes_list_is_given(back.clients));
+    entry_free(&back);
+    buf_clear(&out);
+    message_encode(&out, &m);
+    assert_int_equal(message_decode(buf_bytes(&out), &m_back), PARSE_OK);
+    assert_true(bytes_list_is_nobody(m_back.to_groups));
+    assert_false(bytes_list_is_given(m_back.to_clients));
+    message_free(&m_back);
+    buf_deinit(&out);
+}
+
 static void test_entry_cut_or_changed_never_reads_past(void **state) {
     (void)state;
     struct buf out = {0};
@@ -142,6 +165,7 @@ static void test_ids_and_connection_values(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entry_there_and_back),
+        cmocka_unit_test(test_an_empty_list_stays_one),
         cmocka_unit_test(test_entry_cut_or_changed_never_reads_past),
         cmocka_unit_test(test_message_there_and_back),
         cmocka_unit_test(test_session_there_and_back),
