@@ -16,8 +16,13 @@ enum { NAME_TEXT = 512, CLOSE_REASON_MAX = 123 };
 
 /* --- levels --- */
 
+bool broadcast_is_for_nobody(const struct delivery *d) {
+    return bytes_lists_are_nobody(d->names, d->groups, d->clients);
+}
+
 bool broadcast_is_allowed(const struct broker *b, const struct delivery *d, struct buf *error_out) {
-    return levels_allow(broker_registrations(b)->levels, d->names, d->groups.count > 0,
+    return broadcast_is_for_nobody(d) ||
+           levels_allow(broker_registrations(b)->levels, d->names, d->groups.count > 0,
                         d->clients.count > 0, error_out);
 }
 
@@ -74,7 +79,9 @@ static struct bytes_list take_share(struct bytes_list names, unsigned *parts, un
 
 void broadcast_split(const struct delivery *d, unsigned partitions, broadcast_share_fn *fn,
                      void *ctx) {
-    if (d->names.count == 0) {
+    if (broadcast_is_for_nobody(d))
+        return;
+    if (!bytes_list_is_given(d->names)) {
         split_every(d, partitions, fn, ctx);
         return;
     }
@@ -146,11 +153,13 @@ static bool has_room(const struct outcome *o, size_t more) {
 bool broadcast_share(struct outcome *o, const struct delivery *d) {
     char room[2 + CLOSE_REASON_MAX];
     struct message m = message_of(d, room);
+    if (broadcast_is_for_nobody(d))
+        return true;
     if (!has_room(o, d->names.count + 1))
         return false;
     for (size_t i = 0; i < d->names.count; i++)
         append(o, d->names.items[i], &m);
-    if (d->names.count == 0)
+    if (!bytes_list_is_given(d->names))
         append(o, BYTES_LIT(""), &m);
     return true;
 }

@@ -13,8 +13,8 @@ struct outcome;
 struct delivery {
     enum message_kind kind; /* MESSAGE_DATA or MESSAGE_CLOSE */
     uint64_t ts_ms;
-    struct bytes_list names;           /* none: every Name */
-    struct bytes_list groups, clients; /* none: all */
+    struct bytes_list names;           /* absent: every Name */
+    struct bytes_list groups, clients; /* absent: all; any list that is empty: nobody */
     struct bytes from;                 /* client id of the sender, or empty */
     unsigned flags;                    /* FLAG_BINARY, FLAG_JSON */
     struct bytes data;                 /* CLOSE: the reason */
@@ -27,7 +27,10 @@ struct recipient {
     struct bytes name, conn;
 };
 
-/* Whether the levels allow it, every Name checked; error_out gets the text when not. */
+/* One of its lists is empty, so that it is done without anything being sent. */
+bool broadcast_is_for_nobody(const struct delivery *d);
+/* Whether the levels allow it, every Name checked; error_out gets the text when not. What is for
+ * nobody breaks no level. */
 bool broadcast_is_allowed(const struct broker *b, const struct delivery *d, struct buf *error_out);
 
 /* To everybody addressed. false, and nothing was done: one entry would lead to too much. */

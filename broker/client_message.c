@@ -1,8 +1,6 @@
 /* client_message.c - see client_message.h. Read client_message_process first. */
 #include "broker/client_message.h"
 
-#include <stdlib.h>
-
 #include "broker/broadcast.h"
 #include "broker/broker.h"
 #include "broker/note.h"
@@ -35,96 +33,132 @@ void client_message_decode_path(struct buf *out, struct bytes path) {
     }
 }
 
-static bool read_path(struct client_message *m, struct json_value path) {
-    struct buf decoded = {0};
-    if (path.kind == JSON_KIND_ARRAY || !texts_add(&m->names, path) || m->names.count > 1)
-        return false;
-    if (m->names.count == 0)
+static bool read_path(struct client_message *m, const struct message_form *f) {
+    struct json_value path = f->values[KEY_PATH];
+    struct buf text = {0}, decoded = {0};
+    if (path.kind == JSON_KIND_ABSENT || path.kind == JSON_KIND_NULL)
         return true;
-    client_message_decode_path(&decoded, m->names.items[0]);
-    free((char *)m->names.items[0].ptr);
-    size_t len = decoded.len;
-    m->names.items[0] = bytes_of(buf_take(&decoded), len);
-    return true;
+    if (path.kind != JSON_KIND_STRING && path.kind != JSON_KIND_NUMBER)
+        return message_form_refuse(KEY_PATH, ADDRESS_NO_TEXT, &m->error);
+    if (!message_form_is_utf8(f, KEY_PATH, path, &m->error))
+        return false;
+    json_append_text(&text, path);
+    client_message_decode_path(&decoded, buf_bytes(&text));
+    const char *fault = address_fault(buf_bytes(&decoded));
+    if (fault == NULL && m->names.count > 0)
+        fault = "is given by several objects";
+    if (fault == NULL && decoded.len > 0)
+        texts_add(&m->names, buf_bytes(&decoded));
+    buf_deinit(&text);
+    buf_deinit(&decoded);
+    return fault == NULL || message_form_refuse(KEY_PATH, fault, &m->error);
 }
 
-static const char *read_fields(struct client_message *m, struct json_value object) {
-    if (!read_path(m, json_member(object, "path")))
-        return "path must be one text";
-    if (!texts_add(&m->groups, json_member(object, "group")))
-        return "group must be a text or a list of texts";
-    if (!texts_add(&m->clients, json_member(object, "clientId")))
-        return "clientId must be a text or a list of texts";
-    m->is_direct = m->is_direct || json_is_truthy(json_member(object, "direct"));
-    return NULL;
+/* To whom, of the object or of one of several. */
+static bool read_fields(struct client_message *m, const struct message_form *f) {
+    m->is_direct = m->is_direct || json_is_truthy(f->values[KEY_DIRECT]);
+    return read_path(m, f) &&
+           message_form_texts(f, KEY_GROUP, TEXTS_NUMBERS, &m->groups, &m->error) &&
+           message_form_texts(f, KEY_CLIENT_ID, TEXTS_NUMBERS, &m->clients, &m->error);
+}
+
+/* Else it is the application's own, of which a signal route makes something. */
+static bool is_meant(const struct message_form *f) {
+    static const enum message_key keys[] = {KEY_MESSAGE, KEY_PATH, KEY_GROUP, KEY_CLIENT_ID,
+                                            KEY_DIRECT};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        if (f->values[keys[i]].kind != JSON_KIND_ABSENT)
+            return true;
+    return false;
+}
+
+/* False when it is not understood; more may be known of an object that has_unknown. */
+static bool read_object(struct client_message *m, struct json_value object,
+                        struct message_form *f) {
+    struct buf unknown = {0};
+    enum form_fault fault = message_form_read(f, m->document, object, FORM_CLIENT, &unknown);
+    if (fault != FORM_FINE && m->error.len == 0)
+        buf_append(&m->error, buf_bytes(&unknown));
+    buf_deinit(&unknown);
+    if (fault == FORM_TWICE || !read_fields(m, f))
+        m->is_misunderstood = is_meant(f);
+    else if (fault == FORM_UNKNOWN && is_meant(f))
+        m->has_unknown = true;
+    return fault == FORM_FINE && !m->is_misunderstood;
+}
+
+/* A string goes out as text, which must be UTF-8. */
+static bool take_message(struct client_message *m, struct json_value message) {
+    struct message_form f = {.document = m->document};
+    m->message = message;
+    m->is_misunderstood = !message_form_is_utf8(&f, KEY_MESSAGE, message, &m->error);
+    return !m->is_misunderstood;
 }
 
 /* An array of several objects: their messages as an array, the fields of all (as the seed's shell
  * reads a property of a list). */
-struct merging {
-    struct client_message *message;
-    size_t count;
-    const char *error;
-    struct json_value first;
-};
-
-static void merge_one(void *ctx, struct json_value element) {
-    struct merging *g = ctx;
-    struct client_message *m = g->message;
-    struct json_value message = json_member(element, "message");
-    if (g->count++ == 0)
-        g->first = element;
-    if (g->error == NULL)
-        g->error = read_fields(m, element);
-    if (message.kind == JSON_KIND_ABSENT)
-        return;
-    buf_append_char(&m->merged_text, m->merged_text.len == 0 ? '[' : ',');
-    json_append_compact(&m->merged_text, message);
+static bool read_array(struct client_message *m, struct json_value array) {
+    struct message_form f = {0};
+    struct json_value element;
+    size_t at = 0, count = 0;
+    for (; (element = json_next_element(array.text, &at)).kind != JSON_KIND_ABSENT; count++) {
+        if (!read_object(m, element, &f) && !m->has_unknown)
+            return false;
+        if (f.values[KEY_MESSAGE].kind == JSON_KIND_ABSENT)
+            continue;
+        buf_append_char(&m->merged_text, m->merged_text.len == 0 ? '[' : ',');
+        json_append_compact(&m->merged_text, f.values[KEY_MESSAGE]);
+    }
+    if (count == 1)
+        return take_message(m, f.values[KEY_MESSAGE]);
+    if (m->merged_text.len == 0)
+        return true;
+    buf_append_char(&m->merged_text, ']');
+    m->merged = json_open(buf_bytes(&m->merged_text), &m->error);
+    if (m->merged != NULL)
+        m->message = json_root(m->merged);
+    return m->merged != NULL;
 }
 
-static const char *merge(struct client_message *m, struct json_value array) {
-    struct merging g = {.message = m};
-    json_each(array, merge_one, &g);
-    if (g.count == 1) {
-        m->message = json_member(g.first, "message");
-    } else if (m->merged_text.len > 0) {
-        struct buf error = {0};
-        buf_append_char(&m->merged_text, ']');
-        m->merged = json_open(buf_bytes(&m->merged_text), &error);
-        if (m->merged != NULL)
-            m->message = json_root(m->merged);
-        buf_deinit(&error);
-    }
-    return g.error;
+static bool read_root(struct client_message *m, struct json_value root) {
+    struct message_form f;
+    if (root.kind == JSON_KIND_ARRAY)
+        return read_array(m, root);
+    bool is_fine = read_object(m, root, &f);
+    m->ref = f.values[KEY_REF];
+    if (!is_fine && !m->has_unknown)
+        return false;
+    return take_message(m, f.values[KEY_MESSAGE]);
 }
 
-void client_message_init(struct client_message *m, struct bytes body) {
-    struct buf error = {0};
-    *m = (struct client_message){0};
-    m->document = json_open(body, &error);
-    buf_deinit(&error);
-    if (m->document == NULL) {
-        m->error = "no JSON";
-        return;
-    }
-    struct json_value root = json_root(m->document);
-    if (root.kind == JSON_KIND_ARRAY) {
-        m->error = merge(m, root);
-    } else {
-        m->message = json_member(root, "message");
-        m->ref = json_member(root, "ref");
-        m->error = read_fields(m, root);
-    }
-    m->is_valid = m->error == NULL;
-}
-
-void client_message_deinit(struct client_message *m) {
+static void forget_fields(struct client_message *m) {
+    m->message = (struct json_value){0};
+    m->is_direct = false;
     texts_deinit(&m->names);
     texts_deinit(&m->groups);
     texts_deinit(&m->clients);
+}
+
+void client_message_init(struct client_message *m, struct bytes body) {
+    *m = (struct client_message){0};
+    m->document = json_open(body, &m->error);
+    bool is_read = m->document != NULL && read_root(m, json_root(m->document));
+    m->is_valid = is_read && !m->has_unknown;
+    m->has_unknown = m->has_unknown && is_read;
+    if (!is_read)
+        forget_fields(m);
+    if (m->has_unknown) {
+        texts_deinit(&m->clients);
+        texts_give(&m->clients);
+    }
+}
+
+void client_message_deinit(struct client_message *m) {
+    forget_fields(m);
     json_close(m->document);
     json_close(m->merged);
     buf_deinit(&m->merged_text);
+    buf_deinit(&m->error);
 }
 
 /* --- the default: broadcast again --- */
@@ -149,8 +183,8 @@ static struct delivery delivery_of(const struct entry *e, const struct client_me
                              .data = data};
 }
 
-static void refuse(struct outcome *o, const struct client_message *m, const char *code,
-                   struct bytes why) {
+void client_message_refuse(struct outcome *o, const struct client_message *m, const char *code,
+                           struct bytes why) {
     const struct entry *e = &o->entry->entry;
     bool is_level = bytes_equal_str(bytes_str(code), "level");
     metrics_add(is_level ? METRIC_refused_level : METRIC_messages_bad, 1);
@@ -175,7 +209,7 @@ static void send_again(struct outcome *o, const struct client_message *m) {
     else if (broadcast_is_allowed(o->broker, &d, &error))
         MUST(broadcast(o, &d));
     else
-        refuse(o, m, "level", buf_bytes(&error));
+        client_message_refuse(o, m, "level", buf_bytes(&error));
     if (error.len == 0) {
         tracing_verdict(o, TRACED_ALLOWED, BYTES_NONE);
         note_ack(o, m);
@@ -191,9 +225,9 @@ static void accept_nothing(struct outcome *o, const struct client_message *m) {
 
 static void process_default(struct outcome *o, const struct client_message *m) {
     if (!m->is_valid)
-        refuse(o, m, "bad_request", bytes_str(m->error));
+        client_message_refuse(o, m, "bad_request", buf_bytes(&m->error));
     else if (m->message.kind == JSON_KIND_ABSENT)
-        refuse(o, m, "bad_request", BYTES_LIT("there is no message"));
+        client_message_refuse(o, m, "bad_request", BYTES_LIT("there is no message"));
     else if (!json_is_empty(m->message))
         send_again(o, m);
     else

@@ -36,13 +36,14 @@ static void set_time(lua_State *L, const char *field, uint64_t wall_ms) {
     set_bytes(L, field, bytes_str(text));
 }
 
-/* nil, a text, or a list of texts. */
+/* nil, a text, or a list of texts; an empty list addresses nobody and stays one. */
 static void set_texts(lua_State *L, const char *field, struct bytes_list list) {
-    if (list.count <= 1) {
+    if (!bytes_list_is_given(list) || list.count == 1) {
         set_optional(L, field, list.count == 1 ? list.items[0] : BYTES_NONE);
         return;
     }
     lua_createtable(L, (int)list.count, 0);
+    json_mark_array(L, -1);
     for (size_t i = 0; i < list.count; i++) {
         lua_pushlstring(L, list.items[i].ptr, list.items[i].len);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -145,7 +146,8 @@ static int answer(lua_State *L, struct delivery *d) {
 }
 
 /* Leaves the text to send on the stack, an empty one too: an echo is an echo. False for nil. */
-static bool to_text(lua_State *L, int index, bool *is_json_out) {
+static bool to_text(lua_State *L, int index, const struct run *r, bool *is_json_out) {
+    struct json_value was = r != NULL ? r->message.message : (struct json_value){0};
     struct buf text = {0}, error = {0};
     *is_json_out = false;
     if (lua_isnoneornil(L, index))
@@ -154,7 +156,7 @@ static bool to_text(lua_State *L, int index, bool *is_json_out) {
         lua_pushvalue(L, index);
         return true;
     }
-    if (!json_from_lua(L, index, JSON_DEPTH, &text, &error)) {
+    if (!json_from_lua_as(L, index, was, JSON_DEPTH, &text, &error)) {
         buf_deinit(&text);
         raise_text(L, &error);
     }
@@ -173,7 +175,7 @@ static int response_send(lua_State *L) {
     struct run *r = host_run_of(app_call_of((struct lua_State *)L));
     struct delivery d = {.kind = MESSAGE_DATA};
     struct buf error = {0};
-    if (!to_text(L, 2, &is_json))
+    if (!to_text(L, 2, r, &is_json))
         return 0;
     d.data.ptr = lua_tolstring(L, -1, &d.data.len);
     d.flags = (is_binary ? FLAG_BINARY : 0) | (is_json ? FLAG_JSON : 0);

@@ -43,11 +43,11 @@ static struct delivery delivery_of(const struct run *r, const struct app_send *s
 
 /* What the send does not say comes from the message that is handled. */
 static void fill_in(struct delivery *d, const struct client_message *m) {
-    if (d->names.count == 0)
+    if (!bytes_list_is_given(d->names))
         d->names = texts_list(&m->names);
-    if (d->groups.count == 0)
+    if (!bytes_list_is_given(d->groups))
         d->groups = texts_list(&m->groups);
-    if (d->clients.count == 0)
+    if (!bytes_list_is_given(d->clients))
         d->clients = texts_list(&m->clients);
 }
 
@@ -76,6 +76,11 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
     struct delivery d = delivery_of(r, send);
     if (send->is_direct || (minds_event && r->message.is_direct))
         return send_direct(r, &d, error_out);
+    if (minds_event && r->message.has_unknown) {
+        buf_printf(error_out, "to whom the message goes is not understood: %.*s",
+                   BYTES_FMT(buf_bytes(&r->message.error)));
+        return APP_FAILED;
+    }
     if (minds_event)
         fill_in(&d, &r->message);
     if (!broadcast_is_allowed(b, &d, error_out)) {
@@ -105,6 +110,12 @@ static enum app_outcome host_close(void *ctx, struct app_call *call, const struc
     return run_broadcast(r, &d, error_out);
 }
 
+static struct json_value host_handled(void *ctx, struct app_call *call) {
+    const struct run *r = host_run_of(call);
+    (void)ctx;
+    return r != NULL && r->kind == RUN_SIGNAL ? r->message.message : (struct json_value){0};
+}
+
 static void host_on_first_wait(void *ctx, struct app_call *call) {
     struct run *r = host_run_of(call);
     (void)ctx;
@@ -115,4 +126,8 @@ static void host_on_first_wait(void *ctx, struct app_call *call) {
 }
 
 const struct app_host broker_host = {
-    .send = host_send, .close = host_close, .on_first_wait = host_on_first_wait};
+    .send = host_send,
+    .close = host_close,
+    .on_first_wait = host_on_first_wait,
+    .handled = host_handled,
+};

@@ -2,9 +2,10 @@
 #include "broker/pump.h"
 
 #include "broker/broker.h"
+#include "broker/broadcast.h"
 #include "broker/outcome.h"
-#include "broker/public_message.h"
 #include "broker/tracing.h"
+#include "common/app/public_message.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
@@ -17,6 +18,7 @@
 #include "common/bus/partition.h"
 
 enum { REFUSED_TEXT = 1024 };
+#define NOTHING "there is nothing to send: no data, or an empty list as address"
 
 /* --- refusing --- */
 
@@ -35,34 +37,64 @@ static void refuse(struct broker *b, struct bytes text, struct bytes why, enum m
     keep_refused(b, text, why);
 }
 
-/* Whether it is correct and allowed; why_out and metric_out say what is wrong. */
-static bool read_message(struct broker *b, struct public_message *m_out, struct bytes text,
-                         uint64_t ts_ms, struct buf *why_out, enum metric *metric_out) {
-    *metric_out = METRIC_refused_input;
-    if (!public_message_init(m_out, text, ts_ms, (size_t)b->settings->max_message_bytes, why_out))
-        return false;
-    *metric_out = METRIC_refused_level;
-    return m_out->delivery.kind == MESSAGE_CLOSE || m_out->is_nothing ||
-           broadcast_is_allowed(b, &m_out->delivery, why_out);
+/* Borrows from the message. */
+static struct delivery delivery_of(const struct public_message *m, uint64_t ts_ms) {
+    unsigned flags = (m->is_json ? FLAG_JSON : 0) | (m->is_binary ? FLAG_BINARY : 0) |
+                     (m->receipt.len > 0 ? FLAG_RECEIPT : 0);
+    return (struct delivery){.kind = m->op == PUBLIC_OP_CLOSE ? MESSAGE_CLOSE : MESSAGE_DATA,
+                             .ts_ms = ts_ms,
+                             .names = texts_list(&m->names),
+                             .groups = texts_list(&m->groups),
+                             .clients = texts_list(&m->clients),
+                             .from = buf_bytes(&m->receipt),
+                             .flags = flags,
+                             .data = buf_bytes(&m->data),
+                             .code = m->code,
+                             .once = buf_bytes(&m->id)};
+}
+
+/* A message of the public entrances: what it says, and what is wrong with it. */
+struct reading {
+    struct public_message message;
+    struct delivery delivery;
+    bool is_good;
+    struct buf why;
+    enum metric metric; /* that counts why not */
+};
+
+static void read_message(struct broker *b, struct reading *r, struct bytes text, uint64_t ts_ms) {
+    *r = (struct reading){.metric = METRIC_refused_input};
+    if (public_message_read(&r->message, text, PUBLIC_OP_SEND,
+                            (size_t)b->settings->max_message_bytes, &r->why) != PUBLIC_FINE)
+        return;
+    r->delivery = delivery_of(&r->message, ts_ms);
+    r->metric = METRIC_refused_level;
+    r->is_good = r->delivery.kind == MESSAGE_CLOSE || r->message.is_nothing ||
+                 broadcast_is_allowed(b, &r->delivery, &r->why);
+}
+
+static void forget_message(struct reading *r) {
+    public_message_deinit(&r->message);
+    buf_deinit(&r->why);
 }
 
 /* --- the stream --- */
 
 void pump_process(struct outcome *o) {
-    struct public_message m;
-    struct buf why = {0};
-    enum metric metric;
+    struct reading r;
     struct bytes text = o->entry->text;
-    bool is_good = read_message(o->broker, &m, text, o->entry->id.term, &why, &metric);
-    if (is_good || metric == METRIC_refused_level)
-        tracing_address(o, &m.delivery);
-    tracing_verdict(o, is_good ? TRACED_ALLOWED : TRACED_REFUSED, buf_bytes(&why));
-    if (!is_good)
-        refuse(o->broker, text, buf_bytes(&why), metric);
-    else if (!m.is_nothing && !broadcast(o, &m.delivery))
+    read_message(o->broker, &r, text, o->entry->id.term);
+    if (r.is_good || r.metric == METRIC_refused_level)
+        tracing_address(o, &r.delivery);
+    if (r.is_good && r.message.is_nothing)
+        tracing_verdict(o, TRACED_IGNORED, BYTES_LIT(NOTHING));
+    else
+        tracing_verdict(o, r.is_good ? TRACED_ALLOWED : TRACED_REFUSED, buf_bytes(&r.why));
+    if (!r.is_good)
+        refuse(o->broker, text, buf_bytes(&r.why), r.metric);
+    else if (!r.message.is_nothing && !broadcast(o, &r.delivery))
         refuse(o->broker, text, BYTES_LIT("too many names"), METRIC_refused_input);
-    public_message_deinit(&m);
-    buf_deinit(&why);
+    forget_message(&r);
 }
 
 /* --- the channel --- */
@@ -93,18 +125,15 @@ static bool is_ours(const struct broker *b, struct bytes_list names) {
 }
 
 void pump_on_published(struct broker *b, struct bytes text) {
-    struct public_message m;
-    struct buf why = {0};
-    enum metric metric;
+    struct reading r;
     if (!bus_can_send(b->bus))
         return;
-    bool is_good = read_message(b, &m, text, clock_wall_ms(), &why, &metric);
-    bool is_mine = is_ours(b, m.delivery.names);
-    struct taking t = {b, &m.delivery};
-    if (!is_good && is_mine)
-        refuse(b, text, buf_bytes(&why), metric);
-    if (is_good && !m.is_nothing && (m.names.count > 0 || is_mine))
-        broadcast_split(&m.delivery, bus_partitions(b->bus), take_share, &t);
-    public_message_deinit(&m);
-    buf_deinit(&why);
+    read_message(b, &r, text, clock_wall_ms());
+    bool is_mine = is_ours(b, r.delivery.names);
+    struct taking t = {b, &r.delivery};
+    if (!r.is_good && is_mine)
+        refuse(b, text, buf_bytes(&r.why), r.metric);
+    if (r.is_good && !r.message.is_nothing && (r.delivery.names.count > 0 || is_mine))
+        broadcast_split(&r.delivery, bus_partitions(b->bus), take_share, &t);
+    forget_message(&r);
 }

@@ -29,12 +29,10 @@ static void tell_trace(struct outcome *o, enum app_outcome outcome) {
         tracing_verdict(o, TRACED_IGNORED, BYTES_LIT("the handler sent nothing"));
 }
 
-static void call(struct outcome *o, const struct signal_route *route, struct session *session) {
+/* The session becomes the run's. */
+static void call(struct outcome *o, const struct signal_route *route,
+                 const struct client_message *message, const struct session *session) {
     struct buf error = {0};
-    /* A run may end, and take its message with it, before the sender can be answered. */
-    struct client_message message;
-    client_message_init(&message, o->entry->entry.body);
-    tracing_rule(o, route->path);
     struct run *r = run_new(o, RUN_SIGNAL, "signal route %s", route->path);
     client_message_init(&r->message, r->entry->entry.body);
     r->session = *session;
@@ -44,12 +42,28 @@ static void call(struct outcome *o, const struct signal_route *route, struct ses
     enum app_outcome outcome =
         run_start(r, route->function, route->arguments, event_push_signal, &error);
     tell_trace(o, outcome);
-    if (outcome == APP_FAILED)
-        note_error(o, &message, "handler", BYTES_LIT("the handler of this message failed"));
+    if (outcome == APP_FAILED && message->has_unknown)
+        client_message_refuse(o, message, "bad_request", buf_bytes(&message->error));
+    else if (outcome == APP_FAILED)
+        note_error(o, message, "handler", BYTES_LIT("the handler of this message failed"));
     else
-        note_ack(o, &message);
-    client_message_deinit(&message);
+        note_ack(o, message);
     buf_deinit(&error);
+}
+
+/* A run may end, and take its message with it, before the sender can be answered; so it has one of
+ * its own. */
+static void process(struct outcome *o, const struct signal_route *route, struct session *session) {
+    struct client_message message;
+    client_message_init(&message, o->entry->entry.body);
+    tracing_rule(o, route->path);
+    if (message.is_misunderstood) {
+        client_message_refuse(o, &message, "bad_request", buf_bytes(&message.error));
+        session_free(session);
+    } else {
+        call(o, route, &message, session);
+    }
+    client_message_deinit(&message);
 }
 
 bool signal_routes_process(struct outcome *o) {
@@ -68,6 +82,6 @@ bool signal_routes_process(struct outcome *o) {
         session_free(&session);
         return false;
     }
-    call(o, route, &session);
+    process(o, route, &session);
     return true;
 }

@@ -123,7 +123,7 @@ static enum app_outcome publish(struct gateway *g, struct app_call *call, struct
                                 struct bytes_list names, struct buf *error_out) {
     struct publish *p = publish_new(g, call);
     e->ts_ms = clock_wall_ms();
-    int status = names.count > 0 ? push_named(g, p, e, names) : push_every(g, p, e);
+    int status = bytes_list_is_given(names) ? push_named(g, p, e, names) : push_every(g, p, e);
     if (status < 0) { /* what was pushed goes out all the same */
         p->call = NULL;
         answer(p, NULL);
@@ -168,6 +168,8 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
     if (send->is_direct || (is_local && !send->ignores_event))
         return is_converted ? send_to_own(r->ws, send)
                             : failed(error_out, "direct: the request is no signal connection");
+    if (bytes_lists_are_nobody(send->names, send->groups, send->clients))
+        return APP_DONE;
     if (!levels_allow(app_registrations(g->app)->levels, send->names, send->groups.count > 0,
                       send->clients.count > 0, error_out)) {
         metrics_add(METRIC_refused_level, 1);
@@ -184,6 +186,8 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
 
 static enum app_outcome host_close(void *ctx, struct app_call *call, const struct app_close *close,
                                    struct buf *error_out) {
+    if (bytes_lists_are_nobody(close->names, close->groups, close->clients))
+        return APP_DONE;
     struct entry e = {.kind = ENTRY_CLOSE,
                       .flags = FLAG_CHECKED,
                       .body = close->reason,

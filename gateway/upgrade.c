@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/app/address.h"
 #include "common/app/app.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -112,9 +113,10 @@ static struct upgrade_error names_error(const struct upgrade_options *o) {
     if (!is_text(o->name) || !is_text(o->group) || !is_text(o->client_id))
         return (struct upgrade_error){
             400, "convert: name, group and client_id must not hold control characters"};
-    if (o->name.len > 1024 || o->group.len > 1024 || o->client_id.len > 1024)
-        return (struct upgrade_error){
-            400, "convert: name, group and client_id must not be longer than 1024 bytes"};
+    if (o->name.len > ADDRESS_BYTES_MAX || o->group.len > ADDRESS_BYTES_MAX ||
+        o->client_id.len > ADDRESS_BYTES_MAX)
+        return (struct upgrade_error){400,
+                                      "convert: name, group or client_id has more than 1024 bytes"};
     return (struct upgrade_error){0, NULL};
 }
 

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "common/app/api.h"
 #include "common/app/app.h"
 #include "gateway/gateway.h"
 #include "gateway/local.h"
@@ -10,11 +11,9 @@
 #include "gateway/upgrade.h"
 #include "gateway/web_private.h"
 
+/* Stays on the stack. What is in it upgrade.c judges: it may have come from the client. */
 static struct bytes optional_text(lua_State *L, const char *field) {
-    int type = lua_getfield(L, 2, field);
-    if (type != LUA_TNIL && type != LUA_TSTRING && type != LUA_TNUMBER)
-        luaL_error(L, "convert: %s must be a string", field);
-    return web_bytes_at(L, -1); /* stays on the stack */
+    return api_option_bytes(L, 2, field);
 }
 
 static enum scope scope_of(lua_State *L, const struct request *r) {
@@ -74,12 +73,14 @@ int web_convert(lua_State *L) {
     struct web *w = web_check(L);
     struct request *r = w->handler.request;
     struct upgrade_error error;
+    static const char *const allowed[] = {"name", "group", "client_id", "scope", NULL};
     luaL_checktype(L, 2, LUA_TTABLE);
     if (r != NULL && r->is_converted)
         return 0; /* the first one counts */
     r = web_check_request(L, "convert");
     if (r->conn == NULL)
         return refused(L);
+    api_check_options(L, 2, allowed);
     forget_signal_field(L);
     struct upgrade_options options = {.name = optional_text(L, "name"),
                                       .group = optional_text(L, "group"),

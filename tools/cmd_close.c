@@ -3,6 +3,7 @@
 
 #include "common/app/json.h"
 #include "common/base/utf8.h"
+#include "tools/message.h"
 #include "tools/send.h"
 #include "tools/verb.h"
 
@@ -15,26 +16,19 @@ struct closing {
     struct send send;
 };
 
-static void append_list(struct buf *out, const char *member, const struct settings_list *list) {
-    if (list->count == 0)
-        return;
-    buf_printf(out, ",\"%s\":[", member);
-    for (size_t i = 0; i < list->count; i++) {
-        if (i > 0)
-            buf_append_char(out, ',');
-        json_append_string(out, bytes_str(list->items[i]));
-    }
-    buf_append_char(out, ']');
-}
-
-static void write_text(struct closing *c, const char *name, struct buf *out) {
+/* False with one line in error_out. */
+static bool write_text(struct closing *c, const char *name, struct buf *out,
+                       struct buf *error_out) {
     buf_append_str(out, "{\"op\":\"close\",\"name\":");
     json_append_string(out, bytes_str(name));
-    append_list(out, "group", &c->groups);
-    append_list(out, "clientId", &c->clients);
-    buf_printf(out, ",\"code\":%" PRId64 ",\"reason\":", c->code);
+    buf_append_char(out, ',');
+    if (!message_list_write(out, "group", &c->groups, error_out) ||
+        !message_list_write(out, "clientId", &c->clients, error_out))
+        return false;
+    buf_printf(out, "\"code\":%" PRId64 ",\"reason\":", c->code);
     json_append_string(out, bytes_str(c->reason));
     buf_append_char(out, '}');
+    return message_check(buf_bytes(out), error_out) == MESSAGE_FINE;
 }
 
 static void on_ready(void *ctx) {
@@ -57,14 +51,17 @@ static bool check(const struct tool *t, const struct closing *c) {
 
 static int run(struct tool *t, void *own) {
     struct closing *c = own;
+    struct buf error = {0};
     int exit_code = TOOL_USAGE;
     if (!check(t, c))
         return TOOL_USAGE;
     c->send.tool = t;
-    write_text(c, t->arguments[0], &c->send.text);
-    if (tool_connect(t))
+    if (!write_text(c, t->arguments[0], &c->send.text, &error))
+        tool_complain(t, "%.*s", BYTES_FMT(buf_bytes(&error)));
+    else if (tool_connect(t))
         exit_code = tool_run(t, on_ready, &c->send);
     buf_deinit(&c->send.text);
+    buf_deinit(&error);
     return exit_code;
 }
 

@@ -143,8 +143,8 @@ static void groups_on_ready(void *ctx) {
     struct list *l = ctx;
     table_init(&l->table, 2, columns);
     buf_append_char(&l->json, '[');
-    (void)listing_start(l->tool->registry, bytes_str(l->tool->arguments[0]), BYTES_NONE, &events,
-                        l);
+    struct listing_filter filter = {.name = bytes_str(l->tool->arguments[0])};
+    (void)listing_start(l->tool->registry, &filter, &events, l);
 }
 
 static int run_groups(struct tool *t, void *own) {
@@ -193,8 +193,10 @@ static void clients_on_ready(void *ctx) {
     struct tool *t = o->list.tool;
     table_init(&o->list.table, ARRAY_LEN(columns), columns);
     buf_append_char(&o->list.json, '[');
-    struct bytes name = t->argument_count > 0 ? bytes_str(t->arguments[0]) : BYTES_NONE;
-    (void)listing_start(t->registry, name, bytes_str(o->group), &events, &o->list);
+    struct listing_filter filter = {.group = bytes_str(o->group)};
+    if (t->argument_count > 0)
+        filter.name = bytes_str(t->arguments[0]);
+    (void)listing_start(t->registry, &filter, &events, &o->list);
 }
 
 static int run_clients(struct tool *t, void *own) {

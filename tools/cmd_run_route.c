@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/app/app.h"
-#include "common/app/json.h"
+#include "common/app/message_form.h"
 #include "common/http/http_path.h"
 #include "tools/offline.h"
 #include "tools/route_event.h"
@@ -19,10 +19,7 @@ struct route_run {
     const char *path_option;
     struct tool *tool;
     struct buf input, path, canonical, endpoint;
-    struct texts {
-        struct bytes *items; /* each owned */
-        size_t count;
-    } names, groups, clients;
+    struct texts names, groups, clients;
 };
 
 /* --- standard input --- */
@@ -37,34 +34,22 @@ static bool read_input(struct route_run *r) {
     return n == 0;
 }
 
-static void add_text(void *ctx, struct json_value value) {
-    struct texts *t = ctx;
-    struct buf text = {0};
-    if (json_is_empty(value))
-        return;
-    json_append_text(&text, value);
-    size_t len = text.len;
-    t->items = mem_realloc(t->items, (t->count + 1) * sizeof(*t->items));
-    t->items[t->count++] = bytes_of(buf_take(&text), len);
-}
-
-static struct bytes_list read_texts(struct texts *t, struct json_value value) {
-    json_each(value, add_text, t);
-    return (struct bytes_list){t->items, t->count};
-}
-
-static void free_texts(struct texts *t) {
-    for (size_t i = 0; i < t->count; i++)
-        free((char *)t->items[i].ptr);
-    free(t->items);
-}
-
-static void read_data(struct route_run *r, struct json_value data) {
+/* event.data: what the message asked for. A path is not decoded any more. */
+static bool read_data(struct route_run *r, const struct json_document *document,
+                      struct json_value data, struct buf *error_out) {
     struct offline_call *c = &r->event.call;
-    c->names = read_texts(&r->names, json_member(data, "path"));
-    c->groups = read_texts(&r->groups, json_member(data, "group"));
-    c->clients = read_texts(&r->clients, json_member(data, "client_id"));
-    c->is_direct = json_is_truthy(json_member(data, "direct"));
+    struct message_form form;
+    if (message_form_read(&form, document, data, FORM_CLIENT, error_out) != FORM_FINE ||
+        !message_form_texts(&form, KEY_PATH, TEXTS_ONE | TEXTS_NUMBERS, &r->names, error_out) ||
+        !message_form_texts(&form, KEY_GROUP, TEXTS_NUMBERS, &r->groups, error_out) ||
+        !message_form_texts(&form, KEY_CLIENT_ID, TEXTS_NUMBERS, &r->clients, error_out))
+        return false;
+    c->names = texts_list(&r->names);
+    c->groups = texts_list(&r->groups);
+    c->clients = texts_list(&r->clients);
+    c->is_direct = json_is_truthy(form.values[KEY_DIRECT]);
+    c->message = form.values[KEY_MESSAGE];
+    return true;
 }
 
 static void read_text(struct json_value value, struct buf *out) {
@@ -84,23 +69,37 @@ static bool read_route_path(struct route_run *r) {
     return error == NULL;
 }
 
+static bool refuse(const struct route_run *r, const char *what, struct bytes why) {
+    tool_complain(r->tool, "%s: %.*s", what, BYTES_FMT(why));
+    return false;
+}
+
+static const char no_object[] = "the event on standard input is no JSON object";
+
+static bool read_root(struct route_run *r, const struct json_document *document) {
+    struct json_value root = json_root(document);
+    struct buf error = {0};
+    if (root.kind != JSON_KIND_OBJECT)
+        return refuse(r, no_object, BYTES_LIT("it is another value"));
+    read_text(json_member(root, "path"), &r->path);
+    read_text(json_member(json_member(root, "endpoint"), "name"), &r->endpoint);
+    bool is_fine = read_data(r, document, json_member(root, "data"), &error) ||
+                   refuse(r, "\"data\" of the event", buf_bytes(&error));
+    if (r->event.call.message.kind == JSON_KIND_ABSENT)
+        r->event.call.message = json_member(root, "message");
+    r->event.json = buf_bytes(&r->input);
+    buf_deinit(&error);
+    return is_fine && read_route_path(r);
+}
+
 static bool read_event(struct route_run *r) {
     struct buf error = {0};
     struct json_document *document = json_open(buf_bytes(&r->input), &error);
-    bool is_object = document != NULL && json_root(document).kind == JSON_KIND_OBJECT;
-    if (!is_object)
-        tool_complain(r->tool, "the event on standard input is no JSON object: %.*s",
-                      BYTES_FMT(buf_bytes(&error)));
-    if (is_object) {
-        struct json_value root = json_root(document);
-        read_text(json_member(root, "path"), &r->path);
-        read_text(json_member(json_member(root, "endpoint"), "name"), &r->endpoint);
-        read_data(r, json_member(root, "data"));
-        r->event.json = buf_bytes(&r->input);
-    }
+    bool is_fine =
+        document != NULL ? read_root(r, document) : refuse(r, no_object, buf_bytes(&error));
     json_close(document);
     buf_deinit(&error);
-    return is_object && read_route_path(r);
+    return is_fine;
 }
 
 /* --- running --- */
@@ -155,9 +154,9 @@ static int run(struct tool *t, void *own) {
     buf_deinit(&r->path);
     buf_deinit(&r->canonical);
     buf_deinit(&r->endpoint);
-    free_texts(&r->names);
-    free_texts(&r->groups);
-    free_texts(&r->clients);
+    texts_deinit(&r->names);
+    texts_deinit(&r->groups);
+    texts_deinit(&r->clients);
     return exit_code;
 }
 

@@ -126,7 +126,17 @@ static bool check(const struct send *s) {
     return wrong == NULL;
 }
 
-static bool write_texts(struct send *s, struct buf *error) {
+/* --stdin: the head is held against what a line may be. */
+static enum message_check check_head(const struct send *s, struct buf *error) {
+    struct buf text = {0};
+    enum message_check check = MESSAGE_BAD;
+    if (message_write(buf_bytes(&s->head), BYTES_LIT("x"), false, &text, error))
+        check = message_check(buf_bytes(&text), error);
+    buf_deinit(&text);
+    return check;
+}
+
+static enum message_check write_texts(struct send *s, struct buf *error) {
     const struct tool *t = s->tool;
     s->name = s->is_every ? NULL : t->arguments[0];
     struct message_head head = {.name = s->name,
@@ -135,10 +145,23 @@ static bool write_texts(struct send *s, struct buf *error) {
                                 .id = s->id,
                                 .is_binary = s->is_binary};
     if (!message_head_write(&head, &s->head, error))
-        return false;
-    return s->is_stdin ||
-           message_write(buf_bytes(&s->head), bytes_str(t->arguments[t->argument_count - 1]),
-                         s->is_json_data, &s->text, error);
+        return MESSAGE_BAD;
+    if (s->is_stdin)
+        return check_head(s, error);
+    if (!message_write(buf_bytes(&s->head), bytes_str(t->arguments[t->argument_count - 1]),
+                       s->is_json_data, &s->text, error))
+        return MESSAGE_BAD;
+    return message_check(buf_bytes(&s->text), error);
+}
+
+/* There is no id of what is not sent. */
+static int complain(const struct send *s, enum message_check check, struct bytes why) {
+    tool_complain(s->tool, "%.*s", BYTES_FMT(why));
+    if (check == MESSAGE_BAD)
+        return TOOL_USAGE;
+    if (s->tool->is_json)
+        puts("{\"id\":null}");
+    return TOOL_FAILED;
 }
 
 static int run(struct tool *t, void *own) {
@@ -148,8 +171,9 @@ static int run(struct tool *t, void *own) {
     s->tool = t;
     if (!check(s))
         return TOOL_USAGE;
-    if (!write_texts(s, &error))
-        tool_complain(t, "%.*s", BYTES_FMT(buf_bytes(&error)));
+    enum message_check kind = write_texts(s, &error);
+    if (kind != MESSAGE_FINE)
+        exit_code = complain(s, kind, buf_bytes(&error));
     else if (tool_connect(t))
         exit_code = tool_run(t, on_ready, s);
     buf_deinit(&error);

@@ -9,7 +9,7 @@
 #include "tools/tool.h"
 
 static void append_list(struct buf *out, const char *member, struct bytes_list list) {
-    if (list.count == 0)
+    if (!bytes_list_is_given(list))
         return;
     buf_printf(out, ",\"%s\":[", member);
     for (size_t i = 0; i < list.count; i++) {
@@ -32,7 +32,7 @@ static enum app_outcome refuse(struct buf *error_out) {
 }
 
 static struct bytes_list either(struct bytes_list said, struct bytes_list of_event) {
-    return said.count > 0 ? said : of_event;
+    return bytes_list_is_given(said) ? said : of_event;
 }
 
 /* What the broker would make of it. */
@@ -72,6 +72,8 @@ static enum app_outcome on_send(void *ctx, struct app_call *call, const struct a
     if (c == NULL)
         return refuse(error_out);
     struct app_send s = completed(send, c);
+    if (!s.is_direct && bytes_lists_are_nobody(s.names, s.groups, s.clients))
+        return APP_DONE;
     if (!s.is_direct && !levels_allow(app_registrations(c->app)->levels, s.names,
                                       s.groups.count > 0, s.clients.count > 0, error_out))
         return APP_FAILED;
@@ -85,6 +87,8 @@ static enum app_outcome on_close(void *ctx, struct app_call *call, const struct 
     (void)ctx;
     if (call == NULL || app_call_ctx(call) == NULL)
         return refuse(error_out);
+    if (bytes_lists_are_nobody(close->names, close->groups, close->clients))
+        return APP_DONE;
     buf_append_str(&line, "{\"op\":\"close\"");
     append_list(&line, "name", close->names);
     append_list(&line, "group", close->groups);
@@ -100,8 +104,15 @@ static void on_first_wait(void *ctx, struct app_call *call) {
     (void)call;
 }
 
+static struct json_value handled(void *ctx, struct app_call *call) {
+    const struct offline_call *c = app_call_ctx(call);
+    (void)ctx;
+    return c != NULL ? c->message : (struct json_value){0};
+}
+
 struct app *offline_load(struct tool *t, const char *path) {
-    static const struct app_host host = {on_send, on_close, on_first_wait};
+    static const struct app_host host = {
+        .send = on_send, .close = on_close, .on_first_wait = on_first_wait, .handled = handled};
     struct app_environment environment = {
         .loop = &t->loop, .settings = &t->settings, .host = &host, .host_ctx = t};
     char *error = NULL;

@@ -5,6 +5,7 @@
 #ifndef SIGNALBOX_TOOLS_OFFLINE_H
 #define SIGNALBOX_TOOLS_OFFLINE_H
 
+#include "common/app/json.h"
 #include "common/bus/envelope.h"
 
 struct app;
@@ -16,6 +17,7 @@ struct offline_call {
     struct app *app;
     struct bytes_list names, groups, clients;
     bool is_direct;
+    struct json_value message; /* ABSENT: none */
 };
 
 /* NULL after "file:line: message" on standard error. */

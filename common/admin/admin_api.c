@@ -14,10 +14,11 @@
 #include "common/admin/listing.h"
 #include "common/admin/public_form.h"
 #include "common/admin/roster.h"
-#include "common/app/json.h"
+#include "common/app/message_form.h"
 #include "common/base/digest.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
+#include "common/base/utf8.h"
 #include "common/bus/bus.h"
 #include "common/bus/publish.h"
 #include "common/bus/registry.h"
@@ -82,6 +83,8 @@ static void publish(struct admin_conn *c, enum public_op op) {
     buf_append_char(&error, '\0');
     if (status != 0)
         admin_conn_error(c, status, error.ptr);
+    else if (message.len == 0)
+        admin_conn_reply(c, 202, "application/json", BYTES_LIT("{\"id\":null}"));
     else if (!bus_can_send(host_of(c)->bus))
         admin_conn_error(c, 503, bus_trouble(host_of(c)->bus));
     else
@@ -102,15 +105,61 @@ static void post_close(struct admin_conn *c) {
 
 static const char redis_away[] = "Redis went away";
 
-/* The decoded value of a query parameter; empty when absent. */
-static void query_value(struct bytes query, const char *name, struct buf *out) {
-    while (query.ptr != NULL) {
-        struct bytes value = bytes_split(&query, '&');
-        if (bytes_equal_str(bytes_split(&value, '='), name)) {
-            (void)http_percent_decode(value, true, out);
-            return;
-        }
+/* The parameters of a query, decoded: an empty one counts as absent. */
+struct query {
+    struct buf values[MESSAGE_KEYS];
+    bool is_given[MESSAGE_KEYS];
+};
+
+static void query_deinit(struct query *q) {
+    for (size_t i = 0; i < MESSAGE_KEYS; i++)
+        buf_deinit(&q->values[i]);
+}
+
+static bool refuse_parameter(struct bytes name, const char *why, struct buf *error_out) {
+    json_append_string(error_out, utf8_head(name, 64));
+    buf_printf(error_out, ": %s", why);
+    return false;
+}
+
+/* One "name=value". False with one line in error_out. */
+static bool query_add(struct query *q, struct bytes text, unsigned form, struct buf *error_out) {
+    struct buf name = {0};
+    const char *fault = NULL;
+    struct bytes value = text;
+    (void)http_percent_decode(bytes_split(&value, '='), true, &name);
+    enum message_key key = message_form_find(buf_bytes(&name), form);
+    if (key == MESSAGE_KEYS)
+        fault = "is no parameter here";
+    else if (q->is_given[key])
+        fault = "is given twice";
+    else if (!http_percent_decode(value, true, &q->values[key]))
+        fault = "has a wrong % escape";
+    else
+        fault = address_fault(buf_bytes(&q->values[key]));
+    if (key != MESSAGE_KEYS)
+        q->is_given[key] = true;
+    if (fault != NULL)
+        refuse_parameter(buf_bytes(&name), fault, error_out);
+    buf_deinit(&name);
+    return fault == NULL;
+}
+
+/* The parameters of the form, which may be 0; false after a 400. */
+static bool query_read(struct admin_conn *c, unsigned form, struct query *q) {
+    struct bytes rest = admin_conn_head(c)->query;
+    struct buf error = {0};
+    bool is_fine = true;
+    *q = (struct query){0};
+    while (is_fine && rest.ptr != NULL) {
+        struct bytes parameter = bytes_split(&rest, '&');
+        is_fine = parameter.len == 0 || query_add(q, parameter, form, &error);
     }
+    buf_append_char(&error, '\0');
+    if (!is_fine)
+        admin_conn_error(c, 400, error.ptr);
+    buf_deinit(&error);
+    return is_fine;
 }
 
 static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
@@ -147,15 +196,16 @@ static void on_clients_end(void *ctx, int status) {
 
 static void get_clients(struct admin_conn *c) {
     static const struct listing_events events = {on_client_rows, on_clients_end};
-    struct buf name = {0}, group = {0};
-    query_value(admin_conn_head(c)->query, "name", &name);
-    query_value(admin_conn_head(c)->query, "group", &group);
-    struct admin_job *job = admin_conn_wait(c);
-    buf_append_char(&job->out, '[');
-    job->listing =
-        listing_start(host_of(c)->registry, buf_bytes(&name), buf_bytes(&group), &events, job);
-    buf_deinit(&name);
-    buf_deinit(&group);
+    struct query q;
+    if (query_read(c, FORM_QUERY, &q)) {
+        struct listing_filter filter = {.name = buf_bytes(&q.values[KEY_NAME]),
+                                        .group = buf_bytes(&q.values[KEY_GROUP]),
+                                        .client_id = buf_bytes(&q.values[KEY_CLIENT_ID])};
+        struct admin_job *job = admin_conn_wait(c);
+        buf_append_char(&job->out, '[');
+        job->listing = listing_start(host_of(c)->registry, &filter, &events, job);
+    }
+    query_deinit(&q);
 }
 
 static void on_roster(void *ctx, int status, const struct roster_row *rows, size_t count) {
@@ -223,13 +273,26 @@ static const struct admin_route {
     const char *method, *path;
     void (*handle)(struct admin_conn *c);
     bool is_public;
+    bool takes_query; /* and looks at it itself */
 } routes[] = {
-    {"GET", "/livez", get_livez, true},      {"GET", "/readyz", get_readyz, true},
-    {"GET", "/metrics", get_metrics, true},  {"POST", "/send", post_send, false},
-    {"POST", "/close", post_close, false},   {"GET", "/names", get_names, false},
-    {"GET", "/clients", get_clients, false}, {"GET", "/gateways", get_gateways, false},
-    {"GET", "/brokers", get_brokers, false},
+    {"GET", "/livez", get_livez, true, true},
+    {"GET", "/readyz", get_readyz, true, true},
+    {"GET", "/metrics", get_metrics, true, true},
+    {"POST", "/send", post_send, false, false},
+    {"POST", "/close", post_close, false, false},
+    {"GET", "/names", get_names, false, false},
+    {"GET", "/clients", get_clients, false, true},
+    {"GET", "/gateways", get_gateways, false, false},
+    {"GET", "/brokers", get_brokers, false, false},
 };
+
+/* What stands in a query that nobody reads may have been meant to say whom something is for. */
+static bool has_no_query(struct admin_conn *c) {
+    struct query q;
+    bool is_fine = query_read(c, 0, &q);
+    query_deinit(&q);
+    return is_fine;
+}
 
 static bool is_method(const struct admin_route *route, struct bytes method) {
     bool is_get = strcmp(route->method, "GET") == 0;
@@ -247,7 +310,7 @@ void admin_api_handle(struct admin_conn *c) {
         admin_conn_set_allow(c, routes[i].method);
         if (!is_method(&routes[i], head->method))
             continue;
-        if (routes[i].is_public || may_use_api(c))
+        if ((routes[i].is_public || may_use_api(c)) && (routes[i].takes_query || has_no_query(c)))
             routes[i].handle(c);
         return;
     }

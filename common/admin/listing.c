@@ -11,7 +11,7 @@
 
 struct listing {
     struct registry *registry;
-    struct buf group;
+    struct buf group, client_id;
     char **names;
     size_t *name_lens;
     size_t count, at;
@@ -27,13 +27,16 @@ static void end(struct listing *l, int status) {
     free(l->names);
     free(l->name_lens);
     buf_deinit(&l->group);
+    buf_deinit(&l->client_id);
     free(l);
 }
 
 static void ask_next(struct listing *l);
 
-static bool is_of_group(const struct listing *l, const struct registry_row *row) {
+static bool is_wanted(const struct listing *l, const struct registry_row *row) {
     struct conn_value value;
+    if (l->client_id.len > 0 && !bytes_equal(row->client_id, buf_bytes(&l->client_id)))
+        return false;
     return l->group.len == 0 ||
            (conn_value_parse(row->value, &value) && fold_equal(value.group, buf_bytes(&l->group)));
 }
@@ -47,7 +50,7 @@ static void on_connections(void *ctx, int status, const struct registry_row *row
     struct registry_row *wanted = mem_alloc((count + 1) * sizeof(*wanted));
     size_t wanted_count = 0;
     for (size_t i = 0; i < count; i++)
-        if (is_of_group(l, &rows[i]))
+        if (is_wanted(l, &rows[i]))
             wanted[wanted_count++] = rows[i];
     if (wanted_count > 0)
         l->events->on_rows(l->ctx, wanted, wanted_count);
@@ -87,18 +90,19 @@ static void on_names(void *ctx, int status, const struct registry_row *rows, siz
     ask_next(l);
 }
 
-struct listing *listing_start(struct registry *registry, struct bytes name, struct bytes group,
+struct listing *listing_start(struct registry *registry, const struct listing_filter *filter,
                               const struct listing_events *events, void *ctx) {
     struct listing *l = mem_zalloc(sizeof(*l));
     *l = (struct listing){.registry = registry, .events = events, .ctx = ctx};
-    buf_append(&l->group, group);
-    if (bytes_is_empty(name)) {
+    buf_append(&l->group, filter->group);
+    buf_append(&l->client_id, filter->client_id);
+    if (bytes_is_empty(filter->name)) {
         registry_names(registry, on_names, l);
         return l;
     }
     l->names = mem_zalloc(sizeof(*l->names));
     l->name_lens = mem_zalloc(sizeof(*l->name_lens));
-    add_name(l, 0, name);
+    add_name(l, 0, filter->name);
     ask_one(l);
     return l;
 }

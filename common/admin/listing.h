@@ -21,9 +21,12 @@ struct listing_events {
     void (*on_end)(void *ctx, int status);
 };
 
-/* name empty: of every Name. group empty: of every group; else without case. Never calls back
- * inside. */
-struct listing *listing_start(struct registry *registry, struct bytes name, struct bytes group,
+/* Empty: of every Name, every group, every client id. Groups are compared without case. */
+struct listing_filter {
+    struct bytes name, group, client_id;
+};
+/* Never calls back inside. */
+struct listing *listing_start(struct registry *registry, const struct listing_filter *filter,
                               const struct listing_events *events, void *ctx);
 /* No more callbacks; NULL is legal. */
 void listing_forget(struct listing *l);

@@ -1,23 +1,17 @@
 /*
  * public_form.h - the JSON of a send or a close as publishers write it, checked before it goes into
- * Redis, where nobody would hear of a mistake.
- *
- *   send    {"name","group","clientId","data","binary","id"}
- *   close   {"name","group","clientId","code","reason"}; "op":"close" is added
- *
- * name, group and clientId take a string or a list of strings. The sender's text of the data stays
- * as it is.
+ * Redis, where nobody would hear of a mistake. public_message.h says what is correct; "op":"close"
+ * is added to a close. The sender's text of the data stays as it is.
  */
 #ifndef SIGNALBOX_ADMIN_PUBLIC_FORM_H
 #define SIGNALBOX_ADMIN_PUBLIC_FORM_H
 
-#include "common/base/buf.h"
-
-enum public_op { PUBLIC_OP_SEND, PUBLIC_OP_CLOSE };
+#include "common/app/public_message.h"
 
 /*
- * Appends what is to be published. id: the idempotency key from elsewhere, or empty; it must not
- * contradict the text's own. 0, or an HTTP status (400, 413) with one line in error_out.
+ * Appends what is to be published; nothing when there is nothing to do (empty data, an empty list
+ * as address). id: the idempotency key from elsewhere, or empty; it must not contradict the text's
+ * own. 0, or an HTTP status (400, 413) with one line in error_out.
  */
 int public_form_check(enum public_op op, struct bytes text, struct bytes id, int64_t max_data_bytes,
                       struct buf *out, struct buf *error_out);

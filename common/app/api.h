@@ -62,20 +62,26 @@ int api_store_delete(lua_State *L);
 struct app *api_main_chunk(lua_State *L, const char *function);
 /* The bus, or an error that says who needs it. */
 struct bus *api_bus(lua_State *L, const char *function);
-/* A table whose keys are all among `allowed` (NULL-terminated); an error names the first other. */
+/* A table whose keys are all among `allowed` (NULL-terminated); an error names the first other.
+ * Where client_id is allowed, clientId is the same option. */
 void api_check_options(lua_State *L, int arg, const char *const allowed[]);
 /* A path or pattern in its canonical form (http_path.h), below the prefix, which is canonical; the
  * leading '/' may be left out. On the stack. */
 const char *api_check_path(lua_State *L, int arg, const char *what, const char *prefix);
-/* A text without CR, LF and NUL; an error calls it `what`. */
+/* A text of at most ADDRESS_BYTES_MAX bytes, without CR, LF and NUL; an error calls it `what`. */
 const char *api_check_text(lua_State *L, int arg, const char *what);
 
 /* Options of the table `arg`. Their values are left on the stack, so that the pointers hold. */
 const char *api_option_text(lua_State *L, int arg, const char *key); /* NULL: absent */
+/* A string or number, whatever is in it; empty: absent. */
+struct bytes api_option_bytes(lua_State *L, int arg, const char *key);
+/* A Name, group or client id, which may be a number; "" counts as absent. */
+const char *api_option_address(lua_State *L, int arg, const char *key); /* NULL: absent */
 bool api_option_bool(lua_State *L, int arg, const char *key, bool fallback);
 lua_Integer api_option_integer(lua_State *L, int arg, const char *key, lua_Integer fallback);
-/* A string or number, or a list of them; "" counts as absent. What it needs stays on the stack, and
- * in *one when it is no list. */
+/* A string or number, or a list of them. "" and signalbox.null count as absent; in a list they are
+ * left out, and a list that nothing is left of stays one: it addresses nobody. What it needs stays
+ * on the stack, and in *one when it is no list. */
 struct bytes_list api_option_list(lua_State *L, int arg, const char *key, struct bytes *one);
 /* As api_option_list, for an argument. */
 struct bytes_list api_check_list(lua_State *L, int arg, const char *what, struct bytes *one);

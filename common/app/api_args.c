@@ -4,10 +4,11 @@
 
 #include <lauxlib.h>
 
+#include "common/app/address.h"
 #include "common/app/api.h"
 #include "common/http/http_path.h"
 
-enum { ERROR_MAX = 1024, LIST_MAX = 1000000 };
+enum { ERROR_MAX = 1024 };
 
 struct app *api_main_chunk(lua_State *L, const char *function) {
     struct app *a = app_of(L);
@@ -27,9 +28,13 @@ int api_arg_error(lua_State *L, int arg, const char *format, const char *detail)
     return luaL_argerror(L, arg, lua_pushfstring(L, format, detail));
 }
 
-static bool is_among(const char *key, const char *const allowed[]) {
+/* client_id is spelled clientId in JSON: both are one option. */
+static const char client_id[] = "client_id", client_id_in_json[] = "clientId";
+
+static bool is_among(struct bytes key, const char *const allowed[]) {
     for (; *allowed != NULL; allowed++)
-        if (strcmp(key, *allowed) == 0)
+        if (bytes_equal_str(key, *allowed) ||
+            (strcmp(*allowed, client_id) == 0 && bytes_equal_str(key, client_id_in_json)))
             return true;
     return false;
 }
@@ -38,11 +43,15 @@ void api_check_options(lua_State *L, int arg, const char *const allowed[]) {
     luaL_checktype(L, arg, LUA_TTABLE);
     lua_pushnil(L);
     while (lua_next(L, arg)) {
+        struct bytes key;
         lua_pop(L, 1);
         if (lua_type(L, -1) != LUA_TSTRING)
             api_arg_error(L, arg, "a key of the options is a %s, not a name", luaL_typename(L, -1));
-        if (!is_among(lua_tostring(L, -1), allowed))
-            api_arg_error(L, arg, "unknown option '%s'", lua_tostring(L, -1));
+        key.ptr = lua_tolstring(L, -1, &key.len);
+        if (strlen(key.ptr) < key.len)
+            api_arg_error(L, arg, "unknown option '%s' with a NUL after that", key.ptr);
+        if (!is_among(key, allowed))
+            api_arg_error(L, arg, "unknown option '%s'", key.ptr);
     }
 }
 
@@ -51,7 +60,8 @@ static bool has_line_end(struct bytes text) {
            memchr(text.ptr, '\0', text.len) != NULL;
 }
 
-const char *api_check_text(lua_State *L, int arg, const char *what) {
+/* Of any length; not empty. */
+static const char *check_line(lua_State *L, int arg, const char *what) {
     struct bytes text;
     text.ptr = luaL_checklstring(L, arg, &text.len);
     if (text.len == 0)
@@ -61,8 +71,16 @@ const char *api_check_text(lua_State *L, int arg, const char *what) {
     return text.ptr;
 }
 
+const char *api_check_text(lua_State *L, int arg, const char *what) {
+    const char *text = check_line(L, arg, what);
+    const char *fault = address_fault(bytes_str(text));
+    if (fault != NULL)
+        luaL_argerror(L, arg, lua_pushfstring(L, "the %s %s", what, fault));
+    return text;
+}
+
 const char *api_check_path(lua_State *L, int arg, const char *what, const char *prefix) {
-    const char *text = api_check_text(L, arg, what);
+    const char *text = check_line(L, arg, what); /* the canonical form has a bound */
     luaL_checkstack(L, 4, NULL);
     text = lua_pushfstring(L, text[0] == '/' ? "%s%s" : "%s/%s", prefix, text);
     struct buf path = {0};
@@ -75,9 +93,8 @@ const char *api_check_path(lua_State *L, int arg, const char *what, const char *
     return lua_tostring(L, -1);
 }
 
-/* Pushes the option and returns its type; signalbox.null is as good as nil. */
-static int push_option(lua_State *L, int arg, const char *key) {
-    luaL_checkstack(L, 4, NULL);
+/* Pushes the value of the key and returns its type; signalbox.null is as good as nil. */
+static int push_key(lua_State *L, int arg, const char *key) {
     lua_pushstring(L, key);
     int type = lua_rawget(L, arg);
     if (type != LUA_TLIGHTUSERDATA || lua_touserdata(L, -1) != NULL)
@@ -85,6 +102,23 @@ static int push_option(lua_State *L, int arg, const char *key) {
     lua_pop(L, 1);
     lua_pushnil(L);
     return LUA_TNIL;
+}
+
+static bool has_key(lua_State *L, int arg, const char *key) {
+    lua_pushstring(L, key);
+    bool has = lua_rawget(L, arg) != LUA_TNIL;
+    lua_pop(L, 1);
+    return has;
+}
+
+/* The same for an option, in either spelling. */
+static int push_option(lua_State *L, int arg, const char *key) {
+    luaL_checkstack(L, 4, NULL);
+    if (strcmp(key, client_id) != 0 || !has_key(L, arg, client_id_in_json))
+        return push_key(L, arg, key);
+    if (has_key(L, arg, client_id))
+        luaL_argerror(L, arg, "client_id and clientId are one option, and both are given");
+    return push_key(L, arg, client_id_in_json);
 }
 
 const char *api_option_text(lua_State *L, int arg, const char *key) {
@@ -97,6 +131,25 @@ const char *api_option_text(lua_State *L, int arg, const char *key) {
     text.ptr = lua_tolstring(L, -1, &text.len);
     if (has_line_end(text))
         api_arg_error(L, arg, "the option '%s' has a line end or a NUL in it", key);
+    return text.len == 0 ? NULL : text.ptr;
+}
+
+struct bytes api_option_bytes(lua_State *L, int arg, const char *key) {
+    struct bytes text = BYTES_NONE;
+    int type = push_option(L, arg, key);
+    if (type == LUA_TNIL)
+        return text;
+    if (type != LUA_TSTRING && type != LUA_TNUMBER)
+        api_arg_error(L, arg, "the option '%s' must be a string", key);
+    text.ptr = lua_tolstring(L, -1, &text.len);
+    return text;
+}
+
+const char *api_option_address(lua_State *L, int arg, const char *key) {
+    struct bytes text = api_option_bytes(L, arg, key);
+    const char *fault = text.len > 0 ? address_fault(text) : NULL;
+    if (fault != NULL)
+        luaL_argerror(L, arg, lua_pushfstring(L, "'%s' %s", key, fault));
     return text.len == 0 ? NULL : text.ptr;
 }
 
@@ -125,23 +178,43 @@ static struct bytes element(lua_State *L, int arg, const char *what) {
     struct bytes text;
     int type = lua_type(L, -1);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
-        api_arg_error(L, arg, "'%s' must be a string or a list of strings", what);
+        api_arg_error(L, arg, "'%s' " ADDRESS_NO_TEXTS, what);
     text.ptr = lua_tolstring(L, -1, &text.len);
+    const char *fault = address_fault(text);
+    if (fault != NULL)
+        luaL_argerror(L, arg, lua_pushfstring(L, "'%s' %s", what, fault));
     return text;
 }
 
+/* Whether the table's keys are 1…length and nothing else. */
+static bool is_list(lua_State *L, int list, lua_Unsigned length) {
+    lua_Unsigned count = 0;
+    lua_pushnil(L);
+    while (lua_next(L, list)) {
+        lua_pop(L, 1);
+        if (!lua_isinteger(L, -1) || ++count > length)
+            return false;
+    }
+    return count == length;
+}
+
 /* The list on the top. It is replaced by a userdata with the slices; a table that keeps the texts
- * of numbers is its user value. */
+ * of numbers is its user value. Empty texts and signalbox.null are left out. */
 static struct bytes_list read_list(lua_State *L, int arg, const char *what) {
     int list = lua_gettop(L);
     lua_Unsigned length = lua_rawlen(L, list);
     size_t count = 0;
-    if (length > LIST_MAX)
-        api_arg_error(L, arg, "'%s' has more than a million elements", what);
-    struct bytes *items = lua_newuserdatauv(L, length * sizeof(*items) + 1, 1);
+    if (length > ADDRESS_LIST_MAX)
+        api_arg_error(L, arg, "'%s' " ADDRESS_TOO_MANY, what);
+    if (!is_list(L, list, length))
+        api_arg_error(L, arg, "'%s' " ADDRESS_NO_TEXTS, what);
+    struct bytes *items = lua_newuserdatauv(L, (length + 1) * sizeof(*items), 1);
     lua_newtable(L);
     for (lua_Unsigned i = 1; i <= length; i++) {
-        lua_rawgeti(L, list, (lua_Integer)i);
+        if (lua_rawgeti(L, list, (lua_Integer)i) == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) {
+            lua_pop(L, 1);
+            continue;
+        }
         struct bytes text = element(L, arg, what);
         if (text.len > 0)
             items[count++] = text;
@@ -158,7 +231,7 @@ static struct bytes_list list_on_top(lua_State *L, int arg, const char *what, st
     if (lua_istable(L, -1))
         return read_list(L, arg, what);
     *one = element(L, arg, what);
-    return (struct bytes_list){one, one->len > 0};
+    return one->len > 0 ? (struct bytes_list){one, 1} : (struct bytes_list){NULL, 0};
 }
 
 struct bytes_list api_option_list(lua_State *L, int arg, const char *key, struct bytes *one) {

@@ -24,12 +24,8 @@ static struct app_change *check_names(lua_State *L, size_t *count_out) {
     struct bytes_list names = api_check_list(L, 2, "name", &one);
     luaL_argcheck(L, names.count > 0, 2, "a Name was expected");
     struct app_change *changes = lua_newuserdatauv(L, names.count * sizeof(*changes), 0);
-    for (size_t i = 0; i < names.count; i++) {
-        struct bytes name = names.items[i];
-        if (strlen(name.ptr) != name.len || strpbrk(name.ptr, "\r\n") != NULL)
-            luaL_argerror(L, 2, "a Name has a line end or a NUL in it");
-        changes[i] = (struct app_change){.type = EVENT_CONNECT, .name = name.ptr};
-    }
+    for (size_t i = 0; i < names.count; i++)
+        changes[i] = (struct app_change){.type = EVENT_CONNECT, .name = names.items[i].ptr};
     *count_out = names.count;
     return changes;
 }

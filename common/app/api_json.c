@@ -26,10 +26,9 @@ int api_json(lua_State *L) {
 
 /* parse_json(text) */
 int api_parse_json(lua_State *L) {
-    struct bytes text;
     struct buf error = {0};
-    text.ptr = luaL_checklstring(L, 1, &text.len);
-    if (!json_push(L, text, &error))
+    luaL_checkstring(L, 1);
+    if (!json_push_string(L, 1, &error))
         return api_raise(L, &error);
     return 1;
 }
@@ -37,6 +36,8 @@ int api_parse_json(lua_State *L) {
 /* array(table): is written as [] also while it is empty. */
 int api_array(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
+    if (json_is_array_marked(L, 1))
+        return lua_settop(L, 1), 1;
     luaL_argcheck(L, !lua_getmetatable(L, 1), 1, "the table has a metatable already");
     lua_settop(L, 1);
     json_mark_array(L, 1);

@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 
 #include "common/app/api.h"
+#include "common/app/json.h"
 #include "common/base/fold.h"
 #include "common/bus/registry.h"
 
@@ -13,9 +14,9 @@
 struct query {
     struct app_call *call;
     app_push_fn *push;
-    char *name; /* or NULL */
-    bool must_exist;
-    struct buf groups; /* allowed groups, each with a NUL after it; empty: all */
+    char *name;        /* or NULL */
+    bool has_groups;   /* only those of `groups` */
+    struct buf groups; /* each with a NUL after it */
     const struct registry_row *rows;
     size_t count;
 };
@@ -34,6 +35,7 @@ static struct query *query_new(struct app_call *call, app_push_fn *push, const c
     q->call = call;
     q->push = push;
     q->name = name == NULL ? NULL : mem_strdup(name);
+    q->has_groups = bytes_list_is_given(groups);
     for (size_t i = 0; i < groups.count; i++) {
         buf_append(&q->groups, groups.items[i]);
         buf_append_char(&q->groups, '\0');
@@ -45,17 +47,10 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
     struct query *q = ctx;
     q->rows = rows;
     q->count = count;
-    struct buf error = {0};
     if (status < 0)
-        buf_append_str(&error, "the registry is not reached: no Redis");
-    else if (q->must_exist && count == 0)
-        buf_printf(&error, "No Signal connection found with the name '%s'.", q->name);
-    buf_append_char(&error, '\0');
-    if (error.len > 1)
-        app_resume_error(q->call, error.ptr);
+        app_resume_error(q->call, "the registry is not reached: no Redis");
     else
         app_resume_ok(q->call, q->push, q);
-    buf_deinit(&error);
     buf_deinit(&q->groups);
     free(q->name);
     free(q);
@@ -70,7 +65,7 @@ static struct bytes group_of(const struct registry_row *row) {
 
 static bool is_wanted(const struct query *q, const struct registry_row *row) {
     struct bytes rest = buf_bytes(&q->groups), group = group_of(row);
-    if (rest.len == 0)
+    if (!q->has_groups)
         return true;
     while (rest.len > 0) {
         struct bytes one = bytes_split(&rest, '\0');
@@ -89,9 +84,11 @@ static struct bytes *push_room(lua_State *L, size_t count) {
     return lua_newuserdatauv(L, (count + 1) * sizeof(struct bytes), 0);
 }
 
+/* An array, also while it is empty. */
 static int push_texts(lua_State *L, struct bytes *texts, size_t count) {
     qsort(texts, count, sizeof(*texts), compare_texts);
     lua_createtable(L, count > 1000000 ? 1000000 : (int)count, 0);
+    json_mark_array(L, -1);
     for (size_t i = 0; i < count; i++) {
         lua_pushlstring(L, texts[i].ptr, texts[i].len);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -162,7 +159,6 @@ int api_groups(lua_State *L) {
     struct app_call *call = app_may_wait(L);
     struct registry *registry = check_registry(L, "groups");
     struct query *q = query_new(call, push_groups, name, (struct bytes_list){NULL, 0});
-    q->must_exist = true;
     registry_list(registry, bytes_str(name), on_rows, q);
     return app_wait(L, call);
 }
@@ -172,13 +168,12 @@ int api_clients(lua_State *L) {
     static const char *const allowed[] = {"name", "group", NULL};
     struct bytes one;
     api_check_options(L, 1, allowed);
-    const char *name = api_option_text(L, 1, "name");
+    const char *name = api_option_address(L, 1, "name");
     struct bytes_list groups = api_option_list(L, 1, "group", &one);
     luaL_argcheck(L, name != NULL, 1, "the option 'name' is missing");
     struct app_call *call = app_may_wait(L);
     struct registry *registry = check_registry(L, "clients");
     struct query *q = query_new(call, push_clients, name, groups);
-    q->must_exist = true;
     registry_list(registry, bytes_str(name), on_rows, q);
     return app_wait(L, call);
 }
@@ -188,15 +183,20 @@ int api_exists(lua_State *L) {
     static const char *const allowed[] = {"name", "client_id", "group", NULL};
     struct bytes one[2];
     api_check_options(L, 1, allowed);
-    const char *name = api_option_text(L, 1, "name");
+    const char *name = api_option_address(L, 1, "name");
     struct bytes_list ids = api_option_list(L, 1, "client_id", &one[0]);
     struct bytes_list groups = api_option_list(L, 1, "group", &one[1]);
-    luaL_argcheck(L, name != NULL || ids.count > 0, 1, "a name or a client_id is needed");
+    luaL_argcheck(L, name != NULL || bytes_list_is_given(ids), 1,
+                  "a name or a client_id is needed");
     luaL_argcheck(L, ids.count <= 1, 1, "the option 'client_id' is one id");
     struct app_call *call = app_may_wait(L);
     struct registry *registry = check_registry(L, "exists");
+    if (bytes_list_is_nobody(ids)) {
+        lua_pushboolean(L, false);
+        return 1;
+    }
     struct query *q = query_new(call, push_is_there, name, groups);
-    if (ids.count == 0)
+    if (!bytes_list_is_given(ids))
         registry_list(registry, bytes_str(name), on_rows, q);
     else if (name == NULL)
         registry_find_id(registry, ids.items[0], on_rows, q);

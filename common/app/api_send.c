@@ -66,6 +66,15 @@ static bool is_nothing(lua_State *L, int index) {
            is_empty_table(L, index);
 }
 
+/* The value that the handler was called for: a number of it may say more than Lua's. */
+static struct json_value handled(lua_State *L) {
+    const struct app_environment *env = &app_of(L)->env;
+    struct app_call *call = app_call_of(L);
+    if (call == NULL || env->host->handled == NULL)
+        return (struct json_value){0};
+    return env->host->handled(env->host_ctx, call);
+}
+
 /* A string is sent as it is; for anything else its JSON is put into *json. */
 static void read_data(lua_State *L, int index, int depth, struct app_send *send, struct buf *json) {
     struct buf error = {0};
@@ -74,7 +83,7 @@ static void read_data(lua_State *L, int index, int depth, struct app_send *send,
         return;
     }
     send->is_json = true;
-    if (!json_from_lua(L, index, depth, json, &error)) {
+    if (!json_from_lua_as(L, index, handled(L), depth, json, &error)) {
         buf_deinit(json);
         api_raise(L, &error);
     }
@@ -150,7 +159,8 @@ int api_close(lua_State *L) {
         .code = read_code(L),
         .reason = read_reason(L),
     };
-    if (close.names.count + close.groups.count + close.clients.count == 0)
+    if (!bytes_list_is_given(close.names) && !bytes_list_is_given(close.groups) &&
+        !bytes_list_is_given(close.clients))
         return luaL_argerror(L, 1, "a name, group or client_id is needed");
     enum app_outcome outcome = host->close(a->env.host_ctx, call, &close, &error);
     return end_of_call(L, call, outcome, &error);

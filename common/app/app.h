@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "common/app/json.h"
 #include "common/app/registrations.h"
 #include "common/base/buf.h"
 #include "common/bus/envelope.h"
@@ -38,8 +39,8 @@ enum app_outcome {
     APP_FAILED   /* error text is set */
 };
 
-/* What signalbox.send was given, checked for types only. Lists: count 0 means absent (empty strings
- * count as absent). */
+/* What signalbox.send was given, checked for types only. An empty string counts as absent; an empty
+ * list addresses nobody. */
 struct app_send {
     struct bytes_list names, groups, clients;
     struct bytes data; /* never empty: an empty or nil data never reaches the host */
@@ -67,6 +68,9 @@ struct app_host {
     /* The handler waits for the first time: app_call is about to answer APP_WAITING. May be NULL.
      */
     void (*on_first_wait)(void *ctx, struct app_call *call);
+    /* The JSON of the value that the handler was called for, ABSENT when there is none. May be
+     * NULL. */
+    struct json_value (*handled)(void *ctx, struct app_call *call);
     /* Who asks, for strict signing. May be NULL: nobody, as outside an HTTP request. */
     void (*signing_context)(void *ctx, struct app_call *call, struct signing_context *who_out);
 };

@@ -1,8 +1,8 @@
 /*
  * json.h - JSON and Lua values, and looking into a sender's JSON without changing its text.
  *
- * jansson checks and reads; what goes out to clients keeps the number text and key order of the
- * sender (D6), so it is copied from the sender's own text, only white space between tokens is
+ * json_check.h says what is JSON. What goes out to clients keeps the number text and key order of
+ * the sender (D6), so it is copied from the sender's own text; only white space between tokens is
  * dropped.
  */
 #ifndef SIGNALBOX_APP_JSON_H
@@ -16,17 +16,23 @@ struct lua_State;
 
 /* Appends the compact JSON of the Lua value at `index`. Tables with keys 1…n are arrays, others
  * objects (keys sorted); an empty table is {} unless it came from json_push or signalbox.array.
- * Tables deeper than `depth` become their text. false with one line in error_out for functions,
- * cycles beyond depth, NaN, invalid UTF-8. */
+ * What is in a table of json_push's as it was read keeps its spelling and its place; new keys
+ * follow. Tables deeper than `depth` become their text. false with one line in error_out for
+ * functions, cycles beyond depth, NaN, invalid UTF-8. */
 bool json_from_lua(struct lua_State *L, int index, int depth, struct buf *out,
                    struct buf *error_out);
 /* Pushes the value of a JSON text; false (nothing pushed) with one line in error_out. null inside
  * tables is signalbox.null (a light userdata of NULL). Of members of one name the last one counts.
- * May raise "not enough memory". */
+ * The tables remember how they were spelled (json_source.h). May raise "not enough memory". */
 bool json_push(struct lua_State *L, struct bytes text, struct buf *error_out);
+
+/* The same for the Lua string at `index`, of which no copy is made. */
+bool json_push_string(struct lua_State *L, int index, struct buf *error_out);
 
 /* Marks the table at `index` as an array, also while it is empty. May raise. */
 void json_mark_array(struct lua_State *L, int index);
+/* Whether it is marked already. Never raises. */
+bool json_is_array_marked(struct lua_State *L, int index);
 /* The metatable that is the mark. May raise. */
 void json_push_array_mark(struct lua_State *L);
 
@@ -51,20 +57,43 @@ struct json_value {
 };
 struct json_document; /* a checked text */
 
-/* NULL with one line in error_out when it is no JSON (strict RFC 8259; duplicate keys, also by
- * case, are refused). */
+/* As json_from_lua; a number, boolean or string that is what `was` says is spelled as it is there.
+ */
+bool json_from_lua_as(struct lua_State *L, int index, struct json_value was, int depth,
+                      struct buf *out, struct buf *error_out);
+/* Whether a Lua value that is no table is what the JSON says. Never raises. */
+bool json_is_same(struct lua_State *L, int index, struct json_value source);
+
+/* NULL with one line in error_out when it is no JSON (json_check.h). The text is borrowed for as
+ * long as the document lives. */
 struct json_document *json_open(struct bytes text, struct buf *error_out);
 void json_close(struct json_document *d);
 struct json_value json_root(const struct json_document *d);
-/* The member of an object by name without case; JSON_KIND_ABSENT when it is none. */
+/* The position of a byte of the text, counted from 1, as error texts give it. */
+size_t json_position(const struct json_document *d, const char *at);
+/* The member of an object by name without case, the first of several; JSON_KIND_ABSENT when there
+ * is none. What comes from outside is read by message_form.h, which refuses keys it does not know.
+ */
 struct json_value json_member(struct json_value object, const char *name);
 /* Calls fn for each element of an array; a non-array is one element of itself; JSON_KIND_ABSENT and
  * JSON_KIND_NULL none. */
 void json_each(struct json_value value, void (*fn)(void *ctx, struct json_value element),
                void *ctx);
+/* The next element of an array's text, JSON_KIND_ABSENT after the last and for an empty text. *at
+ * is 0 at first. */
+struct json_value json_next_element(struct bytes array, size_t *at);
+/* Calls fn for each member of an object, in their order; key_text has its quotes. */
+void json_each_member(struct json_value object,
+                      void (*fn)(void *ctx, struct bytes key_text, struct json_value value),
+                      void *ctx);
 /* Appends a string's characters unescaped, a number's text, true/false; compact JSON for the rest.
- */
+ * Half of a surrogate pair, which has no UTF-8, becomes U+FFFD. */
 void json_append_text(struct buf *out, struct json_value value);
+/* The same for what stands between a string's quotes; returns how much was written to `room`, which
+ * has inner.len bytes: enough. */
+size_t json_unescape(struct bytes inner, char *room);
+/* Where in value.text a string has an escape that is half of a surrogate pair; 0: nowhere. */
+size_t json_half_character(struct json_value value);
 /* Appends the value's JSON without white space between tokens. */
 void json_append_compact(struct buf *out, struct json_value value);
 /* The seed's truthiness: non-empty strings, true, non-zero numbers, objects, non-empty arrays. */

@@ -13,6 +13,7 @@
 
 #include "common/app/app_state.h"
 #include "common/app/json.h"
+#include "common/app/json_source.h"
 #include "common/base/utf8.h"
 
 enum { WRITE_MAX_BYTES = 64 * 1024 * 1024, WRITE_DEPTH_MAX = 100, LOOK_EVERY_VALUES = 20000 };
@@ -36,7 +37,7 @@ void json_mark_array(lua_State *L, int index) {
     lua_setmetatable(L, index);
 }
 
-static bool is_marked(lua_State *L, int index) {
+bool json_is_array_marked(lua_State *L, int index) {
     if (!lua_getmetatable(L, index))
         return false;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
@@ -61,7 +62,7 @@ static bool complain(struct writer *w, const char *why) {
     return false;
 }
 
-static bool write_value(struct writer *w, int index, int depth);
+static bool write_value_as(struct writer *w, int index, struct json_value was, int depth);
 
 static bool write_number(struct writer *w, int index) {
     char text[40];
@@ -103,16 +104,26 @@ static bool is_array(lua_State *L, int index, lua_Unsigned *count_out) {
         }
         seen++;
     }
-    return seen == count && (count > 0 || is_marked(L, index));
+    return seen == count && (count > 0 || json_is_array_marked(L, index));
+}
+
+/* What is left of the text that the table at `index` came from, if that was an array. */
+static struct bytes source_array(lua_State *L, int index) {
+    struct bytes text = json_source_of(L, index);
+    return text.len > 0 && text.ptr[0] == '[' ? text : BYTES_NONE;
 }
 
 static bool write_array(struct writer *w, int index, lua_Unsigned count, int depth) {
+    struct bytes source = source_array(w->L, index);
+    struct json_value was = {0};
+    size_t at = 0;
     buf_append_char(w->out, '[');
     for (lua_Unsigned i = 1; i <= count; i++) {
         if (i > 1)
             buf_append_char(w->out, ',');
         lua_rawgeti(w->L, index, (lua_Integer)i);
-        if (!write_value(w, lua_gettop(w->L), depth))
+        was = json_next_element(source, &at);
+        if (!write_value_as(w, lua_gettop(w->L), was, depth))
             return false;
         lua_pop(w->L, 1);
     }
@@ -120,11 +131,12 @@ static bool write_array(struct writer *w, int index, lua_Unsigned count, int dep
     return true;
 }
 
-/* A member of an object, written to the scratch buffer: keys come in no order, and go out sorted.
- */
+/* A member of an object, written to the scratch buffer: keys come in no order. They go out in the
+ * order in which the object was spelled, new ones after those, sorted. */
 struct member {
     struct bytes key; /* Lua's; absent: a number, its text is `digits` */
     char digits[24];
+    size_t place; /* in the text that the object came from, or SIZE_MAX */
     size_t from, len;
 };
 
@@ -132,12 +144,15 @@ static struct bytes key_of(const struct member *m) {
     return m->key.ptr == NULL ? bytes_str(m->digits) : m->key;
 }
 
-static int compare_keys(const void *a, const void *b) {
-    return bytes_compare(key_of(a), key_of(b));
+static int compare_members(const void *a, const void *b) {
+    const struct member *x = a, *y = b;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
+    return bytes_compare(key_of(x), key_of(y));
 }
 
 static bool read_key(lua_State *L, int index, struct member *m) {
-    *m = (struct member){0};
+    *m = (struct member){.place = SIZE_MAX};
     if (lua_type(L, index) == LUA_TSTRING)
         m->key.ptr = lua_tolstring(L, index, &m->key.len);
     else if (lua_isinteger(L, index))
@@ -150,30 +165,43 @@ static bool read_key(lua_State *L, int index, struct member *m) {
 }
 
 /* Key and value are on the stack. */
-static bool write_member(struct writer *w, struct member *m, int depth) {
+static bool write_member(struct writer *w, const struct json_source_members *source,
+                         struct member *m, int depth) {
     int key = lua_gettop(w->L) - 1;
+    struct json_value was = {0};
     if (!read_key(w->L, key, m))
         return complain(w, "a key of an object is neither text nor number");
+    const struct json_source_member *old = json_source_find(source, key_of(m));
     m->from = w->out->len;
-    if (!write_string(w, key_of(m)))
+    if (old != NULL) {
+        buf_append(w->out, old->key_text);
+        m->place = old->place;
+        was = old->value;
+    } else if (!write_string(w, key_of(m))) {
         return false;
+    }
     buf_append_char(w->out, ':');
-    if (!write_value(w, key + 1, depth))
+    if (!write_value_as(w, key + 1, was, depth))
         return false;
     m->len = w->out->len - m->from;
     return true;
 }
 
 static bool write_members(struct writer *w, int index, struct buf *members, int depth) {
+    struct json_source_members source = {0};
+    struct bytes text = json_source_of(w->L, index);
+    bool is_fine = true;
+    if (text.len > 0 && text.ptr[0] == '{')
+        json_source_read(&source, text);
     lua_pushnil(w->L);
-    while (lua_next(w->L, index)) {
+    while (is_fine && lua_next(w->L, index)) {
         struct member m;
-        if (!write_member(w, &m, depth))
-            return false;
+        is_fine = write_member(w, &source, &m, depth);
         buf_append(members, bytes_of(&m, sizeof(m)));
         lua_pop(w->L, 1);
     }
-    return true;
+    json_source_free(&source);
+    return is_fine;
 }
 
 static bool write_object(struct writer *w, int index, int depth) {
@@ -186,7 +214,7 @@ static bool write_object(struct writer *w, int index, int depth) {
     struct member *m = (struct member *)(void *)members.ptr;
     size_t count = members.len / sizeof(*m);
     if (is_fine && count > 1)
-        qsort(m, count, sizeof(*m), compare_keys);
+        qsort(m, count, sizeof(*m), compare_members);
     buf_append_char(out, '{');
     for (size_t i = 0; is_fine && i < count; i++) {
         if (i > 0)
@@ -239,14 +267,28 @@ static bool write_value(struct writer *w, int index, int depth) {
     return complain(w, luaL_typename(L, index));
 }
 
-bool json_from_lua(lua_State *L, int index, int depth, struct buf *out, struct buf *error_out) {
+/* A value that is still what it was read from is spelled as it was; tables see to their own. */
+static bool write_value_as(struct writer *w, int index, struct json_value was, int depth) {
+    if (was.kind == JSON_KIND_ABSENT || !json_is_same(w->L, index, was))
+        return write_value(w, index, depth);
+    buf_append(w->out, was.text);
+    return ++w->values % LOOK_EVERY_VALUES != 0 || !app_budget_is_over(w->L) ||
+           complain(w, "the processor time was used up by JSON (--lua-budget-ms)");
+}
+
+bool json_from_lua_as(lua_State *L, int index, struct json_value was, int depth, struct buf *out,
+                      struct buf *error_out) {
     struct writer w = {.L = L, .out = out, .error = error_out};
     int top = lua_gettop(L);
     size_t before = out->len;
-    bool is_fine =
-        write_value(&w, lua_absindex(L, index), depth > WRITE_DEPTH_MAX ? WRITE_DEPTH_MAX : depth);
+    bool is_fine = write_value_as(&w, lua_absindex(L, index), was,
+                                  depth > WRITE_DEPTH_MAX ? WRITE_DEPTH_MAX : depth);
     lua_settop(L, top);
     if (!is_fine)
         out->len = before;
     return is_fine;
+}
+
+bool json_from_lua(lua_State *L, int index, int depth, struct buf *out, struct buf *error_out) {
+    return json_from_lua_as(L, index, (struct json_value){0}, depth, out, error_out);
 }

@@ -1,317 +1,171 @@
 /*
  * json_push.c - see json.h: a JSON text becomes a Lua value.
  *
- * Strict RFC 8259, one pass, and no memory but Lua's own: running out of it may leave by longjmp
- * at any point. Tables that were arrays are marked, so that an empty one is written as [] again.
+ * json_check has accepted the text. The reader below makes one pass over a Lua string, which has a
+ * NUL at its end, and uses no memory but Lua's own: running out of it may leave by longjmp at any
+ * point. Tables that were arrays are marked, so that an empty one is written as [] again, and
+ * tables remember how they were spelled.
  */
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
 
 #include "common/app/app_state.h"
 #include "common/app/json.h"
-#include "common/base/utf8.h"
+#include "common/app/json_check.h"
+#include "common/app/json_source.h"
 
-enum { READ_DEPTH_MAX = 512, NUMBER_SHORT = 64, LOOK_EVERY_VALUES = 20000 };
+enum { LOOK_EVERY_VALUES = 20000, STACK_OF_LEVEL = 8 };
 
 struct reader {
     lua_State *L;
-    const char *at, *end, *begin;
-    const char *why; /* set once */
-    int depth;
+    const char *at, *begin;
+    int text, mark, sources; /* stack indices: the Lua string, the mark of arrays, json_source.h */
     unsigned values;
-    int mark; /* stack index of the metatable that marks arrays */
+    bool is_plain; /* the value that was read last would be written as it is spelled */
+    const char *why;
 };
 
 static bool complain(struct reader *r, const char *why) {
-    if (r->why == NULL)
-        r->why = why;
+    r->why = why;
     return false;
 }
 
 static bool push_value(struct reader *r);
 
 static void skip_space(struct reader *r) {
-    while (r->at < r->end && (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r'))
+    while (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r')
         r->at++;
 }
 
+/* Steps over `c` if it stands here. */
 static bool take(struct reader *r, char c) {
-    if (r->at == r->end || *r->at != c)
+    if (*r->at != c)
         return false;
     r->at++;
     return true;
 }
 
-static bool take_word(struct reader *r, const char *word) {
-    size_t len = strlen(word);
-    if ((size_t)(r->end - r->at) < len || memcmp(r->at, word, len) != 0)
-        return complain(r, "a value was expected");
-    r->at += len;
-    return true;
-}
+/* --- scalars --- */
 
-/* --- strings --- */
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Four digits at r->at, or -1. */
-static int take_hex(struct reader *r) {
-    int value = 0;
-    if (r->end - r->at < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(r->at[i]);
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-    }
-    r->at += 4;
-    return value;
-}
-
-static void add_utf8(luaL_Buffer *out, unsigned c) {
-    if (c < 0x80) {
-        luaL_addchar(out, (char)c);
-    } else if (c < 0x800) {
-        luaL_addchar(out, (char)(0xc0 | c >> 6));
-        luaL_addchar(out, (char)(0x80 | (c & 0x3f)));
-    } else if (c < 0x10000) {
-        luaL_addchar(out, (char)(0xe0 | c >> 12));
-        luaL_addchar(out, (char)(0x80 | (c >> 6 & 0x3f)));
-        luaL_addchar(out, (char)(0x80 | (c & 0x3f)));
-    } else {
-        luaL_addchar(out, (char)(0xf0 | c >> 18));
-        luaL_addchar(out, (char)(0x80 | (c >> 12 & 0x3f)));
-        luaL_addchar(out, (char)(0x80 | (c >> 6 & 0x3f)));
-        luaL_addchar(out, (char)(0x80 | (c & 0x3f)));
-    }
-}
-
-/* After "\u". */
-static bool add_unicode(struct reader *r, luaL_Buffer *out) {
-    int first = take_hex(r);
-    if (first < 0 || (first >= 0xdc00 && first <= 0xdfff))
-        return complain(r, "a wrong \\u escape");
-    if (first < 0xd800 || first > 0xdbff) {
-        add_utf8(out, (unsigned)first);
-        return true;
-    }
-    int second = take(r, '\\') && take(r, 'u') ? take_hex(r) : -1;
-    if (second < 0xdc00 || second > 0xdfff)
-        return complain(r, "a wrong \\u escape");
-    add_utf8(out, 0x10000u + ((unsigned)(first - 0xd800) << 10) + (unsigned)(second - 0xdc00));
-    return true;
-}
-
-/* After the backslash. */
-static bool add_escape(struct reader *r, luaL_Buffer *out) {
-    static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-    if (r->at == r->end)
-        return complain(r, "a string has no end");
-    char name = *r->at++;
-    if (name == 'u')
-        return add_unicode(r, out);
-    const char *found = name == '\0' ? NULL : strchr(names, name);
-    if (found == NULL)
-        return complain(r, "an unknown escape");
-    luaL_addchar(out, values[found - names]);
-    return true;
-}
-
-/* To the quote, backslash or control character that ends a run of plain ones. */
-static const char *end_of_run(const struct reader *r) {
-    const char *at = r->at;
-    while (at < r->end && *at != '"' && *at != '\\' && (unsigned char)*at >= 0x20)
-        at++;
-    return at;
-}
-
-static bool push_escaped(struct reader *r) {
-    luaL_Buffer out;
-    luaL_buffinit(r->L, &out);
-    for (;;) {
-        const char *end = end_of_run(r);
-        luaL_addlstring(&out, r->at, (size_t)(end - r->at));
-        r->at = end;
-        if (take(r, '"')) {
-            luaL_pushresult(&out);
-            return true;
+/* `at` is on the opening quote. */
+static void push_string(struct reader *r) {
+    const char *from = ++r->at;
+    bool has_escapes = false;
+    for (; *r->at != '"'; r->at++)
+        if (*r->at == '\\') {
+            has_escapes = true;
+            r->at++;
         }
-        if (!take(r, '\\'))
-            return complain(r, r->at == r->end ? "a string has no end"
-                                               : "a control character in a string");
-        if (!add_escape(r, &out))
-            return false;
+    size_t len = (size_t)(r->at++ - from);
+    r->is_plain = !has_escapes;
+    if (!has_escapes) {
+        lua_pushlstring(r->L, from, len);
+        return;
     }
+    luaL_Buffer out;
+    char *room = luaL_buffinitsize(r->L, &out, len);
+    luaL_pushresultsize(&out, json_unescape(bytes_of(from, len), room));
 }
 
-/* After the opening quote. */
-static bool push_string(struct reader *r) {
-    const char *end = end_of_run(r);
-    if (end == r->end || *end != '"')
-        return push_escaped(r);
-    lua_pushlstring(r->L, r->at, (size_t)(end - r->at));
-    r->at = end + 1;
-    return true;
+static void push_number(struct reader *r) {
+    size_t len = strspn(r->at, "0123456789+-.eE");
+    struct bytes text = bytes_of(r->at, len);
+    r->at += len;
+    json_push_number(r->L, text);
+    r->is_plain = lua_isinteger(r->L, -1) && !bytes_equal_str(text, "-0");
 }
 
-/* --- numbers --- */
-
-static bool take_digits(struct reader *r) {
-    const char *from = r->at;
-    while (r->at < r->end && *r->at >= '0' && *r->at <= '9')
-        r->at++;
-    return r->at > from;
-}
-
-/* The grammar; *is_integer_out: neither fraction nor exponent. */
-static bool take_number(struct reader *r, bool *is_integer_out) {
-    *is_integer_out = true;
-    take(r, '-');
-    if (!take(r, '0') && !take_digits(r))
-        return complain(r, "a value was expected");
-    if (take(r, '.')) {
-        *is_integer_out = false;
-        if (!take_digits(r))
-            return complain(r, "a wrong number");
-    }
-    if (take(r, 'e') || take(r, 'E')) {
-        *is_integer_out = false;
-        if (!take(r, '+'))
-            take(r, '-');
-        if (!take_digits(r))
-            return complain(r, "a wrong number");
-    }
-    return true;
-}
-
-static bool fits_integer(struct bytes text, lua_Integer *value_out) {
-    bool is_negative = text.ptr[0] == '-';
-    uint64_t value;
-    if (!bytes_to_u64(bytes_from(text, is_negative), &value) ||
-        value > (uint64_t)LUA_MAXINTEGER + is_negative)
-        return false;
-    *value_out = is_negative ? (lua_Integer)(0 - value) : (lua_Integer)value;
-    return true;
-}
-
-static bool push_number(struct reader *r) {
-    const char *from = r->at;
-    bool is_integer;
-    lua_Integer integer;
-    char text[NUMBER_SHORT];
-    if (!take_number(r, &is_integer))
-        return false;
-    size_t len = (size_t)(r->at - from);
-    if (is_integer && fits_integer(bytes_of(from, len), &integer)) {
-        lua_pushinteger(r->L, integer);
-        return true;
-    }
-    if (len < sizeof(text)) {
-        memcpy(text, from, len);
-        text[len] = '\0';
-        lua_pushnumber(r->L, strtod(text, NULL));
-    } else {
-        double number = strtod(lua_pushlstring(r->L, from, len), NULL);
-        lua_pop(r->L, 1);
-        lua_pushnumber(r->L, number);
-    }
-    return isfinite(lua_tonumber(r->L, -1)) || complain(r, "a number is out of range");
+static void skip_word(struct reader *r, size_t len) {
+    r->at += len;
+    r->is_plain = true;
 }
 
 /* --- arrays, objects --- */
 
+/* The table on the top began at `from`. */
+static void remember(struct reader *r, const char *from) {
+    json_source_remember(r->L, r->sources, r->text, (size_t)(from - r->begin),
+                         (size_t)(r->at - from));
+}
+
 static bool push_array(struct reader *r) {
+    const char *from = r->at++;
+    bool is_plain = true;
     lua_Integer count = 0;
     lua_newtable(r->L);
     lua_pushvalue(r->L, r->mark);
     lua_setmetatable(r->L, -2);
     skip_space(r);
-    if (take(r, ']'))
-        return true;
-    do {
-        if (!push_value(r))
-            return false;
-        lua_rawseti(r->L, -2, ++count);
-        skip_space(r);
-    } while (take(r, ','));
-    return take(r, ']') || complain(r, "',' or ']' was expected");
+    if (!take(r, ']')) {
+        do {
+            if (!push_value(r))
+                return false;
+            is_plain = is_plain && r->is_plain;
+            lua_rawseti(r->L, -2, ++count);
+            skip_space(r);
+        } while (take(r, ','));
+        r->at++; /* the bracket */
+    }
+    if (!is_plain)
+        remember(r, from);
+    r->is_plain = true;
+    return true;
 }
 
 static bool push_object(struct reader *r) {
+    const char *from = r->at++;
     lua_newtable(r->L);
     skip_space(r);
+    r->is_plain = true;
     if (take(r, '}'))
         return true;
     do {
         skip_space(r);
-        if (!take(r, '"'))
-            return complain(r, "a key was expected");
-        if (!push_string(r))
-            return false;
+        push_string(r);
         skip_space(r);
-        if (!take(r, ':'))
-            return complain(r, "':' was expected");
+        r->at++; /* the colon */
         if (!push_value(r))
             return false;
         lua_rawset(r->L, -3);
         skip_space(r);
     } while (take(r, ','));
-    return take(r, '}') || complain(r, "',' or '}' was expected");
-}
-
-static bool push_nested(struct reader *r, bool is_object) {
-    if (++r->depth > READ_DEPTH_MAX || !lua_checkstack(r->L, 8))
-        return complain(r, "nested too deeply");
-    r->at++;
-    bool is_fine = is_object ? push_object(r) : push_array(r);
-    r->depth--;
-    return is_fine;
+    r->at++; /* the brace */
+    remember(r, from);
+    r->is_plain = true;
+    return true;
 }
 
 static bool push_value(struct reader *r) {
+    luaL_checkstack(r->L, STACK_OF_LEVEL, NULL);
     skip_space(r);
-    if (r->at == r->end)
-        return complain(r, "a value was expected");
     if (++r->values % LOOK_EVERY_VALUES == 0 && app_budget_is_over(r->L))
         return complain(r, "the processor time was used up (--lua-budget-ms)");
     switch (*r->at) {
-    case '{': return push_nested(r, true);
-    case '[': return push_nested(r, false);
-    case '"': r->at++; return push_string(r);
-    case 't': lua_pushboolean(r->L, true); return take_word(r, "true");
-    case 'f': lua_pushboolean(r->L, false); return take_word(r, "false");
-    case 'n': lua_pushlightuserdata(r->L, NULL); return take_word(r, "null");
-    default: return push_number(r);
+    case '{': return push_object(r);
+    case '[': return push_array(r);
+    case '"': push_string(r); break;
+    case 't': lua_pushboolean(r->L, true), skip_word(r, 4); break;
+    case 'f': lua_pushboolean(r->L, false), skip_word(r, 5); break;
+    case 'n': lua_pushlightuserdata(r->L, NULL), skip_word(r, 4); break;
+    default: push_number(r); break;
     }
+    return true;
 }
 
-static bool push_whole(struct reader *r, struct bytes text) {
-    if (!utf8_is_valid(text))
-        return complain(r, "it is not valid UTF-8");
-    if (!push_value(r))
-        return false;
-    skip_space(r);
-    return r->at == r->end || complain(r, "something follows the value");
-}
-
-bool json_push(lua_State *L, struct bytes text, struct buf *error_out) {
+bool json_push_string(lua_State *L, int index, struct buf *error_out) {
+    struct bytes text;
     int top = lua_gettop(L);
-    struct reader r = {.L = L, .at = text.ptr, .end = text.ptr + text.len, .begin = text.ptr};
-    if (text.len == 0)
-        r.at = r.end = r.begin = "";
-    luaL_checkstack(L, 8, NULL);
+    struct reader r = {.L = L, .text = lua_absindex(L, index), .mark = top + 1, .sources = top + 2};
+    text.ptr = lua_tolstring(L, index, &text.len);
+    if (!json_check(text, error_out))
+        return false;
+    luaL_checkstack(L, STACK_OF_LEVEL, NULL);
     json_push_array_mark(L);
-    r.mark = top + 1;
-    if (!push_whole(&r, text)) {
+    json_source_push_tables(L);
+    r.begin = text.ptr;
+    r.at = json_without_mark(text).ptr;
+    if (!push_value(&r)) {
         lua_settop(L, top);
         if (error_out != NULL)
             buf_printf(error_out, "no JSON: %s, at byte %zu", r.why, (size_t)(r.at - r.begin) + 1);
@@ -324,4 +178,12 @@ bool json_push(lua_State *L, struct bytes text, struct buf *error_out) {
     lua_replace(L, top + 1);
     lua_settop(L, top + 1);
     return true;
+}
+
+bool json_push(lua_State *L, struct bytes text, struct buf *error_out) {
+    luaL_checkstack(L, STACK_OF_LEVEL, NULL);
+    lua_pushlstring(L, text.len > 0 ? text.ptr : "", text.len);
+    bool is_pushed = json_push_string(L, -1, error_out);
+    lua_remove(L, is_pushed ? -2 : -1);
+    return is_pushed;
 }

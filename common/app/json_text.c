@@ -1,16 +1,19 @@
 /*
- * json_text.c - the text side of json.h: jansson says whether a text is JSON; after that the text
- * itself is walked, so that what goes out has the sender's numbers and key order. The walkers below
- * only ever see checked text.
+ * json_text.c - the text side of json.h: json_check says whether a text is JSON; after that the
+ * text itself is walked, so that what goes out has the sender's numbers and key order. The walkers
+ * below only ever see checked text.
  */
 #include "common/app/json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
+#include "common/app/json_check.h"
+
+enum { REPLACEMENT = 0xfffd }; /* for what no UTF-8 can say */
 
 struct json_document {
+    struct bytes text;
     struct json_value root;
 };
 
@@ -107,52 +110,76 @@ static unsigned hex4(const char *at) {
     return (unsigned)strtoul(digits, NULL, 16);
 }
 
-static void append_utf8(struct buf *out, unsigned c) {
+/* Writes the character; returns its length. */
+static size_t put_utf8(char *to, unsigned c) {
     if (c < 0x80) {
-        buf_append_char(out, (char)c);
-    } else if (c < 0x800) {
-        buf_append_char(out, (char)(0xc0 | c >> 6));
-        buf_append_char(out, (char)(0x80 | (c & 0x3f)));
-    } else if (c < 0x10000) {
-        buf_append_char(out, (char)(0xe0 | c >> 12));
-        buf_append_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
-        buf_append_char(out, (char)(0x80 | (c & 0x3f)));
-    } else {
-        buf_append_char(out, (char)(0xf0 | c >> 18));
-        buf_append_char(out, (char)(0x80 | (c >> 12 & 0x3f)));
-        buf_append_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
-        buf_append_char(out, (char)(0x80 | (c & 0x3f)));
+        to[0] = (char)c;
+        return 1;
     }
+    size_t len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = len; i-- > 1; c >>= 6)
+        to[i] = (char)(0x80 | (c & 0x3f));
+    to[0] = (char)(leads[len] | c);
+    return len;
 }
 
-/* `at` is on the backslash; returns the length of the escape. jansson has checked that surrogates
- * come in pairs. */
-static size_t append_escape(struct buf *out, const char *at) {
-    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-    if (at[1] == 'u') {
-        unsigned c = hex4(at + 2);
-        bool is_pair = c >= 0xd800 && c < 0xdc00;
-        if (is_pair)
-            c = 0x10000 + ((c - 0xd800) << 10) + (hex4(at + 8) - 0xdc00);
-        append_utf8(out, c);
-        return is_pair ? 12 : 6;
+static bool is_high_half(unsigned c) {
+    return c >= 0xd800 && c < 0xdc00;
+}
+
+static bool is_low_half(unsigned c) {
+    return c >= 0xdc00 && c < 0xe000;
+}
+
+/* The character of the escape \uXXXX that `text` begins with, and the length of its spelling: 12
+ * for a surrogate pair. Half of a pair stays what it is. */
+static unsigned read_unicode(struct bytes text, size_t *len_out) {
+    unsigned c = hex4(text.ptr + 2);
+    *len_out = 6;
+    if (!is_high_half(c) || text.len < 12 || text.ptr[6] != '\\' || text.ptr[7] != 'u')
+        return c;
+    unsigned low = hex4(text.ptr + 8);
+    if (!is_low_half(low))
+        return c;
+    *len_out = 12;
+    return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+}
+
+/* Writes the character of the escape that `text` begins with and steps over it; returns its length.
+ */
+static size_t put_escape(char *to, struct bytes *text) {
+    static const char from[] = "bfnrt", controls[] = "\b\f\n\r\t";
+    char name = text->ptr[1];
+    size_t len = 2;
+    if (name == 'u') {
+        unsigned c = read_unicode(*text, &len);
+        *text = bytes_from(*text, len);
+        return put_utf8(to, is_high_half(c) || is_low_half(c) ? REPLACEMENT : c);
     }
-    const char *control = strchr(from, at[1]);
-    buf_append_char(out, control != NULL ? to[control - from] : at[1]);
-    return 2;
+    const char *control = strchr(from, name);
+    *text = bytes_from(*text, len);
+    *to = control != NULL ? controls[control - from] : name;
+    return 1;
+}
+
+size_t json_unescape(struct bytes inner, char *room) {
+    char *to = room;
+    while (inner.len > 0) {
+        ptrdiff_t escape = bytes_find(inner, '\\');
+        size_t run = escape < 0 ? inner.len : (size_t)escape;
+        memcpy(to, inner.ptr, run);
+        to += run;
+        inner = bytes_from(inner, run);
+        if (inner.len > 0)
+            to += put_escape(to, &inner);
+    }
+    return (size_t)(to - room);
 }
 
 static void append_unescaped(struct buf *out, struct bytes inner) {
-    while (inner.len > 0) {
-        ptrdiff_t escape = bytes_find(inner, '\\');
-        if (escape < 0) {
-            buf_append(out, inner);
-            return;
-        }
-        buf_append(out, bytes_head(inner, (size_t)escape));
-        inner = bytes_from(inner, (size_t)escape);
-        inner = bytes_from(inner, append_escape(out, inner.ptr));
-    }
+    if (inner.len > 0)
+        buf_added(out, json_unescape(inner, buf_reserve(out, inner.len)));
 }
 
 /* Keys may be written with escapes, too. */
@@ -168,53 +195,31 @@ static bool is_same_key(struct bytes a, struct bytes b) {
     return is_same;
 }
 
+size_t json_half_character(struct json_value string) {
+    struct bytes rest = string.text;
+    while (string.kind == JSON_KIND_STRING) {
+        ptrdiff_t escape = bytes_find(rest, '\\');
+        size_t len = 2;
+        if (escape < 0)
+            return 0;
+        rest = bytes_from(rest, (size_t)escape);
+        unsigned c = rest.ptr[1] == 'u' ? read_unicode(rest, &len) : 0;
+        if (is_high_half(c) || is_low_half(c))
+            return (size_t)(rest.ptr - string.text.ptr);
+        rest = bytes_from(rest, len);
+    }
+    return 0;
+}
+
 /* --- documents --- */
 
-static bool has_key_before(struct bytes object, size_t until, struct bytes key) {
-    size_t at = 0;
-    struct bytes other;
-    struct json_value value;
-    while (next_member(object, &at, &other, &value) && at < until)
-        if (is_same_key(other, key))
-            return true;
-    return false;
-}
-
-/* Keys count without case, so two that differ only by it would be ambiguous. Only the outermost
- * object matters. */
-static bool has_ambiguous_keys(struct json_value root) {
-    size_t at = 0;
-    struct bytes key;
-    struct json_value value;
-    unsigned members = 0;
-    if (root.kind != JSON_KIND_OBJECT)
-        return false;
-    while (next_member(root.text, &at, &key, &value))
-        if (++members > 64 || has_key_before(root.text, at, key))
-            return true;
-    return false;
-}
-
 struct json_document *json_open(struct bytes text, struct buf *error_out) {
-    json_error_t error;
-    json_t *parsed = json_loadb(text.ptr == NULL ? "" : text.ptr, text.len,
-                                JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL |
-                                    JSON_DECODE_INT_AS_REAL,
-                                &error);
-    if (parsed == NULL) {
-        buf_printf(error_out, "not JSON: %s at byte %d", error.text, error.position);
-        return NULL;
-    }
-    json_decref(parsed);
     size_t at = 0;
-    struct json_value root = read_value(text, &at);
-    if (has_ambiguous_keys(root)) {
-        buf_append_str(error_out,
-                       "not usable: more than 64 keys, or keys that differ only by case");
+    if (!json_check(text, error_out))
         return NULL;
-    }
     struct json_document *d = mem_alloc(sizeof(*d));
-    d->root = root;
+    d->text = text;
+    d->root = read_value(json_without_mark(text), &at);
     return d;
 }
 
@@ -224,6 +229,10 @@ void json_close(struct json_document *d) {
 
 struct json_value json_root(const struct json_document *d) {
     return d->root;
+}
+
+size_t json_position(const struct json_document *d, const char *at) {
+    return (size_t)(at - d->text.ptr) + 1;
 }
 
 struct json_value json_member(struct json_value object, const char *name) {
@@ -247,6 +256,22 @@ void json_each(struct json_value value, void (*fn)(void *ctx, struct json_value 
     }
     while (next_element(value.text, &at))
         fn(ctx, read_value(value.text, &at));
+}
+
+struct json_value json_next_element(struct bytes array, size_t *at) {
+    if (array.len == 0 || *at >= array.len || !next_element(array, at))
+        return (struct json_value){JSON_KIND_ABSENT, BYTES_NONE};
+    return read_value(array, at);
+}
+
+void json_each_member(struct json_value object,
+                      void (*fn)(void *ctx, struct bytes key_text, struct json_value value),
+                      void *ctx) {
+    size_t at = 0;
+    struct bytes key;
+    struct json_value value;
+    while (object.kind == JSON_KIND_OBJECT && next_member(object.text, &at, &key, &value))
+        fn(ctx, bytes_of(key.ptr - 1, key.len + 2), value);
 }
 
 /* --- what values say --- */

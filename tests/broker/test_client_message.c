@@ -78,11 +78,87 @@ static void lists_and_numbers(void **state) {
 
 static void empty_counts_as_absent(void **state) {
     (void)state;
-    read_text("{\"message\":1,\"path\":\"\",\"group\":\"\",\"clientId\":[]}");
+    read_text("{\"message\":1,\"path\":\"\",\"group\":\"\",\"clientId\":null}");
     assert_true(m.is_valid);
-    assert_int_equal(m.names.count + m.groups.count + m.clients.count, 0);
+    assert_true(m.names.items == NULL && m.groups.items == NULL && m.clients.items == NULL);
     read_text("{\"message\":1,\"path\":null}");
-    assert_true(m.is_valid);
+    assert_true(m.is_valid && m.names.items == NULL);
+}
+
+static void an_empty_list_is_nobody(void **state) {
+    static const char *const rows[] = {"[]", "[\"\"]", "[null]"};
+    char text[80];
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(text, sizeof(text), "{\"message\":1,\"clientId\":%s,\"group\":%s}", rows[i],
+                 rows[i]);
+        read_text(text);
+        assert_true(m.is_valid);
+        assert_true(bytes_list_is_nobody(texts_list(&m.clients)));
+        assert_true(bytes_list_is_nobody(texts_list(&m.groups)));
+    }
+}
+
+/* What says to whom, and is not understood, is refused; what is the application's own is not meant.
+ */
+static void what_is_not_understood(void **state) {
+    static const struct {
+        const char *text;
+        bool is_misunderstood;
+        const char *error;
+    } rows[] = {
+        {"{\"message\":1,\"clientId\":\"a\",\"client_id\":\"b\"}", true,
+         "clientId: is given twice"},
+        {"{\"message\":1,\"group\":{}}", true, "group: must be"},
+        {"{\"message\":1,\"clientId\":true}", true, "clientId: must be"},
+        {"{\"message\":1,\"path\":\"a%0d\"}", true, "path: has a line end"},
+        {"{\"message\":\"\\ud83d\"}", true, "message: the escape at byte 13"},
+        {"[{\"message\":1},{\"message\":2,\"group\":{}}]", true, "group: must be"},
+        {"{\"op\":\"move\",\"args\":[1],\"ref\":7}", false, "unknown key \"op\""},
+        {"[{\"op\":1}]", false, "unknown key \"op\""},
+        {"{ no JSON", false, "no JSON: a key was expected, at byte 3"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        read_text(rows[i].text);
+        assert_false(m.is_valid || m.has_unknown);
+        assert_int_equal(m.is_misunderstood, rows[i].is_misunderstood);
+        assert_true(bytes_starts_with(buf_bytes(&m.error), bytes_str(rows[i].error)));
+        assert_true(m.message.kind == JSON_KIND_ABSENT && m.names.items == NULL &&
+                    m.groups.items == NULL && m.clients.items == NULL && !m.is_direct);
+    }
+}
+
+/* A signal route may know them; to whom it goes is not known. */
+static void keys_of_the_application(void **state) {
+    static const char *const rows[] = {
+        "{\"message\":1,\"client\":\"x\"}",
+        "{\"message\":1,\"x\":0,\"clientId\":\"c\",\"ref\":\"r\"}",
+        "[{\"x\":0,\"message\":1,\"path\":\"N\"}]",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        read_text(rows[i]);
+        assert_true(m.has_unknown && !m.is_valid && !m.is_misunderstood);
+        assert_message("1");
+        assert_true(bytes_list_is_nobody(texts_list(&m.clients)));
+        assert_true(bytes_starts_with(buf_bytes(&m.error), BYTES_LIT("unknown key \"")));
+        if (i == 1)
+            assert_true(bytes_equal_str(m.ref.text, "\"r\""));
+    }
+}
+
+static void a_path_has_a_bound(void **state) {
+    char text[4000];
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        strcpy(text, "{\"message\":1,\"path\":\"");
+        for (int i = 0; i < 1024 + more; i++)
+            strcat(text, "%41");
+        strcat(text, "\"}");
+        read_text(text);
+        assert_int_equal(m.is_valid, more == 0);
+    }
 }
 
 static void direct_is_any_truth(void **state) {
@@ -106,6 +182,7 @@ static void no_json_and_no_message(void **state) {
     assert_false(m.is_valid);
     read_text("{\"message\":1,\"Message\":2}");
     assert_false(m.is_valid);
+    assert_true(m.is_misunderstood);
     read_text("12");
     assert_true(m.is_valid && m.message.kind == JSON_KIND_ABSENT);
     read_text("{}");
@@ -138,6 +215,10 @@ int main(void) {
         TEST(path_may_be_a_number_but_no_list),
         TEST(lists_and_numbers),
         TEST(empty_counts_as_absent),
+        TEST(an_empty_list_is_nobody),
+        TEST(what_is_not_understood),
+        TEST(keys_of_the_application),
+        TEST(a_path_has_a_bound),
         TEST(direct_is_any_truth),
         TEST(no_json_and_no_message),
         TEST(arrays_of_objects),

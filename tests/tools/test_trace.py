@@ -152,7 +152,7 @@ def test_a_refusal_and_what_is_no_message(cluster, name):
         empty = trace.take(4)
         assert hops(refused) == hops(bad) == hops(empty) == WAY[:4]
         assert refused[3]["verdict"] == "refused" and refused[3]["why"].endswith("level for Strict: clientid")
-        assert (bad[3]["verdict"], bad[3]["why"]) == ("ignored", "no JSON")
+        assert (bad[3]["verdict"], bad[3]["why"]) == ("ignored", "no JSON: a key was expected, at byte 3")
         assert (empty[3]["verdict"], empty[3]["why"]) == ("ignored", "the message is empty")
         assert [{event["message"] for event in events} for events in (refused, bad, empty)] == [{1}, {2}, {3}]
         assert trace.is_silent(), "nothing was published"

@@ -41,6 +41,8 @@ static void test_send_data(void **state) {
 static struct buf seen;
 
 static void see_list(const char *what, struct bytes_list list) {
+    if (bytes_list_is_nobody(list))
+        buf_printf(&seen, "%s={} ", what);
     for (size_t i = 0; i < list.count; i++)
         buf_printf(&seen, "%s=%.*s ", what, BYTES_FMT(list.items[i]));
 }
@@ -78,8 +80,13 @@ static void test_what_the_host_sees(void **state) {
         {"send{name='N', data='x'}", "n=N |"},
         {"send{name={'N', 'M'}, group={'a', 'b'}, client_id={1, 2.5, 'c'}, data='x'}",
          "n=N n=M g=a g=b c=1 c=2.5 c=c |"},
-        {"send{name='', group={''}, client_id={'', 7, ''}, data={1}}", "c=7 json |"},
-        {"send{name={}, client_id=42, data=1}", "c=42 json |"},
+        {"send{name='', group='', client_id={'', 7, signalbox.null}, data={1}}", "c=7 json |"},
+        {"send{clientId=42, data=1}", "c=42 json |"},
+        {"send{name={}, group={''}, client_id={signalbox.null}, data='x'}", "n={} g={} c={} |"},
+        {"send{name=signalbox.array{}, data='x'}", "n={} |"},
+        {"close{name='N', client_id={}}", "n=N c={} 1000 |"},
+        {"close{group={''}}", "g={} 1000 |"},
+        {"close{clientId='x'}", "c=x 1000 |"},
         {"send{data='x', mode='DIRECT', ignore_event=true, binary=true}",
          "binary direct ignores |"},
         {"send{data='x', mode='Broadcast'} signalbox.send{data='x', mode='auto'}", "||"},
@@ -120,6 +127,26 @@ static void test_argument_errors(void **state) {
         {"send{data='x', name=true}", "'name' must be a string or a list of strings"},
         {"send{data='x', group={{}}}", "'group' must be a string or a list"},
         {"send{data='x', client_id=print}", "'client_id' must be a string or a list"},
+        {"send{data='x', client='x'}", "unknown option 'client'"},
+        {"send{data='x', Client_ID='x'}", "unknown option 'Client_ID'"},
+        {"send{data='x', ['name\\0']='x'}", "unknown option 'name' with a NUL"},
+        {"send{data='x', client_id='x', clientId='x'}", "are one option, and both are given"},
+        {"close{client_id={}, clientId={}}", "are one option, and both are given"},
+        {"allows{name='N', client_id='x', clientId='x'}", "are one option, and both are given"},
+        {"send{data='x', client_id={id='x'}}", "'client_id' must be a string or a list"},
+        {"send{data='x', client_id={[2]='x'}}", "'client_id' must be a string or a list"},
+        {"send{data='x', client_id={'x', n=1}}", "'client_id' must be a string or a list"},
+        {"send{data='x', group={true}}", "'group' must be a string or a list"},
+        {"send{data='x', name=('x'):rep(1025)}", "'name' has more than 1024 bytes"},
+        {"send{data='x', group={'a', ('x'):rep(1025)}}", "'group' has more than 1024 bytes"},
+        {"send{data='x', client_id='a\\nb'}", "'client_id' has a line end or a NUL"},
+        {"send{data='x', client_id='\\xff'}", "'client_id' is not valid UTF-8"},
+        {"send{data='x', name=(function() local t = {} for i = 1, 1001 do t[i] = 'N' .. i end "
+         "return t "
+         "end)()}",
+         "'name' has more than 1000 elements"},
+        {"groups(('x'):rep(1025))", "the name has more than 1024 bytes"},
+        {"clients{name=('x'):rep(1025)}", "'name' has more than 1024 bytes"},
         {"send{data='x', mode='loud'}", "the mode 'loud' is none of"},
         {"send{data='x', mode=1}", "the option 'mode' must be a string"},
         {"send{data='x', ignore_event='yes'}", "'ignore_event' must be true or false"},
@@ -219,6 +246,8 @@ static void test_answers(void **state) {
     } rows[] = {
         {"signalbox.send{data=signalbox.json({1, {a = signalbox.null}})}", "[1,{\"a\":null}]|"},
         {"signalbox.send{data=signalbox.json(signalbox.array{})}", "[]|"},
+        {"signalbox.send{data=signalbox.json(signalbox.array(signalbox.array{}))}", "[]|"},
+        {"signalbox.send{data=signalbox.json(signalbox.array(signalbox.parse_json('[]')))}", "[]|"},
         {"signalbox.send{data=signalbox.json(signalbox.parse_json('[[],{}]'))}", "[[],{}]|"},
         {"signalbox.send{data=signalbox.json({{{1}}}, 1)}", "[\"table\"]|"},
         {"signalbox.send{data=signalbox.json({{{1}}}, 0)}", "[[\"table\"]]|"},
@@ -235,6 +264,11 @@ static void test_answers(void **state) {
         {"signalbox.send{data=tostring(signalbox.verify(''))}", "false|"},
         {"signalbox.send{data=tostring(signalbox.is_signed('s:x'))}", "true|"},
         {"signalbox.send{data=tostring(signalbox.allows{name='N'})}", "true|"},
+        {"signalbox.send{data=signalbox.json(signalbox.parse_json('{\"b\":1.0,\"a\":[2.50]}'))}",
+         "{\"b\":1.0,\"a\":[2.50]}|"},
+        {"local v = signalbox.parse_json('{\"b\":1.0,\"a\":[2.50]}') v.b = 3 "
+         "signalbox.send{data=v}",
+         "{\"b\":3,\"a\":[2.50]}|"},
         {"signalbox.send{data=tostring(signalbox.signal_route_test('/'))}", "true|"},
         {"signalbox.send{data=tostring(signalbox.signal_event_test('connect', 'N', 'e'))}",
          "false|"},
@@ -263,6 +297,7 @@ static void test_levels_and_scope_of_the_app_file(void **state) {
                         "local a = signalbox.allows\n"
                         "assert(a{name='Loose'} and not a{name='Mid'} and a{name='Mid', "
                         "group='g'})\n"
+                        "assert(not a{name='Mid', group={}} and not a{name='Other', clientId={}})\n"
                         "assert(not a{name={'Loose', 'Other'}} and not a{} and a{client_id=1})\n");
     const struct registrations *r = app_registrations(w.app);
     assert_int_equal(r->default_scope, SCOPE_LOCAL);

@@ -199,16 +199,23 @@ static void enter(struct cluster *c, const char *name, const char *id, const cha
 static void test_lists(void **state) {
     struct cluster c;
     (void)state;
-    open_cluster(&c, "local s = signalbox\n" ROUTE("/names", "s.send{data=s.json(s.names())}") //
-                 ROUTE("/groups", "s.send{data=s.json(s.groups('N'))}")                        //
-                 ROUTE("/unknown", "s.groups('None')")                                         //
-                 ROUTE("/clients", "s.send{data=s.json{s.clients{name='N'}, s.clients{name='N', "
-                                   "group='RED'}, #s.clients{name='N', group={'x', 'blue'}}}}")
-                     ROUTE("/exists", "local e = s.exists s.send{data=s.json{e{name='N'}, "
-                                      "e{name='X'}, e{name='N', client_id=1}, e{name='M', "
-                                      "client_id=1}, e{client_id='2'}, e{client_id='9'}, "
-                                      "e{name='N', client_id=1, group='Red'}, e{name='N', "
-                                      "group='none'}}}"));
+    open_cluster(
+        &c, "local s = signalbox\n" ROUTE("/names", "s.send{data=s.json(s.names())}") //
+        ROUTE("/groups", "s.send{data=s.json(s.groups('N'))}")                        //
+        ROUTE("/unknown", "s.send{data=s.json{s.groups('None'), s.clients{name='None'}, "
+                          "s.exists{name='None'}}}")
+            ROUTE("/nobody", "s.send{data=s.json{s.clients{name='N', group={}}, "
+                             "s.clients{name='N', group={''}}, s.exists{name='N', group={}}, "
+                             "s.exists{name='N', client_id={}}, s.exists{clientId={}}, "
+                             "s.exists{name='N', clientId='1'}}}")
+                ROUTE("/clients", "s.send{data=s.json{s.clients{name='N'}, s.clients{name='N', "
+                                  "group='RED'}, #s.clients{name='N', group={'x', 'blue'}}}}")
+                    ROUTE("/exists", "local e = s.exists s.send{data=s.json{e{name='N'}, "
+                                     "e{name='X'}, e{name='N', client_id=1}, e{name='M', "
+                                     "client_id=1}, e{client_id='2'}, e{client_id='9'}, "
+                                     "e{name='N', client_id=1, group='Red'}, e{name='N', "
+                                     "group='none'}}}"));
+    assert_string_equal(answer(&c, &c.b, "/names"), "[]|");
     enter(&c, "N", "1", "red");
     enter(&c, "N", "2", "Red");
     enter(&c, "N", "3", "blue");
@@ -218,8 +225,8 @@ static void test_lists(void **state) {
     const char *groups = answer(&c, &c.b, "/groups");
     if (strcmp(groups, "[\"blue\",\"red\"]|") != 0)
         assert_string_equal(groups, "[\"Red\",\"blue\"]|");
-    assert_contains(answer(&c, &c.b, "/unknown"),
-                    "No Signal connection found with the name 'None'.");
+    assert_string_equal(answer(&c, &c.b, "/unknown"), "[[],[],false]|");
+    assert_string_equal(answer(&c, &c.b, "/nobody"), "[[],[],false,false,false,true]|");
     assert_string_equal(answer(&c, &c.b, "/clients"),
                         "[[\"1\",\"2\",\"3\",\"4\"],[\"1\",\"2\"],1]|");
     assert_string_equal(answer(&c, &c.b, "/exists"),

@@ -88,7 +88,7 @@ static void test_errors(void **state) {
         {"on('connect', '', 'e', print)", "a Name was expected"},
         {"on('connect', 'N', '', print)", "the event name is empty"},
         {"on('connect', 'N', 'e')", "function expected"},
-        {"on('connect', 'a\\nb', 'e', print)", "a Name has a line end"},
+        {"on('connect', 'a\\nb', 'e', print)", "'name' has a line end"},
         {"on('connect', {'N', 'n'}, 'e', print)",
          "Connect event already registered for Signal connection n: e"},
         {"off('disconnect', 'N', 'e')",

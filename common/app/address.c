@@ -1,0 +1,34 @@
+/* address.c - see address.h. */
+#include "common/app/address.h"
+
+#include <stdlib.h>
+
+#include "common/base/utf8.h"
+
+const char *address_fault(struct bytes text) {
+    if (text.len > ADDRESS_BYTES_MAX)
+        return "has more than 1024 bytes";
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] == '\r' || text.ptr[i] == '\n' || text.ptr[i] == '\0')
+            return "has a line end or a NUL in it";
+    return utf8_is_valid(text) ? NULL : "is not valid UTF-8";
+}
+
+/* There is always room for one more. */
+void texts_give(struct texts *t) {
+    if (t->items == NULL)
+        t->items = mem_alloc(sizeof(*t->items));
+}
+
+void texts_add(struct texts *t, struct bytes text) {
+    size_t len = text.len;
+    t->items = mem_realloc(t->items, (t->count + 2) * sizeof(*t->items));
+    t->items[t->count++] = bytes_of(bytes_dup(text), len);
+}
+
+void texts_deinit(struct texts *t) {
+    for (size_t i = 0; i < t->count; i++)
+        free((char *)t->items[i].ptr);
+    free(t->items);
+    *t = (struct texts){0};
+}

@@ -1,0 +1,35 @@
+/*
+ * address.h - what a Name, a group, a client id or a path may be, and how many of them a list may
+ * hold: the same at every entrance (D18), with the same words for what is wrong.
+ */
+#ifndef SIGNALBOX_APP_ADDRESS_H
+#define SIGNALBOX_APP_ADDRESS_H
+
+#include "common/bus/envelope.h"
+
+enum { ADDRESS_BYTES_MAX = 1024, ADDRESS_LIST_MAX = 1000 };
+
+#define ADDRESS_NO_TEXTS "must be a string or a list of strings"
+#define ADDRESS_NO_TEXT  "must be one string"
+#define ADDRESS_TOO_MANY "has more than 1000 elements"
+
+/* What is wrong with one text; NULL when nothing is. */
+const char *address_fault(struct bytes text);
+
+/* Texts that were read from elsewhere; each is on the heap. items is NULL as long as nothing was
+ * given; a list without a text in it has items and count 0, and addresses nobody. */
+struct texts {
+    struct bytes *items;
+    size_t count;
+};
+
+/* An empty list was given, or one more text, of which a copy is made. */
+void texts_give(struct texts *t);
+void texts_add(struct texts *t, struct bytes text);
+void texts_deinit(struct texts *t);
+
+static inline struct bytes_list texts_list(const struct texts *t) {
+    return (struct bytes_list){t->items, t->count};
+}
+
+#endif
