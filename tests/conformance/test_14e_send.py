@@ -78,12 +78,30 @@ def test_S83_name_omitted_reaches_every_name(w, trigger):
     assert w.seen(a, b, c, d, by=w.everywhere(trigger)) == [["everybody"]] * 4
 
 
-@pytest.mark.parametrize("name", ["", []])
-def test_S83_empty_name_counts_as_absent(w, trigger, name):
+def test_S83_empty_name_counts_as_absent(w, trigger):
     """S83, D5."""
     a, c = w.up(G1, unique()), w.up(G2, unique())
-    w.send("everybody", trigger, name=name)
+    w.send("everybody", trigger, name="")
     assert w.seen(a, c, by=w.everywhere(trigger)) == [["everybody"]] * 2
+
+
+NOBODY = [{"name": []}, {"client_id": []}, {"group": []}, {"clientId": [""]}, {"group": [None], "client_id": "x"}]
+
+
+def test_D5_an_empty_list_is_nobody(w, trigger):
+    """For send and close, in a gateway and in a broker, also where a level asks for a group or an id."""
+    a, c = w.up(G1, unique()), w.up(G2, unique())
+    w.level("client_id", c.name)
+    for call in w.broker, lambda op, **args: w.adm(op, trigger, **args):
+        for fields in NOBODY:
+            for name in a.name, c.name:
+                call("send", **{"name": name, "data": "secret", **fields})
+                call("close", **{"name": name, **fields})
+        assert call("allows", name=c.name, client_id=[]) is False
+        assert call("allows", name=c.name, client_id="x") is True
+        assert call("clients", name=a.name, group=[]) == []
+        assert call("exists", name=a.name, client_id=[]) is False
+    assert w.seen(a, c, by=lambda token: w.send(token, name=[a.name, c.name], client_id=[a.id, c.id])) == [[], []]
 
 
 def test_S84_unknown_name_is_silent(w, trigger):

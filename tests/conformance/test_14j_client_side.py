@@ -178,13 +178,56 @@ def test_S182_combinations(w, trigger, path, group, id, receivers):
     assert seen == {key: ["x"] if key in receivers.split() else [] for key in clients}
 
 
-@pytest.mark.parametrize("fields", [{"clientId": ""}, {"group": ""}, {"path": ""}, {"clientId": None}, {"group": []},
-                                    {"clientId": "", "group": "", "path": ""}, {"clientId": [""]}])
+@pytest.mark.parametrize("fields", [{"clientId": ""}, {"group": ""}, {"path": ""}, {"clientId": None}, {"group": None},
+                                    {"clientId": "", "group": "", "path": ""}])
 def test_S183_empty_filters_count_as_absent(w, trigger, fields):
     """S183, D5."""
     a, c = w.up(trigger, unique()), w.up(1 - trigger, unique())
     a.say("x", **fields)
     assert w.seen(a, c, by=say(a)) == [["x"], ["x"]]
+
+
+NOBODY = [{"clientId": []}, {"group": []}, {"clientId": [""]}, {"client_id": [None]}, {"group": [], "clientId": "x"}]
+NOT_UNDERSTOOD = [{"client": "x"}, {"groups": ["x"]}, {"name": "x"}, {"clientId": "x", "client_id": "x"},
+                  {"clientId": {}}, {"group": [["x"]]}, {"clientId": True}, {"path": ["x"]}, {"path": "x" * 1025},
+                  {"clientId": ["x"] * 1001}, {"group": "x\n"}]
+
+
+@pytest.mark.parametrize("route", [None, "inherit"])
+def test_D5_a_client_that_names_nobody_or_is_not_understood_reaches_nobody(w, trigger, route):
+    """With a signal route, which inherits the address, as without."""
+    a = w.socket(trigger, route) if route else w.up(trigger, unique())
+    c = w.up(1 - trigger, unique(), group="g")
+    for fields in NOBODY + NOT_UNDERSTOOD:
+        a.say("x", **fields)
+    a.send_text(r'{"message":"x","client\u0049d":"x","clientId":"x"}')
+    a.send_text('{"message":"x","clientid":"x","CLIENTID":"x"}')
+    assert w.seen(a, c, by=say(a)) == [[], []]
+    a.say("known", client_id=c.id)
+    a.send_text(r'{"message":"escaped","client\u005fid":"%s"}' % c.id)
+    assert w.seen(a, c, by=say(a)) == [[], ["known", "escaped"]]
+
+
+def test_D5_an_object_of_the_apps_own_reaches_its_route(w):
+    a = w.socket(G1, "echo")
+    for text in '{"op":"move","to":[1,2],"ref":7}', "no JSON", '["x"]':
+        a.send_text(text)
+        assert a.recv() == text
+
+
+@pytest.mark.parametrize("text", ["12345678901234567890", "1.0", "-0", "1e400", "9" * 400, '{"b":1.0,"a":12345678901234567890}',
+                                  '[1.50,{"z":1e2,"a":-0.0},"\\u00e9\\ud83d"]', '{"\\udc00":[1e400]}'])
+@pytest.mark.parametrize("route", [None, "inherit", "direct"])
+def test_D6_a_message_keeps_its_spelling_through_a_handler(w, route, text):
+    a = w.socket(G1, route) if route else w.up(G1, unique())
+    a.send_text('{"message":%s,"path":"%s"}' % (text, a.name))
+    assert a.recv() == text
+
+
+def test_D6_a_byte_order_mark_is_passed_over(w):
+    a = w.up(G1, unique())
+    a.send_text('\ufeff{"message":"x","path":"%s"}' % a.name)
+    assert a.recv() == "x"
 
 
 def test_S184_binary_frame_with_json(w, trigger):

@@ -94,6 +94,25 @@ def test_error_of_a_failed_route(w, trigger):
     assert (error["type"], error["ref"]) == ("error", "r") and error["code"] and error["message"]
 
 
+@pytest.mark.parametrize("fields, words", [
+    ({"client": "x"}, 'unknown key "client"'), ({"clientId": "x", "client_id": "x"}, "clientId: is given twice"),
+    ({"group": {}}, "group: must be"), ({"clientId": "x" * 1025}, "clientId: has more than 1024 bytes"),
+    ({"group": ["g"] * 1001}, "group: has more than 1000 elements")])
+def test_error_names_what_is_not_understood(w, trigger, fields, words):
+    """D5, D18: by its name, and nothing is sent."""
+    for a in v1(w, trigger, unique()), w.socket(trigger, "inherit", headers=V1):
+        a.say("x", ref=1, **fields)
+        while (error := a.recv_json())["type"] == "hello":
+            pass
+        assert (error["type"], error["ref"], error["code"]) == ("error", 1, "bad_request") and words in error["message"]
+
+
+def test_ack_of_a_message_for_nobody(w, trigger):
+    a = v1(w, trigger, unique())
+    a.say("x", ref=1, clientId=[])
+    assert a.recv_json() == {"type": "ack", "ref": 1, "id": None}
+
+
 @pytest.mark.parametrize("text", ["not json", '{"ref":"r"}', "[]"])
 def test_useless_messages_do_not_close(w, text):
     a = v1(w, G1, unique())

@@ -147,6 +147,74 @@ def test_refused_input_is_recorded(cluster, way, text):
     assert any(b" " in value for value in refused(cluster)[-1].values()), "a reason in words"
 
 
+LONG, MANY = "x" * 1025, ["x"] * 1001
+NOT_UNDERSTOOD = [
+    ({"client": "x"}, 'unknown key "client"'), ({"groups": "x"}, 'unknown key "groups"'),
+    ({"names": ["x"]}, 'unknown key "names"'), ({"clientId": "x", "client_id": "x"}, "clientId: is given twice"),
+    ({"clientId": [["x"]]}, "clientId: must be a string or a list of strings"),
+    ({"group": ["g", 1]}, "group: must be a string or a list of strings"),
+    ({"name": LONG}, "name: has more than 1024 bytes"), ({"group": [LONG]}, "group: has more than 1024 bytes"),
+    ({"clientId": LONG}, "clientId: has more than 1024 bytes"), ({"name": MANY}, "name: has more than 1000 elements"),
+    ({"clientId": MANY}, "clientId: has more than 1000 elements"), ({"group": "g\r"}, "group: has a line end"),
+    ({"clientId": "a\ud83d"}, "is half of a character")]
+NOBODY = [{"clientId": []}, {"group": []}, {"client_id": [""]}, {"name": []}, {"group": [None, ""]}]
+
+
+@pytest.mark.parametrize("op", ["send", "close"])
+def test_what_is_not_understood_reaches_nobody(cluster, three, op):
+    """D5, D18: refused by name, with the same words at every entrance, and an empty list is nobody."""
+    name, what = three[0].name, {"data": "secret"} if op == "send" else {}
+    for fields, words in NOT_UNDERSTOOD:
+        text = json.dumps({"name": name, **what, **fields})
+        for daemon in cluster.gateways[0], cluster.brokers[0]:
+            reply = daemon.admin("POST", f"/{op}", text)
+            assert reply.status == 400 and words in reply.json()["error"], fields
+        tagged = json.dumps({"name": name, "op": op, **what, **fields})
+        for command in ["XADD", "signalbox:send", "*", "m"], ["PUBLISH", "signalbox:send"]:
+            before = len(refused(cluster))
+            redis_cli(cluster, *command, tagged)
+            eventually(lambda: len(refused(cluster)) == before + 1, 10)
+            assert words in refused(cluster)[-1][b"reason"].decode(), (fields, command)
+    for fields in NOBODY:
+        reply = cluster.gateways[0].admin("POST", f"/{op}", {"name": name, **what, **fields})
+        assert (reply.status, reply.json()) == (202, {"id": None})
+        xadd(cluster, **{"name": name, "op": op, **what, **fields})
+        redis_cli(cluster, "PUBLISH", "signalbox:send", json.dumps({"name": name, "op": op, **what, **fields}))
+    by_xadd(cluster, name, "fence")
+    by_publish(cluster, name, "fence of the channel")
+    assert [client.take(2) for client in three] == [["fence", "fence of the channel"]] * 3
+
+
+def test_lua_names_nobody_with_an_empty_list(cluster, three):
+    """In the gateway; what a broker's handler says is in test_14e_send.py."""
+    name = three[0].name
+    for fields in NOBODY:
+        assert cluster.http(1, "POST", "/adm/send", {"name": name, "data": "secret", **fields}).status == 200
+        assert cluster.http(1, "POST", "/adm/close", {"name": name, **fields}).status == 200
+    for op in "send", "close", "allows", "exists", "clients":
+        for fields in {"client": "x"}, {"client_id": "x", "clientId": "y"}:
+            reply = cluster.http(1, "POST", f"/try/{op}", {"name": name, **fields}).json()
+            assert reply["ok"] is False and "client" in reply["error"], op
+    by_route(cluster, name, "fence")
+    assert [client.until("fence") for client in three] == [[], [], []]
+
+
+def test_the_query_of_the_lists_is_understood_or_refused(cluster, three):
+    name, id = three[0].name, three[0].id
+    daemon = cluster.gateways[0]
+    for query in f"clientId={id}", f"client_id={id}", f"name={name}&CLIENTID={id}", f"client%5Fid={id}&group=":
+        assert [row["clientId"] for row in daemon.admin("GET", f"/clients?{query}").json()] == [id]
+    assert daemon.admin("GET", f"/clients?name={name}&client_id=none").json() == []
+    assert daemon.admin("GET", "/clients?name=Nobody").json() == []
+    for path in ("/clients?nam=x", "/clients?clientId=a&client_id=b", "/clients?name=a&name=b", "/clients?name=" + LONG,
+                 "/clients?name=a%00", "/clients?group=%zz", "/names?name=x"):
+        assert daemon.admin("GET", path).status == 400, path
+    reply = daemon.admin("POST", f"/send?client_id={id}", {"name": name, "data": "secret"})
+    assert reply.status == 400 and "client_id" in reply.json()["error"]
+    by_http(cluster, name, "fence")
+    assert [client.until("fence") for client in three] == [[], [], []]
+
+
 def test_refused_level_is_recorded(cluster, three):
     name = three[0].name
     cluster.cli("level", name, "client_id")
