@@ -11,6 +11,9 @@
 
 static const char no_handler[] = "this is possible in a handler only, not while the app file loads";
 
+/* The client's mistake, not the app's. */
+static const char not_understood[] = "to whom the message goes is not understood";
+
 struct run *host_run_of(struct app_call *call) {
     return call != NULL ? app_call_ctx(call) : NULL;
 }
@@ -77,8 +80,8 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
     if (send->is_direct || (minds_event && r->message.is_direct))
         return send_direct(r, &d, error_out);
     if (minds_event && r->message.has_unknown) {
-        buf_printf(error_out, "to whom the message goes is not understood: %.*s",
-                   BYTES_FMT(buf_bytes(&r->message.error)));
+        buf_printf(error_out, "%.*s: %s", BYTES_FMT(buf_bytes(&r->message.error)), not_understood);
+        app_call_excuse(call, not_understood);
         return APP_FAILED;
     }
     if (minds_event)

@@ -115,8 +115,8 @@ static struct upgrade_error names_error(const struct upgrade_options *o) {
             400, "convert: name, group and client_id must not hold control characters"};
     if (o->name.len > ADDRESS_BYTES_MAX || o->group.len > ADDRESS_BYTES_MAX ||
         o->client_id.len > ADDRESS_BYTES_MAX)
-        return (struct upgrade_error){400,
-                                      "convert: name, group or client_id has more than 1024 bytes"};
+        return (struct upgrade_error){
+            400, "convert: name, group and client_id must not have more than 1024 bytes"};
     return (struct upgrade_error){0, NULL};
 }
 
