@@ -50,13 +50,13 @@ static void raise_descriptor_limit(void) {
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int usage(FILE *out, int code) {
-    fprintf(out, "usage: signalbox-broker APP [--redis URL] [SETTING…]\n\n"
-                 "APP is the app file or its folder. Runs signal routes, broadcasts, events and\n"
-                 "schedules. Any number of brokers share the work.\n\n");
-    if (code == 0)
-        settings_print_help(out, FOR_BROKER);
-    return code;
+static int usage(void) {
+    fputs("usage: signalbox-broker APP [--redis URL] [SETTING…]\n\n"
+          "APP is the app file or its folder. Runs signal routes, broadcasts, events and\n"
+          "schedules. Any number of brokers share the work.\n\n",
+          stdout);
+    settings_print_help(stdout, FOR_BROKER);
+    return 0;
 }
 
 static int run(struct process *p, const struct settings *settings, const char *app_path) {
@@ -83,14 +83,16 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     switch (settings_parse(&settings, FOR_BROKER, argc, argv, &rest)) {
     case SETTINGS_OK: break;
-    case SETTINGS_HELP: return usage(stdout, 0);
+    case SETTINGS_HELP: return usage();
     case SETTINGS_VERSION: printf("signalbox-broker %s\n", SIGNALBOX_VERSION); return 0;
     case SETTINGS_BAD: return 2;
     }
     if (!settings_apply_log(&settings, "broker"))
         return 2;
-    if (rest != 1)
-        return usage(stderr, 2);
+    if (rest != 1) {
+        fputs("signalbox-broker: needs one APP: an app file or its folder (see --help)\n", stderr);
+        return 2;
+    }
     raise_descriptor_limit();
     return run(&process, &settings, argv[1]);
 }

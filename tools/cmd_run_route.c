@@ -176,8 +176,10 @@ const struct verb verb_run_route = {
         "The event is a JSON object with what handlers find in `event`: \"path\" (of the URL), "
         "\"data\"\n(\"message\" …), \"name\", \"group\", \"client_id\", \"request\", "
         "\"endpoint\"; all but the path may be\nabsent, and \"message\" may stand at the top. "
-        "Each send, reply and close is one JSON line.\nstore, lock and lists need Redis and "
+        "Each send, reply and close is one JSON line,\nwith --json and without. store, lock and "
+        "lists need Redis and "
         "fail here.",
+    .flags = VERB_JSON,
     .min_arguments = 1,
     .max_arguments = 1,
     .options = options,

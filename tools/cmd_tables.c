@@ -1,6 +1,7 @@
 /* cmd_tables.c - config, settings, metrics, close-codes: the tables that code and manual share. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/app/json.h"
 #include "common/base/metrics.h"
@@ -21,56 +22,102 @@ static const struct option options[] = {
 
 /* --- config --- */
 
-static void print_json_value(const char *field, struct bytes value, bool is_number,
-                             bool *is_first) {
-    struct buf text = {0};
-    buf_append_str(&text, *is_first ? "{\"" : ",\"");
-    for (; *field != '\0'; field++)
-        buf_append_char(&text, *field == '_' ? '-' : *field);
-    buf_append_str(&text, "\":");
-    if (is_number)
-        buf_append(&text, value);
+/*
+ * The settings of all programs, by this environment and these flags. As text, a comment line with
+ * the source and the bounds stands before each `name=value`; as JSON, the values are members, and
+ * "sources" has the rest.
+ */
+struct config {
+    const struct tool *tool;
+    struct buf values, sources; /* JSON */
+};
+
+static bool is_flag_given(const struct tool *t, const char *flag) {
+    for (int i = 0; i < t->passed_count; i += 2)
+        if (strcmp(t->passed[i], flag) == 0)
+            return true;
+    return t->is_redis_given && strcmp(flag, "redis") == 0;
+}
+
+static void append_source(struct buf *out, const struct tool *t, const struct settings_row *row) {
+    if (is_flag_given(t, row->flag))
+        buf_printf(out, "--%s", row->flag);
     else
-        json_append_string(&text, value);
-    printf("%.*s", BYTES_FMT(buf_bytes(&text)));
-    buf_deinit(&text);
-    *is_first = false;
+        buf_append_str(out, row->environment != NULL ? row->environment : "default");
 }
 
-static void print_json_list(const char *field, const struct settings_list *list, bool *is_first) {
-    struct buf text = {0};
-    buf_append_char(&text, '[');
-    for (size_t i = 0; i < list->count; i++) {
+static void print_row(void *ctx, const struct settings_row *row) {
+    struct config *c = ctx;
+    struct buf line = {0};
+    buf_append_str(&line, "# ");
+    append_source(&line, c->tool, row);
+    if (row->kind == SETTINGS_NUMBER)
+        buf_printf(&line, "; %" PRId64 " to %" PRId64 " %s, by default %" PRId64, row->lowest,
+                   row->highest, row->unit, row->number_default);
+    buf_printf(&line, "; %s\n%s=", row->help, row->flag);
+    if (row->kind == SETTINGS_NUMBER)
+        buf_printf(&line, "%" PRId64, row->number);
+    else if (row->kind == SETTINGS_STRING)
+        settings_append_shown(&line, row->text);
+    for (size_t i = 0; row->kind == SETTINGS_LIST && i < row->list->count; i++) {
         if (i > 0)
-            buf_append_char(&text, ',');
-        json_append_string(&text, bytes_str(list->items[i]));
+            buf_printf(&line, "\n%s=", row->flag);
+        settings_append_shown(&line, row->list->items[i]);
     }
-    buf_append_char(&text, ']');
-    print_json_value(field, buf_bytes(&text), true, is_first);
-    buf_deinit(&text);
+    printf("%.*s\n", BYTES_FMT(buf_bytes(&line)));
+    buf_deinit(&line);
 }
 
-static void print_json_number(const char *field, int64_t number, bool *is_first) {
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRId64, number);
-    print_json_value(field, bytes_str(text), true, is_first);
+static void append_shown_string(struct buf *out, const char *text) {
+    struct buf shown = {0};
+    settings_append_shown(&shown, text);
+    json_append_string(out, buf_bytes(&shown));
+    buf_deinit(&shown);
 }
 
-static void print_config_json(const struct settings *s) {
-    bool is_first = true;
-#define STRING(field, who, def, placeholder, help)                                                 \
-    print_json_value(#field, bytes_str(s->field), false, &is_first);
-#define NUMBER(field, who, def, lowest, highest, unit, help)                                       \
-    print_json_number(#field, s->field, &is_first);
-#define LIST(field, who, placeholder, help) print_json_list(#field, &s->field, &is_first);
-#include "common/base/settings.def"
-#undef STRING
-#undef NUMBER
-#undef LIST
-    puts("}");
+static void append_value(struct buf *out, const struct settings_row *row) {
+    if (row->kind == SETTINGS_NUMBER)
+        buf_printf(out, "%" PRId64, row->number);
+    else if (row->kind == SETTINGS_STRING)
+        append_shown_string(out, row->text);
+    else
+        buf_append_char(out, '[');
+    for (size_t i = 0; row->kind == SETTINGS_LIST && i < row->list->count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        append_shown_string(out, row->list->items[i]);
+    }
+    if (row->kind == SETTINGS_LIST)
+        buf_append_char(out, ']');
 }
 
-/* The settings of all programs, by this environment and these flags. */
+static void append_row(void *ctx, const struct settings_row *row) {
+    struct config *c = ctx;
+    struct buf source = {0};
+    buf_printf(&c->values, "%s\"%s\":", c->values.len > 0 ? "," : "", row->flag);
+    append_value(&c->values, row);
+    append_source(&source, c->tool, row);
+    buf_printf(&c->sources, "%s\"%s\":{\"source\":", c->sources.len > 0 ? ",\n " : "", row->flag);
+    json_append_string(&c->sources, buf_bytes(&source));
+    if (row->kind == SETTINGS_NUMBER)
+        buf_printf(&c->sources,
+                   ",\"default\":%" PRId64 ",\"lowest\":%" PRId64 ",\"highest\":%" PRId64
+                   ",\"unit\":\"%s\"",
+                   row->number_default, row->lowest, row->highest, row->unit);
+    buf_append_char(&c->sources, '}');
+    buf_deinit(&source);
+}
+
+static void print_config(const struct tool *t, const struct settings *all) {
+    struct config c = {.tool = t};
+    settings_each(FOR_ALL, all, t->is_json ? append_row : print_row, &c);
+    if (t->is_json)
+        printf("{%.*s,\n\"sources\":{%.*s}}\n", BYTES_FMT(buf_bytes(&c.values)),
+               BYTES_FMT(buf_bytes(&c.sources)));
+    buf_deinit(&c.values);
+    buf_deinit(&c.sources);
+}
+
 static int run_config(struct tool *t, void *own) {
     char *no_arguments[] = {"signalbox", NULL};
     struct settings all;
@@ -83,10 +130,7 @@ static int run_config(struct tool *t, void *own) {
             return TOOL_USAGE;
     if (t->is_redis_given)
         all.redis = t->settings.redis;
-    if (t->is_json)
-        print_config_json(&all);
-    else
-        settings_print_values(stdout, FOR_ALL, &all);
+    print_config(t, &all);
     return TOOL_OK;
 }
 
@@ -94,97 +138,130 @@ const struct verb verb_config = {
     .name = "config",
     .arguments = "",
     .summary = "the settings of all programs with the values they would have here",
+    .details = "By this environment and the flags given here. Each has its source (a flag, a "
+               "variable, or the\ndefault) and its bounds; passwords in URLs are shown as ***. A "
+               "process that runs keeps the\nvalues that it was started with.",
     .flags = VERB_JSON | VERB_DAEMON_SETTINGS,
     .run = run_config};
 
 /* --- settings, metrics, close-codes --- */
 
+/* Rows of texts as JSON: an array of objects. */
+static void print_json_rows(const char *const *members, const char *const *texts, size_t columns,
+                            size_t rows) {
+    struct buf out = {0};
+    for (size_t i = 0; i < rows; i++) {
+        buf_append_str(&out, i > 0 ? ",\n {" : "[{");
+        for (size_t k = 0; k < columns; k++) {
+            buf_printf(&out, "%s\"%s\":", k > 0 ? "," : "", members[k]);
+            json_append_string(&out, bytes_str(texts[i * columns + k]));
+        }
+        buf_append_char(&out, '}');
+    }
+    printf("%.*s]\n", BYTES_FMT(buf_bytes(&out)));
+    buf_deinit(&out);
+}
+
+static void append_setting(void *ctx, const struct settings_row *row) {
+    struct buf *out = ctx;
+    buf_append_str(out, out->len > 0 ? ",\n {\"flag\":" : "[{\"flag\":");
+    json_append_string(out, bytes_str(row->flag));
+    if (row->kind == SETTINGS_NUMBER)
+        buf_printf(out,
+                   ",\"default\":%" PRId64 ",\"lowest\":%" PRId64 ",\"highest\":%" PRId64
+                   ",\"unit\":\"%s\"",
+                   row->number_default, row->lowest, row->highest, row->unit);
+    buf_append_str(out, ",\"what\":");
+    json_append_string(out, bytes_str(row->help));
+    buf_append_char(out, '}');
+}
+
 static int run_settings(struct tool *t, void *own) {
-    (void)t;
-    if (((struct tables *)own)->is_markdown)
+    struct buf json = {0};
+    if (t->is_json) {
+        settings_each(FOR_ALL, &t->settings, append_setting, &json);
+        printf("%.*s]\n", BYTES_FMT(buf_bytes(&json)));
+        buf_deinit(&json);
+    } else if (((struct tables *)own)->is_markdown) {
         settings_print_markdown(stdout);
-    else
+    } else {
         settings_print_help(stdout, FOR_ALL);
+    }
     return TOOL_OK;
 }
 
 const struct verb verb_settings = {.name = "settings",
                                    .arguments = "",
                                    .summary = "every setting: flag, bounds, meaning",
+                                   .flags = VERB_JSON,
                                    .options = options,
                                    .option_count = ARRAY_LEN(options),
                                    .size = sizeof(struct tables),
                                    .run = run_settings};
 
-static const struct metric_row {
-    const char *name, *kind, *help;
-} metric_rows[] = {
-#define COUNTER(name, help) {"signalbox_" #name "_total", "counter", help},
-#define GAUGE(name, help)   {"signalbox_" #name, "gauge", help},
-#include "common/base/metrics.def"
-#undef COUNTER
-#undef GAUGE
-};
+static void print_rows(const char *const *columns, const char *const *texts, size_t rows) {
+    struct table table;
+    table_init(&table, 3, columns);
+    for (size_t i = 0; i < 3 * rows; i++)
+        table_cell(&table, bytes_str(texts[i]));
+    table_print(&table);
+}
 
 static int run_metrics(struct tool *t, void *own) {
     static const char *const columns[] = {"METRIC", "KIND", "WHAT"};
-    struct table table;
-    (void)t;
-    if (((struct tables *)own)->is_markdown) {
+    static const char *const members[] = {"metric", "kind", "what"};
+    static const char *const texts[] = {
+#define COUNTER(name, help) "signalbox_" #name "_total", "counter", help,
+#define GAUGE(name, help)   "signalbox_" #name, "gauge", help,
+#include "common/base/metrics.def"
+#undef COUNTER
+#undef GAUGE
+    };
+    if (t->is_json)
+        print_json_rows(members, texts, 3, ARRAY_LEN(texts) / 3);
+    else if (((struct tables *)own)->is_markdown)
         metrics_print_markdown(stdout);
-        return TOOL_OK;
-    }
-    table_init(&table, 3, columns);
-    for (size_t i = 0; i < ARRAY_LEN(metric_rows); i++) {
-        table_cell(&table, bytes_str(metric_rows[i].name));
-        table_cell(&table, bytes_str(metric_rows[i].kind));
-        table_cell(&table, bytes_str(metric_rows[i].help));
-    }
-    table_print(&table);
+    else
+        print_rows(columns, texts, ARRAY_LEN(texts) / 3);
     return TOOL_OK;
 }
 
 const struct verb verb_metrics = {.name = "metrics",
                                   .arguments = "",
                                   .summary = "every metric and what it means",
+                                  .flags = VERB_JSON,
                                   .options = options,
                                   .option_count = ARRAY_LEN(options),
                                   .size = sizeof(struct tables),
                                   .run = run_metrics};
 
-static const struct close_row {
-    const char *code, *reason, *docs;
-} close_rows[] = {
-#define X(NAME, code, text, docs) {#code, text, docs},
-#include "gateway/close_reason.def"
-#undef X
-};
+static void print_close_codes_markdown(const char *const *texts, size_t rows) {
+    puts("| code | reason | when |\n|---|---|---|");
+    for (size_t i = 0; i < rows; i++)
+        printf("| %s | %s | %s |\n", texts[3 * i], texts[3 * i + 1], texts[3 * i + 2]);
+}
 
 static int run_close_codes(struct tool *t, void *own) {
     static const char *const columns[] = {"CODE", "REASON", "WHEN"};
-    struct table table;
-    bool is_markdown = ((struct tables *)own)->is_markdown;
-    (void)t;
-    if (is_markdown)
-        puts("| code | reason | when |\n|---|---|---|");
-    table_init(&table, 3, columns);
-    for (size_t i = 0; i < ARRAY_LEN(close_rows); i++) {
-        const struct close_row *row = &close_rows[i];
-        if (is_markdown) {
-            printf("| %s | %s | %s |\n", row->code, row->reason, row->docs);
-            continue;
-        }
-        table_cell(&table, bytes_str(row->code));
-        table_cell(&table, bytes_str(row->reason));
-        table_cell(&table, bytes_str(row->docs));
-    }
-    table_print(&table);
+    static const char *const members[] = {"code", "reason", "when"};
+    static const char *const texts[] = {
+#define X(NAME, code, text, docs) #code, text, docs,
+#include "gateway/close_reason.def"
+#undef X
+    };
+    if (t->is_json)
+        print_json_rows(members, texts, 3, ARRAY_LEN(texts) / 3);
+    else if (((struct tables *)own)->is_markdown)
+        print_close_codes_markdown(texts, ARRAY_LEN(texts) / 3);
+    else
+        print_rows(columns, texts, ARRAY_LEN(texts) / 3);
     return TOOL_OK;
 }
 
 const struct verb verb_close_codes = {.name = "close-codes",
                                       .arguments = "",
                                       .summary = "why a gateway closes a connection",
+                                      .flags = VERB_JSON,
                                       .options = options,
                                       .option_count = ARRAY_LEN(options),
                                       .size = sizeof(struct tables),

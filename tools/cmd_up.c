@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/app/app.h"
+#include "common/app/json.h"
 #include "common/bus/partition.h"
 #include "common/net/port.h"
 #include "tools/offline.h"
@@ -227,25 +228,68 @@ static const char *first_url(const struct up *u) {
     return "";
 }
 
-void up_print_banner(const struct up *u) {
+static void append_members(struct buf *out, const struct up *u, enum up_role role) {
+    bool is_first = true;
+    buf_append_char(out, '[');
+    for (int i = 0; i < u->member_count; i++) {
+        const struct up_member *m = &u->members[i];
+        if (m->role != role)
+            continue;
+        buf_printf(out, "%s{\"name\":\"%s\"", is_first ? "" : ",", m->child.name);
+        if (role == UP_GATEWAY) {
+            buf_append_str(out, ",\"url\":");
+            json_append_string(out, bytes_str(m->url));
+        }
+        buf_printf(out, ",\"admin\":\"http://127.0.0.1:%d\"}", m->admin_port);
+        is_first = false;
+    }
+    buf_append_char(out, ']');
+}
+
+static void print_json(const struct up *u, struct bytes redis) {
+    struct buf out = {0};
+    buf_append_str(&out, "{\"gateways\":");
+    append_members(&out, u, UP_GATEWAY);
+    buf_append_str(&out, ",\"brokers\":");
+    append_members(&out, u, UP_BROKER);
+    buf_append_str(&out, ",\"redis\":");
+    json_append_string(&out, redis);
+    buf_append_char(&out, '}');
+    dprintf(u->json_fd, "%.*s\n", BYTES_FMT(buf_bytes(&out)));
+    buf_deinit(&out);
+}
+
+static void print_banner(const struct up *u, const char *redis) {
     printf("\nEverything runs.\n\n");
     print_members(u, UP_GATEWAY);
     print_members(u, UP_BROKER);
-    printf("  %-12s %s\n\nTry:\n\n", "redis", u->redis_url);
+    printf("  %-12s %s\n\nTry:\n\n", "redis", redis);
     printf("  open %s\n", first_url(u));
     const char *prefix = fleet_key_prefix();
     printf("  %s send Msg 'hello'%s%s%s%s\n", program_invocation_name,
-           u->has_own_redis ? "" : " --redis ", u->has_own_redis ? "" : u->redis_url,
+           u->has_own_redis ? "" : " --redis ", u->has_own_redis ? "" : redis,
            *prefix != '\0' ? " --redis-prefix " : "", prefix);
     bool is_unix = u->parsed_url.path[0] != '\0';
     printf("  redis-cli %s %s PUBLISH %s '{\"name\":\"Msg\",\"data\":\"hello\"}'\n",
            is_unix ? "-s" : "-u",
            u->has_own_redis ? WHERE_SOCKET
            : is_unix        ? u->parsed_url.path
-                            : u->redis_url,
+                            : redis,
            fleet_channel(CHANNEL_PUBLIC_SEND));
     printf("  … clients, … tail, … reload\n\nCtrl-C stops everything.\n\n");
     fflush(stdout);
+}
+
+/* Without the password: the lines end up in logs and on screens. */
+void up_print_banner(const struct up *u) {
+    struct buf redis = {0};
+    settings_append_shown(&redis, u->redis_url);
+    buf_append_char(&redis, '\0');
+    if (u->tool->is_json)
+        print_json(u, bytes_str(redis.ptr));
+    else
+        print_banner(u, redis.ptr);
+    buf_deinit(&redis);
 }
 
 /* --- the command line --- */
@@ -253,6 +297,10 @@ void up_print_banner(const struct up *u) {
 static int run(struct tool *t, void *own) {
     struct up *u = own;
     u->tool = t;
+    u->json_fd = -1;
+    if (t->is_json &&
+        ((u->json_fd = dup(STDOUT_FILENO)) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0))
+        return TOOL_FAILED;
     u->app_path = t->arguments[0];
     if (getenv("REDIS_URL") != NULL && !t->is_redis_given)
         tool_complain(t, "REDIS_URL is not used: say --redis \"$REDIS_URL\" for that Redis");
@@ -298,8 +346,10 @@ const struct verb verb_up = {
         "A private Redis (its socket and data under .signalbox/ in this folder), brokers and "
         "gateways.\nWith --redis URL that Redis is used instead. Gateway 1 listens at the app's "
         "endpoints, or at\n--listen URL, gateway k at ports k-1 higher. A process that ends is "
-        "started again; Ctrl-C\nstops gateways, brokers and Redis, in that order.",
-    .flags = VERB_REDIS | VERB_DAEMON_SETTINGS,
+        "started again; Ctrl-C\nstops gateways, brokers and Redis, in that order. With --json, "
+        "standard output has one "
+        "object once\nall are ready, and everything else goes to standard error.",
+    .flags = VERB_REDIS | VERB_JSON | VERB_DAEMON_SETTINGS,
     .min_arguments = 1,
     .max_arguments = 1,
     .options = options,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/suggest.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
 
@@ -116,6 +117,27 @@ static bool set_setting(struct tool *t, const char *name, const char *value) {
     return true;
 }
 
+static void offer_setting(void *ctx, const struct settings_row *row) {
+    suggestion_offer(ctx, row->flag);
+}
+
+static void complain_of_option(const struct tool *t, const char *name) {
+    struct suggestion s;
+    suggestion_init(&s, name);
+    for (size_t i = 0; i < t->verb->option_count; i++)
+        suggestion_offer(&s, t->verb->options[i].name);
+    if (t->verb->flags & VERB_JSON)
+        suggestion_offer(&s, json_option.name);
+    if (t->verb->flags & VERB_REDIS)
+        suggestion_offer(&s, timeout_option.name);
+    bool takes_all = t->verb->flags & VERB_DAEMON_SETTINGS;
+    settings_each(takes_all ? FOR_ALL : FOR_CLI, &t->settings, offer_setting, &s);
+    const char *meant = suggestion_best(&s);
+    tool_complain(t, "--%s: no such option%s%s%s; `signalbox %s --help` lists them", name,
+                  meant != NULL ? ", did you mean --" : "", meant != NULL ? meant : "",
+                  meant != NULL ? "?" : "", t->verb->name);
+}
+
 /* One option at argv[*at]; moves *at past what it used. The name's '=' becomes its end: settings
  * that are passed on keep pointing to it. */
 static bool read_option(struct tool *t, void *own, int argc, char **argv, int *at) {
@@ -127,8 +149,7 @@ static bool read_option(struct tool *t, void *own, int argc, char **argv, int *a
     const struct option *o = find(t, own, name, &base);
     bool is_flag = o != NULL && o->kind == OPTION_FLAG;
     if (o == NULL && !settings_is_known(FOR_CLI, name) && !is_for_daemons(t, name)) {
-        tool_complain(t, "--%s: no such option; `signalbox %s --help` lists them", name,
-                      t->verb->name);
+        complain_of_option(t, name);
         return false;
     }
     if (is_flag && equals != NULL) {

@@ -5,9 +5,13 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/suggest.h"
 #include "tools/options.h"
+#include "tools/table.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
+
+enum { SHOWN_MAX = 60 };
 
 static const struct verb *const verbs[] = {
 #define X(name) &verb_##name,
@@ -20,6 +24,20 @@ static const struct verb *find(const char *name) {
         if (strcmp(verbs[i]->name, name) == 0)
             return verbs[i];
     return NULL;
+}
+
+static void complain_of_verb(const char *name) {
+    struct suggestion s;
+    struct buf shown = {0};
+    suggestion_init(&s, name);
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        suggestion_offer(&s, verbs[i]->name);
+    const char *meant = suggestion_best(&s);
+    table_append_shown(&shown, bytes_head(bytes_str(name), SHOWN_MAX));
+    fprintf(stderr, "signalbox: there is no verb '%.*s'%s%s%s; `signalbox --help` lists them\n",
+            BYTES_FMT(buf_bytes(&shown)), meant != NULL ? ", did you mean '" : "",
+            meant != NULL ? meant : "", meant != NULL ? "'?" : "");
+    buf_deinit(&shown);
 }
 
 static void print_verbs(FILE *out) {
@@ -72,8 +90,7 @@ int main(int argc, char **argv) {
     }
     struct tool t = {.verb = find(argv[1])};
     if (t.verb == NULL) {
-        fprintf(stderr, "signalbox: there is no verb '%s'; `signalbox --help` lists them\n",
-                argv[1]);
+        complain_of_verb(argv[1]);
         return TOOL_USAGE;
     }
     signal(SIGPIPE, SIG_IGN);

@@ -47,6 +47,9 @@ struct up_signal {
 struct up {
     /* options */
     int64_t gateways, brokers, admin_base;
+    /* --json: standard output as it was; file descriptor 1 is standard error then, so that the
+     * processes' lines do not get in between. */
+    int json_fd;
     /* the plan */
     struct tool *tool;
     const char *app_path;

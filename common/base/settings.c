@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/base/suggest.h"
 
 enum kind { KIND_STRING, KIND_NUMBER, KIND_LIST };
 
@@ -97,11 +99,26 @@ static enum settings_result set(struct settings *s, const struct description *d,
     return SETTINGS_OK;
 }
 
+static void complain_of_name(enum settings_who who, const char *name) {
+    struct suggestion s;
+    char flag[80];
+    suggestion_init(&s, name);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        spell(table[i].field, false, flag);
+        if (table[i].who & (int)who)
+            suggestion_offer(&s, flag);
+    }
+    const char *meant = suggestion_best(&s);
+    fprintf(stderr, "--%s: no such setting%s%s%s; --help lists them\n", name,
+            meant != NULL ? ", did you mean --" : "", meant != NULL ? meant : "",
+            meant != NULL ? "?" : "");
+}
+
 enum settings_result settings_set(struct settings *s, enum settings_who who, const char *name,
                                   const char *value) {
     const struct description *d = find(who, name);
     if (d == NULL) {
-        fprintf(stderr, "--%s: no such setting; --help lists them\n", name);
+        complain_of_name(who, name);
         return SETTINGS_BAD;
     }
     char shown[84] = "--";
@@ -222,22 +239,78 @@ void settings_print_markdown(FILE *out) {
     }
 }
 
-void settings_print_values(FILE *out, enum settings_who who, const struct settings *s) {
-    char flag[80];
+/* ---- values */
+
+/* REDIS_URL is read first, so a variable of ours wins over it. */
+static const char *variable_of(const struct description *d, char name[80]) {
+    spell(d->field, true, name);
+    if (getenv(name) != NULL)
+        return name;
+    bool is_redis = strcmp(d->field, "redis") == 0;
+    return is_redis && getenv("REDIS_URL") != NULL ? "REDIS_URL" : NULL;
+}
+
+void settings_each(enum settings_who who, const struct settings *s, settings_row_fn *fn,
+                   void *ctx) {
+    static const enum settings_kind kinds[] = {[KIND_STRING] = SETTINGS_STRING,
+                                               [KIND_NUMBER] = SETTINGS_NUMBER,
+                                               [KIND_LIST] = SETTINGS_LIST};
+    char flag[80], variable[80];
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         const struct description *d = &table[i];
-        const char *field = (const char *)s + d->offset;
+        const void *field = (const char *)s + d->offset;
         if (!(d->who & (int)who))
             continue;
         spell(d->field, false, flag);
-        if (d->kind == KIND_NUMBER)
-            fprintf(out, "%s=%" PRId64 "\n", flag, *(const int64_t *)(const void *)field);
-        else if (d->kind == KIND_STRING)
-            fprintf(out, "%s=%s\n", flag, *(const char *const *)(const void *)field);
-        else
-            for (size_t k = 0; k < ((const struct settings_list *)(const void *)field)->count; k++)
-                fprintf(out, "%s=%s\n", flag,
-                        ((const struct settings_list *)(const void *)field)->items[k]);
+        struct settings_row row = {.flag = flag,
+                                   .environment = variable_of(d, variable),
+                                   .help = d->help,
+                                   .unit = d->placeholder,
+                                   .kind = kinds[d->kind],
+                                   .number_default = d->number_default,
+                                   .lowest = d->lowest,
+                                   .highest = d->highest};
+        switch (d->kind) {
+        case KIND_STRING: row.text = *(const char *const *)field; break;
+        case KIND_NUMBER: row.number = *(const int64_t *)field; break;
+        case KIND_LIST: row.list = field; break;
+        }
+        fn(ctx, &row);
+    }
+}
+
+/* The end of the run of bytes that are none of `stops`. */
+static const char *up_to(const char *from, const char *stops) {
+    return from + strcspn(from, stops);
+}
+
+/* user:PASSWORD@ after "://"; the last '@' before the path ends it, as the parsers have it. */
+static const char *append_authority(struct buf *out, const char *from) {
+    const char *end = up_to(from, "/?# "), *at = NULL;
+    for (const char *c = from; c < end; c++)
+        at = *c == '@' ? c : at;
+    if (at == NULL)
+        return from;
+    const char *colon = memchr(from, ':', (size_t)(at - from));
+    if (colon == NULL)
+        return from;
+    buf_append(out, bytes_of(from, (size_t)(colon + 1 - from)));
+    buf_append_str(out, "***");
+    return at;
+}
+
+void settings_append_shown(struct buf *out, const char *value) {
+    static const char authority[] = "://", password[] = "password=";
+    while (*value != '\0') {
+        if (strncmp(value, authority, strlen(authority)) == 0) {
+            buf_append_str(out, authority);
+            value = append_authority(out, value + strlen(authority));
+        } else if (strncmp(value, password, strlen(password)) == 0) {
+            buf_append_str(out, "password=***");
+            value = up_to(value + strlen(password), "& ");
+        } else {
+            buf_append_char(out, *value++);
+        }
     }
 }
 

@@ -14,6 +14,8 @@
 
 #include "common/base/must.h"
 
+struct buf;
+
 enum settings_who { FOR_GATEWAY = 1, FOR_BROKER = 2, FOR_CLI = 4, FOR_DAEMONS = 3, FOR_ALL = 7 };
 
 enum { SETTINGS_LIST_MAX = 32 };
@@ -55,8 +57,23 @@ int settings_is_known(enum settings_who who, const char *name);
 void settings_print_help(FILE *out, enum settings_who who);
 /* The Markdown table of docs/operations.md. */
 void settings_print_markdown(FILE *out);
-/* "name=value" a line, with where each came from. */
-void settings_print_values(FILE *out, enum settings_who who, const struct settings *s);
+
+/* One setting as the table has it, with its value and where that comes from. */
+enum settings_kind { SETTINGS_STRING, SETTINGS_NUMBER, SETTINGS_LIST };
+struct settings_row {
+    const char *flag;        /* "max-message-bytes" */
+    const char *environment; /* the variable that was read, or NULL */
+    const char *help, *unit; /* unit: of a number */
+    enum settings_kind kind;
+    const char *text; /* SETTINGS_STRING */
+    const struct settings_list *list;
+    int64_t number, number_default, lowest, highest;
+};
+typedef void settings_row_fn(void *ctx, const struct settings_row *row);
+/* In the order of the table. The row is borrowed until return. */
+void settings_each(enum settings_who who, const struct settings *s, settings_row_fn *fn, void *ctx);
+/* Appends a value as it may be shown: what could be a password in a URL is "***". */
+void settings_append_shown(struct buf *out, const char *value);
 
 /* Applies log_level and log_format; false when they are wrong (one line was printed). */
 MUST_CHECK int settings_apply_log(const struct settings *s, const char *process);

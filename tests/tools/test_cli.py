@@ -26,13 +26,38 @@ def test_every_verb_has_help(run, verb):
     assert text.startswith(f"usage: signalbox {verb}") and "--redis URL" in text and "Exit status" in text
 
 
+# What a verb is given with --json; None: it runs until it is told to end, or needs a cluster, and has tests of its own.
+WITH_JSON = {
+    "up": None, "tail": None, "trace": None, "send": ["Msg", "x"], "names": [], "groups": ["Msg"], "clients": [],
+    "gateways": [], "brokers": [], "close": ["Msg"], "level": [], "drain": None, "undrain": None, "reload": [],
+    "sign": ["x", "--secret", "s"], "verify": ["x", "--secret", "s"], "check": [APP], "run-route": [APP, "--path", "/date"],
+    "ready": ["http://127.0.0.1:1"], "doctor": [], "config": [], "settings": [], "metrics": [], "close-codes": [],
+    "redis-acl": [],
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_speaks_json(run, redis_url, verb):
+    assert "--json " in run(verb, "--help").stdout
+    if WITH_JSON[verb] is None:
+        return
+    done = run(verb, *WITH_JSON[verb], "--json", "--redis", redis_url, stdin='{"message":"x"}', code=None)
+    lines = done.stdout.splitlines() if verb == "run-route" else [done.stdout]
+    assert lines and [json.loads(line) for line in lines], done
+
+
 def test_version(run):
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", run("--version").stdout)
     assert run("send", "--version").stdout == run("--version").stdout
 
 
 @pytest.mark.parametrize("args, words", [
-    (["nonsense"], "no verb 'nonsense'"),
+    (["nonsense"], "there is no verb 'nonsense'; `signalbox --help`"),
+    (["clinets"], "there is no verb 'clinets', did you mean 'clients'?"),
+    (["x\x1b[31m"], "there is no verb 'x\\x1b[31m'"),
+    (["send", "Msg", "x", "--goup", "g"], "--goup: no such option, did you mean --group?"),
+    (["names", "--jsn"], "did you mean --json?"),
+    (["up", APP, "--max-mesage-bytes", "7"], "did you mean --max-message-bytes?"),
     (["send", "Msg", "x", "--nonsense"], "--nonsense: no such option"),
     (["send", "Msg"], "needs NAME and DATA"),
     (["send", "", "x"], "NAME is empty"),
@@ -211,8 +236,31 @@ def test_config_shows_environment_and_flags(run):
     text = run("config", "--redis", "redis://elsewhere", "--lease-ms", "700",
                env={"SIGNALBOX_MAX_MESSAGE_BYTES": "65536"}).stdout
     assert "max-message-bytes=65536\n" in text and "lease-ms=700\n" in text and "redis=redis://elsewhere\n" in text
+    assert "# SIGNALBOX_MAX_MESSAGE_BYTES; 1024 to 67108864 bytes, by default 4194304; largest message" in text
+    assert "# --lease-ms; 500 to 60000 ms, by default 5000; " in text and "# --redis; Redis: " in text
+    assert text.count("\n# ") + 1 == len(re.findall(r"^\| `--", run("settings", "--markdown").stdout, re.M))
     found = json.loads(run("config", "--json").stdout)
     assert found["max-message-bytes"] == 4194304 and found["listen"] == [] and found["redis"] == ""
+
+
+@pytest.mark.parametrize("given, source", [
+    ({}, "default"), ({"REDIS_URL": "redis://r"}, "REDIS_URL"),
+    ({"REDIS_URL": "redis://r", "SIGNALBOX_REDIS": "redis://s"}, "SIGNALBOX_REDIS")])
+def test_config_tells_the_source(run, given, source):
+    found = json.loads(run("config", "--json", env=given).stdout)
+    assert found["sources"]["redis"]["source"] == source and found["redis"] == list(given.values() or [""])[-1]
+    assert found["sources"]["lease-ms"] == {"source": "default", "default": 5000, "lowest": 500, "highest": 60000, "unit": "ms"}
+    assert set(found) == set(found["sources"]) | {"sources"}
+
+
+@pytest.mark.parametrize("flag, value, shown", [
+    ("--redis", "redis://me:pass@word@h:1/2", "redis://me:***@h:1/2"), ("--redis", "rediss://:p@h", "rediss://:***@h"),
+    ("--redis", "redis+sentinel://u:p@a,b/m", "redis+sentinel://u:***@a,b/m"), ("--redis", "redis://h:1/0", "redis://h:1/0"),
+    ("--listen", "https://[::]:1?password=pp&key=k", "https://[::]:1?password=***&key=k")])
+def test_config_shows_no_password(run, flag, value, shown):
+    assert f"{flag[2:]}={shown}\n" in run("config", flag, value).stdout
+    found = json.loads(run("config", flag, value, "--json").stdout)[flag[2:]]
+    assert found in (shown, [shown])
 
 
 def test_a_wrong_environment_is_told(run):

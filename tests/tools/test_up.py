@@ -1,4 +1,5 @@
 """signalbox up: one command, a whole cluster, and nothing left behind."""
+import json
 import os
 import pathlib
 import re
@@ -190,3 +191,20 @@ def test_settings_are_handed_on(start, listen):
     assert all("--max-message-bytes" in line for line in arguments)
     assert "--lease-ms" in arguments[1] and "--lease-ms" not in arguments[0]
     assert time.monotonic() - begun < 30
+
+
+def test_json_is_all_that_standard_output_has(folder):
+    """One object once all are ready, without the password; the processes' lines are on standard error."""
+    with open(folder / "err", "wb") as err:
+        up = subprocess.Popen([str(BIN / "signalbox"), "up", str(APP), "--json", "--gateways", "1", "--listen",
+                               f"http+ws://127.0.0.1:{free_port()}"], cwd=folder, stdout=subprocess.PIPE, stderr=err, text=True)
+    try:
+        found = json.loads(up.stdout.readline())
+        gateway, = found["gateways"]
+        assert http_request(int(gateway["admin"].rsplit(":", 1)[1]), "GET", "/readyz").status == 200
+        assert gateway["url"].startswith("http://localhost:") and len(found["brokers"]) == 1
+        assert found["redis"].startswith("unix://")
+    finally:
+        up.send_signal(signal.SIGINT)
+        assert up.stdout.read() == "" and up.wait(40) == 0
+    assert "gateway-1 is ready" in (folder / "err").read_text()
