@@ -6,7 +6,10 @@
  * the registry is asked for Names every RESCAN_MS.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <uthash.h>
 
 #include "common/app/json.h"
 #include "common/base/clock.h"
@@ -24,6 +27,14 @@
 
 enum { RESCAN_MS = 2000, SHOWN_BYTES = 100 };
 
+/* A channel and the last message that came. */
+struct seen {
+    UT_hash_handle hh;
+    struct message_id last;
+    size_t len;
+    char channel[];
+};
+
 struct tail {
     int64_t count;   /* option: end after so many; 0: never */
     bool has_events; /* option */
@@ -33,6 +44,7 @@ struct tail {
     struct feed *feed;
     uv_timer_t rescan;
     int64_t printed;
+    struct seen *seen; /* uthash */
 };
 
 /* --- printing --- */
@@ -165,10 +177,41 @@ static struct bytes name_of(struct bytes channel) {
     return bytes_equal_str(rest, ":n*") ? BYTES_LIT("*") : bytes_from(rest, 3);
 }
 
+static struct seen *seen_of(struct tail *t, struct bytes channel) {
+    struct seen *s;
+    HASH_FIND(hh, t->seen, channel.ptr, channel.len, s);
+    if (s != NULL)
+        return s;
+    s = mem_zalloc(sizeof(*s) + channel.len);
+    s->len = channel.len;
+    memcpy(s->channel, channel.ptr, channel.len);
+    HASH_ADD_KEYPTR(hh, t->seen, s->channel, s->len, s);
+    return s;
+}
+
+static void forget_seen(struct tail *t) {
+    struct seen *s, *next;
+    HASH_ITER(hh, t->seen, s, next) {
+        HASH_DEL(t->seen, s);
+        free(s);
+    }
+}
+
+/* A predecessor that did not come. */
+static void look_for_hole(struct tail *t, struct bytes channel, const struct message *m) {
+    struct seen *s = seen_of(t, channel);
+    char id[MESSAGE_ID_TEXT];
+    if (s->last.seq != 0 && m->prev.seq != 0 && message_id_compare(m->prev, s->last) > 0)
+        tool_complain(t->tool, "messages before %s did not come and are not shown",
+                      message_id_format(m->id, id));
+    s->last = m->id;
+}
+
 static void on_message(struct tail *t, struct bytes channel, struct bytes payload) {
     struct message m;
     if (message_decode(payload, &m) != PARSE_OK)
         return;
+    look_for_hole(t, channel, &m);
     if (m.kind == MESSAGE_DATA || m.kind == MESSAGE_CLOSE)
         print(t, name_of(channel), &m);
     message_free(&m);
@@ -222,6 +265,7 @@ static void on_ready(void *ctx) {
     struct tail *t = ctx;
     struct bus *bus = t->tool->bus;
     t->link = link_new(&t->tool->loop, bus_url(bus), LINK_FEED, "tail", &events, t);
+    bus_watch(bus, t->link);
     if (t->has_events)
         t->events = tail_events_start(t->tool, on_event, t);
     if (t->tool->argument_count > 0) {
@@ -247,6 +291,7 @@ static int run(struct tool *tool, void *own) {
     tail_events_close(t->events);
     link_close(t->link);
     feed_free(t->feed);
+    forget_seen(t);
     return exit_code;
 }
 

@@ -291,6 +291,7 @@ static void on_ready(void *ctx) {
     struct follow *f = ctx;
     uv_loop_t *loop = &f->tool->loop;
     f->link = link_new(loop, bus_url(f->tool->bus), LINK_FEED, "trace", &events, f);
+    bus_watch(f->tool->bus, f->link);
     MUST(uv_timer_start(&f->look, on_look, LOOK_MS, LOOK_MS) == 0);
     if (f->for_ms > 0)
         MUST(uv_timer_start(&f->end, on_end, (uint64_t)f->for_ms, 0) == 0);

@@ -49,6 +49,7 @@ void control_open(struct control *c, struct tool *t, const struct control_events
     random_id(c->token);
     feed_subscribe(c->feed, NULL, bytes_str(fleet_channel(CHANNEL_CONTROL)));
     c->link = link_new(&t->loop, bus_url(t->bus), LINK_FEED, "control", &link_events, c);
+    bus_watch(t->bus, c->link);
 }
 
 void control_close(struct control *c) {

@@ -135,6 +135,7 @@ struct receipts *receipts_listen(struct tool *t, const char *name,
     random_uuid(r->token);
     MUST(uv_timer_init(&t->loop, &r->timer) == 0);
     r->link = link_new(&t->loop, bus_url(t->bus), LINK_FEED, "receipts", &link_events, r);
+    bus_watch(t->bus, r->link);
     return r;
 }
 

@@ -19,7 +19,6 @@
 #include "common/bus/link.h"
 #include "common/bus/pulse.h"
 #include "common/bus/scripts.h"
-#include "common/bus/server_info.h"
 #include "common/bus/way.h"
 
 enum { BEAT_MS = 1000, SECRET_RENEW_BEATS = 10 };
@@ -164,15 +163,6 @@ static void store_configuration(struct bus *b) {
     store_config(b, "partitions", ours);
 }
 
-/* Of two links that have come to different servers the older one missed that Redis moved. */
-static void compare_servers(struct bus *b) {
-    struct link *older = b->is_feed_newer ? b->commands : b->feed_link;
-    if (b->feed_link == NULL || !link_is_ready(b->commands) || !link_is_ready(b->feed_link) ||
-        strcmp(link_server(b->commands), link_server(b->feed_link)) == 0)
-        return;
-    link_break(older, "commands and feed have come to different servers");
-}
-
 static void ask_config(struct bus *b) {
     if (b->is_configured || b->is_asking_config || b->is_mismatched || !link_is_ready(b->commands))
         return;
@@ -188,8 +178,7 @@ static void ask_config(struct bus *b) {
 
 static void on_commands_ready(void *ctx) {
     struct bus *b = ctx;
-    b->is_feed_newer = false;
-    compare_servers(b);
+    one_server_on_ready(&b->one_server, b->commands);
     b->was_counted = false;
     ask_config(b);
 }
@@ -209,8 +198,7 @@ static void on_commands_down(void *ctx, const char *why) {
 static void on_feed_ready(void *ctx) {
     struct bus *b = ctx;
     b->probe_sent_ms = 0;
-    b->is_feed_newer = true;
-    compare_servers(b);
+    one_server_on_ready(&b->one_server, b->feed_link);
     feed_on_ready(b->feed, b->feed_link);
     TELL(b, on_feed);
 }
@@ -357,35 +345,6 @@ static void send_beat(struct bus *b) {
     link_send(b->commands, &c, on_beat_reply, beat);
 }
 
-/* --- the server --- */
-
-static void break_both(struct bus *b, const char *why) {
-    link_break(b->commands, why);
-    if (b->feed_link != NULL && link_is_ready(b->feed_link))
-        link_break(b->feed_link, why);
-}
-
-/* A server that was demoted, or a way that leads to another one, need not break a connection. */
-static void on_server_info(void *ctx, struct redisReply *reply) {
-    struct bus *b = ctx;
-    struct server_info info;
-    if (!link_is_ready(b->commands) || !server_info_read(&info, reply_bytes(reply)))
-        return;
-    if (!info.is_master)
-        break_both(b, "this Redis is no master any more");
-    else if (strcmp(info.identity, link_server(b->commands)) != 0)
-        break_both(b, "this is another Redis than before, or it has other data");
-    else
-        compare_servers(b);
-}
-
-static void ask_server(struct bus *b) {
-    struct command c = command_begin("INFO");
-    command_text(&c, "server");
-    command_text(&c, "replication");
-    link_send(b->commands, &c, on_server_info, b);
-}
-
 /* It may have run out by a clock of Redis that jumped: a process that does not know it would make
  * another one. */
 static void renew_secret(struct bus *b) {
@@ -414,7 +373,7 @@ static void on_beat(uv_timer_t *timer) {
     }
     ask_config(b);
     if (b->is_configured) {
-        ask_server(b);
+        one_server_ask(&b->one_server);
         send_beat(b);
         way_ask(b->way);
     }
@@ -424,6 +383,12 @@ static void on_beat(uv_timer_t *timer) {
     metrics_set(METRIC_redis_ready, bus_is_ready(b));
     refusals_tick(&b->refusals);
     log_summarize();
+}
+
+static void on_tool_beat(uv_timer_t *timer) {
+    struct bus *b = container_of(timer, struct bus, beat_timer);
+    if (b->is_configured)
+        one_server_ask(&b->one_server);
 }
 
 /* --- life --- */
@@ -438,11 +403,15 @@ static void tell_fleet(const struct bus *b) {
 void bus_start(struct bus *b) {
     static const struct link_events commands_events = {on_commands_ready, on_commands_down, NULL};
     static const struct link_events feed_events = {on_feed_ready, on_feed_down, on_feed_push};
-    b->commands = link_new(b->loop, &b->url, LINK_COMMANDS, "commands", &commands_events, b);
-    if (b->kind == BUS_TOOL)
+    b->one_server.commands = b->commands =
+        link_new(b->loop, &b->url, LINK_COMMANDS, "commands", &commands_events, b);
+    if (b->kind == BUS_TOOL) {
+        MUST(uv_timer_start(&b->beat_timer, on_tool_beat, BEAT_MS, BEAT_MS) == 0);
         return;
+    }
     tell_fleet(b);
-    b->feed_link = link_new(b->loop, &b->url, LINK_FEED, "feed", &feed_events, b);
+    b->one_server.feed = b->feed_link =
+        link_new(b->loop, &b->url, LINK_FEED, "feed", &feed_events, b);
     bus_subscribe(b, bytes_str(b->probe_channel));
     MUST(uv_timer_start(&b->beat_timer, on_beat, 100, BEAT_MS) == 0);
 }
@@ -501,6 +470,10 @@ void bus_set_unfit(struct bus *b, bool is_unfit) {
     b->is_unfit = is_unfit;
     if (is_change && bus_can_send(b))
         send_beat(b);
+}
+
+void bus_watch(struct bus *b, struct link *feed) {
+    one_server_add(&b->one_server, feed);
 }
 
 void bus_subscribe(struct bus *b, struct bytes channel) {

@@ -8,9 +8,7 @@
  * come back within 3 s means a deaf feed, which is then made anew; one that does not come although
  * a later one does means that the feed was deaf in between.
  *
- * Both links must go to one server. Every second the server is asked who it is (server_info.h): if
- * it is no master any more, another one, or fell back, or if the two links have come to different
- * ones, what is out of date is made anew.
+ * Both links must go to one server. see one_server.h.
  *
  * Ready means: this process does its job now, all of it. /readyz shows bus_trouble: the links, the
  * probe, and what anybody else has raised (troubles.h).
@@ -79,6 +77,11 @@ struct link *bus_commands(struct bus *b);
 bool bus_can_send(const struct bus *b);
 /* Whether the feed comes from where the commands go: only then do answers say what it brings. */
 bool bus_is_on_one_server(const struct bus *b);
+/* Whether a link of the caller's own goes there, too. */
+bool bus_goes_with_commands(const struct bus *b, const struct link *link);
+/* From now on the bus makes this feed of the caller's own anew when it does not. The link stays
+ * until the bus is closed. */
+void bus_watch(struct bus *b, struct link *feed);
 /* The number of the next heartbeat, see on_feed_passed. */
 uint64_t bus_next_beat(const struct bus *b);
 /* Whether connections may be registered now: Redis has accepted a heartbeat of this id on this

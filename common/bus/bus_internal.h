@@ -8,6 +8,7 @@
 #include "common/base/buf.h"
 #include "common/bus/beats.h"
 #include "common/bus/bus.h"
+#include "common/bus/one_server.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis_url.h"
 #include "common/bus/refusals.h"
@@ -26,7 +27,7 @@ struct bus {
     char fleet[FLEET_FINGERPRINT_SIZE];
     char id[17];
     struct link *commands, *feed_link;
-    bool is_feed_newer; /* than the commands link */
+    struct one_server one_server;
     struct feed *feed;
     struct {
         const struct bus_events *events;

@@ -17,8 +17,11 @@ bool bus_can_send(const struct bus *b) {
 }
 
 bool bus_is_on_one_server(const struct bus *b) {
-    return bus_can_send(b) && b->feed_link != NULL && link_is_ready(b->feed_link) &&
-           strcmp(link_server(b->commands), link_server(b->feed_link)) == 0;
+    return bus_can_send(b) && one_server_holds(&b->one_server);
+}
+
+bool bus_goes_with_commands(const struct bus *b, const struct link *link) {
+    return bus_can_send(b) && strcmp(link_server(b->commands), link_server(link)) == 0;
 }
 
 uint64_t bus_next_beat(const struct bus *b) {
@@ -55,6 +58,8 @@ static void describe_links(const struct bus *b, struct buf *out) {
         buf_append_str(out, "redis: the cluster's configuration is not read yet");
     else if (!link_is_ready(b->feed_link))
         buf_printf(out, "redis feed: %s", link_trouble(b->feed_link));
+    else if (!bus_is_on_one_server(b))
+        buf_append_str(out, "redis feed: it goes to another server than the commands");
     else if (!trouble_is_raised(&b->beats_refused)) /* else there is nothing to come back */
         buf_append_str(out, "redis feed: the probe has not come back");
 }

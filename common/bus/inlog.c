@@ -173,9 +173,12 @@ void inlog_read(struct inlog *l) {
     link_send(l->link, &c, on_reply, l);
 }
 
+/* A position means something only where outputs are committed. */
 static void on_ready(void *ctx) {
     struct inlog *l = ctx;
-    if (l->is_wanted)
+    if (bus_can_send(l->bus) && !bus_goes_with_commands(l->bus, l->link))
+        link_break(l->link, "the commands go to another server");
+    else if (l->is_wanted)
         inlog_read(l);
 }
 
