@@ -195,6 +195,7 @@ static void on_begin(void *ctx, const struct log_view *view) {
     struct follow *w = ctx;
     w->follower->dispatching++;
     if (is_empty(view)) {
+        raise_floor(w);
         stand_at(w, MESSAGE_ID_NONE);
         w->begins_anew = true;
     } else if (view->lineage.has_owner &&

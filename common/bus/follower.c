@@ -59,6 +59,34 @@ static void audit(struct follower *f) {
     }
 }
 
+/* --- the terms: a position later than the partition's is in data that Redis gave up --- */
+
+static void on_term(void *ctx, struct redisReply *reply) {
+    struct every *every = ctx;
+    struct follow *w;
+    uint64_t term;
+    if (reply_is_error(reply, NULL))
+        bus_refused(every->follower->bus, "HGET", reply);
+    if (!bytes_to_u64(reply_bytes(reply), &term))
+        return;
+    LIST_FOREACH(w, &every->list, in_partition)
+    if (w->has_start && w->position.term > term)
+        follow_look_again(w);
+}
+
+static void ask_terms(struct follower *f) {
+    struct buf key = {0};
+    for (unsigned p = 0; p < bus_partitions(f->bus) && bus_can_send(f->bus); p++) {
+        if (f->partitions[p].follows == 0)
+            continue;
+        struct command c = command_begin("HGET");
+        command_bytes(&c, key_of(&key, p, "own", BYTES_NONE));
+        command_text(&c, "t");
+        link_send(bus_commands(f->bus), &c, on_term, &f->partitions[p]);
+    }
+    buf_deinit(&key);
+}
+
 /* What was published before this heartbeat was sent has come. */
 static void on_feed_passed(void *ctx, uint64_t beat) {
     struct follower *f = ctx;
@@ -68,6 +96,7 @@ static void on_feed_passed(void *ctx, uint64_t beat) {
     while ((d = doubts_end(&f->doubts, beat)) != NULL)
         follow_end_doubt(container_of(d, struct follow, doubt));
     audit(f);
+    ask_terms(f);
 }
 
 /* --- the feed --- */
@@ -179,6 +208,7 @@ struct follower *follower_new(struct bus *bus, const struct follower_events *eve
     f->partitions = mem_zalloc(bus_partitions(bus) * sizeof(*f->partitions));
     for (unsigned p = 0; p < bus_partitions(bus); p++) {
         struct every *every = &f->partitions[p];
+        every->follower = f;
         struct bytes channel = channel_of(&key, p, "n*", BYTES_NONE);
         MUST(channel.len < sizeof(every->channel));
         memcpy(every->channel, channel.ptr, channel.len);

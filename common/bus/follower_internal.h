@@ -55,6 +55,7 @@ struct follow {
 };
 
 struct every {
+    struct follower *follower;
     char channel[FLEET_NAME_MAX];
     size_t channel_len;
     unsigned follows;

@@ -20,7 +20,7 @@
 
 struct redisReply;
 
-enum { LINEAGE_TERMS = 64 };
+enum { LINEAGE_TERMS = 32 };
 
 struct lineage {
     bool has_owner;                    /* false: nothing was ever appended in this data set */

@@ -742,12 +742,12 @@ class Checker:
             self.floor[p] = max(self.floor.get(p, (0, 0)), parse_id(position))
 
     def check_lineage(self, p, term):
-        """The terms of this data set, the latest 64."""
+        """The terms of this data set, the latest 32."""
         terms = self.world.model.terms[p]
         terms.append(term)
         stored = self.redis.must('HGET', key(p, 'own'), 'y')
-        if stored != ' '.join(terms[-64:]):
-            raise Violation(f'I7: lineage of partition {p} is {stored}, not {terms[-64:]}')
+        if stored != ' '.join(terms[-32:]):
+            raise Violation(f'I7: lineage of partition {p} is {stored}, not {terms[-32:]}')
 
     def must_be_top(self, p, value, what):
         if value != self.world.model.top[p]:

@@ -176,9 +176,9 @@ class TestOwnership:
 
     def test_F14_lineage_names_the_terms_of_this_data_set(self, bench):
         terms = ['0']
-        for _ in range(70):
+        for _ in range(40):
             terms.append(bench.own('A')[0])
-        assert bench.do('HGET', 'own', 'y').split(' ') == terms[-64:]
+        assert bench.do('HGET', 'own', 'y').split(' ') == terms[-32:]
 
     def test_F26_lineage_begins_again_after_an_older_broker(self, bench):
         bench.own('A')

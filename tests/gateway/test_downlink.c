@@ -305,6 +305,23 @@ static void a_gap_closes_or_goes_on(void **state) {
     assert_int_equal(f->entry->count, 0);
 }
 
+/* Later ids are smaller: those who go on must not skip them. */
+static void redis_that_fell_back_makes_positions_mean_nothing(void **state) {
+    struct fixture *f = *state;
+    f->entry->continues_on_gap = true;
+    clients_detach(&f->ws[0]);
+    f->ws[0].skip_until = (struct message_id){9, 9};
+    clients_attach(f->entry, &f->ws[0]);
+    f->m.id = (struct message_id){4, 1};
+    downlink_events.on_gap(f->entry, GAP_LOST);
+    downlink_events.on_message(f->entry, &f->m);
+    assert_int_equal(sent_count, CLIENTS - 1);
+    downlink_events.on_gap(f->entry, GAP_REWOUND);
+    downlink_events.on_message(f->entry, &f->m);
+    assert_int_equal(sent_count, CLIENTS - 1 + CLIENTS);
+    assert_null(closed);
+}
+
 static void a_message_to_every_name_is_encoded_once(void **state) {
     struct fixture *f = *state;
     struct name_entry *other = clients_enter(&f->gateway.clients, BYTES_LIT("M"));
@@ -334,6 +351,7 @@ int main(void) {
         TEST(closing_everybody),
         TEST(bye_finishes_its_connection),
         TEST(a_gap_closes_or_goes_on),
+        TEST(redis_that_fell_back_makes_positions_mean_nothing),
         TEST(a_message_to_every_name_is_encoded_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 -- A term is greater than the stored one, than the floor, than the one the caller knows (Redis may
 -- have lost its data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
 --
--- own.y names the latest 64 terms of this data set, oldest first, separated by spaces; it begins
+-- own.y names the latest 32 terms of this data set, oldest first, separated by spaces; it begins
 -- with 0 while it names all of them. An id whose term is not among them belongs to a data set that
 -- was given up (a failover, a restart): see lineage.h.
 local l = redis.call('GET', KEYS[2])
@@ -29,6 +29,6 @@ local terms = o[1] and o[4] or '0'
 if o[1] and string.match(terms, '%d+$') ~= o[1] then terms = o[1] end
 terms = terms .. ' ' .. t
 local _, count = string.gsub(terms, ' ', '')
-if count >= 64 then terms = string.match(terms, ' (.*)$') end
+if count >= 32 then terms = string.match(terms, ' (.*)$') end
 redis.call('HSET', KEYS[1], 'h', ARGV[1], 't', t, 'y', terms)
 return {t, o[2] or '0-0', o[3] or '0-0'}
