@@ -8,7 +8,9 @@ All proxies share one thread. What can be done to one, also while connections ar
     drop(direction)       loses what goes that way: "up" to Redis, "down" from it. keep() ends it. A connection that
                           has lost something is out of step for good, as it would be with a real silent middle box
     delay_s               latency, each way
-    deafen()              the connections that subscribed hear nothing more; all others live, and so do new ones
+    deafen(), hear()      the connections that subscribed hear nothing more, until they do; all others live, and so do
+                          new ones
+    target                where new connections go
 """
 import asyncio
 import collections
@@ -143,6 +145,10 @@ class Proxy:
         for pump in feeds:
             pump.is_deaf = True
         return len(feeds)
+
+    def hear(self):
+        for pump in list(self.pumps):
+            pump.is_deaf = False
 
     def close(self):
         self.refuse()
