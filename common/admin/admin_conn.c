@@ -306,8 +306,7 @@ struct admin *admin_conn_admin(const struct admin_conn *c) {
 bool admin_conn_is_loopback(const struct admin_conn *c) {
     char address[64];
     stream_remote_address(&c->stream, address);
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
-           strncmp(address, "::ffff:127.", 11) == 0;
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
 /* --- jobs --- */

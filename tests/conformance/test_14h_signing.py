@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from harness import Client, Cluster, Refused, free_port
+from harness import Client, Cluster, Refused, eventually, free_port
 from conformance_world import APP, G1, G2, World, query, unique
 from test_14b_listening import start_error
 
@@ -188,6 +188,28 @@ def test_S149_strict_over_ipv6():
     with Cluster(APP / "signing.lua", gateways=1, env={"SECRET": "super-secret", "STRICT": "1"}, listen=None,
                  gateway_args=["--listen", f"http+ws://[{address}]:{port}"]):
         with Client((address, port), query("/up", name="Six", id=raw), {"User-Agent": agent}) as client:
+            assert client.id == vector("V8")[3]
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+def test_S149_strict_on_a_socket_for_both_families(tmp_path):
+    """An IPv4 client is the same to a gateway at `*`, which sees it as ::ffff:127.0.0.1, and to one at 127.0.0.1."""
+    ports = {"*": free_port(), "127.0.0.1": free_port()}
+    listen = [f"http+ws://{address}:{port}" for address, port in ports.items()]
+    with Cluster(APP / "signing.lua", gateways=1, env={"SECRET": "super-secret", "STRICT": "1"}, listen=None,
+                 gateway_args=["--listen", listen[0], "--listen", listen[1], "--max-connections-per-address", "1"]) as cluster:
+        cluster.gateways[0].port = ports["*"]
+        for port in ports.values():
+            with Client(("127.0.0.1", port), query("/up", name="Both", id="my-client-id")) as client:
+                assert client.id == vector("V7")[3]
+                with pytest.raises(Refused) as refused:
+                    Client(("127.0.0.1", ports["127.0.0.1"]), query("/up", name="Both"))
+                assert refused.value.status == 503, "both count as one address"
+                with pytest.raises(Refused) as refused:
+                    Client(("127.0.0.1", ports["*"]), query("/up", name="Both"))
+                assert refused.value.status == 503
+            eventually(lambda: cluster.gateways[0].metrics()["signalbox_connections"] == 0, 5)
+        with Client(("::1", ports["*"]), query("/up", name="Both", id="my-client-id"), {"User-Agent": "curl/8.5.0"}) as client:
             assert client.id == vector("V8")[3]
 
 
