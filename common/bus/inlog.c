@@ -1,6 +1,7 @@
 /* inlog.c - see inlog.h. Read inlog_read, then on_reply. */
 #include "common/bus/inlog.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,16 @@ static void copy_fields(struct in_entry *e, struct bytes *fields, size_t count) 
     e->text = bytes_of(e->bytes, (size_t)(to - e->bytes));
 }
 
+/* o: its order, h: handlers that have run (back.lua). */
+static void read_return(struct in_entry *e, const struct bytes *fields, size_t count) {
+    struct message_id order;
+    uint64_t handled = 0;
+    e->is_back = message_id_parse(field(fields, count, "o"), &order);
+    e->order = e->is_back ? order : e->id;
+    if (e->is_back && bytes_to_u64(field(fields, count, "h"), &handled) && handled <= UINT_MAX)
+        e->handled = (unsigned)handled;
+}
+
 /* t: C or D, n: name, i: client id, v: connection value, r: reason. */
 static bool read_connection(struct in_entry *e, const struct bytes *fields, size_t count) {
     struct bytes type = field(fields, count, "t");
@@ -92,6 +103,8 @@ struct in_entry *in_entry_new(enum inlog_kind kind, struct message_id id,
     struct bytes m = field(own, count, "m");
     if (m.ptr != NULL)
         e->text = m;
+    if (kind == INLOG_ENTRIES)
+        read_return(e, own, count);
     if (kind == INLOG_ENTRIES && m.ptr != NULL)
         e->is_bad = entry_decode(m, &e->entry) != PARSE_OK;
     else if (kind == INLOG_ENTRIES)

@@ -24,6 +24,10 @@ struct in_entry {
     struct message_id id; /* of the stream: ms-seq */
     char id_text[MESSAGE_ID_TEXT];
     bool is_bad; /* INLOG_ENTRIES: could not be decoded */
+    /* An entry that was set aside and came back (aside.h): */
+    bool is_back;
+    unsigned handled;        /* so many handlers of its event have run */
+    struct message_id order; /* the id it had when it first came; of others: id */
     struct bytes
         text; /* the value of m, or of all fields of a connect/disconnect: for dead letters */
     struct entry entry; /* INLOG_ENTRIES: borrows from the bytes below */

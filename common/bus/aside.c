@@ -1,0 +1,66 @@
+/* aside.c - see aside.h. */
+#include "common/bus/aside.h"
+
+#include "common/bus/bus.h"
+#include "common/bus/partition.h"
+#include "common/bus/scripts.h"
+
+static void add_key(struct command *c, const struct aside_place *p, const char *what) {
+    struct buf key = {0};
+    command_bytes(c, key_of(&key, p->partition, what, BYTES_NONE));
+    buf_deinit(&key);
+}
+
+static void add_id(struct command *c, struct message_id id) {
+    char text[MESSAGE_ID_TEXT];
+    command_text(c, message_id_format(id, text));
+}
+
+static struct command begin(const struct aside_place *p, enum script script) {
+    bool has_in = script != SCRIPT_aside_list;
+    struct command c = command_script(script, has_in ? 3 : 2);
+    command_bytes(&c, p->own_key);
+    if (has_in)
+        add_key(&c, p, "in");
+    add_key(&c, p, "w");
+    command_text(&c, bus_id(p->bus));
+    command_number(&c, (int64_t)p->term);
+    return c;
+}
+
+static void call(const struct aside_place *p, struct command *c, link_reply_fn *fn, void *ctx) {
+    link_send(bus_commands(p->bus), c, fn, ctx);
+}
+
+void aside_store(const struct aside_place *p, const struct aside_item *items, size_t count,
+                 link_reply_fn *fn, void *ctx) {
+    struct command c = begin(p, SCRIPT_aside);
+    for (size_t i = 0; i < count; i++) {
+        add_id(&c, items[i].id);
+        add_id(&c, items[i].order);
+        command_number(&c, items[i].handled);
+        command_bytes(&c, items[i].lane);
+    }
+    call(p, &c, fn, ctx);
+}
+
+void aside_bring_back(const struct aside_place *p, const struct message_id *ids, size_t count,
+                      link_reply_fn *fn, void *ctx) {
+    struct command c = begin(p, SCRIPT_back);
+    for (size_t i = 0; i < count; i++)
+        add_id(&c, ids[i]);
+    call(p, &c, fn, ctx);
+}
+
+void aside_list(const struct aside_place *p, link_reply_fn *fn, void *ctx) {
+    struct command c = begin(p, SCRIPT_aside_list);
+    call(p, &c, fn, ctx);
+}
+
+bool aside_read(const struct redisReply *row, struct aside_item *item_out) {
+    *item_out = (struct aside_item){.lane = reply_bytes(reply_at(row, 2)),
+                                    .size = (size_t)reply_number(reply_at(row, 3), 0)};
+    return item_out->lane.len > 0 &&
+           message_id_parse(reply_bytes(reply_at(row, 0)), &item_out->id) &&
+           message_id_parse(reply_bytes(reply_at(row, 1)), &item_out->order);
+}
