@@ -1,6 +1,7 @@
 /*
  * local.h - Local connections: they belong to their route, no other process knows of them, and
- * their Connect and Disconnect handlers run here.
+ * their Connect and Disconnect handlers run here: one after the other, also when one waits. Neither
+ * the route nor the Close waits for them.
  */
 #ifndef SIGNALBOX_GATEWAY_LOCAL_H
 #define SIGNALBOX_GATEWAY_LOCAL_H

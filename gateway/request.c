@@ -56,7 +56,6 @@ void request_unref(struct request *r) {
         r->ws->request = NULL;
     buf_deinit(&r->raw);
     buf_deinit(&r->extra);
-    free(r->left);
     free(r->path);
     signal_free(r->signal);
     free(r);

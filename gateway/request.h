@@ -18,6 +18,7 @@ struct conn;
 struct endpoint_run;
 struct gateway;
 struct identity;
+struct local_life;
 struct request;
 struct ws;
 
@@ -32,8 +33,9 @@ struct request {
     unsigned working;
     struct gateway *gateway;
     struct conn *conn;
-    struct ws *ws;         /* what it became, while that is open */
-    struct identity *left; /* of a Local connection that ended before its route */
+    struct ws *ws;            /* what it became, while that is open */
+    bool has_left;            /* its Local connection ended before the route */
+    struct local_life *local; /* the handlers of a Local one, while they run (local.c); or NULL */
     const struct endpoint_run *endpoint;
     struct buf raw; /* what the slices of head and body point to */
     struct http_head head;

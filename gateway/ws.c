@@ -433,12 +433,11 @@ static void on_gone(struct conn *c) {
     buf_deinit(&ws->backlog);
     free(ws->close_reason);
     free(ws->cause);
-    if (ws->request != NULL)
+    if (ws->request != NULL) {
         ws->request->ws = NULL;
-    if (ws->request != NULL && ws->who->is_local)
-        ws->request->left = ws->who; /* the route's end will tell its Disconnect */
-    else
-        free(ws->who);
+        ws->request->has_left = ws->who->is_local; /* the route's end will tell its Disconnect */
+    }
+    free(ws->who);
     free(ws);
     c->proto_state = NULL;
     metrics_add(METRIC_websockets, -1);
