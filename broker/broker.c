@@ -10,6 +10,7 @@
 
 #include "broker/host.h"
 #include "broker/inbox.h"
+#include "broker/lanes.h"
 #include "broker/pump.h"
 #include "broker/reaper.h"
 #include "broker/schedule.h"
@@ -288,6 +289,7 @@ static void start_parts(struct broker *b) {
     b->free_sends = ingest_new(b->bus, "b", FREE_SENDS_BYTES, NULL, NULL);
     b->lease = lease_new(b->bus, (uint64_t)b->settings->lease_ms, &lease_events, b);
     lease_ask_stuck(b->lease, on_ask_stuck);
+    b->lanes = lanes_new(b);
     b->reaper = reaper_new(b);
     b->schedules = schedules_new(b);
     bus_listen(b->bus, &bus_events, b);
@@ -340,6 +342,7 @@ static void close_all(struct broker *b) {
     admin_close(b->admin);
     schedules_free(b->schedules);
     reaper_free(b->reaper);
+    lanes_end(b->lanes);
     lease_free(b->lease);
     app_release(b->app);
     ingest_free(b->free_sends);
@@ -400,6 +403,7 @@ void broker_stop(struct broker *b) {
 
 void broker_deinit(struct broker *b) {
     free_rules(b);
+    lanes_free(b->lanes);
     buf_deinit(&b->secret);
     supervisor_deinit(&b->supervisor);
     free(b->inboxes);

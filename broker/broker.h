@@ -22,6 +22,7 @@ struct bus;
 struct admin;
 struct inbox;
 struct ingest;
+struct lanes;
 struct lease;
 struct reaper;
 struct registry;
@@ -52,6 +53,7 @@ struct broker {
     struct app_environment environment;
     struct ingest *free_sends; /* of handlers that have waited, and of PUBLISH */
     struct lease *lease;
+    struct lanes *lanes;
     struct inbox **inboxes; /* by slot: partitions, then the public stream; NULL: not ours */
     struct inbox *alone;    /* runs a doubtful entry (inbox.c); no other inbox does meanwhile */
     struct message_id *survived; /* by slot: the last entry this process ran and outlived */

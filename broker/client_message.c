@@ -3,6 +3,7 @@
 
 #include "broker/broadcast.h"
 #include "broker/broker.h"
+#include "broker/lanes.h"
 #include "broker/note.h"
 #include "broker/outcome.h"
 #include "broker/signal_routes.h"
@@ -234,8 +235,34 @@ static void process_default(struct outcome *o, const struct client_message *m) {
         accept_nothing(o, m);
 }
 
+static void refuse_full(struct outcome *o) {
+    const struct entry *e = &o->entry->entry;
+    struct client_message m;
+    client_message_init(&m, e->body);
+    log_warn("client_message", "refused client=%s name=%s why=\"too many messages wait\"",
+             LOG_TEXT(e->client_id), LOG_TEXT(e->name));
+    client_message_refuse(o, &m, "busy",
+                          BYTES_LIT("too many messages wait for a handler of this connection"));
+    client_message_deinit(&m);
+}
+
+/* Whether it may go on now: an earlier message or event of its connection may still be handled. */
+static bool takes_turn(struct outcome *o) {
+    switch (lanes_take_turn(o)) {
+    case LANE_GO: return true;
+    case LANE_FULL: refuse_full(o); return false;
+    case LANE_ASIDE:
+        tracing_verdict(o, TRACED_WAITING,
+                        BYTES_LIT("a handler of this connection waits: it is handled after that"));
+        return false;
+    }
+    return false;
+}
+
 void client_message_process(struct outcome *o) {
     const struct entry *e = &o->entry->entry;
+    if (!takes_turn(o))
+        return;
     if (signal_routes_process(o))
         return;
     if (e->body.len == 0) {

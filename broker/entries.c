@@ -5,6 +5,7 @@
 #include "broker/dead_letter.h"
 #include "broker/events.h"
 #include "broker/inbox.h"
+#include "broker/lanes.h"
 #include "broker/outcome.h"
 #include "broker/schedule.h"
 #include "broker/tracing.h"
@@ -61,14 +62,12 @@ static void process_send(struct outcome *o) {
 static void process_bye(struct outcome *o) {
     const struct entry *e = &o->entry->entry;
     struct recipient to = {e->name, e->conn};
+    if (lanes_take_turn(o) == LANE_ASIDE)
+        return;
     MUST(broadcast_message(o, &to, MESSAGE_BYE, BYTES_NONE));
 }
 
-void inbox_process_entry(struct outcome *o) {
-    if (o->entry->is_bad) {
-        dead_letter(o->broker, o->slot, o->entry, "cannot be decoded");
-        return;
-    }
+static void process(struct outcome *o) {
     switch (o->entry->entry.kind) {
     case ENTRY_CLIENT: client_message_process(o); return;
     case ENTRY_SEND:
@@ -79,4 +78,14 @@ void inbox_process_entry(struct outcome *o) {
     case ENTRY_DISCONNECT: events_process(o); return;
     }
     dead_letter(o->broker, o->slot, o->entry, "unknown kind");
+}
+
+void inbox_process_entry(struct outcome *o) {
+    if (o->entry->is_bad) {
+        dead_letter(o->broker, o->slot, o->entry, "cannot be decoded");
+        return;
+    }
+    process(o);
+    if (o->entry->is_back)
+        lanes_after(o);
 }

@@ -8,6 +8,7 @@
 
 #include "broker/broker.h"
 #include "broker/dead_letter.h"
+#include "broker/lanes.h"
 #include "broker/outcome.h"
 #include "broker/run.h"
 #include "broker/tracing.h"
@@ -15,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
+#include "common/bus/aside.h"
 #include "common/bus/bus.h"
 #include "common/bus/forward.h"
 #include "common/bus/lease.h"
@@ -29,17 +31,20 @@ enum {
     BATCH_US = 10000,
     TRIES_MAX = 3,
     RETRY_MIN_MS = 50,
-    RETRY_MAX_MS = 500
+    RETRY_MAX_MS = 500,
+    LAST_HANDLERS_MS = 1000 /* how long an end waits for handlers that wait */
 };
 
-enum state { IDLE, TRYING, FORWARDING, COMMITTING };
+enum state { OPENING, IDLE, TRYING, FORWARDING, STORING, COMMITTING };
 
 struct inbox {
     struct broker *broker;
     unsigned slot, refs;
     enum state state;
     bool is_ending, is_closed;
-    uint64_t term;
+    uint64_t ending_ms; /* since when */
+    struct lease_grant grant;
+    struct asides asides;
     struct buf own_key;
     inbox_process_fn *process;
     struct inlog *inlog;
@@ -52,7 +57,7 @@ struct inbox {
     uv_timer_t retry;
     uint64_t retry_ms;
     struct run *open_runs;
-    struct trouble untried; /* try.lua is refused */
+    struct trouble unwritten; /* a script of ours is refused */
 };
 
 static void step(struct inbox *i);
@@ -65,6 +70,7 @@ static void unref(struct inbox *i) {
     if (--i->refs > 0)
         return;
     buf_deinit(&i->own_key);
+    asides_deinit(&i->asides);
     free(i);
 }
 
@@ -97,13 +103,15 @@ void inbox_close(struct inbox *i) {
     if (i == NULL || i->is_closed)
         return;
     i->is_closed = true;
-    trouble_clear(&i->untried);
+    trouble_clear(&i->unwritten);
     tracing_lost(i->broker, i->slot);
     inlog_close(i->inlog);
     outlog_close(i->outlog);
     forward_close(i->forward);
     while (i->head < i->tail)
         in_entry_unref(i->queue[i->head++]);
+    if (!is_public(i))
+        lanes_close(i->broker->lanes, i->slot);
     while (i->open_runs != NULL)
         run_settle(i->open_runs, false);
     end_turn(i);
@@ -119,21 +127,26 @@ static void give_up(struct inbox *i, bool is_fenced) {
 
 void inbox_end(struct inbox *i) {
     i->is_ending = true;
+    i->ending_ms = clock_ms();
     step(i);
 }
 
 /* --- what Redis refuses for now --- */
 
 static void try_next(struct inbox *i);
+static void store_asides(struct inbox *i);
+static void open_lanes(struct inbox *i);
 
 static void on_retry(uv_timer_t *timer) {
     struct inbox *i = container_of(timer, struct inbox, retry);
-    if (i->state == TRYING)
-        try_next(i);
-    else if (i->state == FORWARDING)
-        forward_repeat(i->forward);
-    else if (i->state == COMMITTING)
-        outlog_repeat(i->outlog);
+    switch (i->state) {
+    case OPENING: open_lanes(i); return;
+    case IDLE: step(i); return;
+    case TRYING: try_next(i); return;
+    case FORWARDING: forward_repeat(i->forward); return;
+    case STORING: store_asides(i); return;
+    case COMMITTING: outlog_repeat(i->outlog); return;
+    }
 }
 
 static void repeat_later(struct inbox *i) {
@@ -165,18 +178,65 @@ static void on_committed(void *ctx, enum outlog_result result) {
     i->retry_ms = RETRY_MIN_MS;
     tracing_committed(i->broker, i->slot);
     settle_runs(i);
+    if (!is_public(i))
+        lanes_committed(i->broker->lanes, i->slot, &i->asides, i->cursor);
     end_turn(i);
     step(i);
 }
 
-static void on_forwarded(void *ctx, bool is_busy) {
-    struct inbox *i = ctx;
-    if (is_busy) {
-        repeat_later(i);
-        return;
-    }
+static void commit(struct inbox *i) {
     i->state = COMMITTING;
     outlog_commit(i->outlog, i->cursor, i->head < i->tail, on_committed, i);
+}
+
+/* A call that is not repeated as it was: NULL comes before the broker closes us. True: go on. */
+static bool is_accepted(struct inbox *i, const char *script, struct redisReply *reply) {
+    if (i->is_closed || reply == NULL)
+        return false;
+    if (!reply_is_error(reply, NULL)) {
+        trouble_clear(&i->unwritten);
+        return true;
+    }
+    if (reply_is_error(reply, "FENCED")) {
+        metrics_add(METRIC_fenced, 1);
+        give_up(i, true);
+    } else {
+        bus_refused(i->broker->bus, script, reply);
+        trouble_raise(&i->unwritten, reply_bytes(reply));
+        repeat_later(i);
+    }
+    return false;
+}
+
+static void on_stored(void *ctx, struct redisReply *reply) {
+    struct inbox *i = ctx;
+    if (is_accepted(i, "aside.lua", reply))
+        commit(i);
+    unref(i);
+}
+
+static struct aside_place place_of(struct inbox *i) {
+    return (struct aside_place){.bus = i->broker->bus,
+                                .own_key = buf_bytes(&i->own_key),
+                                .partition = i->slot,
+                                .term = i->grant.term};
+}
+
+static void store_asides(struct inbox *i) {
+    struct aside_place place = place_of(i);
+    i->state = STORING;
+    i->refs++;
+    aside_store(&place, i->asides.items, i->asides.count, on_stored, i);
+}
+
+static void on_forwarded(void *ctx, bool is_busy) {
+    struct inbox *i = ctx;
+    if (is_busy)
+        repeat_later(i);
+    else if (i->asides.count > 0)
+        store_asides(i);
+    else
+        commit(i);
 }
 
 /* --- processing --- */
@@ -188,6 +248,7 @@ static void process_next(struct inbox *i) {
                         .entry = entry,
                         .outlog = i->outlog,
                         .forward = i->forward,
+                        .asides = &i->asides,
                         .open_runs = &i->open_runs};
     tracing_begin(&o);
     i->process(&o);
@@ -208,7 +269,7 @@ static void send_batch(struct inbox *i) {
 /* Made before this term, and not outlived by this process yet. */
 static bool is_doubtful(const struct inbox *i) {
     const struct in_entry *next = i->queue[i->head];
-    return i->doubtful > 0 && next->id.term < i->term &&
+    return i->doubtful > 0 && next->id.term < i->grant.term &&
            message_id_compare(next->id, i->broker->survived[i->slot]) > 0;
 }
 
@@ -237,26 +298,10 @@ static void run_alone(struct inbox *i, int64_t tries) {
     send_batch(i);
 }
 
-static void read_tries(struct inbox *i, struct redisReply *reply) {
-    if (reply == NULL)
-        return; /* the broker closes us */
-    if (reply_is_error(reply, "FENCED")) {
-        metrics_add(METRIC_fenced, 1);
-        give_up(i, true);
-    } else if (reply_is_error(reply, NULL)) {
-        bus_refused(i->broker->bus, "try.lua", reply);
-        trouble_raise(&i->untried, reply_bytes(reply));
-        repeat_later(i);
-    } else {
-        trouble_clear(&i->untried);
-        run_alone(i, reply_number(reply, 1));
-    }
-}
-
 static void on_tries(void *ctx, struct redisReply *reply) {
     struct inbox *i = ctx;
-    if (!i->is_closed)
-        read_tries(i, reply);
+    if (is_accepted(i, "try.lua", reply))
+        run_alone(i, reply_number(reply, 1));
     unref(i);
 }
 
@@ -268,10 +313,18 @@ static void try_next(struct inbox *i) {
 
 /* --- the next thing to do --- */
 
+/* The next owner begins with what waits for these, so they get a moment to end. */
+static bool has_last_handlers(const struct inbox *i) {
+    return lanes_are_busy(i->broker->lanes, i->slot) &&
+           clock_ms() - i->ending_ms < LAST_HANDLERS_MS;
+}
+
 static void step(struct inbox *i) {
     if (i->state != IDLE || i->is_closed)
         return;
-    if (i->is_ending)
+    if (i->is_ending && has_last_handlers(i))
+        MUST(uv_timer_start(&i->retry, on_retry, RETRY_MIN_MS, 0) == 0);
+    else if (i->is_ending)
         give_up(i, false);
     else if (i->head == i->tail)
         inlog_read(i->inlog);
@@ -321,12 +374,36 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
                                      .history_bytes = s->history_bytes,
                                      .history_messages = s->history_messages,
                                      .history_seconds = s->history_seconds};
-    trouble_init(&i->untried, bus_troubles(bus), TROUBLE_commits, label);
+    trouble_init(&i->unwritten, bus_troubles(bus), TROUBLE_commits, label);
     i->outlog = outlog_new(bus, &options);
     i->forward = forward_new(bus, source);
     i->inlog = inlog_new(bus, buf_bytes(&in), is_public(i) ? INLOG_TEXT : INLOG_ENTRIES,
                          grant->cursor, label, &events, i);
     buf_deinit(&in);
+}
+
+static void begin(struct inbox *i) {
+    i->state = IDLE;
+    if (i->is_ending)
+        step(i);
+    else
+        inlog_read(i->inlog);
+}
+
+static void on_listed(void *ctx, struct redisReply *reply) {
+    struct inbox *i = ctx;
+    if (is_accepted(i, "aside_list.lua", reply)) {
+        lanes_open(i->broker->lanes, i->slot, &i->grant, reply);
+        i->retry_ms = RETRY_MIN_MS;
+        begin(i);
+    }
+    unref(i);
+}
+
+static void open_lanes(struct inbox *i) {
+    struct aside_place place = place_of(i);
+    i->refs++;
+    aside_list(&place, on_listed, i);
 }
 
 struct inbox *inbox_new(struct broker *b, unsigned slot, const struct lease_grant *grant,
@@ -335,12 +412,15 @@ struct inbox *inbox_new(struct broker *b, unsigned slot, const struct lease_gran
     i->broker = b;
     i->slot = slot;
     i->refs = 1;
-    i->term = grant->term;
+    i->grant = *grant;
     i->process = process;
     i->doubtful = QUEUE_MAX;
     i->retry_ms = RETRY_MIN_MS;
     MUST(uv_timer_init(b->loop, &i->retry) == 0);
     open_logs(i, grant);
-    inlog_read(i->inlog);
+    if (is_public(i))
+        begin(i);
+    else
+        open_lanes(i);
     return i;
 }

@@ -5,6 +5,8 @@
  *       ▲                                                             │
  *       └──────────────── the next read is under way meanwhile ───────┘
  *
+ * What waits for an earlier handler of its connection (lanes.h) is stored before the commit.
+ *
  * A batch ends after BATCH_BYTES of outputs or BATCH_US of work. What Redis refuses for now is
  * repeated; what it leaves unanswered is not assumed: the broker closes the inbox then and takes
  * the slot anew.

@@ -9,7 +9,8 @@ struct outcome;
 
 /* {"type":"ack","ref":…,"id":…}; id is null when the message left for other partitions only. */
 void note_ack(struct outcome *o, const struct client_message *m);
-/* {"type":"error","ref":…,"code":…,"message":…}; code: level, bad_request, too_big, handler. */
+/* {"type":"error","ref":…,"code":…,"message":…}; code: level, bad_request, too_big, handler, busy.
+ */
 void note_error(struct outcome *o, const struct client_message *m, const char *code,
                 struct bytes text);
 

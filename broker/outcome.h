@@ -10,6 +10,7 @@
 #include "common/bus/inlog.h"
 
 struct broker;
+struct asides;
 struct forward;
 struct outlog;
 struct run;
@@ -24,6 +25,7 @@ struct outcome {
     struct in_entry *entry;
     struct outlog *outlog;
     struct forward *forward;
+    struct asides *asides;   /* what waits for an earlier handler of its connection */
     struct run **open_runs;  /* where a handler that waits is kept until its entry is committed */
     unsigned count;          /* outputs and forwards so far */
     struct tracing *tracing; /* NULL: nobody traces (tracing.h) */

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "broker/broker.h"
+#include "broker/lanes.h"
 #include "common/bus/bus.h"
 #include "common/bus/ingest.h"
 #include "common/bus/partition.h"
@@ -37,7 +38,14 @@ static void drop_held(struct run *r) {
     r->held_bytes = 0;
 }
 
+static void leave_lane(struct run *r) {
+    if (r->lane != NULL)
+        lanes_leave(r->lane);
+    r->lane = NULL;
+}
+
 static void free_run(struct run *r) {
+    leave_lane(r);
     if (r->open_runs != NULL)
         DL_DELETE(*r->open_runs, r);
     drop_held(r);
@@ -83,6 +91,8 @@ void run_wait(struct run *r) {
     r->state = RUN_OPEN;
     r->open_runs = r->outcome->open_runs;
     DL_APPEND(*r->open_runs, r);
+    if (r->kind != RUN_TICK)
+        r->lane = lanes_enter(r->broker->lanes, r->outcome->slot, r->entry);
     r->outcome = NULL;
 }
 
@@ -150,6 +160,8 @@ void run_settle(struct run *r, bool is_committed) {
     DL_DELETE(*r->open_runs, r);
     r->open_runs = NULL;
     r->state = is_committed ? RUN_FREE : RUN_VOID;
+    if (r->state == RUN_VOID)
+        leave_lane(r); /* its entry runs again */
     if (r->held == NULL)
         return;
     struct buf error = {0};

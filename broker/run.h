@@ -27,6 +27,8 @@ struct held {
     struct buf entry;
 };
 
+struct lane;
+
 struct run {
     struct broker *broker;
     enum run_kind kind;
@@ -39,6 +41,7 @@ struct run {
     struct session session;
     char *route_path, *route_endpoint;
     /* OPEN and later */
+    struct lane *lane; /* NULL: of no connection, or left */
     struct app_call *call;
     struct run **open_runs, *prev, *next;
     struct held *held;

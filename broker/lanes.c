@@ -1,0 +1,401 @@
+/* lanes.c - see lanes.h. Read lanes_take_turn, then bring_back. */
+#include "broker/lanes.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "broker/broker.h"
+#include "broker/outcome.h"
+#include "common/base/metrics.h"
+#include "common/bus/bus.h"
+#include "common/bus/lease.h"
+
+enum { STRIDE_MAX = 32, RETRY_MS = 200 };
+
+/* One that was set aside. */
+struct waiting {
+    TAILQ_ENTRY(waiting) link;
+    struct message_id id, order;
+    size_t size;
+    bool is_returning; /* on its way to the end of `in`, or there */
+};
+
+TAILQ_HEAD(waiting_list, waiting);
+
+struct lane {
+    struct lanes *owner;
+    unsigned slot;
+    unsigned running;          /* handlers that wait */
+    unsigned stride;           /* how many entries come back at a time */
+    struct waiting_list queue; /* by order */
+    size_t count;
+    UT_hash_handle hh;
+    size_t key_len;
+    char key[];
+};
+
+struct place {
+    bool is_open;
+    uint64_t term;
+    struct message_id committed; /* what is at or before it was passed by the cursor */
+    unsigned running;
+};
+
+struct lanes {
+    struct broker *broker;
+    struct lane *table;
+    size_t count, bytes; /* of all entries that wait */
+    bool is_stuck;       /* Redis refused to bring something back: the timer runs */
+    uv_timer_t retry;
+    struct place places[];
+};
+
+/* --- lanes --- */
+
+/* Neither a Name nor a client id contains NUL. */
+static void append_key(struct buf *out, const struct entry *e) {
+    buf_append(out, e->name);
+    buf_append_char(out, '\0');
+    buf_append(out, e->client_id);
+}
+
+static struct lane *find(const struct lanes *l, struct bytes key) {
+    struct lane *lane = NULL;
+    if (l->table != NULL)
+        HASH_FIND(hh, l->table, key.ptr, key.len, lane);
+    return lane;
+}
+
+static struct lane *find_of(const struct lanes *l, const struct entry *e) {
+    struct buf key = {0};
+    if (l->table == NULL)
+        return NULL;
+    append_key(&key, e);
+    struct lane *lane = find(l, buf_bytes(&key));
+    buf_deinit(&key);
+    return lane;
+}
+
+static struct lane *find_or_make(struct lanes *l, unsigned slot, struct bytes key) {
+    struct lane *lane = find(l, key);
+    if (lane != NULL)
+        return lane;
+    lane = mem_zalloc(sizeof(*lane) + key.len);
+    lane->owner = l;
+    lane->slot = slot;
+    lane->stride = 1;
+    lane->key_len = key.len;
+    memcpy(lane->key, key.ptr, key.len);
+    TAILQ_INIT(&lane->queue);
+    HASH_ADD_KEYPTR(hh, l->table, lane->key, lane->key_len, lane);
+    return lane;
+}
+
+static void drop_if_unused(struct lane *lane) {
+    if (lane->running > 0 || !TAILQ_EMPTY(&lane->queue))
+        return;
+    HASH_DEL(lane->owner->table, lane);
+    free(lane);
+}
+
+static void remove_waiting(struct lane *lane, struct waiting *w) {
+    struct lanes *l = lane->owner;
+    TAILQ_REMOVE(&lane->queue, w, link);
+    lane->count--;
+    l->count--;
+    l->bytes -= w->size;
+    metrics_set(METRIC_entries_aside, (int64_t)l->count);
+    free(w);
+}
+
+static struct waiting *find_waiting(const struct lane *lane, struct message_id order) {
+    struct waiting *w;
+    TAILQ_FOREACH(w, &lane->queue, link)
+    if (message_id_compare(w->order, order) >= 0)
+        break;
+    return w != NULL && message_id_compare(w->order, order) == 0 ? w : NULL;
+}
+
+/* Sorted by order; the newest is the usual one. */
+static void add_waiting(struct lane *lane, struct message_id id, struct message_id order,
+                        size_t size) {
+    struct lanes *l = lane->owner;
+    struct waiting *w = mem_alloc(sizeof(*w)), *before;
+    *w = (struct waiting){.id = id, .order = order, .size = size};
+    TAILQ_FOREACH_REVERSE(before, &lane->queue, waiting_list, link)
+    if (message_id_compare(before->order, order) < 0)
+        break;
+    if (before != NULL)
+        TAILQ_INSERT_AFTER(&lane->queue, before, w, link);
+    else
+        TAILQ_INSERT_HEAD(&lane->queue, w, link);
+    lane->count++;
+    l->count++;
+    l->bytes += size;
+    metrics_set(METRIC_entries_aside, (int64_t)l->count);
+}
+
+/* --- bringing back --- */
+
+struct returning {
+    struct lanes *lanes;
+    unsigned slot;
+    uint64_t term;
+    size_t key_len;
+    char key[];
+};
+
+static void bring_back(struct lane *lane);
+
+static void on_retry(uv_timer_t *timer) {
+    struct lanes *l = container_of(timer, struct lanes, retry);
+    struct lane *lane, *next;
+    l->is_stuck = false;
+    HASH_ITER(hh, l->table, lane, next)
+    bring_back(lane);
+}
+
+/* Nothing of that call came back: it is asked for again. */
+static void refused(struct lanes *l, struct lane *lane) {
+    struct waiting *w;
+    TAILQ_FOREACH(w, &lane->queue, link)
+    w->is_returning = false;
+    if (!l->is_stuck)
+        MUST(uv_timer_start(&l->retry, on_retry, RETRY_MS, 0) == 0);
+    l->is_stuck = true;
+}
+
+static void read_answer(struct returning *r, struct redisReply *reply) {
+    struct lanes *l = r->lanes;
+    const struct place *place = &l->places[r->slot];
+    if (!place->is_open || place->term != r->term || !reply_is_error(reply, NULL) ||
+        reply_is_error(reply, "FENCED"))
+        return; /* forgotten, done, or about to be forgotten */
+    bus_refused(l->broker->bus, "back.lua", reply);
+    struct lane *lane = find(l, bytes_of(r->key, r->key_len));
+    if (lane != NULL)
+        refused(l, lane);
+}
+
+static void on_brought_back(void *ctx, struct redisReply *reply) {
+    struct returning *r = ctx;
+    if (reply != NULL && !r->lanes->broker->is_closed)
+        read_answer(r, reply);
+    free(r);
+}
+
+static void send_back(struct lane *lane, const struct message_id *ids, size_t count) {
+    struct broker *b = lane->owner->broker;
+    struct buf own = {0}, lease = {0};
+    lease_keys(b->lease, lane->slot, &own, &lease);
+    struct aside_place place = {.bus = b->bus,
+                                .own_key = buf_bytes(&own),
+                                .partition = lane->slot,
+                                .term = lane->owner->places[lane->slot].term};
+    struct returning *r = mem_alloc(sizeof(*r) + lane->key_len);
+    *r = (struct returning){
+        .lanes = lane->owner, .slot = lane->slot, .term = place.term, .key_len = lane->key_len};
+    memcpy(r->key, lane->key, lane->key_len);
+    aside_bring_back(&place, ids, count, on_brought_back, r);
+    buf_deinit(&own);
+    buf_deinit(&lease);
+}
+
+/* The first entries of a lane in which no handler waits. Only what the cursor has passed: before
+ * that, the entry itself is still ahead. */
+static void bring_back(struct lane *lane) {
+    struct lanes *l = lane->owner;
+    const struct place *place = &l->places[lane->slot];
+    struct message_id ids[STRIDE_MAX];
+    size_t count = 0;
+    struct waiting *w = TAILQ_FIRST(&lane->queue);
+    if (lane->running > 0 || w == NULL || w->is_returning || !place->is_open || l->is_stuck ||
+        !bus_can_send(l->broker->bus))
+        return;
+    for (; w != NULL && count < lane->stride && !w->is_returning &&
+           message_id_compare(w->id, place->committed) <= 0;
+         w = TAILQ_NEXT(w, link)) {
+        w->is_returning = true;
+        ids[count++] = w->id;
+    }
+    if (count > 0)
+        send_back(lane, ids, count);
+}
+
+/* --- handlers --- */
+
+struct lane *lanes_enter(struct lanes *l, unsigned slot, const struct in_entry *e) {
+    struct buf key = {0};
+    append_key(&key, &e->entry);
+    struct lane *lane = find_or_make(l, slot, buf_bytes(&key));
+    buf_deinit(&key);
+    lane->running++;
+    lane->stride = 1;
+    l->places[slot].running++;
+    return lane;
+}
+
+void lanes_leave(struct lane *lane) {
+    lane->running--;
+    lane->owner->places[lane->slot].running--;
+    bring_back(lane);
+    drop_if_unused(lane);
+}
+
+bool lanes_are_busy(const struct lanes *l, unsigned slot) {
+    return l->places[slot].running > 0;
+}
+
+/* --- entries --- */
+
+static bool is_event(const struct entry *e) {
+    return e->kind == ENTRY_CONNECT || e->kind == ENTRY_DISCONNECT;
+}
+
+static bool has_room(const struct lane *lane, const struct entry *e) {
+    const struct lanes *l = lane->owner;
+    size_t times = is_event(e) ? 2 : 1;
+    return lane->count < LANE_MAX * times && l->count < LANES_MAX * times &&
+           l->bytes < LANES_BYTES * times;
+}
+
+static void add_to_batch(struct outcome *o, struct lane *lane, unsigned handled) {
+    struct asides *a = o->asides;
+    if (a->count == a->cap) {
+        a->cap = a->cap == 0 ? 16 : a->cap * 2;
+        a->items = mem_realloc(a->items, a->cap * sizeof(*a->items));
+    }
+    a->items[a->count++] = (struct aside_item){.id = o->entry->id,
+                                               .order = o->entry->order,
+                                               .handled = handled,
+                                               .lane = bytes_of(lane->key, lane->key_len)};
+}
+
+static void put_aside(struct outcome *o, struct lane *lane, unsigned handled) {
+    const struct in_entry *e = o->entry;
+    struct waiting *w = e->is_back ? find_waiting(lane, e->order) : NULL;
+    if (w == NULL) {
+        add_waiting(lane, e->id, e->order, e->text.len + sizeof(*w) + lane->key_len);
+    } else {
+        w->id = e->id;
+        w->is_returning = false;
+    }
+    lane->stride = 1;
+    add_to_batch(o, lane, handled);
+}
+
+/* It came back: its turn, unless a handler waits or an earlier one is not back yet. */
+static bool is_its_turn(const struct lane *lane, const struct in_entry *e) {
+    const struct waiting *first = TAILQ_FIRST(&lane->queue);
+    return lane->running == 0 && (first == NULL || message_id_compare(first->order, e->order) >= 0);
+}
+
+enum lane_turn lanes_take_turn(struct outcome *o) {
+    const struct in_entry *e = o->entry;
+    struct lane *lane = find_of(o->broker->lanes, &e->entry);
+    if (lane == NULL)
+        return LANE_GO;
+    if (!e->is_back && !has_room(lane, &e->entry))
+        return LANE_FULL;
+    if (!e->is_back || !is_its_turn(lane, e)) {
+        put_aside(o, lane, e->handled);
+        return LANE_ASIDE;
+    }
+    struct waiting *w = find_waiting(lane, e->order);
+    if (w != NULL)
+        remove_waiting(lane, w);
+    drop_if_unused(lane);
+    return LANE_GO;
+}
+
+void lanes_put_rest_aside(struct outcome *o, unsigned handled) {
+    struct lane *lane = find_of(o->broker->lanes, &o->entry->entry);
+    MUST(lane != NULL);
+    put_aside(o, lane, handled);
+}
+
+void lanes_after(struct outcome *o) {
+    struct lane *lane = find_of(o->broker->lanes, &o->entry->entry);
+    if (lane == NULL || lane->running > 0)
+        return;
+    lane->stride = lane->stride * 2 > STRIDE_MAX ? STRIDE_MAX : lane->stride * 2;
+    bring_back(lane);
+}
+
+/* --- a slot --- */
+
+void lanes_open(struct lanes *l, unsigned slot, const struct lease_grant *grant,
+                const struct redisReply *list) {
+    struct place *place = &l->places[slot];
+    struct aside_item item;
+    place->is_open = true;
+    place->term = grant->term;
+    place->committed = grant->cursor;
+    for (size_t i = 0; i < reply_count(list); i++)
+        if (aside_read(reply_at(list, i), &item))
+            add_waiting(find_or_make(l, slot, item.lane), item.id, item.order, item.size);
+    if (reply_count(list) > 0)
+        on_retry(&l->retry);
+}
+
+void lanes_committed(struct lanes *l, unsigned slot, struct asides *batch,
+                     struct message_id cursor) {
+    l->places[slot].committed = cursor;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct lane *lane = find(l, batch->items[i].lane);
+        if (lane != NULL)
+            bring_back(lane);
+    }
+    batch->count = 0;
+}
+
+void lanes_close(struct lanes *l, unsigned slot) {
+    struct lane *lane, *next;
+    struct place *place = &l->places[slot];
+    if (!place->is_open)
+        return;
+    place->is_open = false;
+    HASH_ITER(hh, l->table, lane, next) {
+        if (lane->slot != slot)
+            continue;
+        while (!TAILQ_EMPTY(&lane->queue))
+            remove_waiting(lane, TAILQ_FIRST(&lane->queue));
+        drop_if_unused(lane);
+    }
+}
+
+/* --- life --- */
+
+struct lanes *lanes_new(struct broker *b) {
+    size_t slots = bus_partitions(b->bus) + 1;
+    struct lanes *l = mem_zalloc(sizeof(*l) + slots * sizeof(l->places[0]));
+    l->broker = b;
+    MUST(uv_timer_init(b->loop, &l->retry) == 0);
+    uv_unref((uv_handle_t *)&l->retry);
+    return l;
+}
+
+void lanes_end(struct lanes *l) {
+    if (l != NULL)
+        uv_close((uv_handle_t *)&l->retry, NULL);
+}
+
+void lanes_free(struct lanes *l) {
+    struct lane *lane, *next;
+    if (l == NULL)
+        return;
+    HASH_ITER(hh, l->table, lane, next) {
+        while (!TAILQ_EMPTY(&lane->queue))
+            remove_waiting(lane, TAILQ_FIRST(&lane->queue));
+        HASH_DEL(l->table, lane);
+        free(lane);
+    }
+    free(l);
+}
+
+void asides_deinit(struct asides *a) {
+    free(a->items);
+    *a = (struct asides){0};
+}
