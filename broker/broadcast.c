@@ -11,8 +11,14 @@
 #include "common/bus/forward.h"
 #include "common/bus/outlog.h"
 #include "common/bus/partition.h"
+#include "common/bus/publish.h"
 
-enum { NAME_TEXT = 512, CLOSE_REASON_MAX = 123 };
+enum {
+    NAME_TEXT = 512,
+    CLOSE_REASON_MAX = 123,
+    ELEMENT_BYTES = 5,   /* before a text of a list, at most */
+    AROUND_BYTES = 4096, /* a connection value, ids, numbers, at most */
+};
 
 /* --- levels --- */
 
@@ -24,6 +30,21 @@ bool broadcast_is_allowed(const struct broker *b, const struct delivery *d, stru
     return broadcast_is_for_nobody(d) ||
            levels_allow(broker_registrations(b)->levels, d->names, d->groups.count > 0,
                         d->clients.count > 0, error_out);
+}
+
+/* --- what Redis takes --- */
+
+static size_t list_bytes(struct bytes_list list) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < list.count; i++)
+        bytes += list.items[i].len + ELEMENT_BYTES;
+    return bytes;
+}
+
+bool broadcast_fits(const struct broker *b, const struct delivery *d, struct buf *error_out) {
+    size_t around = AROUND_BYTES + d->from.len + list_bytes(d->names) + list_bytes(d->groups) +
+                    list_bytes(d->clients);
+    return publish_fits(b->bus, d->data.len + around, error_out);
 }
 
 /* --- splitting --- */
@@ -179,7 +200,7 @@ bool broadcast_message(struct outcome *o, const struct recipient *to, enum messa
                        struct bytes data) {
     struct message m = {
         .kind = kind, .ts_ms = o->entry->entry.ts_ms, .to_conn = to->conn, .data = data};
-    if (!has_room(o, 1))
+    if (!has_room(o, 1) || data.len + AROUND_BYTES > bus_largest(o->broker->bus))
         return false;
     append(o, to->name, &m);
     return true;

@@ -33,6 +33,10 @@ bool broadcast_is_for_nobody(const struct delivery *d);
  * nobody breaks no level. */
 bool broadcast_is_allowed(const struct broker *b, const struct delivery *d, struct buf *error_out);
 
+/* Whether Redis takes what this becomes, as far as it is known (capacity.h); error_out says why
+ * not. */
+bool broadcast_fits(const struct broker *b, const struct delivery *d, struct buf *error_out);
+
 /* To everybody addressed. false, and nothing was done: one entry would lead to too much. */
 bool broadcast(struct outcome *o, const struct delivery *d);
 /* To the part of it that lies in this partition: d is a share that was forwarded here. */

@@ -1,8 +1,11 @@
 /* client_message.c - see client_message.h. Read client_message_process first. */
 #include "broker/client_message.h"
 
+#include <stdlib.h>
+
 #include "broker/broadcast.h"
 #include "broker/broker.h"
+#include "broker/dead_letter.h"
 #include "broker/lanes.h"
 #include "broker/note.h"
 #include "broker/outcome.h"
@@ -199,13 +202,23 @@ void client_message_refuse(struct outcome *o, const struct client_message *m, co
     note_error(o, m, code, why);
 }
 
+/* Its sender may speak no signalbox.v1: it is kept as a dead letter too. */
+static void refuse_large(struct outcome *o, const struct client_message *m, struct buf *why) {
+    client_message_refuse(o, m, "too_big", buf_bytes(why));
+    char *text = bytes_dup(buf_bytes(why));
+    dead_letter(o->broker, o->slot, o->entry, text);
+    free(text);
+}
+
 static void send_again(struct outcome *o, const struct client_message *m) {
     const struct entry *e = &o->entry->entry;
     struct recipient sender = {e->name, e->conn};
     struct buf data = {0}, error = {0};
     append_data(&data, m->message);
     struct delivery d = delivery_of(e, m, buf_bytes(&data));
-    if (m->is_direct)
+    if (!broadcast_fits(o->broker, &d, &error))
+        refuse_large(o, m, &error);
+    else if (m->is_direct)
         MUST(broadcast_to_one(o, &sender, &d));
     else if (broadcast_is_allowed(o->broker, &d, &error))
         MUST(broadcast(o, &d));

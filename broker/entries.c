@@ -47,6 +47,13 @@ static void process_send(struct outcome *o) {
     struct delivery d = delivery_of(e);
     struct recipient to = {e->name, e->conn};
     bool is_done = true;
+    struct buf why = {0};
+    if (!broadcast_fits(o->broker, &d, &why)) {
+        buf_append_char(&why, '\0');
+        dead_letter(o->broker, o->slot, o->entry, why.ptr);
+        buf_deinit(&why);
+        return;
+    }
     if (e->conn.len > 0)
         is_done = broadcast_to_one(o, &to, &d);
     else if (!is_allowed(o, &d))

@@ -137,8 +137,20 @@ static void try_next(struct inbox *i);
 static void store_asides(struct inbox *i);
 static void open_lanes(struct inbox *i);
 
+/* Redis turned out not to take what these entries led to: processed anew, they are refused. */
+static bool is_too_large(const struct inbox *i) {
+    size_t largest = i->state == FORWARDING   ? forward_largest(i->forward)
+                     : i->state == COMMITTING ? outlog_largest(i->outlog)
+                                              : 0;
+    return largest > bus_largest(i->broker->bus);
+}
+
 static void on_retry(uv_timer_t *timer) {
     struct inbox *i = container_of(timer, struct inbox, retry);
+    if (is_too_large(i)) {
+        give_up(i, true);
+        return;
+    }
     switch (i->state) {
     case OPENING: open_lanes(i); return;
     case IDLE: step(i); return;

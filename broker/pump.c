@@ -68,6 +68,8 @@ static void read_message(struct broker *b, struct reading *r, struct bytes text,
                             (size_t)b->settings->max_message_bytes, &r->why) != PUBLIC_FINE)
         return;
     r->delivery = delivery_of(&r->message, ts_ms);
+    if (!broadcast_fits(b, &r->delivery, &r->why))
+        return;
     r->metric = METRIC_refused_level;
     r->is_good = r->delivery.kind == MESSAGE_CLOSE || r->message.is_nothing ||
                  broadcast_is_allowed(b, &r->delivery, &r->why);

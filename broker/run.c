@@ -176,6 +176,8 @@ void run_settle(struct run *r, bool is_committed) {
 /* --- sends --- */
 
 enum app_outcome run_broadcast(struct run *r, const struct delivery *d, struct buf *error_out) {
+    if (!broadcast_fits(r->broker, d, error_out))
+        return APP_FAILED;
     if (r->state != RUN_NOW) {
         broadcast_split(d, bus_partitions(r->broker->bus), hold, r);
         return send_held(r, error_out);
@@ -188,6 +190,8 @@ enum app_outcome run_broadcast(struct run *r, const struct delivery *d, struct b
 
 enum app_outcome run_to_one(struct run *r, const struct recipient *to, const struct delivery *d,
                             struct buf *error_out) {
+    if (!broadcast_fits(r->broker, d, error_out))
+        return APP_FAILED;
     unsigned partition = partition_of(to->name, bus_partitions(r->broker->bus));
     if (r->state == RUN_NOW && partition == r->outcome->slot) {
         if (broadcast_to_one(r->outcome, to, d))

@@ -1,6 +1,7 @@
 /* host.c - see host.h. */
 #include "gateway/host.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "common/app/app.h"
@@ -26,7 +27,8 @@ enum { ACCEPT_MS = 10000 };
 struct publish {
     struct app_call *call; /* NULL: nobody waits (any more) */
     size_t left;
-    bool is_failed, is_timer_open;
+    int status; /* the first that was not 0 */
+    bool is_timer_open;
     uv_timer_t patience;
 };
 
@@ -59,16 +61,25 @@ static void on_patience_over(uv_timer_t *timer) {
            "not accepted: Redis did not answer within 10 s; the message may still go out");
 }
 
+/* Why ingest did not take it; NULL: it did. */
+static const char *why_not(int status) {
+    return status == 0           ? NULL
+           : status == -EMSGSIZE ? "not accepted: the data is larger than Redis takes"
+           : status == -ENOBUFS  ? "not accepted: too much waits for Redis already"
+                                 : "not accepted: the gateway lost its place in the cluster";
+}
+
 static void on_accepted(void *ctx, int status) {
     struct publish *p = ctx;
     p->left--;
-    p->is_failed |= status < 0;
+    if (p->status == 0)
+        p->status = status;
     if (p->left > 0)
         return;
     if (uv_is_closing((uv_handle_t *)&p->patience))
         free_if_done(p);
     else
-        answer(p, p->is_failed ? "not accepted: the gateway lost its place in the cluster" : NULL);
+        answer(p, why_not(p->status));
 }
 
 static struct publish *publish_new(struct gateway *g, struct app_call *call) {
@@ -127,7 +138,7 @@ static enum app_outcome publish(struct gateway *g, struct app_call *call, struct
     if (status < 0) { /* what was pushed goes out all the same */
         p->call = NULL;
         answer(p, NULL);
-        buf_append_str(error_out, "not accepted: too much waits for Redis already");
+        buf_append_str(error_out, why_not(status));
         return APP_FAILED;
     }
     return call == NULL ? APP_DONE : APP_WAITING;

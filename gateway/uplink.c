@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
@@ -77,11 +78,19 @@ static void take_off(struct passage *p) {
     ws_on_unblocked(ws);
 }
 
+/* Redis does not take a message of its size. */
+static void refuse(struct ws *ws, size_t len) {
+    log_debug("uplink", "refused_too_large id=%s bytes=%zu", LOG_TEXT(ws->who->client_id), len);
+    ws_close(ws, CLOSE_TOO_BIG);
+}
+
 static void on_accepted(void *ctx, int status) {
     struct passage *p = ctx;
     if (status == 0)
         metrics_add(METRIC_messages_in, 1);
     tracing_accepted(p->traced, status);
+    if (p->ws != NULL && status == -EMSGSIZE)
+        refuse(p->ws, p->len);
     if (p->ws != NULL)
         take_off(p);
     free(p);
@@ -143,8 +152,13 @@ void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct byte
     struct traced_message *traced = NULL;
     if (trace_is_on(&u->gateway->trace))
         traced = tracing_received(u->gateway, ws, is_binary, body.len, ts_ms);
-    bool is_first_in_line = TAILQ_EMPTY(&u->blocked);
-    if (!is_first_in_line || push(u, ws, ws->entry->partition, entry, traced) < 0) {
+    int status = -ENOBUFS; /* others are before it */
+    if (TAILQ_EMPTY(&u->blocked))
+        status = push(u, ws, ws->entry->partition, entry, traced);
+    if (status == -EMSGSIZE) {
+        tracing_accepted(traced, status);
+        refuse(ws, entry.len);
+    } else if (status < 0) {
         block(u, ws, entry, traced);
     } else if (ws->unaccepted_bytes > share_of(ws)) {
         ws->is_over_share = true;
@@ -180,13 +194,18 @@ void uplink_on_room(struct uplink *u) {
     struct blocked *b;
     while ((b = TAILQ_FIRST(&u->blocked)) != NULL) {
         struct ws *ws = b->ws;
-        if (push(u, ws, b->partition, buf_bytes(&b->entry), b->traced) < 0)
+        size_t len = b->entry.len;
+        int status = push(u, ws, b->partition, buf_bytes(&b->entry), b->traced);
+        if (status < 0 && status != -EMSGSIZE)
             return;
-        b->traced = NULL;
+        if (status == 0)
+            b->traced = NULL;
         if (ws != NULL)
             ws->blocked = NULL;
         drop(u, b);
-        if (ws != NULL)
+        if (ws != NULL && status == -EMSGSIZE)
+            refuse(ws, len);
+        else if (ws != NULL)
             ws_on_unblocked(ws);
     }
 }

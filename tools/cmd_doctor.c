@@ -2,7 +2,8 @@
  * cmd_doctor.c - doctor: looks at Redis, this host and, given an app, its certificates. Each
  * finding comes with its remedy; the exit status is 1 when something is wrong.
  *
- * To add a check: a line in `config_checks`, or a function that calls report().
+ * To add a check: a line in the table of common/bus/redis_settings.c, or a function that calls
+ * report().
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,19 +16,14 @@
 #include "common/base/clock.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
+#include "common/bus/redis_settings.h"
 #include "common/bus/partition.h"
 #include "common/net/tls.h"
 #include "tools/offline.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
 
-enum {
-    FILES_MIN = 65536,
-    BACKLOG_MIN = 4096,
-    CLOCK_MAX_MS = 1000,
-    CERTIFICATE_MIN_DAYS = 14,
-    PUBSUB_HARD_MIN = 64 * 1024 * 1024
-};
+enum { FILES_MIN = 65536, BACKLOG_MIN = 4096, CLOCK_MAX_MS = 1000, CERTIFICATE_MIN_DAYS = 14 };
 
 enum finding { FINE, WARNING, WRONG, UNKNOWN };
 
@@ -71,22 +67,9 @@ static void answered(struct doctor *d) {
     tool_end(d->tool, d->wrong > 0 ? TOOL_FAILED : TOOL_OK);
 }
 
-/* The value of "name:value\r\n" in the text of INFO. */
-static char *info_value(struct bytes text, const char *name) {
-    while (text.ptr != NULL) {
-        struct bytes line = bytes_split(&text, '\n');
-        if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-            line.len--;
-        struct bytes value = line;
-        if (bytes_equal_str(bytes_split(&value, ':'), name))
-            return bytes_dup(value);
-    }
-    return mem_strdup("");
-}
-
 static void on_info(void *ctx, struct redisReply *reply) {
     struct doctor *d = ctx;
-    char *version = info_value(reply_bytes(reply), "redis_version");
+    char *version = redis_info_value(reply_bytes(reply), "redis_version");
     if (*version == '\0')
         report(d, UNKNOWN, "redis version", "INFO was not answered", "allow INFO to this user");
     else
@@ -111,66 +94,49 @@ static void on_time(void *ctx, struct redisReply *reply) {
     answered(d);
 }
 
-static bool is_noeviction(const char *value) {
-    return strcmp(value, "noeviction") == 0;
-}
-
-static bool is_set(const char *value) {
-    return strcmp(value, "0") != 0;
-}
-
-static bool is_yes(const char *value) {
-    return strcmp(value, "yes") == 0;
-}
-
-/* "normal 0 0 0 slave … pubsub 33554432 8388608 60" */
-static bool has_pubsub_room(const char *value) {
-    const char *pubsub = strstr(value, "pubsub ");
-    long long hard = pubsub != NULL ? strtoll(pubsub + strlen("pubsub "), NULL, 10) : 0;
-    return pubsub != NULL && (hard == 0 || hard >= PUBSUB_HARD_MIN);
-}
-
-struct config_check {
-    const char *name;
-    bool (*is_fine)(const char *value);
-    enum finding otherwise;
-    const char *remedy;
-};
-
-static const struct config_check config_checks[] = {
-    {"maxmemory-policy", is_noeviction, WRONG,
-     "CONFIG SET maxmemory-policy noeviction: an evicted key is a lost registration"},
-    {"maxmemory", is_set, WARNING,
-     "CONFIG SET maxmemory 1gb (or what the host has): a full Redis then refuses, and is not "
-     "killed"},
-    {"client-output-buffer-limit", has_pubsub_room, WRONG,
-     "CONFIG SET client-output-buffer-limit \"pubsub 256mb 64mb 30\": gateways are cut off too "
-     "soon"},
-    {"appendonly", is_yes, WARNING,
-     "CONFIG SET appendonly yes: a restart of Redis loses what was accepted"},
-    {"tcp-keepalive", is_set, WARNING,
-     "CONFIG SET tcp-keepalive 30: connections that died are not noticed"},
-};
-
-struct config_answer {
+struct answer {
     struct doctor *doctor;
-    const struct config_check *check;
+    const struct redis_setting *setting;
 };
 
-static void on_config(void *ctx, struct redisReply *reply) {
-    struct config_answer *a = ctx;
-    const struct config_check *check = a->check;
-    struct bytes value = reply_bytes(reply_at(reply, 1));
-    char what[64], *text = bytes_dup(value);
-    snprintf(what, sizeof(what), "redis %s", check->name);
-    if (reply_is_error(reply, NULL) || value.ptr == NULL)
-        report(a->doctor, UNKNOWN, what, "CONFIG GET is not allowed, or not known", check->remedy);
+static void judge(struct doctor *d, const struct redis_setting *s, const char *value) {
+    char what[64];
+    int64_t largest = redis_settings_largest(d->tool->settings.max_message_bytes);
+    enum finding otherwise = s->is_required ? WRONG : WARNING;
+    snprintf(what, sizeof(what), "redis %s", s->name);
+    if (*value == '\0')
+        report(d, UNKNOWN, what, "CONFIG GET is not allowed, or not known", s->remedy);
     else
-        report(a->doctor, check->is_fine(text) ? FINE : check->otherwise, what, text,
-               check->remedy);
-    free(text);
+        report(d, s->is_fine(value, largest) ? FINE : otherwise, what, value, s->remedy);
+}
+
+static void on_setting_info(void *ctx, struct redisReply *reply) {
+    struct answer *a = ctx;
+    char *value = redis_info_value(reply_bytes(reply), a->setting->info_name);
+    judge(a->doctor, a->setting, value);
+    free(value);
     answered(a->doctor);
     free(a);
+}
+
+static void ask(struct doctor *d, struct command *c, link_reply_fn *fn, void *ctx);
+
+/* Where CONFIG is refused, INFO has some of it. */
+static void on_config(void *ctx, struct redisReply *reply) {
+    struct answer *a = ctx;
+    struct doctor *d = a->doctor;
+    struct bytes value = reply_bytes(reply_at(reply, 1));
+    if (reply_is_error(reply, NULL) && a->setting->info_section != NULL) {
+        struct command info = command_begin("INFO");
+        command_text(&info, a->setting->info_section);
+        ask(d, &info, on_setting_info, a);
+    } else {
+        char *text = bytes_dup(value);
+        judge(d, a->setting, text);
+        free(text);
+        free(a);
+    }
+    answered(d);
 }
 
 static void ask(struct doctor *d, struct command *c, link_reply_fn *fn, void *ctx) {
@@ -194,12 +160,12 @@ static void on_ready(void *ctx) {
     ask(d, &info, on_info, d);
     d->asked_wall_ms = clock_wall_ms();
     ask(d, &time, on_time, d);
-    for (size_t i = 0; i < ARRAY_LEN(config_checks); i++) {
+    for (unsigned i = 0; i < redis_settings_count; i++) {
         struct command c = command_begin("CONFIG");
-        struct config_answer *a = mem_alloc(sizeof(*a));
-        *a = (struct config_answer){d, &config_checks[i]};
+        struct answer *a = mem_alloc(sizeof(*a));
+        *a = (struct answer){d, &redis_settings[i]};
         command_text(&c, "GET");
-        command_text(&c, config_checks[i].name);
+        command_text(&c, redis_settings[i].name);
         ask(d, &c, on_config, a);
     }
 }

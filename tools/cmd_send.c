@@ -79,7 +79,14 @@ static void on_published(void *ctx, int status, struct bytes id) {
 }
 
 void send_text_start(struct send *s) {
-    publish_json(s->tool->bus, buf_bytes(&s->text), on_published, s);
+    struct buf error = {0};
+    if (publish_fits(s->tool->bus, s->text.len, &error)) {
+        publish_json(s->tool->bus, buf_bytes(&s->text), on_published, s);
+    } else {
+        tool_complain(s->tool, "%.*s", BYTES_FMT(buf_bytes(&error)));
+        tool_end(s->tool, TOOL_FAILED);
+    }
+    buf_deinit(&error);
 }
 
 /* The token goes in front of the message's other members. */

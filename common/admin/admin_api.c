@@ -6,6 +6,7 @@
  */
 #include "common/admin/admin_private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +66,7 @@ static void on_published(void *ctx, int status, struct bytes id) {
     struct admin_job *job = ctx;
     if (status < 0) {
         char *why = bytes_dup(id);
-        admin_job_error(job, 503, why);
+        admin_job_error(job, status == -EMSGSIZE ? 413 : 503, why);
         free(why);
         return;
     }
@@ -80,6 +81,8 @@ static void publish(struct admin_conn *c, enum public_op op) {
     struct bytes key = http_head_find(admin_conn_head(c), "Idempotency-Key");
     int status = public_form_check(op, admin_conn_body(c), key,
                                    host_of(c)->settings->max_message_bytes, &message, &error);
+    if (status == 0 && !publish_fits(host_of(c)->bus, message.len, &error))
+        status = 413;
     buf_append_char(&error, '\0');
     if (status != 0)
         admin_conn_error(c, status, error.ptr);

@@ -18,6 +18,7 @@
 #include "common/bus/feed.h"
 #include "common/bus/link.h"
 #include "common/bus/pulse.h"
+#include "common/bus/redis_check.h"
 #include "common/bus/scripts.h"
 #include "common/bus/way.h"
 
@@ -82,6 +83,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     b->troubles = troubles_new();
     trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
     b->way = way_new(b);
+    b->check = redis_check_new(b, settings->max_message_bytes);
     MUST(uv_timer_init(loop, &b->beat_timer) == 0);
     return b;
 }
@@ -138,8 +140,10 @@ static void on_config(void *ctx, struct redisReply *reply) {
         return;
     }
     b->is_configured = true;
-    if (b->kind != BUS_TOOL)
+    if (b->kind != BUS_TOOL) {
         send_beat(b);
+        redis_check_look(b->check);
+    }
     TELL(b, on_commands);
 }
 
@@ -167,6 +171,7 @@ static void ask_config(struct bus *b) {
     if (b->is_configured || b->is_asking_config || b->is_mismatched || !link_is_ready(b->commands))
         return;
     b->is_asking_config = true;
+    redis_check_begin(b->check);
     if (b->kind != BUS_TOOL)
         store_configuration(b);
     struct command c = command_begin("HMGET");
@@ -381,6 +386,7 @@ static void on_beat(uv_timer_t *timer) {
     if (b->is_configured && b->secret[0] != '\0' && b->beat % SECRET_RENEW_BEATS == 0)
         renew_secret(b);
     metrics_set(METRIC_redis_ready, bus_is_ready(b));
+    redis_check_tick(b->check);
     refusals_tick(&b->refusals);
     log_summarize();
 }
@@ -449,6 +455,7 @@ void bus_leave(struct bus *b, void (*on_left)(void *ctx), void *ctx) {
 static void on_timer_closed(uv_handle_t *handle) {
     struct bus *b = container_of((uv_timer_t *)handle, struct bus, beat_timer);
     feed_free(b->feed);
+    redis_check_free(b->check);
     way_free(b->way);
     troubles_free(b->troubles);
     buf_deinit(&b->trouble);

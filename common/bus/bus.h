@@ -88,6 +88,8 @@ uint64_t bus_next_beat(const struct bus *b);
  * connection, so that the brokers will notice if this process dies. */
 bool bus_may_register(const struct bus *b);
 /* Redis is reached and the probe comes back. */
+/* Bytes of the largest entry, message or value that Redis takes, as far as it is known. */
+size_t bus_largest(const struct bus *b);
 bool bus_is_ready(const struct bus *b);
 /* A broker that others should rank behind themselves (lease.h): its heartbeats say so. */
 void bus_set_unfit(struct bus *b, bool is_unfit);

@@ -15,6 +15,7 @@
 #include "common/bus/troubles.h"
 
 struct feed;
+struct redis_check;
 struct way;
 
 enum { LISTENERS_MAX = 12, DEAF_AFTER_MS = 3000 };
@@ -50,6 +51,7 @@ struct bus {
     char probe_channel[FLEET_NAME_MAX + 17];
     bool is_asking_config;
     struct refusals refusals;
+    struct redis_check *check;
     struct troubles *troubles;
     struct trouble beats_refused;
     struct way *way;

@@ -32,6 +32,10 @@ bool bus_may_register(const struct bus *b) {
     return bus_can_send(b) && b->was_counted;
 }
 
+size_t bus_largest(const struct bus *b) {
+    return b->commands != NULL ? link_largest(b->commands) : SIZE_MAX;
+}
+
 bool bus_is_ready(const struct bus *b) {
     if (!b->is_configured)
         return false;

@@ -49,6 +49,8 @@ void command_bytes(struct command *c, struct bytes arg) {
     buf_append(&c->buf, arg);
     buf_append(&c->buf, BYTES_LIT("\r\n"));
     c->argc++;
+    if (arg.len > c->largest)
+        c->largest = arg.len;
 }
 
 void command_text(struct command *c, const char *arg) {

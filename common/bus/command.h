@@ -16,6 +16,7 @@
 struct command {
     struct buf buf;
     unsigned argc;
+    size_t largest; /* bytes of its largest argument */
 };
 
 enum script; /* scripts.h */

@@ -11,6 +11,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
+#include "common/bus/room.h"
 #include "common/bus/scripts.h"
 #include "common/bus/troubles.h"
 
@@ -87,6 +88,22 @@ size_t forward_bytes(const struct forward *f) {
 
 size_t forward_count(const struct forward *f) {
     return f->count;
+}
+
+static size_t largest_of(const struct lane *lane) {
+    size_t largest = 0;
+    for (const struct item *i = lane->head; i != NULL; i = i->next)
+        largest = i->entry.len > largest ? i->entry.len : largest;
+    return largest;
+}
+
+size_t forward_largest(const struct forward *f) {
+    size_t largest = 0;
+    for (unsigned i = 0; i < f->lane_count; i++) {
+        size_t here = largest_of(&f->lanes[i]);
+        largest = here > largest ? here : largest;
+    }
+    return largest;
 }
 
 /* --- sending --- */
@@ -167,6 +184,10 @@ static void send_lane(struct lane *lane) {
     struct command c;
     if (lane->head == NULL || lane->in_flight > 0)
         return;
+    if (!link_takes_now(bus_commands(f->bus), largest_of(lane))) {
+        f->is_busy = true; /* the caller repeats */
+        return;
+    }
     if (lane->head->once.len > 0) {
         c = once_command(lane, lane->head);
         lane->in_flight = 1;
@@ -197,6 +218,7 @@ static void read_answer(struct lane *lane, struct redisReply *reply) {
     if (reply_is_error(reply, NULL)) {
         bus_refused(f->bus, "in.lua of a forward", reply);
         trouble_raise(&lane->refused, reply_bytes(reply));
+        room_ask(f->bus, lane->partition, largest_of(lane), reply);
         metrics_add(METRIC_ingest_busy, 1);
         f->is_busy = true;
     } else {

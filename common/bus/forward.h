@@ -29,9 +29,11 @@ void forward_add(struct forward *f, unsigned partition, const char *seq, struct 
                  struct bytes once);
 size_t forward_bytes(const struct forward *f);
 size_t forward_count(const struct forward *f);
+/* Bytes of the largest entry that is held. */
+size_t forward_largest(const struct forward *f);
 
 /* is_busy: Redis refused some for now: forward_repeat later. Otherwise every call was answered and
- * nothing is held any more. Never inside the call, unless there is nothing to send. */
+ * nothing is held any more. Never inside the call, unless there is nothing that can be sent. */
 typedef void forward_done_fn(void *ctx, bool is_busy);
 void forward_send(struct forward *f, forward_done_fn *done, void *ctx);
 void forward_repeat(struct forward *f);

@@ -18,10 +18,13 @@
 
 #include <uv.h>
 
+#include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
+#include "common/bus/capacity.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
+#include "common/bus/room.h"
 #include "common/bus/scripts.h"
 #include "common/bus/troubles.h"
 
@@ -103,16 +106,49 @@ static void on_retry(uv_timer_t *timer) {
     }
 }
 
-static void hold(struct lane *lane, struct redisReply *reply) {
+static void retry_later(struct lane *lane) {
     struct ingest *g = lane->ingest;
-    metrics_add(METRIC_ingest_busy, 1);
-    bus_refused(g->bus, "in.lua", reply);
-    trouble_raise(&lane->refused, reply_bytes(reply));
     if (!uv_is_active((uv_handle_t *)&g->retry)) {
         MUST(uv_timer_start(&g->retry, on_retry, g->retry_ms, 0) == 0);
         g->retry_ms = g->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : g->retry_ms * 2;
     }
     lane->is_held = true;
+}
+
+/* The head of the lane can never be taken. */
+static void refuse_head(struct lane *lane) {
+    log_warn("ingest", "refused_too_large partition=%u bytes=%zu most=%zu", lane->partition,
+             lane->head->len, bus_largest(lane->ingest->bus));
+    metrics_add(METRIC_refused_too_large, 1);
+    lane->in_flight = 0;
+    pop(lane, -EMSGSIZE);
+    tell_room(lane->ingest);
+    send_batch(lane);
+}
+
+static bool is_too_large(const struct lane *lane) {
+    return lane->head->len > bus_largest(lane->ingest->bus);
+}
+
+static struct command begin_call(const struct lane *lane) {
+    struct buf key = {0};
+    struct command c = command_script(SCRIPT_in, 2);
+    command_bytes(&c, key_of(&key, lane->partition, "in", BYTES_NONE));
+    command_bytes(&c, key_of(&key, lane->partition, "src", BYTES_NONE));
+    buf_deinit(&key);
+    command_text(&c, lane->source);
+    command_number(&c, STREAM_LIMIT);
+    return c;
+}
+
+static void hold(struct lane *lane, struct redisReply *reply) {
+    struct ingest *g = lane->ingest;
+    metrics_add(METRIC_ingest_busy, 1);
+    bus_refused(g->bus, "in.lua", reply);
+    trouble_raise(&lane->refused, reply_bytes(reply));
+    if (lane->in_flight == 1)
+        room_ask(g->bus, lane->partition, lane->head->len, reply);
+    retry_later(lane);
 }
 
 static void on_answer(void *ctx, struct redisReply *reply) {
@@ -135,6 +171,13 @@ static void on_answer(void *ctx, struct redisReply *reply) {
     send_batch(lane);
 }
 
+/* A large entry travels alone: what Redis does not take is one entry, not a batch. */
+static bool is_batch_full(const struct lane *lane, const struct item *next, size_t bytes) {
+    return lane->in_flight == BATCH_ENTRIES ||
+           (lane->in_flight > 0 && (bytes > BATCH_BYTES || next->len >= CAPACITY_LARGE ||
+                                    lane->head->len >= CAPACITY_LARGE));
+}
+
 static void choose_batch(struct lane *lane) {
     size_t bytes = 0;
     lane->in_flight = 0;
@@ -142,7 +185,7 @@ static void choose_batch(struct lane *lane) {
              bus_id(lane->ingest->bus));
     for (struct item *item = lane->head; item != NULL; item = item->next) {
         bytes += item->len;
-        if (lane->in_flight == BATCH_ENTRIES || (lane->in_flight > 0 && bytes > BATCH_BYTES))
+        if (is_batch_full(lane, item, bytes))
             return;
         lane->in_flight++;
     }
@@ -154,13 +197,15 @@ static void send_batch(struct lane *lane) {
         return;
     if (lane->in_flight == 0)
         choose_batch(lane);
-    struct buf key = {0};
-    struct command c = command_script(SCRIPT_in, 2);
-    command_bytes(&c, key_of(&key, lane->partition, "in", BYTES_NONE));
-    command_bytes(&c, key_of(&key, lane->partition, "src", BYTES_NONE));
-    buf_deinit(&key);
-    command_text(&c, lane->source);
-    command_number(&c, STREAM_LIMIT);
+    if (is_too_large(lane)) {
+        refuse_head(lane);
+        return;
+    }
+    if (!link_takes_now(bus_commands(g->bus), lane->head->len)) {
+        retry_later(lane);
+        return;
+    }
+    struct command c = begin_call(lane);
     struct item *item = lane->head;
     for (size_t i = 0; i < lane->in_flight; i++, item = item->next) {
         char seq[24];
@@ -258,6 +303,10 @@ int ingest_push(struct ingest *g, unsigned partition, struct bytes entry, ingest
                 void *ctx) {
     MUST(partition < g->lane_count);
     struct lane *lane = &g->lanes[partition];
+    if (entry.len > bus_largest(g->bus)) {
+        metrics_add(METRIC_refused_too_large, 1);
+        return -EMSGSIZE;
+    }
     if (g->count > 0 && g->bytes + entry.len > g->max_bytes) {
         g->wants_room = true;
         return -ENOBUFS;

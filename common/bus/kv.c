@@ -24,7 +24,8 @@ struct question {
     struct bus *bus;
     kv_fn *fn;
     void *ctx;
-    uv_timer_t late; /* the answer when Redis is away, so that it never comes inside the call */
+    uv_timer_t late; /* the answer when nothing is sent, so that it never comes inside the call */
+    int late_status;
 };
 
 static void on_answer(void *ctx, struct redisReply *reply) {
@@ -44,7 +45,9 @@ static void on_late_closed(uv_handle_t *handle) {
 
 static void on_late(uv_timer_t *timer) {
     struct question *q = container_of(timer, struct question, late);
-    q->fn(q->ctx, -ENOTCONN, BYTES_NONE);
+    q->fn(q->ctx, q->late_status,
+          q->late_status == -EINVAL ? BYTES_LIT("the value is larger than Redis takes")
+                                    : BYTES_NONE);
     uv_close((uv_handle_t *)timer, on_late_closed);
 }
 
@@ -53,7 +56,8 @@ static void ask(struct bus *b, struct command *c, kv_fn *fn, void *ctx, link_rep
     q->bus = b;
     q->fn = fn;
     q->ctx = ctx;
-    if (bus_can_send(b)) {
+    q->late_status = c->largest > bus_largest(b) ? -EINVAL : -ENOTCONN;
+    if (bus_can_send(b) && q->late_status != -EINVAL) {
         link_send(bus_commands(b), c, on_reply, q);
         return;
     }

@@ -86,7 +86,7 @@ const char *link_trouble(const struct link *l) {
 
 /* ---- waiters ---- */
 
-static void push_waiter(struct link *l, link_reply_fn *fn, void *ctx) {
+static void push_waiter(struct link *l, size_t largest, link_reply_fn *fn, void *ctx) {
     if (l->waiters_len == l->waiters_cap) {
         size_t cap = l->waiters_cap > 0 ? 2 * l->waiters_cap : 16;
         struct waiter *ring = mem_alloc(cap * sizeof(*ring));
@@ -98,7 +98,8 @@ static void push_waiter(struct link *l, link_reply_fn *fn, void *ctx) {
         l->waiters_at = 0;
     }
     size_t at = (l->waiters_at + l->waiters_len++) % l->waiters_cap;
-    l->waiters[at] = (struct waiter){.fn = fn, .ctx = ctx, .end = l->queued};
+    l->waiters[at] = (struct waiter){.fn = fn, .ctx = ctx, .end = l->queued, .largest = largest};
+    capacity_sent(&l->capacity, largest);
 }
 
 static struct waiter pop_waiter(struct link *l) {
@@ -182,9 +183,26 @@ void link_send(struct link *l, struct command *c, link_reply_fn *fn, void *ctx) 
     MUST(l->kind != LINK_BLOCKING || l->waiters_len == 0);
     if (l->kind != LINK_FEED && l->waiters_len == 0)
         l->silent_ms = 0;
+    size_t largest = c->largest;
     link_queue(l, c);
     if (l->kind != LINK_FEED)
-        push_waiter(l, fn, ctx);
+        push_waiter(l, largest, fn, ctx);
+}
+
+size_t link_largest(const struct link *l) {
+    return capacity_most(&l->capacity);
+}
+
+bool link_takes_now(const struct link *l, size_t bytes) {
+    return capacity_may_send(&l->capacity, bytes, l->is_proven);
+}
+
+void link_set_largest(struct link *l, size_t bytes) {
+    l->capacity.told = bytes;
+}
+
+void link_note_room(struct link *l, size_t bytes) {
+    capacity_squeezed(&l->capacity, bytes);
 }
 
 size_t link_backlog(const struct link *l) {
@@ -243,6 +261,7 @@ static void on_ready_reply(struct link *l, struct redisReply *reply) {
         return;
     }
     struct waiter w = pop_waiter(l);
+    capacity_answered(&l->capacity, w.largest);
     if (w.fn != NULL)
         w.fn(w.ctx, reply);
 }
@@ -425,12 +444,23 @@ static void tell_down(struct link *l) {
         l->events->on_down(l->ctx, l->trouble);
 }
 
+/* Redis answers in order: the first large argument without an answer is the one to suspect, unless
+ * Redis said that it has another reason. */
+static void blame(struct link *l) {
+    size_t bytes = 0;
+    bool is_proof = strstr(l->trouble, "bulk length") != NULL;
+    for (size_t i = 0; i < l->waiters_len && bytes < CAPACITY_LARGE; i++)
+        bytes = l->waiters[(l->waiters_at + i) % l->waiters_cap].largest;
+    capacity_broke(&l->capacity, l->was_refused && !is_proof ? 0 : bytes, is_proof);
+}
+
 void link_fail(struct link *l, const char *format, ...) {
     va_list args;
     va_start(args, format);
     vsnprintf(l->trouble, sizeof(l->trouble), format, args);
     va_end(args);
     make_printable(l->trouble);
+    blame(l);
     bool was_ready = l->state == LINK_READY, was_cut = was_ready && !l->was_refused;
     link_set_state(l, LINK_BACKOFF);
     link_drop_connection(l);

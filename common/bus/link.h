@@ -21,7 +21,7 @@
  *   held off   every other error (OOM, MISCONF, NOREPLICAS, BUSY, NOPERM, WRONGTYPE …) goes to the
  *              caller, who asks again later on the same connection and reports it through
  *              bus_refused; a link that is good for one thing only gives up with link_refused.
- *   for good   what no later attempt can change, because of one message: see too_large.h.
+ *   for good   what no later attempt can change, because of one message: see capacity.h.
  * A failure is logged once, until the link is proven again or fails for another reason.
  *
  * Names of hosts are looked up with uv_getaddrinfo, never blocking. With Sentinel the master is
@@ -81,6 +81,12 @@ const char *link_trouble(const struct link *l);
 /* Sends and remembers the callback. Must be READY (LINK_FEED: fn NULL). All commands of one loop
  * turn go out in one write. Takes the command's buffer. */
 void link_send(struct link *l, struct command *c, link_reply_fn *fn, void *ctx);
+/* capacity.h: bytes of the largest argument that this Redis takes, SIZE_MAX while none is known;
+ * whether one of so many bytes may go out now, or has to wait; what is known from elsewhere. */
+size_t link_largest(const struct link *l);
+bool link_takes_now(const struct link *l, size_t bytes);
+void link_set_largest(struct link *l, size_t bytes);
+void link_note_room(struct link *l, size_t bytes); /* capacity_squeezed */
 /* Bytes written to the link and not yet taken by the socket. */
 size_t link_backlog(const struct link *l);
 /* Drops the connection as if it had broken, for trouble that only the caller sees. */

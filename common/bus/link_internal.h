@@ -7,6 +7,7 @@
 
 #include <netinet/in.h>
 
+#include "common/bus/capacity.h"
 #include "common/bus/link.h"
 #include "common/bus/redis_url.h"
 #include "common/bus/server_info.h"
@@ -35,7 +36,8 @@ enum { LINK_ADDRESSES_MAX = 8 };
 struct waiter {
     link_reply_fn *fn; /* NULL: nobody cares */
     void *ctx;
-    uint64_t end; /* how many bytes had been queued with it: it is sent when so many are */
+    uint64_t end;   /* how many bytes had been queued with it: it is sent when so many are */
+    size_t largest; /* bytes of its largest argument */
 };
 
 struct link {
@@ -72,6 +74,8 @@ struct link {
     struct waiter *waiters; /* a ring */
     size_t waiters_cap, waiters_at, waiters_len;
     unsigned login_replies; /* still to come in this state of the login */
+
+    struct capacity capacity;
 
     uint64_t ticked_ms;
     unsigned silent_ms, since_ping_ms; /* counted in ticks */

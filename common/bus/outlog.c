@@ -16,6 +16,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
+#include "common/bus/room.h"
 #include "common/bus/scripts.h"
 #include "common/bus/troubles.h"
 
@@ -163,6 +164,13 @@ size_t outlog_count(const struct outlog *o) {
     return o->count;
 }
 
+size_t outlog_largest(const struct outlog *o) {
+    size_t largest = 0;
+    for (const struct pending *p = o->first; p != NULL; p = p->next)
+        largest = p->blob_len > largest ? p->blob_len : largest;
+    return largest;
+}
+
 /* --- references: an answer may come after the close --- */
 
 static void unref(struct outlog *o) {
@@ -208,6 +216,7 @@ static void read_answer(struct outlog *o, struct redisReply *reply) {
     } else if (reply_is_error(reply, NULL)) {
         bus_refused(o->bus, "out.lua", reply);
         trouble_raise(&o->refused, reply_bytes(reply));
+        room_ask(o->bus, o->partition, outlog_largest(o), reply);
         tell(o, OUTLOG_BUSY);
     } else {
         trouble_clear(&o->refused);
@@ -245,6 +254,10 @@ static void add_output(struct outlog *o, struct command *c, const struct pending
 }
 
 static void send_out(struct outlog *o) {
+    if (!link_takes_now(bus_commands(o->bus), outlog_largest(o))) {
+        tell(o, OUTLOG_BUSY);
+        return;
+    }
     char text[MESSAGE_ID_TEXT];
     struct buf key = {0};
     struct command c = command_script(SCRIPT_out, 2 + 2 * (unsigned)o->count);

@@ -45,6 +45,8 @@ void outlog_close(struct outlog *o);
 struct message_id outlog_add(struct outlog *o, const struct output *output);
 size_t outlog_bytes(const struct outlog *o);
 size_t outlog_count(const struct outlog *o);
+/* Bytes of the largest message of a commit under way. */
+size_t outlog_largest(const struct outlog *o);
 
 enum outlog_result {
     OUTLOG_DONE,
@@ -52,7 +54,8 @@ enum outlog_result {
     OUTLOG_FENCED /* the partition is another's, or Redis went back in time: forget it */
 };
 typedef void outlog_done_fn(void *ctx, enum outlog_result result);
-/* has_more: entries beyond the cursor were read already, `in` need not be trimmed yet. */
+/* done may be called inside, with OUTLOG_BUSY. has_more: entries beyond the cursor were read
+ * already, `in` need not be trimmed yet. */
 void outlog_commit(struct outlog *o, struct message_id cursor, bool has_more, outlog_done_fn *done,
                    void *ctx);
 void outlog_repeat(struct outlog *o);

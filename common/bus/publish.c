@@ -4,20 +4,44 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/metrics.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 
 struct publishing {
+    struct bus *bus;
+    size_t bytes;
     publish_done_fn *fn;
     void *ctx;
 };
 
+bool publish_fits(const struct bus *bus, size_t bytes, struct buf *error_out) {
+    size_t most = bus_largest(bus);
+    if (bytes <= most)
+        return true;
+    metrics_add(METRIC_refused_too_large, 1);
+    buf_printf(error_out,
+               "the message has %zu bytes with its address, and this Redis takes at most %zu "
+               "(its proto-max-bulk-len, client-query-buffer-limit or maxmemory)",
+               bytes, most);
+    return false;
+}
+
+static void tell_lost(const struct publishing *p) {
+    struct buf error = {0};
+    if (publish_fits(p->bus, p->bytes, &error))
+        p->fn(p->ctx, -ENOTCONN,
+              BYTES_LIT("the connection to Redis broke: unknown whether it was taken"));
+    else
+        p->fn(p->ctx, -EMSGSIZE, buf_bytes(&error));
+    buf_deinit(&error);
+}
+
 static void on_answer(void *ctx, struct redisReply *reply) {
     struct publishing *p = ctx;
     if (reply == NULL)
-        p->fn(p->ctx, -ENOTCONN,
-              BYTES_LIT("the connection to Redis broke: unknown whether it was taken"));
+        tell_lost(p);
     else if (reply_is_error(reply, NULL))
         p->fn(p->ctx, -EIO, reply_bytes(reply));
     else
@@ -27,7 +51,7 @@ static void on_answer(void *ctx, struct redisReply *reply) {
 
 void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void *ctx) {
     struct publishing *p = mem_alloc(sizeof(*p));
-    *p = (struct publishing){fn, ctx};
+    *p = (struct publishing){bus, json.len, fn, ctx};
     struct command c = command_begin("XADD");
     command_text(&c, fleet_key(KEY_PUBLIC_SEND));
     command_text(&c, "*");

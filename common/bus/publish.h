@@ -8,14 +8,17 @@
 #ifndef SIGNALBOX_BUS_PUBLISH_H
 #define SIGNALBOX_BUS_PUBLISH_H
 
-#include "common/base/bytes.h"
+#include "common/base/buf.h"
 
 struct bus;
 
-/* status 0: Redis has it, id is the stream entry's; else negative, id is one line why not. */
+/* status 0: Redis has it, id is the stream entry's; else negative, id is one line why not.
+ * -EMSGSIZE: this Redis does not take a message of that size. */
 typedef void publish_done_fn(void *ctx, int status, struct bytes id);
-/* bus_can_send must hold. */
+/* bus_can_send and publish_fits must hold. */
 void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void *ctx);
+/* Whether Redis takes a text of so many bytes, as far as it is known; error_out says why not. */
+bool publish_fits(const struct bus *bus, size_t bytes, struct buf *error_out);
 
 /*
  * A gateway's report about one message that asked for it, to the channel CHANNEL_RECEIPT and the
