@@ -75,6 +75,7 @@ def assert_stayed(listeners):
 
 def replace(cluster, listeners):
     """A new client for each that was closed."""
+    cluster.wait_ready()
     return [listener if listener.code is None else Listener(cluster, listener.gateway, listener.name)
             for listener in listeners]
 
@@ -213,6 +214,7 @@ def test_f14_old_master_with_a_gateway_on_its_side(newcomer):
         send(cluster.server(0), ["given up"])
         send(cluster.server(1), ["new side"])
         if newcomer:
+            cluster.wait_ready()
             listeners = listen(cluster, (0, 1))
         else:
             expect([one for one in listeners if one.gateway == 0], "before", "given up")
