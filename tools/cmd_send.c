@@ -14,12 +14,46 @@
 #include "tools/message.h"
 #include "tools/receipts.h"
 #include "tools/send.h"
+#include "tools/sent_id.h"
 #include "tools/verb.h"
 #include "tools/verdict.h"
 
+void send_print_ids(const struct send *s) {
+    printf("\"entry\":\"%s\",\"id\":", s->entry);
+    if (s->message_id[0] != '\0')
+        printf("\"%s\"", s->message_id);
+    else
+        printf("null");
+}
+
+/* What is no message's id is not shown as one. */
 static void print_id(const struct send *s) {
-    if (s->tool->is_json)
-        printf("{\"id\":\"%s\"}\n", s->entry);
+    if (s->tool->is_json) {
+        putchar('{');
+        send_print_ids(s);
+        puts("}");
+    } else if (s->message_id[0] != '\0') {
+        puts(s->message_id);
+    } else {
+        printf("entry %s\n", s->entry);
+    }
+    (void)tool_flush();
+}
+
+static void finish(struct send *s) {
+    if (s->receipts == NULL || !s->tool->is_json)
+        print_id(s);
+    if (s->receipts != NULL)
+        receipts_collect(s->receipts, (uint64_t)s->wait_ms);
+    else
+        tool_end(s->tool, TOOL_OK);
+}
+
+static void on_id(void *ctx, struct bytes id) {
+    struct send *s = ctx;
+    s->sent_id = NULL;
+    snprintf(s->message_id, sizeof(s->message_id), "%.*s", BYTES_FMT(id));
+    finish(s);
 }
 
 static void on_verdict(void *ctx, enum verdict_kind kind, size_t refused, struct bytes reason) {
@@ -41,12 +75,10 @@ static void on_verdict(void *ctx, enum verdict_kind kind, size_t refused, struct
         return;
     case VERDICT_TAKEN: break;
     }
-    if (s->wait_ms > 0) {
-        receipts_collect(s->receipts, (uint64_t)s->wait_ms);
-        return;
-    }
-    print_id(s);
-    tool_end(s->tool, TOOL_OK);
+    if (s->sent_id != NULL)
+        sent_id_wait(s->sent_id, SEND_ID_MS);
+    else
+        finish(s);
 }
 
 static void ask_verdict(struct send *s) {
@@ -66,10 +98,8 @@ static void on_published(void *ctx, int status, struct bytes id) {
         return;
     }
     snprintf(s->entry, sizeof(s->entry), "%.*s", BYTES_FMT(id));
-    if (!s->tool->is_json) {
-        puts(s->entry);
-        (void)tool_flush();
-    }
+    if (s->sent_id != NULL)
+        sent_id_entry(s->sent_id, id);
     if (s->has_no_wait) {
         print_id(s);
         tool_end(s->tool, TOOL_OK);
@@ -99,14 +129,29 @@ static void start_with_receipts(struct send *s) {
     s->text = text;
 }
 
-static void on_ready(void *ctx) {
+static void start(void *ctx) {
     struct send *s = ctx;
-    if (s->is_stdin)
-        send_lines_start(s);
-    else if (s->wait_ms > 0)
+    if (s->wait_ms > 0)
         start_with_receipts(s);
     else
         send_text_start(s);
+}
+
+/* What goes to every Name has an id in each partition; and one that is not waited for has none yet.
+ */
+static bool has_one_id(const struct send *s) {
+    return s->name != NULL && !s->has_no_wait;
+}
+
+static void on_ready(void *ctx) {
+    static const struct sent_id_events events = {start, on_id};
+    struct send *s = ctx;
+    if (s->is_stdin)
+        send_lines_start(s);
+    else if (has_one_id(s))
+        s->sent_id = sent_id_listen(s->tool, s->name, buf_bytes(&s->text), &events, s);
+    else
+        start(s);
 }
 
 /* --- the command line --- */
@@ -167,7 +212,7 @@ static int complain(const struct send *s, enum message_check check, struct bytes
     if (check == MESSAGE_BAD)
         return TOOL_USAGE;
     if (s->tool->is_json)
-        puts("{\"id\":null}");
+        puts("{\"entry\":null,\"id\":null}");
     return TOOL_FAILED;
 }
 
@@ -187,6 +232,7 @@ static int run(struct tool *t, void *own) {
     buf_deinit(&s->head);
     buf_deinit(&s->text);
     receipts_drop(s->receipts);
+    sent_id_drop(s->sent_id);
     return exit_code;
 }
 
@@ -236,8 +282,11 @@ const struct verb verb_send = {
     .name = "send",
     .arguments = "NAME DATA",
     .summary = "publish a message; prints its id",
-    .details = "DATA goes out as it is. The message is kept in Redis once the id is printed; then "
-               "a\nrefusal by a broadcast level is looked for, for 300 ms at most.",
+    .details =
+        "DATA goes out as it is. What is printed is the message's id, which clients, tail and "
+        "trace show,\nonce a broker has published it; a refusal by a broadcast level ends with "
+        "status 1. When no\nbroker takes it within 300 ms, with --no-wait and with --every, "
+        "\"entry\" and the id of its\nentry in Redis, where it is kept, are printed instead.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 2,
     .options = options,

@@ -19,6 +19,7 @@ struct receipts {
     struct link *link;
     char token[37];
     bool is_collecting;
+    size_t discount; /* followers that do not report */
     size_t expected; /* reports; 0: unknown, or nobody follows the Name */
     size_t reports;
     struct gateway_receipt *rows;
@@ -82,7 +83,8 @@ static void on_report(struct receipts *r, struct bytes text) {
 /* PUBSUB NUMSUB answers [channel, count]. */
 static void on_followers(void *ctx, struct redisReply *reply) {
     struct receipts *r = ctx;
-    r->expected = (size_t)reply_number(reply_at(reply, 1), 0);
+    size_t followers = (size_t)reply_number(reply_at(reply, 1), 0);
+    r->expected = followers > r->discount ? followers - r->discount : 0;
     r->events->on_listening(r->ctx);
 }
 
@@ -137,6 +139,10 @@ struct receipts *receipts_listen(struct tool *t, const char *name,
     r->link = link_new(&t->loop, bus_url(t->bus), LINK_FEED, "receipts", &link_events, r);
     bus_watch(t->bus, r->link);
     return r;
+}
+
+void receipts_discount(struct receipts *r, size_t followers) {
+    r->discount = followers;
 }
 
 const char *receipts_token(const struct receipts *r) {

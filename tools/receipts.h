@@ -27,6 +27,8 @@ struct receipts_events {
 /* name NULL: every Name; then the whole time is waited. */
 struct receipts *receipts_listen(struct tool *t, const char *name,
                                  const struct receipts_events *events, void *ctx);
+/* So many of those that follow the Name are no gateways. */
+void receipts_discount(struct receipts *r, size_t followers);
 const char *receipts_token(const struct receipts *r);
 void receipts_collect(struct receipts *r, uint64_t within_ms);
 /* Without on_end. NULL is legal. */

@@ -6,6 +6,7 @@
 #include "tools/tool.h"
 
 struct receipts;
+struct sent_id;
 
 struct send {
     /* options */
@@ -19,14 +20,20 @@ struct send {
     struct buf head;           /* of a message */
     struct buf text;           /* the one message */
     struct receipts *receipts; /* --wait: while they are listened to, else NULL */
-    char entry[64];            /* its id in the stream */
+    struct sent_id *sent_id;   /* while the message's id is listened for, else NULL */
+    char entry[64];            /* the id of its entry in the public stream */
+    char message_id[64];       /* the message's own; empty: not known */
 };
 
 /* Without --wait a refusal is looked for this long. */
 enum { SEND_VERDICT_MS = 300 };
+/* The message's id is listened for this long after a broker has taken it. */
+enum { SEND_ID_MS = 1000 };
 
-/* Publishes s->text, prints its id, and ends the tool with the verdict. */
+/* Publishes s->text, prints the message's id, and ends the tool with the verdict. */
 void send_text_start(struct send *s);
+/* --json: "entry":"…","id":"…" or null, without the braces. */
+void send_print_ids(const struct send *s);
 /* For --stdin: reads, sends, counts, and ends the tool. */
 void send_lines_start(struct send *s);
 /* For --wait: listens for the gateways' reports, then send_text_start; prints them and ends the

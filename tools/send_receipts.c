@@ -24,7 +24,9 @@ static void print_counts(const struct receipt *r) {
 
 static void print_json(const struct send *s, const struct gateway_receipt *rows, size_t count) {
     struct receipt sum = sum_of(rows, count);
-    printf("{\"id\":\"%s\",", s->entry);
+    putchar('{');
+    send_print_ids(s);
+    putchar(',');
     print_counts(&sum);
     printf(",\"gateways\":[");
     for (size_t i = 0; i < count; i++) {
@@ -69,4 +71,5 @@ static void on_end(void *ctx, const struct gateway_receipt *rows, size_t count) 
 void send_receipts_start(struct send *s) {
     static const struct receipts_events events = {on_listening, on_end};
     s->receipts = receipts_listen(s->tool, s->name, &events, s);
+    receipts_discount(s->receipts, s->sent_id != NULL ? 1 : 0);
 }

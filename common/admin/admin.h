@@ -4,7 +4,8 @@
  *   GET  /livez      200: the process runs
  *   GET  /readyz     200: it does its job now; "ready", and maybe a line "note: …". 503 with one
  * line that names what does not work, also while draining GET  /metrics    Prometheus text POST
- * /send       a send as redis-cli takes it (JSON); 202 {"id":"…"} once Redis has it;
+ * /send       a send as redis-cli takes it (JSON); 202 {"id":"…","entry":"…"} once Redis
+ * has it;
  * Idempotency-Key header POST /close      {"name":…,"group":…,"clientId":…,"code":…,"reason":…} GET
  * /names  /clients?name=N[&group=G]  /gateways  /brokers
  *

@@ -70,7 +70,10 @@ static void on_published(void *ctx, int status, struct bytes id) {
         free(why);
         return;
     }
+    /* The message has no id yet: `id` is the older name of the entry's. */
     buf_append_str(&job->out, "{\"id\":");
+    json_append_string(&job->out, id);
+    buf_append_str(&job->out, ",\"entry\":");
     json_append_string(&job->out, id);
     buf_append_char(&job->out, '}');
     admin_job_reply(job, 202);
@@ -87,7 +90,7 @@ static void publish(struct admin_conn *c, enum public_op op) {
     if (status != 0)
         admin_conn_error(c, status, error.ptr);
     else if (message.len == 0)
-        admin_conn_reply(c, 202, "application/json", BYTES_LIT("{\"id\":null}"));
+        admin_conn_reply(c, 202, "application/json", BYTES_LIT("{\"id\":null,\"entry\":null}"));
     else if (!bus_can_send(host_of(c)->bus))
         admin_conn_error(c, 503, bus_trouble(host_of(c)->bus));
     else

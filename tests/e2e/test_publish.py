@@ -177,7 +177,7 @@ def test_what_is_not_understood_reaches_nobody(cluster, three, op):
             assert words in refused(cluster)[-1][b"reason"].decode(), (fields, command)
     for fields in NOBODY:
         reply = cluster.gateways[0].admin("POST", f"/{op}", {"name": name, **what, **fields})
-        assert (reply.status, reply.json()) == (202, {"id": None})
+        assert (reply.status, reply.json()) == (202, {"id": None, "entry": None})
         xadd(cluster, **{"name": name, "op": op, **what, **fields})
         redis_cli(cluster, "PUBLISH", "signalbox:send", json.dumps({"name": name, "op": op, **what, **fields}))
     by_xadd(cluster, name, "fence")

@@ -33,6 +33,28 @@ def test_send_reaches_everybody(cluster, three, name):
     assert [client.recv() for client in three] == ["one", "some", "some"]
 
 
+def test_send_prints_the_id_that_clients_see(cluster, name):
+    with cluster.client(1, f"/up?name={name}", {"Sec-WebSocket-Protocol": "signalbox.v1"}) as client:
+        assert client.recv_json()["type"] == "hello"
+        for args in [], ["--wait", "3s"], ["--group", "none"], ["--json-data"], ["--binary"]:
+            printed = cluster.cli("send", name, "12", *args, check=False).stdout.split("\n")[0]
+            if "none" not in args:
+                assert client.recv_json()["id"] == printed, args
+        found = json.loads(cluster.cli("send", name, "x", "--wait", "3s", "--json").stdout)
+        assert client.recv_json()["id"] == found["id"] and found["matched"] == 1
+        entries = [entry.decode() for entry, _ in cluster.redis.xrange("signalbox:send")]
+        assert found["entry"] in entries or not entries
+        assert cluster.cli("send", "--every", "x", "--client", "nobody").stdout.startswith("entry ")
+        assert cluster.cli("send", name, "y", "--no-wait").stdout.startswith("entry ")
+
+
+def test_send_tells_many_of_the_same_apart(cluster, name):
+    with cluster.client(0, f"/up?name={name}", {"Sec-WebSocket-Protocol": "signalbox.v1"}) as client:
+        client.recv_json()
+        printed = [cluster.cli("send", name, "same").stdout.strip() for _ in range(5)]
+        assert [client.recv_json()["id"] for _ in range(5)] == printed
+
+
 def test_send_wait_counts_who_is_there(cluster, three, name):
     found = json.loads(cluster.cli("send", name, "x", "--wait", "3s", "--json").stdout)
     assert found["matched"] == 3 and sorted(row["matched"] for row in found["gateways"]) == [1, 2]

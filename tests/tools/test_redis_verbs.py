@@ -26,12 +26,46 @@ def published(redis):
     return [json.loads(fields["m"]) for _, fields in redis.xrange("signalbox:send")]
 
 
-def test_send_keeps_the_message_and_prints_its_id(cli, redis):
+def test_send_keeps_the_message_and_prints_the_id_of_its_entry(cli, redis):
+    """Without a broker the message has no id yet."""
     done = cli("send", "Msg", 'say "hé"\n')
     (entry, fields), = redis.xrange("signalbox:send")
-    assert done.stdout == entry + "\n" and "no broker has taken it yet" in done.stderr
+    assert done.stdout == f"entry {entry}\n" and "no broker has taken it yet" in done.stderr
     assert json.loads(fields["m"]) == {"name": "Msg", "data": 'say "hé"\n'}
-    assert json.loads(cli("send", "Msg", "x", "--no-wait", "--json").stdout) == {"id": redis.xrevrange("signalbox:send")[0][0]}
+    assert json.loads(cli("send", "Msg", "x", "--no-wait", "--json").stdout) == {"entry": redis.xrevrange("signalbox:send")[0][0], "id": None}
+
+
+@pytest.mark.parametrize("args", [[""], ["--json-data", '""'], ["--json-data", "null"], ["--json-data", " {} "], ["--json-data", "[]"],
+                                  ["", "--wait", "1s"], ["", "--no-wait"]])
+def test_send_of_nothing_prints_no_id(cli, redis, args):
+    done = cli("send", "Msg", *args, code=1)
+    assert done.stdout == "" and "nothing to send" in done.stderr
+    assert json.loads(cli("send", "Msg", *args, "--json", code=1).stdout) == {"entry": None, "id": None}
+    assert redis.xlen("signalbox:send") == 0
+
+
+def test_send_stdin_counts_lines_that_send_nothing(cli, redis):
+    done = cli("send", "Msg", "--stdin", "--json-data", "--no-wait", stdin='1\n""\n{}\n"x"\n', code=1)
+    assert "sent 2, failed 2" in done.stderr and "line 2: nothing to send" in done.stderr
+    assert [message["data"] for message in published(redis)] == [1, "x"]
+
+
+LONG = "x" * 1025
+
+
+@pytest.mark.parametrize("args, words", [
+    (["send", LONG, "x"], "name: has more than 1024 bytes"), (["send", "N", "x", "--client", LONG], "clientId: has more than 1024"),
+    (["send", "N", "x", "--client", ""], "clientId: is empty"), (["send", "N", "x", "--group", "a", "--group", ""], "group: is empty"),
+    (["send", "N", "--stdin", "--client", ""], "clientId: is empty"), (["send", "N", "--stdin", "--group", LONG], "group: has more"),
+    (["send", "N", "x", "--id", "k" * 257], "id: has more than 256 bytes"), (["send", "N", "x", "--group", "a\nb"], "group: has a line end"),
+    (["send", "N", "x"] + ["--client", "c"] * 1001, "more than 32 times"),
+    (["close", LONG], "name: has more than 1024 bytes"), (["close", "N", "--client", ""], "clientId: is empty"),
+    (["close", "N", "--group", LONG], "group: has more than 1024 bytes")])
+def test_an_address_that_is_not_understood_is_not_sent(cli, redis, args, words):
+    """D18: as the broker would refuse it, but before anything is written."""
+    done = cli(*args, code=2)
+    assert words in done.stderr and done.stdout == ""
+    assert redis.xlen("signalbox:send") == 0
 
 
 def test_send_writes_what_it_is_told(cli, run, redis, redis_url):
@@ -59,7 +93,7 @@ def test_send_tells_a_refusal(cli, redis):
     redis.xadd("signalbox:refused", {"reason": "not like this", "m": fields["m"], "at": "now"})
     redis.hset("sb:{sb}:xown", "c", entry)
     out, err = process.communicate(timeout=10)
-    assert process.returncode == 1 and out == entry + "\n" and err == "signalbox send: refused: not like this\n"
+    assert process.returncode == 1 and out == "" and err == "signalbox send: refused: not like this\n"
 
 
 def test_send_wait_tells_that_nobody_was_there(cli, redis):

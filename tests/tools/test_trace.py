@@ -166,7 +166,7 @@ def test_a_send_to_a_traced_name(cluster, name):
         assert b.recv() == "hello"
         events = trace.take(7)
         assert hops(events)[:5] == ["processed", "verdict", "processed", "verdict", "published"]
-        assert (events[0]["kind"], events[0]["entry"], events[0]["rule"]) == ("public", sent, "send")
+        assert (events[0]["kind"], events[0]["rule"], events[4]["messageId"]) == ("public", "send", sent)
         assert events[1]["verdict"] == events[3]["verdict"] == "allowed" and events[2]["kind"] == "send"
         assert events[2]["entry"] == events[4]["entry"] and events[4]["to"] == "group g"
         assert sorted(event["connections"] for event in of(events, "delivered")) == [0, 1]

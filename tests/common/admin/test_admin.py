@@ -52,7 +52,7 @@ def test_head_has_no_body(daemon):
 def test_send_and_close_reach_clients(cluster, daemon):
     with cluster.client(1, "/up?name=Http") as client:
         reply = daemon.admin("POST", "/send", '{"name":"Http","data":{"n":1.50,"big":123456789012345678901}}')
-        assert reply.status == 202 and set(reply.json()) == {"id"}
+        assert reply.status == 202 and set(reply.json()) == {"id", "entry"}
         assert client.recv() == '{"n":1.50,"big":123456789012345678901}'
         assert daemon.admin("POST", "/close", {"name": "Http", "clientId": [client.id], "code": 4001, "reason": "x"}).status == 202
         assert client.closing() == (4001, "x")
