@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import websockets
@@ -33,6 +34,33 @@ def publish(text):
 
 def append(text):
     return redis_cli("XADD", "signalbox:send", "*", "m", json.dumps({"name": "Msg", "data": text}))
+
+
+def ask(url, token=None, body=None):
+    """(status, text)"""
+    request = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode())
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def check_api(api):
+    """The entrance for backends, as docs/operations.md has it; what it sent is returned."""
+    token = compose("exec", "-T", "broker", "cat", "/run/signalbox/admin-token")
+    assert len(token) >= 40 and token == compose("exec", "-T", "gateway", "cat", "/run/signalbox/admin-token")
+    message = {"name": "Msg", "data": "from the API"}
+    assert ask(f"{api}/send", None, message)[0] == 401 and ask(f"{api}/send", token + "x", message)[0] == 401
+    status, text = ask(f"{api}/send", token, message)
+    assert status == 202 and json.loads(text)["id"], text
+    assert len(json.loads(ask(f"{api}/clients?name=Msg", token)[1])) == CLIENTS
+    assert ask(f"{api}/metrics", token)[0] == 404 and ask(f"{api}/readyz")[0] == 404
+    environment = compose("exec", "-T", "broker", "sh", "-c", "tr '\\0' '\\n' </proc/1/environ")
+    assert token not in environment and "SIGNALBOX_ADMIN_TOKEN=" not in environment.replace("SIGNALBOX_ADMIN_TOKEN=\n", "")
+    return message["data"]
 
 
 class Visitor:
@@ -93,7 +121,7 @@ async def in_thread(function, *args):
     return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
 
-async def main(url):
+async def main(url, api):
     page = await in_thread(lambda: urllib.request.urlopen(url.replace("ws:", "http:").replace("/msg", "/")).read())
     assert b"bc-form" in page, "the page is not the chat's"
 
@@ -108,6 +136,9 @@ async def main(url):
     await everybody_gets(visitors, "from XADD")
     await visitors[0].ws.send(json.dumps({"message": "from a client"}))
     await everybody_gets(visitors, '{"message":"from a client"}')
+    await everybody_gets(visitors, await in_thread(check_api, api))
+    await in_thread(compose, "exec", "-T", "broker", "signalbox", "send", "Msg", "from the CLI")
+    await everybody_gets(visitors, "from the CLI")
     print(f"{CLIENTS} clients got each message once")
 
     victim = (await in_thread(compose, "ps", "-q", "gateway")).split()[0]
@@ -122,4 +153,4 @@ async def main(url):
         task.cancel()
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(sys.argv[1], sys.argv[2]))

@@ -56,10 +56,13 @@ if [ $PRIVATE = 1 ] || ! has_engine; then
     pull=never
 fi
 
-SIGNALBOX_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+SIGNALBOX_PORT=$(free_port)
+SIGNALBOX_API_PORT=$(free_port)
+unset SIGNALBOX_ADMIN_TOKEN # a random one
 # More than this is refused where the engine itself runs with few.
 SIGNALBOX_NOFILE=16384
-export SIGNALBOX_PORT SIGNALBOX_NOFILE
+export SIGNALBOX_PORT SIGNALBOX_API_PORT SIGNALBOX_NOFILE
 
 step "building the image"
 compose build >"$WORK/build.log" 2>&1 || { tail -n 60 "$WORK/build.log"; fail "the image does not build"; }
@@ -76,7 +79,8 @@ compose ps --format '{{.Name}} {{.Status}}'
 step "clients, messages, a gateway killed"
 export -f compose
 declare -F docker >/dev/null && export -f docker
-/usr/bin/python3 tests/deploy/check_fleet.py "ws://127.0.0.1:$SIGNALBOX_PORT/msg" || fail "the fleet does not deliver"
+/usr/bin/python3 tests/deploy/check_fleet.py "ws://127.0.0.1:$SIGNALBOX_PORT/msg" \
+    "http://127.0.0.1:$SIGNALBOX_API_PORT" || fail "the fleet does not deliver"
 
 if [ $KEEP = 1 ]; then
     printf 'http://127.0.0.1:%s is up; press Enter to take it down ' "$SIGNALBOX_PORT"
