@@ -207,6 +207,13 @@ static struct app *load_app(struct broker *b, char **error_out) {
     return app_load(b->app_path, &b->environment, error_out);
 }
 
+static void reload_access(struct broker *b, struct report *report) {
+    char *error = bus_reload(b->bus);
+    if (error != NULL)
+        report_error(report, "%s; what was read before stays", error);
+    free(error);
+}
+
 void broker_reload(struct broker *b, struct report *report) {
     char *error = NULL;
     supervisor_reloading(&b->supervisor);
@@ -221,6 +228,7 @@ void broker_reload(struct broker *b, struct report *report) {
         schedules_begin_anew(b->schedules);
         log_info("broker", "reloaded app=%s", b->app_path);
     }
+    reload_access(b, report);
     report_log(report, "broker");
     supervisor_reloaded(&b->supervisor);
 }

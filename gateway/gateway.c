@@ -13,6 +13,13 @@ const char *gateway_trouble(const struct gateway *g) {
     return g->is_draining ? "draining" : bus_trouble(g->bus);
 }
 
+static void reload_access(struct gateway *g, struct report *report) {
+    char *error = bus_reload(g->bus);
+    if (error != NULL)
+        report_error(report, "%s; what was read before stays", error);
+    free(error);
+}
+
 void gateway_reload(struct gateway *g, struct report *report) {
     char *error = NULL;
     supervisor_reloading(&g->supervisor);
@@ -29,6 +36,7 @@ void gateway_reload(struct gateway *g, struct report *report) {
         endpoints_reload(&g->endpoints, g->settings, app_registrations(fresh), report);
         log_info("gateway", "reloaded app=%s", LOG_TEXT(bytes_str(g->app_path)));
     }
+    reload_access(g, report);
     report_log(report, "gateway");
     supervisor_reloaded(&g->supervisor);
 }

@@ -12,6 +12,7 @@
 #include "common/app/app.h"
 #include "common/app/json.h"
 #include "common/bus/partition.h"
+#include "common/bus/redis_access.h"
 #include "common/net/port.h"
 #include "tools/offline.h"
 #include "tools/up.h"
@@ -153,7 +154,7 @@ static bool add_listens(struct up *u, struct up_member *m, const struct registra
 
 static bool plan_redis(struct up *u) {
     struct tool *t = u->tool;
-    char error[200];
+    char error[REDIS_ACCESS_ERROR];
     u->has_own_redis = !t->is_redis_given;
     if (u->has_own_redis && !up_redis_claim(t))
         return false;
@@ -161,8 +162,8 @@ static bool plan_redis(struct up *u) {
         where_private_url(u->redis_url, sizeof(u->redis_url));
     else
         snprintf(u->redis_url, sizeof(u->redis_url), "%s", t->settings.redis);
-    if (redis_url_parse(&u->parsed_url, u->redis_url, error) != 0) {
-        tool_complain(t, "--redis: %s", error);
+    if (redis_access_read(&u->parsed_url, u->redis_url, &t->settings, error) != 0) {
+        tool_complain(t, "%s", error);
         return false;
     }
     if (fleet_check(t->settings.redis_prefix, error) != 0) {

@@ -18,6 +18,7 @@
 #include "common/bus/feed.h"
 #include "common/bus/link.h"
 #include "common/bus/pulse.h"
+#include "common/bus/redis_access.h"
 #include "common/bus/redis_check.h"
 #include "common/bus/scripts.h"
 #include "common/bus/way.h"
@@ -37,28 +38,22 @@ static void new_id(struct bus *b) {
 
 /* --- making --- */
 
-static bool read_password(struct bus *b, const char *path) {
-    char why[SECRET_FILE_WHY];
-    if (secret_file_read(path, b->url.password, why) == 0)
-        return true;
-    fprintf(stderr, "--redis-password-file=%s: %s\n", path, why);
-    return false;
+static const char *prefix_of(const struct settings *s) {
+    return s->redis_prefix != NULL ? s->redis_prefix : "";
 }
 
 static bool read_url(struct bus *b) {
     const char *text = *b->settings->redis ? b->settings->redis : "redis://127.0.0.1:6379";
-    char error[200];
-    if (redis_url_parse(&b->url, text, error) != 0) {
-        fprintf(stderr, "--redis: %s\n", error);
-        return false;
-    }
-    if (fleet_check(b->settings->redis_prefix, error) != 0) {
-        fprintf(stderr, "%s\n", error);
-        return false;
-    }
-    snprintf(b->url.ca_file, sizeof(b->url.ca_file), "%s", b->settings->redis_ca);
-    return *b->settings->redis_password_file == '\0' ||
-           read_password(b, b->settings->redis_password_file);
+    char error[REDIS_ACCESS_ERROR];
+    if (redis_access_read(&b->url, text, b->settings, error) == 0 &&
+        fleet_check(prefix_of(b->settings), error) == 0)
+        return true;
+    fprintf(stderr, "%s\n", error);
+    return false;
+}
+
+char *bus_reload(struct bus *b) {
+    return redis_access_reload(&b->url);
 }
 
 struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_kind kind) {
@@ -76,8 +71,8 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     }
     partition_init(b->partitions);
     metrics_set(METRIC_partitions, b->partitions);
-    fleet_init(settings->redis_prefix, b->url.db);
-    redis_url_fingerprint(&b->url, settings->redis_prefix, b->fleet);
+    fleet_init(prefix_of(settings), b->url.db);
+    redis_url_fingerprint(&b->url, prefix_of(settings), b->fleet);
     new_id(b);
     b->feed = feed_new();
     b->troubles = troubles_new();

@@ -66,6 +66,9 @@ MUST_CHECK struct bus *bus_new(uv_loop_t *loop, const struct settings *settings,
 /* At most 12. events and ctx are borrowed for life. */
 void bus_listen(struct bus *b, const struct bus_events *events, void *ctx);
 void bus_start(struct bus *b);
+/* Looks anew at the files with the passwords and certificates for Redis, for the connections that
+ * are made from then on. NULL, or one line about what is wrong and stays as it was (free()). */
+MUST_CHECK char *bus_reload(struct bus *b);
 /* Takes our id out of the heartbeat hash, so that nobody has to wait for our burial; then on_left,
  * on a later turn, also when Redis is away. No heartbeat follows. */
 void bus_leave(struct bus *b, void (*on_left)(void *ctx), void *ctx);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/log.h"
 #include "common/net/tls.h"
 
 struct lookup {
@@ -98,14 +99,27 @@ static void connect_next(struct link *l, int status) {
     stream_abort(&l->stream); /* on_closed goes on */
 }
 
-/* The context is made at the first need, so that a CA file may appear later. */
+/* Made at the first need, so that a file may appear later, and anew when a file was replaced; if
+ * the new one is wrong, the old context stays. */
 static bool need_tls(struct link *l) {
+    struct redis_access_stamp now;
     char *error = NULL;
-    if (!l->url->is_tls || l->tls != NULL)
+    if (!l->url->is_tls)
         return true;
-    l->tls = tls_context_client(l->url->ca_file[0] != '\0' ? l->url->ca_file : NULL, &error);
-    if (l->tls == NULL)
+    redis_access_stamp(l->url, &now);
+    if (l->tls != NULL && memcmp(&now, &l->tls_stamp, sizeof(now)) == 0)
+        return true;
+    struct tls_context *fresh = redis_access_tls(l->url, &error);
+    if (fresh != NULL) {
+        tls_context_unref(l->tls);
+        l->tls = fresh;
+        l->tls_stamp = now;
+    } else if (l->tls != NULL) {
+        log_warn("redis", "kept_certificates link=%s reason=%s", l->name,
+                 LOG_TEXT(bytes_str(error)));
+    } else {
         fail_connect(l, error);
+    }
     free(error);
     return l->tls != NULL;
 }

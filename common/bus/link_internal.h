@@ -9,7 +9,7 @@
 
 #include "common/bus/capacity.h"
 #include "common/bus/link.h"
-#include "common/bus/redis_url.h"
+#include "common/bus/redis_access.h"
 #include "common/bus/server_info.h"
 #include "common/net/stream.h"
 
@@ -67,6 +67,7 @@ struct link {
     struct sockaddr_storage addresses[LINK_ADDRESSES_MAX];
     unsigned address_count, address_at;
     struct tls_context *tls;
+    struct redis_access_stamp tls_stamp; /* the files it was made of */
 
     struct buf out; /* not yet taken by the stream from out_at on */
     size_t out_at;

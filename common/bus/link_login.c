@@ -18,13 +18,13 @@ static void send_command(struct link *l, struct command *c) {
 /* ---- ASK ---- */
 
 static void send_auth(struct link *l) {
-    const struct redis_url *url = l->url;
-    if (url->user[0] == '\0' && url->password[0] == '\0')
+    struct redis_login login;
+    if (!redis_access_login(l->url, l->state == LINK_ASK, &login))
         return;
     struct command c = command_begin("AUTH");
-    if (url->user[0] != '\0')
-        command_text(&c, url->user);
-    command_text(&c, url->password);
+    if (login.user[0] != '\0')
+        command_text(&c, login.user);
+    command_text(&c, login.password);
     send_command(l, &c);
 }
 
@@ -38,8 +38,11 @@ static void enter_ask(struct link *l) {
 }
 
 static void on_ask_reply(struct link *l, const struct redisReply *reply) {
-    if (l->login_replies > 0)
-        return; /* to AUTH: a sentinel without a password refuses it, which does not matter */
+    /* To AUTH: a sentinel without a password refuses the servers', which does not matter. */
+    if (l->login_replies > 0 && l->url->has_sentinel_login && reply_is_error(reply, NULL))
+        link_fail(l, "sentinel login: %.*s", BYTES_FMT(bytes_head(reply_bytes(reply), 150)));
+    if (l->state != LINK_ASK || l->login_replies > 0)
+        return;
     struct bytes host = reply_bytes(reply_at(reply, 0));
     int64_t port = reply_number(reply_at(reply, 1), 0);
     if (reply_is_error(reply, NULL)) {

@@ -137,7 +137,26 @@ static int parse_redis(struct redis_url *url, struct bytes rest, char *error_out
     return r;
 }
 
+static int parse_sentinel_option(struct redis_url *url, struct bytes option, char *error_out) {
+    struct bytes value = option;
+    struct bytes key = bytes_split(&value, '=');
+    bool is_user = bytes_equal_str(key, "sentinel_user");
+    if (!is_user && !bytes_equal_str(key, "sentinel_password"))
+        return bad(error_out,
+                   "the options of redis+sentinel:// are sentinel_user and sentinel_password");
+    url->has_sentinel_login = true;
+    if (is_user ? decode(value, url->sentinel_user, sizeof(url->sentinel_user))
+                : decode(value, url->sentinel_password, sizeof(url->sentinel_password)))
+        return 0;
+    return bad(error_out, "the login of the sentinels is too long or badly escaped");
+}
+
 static int parse_sentinel(struct redis_url *url, struct bytes rest, char *error_out) {
+    struct bytes options = rest;
+    rest = bytes_split(&options, '?');
+    while (options.len > 0)
+        if (parse_sentinel_option(url, bytes_split(&options, '&'), error_out) < 0)
+            return -EINVAL;
     struct bytes authority = cut_authority(&rest);
     int r = parse_login(url, &authority, error_out);
     if (r == 0 && authority.len == 0)
@@ -181,12 +200,14 @@ int redis_url_parse(struct redis_url *url_out, const char *text, char error_out[
     error_out[0] = '\0';
     if (strip(&rest, "unix://"))
         return parse_unix(url_out, rest, error_out);
-    if (strip(&rest, "redis+sentinel://"))
+    url_out->is_tls = strip(&rest, "rediss+sentinel://");
+    if (url_out->is_tls || strip(&rest, "redis+sentinel://"))
         return parse_sentinel(url_out, rest, error_out);
     url_out->is_tls = strip(&rest, "rediss://");
     if (url_out->is_tls || strip(&rest, "redis://"))
         return parse_redis(url_out, rest, error_out);
-    return bad(error_out, "it begins with redis://, rediss://, unix:// or redis+sentinel://");
+    return bad(error_out, "it begins with redis://, rediss://, unix://, redis+sentinel:// or "
+                          "rediss+sentinel://");
 }
 
 static void show_host(struct buf *out, const struct redis_host *host) {
@@ -201,9 +222,8 @@ void redis_url_show(const struct redis_url *url, char text_out[600]) {
         if (url->db != 0)
             buf_printf(&out, "?db=%d", url->db);
     } else {
-        buf_append_str(&out, url->master[0] != '\0' ? "redis+sentinel://"
-                             : url->is_tls          ? "rediss://"
-                                                    : "redis://");
+        buf_printf(&out, "redis%s%s://", url->is_tls ? "s" : "",
+                   url->master[0] != '\0' ? "+sentinel" : "");
         if (url->user[0] != '\0')
             buf_printf(&out, "%s@", url->user);
         for (unsigned i = 0; i < url->host_count; i++) {

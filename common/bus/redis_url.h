@@ -4,6 +4,7 @@
  *   redis://[user[:password]@]host[:port][/db]        rediss:// the same over TLS
  *   unix:///path/to.sock[?db=N][&password=…]
  *   redis+sentinel://[user[:password]@]host[:port][,host[:port]…]/master-name[/db]
+ *                    [?sentinel_user=…&sentinel_password=…]      rediss+sentinel:// over TLS
  *
  * Parts are percent-decoded; [::1] is an IPv6 host.
  */
@@ -16,7 +17,7 @@
 #include "common/base/must.h"
 #include "common/base/secret_file.h"
 
-enum { REDIS_URL_HOSTS_MAX = 8 };
+enum { REDIS_URL_HOSTS_MAX = 8, REDIS_FILE_MAX = 512 };
 
 struct redis_host {
     char host[256];
@@ -31,7 +32,13 @@ struct redis_url {
     char user[128], password[SECRET_FILE_MAX + 1];
     int db;
     bool is_tls;
-    char ca_file[512]; /* "" for the system's store */
+    /* The sentinels' own login, when they have one; else they are told the servers'. */
+    bool has_sentinel_login;
+    char sentinel_user[128], sentinel_password[SECRET_FILE_MAX + 1];
+    /* What redis_access.h fills in. ca_file: "" for the system's store. */
+    char ca_file[REDIS_FILE_MAX], cert_file[REDIS_FILE_MAX], key_file[REDIS_FILE_MAX];
+    char password_file[REDIS_FILE_MAX], sentinel_password_file[REDIS_FILE_MAX];
+    uint64_t reloads;
 };
 
 /* 0, or -EINVAL with one line about what is wrong in error_out (it never repeats the password). */

@@ -203,6 +203,20 @@ static struct tls_context *context_new(const SSL_METHOD *method) {
     return t;
 }
 
+static bool use_identity(struct tls_context *t, const struct identity *id, const char *file,
+                         char **error_out) {
+    return SSL_CTX_use_cert_and_key(t->ssl, id->certificate, id->key, id->chain, 1) == 1 ||
+           fail(error_out, "certificate", file, last_reason());
+}
+
+/* The context when all is well; else NULL, and it is gone. */
+static struct tls_context *finished(struct tls_context *t, bool is_ok) {
+    if (is_ok)
+        return t;
+    tls_context_unref(t);
+    return NULL;
+}
+
 struct tls_context *tls_context_server(const char *certificate, const char *key,
                                        const char *password, char **error_out) {
     struct identity id = {0};
@@ -212,34 +226,47 @@ struct tls_context *tls_context_server(const char *certificate, const char *key,
         identity_check(certificate, &id, error_out)) {
         t = context_new(TLS_server_method());
         t->is_server = true;
-        if (SSL_CTX_use_cert_and_key(t->ssl, id.certificate, id.key, id.chain, 1) != 1) {
-            fail(error_out, "certificate", certificate, last_reason());
-            tls_context_unref(t);
-            t = NULL;
-        }
+        t = finished(t, use_identity(t, &id, certificate, error_out));
     }
     identity_deinit(&id);
     return t;
 }
 
-struct tls_context *tls_context_client(const char *ca_file, char **error_out) {
-    struct tls_context *t = context_new(TLS_client_method());
-    *error_out = NULL;
+static bool trust(struct tls_context *t, const char *ca_file, char **error_out) {
+    struct buf content = {0};
     SSL_CTX_set_verify(t->ssl, SSL_VERIFY_PEER, NULL);
     if (ca_file == NULL) {
         MUST(SSL_CTX_set_default_verify_paths(t->ssl) == 1);
-        return t;
+        return true;
     }
-    struct buf content = {0};
     bool is_ok = read_file("certificate authorities", ca_file, &content, error_out);
     if (is_ok && SSL_CTX_load_verify_file(t->ssl, ca_file) != 1)
         is_ok =
             fail(error_out, "certificate authorities", ca_file, "there is no certificate in it");
     buf_deinit(&content);
-    if (is_ok)
-        return t;
-    tls_context_unref(t);
-    return NULL;
+    return is_ok;
+}
+
+static bool show(struct tls_context *t, const char *certificate, const char *key,
+                 char **error_out) {
+    struct identity id = {0};
+    bool is_ok = identity_read(certificate, key, NULL, &id, error_out) &&
+                 identity_check(certificate, &id, error_out) &&
+                 use_identity(t, &id, certificate, error_out);
+    identity_deinit(&id);
+    return is_ok;
+}
+
+struct tls_context *tls_context_client_with(const char *ca_file, const char *certificate,
+                                            const char *key, char **error_out) {
+    struct tls_context *t = context_new(TLS_client_method());
+    *error_out = NULL;
+    return finished(t, trust(t, ca_file, error_out) &&
+                           (certificate == NULL || show(t, certificate, key, error_out)));
+}
+
+struct tls_context *tls_context_client(const char *ca_file, char **error_out) {
+    return tls_context_client_with(ca_file, NULL, NULL, error_out);
 }
 
 struct tls_context *tls_context_ref(struct tls_context *t) {

@@ -104,7 +104,10 @@ static void bad_urls(void **state) {
         "redis+sentinel://a,,b/main",
         "redis+sentinel://a,/main",
         "redis+sentinel://1,2,3,4,5,6,7,8,9/m",
-        "redis+sentinel://a/main/x"};
+        "redis+sentinel://a/main/x",
+        "redis+sentinel://a/main?db=1",
+        "redis+sentinel://a/main?sentinel_password=SECRET%0",
+        "rediss+sentinel://a"};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct redis_url url;
         char error[200] = "";
@@ -114,6 +117,29 @@ static void bad_urls(void **state) {
         assert_null(strchr(error, '\n'));
         assert_null(strstr(error, "SECRET"));
     }
+}
+
+static void sentinels_with_a_login(void **state) {
+    struct redis_url url;
+    char error[200], shown[600];
+    (void)state;
+    assert_int_equal(redis_url_parse(&url, "redis+sentinel://u:p@a,b/main/2", error), 0);
+    assert_false(url.has_sentinel_login || url.is_tls);
+    assert_int_equal(redis_url_parse(&url,
+                                     "rediss+sentinel://u:p@a,b/main/2?sentinel_user=s"
+                                     "&sentinel_password=a%26b",
+                                     error),
+                     0);
+    assert_true(url.has_sentinel_login && url.is_tls);
+    assert_string_equal(url.user, "u");
+    assert_string_equal(url.password, "p");
+    assert_string_equal(url.sentinel_user, "s");
+    assert_string_equal(url.sentinel_password, "a&b");
+    assert_string_equal(url.master, "main");
+    assert_int_equal(url.db, 2);
+    assert_int_equal(url.host_count, 2);
+    redis_url_show(&url, shown);
+    assert_string_equal(shown, "rediss+sentinel://u@a:26379,b:26379/main/2");
 }
 
 static void fingerprint(const char *text, const char *prefix, char out[FLEET_FINGERPRINT_SIZE]) {
@@ -156,8 +182,8 @@ static void fingerprints(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(good_urls),
-                                       cmocka_unit_test(lists_sentinels),
-                                       cmocka_unit_test(bad_urls), cmocka_unit_test(fingerprints)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_urls), cmocka_unit_test(lists_sentinels), cmocka_unit_test(bad_urls),
+        cmocka_unit_test(sentinels_with_a_login), cmocka_unit_test(fingerprints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
