@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from harness import eventually
+from harness import Refused, eventually
 from load import NAMES, Client
-from world import LONG, SLACK
+from world import LONG, SLACK, FaultCluster, key, key_of, partition_of
 
 ALL = "I1 I2 I3 I4 I5 I6 I7 I8"
 BURIAL = 12 * 1.5
@@ -94,6 +94,38 @@ def test_f8b_gateway_naps(world):
     assert w.metric("signalbox_buried_total", w.cluster.brokers) == 0
     w.assert_all_stayed()
     w.check(ALL)
+
+
+def connects(cluster, path):
+    try:
+        return cluster.client(0, path)
+    except (OSError, Refused):
+        return None
+
+
+def disconnects(cluster, name):
+    """Whether the Name's registry is empty and nobody remembers a gateway but those that live."""
+    client = cluster.redis
+    alive = set(client.hkeys("sb:{sb}:gw"))
+    return not client.exists(key_of(name, "c:")) and set(client.smembers(key(partition_of(name), "gws"))) <= alive
+
+
+def test_f8_gateway_that_nobody_saw():
+    """A gateway that is killed with its first client, and one that died after Redis had forgotten its heartbeat: their
+    connections are gone after dead-after and a few seconds, not after two sweeps."""
+    with FaultCluster(gateways=2, brokers=1, broker_args=["--dead-after-ms", "3000"]) as cluster:
+        gateway, client = cluster.gateways[0], cluster.redis
+        gateway.kill()
+        gateway.start()
+        eventually(lambda: connects(cluster, "/n/n1?client_id=first"), 10, "the first client")
+        gateway.kill()
+        gone = "0123456789abcdef"
+        value = f"{gone}:1:1|"
+        partition = partition_of("n2")
+        client.sadd(key(partition, "gws"), gone)
+        client.sadd(key(partition, f"g:{gone}"), f"n2\0lost\0{value}")
+        client.hset(key_of("n2", "c:"), "lost", value)
+        eventually(lambda: disconnects(cluster, "n1") and disconnects(cluster, "n2"), 3 + 4 * SLACK, "Disconnects")
 
 
 # -- one id, two gateways
