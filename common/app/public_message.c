@@ -24,7 +24,7 @@ static bool read_text(const struct message_form *f, enum message_key key, size_t
     json_append_text(out, value);
     if (out->len <= max_bytes)
         return true;
-    char why[40];
+    char why[48];
     snprintf(why, sizeof(why), "has more than %zu bytes", max_bytes);
     return message_form_refuse(key, why, error_out);
 }
