@@ -345,6 +345,7 @@ static void close_all(struct broker *b) {
     if (b->is_closed)
         return;
     b->is_closed = true;
+    bus_hang_up(b->bus);
     for (unsigned slot = 0; slot <= lease_public(b->lease); slot++)
         drop_inbox(b, slot);
     admin_close(b->admin);

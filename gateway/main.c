@@ -214,6 +214,7 @@ static int start(struct process *p) {
 static void end(struct process *p) {
     struct gateway *g = &p->gateway;
     g->has_ended = true;
+    bus_hang_up(g->bus);
     close_signals(p);
     admin_close(g->admin);
     listeners_close(&g->listeners);

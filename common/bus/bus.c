@@ -457,6 +457,10 @@ static void on_timer_closed(uv_handle_t *handle) {
     free(b);
 }
 
+void bus_hang_up(struct bus *b) {
+    link_hang_up(b->commands);
+}
+
 void bus_close(struct bus *b) {
     if (b == NULL)
         return;

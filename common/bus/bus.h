@@ -72,6 +72,9 @@ MUST_CHECK char *bus_reload(struct bus *b);
 /* Takes our id out of the heartbeat hash, so that nobody has to wait for our burial; then on_left,
  * on a later turn, also when Redis is away. No heartbeat follows. */
 void bus_leave(struct bus *b, void (*on_left)(void *ctx), void *ctx);
+/* The beginning of the end, while all that asked is still there: everything that Redis owes is
+ * answered NULL, and nothing is sent any more. */
+void bus_hang_up(struct bus *b);
 /* Closes the links; memory goes when the loop has turned. */
 void bus_close(struct bus *b);
 

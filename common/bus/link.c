@@ -537,6 +537,21 @@ static void on_turn_closed(uv_handle_t *handle) {
     free_if_last(l);
 }
 
+static void answer_nothing(struct link *l) {
+    while (l->waiters_len > 0) {
+        struct waiter w = pop_waiter(l);
+        if (w.fn != NULL)
+            w.fn(w.ctx, NULL);
+    }
+}
+
+void link_hang_up(struct link *l) {
+    if (l == NULL || l->state == LINK_CLOSED)
+        return;
+    link_close(l);
+    answer_nothing(l);
+}
+
 void link_close(struct link *l) {
     if (l == NULL || l->state == LINK_CLOSED)
         return;

@@ -68,6 +68,9 @@ struct link *link_new(uv_loop_t *loop, const struct redis_url *url, enum link_ki
 /* Drops the connection without on_down and without callbacks; memory goes when libuv is done. NULL
  * is legal. */
 void link_close(struct link *l);
+/* The same, after every callback that is owed had its NULL: for an owner whose callbacks hold
+ * something. They may not send any more. */
+void link_hang_up(struct link *l);
 
 bool link_is_ready(const struct link *l);
 /* Redis' run_id on this connection ("" before READY). */

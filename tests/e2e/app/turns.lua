@@ -53,3 +53,6 @@ end)
 signalbox.route("GET", "/online", function(web)
     web:text(signalbox.store.get("online:" .. web.query.id) or "no")
 end)
+signalbox.route("GET", "/who", function(web)
+    web:json { names = signalbox.names(), here = signalbox.exists { client_id = "nobody" } }
+end)
