@@ -19,7 +19,7 @@ OPERATORS = {"and", "or", "unless", "bool", "offset"}
 
 
 class Query:
-    """metrics: [(name, functions around it, whether it has a range, {label: text})]; labels: those of by (…) and such."""
+    """metrics: [(name or "", functions around it, whether it has a range, {label: text})]; labels: those of by (…) and such."""
 
     def __init__(self, text):
         self.metrics, self.labels = [], set()
@@ -61,7 +61,10 @@ class Query:
                 self._take(")")
             elif kind == "word":
                 self._word(value, functions, depth)
-            elif kind == "range" or value in ("{", "}"):
+            elif value == "{":
+                self.at -= 1
+                self._metric("", functions)
+            elif kind == "range" or value == "}":
                 raise ValueError(f"{value!r} follows no metric")
 
     def _word(self, word, functions, depth):
