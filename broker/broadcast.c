@@ -7,6 +7,7 @@
 #include "broker/broker.h"
 #include "broker/outcome.h"
 #include "broker/tracing.h"
+#include "common/app/address.h"
 #include "common/bus/bus.h"
 #include "common/bus/forward.h"
 #include "common/bus/outlog.h"
@@ -14,7 +15,7 @@
 #include "common/bus/publish.h"
 
 enum {
-    NAME_TEXT = 512,
+    NAME_TEXT = ADDRESS_BYTES_MAX + 1,
     CLOSE_REASON_MAX = 123,
     ELEMENT_BYTES = 5,   /* before a text of a list, at most */
     AROUND_BYTES = 4096, /* a connection value, ids, numbers, at most */

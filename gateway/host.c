@@ -176,11 +176,14 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
         return failed(error_out, "the data is larger than --max-message-bytes");
     if (!send->is_binary && !utf8_is_valid(send->data))
         return failed(error_out, "the data is not UTF-8: send it with binary = true");
-    if (send->is_direct || (is_local && !send->ignores_event))
-        return is_converted ? send_to_own(r->ws, send)
-                            : failed(error_out, "direct: the request is no signal connection");
+    if (send->is_direct && !is_converted)
+        return failed(error_out, "direct: the request is no signal connection");
+    if (send->is_direct)
+        return send_to_own(r->ws, send);
     if (bytes_lists_are_nobody(send->names, send->groups, send->clients))
         return APP_DONE;
+    if (is_local && !send->ignores_event)
+        return send_to_own(r->ws, send);
     if (!levels_allow(app_registrations(g->app)->levels, send->names, send->groups.count > 0,
                       send->clients.count > 0, error_out)) {
         metrics_add(METRIC_refused_level, 1);

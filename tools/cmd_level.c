@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/app/json.h"
+#include "common/app/address.h"
 #include "common/app/levels.h"
 #include "common/base/fold.h"
 #include "common/bus/bus.h"
@@ -121,8 +122,14 @@ static bool read_arguments(struct level_run *l) {
     const struct tool *t = l->tool;
     enum level level;
     if (t->argument_count > 0) {
+        struct bytes name = bytes_str(t->arguments[0]);
+        const char *fault = name.len == 0 ? "is empty" : address_fault(name);
+        if (fault != NULL) {
+            tool_complain(t, "NAME: %s", fault);
+            return false;
+        }
         buf_append_str(&l->field, prefix);
-        fold_append(&l->field, bytes_str(t->arguments[0]));
+        fold_append(&l->field, name);
         buf_append_char(&l->field, '\0');
     }
     if (t->argument_count < 2 || strcmp(t->arguments[1], "unset") == 0)

@@ -172,6 +172,12 @@ def test_S68_local_is_not_stored(w):
     assert not a.inbox
 
 
+def test_D5_an_empty_list_of_the_local_route_is_nobody(w, trigger):
+    """Not even itself; "direct" names no address."""
+    a = w.connect(trigger, query("/local/nobody", name=unique("Local")))
+    assert a.recv() == "direct" and a.closing()[0] == 1000
+
+
 def test_S69_a_send_of_the_local_route_goes_to_itself(w, trigger):
     """S69: Name, group, id and level do not matter."""
     other = w.up(G2, unique("Other"))

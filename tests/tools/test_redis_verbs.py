@@ -59,6 +59,7 @@ LONG = "x" * 1025
     (["send", "N", "--stdin", "--client", ""], "clientId: is empty"), (["send", "N", "--stdin", "--group", LONG], "group: has more"),
     (["send", "N", "x", "--id", "k" * 257], "id: has more than 256 bytes"), (["send", "N", "x", "--group", "a\nb"], "group: has a line end"),
     (["send", "N", "x"] + ["--client", "c"] * 1001, "more than 32 times"),
+    (["level", LONG, "group"], "NAME: has more than 1024 bytes"), (["level", "", "group"], "NAME: is empty"),
     (["close", LONG], "name: has more than 1024 bytes"), (["close", "N", "--client", ""], "clientId: is empty"),
     (["close", "N", "--group", LONG], "group: has more than 1024 bytes")])
 def test_an_address_that_is_not_understood_is_not_sent(cli, redis, args, words):

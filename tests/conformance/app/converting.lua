@@ -117,6 +117,15 @@ signalbox.route("GET", "/local/ignore", function(web)
     signalbox.send { name = web.query.name, data = "to myself" }
 end)
 
+signalbox.route("GET", "/local/nobody", function(web)
+    web:convert { name = web.query.name, scope = "local" }
+    for _, address in ipairs { { client_id = {} }, { group = { "" } }, { name = {} } } do
+        address.data = "secret"
+        signalbox.send(address)
+    end
+    signalbox.send { data = "direct", client_id = {}, mode = "direct" }
+end)
+
 signalbox.route("GET", "/local/throw", function(web)
     web:convert { name = web.query.name, scope = "local" }
     error("thrown in a local route")
