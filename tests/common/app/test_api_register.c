@@ -60,7 +60,7 @@ static void test_errors(void **state) {
         {"origins{'*', 'https://a.example/x'}", "\"https://a.example/x\" has a path"},
         {"origins{'null'}", "\"null\" is what every sandboxed page sends"},
         {"origins{'https://*.a.example'}", "has a wildcard"},
-        {"origins{'https://a\\0b'}", "has a character that no host has"},
+        {"origins{'https://a\\0b'}", "'origins' has a line end or a NUL in it"},
         {"origins{true}", "must be a string"},
         {"name('N')", "table expected"},
         {"name('N', {slow='never'})", "'slow' is close"},
