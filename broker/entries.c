@@ -89,7 +89,9 @@ static void process(struct outcome *o) {
 
 void inbox_process_entry(struct outcome *o) {
     if (o->entry->is_bad) {
-        dead_letter(o->broker, o->slot, o->entry, "cannot be decoded");
+        dead_letter(o->broker, o->slot, o->entry,
+                    o->entry->unread_bytes > 0 ? "larger than a message may be"
+                                               : "cannot be decoded");
         return;
     }
     process(o);

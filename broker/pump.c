@@ -82,9 +82,23 @@ static void forget_message(struct reading *r) {
 
 /* --- the stream --- */
 
+/* Larger than any message may be, and than Redis gives out. */
+static void refuse_unread(struct outcome *o) {
+    struct buf why = {0};
+    buf_printf(&why, "the entry has %zu bytes, more than a message may have",
+               o->entry->unread_bytes);
+    tracing_verdict(o, TRACED_REFUSED, buf_bytes(&why));
+    refuse(o->broker, o->entry->text, buf_bytes(&why), METRIC_refused_input);
+    buf_deinit(&why);
+}
+
 void pump_process(struct outcome *o) {
     struct reading r;
     struct bytes text = o->entry->text;
+    if (o->entry->unread_bytes > 0) {
+        refuse_unread(o);
+        return;
+    }
     read_message(o->broker, &r, text, o->entry->id.term);
     if (r.is_good || r.metric == METRIC_refused_level)
         tracing_address(o, &r.delivery);

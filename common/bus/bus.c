@@ -17,13 +17,14 @@
 #include "common/bus/bus_internal.h"
 #include "common/bus/feed.h"
 #include "common/bus/link.h"
+#include "common/bus/log_reader.h"
 #include "common/bus/pulse.h"
 #include "common/bus/redis_access.h"
 #include "common/bus/redis_check.h"
 #include "common/bus/scripts.h"
 #include "common/bus/way.h"
 
-enum { BEAT_MS = 1000, SECRET_RENEW_BEATS = 10 };
+enum { BEAT_MS = 1000, PAGE_FIRST = 16, SECRET_RENEW_BEATS = 10 };
 
 #define TELL(b, member, ...)                                                                       \
     for (size_t listener_ = 0; listener_ < (b)->listener_count; listener_++)                       \
@@ -78,6 +79,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     b->troubles = troubles_new();
     trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
     b->way = way_new(b);
+    paging_init(&b->paging, PAGE_FIRST, LOG_PAGE_MAX);
     b->check = redis_check_new(b, settings->max_message_bytes);
     MUST(uv_timer_init(loop, &b->beat_timer) == 0);
     return b;

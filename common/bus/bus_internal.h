@@ -9,6 +9,7 @@
 #include "common/bus/beats.h"
 #include "common/bus/bus.h"
 #include "common/bus/one_server.h"
+#include "common/bus/paging.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis_url.h"
 #include "common/bus/refusals.h"
@@ -52,6 +53,7 @@ struct bus {
     bool is_asking_config;
     struct refusals refusals;
     struct redis_check *check;
+    struct paging paging;
     struct troubles *troubles;
     struct trouble beats_refused;
     struct way *way;

@@ -32,6 +32,10 @@ bool bus_may_register(const struct bus *b) {
     return bus_can_send(b) && b->was_counted;
 }
 
+struct paging *bus_paging(struct bus *b) {
+    return &b->paging;
+}
+
 size_t bus_largest(const struct bus *b) {
     return b->commands != NULL ? link_largest(b->commands) : SIZE_MAX;
 }

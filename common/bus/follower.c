@@ -12,15 +12,23 @@
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
 #include "common/bus/follower_internal.h"
+#include "common/bus/paging.h"
 #include "common/bus/partition.h"
 
 enum { CATCH_UPS_MAX = 500, REFUSED_PAUSE_MS = 100 };
 
 /* --- catch-ups --- */
 
+/* What Redis does not answer to one reader, it does not answer to five hundred at once either. */
+static unsigned catch_ups_max(const struct follower *f) {
+    const struct paging *p = bus_paging(f->bus);
+    unsigned most = CATCH_UPS_MAX * p->most / p->top;
+    return most > 0 ? most : 1;
+}
+
 void follower_start_queued(struct follower *f) {
     struct follow *w;
-    while (!f->is_pausing && bus_is_on_one_server(f->bus) && f->catching_up < CATCH_UPS_MAX &&
+    while (!f->is_pausing && bus_is_on_one_server(f->bus) && f->catching_up < catch_ups_max(f) &&
            (w = TAILQ_FIRST(&f->queue)) != NULL)
         follow_catch_up(w);
 }

@@ -7,17 +7,15 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/settings.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
+#include "common/bus/paging.h"
+#include "common/bus/redis_settings.h"
+#include "common/bus/scripts.h"
 #include "common/bus/troubles.h"
 
-enum {
-    COUNT_MAX = 128,
-    COUNT_FIRST = 16,
-    READ_BYTES = 1024 * 1024, /* what a read should bring at most */
-    BLOCK_MS = 2000,
-    FIELDS_MAX = 16
-};
+enum { COUNT_MAX = 128, COUNT_FIRST = 16, BLOCK_MS = 2000, FIELDS_MAX = 16, PEEK_BYTES = 1024 };
 
 struct inlog {
     struct bus *bus;
@@ -25,9 +23,10 @@ struct inlog {
     struct buf key;
     enum inlog_kind kind;
     struct message_id position;
-    unsigned count;
+    struct paging paging;
     bool is_wanted, is_asked;
     struct trouble unread;
+    struct peeking *peeking; /* NULL: no peek is under way */
     const struct inlog_events *events;
     void *ctx;
 };
@@ -128,14 +127,6 @@ static struct in_entry *read_entry(enum inlog_kind kind, struct redisReply *row)
 
 /* --- reading --- */
 
-static void adapt_count(struct inlog *l, size_t count, size_t bytes) {
-    if (bytes > READ_BYTES)
-        l->count = (unsigned)(READ_BYTES / (bytes / count + 1));
-    else if (count == l->count)
-        l->count *= 2;
-    l->count = l->count < 1 ? 1 : l->count > COUNT_MAX ? COUNT_MAX : l->count;
-}
-
 /* [[key, [[id, [field, value, …]], …]]] */
 static void on_reply(void *ctx, struct redisReply *reply) {
     struct inlog *l = ctx;
@@ -143,8 +134,10 @@ static void on_reply(void *ctx, struct redisReply *reply) {
     struct in_entry *entries[COUNT_MAX];
     size_t count = 0, bytes = 0;
     l->is_asked = false;
-    if (reply == NULL)
+    if (reply == NULL) {
+        paging_broke(&l->paging);
         return; /* the link comes back and on_ready asks again */
+    }
     if (reply_is_error(reply, NULL)) {
         trouble_raise(&l->unread, reply_bytes(reply));
         link_refused(l->link, "XREAD", reply);
@@ -158,11 +151,11 @@ static void on_reply(void *ctx, struct redisReply *reply) {
         l->position = entries[count]->id;
         bytes += entries[count++]->text.len;
     }
+    paging_read(&l->paging, count, bytes);
     if (count == 0) {
         inlog_read(l);
         return;
     }
-    adapt_count(l, count, bytes);
     l->is_wanted = false;
     l->events->on_entries(l->ctx, entries, count);
 }
@@ -174,7 +167,7 @@ void inlog_read(struct inlog *l) {
         return;
     struct command c = command_begin("XREAD");
     command_text(&c, "COUNT");
-    command_number(&c, l->count);
+    command_number(&c, l->paging.count);
     if (!trouble_is_raised(&l->unread)) { /* else the answer says that it is over */
         command_text(&c, "BLOCK");
         command_number(&c, BLOCK_MS);
@@ -184,6 +177,75 @@ void inlog_read(struct inlog *l) {
     command_text(&c, message_id_format(l->position, position));
     l->is_asked = true;
     link_send(l->link, &c, on_reply, l);
+}
+
+/* --- an entry that cannot be read --- */
+
+/* The inlog may be closed before the answer. */
+struct peeking {
+    struct inlog *inlog; /* NULL: it is gone */
+};
+
+static struct in_entry *unread_entry(const struct inlog *l, struct message_id id, size_t bytes,
+                                     struct bytes head) {
+    const struct bytes fields[] = {BYTES_LIT("m"), head};
+    struct in_entry *e = in_entry_new(l->kind, id, fields, ARRAY_LEN(fields));
+    e->is_bad = true;
+    e->unread_bytes = bytes;
+    entry_free(&e->entry);
+    e->entry = (struct entry){0};
+    return e;
+}
+
+static void tell_unreadable(struct inlog *l, size_t bytes) {
+    char why[TROUBLE_WHY_MAX];
+    snprintf(why, sizeof(why),
+             "an entry of %zu bytes: client-output-buffer-limit normal is too "
+             "small for it",
+             bytes);
+    if (l->paging.stuck == PAGING_STUCK)
+        log_error("inlog", "cannot_read key=%s why=\"%s\"", LOG_TEXT(buf_bytes(&l->key)), why);
+    trouble_raise(&l->unread, bytes_str(why));
+}
+
+/* A message of a legal size waits until Redis' limit is raised; what would be refused for its size
+ * anyway is handed on by its head. */
+static void on_peeked(struct inlog *l, struct redisReply *reply) {
+    struct message_id id;
+    size_t bytes = (size_t)reply_number(reply_at(reply, 1), 0);
+    if (!l->is_wanted || l->is_asked || !message_id_parse(reply_bytes(reply_at(reply, 0)), &id))
+        return;
+    if (bytes <= (size_t)redis_settings_largest(bus_settings(l->bus)->max_message_bytes)) {
+        tell_unreadable(l, bytes);
+        return;
+    }
+    struct in_entry *entry = unread_entry(l, id, bytes, reply_bytes(reply_at(reply, 2)));
+    l->paging.stuck = 0;
+    l->position = id;
+    l->is_wanted = false;
+    l->events->on_entries(l->ctx, &entry, 1);
+}
+
+static void on_peek(void *ctx, struct redisReply *reply) {
+    struct peeking *p = ctx;
+    if (p->inlog != NULL)
+        p->inlog->peeking = NULL;
+    if (p->inlog != NULL && reply != NULL)
+        on_peeked(p->inlog, reply);
+    free(p);
+}
+
+static void peek(struct inlog *l) {
+    char position[MESSAGE_ID_TEXT];
+    if (l->peeking != NULL || !bus_can_send(l->bus))
+        return;
+    l->peeking = mem_alloc(sizeof(*l->peeking));
+    l->peeking->inlog = l;
+    struct command c = command_script(SCRIPT_peek, 1);
+    command_bytes(&c, buf_bytes(&l->key));
+    command_text(&c, message_id_format(l->position, position));
+    command_number(&c, PEEK_BYTES);
+    link_send(bus_commands(l->bus), &c, on_peek, l->peeking);
 }
 
 /* A position means something only where outputs are committed. */
@@ -199,6 +261,8 @@ static void on_ready(void *ctx) {
 static void on_down(void *ctx, const char *why) {
     struct inlog *l = ctx;
     trouble_raise(&l->unread, bytes_str(why));
+    if (paging_is_stuck(&l->paging))
+        peek(l);
 }
 
 struct inlog *inlog_new(struct bus *bus, struct bytes key, enum inlog_kind kind,
@@ -206,12 +270,8 @@ struct inlog *inlog_new(struct bus *bus, struct bytes key, enum inlog_kind kind,
                         const struct inlog_events *events, void *ctx) {
     static const struct link_events link_events = {on_ready, on_down, NULL};
     struct inlog *l = mem_alloc(sizeof(*l));
-    *l = (struct inlog){.bus = bus,
-                        .kind = kind,
-                        .position = cursor,
-                        .count = COUNT_FIRST,
-                        .events = events,
-                        .ctx = ctx};
+    *l = (struct inlog){.bus = bus, .kind = kind, .position = cursor, .events = events, .ctx = ctx};
+    paging_init(&l->paging, COUNT_FIRST, COUNT_MAX);
     buf_append(&l->key, key);
     char what[32];
     snprintf(what, sizeof(what), "in %s", label);
@@ -231,6 +291,8 @@ void inlog_close(struct inlog *l) {
     if (l == NULL)
         return;
     trouble_clear(&l->unread);
+    if (l->peeking != NULL)
+        l->peeking->inlog = NULL;
     link_close(l->link);
     buf_deinit(&l->key);
     free(l);

@@ -3,7 +3,8 @@
  *
  * Plain XREAD on a blocking link of its own; the cursor lives in Redis, where out.lua moves it
  * together with what it stands for. Each read is asked for (inlog_read), so the reader sets the
- * pace; the number of entries per read follows their size.
+ * pace; the number of entries per read follows their size and what Redis is willing to answer
+ * (paging.h).
  */
 #ifndef SIGNALBOX_BUS_INLOG_H
 #define SIGNALBOX_BUS_INLOG_H
@@ -23,7 +24,9 @@ struct in_entry {
     unsigned refs;
     struct message_id id; /* of the stream: ms-seq */
     char id_text[MESSAGE_ID_TEXT];
-    bool is_bad; /* INLOG_ENTRIES: could not be decoded */
+    bool is_bad;         /* INLOG_ENTRIES: could not be decoded */
+    size_t unread_bytes; /* not 0: larger than Redis gives out and than a message may be, so many
+                            bytes; is_bad, and text is its beginning */
     /* An entry that was set aside and came back (aside.h): */
     bool is_back;
     unsigned handled;        /* so many handlers of its event have run */

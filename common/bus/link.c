@@ -29,6 +29,7 @@ enum {
     BACKOFF_FIRST_MS = 50,
     BACKOFF_LAST_MS = 2000,
     BACKOFF_CUT_MS = 250, /* the last wait for a connection that was READY and just ended */
+    CUTS_MAX = 16,        /* so often in a row; then it is no accident */
     PROVEN_MS = 2000,
     WARN_MS = 5000,
     FEED_MAX = 16 * 1024, /* more makes hiredis' reader quadratic */
@@ -375,7 +376,8 @@ static unsigned next_wait_ms(struct link *l, bool was_cut) {
         return 0;
     }
     l->sentinels_left = l->url->master[0] != '\0' ? l->url->host_count - 1 : 0;
-    unsigned ms = BACKOFF_FIRST_MS, last = was_cut ? BACKOFF_CUT_MS : BACKOFF_LAST_MS;
+    bool is_accident = was_cut && l->failures < CUTS_MAX;
+    unsigned ms = BACKOFF_FIRST_MS, last = is_accident ? BACKOFF_CUT_MS : BACKOFF_LAST_MS;
     for (unsigned i = 0; i < l->failures && ms < last; i++)
         ms *= 2;
     ms = ms < last ? ms : last;

@@ -7,7 +7,7 @@
  *
  * The wait begins at 50 ms again only after a connection has proved useful: READY for two seconds
  * with an answer that is no error. A connection that was READY and merely ended is made anew after
- * a quarter of a second at most.
+ * a quarter of a second at most, sixteen times in a row.
  *
  * AUTH sends AUTH and SELECT when the URL has them, ROLE refuses a replica, LOAD sends SCRIPT LOAD
  * for all scripts and reads run_id. hiredis' reader parses; nothing else of hiredis is used (it is

@@ -9,14 +9,13 @@
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
+#include "common/bus/paging.h"
 #include "common/bus/partition.h"
-
-enum { PAGE = 256 };
 
 struct page {
     struct buf data; /* the blobs, one after the other */
-    struct message_id ids[PAGE];
-    size_t ends[PAGE];
+    struct message_id ids[LOG_PAGE_MAX];
+    size_t ends[LOG_PAGE_MAX];
     size_t count;
 };
 
@@ -29,6 +28,7 @@ struct log_reader {
     void *ctx;
     struct page pages[LOG_COUNT];
     struct log_view view;
+    unsigned asked; /* entries of a page of this round */
     bool has_begun, is_cancelled, is_broken;
 };
 
@@ -50,7 +50,7 @@ static void finish(struct log_reader *r, int status) {
 static void read_page(struct page *page, struct redisReply *reply) {
     buf_clear(&page->data);
     page->count = 0;
-    for (size_t i = 0; i < reply_count(reply) && i < PAGE; i++) {
+    for (size_t i = 0; i < reply_count(reply) && i < LOG_PAGE_MAX; i++) {
         struct redisReply *entry = reply_at(reply, i);
         struct message_id id;
         if (!message_id_parse(reply_bytes(reply_at(entry, 0)), &id))
@@ -68,13 +68,13 @@ static struct bytes page_blob(const struct page *page, size_t i) {
 
 /* --- merging --- */
 
-static bool is_full(const struct page *page) {
-    return page->count == PAGE;
+static bool is_full(const struct log_reader *r, const struct page *page) {
+    return r->asked > 0 && page->count == r->asked;
 }
 
 static bool is_within(const struct log_reader *r, struct message_id id) {
     for (int i = 0; i < LOG_COUNT; i++)
-        if (is_full(&r->pages[i]) && message_id_compare(id, r->pages[i].ids[PAGE - 1]) > 0)
+        if (is_full(r, &r->pages[i]) && message_id_compare(id, r->pages[i].ids[r->asked - 1]) > 0)
             return false;
     return true;
 }
@@ -150,7 +150,7 @@ static void on_round(struct log_reader *r) {
         finish(r, -ENOTCONN);
         return;
     }
-    bool has_more = is_full(&r->pages[LOG_OWN]) || is_full(&r->pages[LOG_EVERY]);
+    bool has_more = is_full(r, &r->pages[LOG_OWN]) || is_full(r, &r->pages[LOG_EVERY]);
     begin(r);
     give_out(r);
     if (r->is_cancelled || !has_more)
@@ -177,12 +177,22 @@ static bool is_refused(struct log_reader *r, struct redisReply *reply) {
     return is_some;
 }
 
+static void note_paging(struct log_reader *r, struct redisReply *reply) {
+    struct page *own = &r->pages[LOG_OWN], *every = &r->pages[LOG_EVERY];
+    size_t entries = own->count > every->count ? own->count : every->count;
+    if (reply == NULL)
+        paging_broke(bus_paging(r->bus));
+    else if (!r->is_broken)
+        paging_read(bus_paging(r->bus), entries, own->data.len + every->data.len);
+}
+
 /* EXEC's answer, in the order of ask(). */
 static void on_pages(void *ctx, struct redisReply *reply) {
     struct log_reader *r = ctx;
     r->is_broken = is_refused(r, reply) || !read_view(&r->view, reply);
     for (size_t i = 0; i < LOG_COUNT && !r->is_broken; i++)
         read_page(&r->pages[i], reply_at(reply, i));
+    note_paging(r, reply);
     on_round(r);
 }
 
@@ -194,7 +204,7 @@ static void ask_log(struct log_reader *r, struct bytes key, struct message_id af
     command_text(&c, message_id_is_none(after) ? "-" : from);
     command_text(&c, message_id_is_none(r->until) ? "+" : message_id_format(r->until, to));
     command_text(&c, "COUNT");
-    command_number(&c, PAGE);
+    command_number(&c, r->asked);
     link_send(bus_commands(r->bus), &c, NULL, NULL);
 }
 
@@ -221,6 +231,8 @@ static void ask_next(struct log_reader *r, struct bytes key) {
 static void ask(struct log_reader *r) {
     struct buf key = {0};
     struct link *link = bus_commands(r->bus);
+    struct paging *paging = bus_paging(r->bus);
+    r->asked = paging_is_stuck(paging) ? 0 : paging->count;
     struct bytes name = bytes_of(r->name, r->name_len);
     unsigned p = partition_of(name, bus_partitions(r->bus));
     struct command multi = command_begin("MULTI"), exec = command_begin("EXEC");

@@ -2,9 +2,10 @@
  * log_reader.h - reads the two logs of a Name (its own and the partition's for every Name) from
  * Redis, merged by id.
  *
- * Pages of 256 entries, both logs in one round trip. A page that came back full may hide entries
- * smaller than the other page's last ones, so only ids up to the smallest last id of the full pages
- * are given out before the next round.
+ * Pages of at most 256 entries (paging.h), both logs in one round trip. A log of which Redis does
+ * not give out a single entry counts as one whose history has expired. A page that came back full
+ * may hide entries smaller than the other page's last ones, so only ids up to the smallest last id
+ * of the full pages are given out before the next round.
  */
 #ifndef SIGNALBOX_BUS_LOG_READER_H
 #define SIGNALBOX_BUS_LOG_READER_H
@@ -14,6 +15,8 @@
 
 struct bus;
 struct log_reader;
+
+enum { LOG_PAGE_MAX = 256 };
 
 enum which_log { LOG_OWN, LOG_EVERY, LOG_COUNT };
 

@@ -61,18 +61,26 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void add_entry(struct test *t, const char *name) {
-    struct buf blob = {0}, key = {0};
+static void add_sized(struct test *t, const char *name, size_t body_bytes) {
+    struct buf blob = {0}, key = {0}, body = {0};
     struct bytes names[] = {bytes_str(name)};
-    struct entry e = {.kind = ENTRY_SEND, .ts_ms = 1, .names = {names, 1}, .body = BYTES_LIT("x")};
+    memset(buf_reserve(&body, body_bytes), 'x', body_bytes);
+    buf_added(&body, body_bytes);
+    struct entry e = {
+        .kind = ENTRY_SEND, .ts_ms = 1, .names = {names, 1}, .body = buf_bytes(&body)};
     entry_encode(&blob, &e);
     key_of(&key, 0, "in", BYTES_NONE);
     struct redisReply *reply =
         redisCommand(t->room.redis.admin, "XADD %b * m %b", key.ptr, key.len, blob.ptr, blob.len);
     assert_int_equal(reply->type, REDIS_REPLY_STRING);
     freeReplyObject(reply);
+    buf_deinit(&body);
     buf_deinit(&blob);
     buf_deinit(&key);
+}
+
+static void add_entry(struct test *t, const char *name) {
+    add_sized(t, name, 1);
 }
 
 static void reads_entries_in_order(void **state) {
@@ -137,6 +145,55 @@ static void goes_on_after_a_broken_connection(void **state) {
     assert_int_equal(t->count, 2);
 }
 
+static void limit_answers(struct test *t, const char *bytes) {
+    freeReplyObject(
+        redisCommand(t->room.redis.admin, "CONFIG SET client-output-buffer-limit %s", bytes));
+}
+
+static void read_until(struct test *t, unsigned count) {
+    while (t->count < count) {
+        inlog_read(t->inlog);
+        bus_room_until(&t->room, &t->count, t->count + 1, 8000);
+    }
+}
+
+/* Redis closes the connection whose answer is too large: fewer at a time, each once. */
+static void reads_less_where_redis_answers_less(void **state) {
+    struct test *t = *state;
+    bus_room_turn(&t->room, 50);
+    limit_answers(t, "normal 300kb 0 0");
+    for (int i = 0; i < 40; i++)
+        add_sized(t, "a", 50000);
+    read_until(t, 40);
+    assert_int_equal(t->count, 40);
+}
+
+/* A legal message waits until it can be read, and the trouble is told. */
+static void waits_for_what_cannot_be_read(void **state) {
+    struct test *t = *state;
+    limit_answers(t, "normal 300kb 0 0");
+    add_sized(t, "a", 2000000);
+    add_entry(t, "b");
+    bus_room_turn(&t->room, 3000);
+    assert_int_equal(t->count, 0);
+    limit_answers(t, "normal 0 0 0");
+    read_until(t, 2);
+    assert_int_equal(t->bad, 0);
+}
+
+/* What no message may be is handed on by its beginning. */
+static void steps_over_what_is_too_large_anyway(void **state) {
+    struct test *t = *state;
+    limit_answers(t, "normal 300kb 0 0");
+    add_sized(t, "a", 6000000);
+    bus_room_until(&t->room, &t->count, 1, 8000);
+    assert_true(t->kept->is_bad && t->kept->unread_bytes > 6000000);
+    assert_int_equal(t->kept->text.len, 1024);
+    add_entry(t, "b");
+    read_until(t, 2);
+    assert_int_equal(t->bad, 1);
+}
+
 static void text_stays_text(void **state) {
     struct test *t = *state;
     inlog_close(t->inlog);
@@ -155,6 +212,9 @@ int main(void) {
         WITH_REDIS(reads_connects_and_disconnects),
         WITH_REDIS(strange_entries_are_marked),
         WITH_REDIS(goes_on_after_a_broken_connection),
+        WITH_REDIS(reads_less_where_redis_answers_less),
+        WITH_REDIS(waits_for_what_cannot_be_read),
+        WITH_REDIS(steps_over_what_is_too_large_anyway),
         WITH_REDIS(text_stays_text),
     };
     if (!redis_server_is_installed())
