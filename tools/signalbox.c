@@ -32,6 +32,8 @@ static void complain_of_verb(const char *name) {
     suggestion_init(&s, name);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         suggestion_offer(&s, verbs[i]->name);
+    suggestion_offer(&s, "--help");
+    suggestion_offer(&s, "--version");
     const char *meant = suggestion_best(&s);
     table_append_shown(&shown, bytes_head(bytes_str(name), SHOWN_MAX));
     fprintf(stderr, "signalbox: there is no verb '%.*s'%s%s%s; `signalbox --help` lists them\n",

@@ -54,6 +54,7 @@ def test_version(run):
 @pytest.mark.parametrize("args, words", [
     (["nonsense"], "there is no verb 'nonsense'; `signalbox --help`"),
     (["clinets"], "there is no verb 'clinets', did you mean 'clients'?"),
+    (["--hlep"], "did you mean '--help'?"),
     (["x\x1b[31m"], "there is no verb 'x\\x1b[31m'"),
     (["send", "Msg", "x", "--goup", "g"], "--goup: no such option, did you mean --group?"),
     (["names", "--jsn"], "did you mean --json?"),

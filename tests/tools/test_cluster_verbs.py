@@ -1,5 +1,6 @@
 """The verbs on a running cluster: what they say is what clients see."""
 import json
+import socket
 import subprocess
 
 import pytest
@@ -222,6 +223,22 @@ def test_drain_and_back(cluster, second):
         cluster.cli("send", "Drained", "hello again")
         assert again.recv() == "hello again"
     assert json.loads(cluster.cli("undrain", gid, "--json").stdout) == {"gateway": gid, "state": "alive"}
+
+
+def test_undrain_needs_the_port_back(cluster, second):
+    """Somebody took it meanwhile: that is said, and the gateway stays drained until it can listen."""
+    gateway, gid = second
+    cluster.cli("drain", gid, "--over", "0s")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", gateway.port))
+        other.listen()
+        done = cluster.cli("undrain", gid, check=False)
+        assert done.returncode == 1 and f"cannot listen on 127.0.0.1 port {gateway.port}" in done.stderr
+        assert state_of(cluster, gateway) == "drained"
+    cluster.cli("undrain", gid)
+    gateway.wait_ready()
+    cluster.http(1, "GET", "/up?name=Back")
 
 
 def test_undrain_interrupts_a_drain(cluster, second):
