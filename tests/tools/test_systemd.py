@@ -62,6 +62,12 @@ def test_secrets_are_credentials(kind):
         assert f"--{name.lower().replace('_', '-')} FILE" in help_text
 
 
+def test_instances_that_share_a_port_have_one_user():
+    """Without a User= every instance of a DynamicUser= unit has a user of its own."""
+    settings = dict(settings_of(unit_text("gateway")))
+    assert settings["DynamicUser"] == "yes" and "%" not in settings["User"]
+
+
 def test_the_stop_takes_as_long_as_the_drain():
     gateway = dict(settings_of(unit_text("gateway")))
     assert int(gateway["TimeoutStopSec"]) >= 45 + 60
