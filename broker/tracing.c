@@ -75,7 +75,7 @@ void tracing_note_verdict(struct outcome *o, enum traced_verdict verdict, struct
 
 void tracing_note_address(struct outcome *o, const struct delivery *d) {
     struct trace *t = &o->broker->trace;
-    unsigned mask = d->names.count == 0 ? trace_of_every_name(t) : 0;
+    unsigned mask = bytes_list_is_given(d->names) ? 0 : trace_of_every_name(t);
     for (size_t i = 0; i < d->names.count; i++)
         mask |= trace_of_name(t, d->names.items[i]);
     for (size_t i = 0; i < d->clients.count; i++)

@@ -14,6 +14,24 @@ const char *address_fault(struct bytes text) {
     return utf8_is_valid(text) ? NULL : "is not valid UTF-8";
 }
 
+static size_t bytes_of_list(struct bytes_list list) {
+    size_t sum = 0;
+    for (size_t i = 0; i < list.count; i++)
+        sum += list.items[i].len;
+    return sum;
+}
+
+/* No overflow: lists and data have bounds of their own. */
+bool address_is_affordable(struct bytes_list names, struct bytes_list groups,
+                           struct bytes_list clients, size_t data_bytes, struct buf *error_out) {
+    size_t each = data_bytes + bytes_of_list(groups) + bytes_of_list(clients);
+    if (names.count * each <= ADDRESS_COST_MAX)
+        return true;
+    buf_printf(error_out, "name: %zu Names times %zu bytes are more than %zu bytes", names.count,
+               each, ADDRESS_COST_MAX);
+    return false;
+}
+
 /* There is always room for one more. */
 void texts_give(struct texts *t) {
     if (t->items == NULL)

@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 
+#include "common/app/address.h"
 #include "common/app/api.h"
 #include "common/app/json.h"
 #include "common/base/settings.h"
@@ -123,6 +124,10 @@ int api_send(lua_State *L) {
         return 0;
     read_data(L, lua_gettop(L), depth, &send, &json);
     check_size(L, a, send.data.len, &json);
+    if (!address_is_affordable(send.names, send.groups, send.clients, send.data.len, &error)) {
+        buf_deinit(&json);
+        return api_raise(L, &error);
+    }
     enum app_outcome outcome = host->send(a->env.host_ctx, call, &send, &error);
     buf_deinit(&json);
     return end_of_call(L, call, outcome, &error);

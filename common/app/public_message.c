@@ -125,6 +125,10 @@ static enum public_fault read_form(struct public_message *m, const struct messag
         fault = read_send(m, f, max_bytes, error_out);
     else if (read_close(m, f, error_out))
         fault = PUBLIC_FINE;
+    if (fault == PUBLIC_FINE &&
+        !address_is_affordable(texts_list(&m->names), texts_list(&m->groups),
+                               texts_list(&m->clients), m->data.len, error_out))
+        fault = PUBLIC_TOO_BIG;
     if (bytes_lists_are_nobody(texts_list(&m->names), texts_list(&m->groups),
                                texts_list(&m->clients)))
         m->is_nothing = true;

@@ -28,7 +28,11 @@ struct public_message {
     int code;        /* of a close */
 };
 
-enum public_fault { PUBLIC_FINE, PUBLIC_BAD, PUBLIC_TOO_BIG /* data is over max_bytes */ };
+enum public_fault {
+    PUBLIC_FINE,
+    PUBLIC_BAD,
+    PUBLIC_TOO_BIG /* data is over max_bytes, or there are too many Names for it */
+};
 
 /* One line in error_out unless it is fine. op: what it is unless the text says so. text need not
  * outlive the call; *m_out is initialised in any case. */

@@ -145,6 +145,10 @@ static void test_argument_errors(void **state) {
          "return t "
          "end)()}",
          "'name' has more than 1000 elements"},
+        {"send{data=('x'):rep(1000000), name=(function() local t = {} for i = 1, 1000 do t[i] = "
+         "'N' .. i "
+         "end return t end)()}",
+         "1000 Names times 1000000 bytes are more than"},
         {"groups(('x'):rep(1025))", "the name has more than 1024 bytes"},
         {"clients{name=('x'):rep(1025)}", "'name' has more than 1024 bytes"},
         {"send{data='x', mode='loud'}", "the mode 'loud' is none of"},

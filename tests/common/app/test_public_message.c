@@ -137,6 +137,30 @@ static void refusals_say_why(void **state) {
                      PUBLIC_TOO_BIG);
 }
 
+/* For each Name the data and the address are stored once. */
+static void many_names_of_much_data(void **state) {
+    struct buf text = {0}, error = {0};
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        buf_clear(&text);
+        buf_append_str(&text, "{\"name\":[");
+        for (int i = 0; i < 256; i++)
+            buf_printf(&text, "%s\"N%d\"", i > 0 ? "," : "", i);
+        buf_append_str(&text, "],\"data\":\"");
+        for (int i = 0; i < 1024 * 1024 + more; i++)
+            buf_append_char(&text, 'x');
+        buf_append_str(&text, "\"}");
+        public_message_deinit(&m);
+        enum public_fault fault =
+            public_message_read(&m, buf_bytes(&text), PUBLIC_OP_SEND, SIZE_MAX, &error);
+        assert_int_equal(fault, more ? PUBLIC_TOO_BIG : PUBLIC_FINE);
+    }
+    assert_true(bytes_equal_str(buf_bytes(&error), "name: 256 Names times 1048577 bytes are more "
+                                                   "than 268435456 bytes"));
+    buf_deinit(&text);
+    buf_deinit(&error);
+}
+
 /* What has a place within a value goes on in it. */
 static void what_json_can_say(void **state) {
     static const char *const rows[] = {"[\"\\ud83d\"]", "1e400", "{\"a\":1,\"a\":2}",
@@ -154,8 +178,13 @@ static void what_json_can_say(void **state) {
 int main(void) {
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_send),           TEST(data_is_verbatim_or_compact), TEST(nothing), TEST(a_close),
-        TEST(refusals_say_why), TEST(what_json_can_say),
+        TEST(a_send),
+        TEST(data_is_verbatim_or_compact),
+        TEST(nothing),
+        TEST(a_close),
+        TEST(refusals_say_why),
+        TEST(many_names_of_much_data),
+        TEST(what_json_can_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
