@@ -139,6 +139,9 @@ static struct upgrade_error decide_id(const struct request *r, const struct upgr
         buf_append(id, raw);
     else
         signing_sign(signing, &who, raw, id);
+    if (id->len > ADDRESS_BYTES_MAX)
+        return (struct upgrade_error){
+            400, "convert: client_id must not have more than 1024 bytes with its signature"};
     return (struct upgrade_error){0, NULL};
 }
 

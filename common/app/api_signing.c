@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 
+#include "common/app/address.h"
 #include "common/app/api.h"
 #include "common/app/json.h"
 #include "common/base/log.h"
@@ -99,6 +100,10 @@ int api_sign(lua_State *L) {
     if (s->secret == NULL)
         return luaL_error(L, "the cluster's secret is not known yet: no Redis");
     signing_sign(s, &who, id, &out);
+    if (out.len > ADDRESS_BYTES_MAX) {
+        buf_deinit(&out);
+        luaL_argerror(L, 1, "the id has more than 1024 bytes with its signature");
+    }
     return api_push_take(L, &out);
 }
 

@@ -95,6 +95,18 @@ def test_S145_supplied_ids_are_signed(signed, with_secret, name):
     assert signed.up(G1, unique(), id=raw).id == signed_id
 
 
+def test_S145_the_bound_counts_the_signature(signed, trigger):
+    """An id that is given out can be given back, and be addressed."""
+    a = signed.up(trigger, unique(), id="x" * 977)
+    assert len(a.id) == 1024 and signed.up(trigger, unique(), id=a.id).id == a.id
+    signed.send("to you", name=a.name, client_id=a.id)
+    assert a.recv() == "to you"
+    with pytest.raises(Refused) as refused:
+        signed.up(trigger, unique(), id="x" * 978)
+    assert refused.value.status == 400 and "1024 bytes with its signature" in refused.value.body.decode()
+    assert "1024 bytes with its signature" in signed.refused("sign", id="x" * 978)
+
+
 def test_V10_strict_outside_a_request(strict):
     _, _, raw, signed_id = vector("V10")
     assert strict.broker("sign", id=raw) == signed_id
