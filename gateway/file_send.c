@@ -128,8 +128,11 @@ static struct validators validators_of(const uv_stat_t *stat) {
     return v;
 }
 
+/* Asked of GET and HEAD only: what another method did is answered in full. */
 static bool is_current(struct request *r, const struct validators *v) {
     struct bytes rest = http_head_find(&r->head, "If-None-Match");
+    if (!request_is_head(r) && !bytes_equal_str(r->head.method, "GET"))
+        return false;
     if (rest.ptr == NULL)
         return bytes_equal_str(http_head_find(&r->head, "If-Modified-Since"), v->modified);
     while (rest.ptr != NULL) {
@@ -235,17 +238,22 @@ static void redirect_to_folder(struct file_send *f) {
     close_and_done(f);
 }
 
+static bool ends_in_slash(const char *path) {
+    size_t len = strlen(path);
+    return len > 0 && path[len - 1] == '/';
+}
+
 static void on_stat(struct file_send *f, const uv_stat_t *stat) {
     if (S_ISREG(stat->st_mode)) {
         send_head(f, stat);
         return;
     }
-    size_t len = strlen(f->path);
     if (!S_ISDIR(stat->st_mode) || f->is_index) {
         not_there(f);
         return;
     }
-    if (len > 0 && f->path[len - 1] != '/') {
+    bool has_slash = ends_in_slash(f->path);
+    if (!has_slash && !ends_in_slash(f->request->path)) {
         redirect_to_folder(f);
         return;
     }
@@ -254,7 +262,7 @@ static void on_stat(struct file_send *f, const uv_stat_t *stat) {
     uv_fs_req_cleanup(&close_now);
     f->fd = -1;
     f->is_index = true;
-    look_up(f, "index.html");
+    look_up(f, has_slash ? "index.html" : "/index.html");
 }
 
 static bool is_below(const char *root, const char *file) {

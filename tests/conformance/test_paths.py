@@ -99,6 +99,19 @@ def test_a_folder_redirects_to_itself(w, path, location):
         assert raw.head.get("Location") == location
 
 
+def test_a_folder_that_a_handler_gives(w):
+    """No address is redirected to itself with one more slash."""
+    assert get(w, "/filed/") == get(w, "/filed/x/") == (200, "index\n")
+    assert get(w, "/filed/x")[0] == 301
+
+
+def test_only_get_and_head_are_spared_a_file(w):
+    """RFC 9110, 13.1.2: 304 is an answer to GET and HEAD."""
+    same = {"If-None-Match": "*"}
+    assert get(w, "/walled/open.txt", headers=same)[0] == get(w, "/walled/open.txt", "HEAD", same)[0] == 304
+    assert get(w, "/filed", "POST", same) == (200, "open\n")
+
+
 @pytest.mark.parametrize("path, name", [("/r%6Fom", "/room"), ("//a/./b/../c/", "/a/c/"), ("/a%2Fb", "/a%2Fb"), ("/a%20b", "/a b"),
                                         ("/Case", "/Case"), ("/caf%C3%A9", "/café"), ("/", "/")])
 def test_the_name_of_an_auto_upgraded_connection(endpoints, path, name):

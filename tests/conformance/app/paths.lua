@@ -22,3 +22,7 @@ signalbox.route("GET", "/th%C3%A9", show)
 signalbox.route("GET", "/shown/:one", show)
 signalbox.route("GET", "/shown/:one/:two", show)
 signalbox.route("GET", "/all/*", show)
+
+-- A folder and a file by hand.
+signalbox.route("GET", "/filed/*", function(web) web:file("walled/folder") end)
+signalbox.route("POST", "/filed", function(web) web:file("walled/open.txt") end)
