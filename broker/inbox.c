@@ -296,14 +296,20 @@ static void process_batch(struct inbox *i) {
 
 /* --- entries that may have killed the previous owner --- */
 
+static void give_up_entry(struct inbox *i) {
+    struct in_entry *entry = i->queue[i->head++];
+    struct outcome o = {.broker = i->broker, .slot = i->slot, .entry = entry, .asides = &i->asides};
+    dead_letter(i->broker, i->slot, entry, "its owners died of it");
+    if (entry->is_back)
+        lanes_give_up(&o);
+    i->cursor = entry->id;
+    in_entry_unref(entry);
+}
+
 static void run_alone(struct inbox *i, int64_t tries) {
-    struct in_entry *entry = i->queue[i->head];
     i->doubtful--;
     if (tries > TRIES_MAX - 1) {
-        dead_letter(i->broker, i->slot, entry, "its owners died of it");
-        i->head++;
-        i->cursor = entry->id;
-        in_entry_unref(entry);
+        give_up_entry(i);
     } else {
         process_next(i);
     }

@@ -119,8 +119,8 @@ static struct waiting *find_waiting(const struct lane *lane, struct message_id o
 }
 
 /* Sorted by order; the newest is the usual one. */
-static void add_waiting(struct lane *lane, struct message_id id, struct message_id order,
-                        size_t size) {
+static struct waiting *add_waiting(struct lane *lane, struct message_id id, struct message_id order,
+                                   size_t size) {
     struct lanes *l = lane->owner;
     struct waiting *w = mem_alloc(sizeof(*w)), *before;
     *w = (struct waiting){.id = id, .order = order, .size = size};
@@ -135,6 +135,7 @@ static void add_waiting(struct lane *lane, struct message_id id, struct message_
     l->count++;
     l->bytes += size;
     metrics_set(METRIC_entries_aside, (int64_t)l->count);
+    return w;
 }
 
 /* --- bringing back --- */
@@ -186,21 +187,26 @@ static void on_brought_back(void *ctx, struct redisReply *reply) {
     free(r);
 }
 
+/* own_out: for the key that the place borrows. */
+static struct aside_place place_of(const struct lanes *l, unsigned slot, struct buf *own_out) {
+    struct buf lease = {0};
+    lease_keys(l->broker->lease, slot, own_out, &lease);
+    buf_deinit(&lease);
+    return (struct aside_place){.bus = l->broker->bus,
+                                .own_key = buf_bytes(own_out),
+                                .partition = slot,
+                                .term = l->places[slot].term};
+}
+
 static void send_back(struct lane *lane, const struct message_id *ids, size_t count) {
-    struct broker *b = lane->owner->broker;
-    struct buf own = {0}, lease = {0};
-    lease_keys(b->lease, lane->slot, &own, &lease);
-    struct aside_place place = {.bus = b->bus,
-                                .own_key = buf_bytes(&own),
-                                .partition = lane->slot,
-                                .term = lane->owner->places[lane->slot].term};
+    struct buf own = {0};
+    struct aside_place place = place_of(lane->owner, lane->slot, &own);
     struct returning *r = mem_alloc(sizeof(*r) + lane->key_len);
     *r = (struct returning){
         .lanes = lane->owner, .slot = lane->slot, .term = place.term, .key_len = lane->key_len};
     memcpy(r->key, lane->key, lane->key_len);
     aside_bring_back(&place, ids, count, on_brought_back, r);
     buf_deinit(&own);
-    buf_deinit(&lease);
 }
 
 /* The first entries of a lane in which no handler waits. Only what the cursor has passed: before
@@ -273,6 +279,20 @@ static void add_to_batch(struct outcome *o, struct lane *lane, unsigned handled)
                                                .lane = bytes_of(lane->key, lane->key_len)};
 }
 
+static void note_done(struct asides *a, struct message_id id) {
+    if (a->done_count == a->done_cap) {
+        a->done_cap = a->done_cap == 0 ? 16 : a->done_cap * 2;
+        a->done = mem_realloc(a->done, a->done_cap * sizeof(*a->done));
+    }
+    a->done[a->done_count++] = id;
+}
+
+/* Its other handlers come later: what was noted last is not through. */
+static void take_back_done(struct asides *a, struct message_id id) {
+    if (a->done_count > 0 && message_id_compare(a->done[a->done_count - 1], id) == 0)
+        a->done_count--;
+}
+
 static void put_aside(struct outcome *o, struct lane *lane, unsigned handled) {
     const struct in_entry *e = o->entry;
     struct waiting *w = e->is_back ? find_waiting(lane, e->order) : NULL;
@@ -283,6 +303,7 @@ static void put_aside(struct outcome *o, struct lane *lane, unsigned handled) {
         w->is_returning = false;
     }
     lane->stride = 1;
+    take_back_done(o->asides, e->id);
     add_to_batch(o, lane, handled);
 }
 
@@ -292,22 +313,33 @@ static bool is_its_turn(const struct lane *lane, const struct in_entry *e) {
     return lane->running == 0 && (first == NULL || message_id_compare(first->order, e->order) >= 0);
 }
 
+static void let_through(struct outcome *o, struct lane *lane) {
+    struct waiting *w = lane != NULL ? find_waiting(lane, o->entry->order) : NULL;
+    note_done(o->asides, o->entry->id);
+    if (w != NULL)
+        remove_waiting(lane, w);
+    if (lane != NULL)
+        drop_if_unused(lane);
+}
+
 enum lane_turn lanes_take_turn(struct outcome *o) {
     const struct in_entry *e = o->entry;
     struct lane *lane = find_of(o->broker->lanes, &e->entry);
+    if (e->is_back && (lane == NULL || is_its_turn(lane, e))) {
+        let_through(o, lane);
+        return LANE_GO;
+    }
     if (lane == NULL)
         return LANE_GO;
     if (!e->is_back && !has_room(lane, &e->entry))
         return LANE_FULL;
-    if (!e->is_back || !is_its_turn(lane, e)) {
-        put_aside(o, lane, e->handled);
-        return LANE_ASIDE;
-    }
-    struct waiting *w = find_waiting(lane, e->order);
-    if (w != NULL)
-        remove_waiting(lane, w);
-    drop_if_unused(lane);
-    return LANE_GO;
+    put_aside(o, lane, e->handled);
+    return LANE_ASIDE;
+}
+
+void lanes_give_up(struct outcome *o) {
+    let_through(o, find_of(o->broker->lanes, &o->entry->entry));
+    lanes_after(o);
 }
 
 void lanes_put_rest_aside(struct outcome *o, unsigned handled) {
@@ -335,14 +367,26 @@ void lanes_open(struct lanes *l, unsigned slot, const struct lease_grant *grant,
     place->committed = grant->cursor;
     for (size_t i = 0; i < reply_count(list); i++)
         if (aside_read(reply_at(list, i), &item))
-            add_waiting(find_or_make(l, slot, item.lane), item.id, item.order, item.size);
+            add_waiting(find_or_make(l, slot, item.lane), item.id, item.order, item.size)
+                ->is_returning = item.is_ahead;
     if (reply_count(list) > 0)
         on_retry(&l->retry);
+}
+
+static void forget_done(struct lanes *l, unsigned slot, struct asides *batch) {
+    struct buf own = {0};
+    if (batch->done_count == 0 || !bus_can_send(l->broker->bus))
+        return;
+    struct aside_place place = place_of(l, slot, &own);
+    aside_forget(&place, batch->done, batch->done_count);
+    batch->done_count = 0;
+    buf_deinit(&own);
 }
 
 void lanes_committed(struct lanes *l, unsigned slot, struct asides *batch,
                      struct message_id cursor) {
     l->places[slot].committed = cursor;
+    forget_done(l, slot, batch);
     for (size_t i = 0; i < batch->count; i++) {
         struct lane *lane = find(l, batch->items[i].lane);
         if (lane != NULL)
@@ -397,5 +441,6 @@ void lanes_free(struct lanes *l) {
 
 void asides_deinit(struct asides *a) {
     free(a->items);
+    free(a->done);
     *a = (struct asides){0};
 }

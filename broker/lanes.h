@@ -34,6 +34,8 @@ enum { LANE_MAX = 10000, LANES_MAX = 100000, LANES_BYTES = 64 * 1024 * 1024 };
 struct asides {
     struct aside_item *items;
     size_t count, cap;
+    struct message_id *done; /* entries that came back and are through */
+    size_t done_count, done_cap;
 };
 
 struct lanes *lanes_new(struct broker *b);
@@ -64,6 +66,8 @@ enum lane_turn lanes_take_turn(struct outcome *o);
 void lanes_put_rest_aside(struct outcome *o, unsigned handled);
 /* An entry that came back was processed. */
 void lanes_after(struct outcome *o);
+/* An entry that came back will never be processed: it became a dead letter. */
+void lanes_give_up(struct outcome *o);
 
 /* --- a slot, for its inbox --- */
 

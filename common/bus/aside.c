@@ -17,11 +17,9 @@ static void add_id(struct command *c, struct message_id id) {
 }
 
 static struct command begin(const struct aside_place *p, enum script script) {
-    bool has_in = script != SCRIPT_aside_list;
-    struct command c = command_script(script, has_in ? 3 : 2);
+    struct command c = command_script(script, 3);
     command_bytes(&c, p->own_key);
-    if (has_in)
-        add_key(&c, p, "in");
+    add_key(&c, p, "in");
     add_key(&c, p, "w");
     command_text(&c, bus_id(p->bus));
     command_number(&c, (int64_t)p->term);
@@ -57,9 +55,18 @@ void aside_list(const struct aside_place *p, link_reply_fn *fn, void *ctx) {
     call(p, &c, fn, ctx);
 }
 
+void aside_forget(const struct aside_place *p, const struct message_id *ids, size_t count) {
+    struct command c = command_begin("HDEL");
+    add_key(&c, p, "w");
+    for (size_t i = 0; i < count; i++)
+        add_id(&c, ids[i]);
+    call(p, &c, NULL, NULL);
+}
+
 bool aside_read(const struct redisReply *row, struct aside_item *item_out) {
     *item_out = (struct aside_item){.lane = reply_bytes(reply_at(row, 2)),
-                                    .size = (size_t)reply_number(reply_at(row, 3), 0)};
+                                    .size = (size_t)reply_number(reply_at(row, 3), 0),
+                                    .is_ahead = reply_number(reply_at(row, 4), 0) == 1};
     return item_out->lane.len > 0 &&
            message_id_parse(reply_bytes(reply_at(row, 0)), &item_out->id) &&
            message_id_parse(reply_bytes(reply_at(row, 1)), &item_out->order);

@@ -1,10 +1,13 @@
 #!lua flags=allow-oom
--- Lists what was set aside, for the owner that takes the partition; first drops copies of entries
--- that the cursor has not passed: those are read again from `in`.
+-- Lists what was set aside, for the owner that takes the partition, and tidies up after the last one:
+--   passed by the cursor      a copy waits in w; a mark is of an entry that was committed: dropped
+--   not passed by it          the entry is ahead in `in`. Has it come back before, its lane has to
+--                             wait for it, and a copy becomes a mark; else its copy is dropped
 --
--- KEYS  1 own   2 w
+-- KEYS  1 own   2 in   3 w
 -- ARGV  1 holder   2 term
--- Reply {id, order, lane, bytes} for each entry, in no order   error "FENCED by <holder>"
+-- Reply {id, order, lane, bytes, 1 when it is ahead} for each, in no order
+--       error "FENCED by <holder>"
 local o = redis.call('HMGET', KEYS[1], 'h', 't', 'c')
 if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then
   return redis.error_reply('FENCED by ' .. tostring(o[1]))
@@ -14,14 +17,21 @@ local function parts(id)
   return tonumber(ms), tonumber(seq)
 end
 local ms, seq = parts(o[3] or '0-0')
-local all, list = redis.call('HGETALL', KEYS[2]), {}
+local all, list = redis.call('HGETALL', KEYS[3]), {}
 for i = 1, #all, 2 do
-  local m, s = parts(all[i])
-  if m > ms or m == ms and s > seq then
-    redis.call('HDEL', KEYS[2], all[i])
+  local id, p = all[i], cmsgpack.unpack(all[i + 1])
+  local m, s = parts(id)
+  local is_ahead = m > ms or m == ms and s > seq
+  if is_ahead then
+    is_ahead = p[1] ~= id and #redis.call('XRANGE', KEYS[2], id, id) > 0
+    if is_ahead then
+      redis.call('HSET', KEYS[3], id, cmsgpack.pack({p[1], p[2], p[3], {}}))
+    end
+  end
+  if is_ahead or #p[4] > 0 and (m < ms or m == ms and s <= seq) then
+    list[#list + 1] = {id, p[1], p[3], #all[i + 1], is_ahead and 1 or 0}
   else
-    local p = cmsgpack.unpack(all[i + 1])
-    list[#list + 1] = {all[i], p[1], p[3], #all[i + 1]}
+    redis.call('HDEL', KEYS[3], id)
   end
 end
 return list

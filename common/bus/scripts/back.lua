@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Brings entries that were set aside back: each moves to the end of `in`, with the fields o (its
--- order) and h (handlers that have run). Repeating a call is harmless: what was moved is not in w.
+-- order) and h (handlers that have run). In w a mark without fields stays under the new id, until
+-- the entry is committed: the next owner has to know that it is ahead. Repeating a call is harmless.
 --
 -- KEYS  1 own   2 in   3 w
 -- ARGV  1 holder   2 term   then the ids
@@ -12,8 +13,8 @@ end
 local n = 0
 for i = 3, #ARGV do
   local v = redis.call('HGET', KEYS[3], ARGV[i])
-  if v then
-    local p = cmsgpack.unpack(v)
+  local p = v and cmsgpack.unpack(v)
+  if p and #p[4] > 0 then
     local fields = {'o', p[1], 'h', p[2]}
     for j = 1, #p[4], 2 do
       if p[4][j] ~= 'o' and p[4][j] ~= 'h' then
@@ -21,8 +22,9 @@ for i = 3, #ARGV do
         fields[#fields + 1] = p[4][j + 1]
       end
     end
-    redis.call('XADD', KEYS[2], '*', unpack(fields))
+    local id = redis.call('XADD', KEYS[2], '*', unpack(fields))
     redis.call('HDEL', KEYS[3], ARGV[i])
+    redis.call('HSET', KEYS[3], id, cmsgpack.pack({p[1], p[2], p[3], {}}))
     n = n + 1
   end
 end

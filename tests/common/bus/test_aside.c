@@ -99,6 +99,10 @@ static const char *in_of(struct test *t) {
     return bus_room_ask(&t->room, "XRANGE %.*s 4 +", BYTES_FMT(buf_bytes(&t->in)));
 }
 
+static const char *w_of(struct test *t) {
+    return bus_room_ask(&t->room, "HKEYS %.*s", BYTES_FMT(buf_bytes(&t->w)));
+}
+
 static void it_comes_back_once_with_its_order(void **state) {
     struct test *t = *state;
     store(t, item(1, 1, 2));
@@ -118,7 +122,7 @@ static void set_aside_again_it_keeps_its_order(void **state) {
     assert_null(strstr(in_of(t), "h 3 m blob h"));
 }
 
-/* The third lies after the cursor: it is read again from `in`. */
+/* The third lies after the cursor and is read again from `in`. */
 static void the_next_owner_has_what_the_cursor_passed(void **state) {
     struct test *t = *state;
     struct aside_item read;
@@ -126,8 +130,53 @@ static void the_next_owner_has_what_the_cursor_passed(void **state) {
     store(t, item(3, 3, 0));
     aside_list(&t->place, on_answer, t);
     assert_memory_equal(answer(t), "2-0 1-0 Msg ", 12);
-    assert_string_equal(bus_room_ask(&t->room, "HKEYS %.*s", BYTES_FMT(buf_bytes(&t->w))), "2-0");
+    assert_string_equal(w_of(t), "2-0");
     assert_false(aside_read(NULL, &read));
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t len = strlen(text), end_len = strlen(end);
+    return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+/* Until it is committed, a mark tells the next owner that it is ahead. */
+static void what_came_back_is_known_to_the_next_owner(void **state) {
+    struct test *t = *state;
+    struct message_id id;
+    store(t, item(1, 1, 0));
+    assert_string_equal(bring_back(t, 1), "1 ");
+    assert_true(message_id_parse(bytes_str(w_of(t)), &id));
+    aside_list(&t->place, on_answer, t);
+    assert_non_null(strstr(answer(t), " 1-0 Msg "));
+    assert_true(ends_with(t->text, " 1 "));
+    assert_int_equal(strncmp(bring_back(t, id.term), "0 ", 2), 0);
+    aside_forget(&t->place, &id, 1);
+    aside_list(&t->place, on_answer, t);
+    assert_string_equal(answer(t), "");
+}
+
+/* Set aside again, but not committed: the copy becomes a mark, so that it cannot be run twice. */
+static void a_copy_that_is_ahead_becomes_a_mark(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "XADD %.*s 9-0 o 1-0 h 1 m blob", BYTES_FMT(buf_bytes(&t->in)));
+    store(t, item(9, 1, 1));
+    aside_list(&t->place, on_answer, t);
+    assert_true(ends_with(answer(t), " 1 "));
+    assert_string_equal(bring_back(t, 9), "0 ");
+    bus_room_ask(&t->room, "HSET %.*s c 9-0", BYTES_FMT(buf_bytes(&t->own)));
+    aside_list(&t->place, on_answer, t);
+    assert_string_equal(answer(t), "");
+    assert_string_equal(w_of(t), "");
+}
+
+/* Nobody waits for what is in w, but not in `in`. */
+static void a_mark_without_its_entry_is_dropped(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "XADD %.*s 9-0 o 1-0 h 1 m blob", BYTES_FMT(buf_bytes(&t->in)));
+    store(t, item(9, 1, 1));
+    bus_room_ask(&t->room, "XDEL %.*s 9-0", BYTES_FMT(buf_bytes(&t->in)));
+    aside_list(&t->place, on_answer, t);
+    assert_string_equal(answer(t), "");
 }
 
 static void a_fenced_owner_is_refused(void **state) {
@@ -159,9 +208,13 @@ static void the_fields_of_a_return_are_read(void **state) {
 
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        TEST(it_comes_back_once_with_its_order), TEST(set_aside_again_it_keeps_its_order),
-        TEST(the_next_owner_has_what_the_cursor_passed), TEST(a_fenced_owner_is_refused),
-        cmocka_unit_test(the_fields_of_a_return_are_read)};
+    const struct CMUnitTest tests[] = {TEST(it_comes_back_once_with_its_order),
+                                       TEST(set_aside_again_it_keeps_its_order),
+                                       TEST(the_next_owner_has_what_the_cursor_passed),
+                                       TEST(what_came_back_is_known_to_the_next_owner),
+                                       TEST(a_copy_that_is_ahead_becomes_a_mark),
+                                       TEST(a_mark_without_its_entry_is_dropped),
+                                       TEST(a_fenced_owner_is_refused),
+                                       cmocka_unit_test(the_fields_of_a_return_are_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
