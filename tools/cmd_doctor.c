@@ -79,6 +79,14 @@ static void on_info(void *ctx, struct redisReply *reply) {
     answered(d);
 }
 
+/* What this user may not do says nothing about others. */
+static void report_refusal(struct doctor *d, const char *what, const struct redisReply *reply,
+                           const char *remedy) {
+    char *error = bytes_dup(reply_bytes(reply));
+    report(d, reply_is_error(reply, "NOPERM") ? UNKNOWN : WRONG, what, error, remedy);
+    free(error);
+}
+
 static void on_time(void *ctx, struct redisReply *reply) {
     struct doctor *d = ctx;
     char found[64];
@@ -90,7 +98,33 @@ static void on_time(void *ctx, struct redisReply *reply) {
     snprintf(found, sizeof(found), "%" PRId64 " ms from this host's", off);
     if (reply_count(reply) == 2)
         report(d, off > CLOCK_MAX_MS ? WARNING : FINE, "redis clock", found,
-               "keep the clocks by NTP: times in logs and ids do not compare");
+               "keep the clocks by NTP: schedules follow Redis' clock, logs each their own");
+    else
+        report_refusal(d, "redis clock", reply, "brokers need TIME: `signalbox redis-acl`");
+    answered(d);
+}
+
+/* A write that changes nothing, for no rule has an empty name. */
+static void on_written(void *ctx, struct redisReply *reply) {
+    struct doctor *d = ctx;
+    if (reply_is_error(reply, NULL))
+        report_refusal(d, "redis writes", reply,
+                       "nothing works until Redis takes writes: its disk, memory or replicas");
+    else
+        report(d, FINE, "redis writes", "are taken", NULL);
+    answered(d);
+}
+
+static void on_owners(void *ctx, struct redisReply *reply) {
+    struct doctor *d = ctx;
+    int64_t all = bus_partitions(d->tool->bus), owned = reply_number(reply, 0);
+    char found[64];
+    snprintf(found, sizeof(found), "%" PRId64 " of %" PRId64 " have one", owned, all);
+    if (reply_is_error(reply, NULL))
+        report_refusal(d, "owners of partitions", reply, "allow EXISTS to this user");
+    else
+        report(d, owned == all ? FINE : WARNING, "owners of partitions", found,
+               "messages of the others wait: start brokers, or look at their /readyz");
     answered(d);
 }
 
@@ -151,6 +185,22 @@ static void report_fleet(struct doctor *d) {
     report(d, FINE, "fleet", found, NULL);
 }
 
+static void ask_for_writes(struct doctor *d) {
+    struct command c = command_begin("HDEL");
+    command_text(&c, fleet_key(KEY_RULES));
+    command_text(&c, "");
+    ask(d, &c, on_written, d);
+}
+
+static void ask_for_owners(struct doctor *d) {
+    struct command c = command_begin("EXISTS");
+    struct buf key = {0};
+    for (unsigned p = 0; p < bus_partitions(d->tool->bus); p++)
+        command_bytes(&c, key_of(&key, p, "lease", BYTES_NONE));
+    buf_deinit(&key);
+    ask(d, &c, on_owners, d);
+}
+
 static void on_ready(void *ctx) {
     struct doctor *d = ctx;
     struct command info = command_begin("INFO"), time = command_begin("TIME");
@@ -160,6 +210,8 @@ static void on_ready(void *ctx) {
     ask(d, &info, on_info, d);
     d->asked_wall_ms = clock_wall_ms();
     ask(d, &time, on_time, d);
+    ask_for_writes(d);
+    ask_for_owners(d);
     for (unsigned i = 0; i < redis_settings_count; i++) {
         struct command c = command_begin("CONFIG");
         struct answer *a = mem_alloc(sizeof(*a));

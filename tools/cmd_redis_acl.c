@@ -43,6 +43,7 @@ static const struct acl_user {
      "~Ksignalbox:send %R~Ksignalbox:refused ~Ksb:{sb}:rules %R~Ksb:{* &Csb:{* &Csignalbox:send "
      "-@all " LOGIN
      " +xadd +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall +hscan +scan +scard "
+     "+exists "
      "+xrange +xread +pubsub|numsub +time +config|get " AGAIN},
 };
 

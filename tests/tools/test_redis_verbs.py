@@ -178,6 +178,19 @@ def test_reload_of_nobody(cli):
     assert "no gateway and no broker" in done.stderr
 
 
+def test_doctor_tries_what_has_to_work(cli, redis):
+    """Redis answers, and refuses writes; nobody owns a partition."""
+    redis.config_set("min-replicas-to-write", 1)
+    try:
+        found = {row["what"]: row for row in json.loads(cli("doctor", "--json", code=1).stdout)}
+    finally:
+        redis.config_set("min-replicas-to-write", 0)
+    assert found["redis writes"]["finding"] == "WRONG" and "NOREPLICAS" in found["redis writes"]["found"]
+    assert found["owners of partitions"]["finding"] == "warning"
+    assert found["owners of partitions"]["found"] == "0 of 16 have one"
+    assert "ok       redis writes: are taken" in cli("doctor", code=None).stdout
+
+
 def test_doctor_finds_and_remedies(cli, redis):
     done = cli("doctor", code=1)
     assert "WRONG    redis client-output-buffer-limit" in done.stdout and "-> CONFIG SET" in done.stdout
