@@ -98,7 +98,8 @@ static void take_text(char **text, const char *wanted) {
 }
 
 static void merge(struct endpoint *e, const struct wish *w) {
-    e->auto_upgrade = w->is_ws && w->auto_upgrade && (!e->is_ws || e->auto_upgrade);
+    if (w->is_ws)
+        e->auto_upgrade = w->auto_upgrade && (!e->is_ws || e->auto_upgrade);
     e->is_ws |= w->is_ws;
     e->is_http |= w->is_http;
     e->is_tls = w->is_tls;

@@ -126,9 +126,11 @@ static void test_endpoints(void **state) {
                         "e{protocol='wss', auto_upgrade=true, hostname='h'}\n"
                         "e{port=2, protocol='ws', auto_upgrade=true}\n"
                         "e{port=2, protocol='ws'}\n"
-                        "e{protocol='http'}\n");
+                        "e{protocol='http'}\n"
+                        "e{port=3, protocol='ws', auto_upgrade=true}\n"
+                        "e{port=3, protocol='http'}\n");
     const struct registrations *r = app_registrations(w.app);
-    assert_int_equal(r->endpoints.count, 4);
+    assert_int_equal(r->endpoints.count, 5);
     const struct endpoint *e = r->endpoints.items;
     assert_string_equal(e[0].name, "first");
     assert_true(e[0].is_http && e[0].is_ws && !e[0].is_tls && !e[0].auto_upgrade);
@@ -141,6 +143,7 @@ static void test_endpoints(void **state) {
     assert_string_equal(e[1].hostname, "h");
     assert_false(e[2].auto_upgrade);
     assert_int_equal(e[3].port, 8080);
+    assert_true(e[4].is_http && e[4].is_ws && e[4].auto_upgrade);
     world_close_all(&w);
 }
 
