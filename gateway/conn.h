@@ -36,7 +36,6 @@ struct conn {
     uint32_t dirty_slot; /* place in conns->dirty, plus 1; 0: clean */
     uint32_t slot;       /* place in conns->all */
     bool is_blocked;     /* the socket takes no more for now */
-    uint64_t over_ms;    /* since when the queue is over its bound; 0: it is not */
     uint64_t active_ms;  /* last byte in or out */
     struct conns *set;
     struct outq out;
@@ -48,6 +47,7 @@ struct conn {
     bool is_surplus;       /* taken although the process is full: to be answered 503 */
     uint64_t opened_ms;
     uint64_t deadline_ms; /* 0: none */
+    uint64_t over_ms;     /* since when the queue is over its bound; 0: it is not */
     uint64_t acked;       /* conn_stalled_ms: what the peer had had */
     uint64_t acked_ms;    /* when that became more */
     uint64_t ending_ms;   /* when its end began */

@@ -27,7 +27,8 @@ enum {
     TURN_REQUESTS = 32,
     REST_MS = 1,
     FINISH_MS = 10000,
-    SURPLUS_HEAD_MS = 2000
+    SURPLUS_HEAD_MS = 2000,
+    LEAST_BODY_RATE = 1 /* bytes a ms: a body that comes so slowly still comes */
 };
 
 enum http_state { HTTP_READING, HTTP_RUNNING, HTTP_ENDING };
@@ -302,6 +303,15 @@ static void on_deadline(struct conn *c) {
     advance(h);
 }
 
+/* The head has limit_ms; a body has more, as long as bytes of it come. */
+static bool is_late(const struct http *h, uint64_t now_ms, uint64_t limit_ms) {
+    bool has_head = h->needed > 0 || h->is_chunked;
+    if (now_ms - h->since_ms < limit_ms)
+        return false;
+    return !has_head || now_ms - h->conn->active_ms >= limit_ms ||
+           now_ms - h->since_ms >= limit_ms + h->in.len / LEAST_BODY_RATE;
+}
+
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct http *h = http_of(c);
     uint64_t limit_ms =
@@ -311,7 +321,7 @@ static void on_sweep(struct conn *c, uint64_t now_ms) {
     if (c->is_blocked) {
         if (conn_stalled_ms(c) >= limit_ms)
             conn_drop(c); /* the client does not read its answer */
-    } else if (h->state == HTTP_READING && now_ms - h->since_ms >= limit_ms) {
+    } else if (h->state == HTTP_READING && is_late(h, now_ms, limit_ms)) {
         if (h->was_used && h->in.len == 0)
             end(h); /* a 408 would be taken for the answer to the next request */
         else

@@ -54,6 +54,7 @@ struct join {
     struct held_list replayed, held;
     size_t replayed_bytes, held_bytes;
     uv_timer_t patience;
+    bool is_late; /* the patience is over */
 };
 
 static bool may_follow(enum join_state from, enum join_state to) {
@@ -168,8 +169,16 @@ static void on_gone(struct request *r) {
     end(j, false);
 }
 
+/* A process that was held up finds the timer due and the answer unread in the same turn: the answer
+ * is heard first. */
 static void on_patience_over(uv_timer_t *timer) {
-    refuse(container_of(timer, struct join, patience), "Redis is not reached");
+    struct join *j = container_of(timer, struct join, patience);
+    if (j->is_late) {
+        refuse(j, "Redis is not reached");
+        return;
+    }
+    j->is_late = true;
+    MUST(uv_timer_start(timer, on_patience_over, 1, 0) == 0);
 }
 
 /* ---- the 101 */

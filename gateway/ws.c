@@ -346,8 +346,11 @@ static void on_bytes(struct conn *c, struct bytes in) {
 
 static void on_end(struct conn *c, int status) {
     struct ws *ws = c->proto_state;
-    if (status < 0 || ws->state != WS_LEAVING)
-        conn_drop(c); /* LEAVING: who has said Close may end at once and still gets ours */
+    if (status < 0 || ws->state == WS_OPEN)
+        conn_drop(c);
+    else if (ws->state == WS_CLOSING)
+        conn_finish(c, CLOSE_STALL_MS); /* no Close will come, but it may read on */
+    /* LEAVING: a client that has said Close may end at once and still gets ours. */
 }
 
 static void on_deadline(struct conn *c) {
