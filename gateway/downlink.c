@@ -233,9 +233,12 @@ static void on_message(void *owner, const struct message *m) {
         tracing_delivered(e, m, v.count);
 }
 
-/* Positions were taken from data that Redis gave up: ids that come may be smaller. */
+/* Those that were taken from data that Redis gave up: ids that come may be smaller. */
 static void forget_positions(struct name_entry *e) {
+    struct message_id today = follow_position(e->follow);
     for (size_t i = 0; i < e->count; i++) {
+        if (message_id_compare(e->slots[i].ws->skip_until, today) <= 0)
+            continue;
         e->slots[i].skips = false;
         e->slots[i].ws->skip_until = MESSAGE_ID_NONE;
     }
@@ -245,9 +248,9 @@ static void on_gap(void *owner, enum gap gap) {
     struct name_entry *e = owner;
     for (struct join *j = LIST_FIRST(&e->joins); j != NULL; j = join_next(j))
         join_on_gap(j, gap);
-    if (gap == GAP_REWOUND)
+    if (gap != GAP_LOST)
         forget_positions(e);
-    if (e->continues_on_gap)
+    if (e->continues_on_gap || gap == GAP_NONE)
         return;
     log_info("downlink", "closed_after_gap name=%s clients=%zu", LOG_TEXT(name_entry_name(e)),
              e->count);

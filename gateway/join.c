@@ -73,8 +73,9 @@ struct join *join_next(struct join *j) {
 void join_on_gap(struct join *j, enum gap gap) {
     if (j->state == JOIN_FOLLOWING)
         return;
-    j->has_gap = true;
-    j->is_rewound = j->is_rewound || gap == GAP_REWOUND;
+    j->has_gap = j->has_gap || gap != GAP_NONE;
+    if (gap != GAP_LOST && message_id_compare(j->position, follow_position(j->entry->follow)) > 0)
+        j->is_rewound = true;
 }
 
 uint64_t join_number(const struct join *j) {

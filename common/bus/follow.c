@@ -51,6 +51,10 @@ void follow_cancel(struct follow *w, void *ctx) {
 static void tell_gap(struct follow *w, enum gap gap) {
     if (w->is_stopped)
         return;
+    if (gap == GAP_NONE) {
+        w->follower->events->on_gap(w->owner, gap);
+        return;
+    }
     metrics_add(METRIC_feed_gaps_unclosed, 1);
     log_warn("follower", "lost_messages name=%s: %s", LOG_TEXT(follow_name(w)),
              gap == GAP_LOST ? "history does not reach back far enough"
@@ -172,17 +176,44 @@ static void raise_floor(struct follow *w) {
     link_send(bus_commands(w->follower->bus), &c, NULL, NULL);
 }
 
-/* Redis fell back behind what was read: from where it stands. */
-static void rewind_to(struct follow *w, struct message_id last) {
-    forget_doubt(w);
-    if (w->position.term > last.term)
+/* Redis fell back behind what was read, and what it has up to there was read before: nothing is
+ * missing, and what comes is later, or will be. */
+static void stand_back(struct follow *w, const struct lineage *today) {
+    bool are_ids_smaller = w->position.term > today->term;
+    if (are_ids_smaller) {
         raise_floor(w);
+        stand_at(w, today->last);
+    }
+    w->position = today->last;
+    if (are_ids_smaller)
+        tell_gap(w, GAP_NONE);
+}
+
+/* … and has messages that were not read: from where it stands. */
+static void rewind_to(struct follow *w, const struct lineage *today) {
+    forget_doubt(w);
     w->begins_anew = false;
-    stand_at(w, last);
-    w->position = last;
+    if (w->position.term > today->term)
+        raise_floor(w);
+    stand_at(w, today->last);
+    w->position = today->last;
     cancel_reader(w);
     queue_catch_up(w);
     tell_gap(w, GAP_REWOUND);
+}
+
+static void on_elsewhere(struct follow *w, const struct lineage *today) {
+    const struct lineage *before = &w->follower->partitions[w->partition].known;
+    char read[MESSAGE_ID_TEXT], has[MESSAGE_ID_TEXT];
+    struct message_id common = lineage_up_to(today, w->position);
+    bool is_known = lineage_contains(before, common);
+    log_warn("follower", "fell_back name=%s read=%s redis=%s missed=%s", LOG_TEXT(follow_name(w)),
+             message_id_format(w->position, read), message_id_format(common, has),
+             is_known ? "nothing" : "some");
+    if (is_known)
+        stand_back(w, today);
+    else
+        rewind_to(w, today);
 }
 
 /* Nothing was ever published in this data set: whatever comes is new. */
@@ -200,7 +231,7 @@ static void on_begin(void *ctx, const struct log_view *view) {
         w->begins_anew = true;
     } else if (view->lineage.has_owner &&
                lineage_find(&view->lineage, w->position) == LINEAGE_ELSEWHERE) {
-        rewind_to(w, view->lineage.last);
+        on_elsewhere(w, &view->lineage);
     }
     w->follower->dispatching--;
 }

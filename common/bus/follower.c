@@ -67,32 +67,37 @@ static void audit(struct follower *f) {
     }
 }
 
-/* --- the terms: a position later than the partition's is in data that Redis gave up --- */
+/* --- lineages: whether Redis fell back under standing connections, and what it had before --- */
 
-static void on_term(void *ctx, struct redisReply *reply) {
-    struct every *every = ctx;
+/* True when all the follows stand in the data of this lineage. */
+static bool have_all_read(struct every *every, const struct lineage *l) {
     struct follow *w;
-    uint64_t term;
-    if (reply_is_error(reply, NULL))
-        bus_refused(every->follower->bus, "HGET", reply);
-    if (!bytes_to_u64(reply_bytes(reply), &term))
-        return;
-    LIST_FOREACH(w, &every->list, in_partition)
-    if (w->has_start && w->position.term > term)
-        follow_look_again(w);
+    bool have_all = true;
+    LIST_FOREACH(w, &every->list, in_partition) {
+        bool is_elsewhere = w->has_start && lineage_find(l, w->position) == LINEAGE_ELSEWHERE;
+        have_all = have_all && w->state == LIVE && !is_elsewhere;
+        if (is_elsewhere)
+            follow_look_again(w);
+    }
+    return have_all;
 }
 
-static void ask_terms(struct follower *f) {
-    struct buf key = {0};
+static void on_lineage(void *ctx, struct redisReply *reply) {
+    struct every *every = ctx;
+    struct lineage now;
+    if (reply_is_error(reply, NULL))
+        bus_refused(every->follower->bus, "HMGET", reply);
+    if (lineage_read(&now, reply) && now.has_owner && have_all_read(every, &now))
+        every->known = now;
+}
+
+static void ask_lineages(struct follower *f) {
     for (unsigned p = 0; p < bus_partitions(f->bus) && bus_can_send(f->bus); p++) {
         if (f->partitions[p].follows == 0)
             continue;
-        struct command c = command_begin("HGET");
-        command_bytes(&c, key_of(&key, p, "own", BYTES_NONE));
-        command_text(&c, "t");
-        link_send(bus_commands(f->bus), &c, on_term, &f->partitions[p]);
+        struct command c = lineage_ask(p);
+        link_send(bus_commands(f->bus), &c, on_lineage, &f->partitions[p]);
     }
-    buf_deinit(&key);
 }
 
 /* What was published before this heartbeat was sent has come. */
@@ -104,7 +109,7 @@ static void on_feed_passed(void *ctx, uint64_t beat) {
     while ((d = doubts_end(&f->doubts, beat)) != NULL)
         follow_end_doubt(container_of(d, struct follow, doubt));
     audit(f);
-    ask_terms(f);
+    ask_lineages(f);
 }
 
 /* --- the feed --- */
@@ -297,6 +302,7 @@ void follower_stop(struct follower *f, struct follow *w) {
     bus_unsubscribe(f->bus, bytes_of(w->channel, w->channel_len));
     if (--every->follows == 0) {
         every->is_confirmed = false;
+        every->known = (struct lineage){.has_owner = false};
         bus_unsubscribe(f->bus, bytes_of(every->channel, every->channel_len));
     }
     /* While callbacks run, the loop over the partition's list may stand on it. */

@@ -27,10 +27,10 @@ struct follower;
 struct follow; /* one followed Name */
 
 enum gap {
-    GAP_LOST,   /* messages were lost for good between what on_message told last and what comes next
-                 */
-    GAP_REWOUND /* Redis fell back: messages may have been lost, and positions that were taken
-                   before mean nothing, since the ids that come may be smaller */
+    GAP_LOST, /* messages were lost for good between what on_message told last and what is next */
+    GAP_REWOUND, /* Redis fell back: messages may have been lost, and positions later than
+                    follow_position mean nothing, since the ids that come may be smaller */
+    GAP_NONE     /* … but nothing was lost */
 };
 
 struct follower_events {

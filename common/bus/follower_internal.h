@@ -60,6 +60,7 @@ struct every {
     size_t channel_len;
     unsigned follows;
     bool is_confirmed;
+    struct lineage known; /* of the data that all the follows have read */
     LIST_HEAD(, follow) list;
     UT_hash_handle hh;
 };

@@ -16,17 +16,23 @@ struct command lineage_ask(unsigned partition) {
     return c;
 }
 
+static bool read_term(struct lineage_term *t_out, struct bytes word) {
+    bool is_good = bytes_to_u64(bytes_split(&word, '<'), &t_out->term);
+    t_out->before = MESSAGE_ID_NONE;
+    return is_good && (word.len == 0 || message_id_parse(word, &t_out->before));
+}
+
 /* Whether the terms rise and end with the one that is held. An older broker that took the partition
  * in between does not write them. */
 static bool read_terms(struct lineage *l, struct bytes text) {
     while (text.len > 0) {
-        uint64_t term;
-        if (l->count == ARRAY_LEN(l->terms) || !bytes_to_u64(bytes_split(&text, ' '), &term) ||
-            (l->count > 0 && term <= l->terms[l->count - 1]))
+        struct lineage_term *t = &l->terms[l->count];
+        if (l->count == ARRAY_LEN(l->terms) || !read_term(t, bytes_split(&text, ' ')) ||
+            (l->count > 0 && t->term <= t[-1].term))
             return false;
-        l->terms[l->count++] = term;
+        l->count++;
     }
-    return l->count > 0 && l->terms[l->count - 1] == l->term;
+    return l->count > 0 && l->terms[l->count - 1].term == l->term;
 }
 
 bool lineage_read(struct lineage *l_out, const struct redisReply *reply) {
@@ -43,17 +49,39 @@ bool lineage_read(struct lineage *l_out, const struct redisReply *reply) {
     return true;
 }
 
+/* The place of the first term that is not less; count when there is none. */
+static size_t find_term(const struct lineage *l, uint64_t term) {
+    size_t i = 0;
+    while (i < l->count && l->terms[i].term < term)
+        i++;
+    return i;
+}
+
 enum lineage_place lineage_find(const struct lineage *l, struct message_id id) {
     MUST(l->has_owner);
     if (id.term > l->term)
         return LINEAGE_ELSEWHERE;
     if (id.term == l->term)
         return LINEAGE_WITHIN;
-    if (l->count == 0 || id.term < l->terms[0])
+    if (l->count == 0 || id.term < l->terms[0].term)
         return LINEAGE_UNKNOWN;
-    size_t i = 0;
-    while (l->terms[i] < id.term)
-        i++;
-    bool is_before_all = i == 1 && l->terms[0] == 0;
-    return l->terms[i] == id.term || is_before_all ? LINEAGE_WITHIN : LINEAGE_ELSEWHERE;
+    size_t i = find_term(l, id.term);
+    bool is_before_all = i == 1 && l->terms[0].term == 0;
+    return l->terms[i].term == id.term || is_before_all ? LINEAGE_WITHIN : LINEAGE_ELSEWHERE;
+}
+
+struct message_id lineage_up_to(const struct lineage *l, struct message_id id) {
+    size_t i = find_term(l, id.term);
+    return i < l->count ? l->terms[i].before : l->last;
+}
+
+bool lineage_contains(const struct lineage *l, struct message_id id) {
+    if (id.seq == 0)
+        return true;
+    if (!l->has_owner || id.term > l->last.term)
+        return false;
+    if (id.term == l->last.term)
+        return id.seq <= l->last.seq;
+    size_t i = find_term(l, id.term + 1);
+    return i < l->count && l->terms[i].before.term == id.term && id.seq <= l->terms[i].before.seq;
 }

@@ -11,6 +11,8 @@
  *                                     ▲ smaller than 1058-7, and never read
  *
  * An id whose term the data set has misses nothing: all that was appended since has a greater one.
+ * An id whose term it does not have misses what the data set has up to the id, unless that was in
+ * the data that were given up, too (lineage_contains): in the picture 1050-1 … 1050-5.
  */
 #ifndef SIGNALBOX_BUS_LINEAGE_H
 #define SIGNALBOX_BUS_LINEAGE_H
@@ -23,11 +25,14 @@ struct redisReply;
 enum { LINEAGE_TERMS = 32 };
 
 struct lineage {
-    bool has_owner;                    /* false: nothing was ever appended in this data set */
-    uint64_t term;                     /* the latest */
-    struct message_id last;            /* the partition's last output; <term>-0 before the first */
-    size_t count;                      /* 0: the terms are not known */
-    uint64_t terms[LINEAGE_TERMS + 1]; /* rising; the first is 0 when these are all */
+    bool has_owner;         /* false: nothing was ever appended in this data set */
+    uint64_t term;          /* the latest */
+    struct message_id last; /* the partition's last output; <term>-0 before the first */
+    size_t count;           /* 0: the terms are not known */
+    struct lineage_term {
+        uint64_t term;
+        struct message_id before; /* the last output when it began; 0-0: none, or not known */
+    } terms[LINEAGE_TERMS + 1];   /* rising; the first is 0 when these are all */
 };
 
 /* The command that lineage_read reads the reply of. */
@@ -42,5 +47,9 @@ enum lineage_place {
 };
 /* Only while has_owner. */
 enum lineage_place lineage_find(const struct lineage *l, struct message_id id);
+/* The last output that is not later than an id which is ELSEWHERE. */
+struct message_id lineage_up_to(const struct lineage *l, struct message_id id);
+/* Whether an output with this id was appended, as far as l knows. An id with seq 0 is no output. */
+bool lineage_contains(const struct lineage *l, struct message_id id);
 
 #endif

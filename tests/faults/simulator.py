@@ -53,7 +53,7 @@ MUTATIONS = {
     'no-restore': ('conn', "ARGV[6] == '1'", 'false'),
     'same-term': ('own', 'math.max((tonumber(o[1]) or 0) + 1, (tonumber(o[5]) or 0) + 1, now, tonumber(ARGV[3]) + 1)',
                   '(tonumber(o[1]) or now)'),
-    'no-lineage': ('own', "terms = terms .. ' ' .. t", 'terms = t'),
+    'no-lineage': ('own', "terms = terms .. ' ' .. t ..", 'terms = t ..'),
     'no-floor': ('out', 'if o[4] and tonumber(o[4]) >= tonumber(o[2]) then', 'if false then'),
     'low-term': ('own', '(tonumber(o[5]) or 0) + 1, ', ''),
     'no-last': ('out', "if not failed(ok) and KEYS[k + 1] ~= KEYS[k] then", 'if false then'),
@@ -743,8 +743,8 @@ class Checker:
 
     def check_lineage(self, p, term):
         """The terms of this data set, the latest 32."""
-        terms = self.world.model.terms[p]
-        terms.append(term)
+        terms, top = self.world.model.terms[p], self.world.model.top[p]
+        terms.append(term if top == '0-0' else f'{term}<{top}')
         stored = self.redis.must('HGET', key(p, 'own'), 'y')
         if stored != ' '.join(terms[-32:]):
             raise Violation(f'I7: lineage of partition {p} is {stored}, not {terms[-32:]}')

@@ -188,8 +188,11 @@ class TestOwnership:
         assert bench.do('HGET', 'own', 'y').split(' ') == ['9' * 14, term]
         bench.do('HDEL', 'own', 'y')
         assert bench.do('HGET', 'own', 't') == term
+        bench.do('HSET', 'own', 'i', f'{term}-7')
         after = bench.own('A')[0]
-        assert bench.do('HGET', 'own', 'y').split(' ') == [term, after]
+        assert bench.do('HGET', 'own', 'y').split(' ') == [term, f'{after}<{term}-7']
+        again = bench.own('A')[0]
+        assert bench.do('HGET', 'own', 'y').split(' ') == [term, f'{after}<{term}-7', f'{again}<{term}-7']
 
     def test_F14_floor_fences_and_raises_the_term(self, bench):
         term = bench.own('A')[0]

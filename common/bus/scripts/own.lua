@@ -12,8 +12,9 @@
 -- have lost its data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
 --
 -- own.y names the latest 32 terms of this data set, oldest first, separated by spaces; it begins
--- with 0 while it names all of them. An id whose term is not among them belongs to a data set that
--- was given up (a failover, a restart): see lineage.h.
+-- with 0 while it names all of them. <id behind a term is the partition's last output when it began.
+-- An id whose term is not among them belongs to a data set that was given up (a failover, a
+-- restart): see lineage.h.
 local l = redis.call('GET', KEYS[2])
 if l and l ~= ARGV[1] then
   -- A lease longer than any process would ask for was taken before the clock was set back; ignore it.
@@ -26,8 +27,8 @@ local t = math.max((tonumber(o[1]) or 0) + 1, (tonumber(o[5]) or 0) + 1, now, to
 t = string.format('%.0f', t)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 local terms = o[1] and o[4] or '0'
-if o[1] and string.match(terms, '%d+$') ~= o[1] then terms = o[1] end
-terms = terms .. ' ' .. t
+if o[1] and string.match(terms, '(%d+)[^ ]*$') ~= o[1] then terms = o[1] end
+terms = terms .. ' ' .. t .. (o[3] and '<' .. o[3] or '')
 local _, count = string.gsub(terms, ' ', '')
 if count >= 32 then terms = string.match(terms, ' (.*)$') end
 redis.call('HSET', KEYS[1], 'h', ARGV[1], 't', t, 'y', terms)
