@@ -70,7 +70,7 @@ def bench(server):
 def test_scripts_begin_with_their_engine():
     """Without the first line Redis would run a script at maxmemory up to its first write (F20)."""
     for path in simulator.SCRIPTS.glob('*.lua'):
-        assert path.read_text().startswith(('#!lua\n--', '#!lua flags=allow-oom\n--')), path.name
+        assert path.read_text().startswith(('#!lua\n--', '#!lua flags=allow-oom\n--', '#!lua flags=no-writes\n--')), path.name
 
 
 def test_scripts_that_publish_before_a_refused_write_do_not_exist():
