@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/admin/admin_conn.h"
 #include "common/admin/admin_private.h"
@@ -22,6 +23,7 @@ enum { CHECK_MS = 1000, BODY_EXTRA = 1024 * 1024 };
 struct admin {
     struct admin_host host;
     char *token;
+    struct stat token_file; /* as it was when the token was read */
     uv_tcp_t listener;
     uv_timer_t timer;
     struct admin_conn *conns;
@@ -36,12 +38,39 @@ static int read_token(struct admin *a, const char *path) {
     char text[SECRET_FILE_MAX + 1], why[SECRET_FILE_WHY];
     if (*path == '\0')
         return 0;
+    (void)stat(path, &a->token_file);
     int result = secret_file_read(path, text, why);
     if (result < 0)
         fprintf(stderr, "--admin-token-file=%s: %s\n", path, why);
     else
         a->token = mem_strdup(text);
     return result;
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b) {
+    return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* A file that was replaced holds the token from now on; one that cannot be read leaves the old. */
+static void follow_token(struct admin *a) {
+    const char *path = a->host.settings->admin_token_file;
+    char text[SECRET_FILE_MAX + 1], why[SECRET_FILE_WHY];
+    struct stat now = {0};
+    if (*path == '\0')
+        return;
+    (void)stat(path, &now);
+    if (is_same_file(&now, &a->token_file))
+        return;
+    a->token_file = now;
+    if (secret_file_read(path, text, why) < 0) {
+        log_error("admin", "kept_token file=%s reason=%s", LOG_TEXT(bytes_str(path)),
+                  LOG_TEXT(bytes_str(why)));
+        return;
+    }
+    free(a->token);
+    a->token = mem_strdup(text);
+    log_info("admin", "took_token file=%s", LOG_TEXT(bytes_str(path)));
 }
 
 /* --- the address --- */
@@ -119,6 +148,7 @@ static void on_connection(uv_stream_t *listener, int status) {
 static void on_check(uv_timer_t *timer) {
     struct admin *a = container_of(timer, struct admin, timer);
     uint64_t now = clock_ms();
+    follow_token(a);
     for (struct admin_conn *c = a->conns; c != NULL; c = admin_conn_next(c))
         admin_conn_check(c, now);
 }

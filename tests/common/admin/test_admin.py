@@ -241,6 +241,23 @@ def test_the_token_is_asked_for(guarded):
         assert daemon.admin("GET", "/readyz").status == daemon.admin("GET", "/metrics").status == 200
 
 
+def test_the_token_file_is_followed(tmp_path):
+    """A token that was replaced holds without a restart; a file that holds none leaves the old one."""
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    with Cluster(app=APP, gateways=1, brokers=0, args=["--admin-token-file", str(file)]) as cluster:
+        gateway = cluster.gateways[0]
+        status = lambda token: gateway.admin("GET", "/names", headers={"Authorization": f"Bearer {token}"}).status
+        assert (status("first"), status("second")) == (200, 401)
+        (tmp_path / "new").write_text("second\n")
+        os.replace(tmp_path / "new", file)
+        eventually(lambda: (status("first"), status("second")) == (401, 200), 10)
+        file.write_text("\n")
+        gateway.wait_log("kept_token")
+        file.unlink()
+        assert status("second") == 200 and "second" not in gateway.log()
+
+
 @pytest.mark.parametrize("text", ["9090", "nowhere.invalid:9090", "127.0.0.1:0", "127.0.0.1:70000", "[::1:9090"])
 def test_a_wrong_address_stops_the_start(cluster, text):
     gateway = cluster.gateways[0]
