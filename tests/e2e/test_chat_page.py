@@ -192,6 +192,28 @@ def test_the_lines_of_the_docs(cluster, browser, windows):
     assert browser.execute_script("return window.again") is None
 
 
+def test_the_lines_of_the_docs_resume_from_what_was_seen(browser):
+    """A connection that ends again before the missed messages came asks for all of them again."""
+    browser.get("about:blank")
+    assert browser.execute_script("""
+        const urls = [];
+        let socket = null;
+        class WebSocket { constructor(url) { urls.push(url.split("?")[1] ?? ""); socket = this; } close() {} }
+        const show = () => {}, addEventListener = () => {}, setTimeout = (run) => run();
+        const tell = (...frames) => {
+            frames.forEach((frame) => socket.onmessage({ data: JSON.stringify(frame) }));
+            socket.onclose({ code: 1006 });
+        };
+        """ + snippet() + """
+        tell({ type: "hello", id: "1-5", recovered: null });
+        tell({ type: "hello", id: "1-9", recovered: true });
+        tell({ type: "hello", id: "1-9", recovered: true }, { type: "message", id: "1-7" }, { type: "message", id: null },
+             { type: "ack", id: "8-8" });
+        tell({ type: "hello", id: "2-1", recovered: false });
+        return urls;
+    """) == ["", "signalbox-resume=1-5", "signalbox-resume=1-5", "signalbox-resume=1-7", "signalbox-resume=2-1"]
+
+
 def test_page_comes_back_after_its_gateway(cluster, browser, windows):
     """The page reconnects by itself to a gateway that was restarted."""
     cluster.gateways[0].kill()
