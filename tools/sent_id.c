@@ -25,6 +25,7 @@ struct sent_id {
     size_t seen_count;
     struct message_id id; /* none: not seen yet */
     bool is_listening, is_waiting;
+    bool is_deaf; /* Redis does not let us listen: nothing to wait for */
     struct link *link;
     uv_timer_t timer;
 };
@@ -105,6 +106,14 @@ static void on_message(struct sent_id *s, struct bytes payload) {
 
 /* --- the channel --- */
 
+/* A user that may only publish (redis-acl) is refused; the message goes out all the same. */
+static void refused(struct sent_id *s) {
+    if (s->is_listening)
+        return;
+    s->is_listening = s->is_deaf = true;
+    call_soon(s, 0);
+}
+
 static void on_push(void *ctx, struct redisReply *reply) {
     struct sent_id *s = ctx;
     struct bytes kind = reply_bytes(reply_at(reply, 0));
@@ -113,13 +122,15 @@ static void on_push(void *ctx, struct redisReply *reply) {
     } else if (bytes_equal_str(kind, "subscribe") && !s->is_listening) {
         s->is_listening = true;
         call_soon(s, 0);
+    } else if (reply_is_error(reply, NULL)) {
+        refused(s);
     }
 }
 
 /* It comes back by itself; a message in between is not seen, and its id stays unknown. */
 static void on_down(void *ctx, const char *why) {
-    (void)ctx;
     (void)why;
+    refused(ctx);
 }
 
 static void on_ready(void *ctx) {
@@ -157,5 +168,5 @@ void sent_id_entry(struct sent_id *s, struct bytes entry) {
 
 void sent_id_wait(struct sent_id *s, uint64_t within_ms) {
     s->is_waiting = true;
-    call_soon(s, message_id_is_none(s->id) ? within_ms : 0);
+    call_soon(s, message_id_is_none(s->id) && !s->is_deaf ? within_ms : 0);
 }
