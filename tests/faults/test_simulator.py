@@ -389,6 +389,15 @@ class TestRegistry:
         assert bench.run('entomb', 'g:g', 86400) == 0
         assert bench.events() == ['C g:1:0| ', 'D g:1:0| gateway']
 
+    def test_F22_a_clock_that_was_ahead_before_the_first_owner_hides_nothing(self, bench):
+        """Who registered by it follows from there, so the first owner's ids have to be later."""
+        position = bench.conn('g:1:0|')[1]
+        assert bench.do('HGET', 'own', 'f') == position.removesuffix('-0')
+        ahead = int(position.removesuffix('-0')) + 3600_000
+        bench.do('HSET', 'own', 'f', ahead)  # as the first one left it whose clock was an hour ahead
+        assert bench.conn('g:2:0|', client='bob') == [1, f'{ahead}-0']
+        assert int(bench.own('A')[0]) > ahead
+
 
 class TestLock:
     def test_one_holder(self, bench):

@@ -21,17 +21,21 @@
 -- Reply {1, position}   registered. Messages with id <= position were published before, all later
 --                       ones after: clients follow from there
 --       Before the partition's first output that is where its term begins, or, before its first
---       owner, the time: all ids are later, and all ids of a data set that was lost are earlier
+--       owner, the time: all ids are later, and all ids of a data set that was lost are earlier. The
+--       time becomes the floor of the first owner's term (own.f): the clock may be set back meanwhile
 --       {2, position}   another connection took the client id since: close ours as replaced
 --       error "DEAD buried": the gateway was buried, all its connections have had their Disconnect
 local id, val, member = ARGV[1], ARGV[2], ARGV[4]
 if string.sub(member, -#val) ~= val then return redis.error_reply('MEMBER without value') end
 if redis.call('SISMEMBER', KEYS[2], '') == 1 then return redis.error_reply('DEAD buried') end
-local o = redis.call('HMGET', KEYS[5], 'i', 't')
+local o = redis.call('HMGET', KEYS[5], 'i', 't', 'f')
 local floor = o[2] and o[2] .. '-0'
 if not floor then
   local now = redis.call('TIME')
-  floor = string.format('%.0f-0', now[1] * 1000 + math.floor(now[2] / 1000))
+  local term = math.max(now[1] * 1000 + math.floor(now[2] / 1000), tonumber(o[3]) or 0)
+  term = string.format('%.0f', term)
+  floor = term .. '-0'
+  redis.call('HSET', KEYS[5], 'f', term)
 end
 local position = o[1] or floor
 local old = redis.call('HGET', KEYS[1], id)
