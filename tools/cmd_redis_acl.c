@@ -21,8 +21,8 @@
 
 /* What the scripts and both daemons do to keys. */
 #define SHARED                                                                                     \
-    "+evalsha +eval +exists +expire +pexpire +pttl +get +set +del +incrby +time +hget +hset "      \
-    "+hsetnx "                                                                                     \
+    "+evalsha +eval +type +exists +expire +pexpire +pttl +get +set +del +incrby +time +hget "      \
+    "+hset +hsetnx "                                                                               \
     "+hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +scan +xadd +xlen "      \
     "+multi +exec +xrange +xrevrange +publish +subscribe +unsubscribe"
 

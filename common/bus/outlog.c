@@ -14,13 +14,14 @@
 #include "common/base/metrics.h"
 #include "common/bus/arena.h"
 #include "common/bus/bus.h"
+#include "common/bus/history.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 #include "common/bus/room.h"
 #include "common/bus/scripts.h"
 #include "common/bus/troubles.h"
 
-enum { HISTORY_MIN = 8, EXPIRE_EVERY_MS = 30000 };
+enum { EXPIRE_EVERY_S = 30 };
 
 /* What is remembered of a log. Most recently used last. */
 struct log {
@@ -28,7 +29,7 @@ struct log {
     struct message_id last;
     bool is_known; /* last was looked up */
     bool is_asked;
-    double average_bytes;
+    struct history history;
     uint64_t expire_ms;    /* when its life was prolonged last; 0: never in this term */
     unsigned pending;      /* outputs of this batch: not to be forgotten */
     struct pending *final; /* the last of them: it moves l: */
@@ -42,7 +43,7 @@ struct pending {
     struct log *log;
     bool has_history;
     size_t blob_from, blob_len;
-    uint64_t maxlen;
+    struct message_id keep_from; /* of the log's messages up to this one */
     bool is_expire_due;
 };
 
@@ -53,7 +54,9 @@ struct outlog {
     bool is_closed;
     uint64_t term, seq;
     struct message_id cursor, next_cursor;
-    int64_t history_bytes, history_messages, history_seconds;
+    struct history_bounds history;
+    int64_t history_seconds;
+    bool keeps_history;
     struct log *logs;
     /* the batch */
     struct pending *first, *tail;
@@ -88,6 +91,7 @@ static void forget_oldest(struct outlog *o) {
         if (HASH_COUNT(o->logs) <= OUTLOG_LOGS || l->pending > 0)
             return;
         HASH_DEL(o->logs, l);
+        history_deinit(&l->history);
         free(l);
     }
 }
@@ -105,15 +109,6 @@ static struct log *find_log(struct outlog *o, struct bytes name) {
     HASH_ADD_KEYPTR(hh, o->logs, l->name, l->name_len, l);
     forget_oldest(o);
     return l;
-}
-
-uint64_t outlog_maxlen(int64_t history_bytes, int64_t history_messages, double average_bytes) {
-    double fit = (double)history_bytes / (average_bytes < 1 ? 1 : average_bytes);
-    if (history_bytes == 0)
-        return 0;
-    if (fit > (double)history_messages)
-        fit = (double)history_messages;
-    return fit < HISTORY_MIN ? HISTORY_MIN : (uint64_t)fit;
 }
 
 /* "h*" / "h:<name>", "l*" / "l:<name>"; a Name never begins a key without its colon. */
@@ -142,7 +137,7 @@ struct message_id outlog_add(struct outlog *o, const struct output *output) {
     p->output.name = arena_copy(&o->arena, output->name);
     if (p->output.name.ptr == NULL)
         p->output.name = BYTES_LIT("");
-    p->has_history = output->has_history && o->history_bytes > 0;
+    p->has_history = output->has_history && o->keeps_history;
     p->log = find_log(o, p->output.name);
     p->log->pending++;
     p->log->final = p;
@@ -180,6 +175,7 @@ static void unref(struct outlog *o) {
     clear_batch(o);
     HASH_ITER(hh, o->logs, l, next) {
         HASH_DEL(o->logs, l);
+        history_deinit(&l->history);
         free(l);
     }
     buf_deinit(&o->own_key);
@@ -234,20 +230,22 @@ static void on_out(void *ctx, struct redisReply *reply) {
     unref(o);
 }
 
-/* Prolonged now and then; given in any case to a history that has none: the one that this owner
+/* Prolonged now and then, by so much that a history lives for as long as is promised whenever its
+ * last message came. Given in any case to a history that has none: the one that this owner
  * prolonged may be gone (its time was over by a clock of Redis that jumped, or somebody deleted
  * it). */
 static int64_t ttl_of(const struct outlog *o, const struct pending *p) {
+    int64_t ttl_s = o->history_seconds + EXPIRE_EVERY_S;
     if (p->is_expire_due)
-        return o->history_seconds;
-    return p->log->final == p ? -o->history_seconds : 0;
+        return ttl_s;
+    return p->log->final == p ? -ttl_s : 0;
 }
 
 static void add_output(struct outlog *o, struct command *c, const struct pending *p,
                        struct buf *key) {
-    char id[MESSAGE_ID_TEXT];
+    char id[MESSAGE_ID_TEXT], from[MESSAGE_ID_TEXT];
     command_text(c, message_id_format(p->output.message.id, id));
-    command_number(c, (int64_t)p->maxlen);
+    command_text(c, p->has_history ? message_id_format(p->keep_from, from) : "0");
     command_number(c, ttl_of(o, p));
     command_bytes(c, log_channel(o, key, p->output.name));
     command_bytes(c, bytes_of(o->blobs.ptr + p->blob_from, p->blob_len));
@@ -290,10 +288,10 @@ static void encode_one(struct outlog *o, struct pending *p, uint64_t now) {
     l->is_known = true;
     if (!p->has_history)
         return;
-    double size = (double)p->blob_len;
-    l->average_bytes = l->average_bytes == 0 ? size : l->average_bytes * 0.9 + size * 0.1;
-    p->maxlen = outlog_maxlen(o->history_bytes, o->history_messages, l->average_bytes);
-    p->is_expire_due = l->expire_ms == 0 || now - l->expire_ms >= EXPIRE_EVERY_MS;
+    history_add(&l->history, &o->history, p->output.message.id, 1,
+                p->blob_len + HISTORY_ENTRY_BYTES);
+    p->keep_from = history_first(&l->history);
+    p->is_expire_due = l->expire_ms == 0 || now - l->expire_ms >= EXPIRE_EVERY_S * 1000;
     if (p->is_expire_due)
         l->expire_ms = now;
 }
@@ -313,17 +311,30 @@ struct lookup {
     struct log *log; /* pending: it stays while this is under way */
 };
 
+/* [last id, first id of a chunk, messages, bytes, …]; of a hostile stream what makes sense. */
+static void read_last(const struct outlog *o, struct log *l, struct redisReply *reply) {
+    struct message_id first;
+    if (!message_id_parse(reply_bytes(reply_at(reply, 0)), &l->last))
+        l->last = MESSAGE_ID_NONE;
+    history_deinit(&l->history);
+    for (size_t i = 1; i + 2 < reply_count(reply); i += 3) {
+        int64_t messages = reply_number(reply_at(reply, i + 1), 0);
+        int64_t bytes = reply_number(reply_at(reply, i + 2), 0);
+        if (message_id_parse(reply_bytes(reply_at(reply, i)), &first) && messages > 0 && bytes > 0)
+            history_add(&l->history, &o->history, first, (uint64_t)messages, (size_t)bytes);
+    }
+}
+
 static void read_prev(struct outlog *o, struct log *l, struct redisReply *reply) {
     l->is_asked = false;
     o->lookups--;
     if (reply_is_error(reply, NULL)) {
-        bus_refused(o->bus, "GET of a log's last id", reply);
+        bus_refused(o->bus, "last.lua", reply);
         trouble_raise(&o->refused, reply_bytes(reply));
         o->is_busy = true;
     } else if (reply != NULL) {
         l->is_known = true;
-        if (!message_id_parse(reply_bytes(reply), &l->last))
-            l->last = MESSAGE_ID_NONE;
+        read_last(o, l, reply);
     }
     if (o->lookups > 0 || reply == NULL)
         return;
@@ -346,8 +357,13 @@ static void ask_prev(struct outlog *o, struct log *l) {
     struct buf key = {0};
     struct lookup *look = mem_alloc(sizeof(*look));
     *look = (struct lookup){o, l};
-    struct command c = command_begin("GET");
-    command_bytes(&c, log_key(o, &key, 'l', bytes_of(l->name, l->name_len)));
+    struct bytes name = bytes_of(l->name, l->name_len);
+    struct command c = command_script(SCRIPT_last, 2);
+    command_bytes(&c, log_key(o, &key, 'l', name));
+    command_bytes(&c, log_key(o, &key, 'h', name));
+    command_number(&c, (int64_t)history_chunk_bytes(&o->history));
+    command_number(&c, (int64_t)history_chunk_messages(&o->history));
+    command_number(&c, HISTORY_ENTRY_BYTES);
     buf_deinit(&key);
     l->is_asked = true;
     o->lookups++;
@@ -387,14 +403,15 @@ void outlog_repeat(struct outlog *o) {
 
 struct outlog *outlog_new(struct bus *bus, const struct outlog_options *options) {
     struct outlog *o = mem_alloc(sizeof(*o));
-    *o = (struct outlog){.bus = bus,
-                         .partition = options->partition,
-                         .refs = 1,
-                         .term = options->term,
-                         .cursor = options->cursor,
-                         .history_bytes = options->history_bytes,
-                         .history_messages = options->history_messages,
-                         .history_seconds = options->history_seconds};
+    *o = (struct outlog){
+        .bus = bus,
+        .partition = options->partition,
+        .refs = 1,
+        .term = options->term,
+        .cursor = options->cursor,
+        .history = {(size_t)options->history_bytes, (uint64_t)options->history_messages},
+        .keeps_history = options->history_bytes > 0,
+        .history_seconds = options->history_seconds};
     trouble_init(&o->refused, bus_troubles(bus), TROUBLE_commits, options->label);
     trouble_init(&o->wrong_history, bus_troubles(bus), TROUBLE_histories, options->label);
     buf_append(&o->own_key, options->own_key);

@@ -7,7 +7,7 @@
  * Ids are <term>-<seq>, rising over all logs of the partition. Each message names the one before it
  * in its log (`prev`, also where no history is kept, so that a hole shows); for logs not seen in
  * this term the key l: tells it. The logs seen last are remembered, OUTLOG_LOGS of them. History is
- * bounded by bytes (through the average size), messages and time.
+ * bounded by bytes, messages (history.h) and time.
  *
  * An answer that does not come (the link broke) is never assumed: no callback; the owner forgets
  * the partition.
@@ -59,8 +59,5 @@ typedef void outlog_done_fn(void *ctx, enum outlog_result result);
 void outlog_commit(struct outlog *o, struct message_id cursor, bool has_more, outlog_done_fn *done,
                    void *ctx);
 void outlog_repeat(struct outlog *o);
-
-/* Exposed for tests: history length for an average message size. */
-uint64_t outlog_maxlen(int64_t history_bytes, int64_t history_messages, double average_bytes);
 
 #endif

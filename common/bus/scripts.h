@@ -8,7 +8,7 @@
 #include "common/base/bytes.h"
 
 /* clang-format off */
-#define SCRIPTS(X) X(in) X(in_once) X(own) X(renew) X(release) X(try) X(out) X(peek) X(conn) X(disc) X(hb) X(bury) X(entomb) \
+#define SCRIPTS(X) X(in) X(in_once) X(own) X(renew) X(release) X(try) X(out) X(last) X(peek) X(conn) X(disc) X(hb) X(bury) X(entomb) \
     X(floor) X(aside) X(aside_list) X(back) X(lock) X(relock) X(tick) X(way) X(unlock)
 /* clang-format on */
 

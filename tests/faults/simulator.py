@@ -344,9 +344,9 @@ class Broker(Process):
             for i, (name, uid, sender, number, index, home) in enumerate(outputs):
                 seq += 1
                 mid = f'{term}-{seq}'
-                maxlen = 0 if name.endswith('.off') else 10**6
+                keep_from = '0' if name.endswith('.off') else '0-1'
                 blob = json.dumps([mid, prevs[name], uid, sender, number, index, home])
-                args += [mid, maxlen, rng.choice([0, 86400]), channel(p, name), blob]
+                args += [mid, keep_from, rng.choice([0, 86400]), channel(p, name), blob]
                 logs += [history(p, name), last(p, name) if finals[name] == i else history(p, name)]
                 prevs[name] = mid
             new_cursor = entries[-1][0]

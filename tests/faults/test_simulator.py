@@ -29,8 +29,8 @@ class Bench:
         return self.run('own', 'own lease', holder, 5000, 0)
 
     def out(self, holder, term, prev, new, *outputs, trim=0):
-        """outputs: (id, maxlen, ttl, blob) for the Name `room`."""
-        args = [a for mid, maxlen, ttl, blob in outputs for a in (mid, maxlen, ttl, CHANNEL, blob)]
+        """outputs: (id, from, ttl, blob) for the Name `room`."""
+        args = [a for mid, keep_from, ttl, blob in outputs for a in (mid, keep_from, ttl, CHANNEL, blob)]
         return self.run('out', 'own in' + ' h:room h:room' * (len(outputs) - 1) + ' h:room l:room' * (len(outputs) > 0), holder, term, prev, new, trim,
                         *args)
 
@@ -170,7 +170,7 @@ class TestOwnership:
 
     def test_own_hands_over_cursor_and_last_output(self, bench):
         term = bench.own('A')[0]
-        bench.out('A', term, '0-0', '7-0', (f'{term}-1', 10, 0, 'x'))
+        bench.out('A', term, '0-0', '7-0', (f'{term}-1', '0-1', 0, 'x'))
         bench.do('DEL', 'lease')
         assert bench.own('B')[1:] == ['7-0', f'{term}-1']
 
@@ -198,10 +198,10 @@ class TestOwnership:
         term = bench.own('A')[0]
         later = str(int(term) + 10**6)
         assert bench.run('floor', 'own', str(int(term) - 1)) == 0
-        assert bench.out('A', term, '0-0', '1-0', (f'{term}-1', 10, 0, 'x')) == 1
+        assert bench.out('A', term, '0-0', '1-0', (f'{term}-1', '0-1', 0, 'x')) == 1
         assert bench.run('floor', 'own', later) == 1
         assert bench.run('floor', 'own', later) == 0
-        assert bench.out('A', term, '1-0', '2-0', (f'{term}-2', 10, 0, 'x')).startswith('FENCED')
+        assert bench.out('A', term, '1-0', '2-0', (f'{term}-2', '0-1', 0, 'x')).startswith('FENCED')
         assert int(bench.own('A')[0]) == int(later) + 1
 
     @pytest.mark.parametrize('term', [str(2**52 + 1), 'x', ''])
@@ -256,7 +256,7 @@ class TestOut:
         term = bench.own()[0]
         sub = listen(bench)
         ids = [f'{term}-1', f'{term}-2']
-        assert bench.out('A', term, '0-0', '9-0', *[(i, 10, 60, 'x' + i) for i in ids]) == 1
+        assert bench.out('A', term, '0-0', '9-0', *[(i, '0-1', 60, 'x' + i) for i in ids]) == 1
         assert [i for i, _ in bench.do('XRANGE', 'h:room', '-', '+')] == ids
         assert heard(sub) == ['x' + i for i in ids]
         assert bench.do('HMGET', 'own', 'c', 'i') == ['9-0', ids[1]]
@@ -266,12 +266,12 @@ class TestOut:
         term = bench.own()[0]
         sub = listen(bench)
         for reply in (1, 0, 0):
-            assert bench.out('A', term, '0-0', '9-0', (f'{term}-1', 10, 0, 'x')) == reply
+            assert bench.out('A', term, '0-0', '9-0', (f'{term}-1', '0-1', 0, 'x')) == reply
         assert heard(sub) == ['x'] and bench.do('XLEN', 'h:room') == 1
 
     def test_batch_without_outputs_keeps_the_position(self, bench):
         term = bench.own()[0]
-        bench.out('A', term, '0-0', '1-0', (f'{term}-1', 10, 0, 'x'))
+        bench.out('A', term, '0-0', '1-0', (f'{term}-1', '0-1', 0, 'x'))
         assert bench.out('A', term, '1-0', '2-0') == 1
         assert bench.do('HMGET', 'own', 'c', 'i') == ['2-0', f'{term}-1']
 
@@ -286,8 +286,8 @@ class TestOut:
         old = bench.own('A')[0]
         new = bench.own('A')[0]
         sub = listen(bench)
-        assert bench.out('A', old, '0-0', '1-0', (f'{old}-1', 10, 0, 'x')) == 'FENCED by A'
-        assert bench.out('B', new, '0-0', '1-0', (f'{new}-1', 10, 0, 'x')) == 'FENCED by A'
+        assert bench.out('A', old, '0-0', '1-0', (f'{old}-1', '0-1', 0, 'x')) == 'FENCED by A'
+        assert bench.out('B', new, '0-0', '1-0', (f'{new}-1', '0-1', 0, 'x')) == 'FENCED by A'
         bench.do('DEL', 'own')
         assert bench.out('A', new, '0-0', '1-0').startswith('FENCED by')
         assert heard(sub) == [] and bench.do('EXISTS', 'h:room', 'own') == 0
@@ -295,7 +295,7 @@ class TestOut:
     def test_cursor_that_fell_back(self, bench):
         term = bench.own()[0]
         bench.do('HSET', 'own', 'c', '4-0')
-        assert bench.out('A', term, '5-0', '6-0', (f'{term}-1', 10, 0, 'x')) == 'CURSOR is 4-0'
+        assert bench.out('A', term, '5-0', '6-0', (f'{term}-1', '0-1', 0, 'x')) == 'CURSOR is 4-0'
         assert bench.do('EXISTS', 'h:room') == 0
 
     def test_I6_trim_drops_what_is_handled(self, bench):
@@ -427,7 +427,7 @@ class TestOutOfMemory:
         term = bench.own()[0]
         sub = listen(bench)
         bench.do('CONFIG', 'SET', 'maxmemory', 1)
-        output = (f'{term}-1', 10, 0, 'x')
+        output = (f'{term}-1', '0-1', 0, 'x')
         assert bench.out('A', term, '0-0', '1-0', output).startswith('OOM')
         assert heard(sub) == []
         assert bench.do('EXISTS', 'h:room') == 0

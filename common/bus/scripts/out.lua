@@ -7,8 +7,8 @@
 --       a later one of the same log follows, the history once more
 -- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim (1: drop `in` below new_cursor)
 --         0 only while more entries are known to wait: what is not dropped counts as full in in.lua
---       then (id, maxlen, ttl_s, channel, blob) for each output, ids rising
---       maxlen 0: no history, publish only.  ttl_s 0: leave the expiry as it is;
+--       then (id, from, ttl_s, channel, blob) for each output, ids rising
+--       from: the oldest id that the history keeps; 0: no history, publish only.  ttl_s 0: leave the expiry as it is;
 --       negative: set it if there is none, for the history may have ended meanwhile and be a new one
 -- Reply 1 committed   0 was committed before (the reply was lost)
 --       {1, key}        committed; the key of a history is of another type: what belongs there was
@@ -51,7 +51,7 @@ local k, wrong = 3, nil
 for j = 6, #ARGV, 5 do
   local ok, is_there = {}, false
   if ARGV[j + 1] ~= '0' then
-    ok = redis.pcall('XADD', KEYS[k], 'MAXLEN', '~', ARGV[j + 1], ARGV[j], 'm', ARGV[j + 4])
+    ok = redis.pcall('XADD', KEYS[k], 'MINID', ARGV[j + 1], ARGV[j], 'm', ARGV[j + 4])
     if not failed(ok) then
       expire(KEYS[k], ARGV[j + 2])
     elseif string.find(ok.err, 'WRONGTYPE', 1, true) then

@@ -1,4 +1,4 @@
-#!lua flags=no-writes
+#!lua flags=allow-oom
 -- Looks at the next entry of a stream without answering what it holds: for an entry that is too
 -- large for client-output-buffer-limit.
 --

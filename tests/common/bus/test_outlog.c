@@ -10,6 +10,7 @@
 #include <hiredis/hiredis.h>
 
 #include "common/base/metrics.h"
+#include "common/bus/history.h"
 #include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
 
@@ -177,12 +178,63 @@ static void close_while_under_way_is_quiet(void **state) {
     assert_int_equal(t->done, 0);
 }
 
-static void history_follows_the_size(void **state) {
-    (void)state;
-    assert_int_equal(outlog_maxlen(262144, 1000, 100), 1000);
-    assert_int_equal(outlog_maxlen(262144, 1000, 1024), 256);
-    assert_int_equal(outlog_maxlen(262144, 1000, 1e6), 8);
-    assert_int_equal(outlog_maxlen(0, 1000, 100), 0);
+/* Bytes of all messages in the history of a Name, and how many. */
+static size_t history_bytes(struct test *t, const char *name, size_t *messages_out) {
+    size_t bytes = 0;
+    struct redisReply *reply =
+        redisCommand(t->room.redis.admin, "XRANGE sb:{%s}:h:%s - +", partition_tag(0), name);
+    *messages_out = reply->elements;
+    for (size_t i = 0; i < reply->elements; i++)
+        bytes += (size_t)reply->element[i]->element[1]->element[1]->len;
+    freeReplyObject(reply);
+    return bytes;
+}
+
+static void add_bytes(struct test *t, uint64_t cursor, size_t bytes) {
+    char *data = mem_alloc(bytes + 1);
+    memset(data, 'x', bytes);
+    data[bytes] = '\0';
+    add(t, "a", data);
+    free(data);
+    assert_int_equal(commit(t, cursor), OUTLOG_DONE);
+}
+
+/* 10,000 bytes are promised, for every mix of sizes, and over a change of the owner. */
+static void a_history_is_bounded_by_bytes(void **state) {
+    static const size_t sizes[] = {10, 3000, 10, 10, 900, 100, 20000, 10, 5000, 10, 4000, 2000, 10};
+    struct test *t = *state;
+    uint64_t cursor = 1;
+    size_t messages;
+    for (size_t round = 0; round < 4; round++) {
+        for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+            add_bytes(t, ++cursor, sizes[i]);
+            size_t bytes = history_bytes(t, "a", &messages);
+            assert_true(bytes <= 10000 || messages == 1);
+            assert_true(messages >= 1);
+        }
+        assert_true(messages > 2);
+        outlog_close(t->outlog);
+        char text[32];
+        snprintf(text, sizeof(text), "%llu-0", (unsigned long long)cursor);
+        open_outlog(t, TERM + 1 + round, text);
+    }
+}
+
+/* A new owner does not drop what is within the bounds. */
+static void a_new_owner_keeps_the_history(void **state) {
+    struct test *t = *state;
+    size_t messages;
+    for (uint64_t i = 1; i <= 300; i++)
+        add_bytes(t, i, 10);
+    size_t before = history_bytes(t, "a", &messages);
+    before += messages * HISTORY_ENTRY_BYTES;
+    assert_in_range(before, 9000, 10000);
+    outlog_close(t->outlog);
+    open_outlog(t, TERM + 1, "300-0");
+    add_bytes(t, 301, 10);
+    size_t after = history_bytes(t, "a", &messages);
+    after += messages * HISTORY_ENTRY_BYTES;
+    assert_in_range(after, before - 10000 / 16, 10000);
 }
 
 static void a_history_never_stays_without_a_life(void **state) {
@@ -251,7 +303,8 @@ int main(void) {
         WITH_REDIS(a_history_of_another_type_is_passed_over),
         WITH_REDIS(what_fails_half_way_is_repeated),
         WITH_REDIS(close_while_under_way_is_quiet),
-        cmocka_unit_test(history_follows_the_size),
+        WITH_REDIS(a_history_is_bounded_by_bytes),
+        WITH_REDIS(a_new_owner_keeps_the_history),
     };
     if (!redis_server_is_installed())
         return 77;
