@@ -11,9 +11,9 @@
 
 struct request;
 
-/* root: absolute folder. path: below it, starts with '/'. A folder gives its index.html, or a
- * redirect when neither this path nor the request's ends in a slash. 404 when there is no such
- * file. status: of a success; with 200, a GET may ask for a range. */
+/* root: absolute folder. path: below it, starts with '/'; empty is the folder itself. A folder
+ * gives its index.html, or a redirect when neither this path nor the request's ends in a slash. 404
+ * when there is no such file. status: of a success; with 200, a GET may ask for a range. */
 void file_send(struct request *r, const char *root, const char *path, int status);
 
 #endif

@@ -10,14 +10,15 @@
 #include "gateway/gateway.h"
 #include "gateway/request.h"
 
-/* The path below the prefix, starting with '/', or NULL when the prefix does not fit. */
+/* The path below the prefix: it starts with '/', or is empty when the path is the prefix; NULL when
+ * the prefix does not fit. */
 static const char *below(const char *path, const char *prefix) {
     size_t len = strlen(prefix);
     while (len > 0 && prefix[len - 1] == '/')
         len--;
     if (strncmp(path, prefix, len) != 0 || (path[len] != '/' && path[len] != '\0'))
         return NULL;
-    return path[len] == '\0' ? "/" : path + len;
+    return path + len;
 }
 
 bool static_serve(struct request *r) {

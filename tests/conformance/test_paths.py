@@ -90,13 +90,18 @@ def test_a_trailing_slash_is_another_path(w):
 
 @pytest.mark.parametrize("path, location", [
     ("/walled/folder", "./folder/"), ("/walled/folder?a=1&b=%2F", "./folder/?a=1&b=%2F"), ("/walled/folder?", "./folder/?"),
-    ("//evil.example/../walled/folder?x", "./folder/?x"), ("/walled//folder", "./folder/"), ("/walled/f%6Flder", "./folder/"),
+    ("/shut?a", "./shut/?a"), ("//shut", "./shut/"), ("//evil.example/../walled/folder?x", "./folder/?x"), ("/walled//folder", "./folder/"), ("/walled/f%6Flder", "./folder/"),
 ])
 def test_a_folder_redirects_to_itself(w, path, location):
     """Relative, so that no spelling of a path leads to another host; with the query."""
     with w.cluster.raw(G1) as raw:
         assert raw.request(path, handshake=False).read_head().status == 301
         assert raw.head.get("Location") == location
+
+
+def test_a_guarded_folder_shows_nothing_without_its_slash(w):
+    """/shut/* does not match /shut, so that nothing may be read there."""
+    assert get(w, "/shut") == (301, "") and get(w, "/shut/")[0] == get(w, "/shut/index.html")[0] == 401
 
 
 def test_a_folder_that_a_handler_gives(w):

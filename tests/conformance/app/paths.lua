@@ -2,6 +2,8 @@
 
 signalbox.static("/walled", "walled")
 signalbox.route("*", "/walled/private/*", function(web) web:text("keep out", 401) end)
+signalbox.static("/shut", "walled/folder")
+signalbox.route("*", "/shut/*", function(web) web:text("keep out", 401) end)
 
 local function say(text)
     return function(event) event.response:send(text .. " " .. event.path) end
