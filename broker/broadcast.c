@@ -6,6 +6,7 @@
 
 #include "broker/broker.h"
 #include "broker/outcome.h"
+#include "broker/published.h"
 #include "broker/tracing.h"
 #include "common/app/address.h"
 #include "common/bus/bus.h"
@@ -145,6 +146,7 @@ static void append(struct outcome *o, struct bytes name, const struct message *m
     if (m->kind == MESSAGE_DATA && message_id_is_none(o->first_id))
         o->first_id = id;
     tracing_output(o, name, m, id);
+    published_add(o->broker, o->slot, m, id);
     o->count++;
 }
 

@@ -30,6 +30,7 @@ struct report;
 struct rules;
 struct schedules;
 struct settings;
+struct published;
 struct traced_output;
 
 enum { FREE_SENDS_BYTES = 64 * 1024 * 1024 };
@@ -61,6 +62,7 @@ struct broker {
     struct schedules *schedules;
     struct trace trace;
     struct traced_output *traced_outputs; /* not committed yet */
+    struct published *published;          /* the same: who is to learn the id of a message */
     struct about *about;
     struct supervisor supervisor;
     uv_timer_t second;   /* for the supervisor */

@@ -10,6 +10,7 @@
 #include "broker/dead_letter.h"
 #include "broker/lanes.h"
 #include "broker/outcome.h"
+#include "broker/published.h"
 #include "broker/run.h"
 #include "broker/tracing.h"
 #include "common/base/clock.h"
@@ -105,6 +106,7 @@ void inbox_close(struct inbox *i) {
     i->is_closed = true;
     trouble_clear(&i->unwritten);
     tracing_lost(i->broker, i->slot);
+    published_lost(i->broker, i->slot);
     inlog_close(i->inlog);
     outlog_close(i->outlog);
     forward_close(i->forward);
@@ -189,6 +191,7 @@ static void on_committed(void *ctx, enum outlog_result result) {
     i->state = IDLE;
     i->retry_ms = RETRY_MIN_MS;
     tracing_committed(i->broker, i->slot);
+    published_committed(i->broker, i->slot);
     settle_runs(i);
     if (!is_public(i))
         lanes_committed(i->broker->lanes, i->slot, &i->asides, i->cursor);

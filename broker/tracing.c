@@ -52,7 +52,7 @@ void tracing_begin(struct outcome *o) {
         return;
     o->tracing = mem_zalloc(sizeof(*o->tracing));
     buf_append_str(&o->tracing->rule, rule_of(o->entry));
-    if (is_told(e->kind) && e->client_id.len > 0)
+    if (is_told(e->kind) && sender_of(e->flags, e->client_id).len > 0)
         o->tracing->entry_mask = trace_of_client(t, e->client_id);
     if (is_told(e->kind) && e->name.len > 0)
         o->tracing->entry_mask |= trace_of_name(t, e->name);
@@ -94,7 +94,7 @@ static struct trace_event event_of(const struct outcome *o, const char *hop) {
     event.entry = bytes_str(o->entry->id_text);
     event.kind = is_public ? BYTES_LIT("public") : bytes_str(entry_kind_text(e->kind));
     event.sent_ms = (int64_t)(is_public ? o->entry->id.term : e->ts_ms);
-    event.client_id = e->client_id;
+    event.client_id = sender_of(e->flags, e->client_id);
     event.partition = is_public ? -1 : (int64_t)o->slot;
     return event;
 }
@@ -178,7 +178,7 @@ static unsigned output_mask(struct outcome *o, struct bytes name, const struct m
     unsigned mask = name.len > 0 ? trace_of_name(t, name) : trace_of_every_name(t);
     if (m->kind == MESSAGE_BYE)
         return 0;
-    if (m->from.len > 0)
+    if (sender_of(m->flags, m->from).len > 0)
         mask |= trace_of_client(t, m->from);
     for (size_t i = 0; i < m->to_clients.count; i++)
         mask |= trace_of_client(t, m->to_clients.items[i]);

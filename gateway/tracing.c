@@ -78,7 +78,7 @@ static struct trace_event delivered_event(const struct name_entry *e, const stru
                                           char id[MESSAGE_ID_TEXT]) {
     struct trace_event event = trace_event_of("delivered");
     event.name = name_entry_name(e);
-    event.client_id = m->from;
+    event.client_id = sender_of(m->flags, m->from);
     event.sent_ms = (int64_t)m->ts_ms;
     event.partition = e->partition;
     event.message_id = bytes_str(message_id_format(m->id, id));
@@ -105,8 +105,8 @@ void tracing_delivered(struct name_entry *e, const struct message *m, size_t con
     char id[MESSAGE_ID_TEXT];
     struct trace_event event = delivered_event(e, m, id);
     unsigned mask = trace_of_name(t, event.name);
-    if (m->from.len > 0 && connections > 0)
-        mask |= trace_of_client(t, m->from);
+    if (event.client_id.len > 0 && connections > 0)
+        mask |= trace_of_client(t, event.client_id);
     if (m->kind == MESSAGE_DATA || m->kind == MESSAGE_NOTE)
         event.connections = (int64_t)connections;
     trace_tell(t, mask, &event);

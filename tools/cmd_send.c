@@ -1,9 +1,10 @@
 /*
  * cmd_send.c - send: publishes through the durable public entrance.
  *
- *     on_ready ─▶ publish ─▶ on_published ─▶ verdict ─▶ on_verdict ─▶ receipts_collect (--wait)
- *            ├─▶ send_receipts.c (--wait), which publishes once it listens
- *            └─▶ send_lines.c (--stdin)
+ *     on_ready ─▶ send_receipts.c ─▶ publish ─▶ on_published ─▶ verdict ─▶ on_verdict
+ *            │                          ▲          ─▶ receipts_await_id ─▶ send_on_id
+ *            ├──────────────────────────┘ (--no-wait, --every)
+ *            └─▶ send_lines.c (--stdin)           ─▶ receipts_collect (--wait)
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,6 @@
 #include "tools/message.h"
 #include "tools/receipts.h"
 #include "tools/send.h"
-#include "tools/sent_id.h"
 #include "tools/verb.h"
 #include "tools/verdict.h"
 
@@ -40,18 +40,24 @@ static void print_id(const struct send *s) {
     (void)tool_flush();
 }
 
+/* What goes to every Name has an id in each partition; and one that is not waited for has none yet.
+ * What `close` sends has none. */
+static bool has_one_id(const struct send *s) {
+    return s->name != NULL && !s->has_no_wait;
+}
+
 static void finish(struct send *s) {
-    if (s->receipts == NULL || !s->tool->is_json)
+    bool collects = s->receipts != NULL && s->wait_ms > 0;
+    if (!collects || !s->tool->is_json)
         print_id(s);
-    if (s->receipts != NULL)
+    if (collects)
         receipts_collect(s->receipts, (uint64_t)s->wait_ms);
     else
         tool_end(s->tool, TOOL_OK);
 }
 
-static void on_id(void *ctx, struct bytes id) {
+void send_on_id(void *ctx, struct bytes id) {
     struct send *s = ctx;
-    s->sent_id = NULL;
     snprintf(s->message_id, sizeof(s->message_id), "%.*s", BYTES_FMT(id));
     finish(s);
 }
@@ -75,8 +81,8 @@ static void on_verdict(void *ctx, enum verdict_kind kind, size_t refused, struct
         return;
     case VERDICT_TAKEN: break;
     }
-    if (s->sent_id != NULL)
-        sent_id_wait(s->sent_id, SEND_ID_MS);
+    if (has_one_id(s))
+        receipts_await_id(s->receipts, SEND_ID_MS);
     else
         finish(s);
 }
@@ -98,8 +104,6 @@ static void on_published(void *ctx, int status, struct bytes id) {
         return;
     }
     snprintf(s->entry, sizeof(s->entry), "%.*s", BYTES_FMT(id));
-    if (s->sent_id != NULL)
-        sent_id_entry(s->sent_id, id);
     if (s->has_no_wait) {
         print_id(s);
         tool_end(s->tool, TOOL_OK);
@@ -129,29 +133,14 @@ static void start_with_receipts(struct send *s) {
     s->text = text;
 }
 
-static void start(void *ctx) {
-    struct send *s = ctx;
-    if (s->wait_ms > 0)
-        start_with_receipts(s);
-    else
-        send_text_start(s);
-}
-
-/* What goes to every Name has an id in each partition; and one that is not waited for has none yet.
- */
-static bool has_one_id(const struct send *s) {
-    return s->name != NULL && !s->has_no_wait;
-}
-
 static void on_ready(void *ctx) {
-    static const struct sent_id_events events = {start, on_id};
     struct send *s = ctx;
     if (s->is_stdin)
         send_lines_start(s);
-    else if (has_one_id(s))
-        s->sent_id = sent_id_listen(s->tool, s->name, buf_bytes(&s->text), &events, s);
+    else if (s->wait_ms > 0 || has_one_id(s))
+        start_with_receipts(s);
     else
-        start(s);
+        send_text_start(s);
 }
 
 /* --- the command line --- */
@@ -232,7 +221,6 @@ static int run(struct tool *t, void *own) {
     buf_deinit(&s->head);
     buf_deinit(&s->text);
     receipts_drop(s->receipts);
-    sent_id_drop(s->sent_id);
     return exit_code;
 }
 

@@ -95,7 +95,7 @@ static void write_json(struct buf *out, struct bytes name, const struct message 
         buf_append_str(out, ",\"connection\":");
         json_append_string(out, m->to_conn);
     }
-    if (m->from.len > 0) {
+    if (sender_of(m->flags, m->from).len > 0) {
         buf_append_str(out, ",\"from\":");
         json_append_string(out, m->from);
     }

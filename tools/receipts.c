@@ -11,6 +11,9 @@
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
 
+/* Reports are a courtesy: a message goes out also when they cannot be heard in this time. */
+enum { LISTEN_MS = 1000 };
+
 struct receipts {
     struct tool *tool;
     const char *name;
@@ -18,9 +21,9 @@ struct receipts {
     void *ctx;
     struct link *link;
     char token[37];
-    bool is_collecting;
-    size_t discount; /* followers that do not report */
-    size_t expected; /* reports; 0: unknown, or nobody follows the Name */
+    enum { LISTENING, IDLE, AWAITING_ID, COLLECTING } state;
+    struct message_id id; /* none: not reported yet */
+    size_t expected;      /* reports; 0: unknown, or nobody follows the Name */
     size_t reports;
     struct gateway_receipt *rows;
     size_t count;
@@ -45,14 +48,35 @@ static void end(struct receipts *r) {
     receipts_drop(r);
 }
 
+static void go_on(struct receipts *r) {
+    char text[MESSAGE_ID_TEXT];
+    bool is_known = !message_id_is_none(r->id);
+    switch (r->state) {
+    case LISTENING:
+        r->state = IDLE;
+        r->events->on_listening(r->ctx);
+        return;
+    case AWAITING_ID:
+        r->state = IDLE;
+        r->events->on_id(r->ctx, is_known ? bytes_str(message_id_format(r->id, text)) : BYTES_NONE);
+        return;
+    case COLLECTING: end(r); return;
+    case IDLE: return;
+    }
+}
+
 static void on_time(uv_timer_t *timer) {
-    end(container_of(timer, struct receipts, timer));
+    go_on(container_of(timer, struct receipts, timer));
 }
 
 /* On a turn of its own: we may be inside a callback of the link. */
+static void go_on_within(struct receipts *r, uint64_t ms) {
+    MUST(uv_timer_start(&r->timer, on_time, ms, 0) == 0);
+}
+
 static void end_if_complete(struct receipts *r) {
-    if (r->is_collecting && r->expected > 0 && r->reports >= r->expected)
-        MUST(uv_timer_start(&r->timer, on_time, 0, 0) == 0);
+    if (r->state == COLLECTING && r->expected > 0 && r->reports >= r->expected)
+        go_on_within(r, 0);
 }
 
 static struct gateway_receipt *row_of(struct receipts *r, struct bytes gateway) {
@@ -69,6 +93,8 @@ static struct gateway_receipt *row_of(struct receipts *r, struct bytes gateway) 
 static void on_report(struct receipts *r, struct bytes text) {
     struct bytes gateway;
     struct receipt more;
+    if (message_id_is_none(r->id) && receipt_parse_id(text, &r->id) && r->state == AWAITING_ID)
+        go_on_within(r, 0);
     if (!receipt_parse(text, &gateway, &more))
         return;
     struct receipt *sum = &row_of(r, gateway)->receipt;
@@ -83,9 +109,8 @@ static void on_report(struct receipts *r, struct bytes text) {
 /* PUBSUB NUMSUB answers [channel, count]. */
 static void on_followers(void *ctx, struct redisReply *reply) {
     struct receipts *r = ctx;
-    size_t followers = (size_t)reply_number(reply_at(reply, 1), 0);
-    r->expected = followers > r->discount ? followers - r->discount : 0;
-    r->events->on_listening(r->ctx);
+    r->expected = (size_t)reply_number(reply_at(reply, 1), 0);
+    go_on_within(r, 0);
 }
 
 static void count_followers(struct receipts *r) {
@@ -104,12 +129,12 @@ static void on_push(void *ctx, struct redisReply *reply) {
     struct bytes kind = reply_bytes(reply_at(reply, 0));
     if (bytes_equal_str(kind, "message"))
         on_report(r, reply_bytes(reply_at(reply, 2)));
-    else if (!bytes_equal_str(kind, "subscribe") || r->is_collecting)
+    else if (!bytes_equal_str(kind, "subscribe") || r->state != LISTENING)
         return;
     else if (r->name != NULL && bus_can_send(r->tool->bus))
         count_followers(r);
     else
-        r->events->on_listening(r->ctx);
+        go_on_within(r, 0);
 }
 
 /* It comes back by itself; reports in between are missed, as a receipt's may be. */
@@ -136,13 +161,15 @@ struct receipts *receipts_listen(struct tool *t, const char *name,
     *r = (struct receipts){.tool = t, .name = name, .events = events, .ctx = ctx};
     random_uuid(r->token);
     MUST(uv_timer_init(&t->loop, &r->timer) == 0);
+    go_on_within(r, LISTEN_MS);
     r->link = link_new(&t->loop, bus_url(t->bus), LINK_FEED, "receipts", &link_events, r);
     bus_watch(t->bus, r->link);
     return r;
 }
 
-void receipts_discount(struct receipts *r, size_t followers) {
-    r->discount = followers;
+void receipts_await_id(struct receipts *r, uint64_t within_ms) {
+    r->state = AWAITING_ID;
+    go_on_within(r, message_id_is_none(r->id) ? within_ms : 0);
 }
 
 const char *receipts_token(const struct receipts *r) {
@@ -150,7 +177,7 @@ const char *receipts_token(const struct receipts *r) {
 }
 
 void receipts_collect(struct receipts *r, uint64_t within_ms) {
-    r->is_collecting = true;
-    MUST(uv_timer_start(&r->timer, on_time, within_ms, 0) == 0);
+    r->state = COLLECTING;
+    go_on_within(r, within_ms);
     end_if_complete(r);
 }

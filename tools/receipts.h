@@ -1,7 +1,8 @@
 /*
- * receipts.h - for send --wait: the reports of the gateways about one message (publish.h).
+ * receipts.h - for send: the reports of brokers and gateways about one message (publish.h).
  *
  *     receipts_listen ─▶ on_listening: publish now, with receipts_token in the message
+ *     receipts_await_id ─▶ on_id: under which id a broker has published it
  *     receipts_collect ─▶ on_end once every gateway that follows the Name has reported, or the time
  * is over
  */
@@ -20,16 +21,19 @@ struct gateway_receipt {
 
 struct receipts_events {
     void (*on_listening)(void *ctx);
+    /* The message's id; empty: no broker has reported it. */
+    void (*on_id)(void *ctx, struct bytes id);
     /* rows are borrowed until return; the receipts are gone after it. */
     void (*on_end)(void *ctx, const struct gateway_receipt *rows, size_t count);
 };
 
-/* name NULL: every Name; then the whole time is waited. */
+/* name: how many of its gateways will report is found out. NULL: every Name, or they are not waited
+ * for; receipts_collect then takes its whole time. */
 struct receipts *receipts_listen(struct tool *t, const char *name,
                                  const struct receipts_events *events, void *ctx);
-/* So many of those that follow the Name are no gateways. */
-void receipts_discount(struct receipts *r, size_t followers);
 const char *receipts_token(const struct receipts *r);
+/* on_id, once it is known or the time is over. */
+void receipts_await_id(struct receipts *r, uint64_t within_ms);
 void receipts_collect(struct receipts *r, uint64_t within_ms);
 /* Without on_end. NULL is legal. */
 void receipts_drop(struct receipts *r);

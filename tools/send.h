@@ -6,7 +6,6 @@
 #include "tools/tool.h"
 
 struct receipts;
-struct sent_id;
 
 struct send {
     /* options */
@@ -19,8 +18,7 @@ struct send {
     const char *name;          /* NULL: every Name */
     struct buf head;           /* of a message */
     struct buf text;           /* the one message */
-    struct receipts *receipts; /* --wait: while they are listened to, else NULL */
-    struct sent_id *sent_id;   /* while the message's id is listened for, else NULL */
+    struct receipts *receipts; /* while they are listened to, else NULL */
     char entry[64];            /* the id of its entry in the public stream */
     char message_id[64];       /* the message's own; empty: not known */
 };
@@ -34,10 +32,12 @@ enum { SEND_ID_MS = 1000 };
 void send_text_start(struct send *s);
 /* --json: "entry":"…","id":"…" or null, without the braces. */
 void send_print_ids(const struct send *s);
+/* The message's id, or empty: prints it, and goes on. */
+void send_on_id(void *ctx, struct bytes id);
 /* For --stdin: reads, sends, counts, and ends the tool. */
 void send_lines_start(struct send *s);
-/* For --wait: listens for the gateways' reports, then send_text_start; prints them and ends the
- * tool. */
+/* Listens for the reports about the message, then send_text_start; with --wait prints those of the
+ * gateways and ends the tool. */
 void send_receipts_start(struct send *s);
 
 #endif

@@ -1,4 +1,4 @@
-/* send_receipts.c - send --wait: publishes once the reports can be heard, then prints them. */
+/* send_receipts.c - publishes once the reports can be heard; with --wait prints them. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -69,7 +69,7 @@ static void on_end(void *ctx, const struct gateway_receipt *rows, size_t count) 
 }
 
 void send_receipts_start(struct send *s) {
-    static const struct receipts_events events = {on_listening, on_end};
-    s->receipts = receipts_listen(s->tool, s->name, &events, s);
-    receipts_discount(s->receipts, s->sent_id != NULL ? 1 : 0);
+    static const struct receipts_events events = {on_listening, send_on_id, on_end};
+    const char *reporting = s->wait_ms > 0 ? s->name : NULL;
+    s->receipts = receipts_listen(s->tool, reporting, &events, s);
 }

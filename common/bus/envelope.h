@@ -57,6 +57,11 @@ static inline bool bytes_list_is_given(struct bytes_list list) {
 static inline bool bytes_list_is_nobody(struct bytes_list list) {
     return list.items != NULL && list.count == 0;
 }
+/* The client id of a sender; none when it is a publisher's token. */
+static inline struct bytes sender_of(unsigned flags, struct bytes from) {
+    return (flags & FLAG_RECEIPT) != 0 ? BYTES_NONE : from;
+}
+
 /* One empty list is enough. */
 static inline bool bytes_lists_are_nobody(struct bytes_list names, struct bytes_list groups,
                                           struct bytes_list clients) {

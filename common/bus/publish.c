@@ -60,20 +60,37 @@ void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void 
     link_send(bus_commands(bus), &c, on_answer, p);
 }
 
-void publish_receipt(struct bus *bus, struct bytes token, const struct receipt *r) {
-    struct buf channel = {0}, text = {0};
+static void report(struct bus *bus, struct bytes token, struct bytes text) {
+    struct buf channel = {0};
     if (!bus_can_send(bus))
         return;
     buf_append_str(&channel, fleet_channel(CHANNEL_RECEIPT));
     buf_append(&channel, token);
-    buf_printf(&text, "%s %zu %zu %zu %zu", bus_id(bus), r->matched, r->written, r->queued,
-               r->dropped);
     struct command c = command_begin("PUBLISH");
     command_bytes(&c, buf_bytes(&channel));
-    command_bytes(&c, buf_bytes(&text));
+    command_bytes(&c, text);
     link_send(bus_commands(bus), &c, NULL, NULL);
     buf_deinit(&channel);
+}
+
+void publish_receipt(struct bus *bus, struct bytes token, const struct receipt *r) {
+    struct buf text = {0};
+    buf_printf(&text, "%s %zu %zu %zu %zu", bus_id(bus), r->matched, r->written, r->queued,
+               r->dropped);
+    report(bus, token, buf_bytes(&text));
     buf_deinit(&text);
+}
+
+void publish_receipt_id(struct bus *bus, struct bytes token, struct message_id id) {
+    struct buf text = {0};
+    char id_text[MESSAGE_ID_TEXT];
+    buf_printf(&text, "id %s", message_id_format(id, id_text));
+    report(bus, token, buf_bytes(&text));
+    buf_deinit(&text);
+}
+
+bool receipt_parse_id(struct bytes text, struct message_id *id_out) {
+    return bytes_equal_str(bytes_split(&text, ' '), "id") && message_id_parse(text, id_out);
 }
 
 static bool next_count(struct bytes *rest, size_t *count_out) {

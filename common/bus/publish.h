@@ -9,6 +9,7 @@
 #define SIGNALBOX_BUS_PUBLISH_H
 
 #include "common/base/buf.h"
+#include "common/bus/envelope.h"
 
 struct bus;
 
@@ -31,7 +32,11 @@ struct receipt {
 };
 /* At most once; nothing happens while Redis is away. */
 void publish_receipt(struct bus *bus, struct bytes token, const struct receipt *r);
-/* Reads such a report; gid borrows from the text. */
+/* A broker's report to the same channel: "id <message id>", the message was published as that. At
+ * most once, and not for a repetition. */
+void publish_receipt_id(struct bus *bus, struct bytes token, struct message_id id);
+bool receipt_parse_id(struct bytes text, struct message_id *id_out);
+/* Reads a gateway's report; gid borrows from the text. */
 bool receipt_parse(struct bytes text, struct bytes *gid_out, struct receipt *r_out);
 
 #endif

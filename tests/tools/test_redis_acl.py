@@ -64,7 +64,7 @@ def test_each_fleet_has_rules_of_its_own():
 def test_a_cluster_works_with_its_users(restricted):
     cluster = restricted
     a, b = cluster.client(0, "/up?name=Msg"), cluster.client(1, "/up?name=Msg&group=g")
-    cluster.cli_as("publisher", "send", "Msg", "hello")
+    assert not cluster.cli_as("publisher", "send", "Msg", "hello").stdout.startswith("entry"), "it is told the message's id"
     assert a.recv() == b.recv() == "hello"
     a.say("to all", path="Msg")
     assert a.recv() == b.recv() == "to all"

@@ -31,7 +31,8 @@ def test_send_keeps_the_message_and_prints_the_id_of_its_entry(cli, redis):
     done = cli("send", "Msg", 'say "hé"\n')
     (entry, fields), = redis.xrange("signalbox:send")
     assert done.stdout == f"entry {entry}\n" and "no broker has taken it yet" in done.stderr
-    assert json.loads(fields["m"]) == {"name": "Msg", "data": 'say "hé"\n'}
+    message = json.loads(fields["m"])
+    assert message.pop("receipt") and message == {"name": "Msg", "data": 'say "hé"\n'}
     assert json.loads(cli("send", "Msg", "x", "--no-wait", "--json").stdout) == {"entry": redis.xrevrange("signalbox:send")[0][0], "id": None}
 
 
