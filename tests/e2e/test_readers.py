@@ -1,4 +1,5 @@
-"""Clients that read slowly but steadily keep their connection, and have everything before it ends; over ws and wss."""
+"""Clients that read slowly but steadily keep their connection, and have everything before it ends; over ws and wss. What takes long
+is tried over one of them."""
 import json
 import pathlib
 import ssl
@@ -30,6 +31,10 @@ class SlowReader(Client):
             return False
         self.buffer += data
         return bool(data)
+
+
+plain = pytest.mark.parametrize("world", ["ws"], indirect=True)
+secure = pytest.mark.parametrize("world", ["wss"], indirect=True)
 
 
 def make_certificate(folder):
@@ -74,19 +79,19 @@ def test_reading_is_a_sign_of_life(world):
         reader.sync()
 
 
+@plain
 def test_reading_nothing_is_none(world):
     """The peer's kernel is there and its buffers are full, but nobody reads; the queue is below its bound."""
-    if world.tls:
-        pytest.skip("ten seconds; ws has shown it")
     with world.reader("Deaf", 4096):
         world.send("Deaf", "x" * 4_000_000)
         eventually(lambda: "Deaf" not in world.cluster.cli("names").stdout, 40)
 
 
+@plain
 def test_close_comes_after_everything_queued(world):
     """36 pieces, the Close behind them, and the end of the stream."""
     with world.reader("Behind") as reader:
-        reader.rate = 700_000 if not world.tls else 1_500_000
+        reader.rate = 700_000
         for number in range(36):
             world.send("Behind", f"{number:05d}" + "x" * PIECE)
         world.cluster.cli("close", "Behind", "--reason", "done")
@@ -95,6 +100,7 @@ def test_close_comes_after_everything_queued(world):
         assert reader.is_ended()
 
 
+@secure
 def test_an_answer_is_read_slowly_to_its_end(world):
     """Connection: close, and bytes under way that nobody asked for."""
     with SlowReader.__new__(SlowReader) as reader:
@@ -120,10 +126,12 @@ def upload(world, size, pieces, pause):
         return raw.read_head().status
 
 
+@plain
 def test_a_body_that_comes_slowly_is_taken(world):
     assert upload(world, 100_000, pieces=20, pause=0.15) == 200
 
 
+@plain
 def test_a_body_that_trickles_is_not(world):
     assert upload(world, 400, pieces=40, pause=0.1) == 408
 
@@ -148,11 +156,12 @@ def test_a_gateway_that_was_held_up_tries_the_sockets_first(world):
         reader.sync()
 
 
+@secure
 def test_sigterm_waits_for_readers(world):
     """The last test: it ends the gateway."""
     gateway = world.cluster.gateways[0]
     with world.reader("Last") as reader:
-        reader.rate = 1_500_000
+        reader.rate = 1_200_000
         for number in range(36):
             world.send("Last", f"{number:05d}" + "x" * PIECE)
         time.sleep(0.5)
