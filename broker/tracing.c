@@ -13,8 +13,9 @@
 enum { TO_BYTES = 200 };
 
 struct tracing {
-    unsigned entry_mask; /* who traces the entry's sender, Name or address */
-    unsigned mask;       /* those and who traces one of its outputs */
+    unsigned entry_mask;         /* who traces the entry's sender, Name or address */
+    unsigned mask;               /* those and who traces one of its outputs */
+    char entry[MESSAGE_ID_TEXT]; /* as it first came: it may have been set aside since */
     struct buf rule, why;
     enum traced_verdict verdict;
 };
@@ -51,6 +52,7 @@ void tracing_begin(struct outcome *o) {
     if (!trace_is_on(t))
         return;
     o->tracing = mem_zalloc(sizeof(*o->tracing));
+    message_id_format(o->entry->order, o->tracing->entry);
     buf_append_str(&o->tracing->rule, rule_of(o->entry));
     if (is_told(e->kind) && sender_of(e->flags, e->client_id).len > 0)
         o->tracing->entry_mask = trace_of_client(t, e->client_id);
@@ -91,7 +93,7 @@ static struct trace_event event_of(const struct outcome *o, const char *hop) {
     const struct entry *e = &o->entry->entry;
     bool is_public = o->slot == lease_public(o->broker->lease);
     struct trace_event event = trace_event_of(hop);
-    event.entry = bytes_str(o->entry->id_text);
+    event.entry = bytes_str(o->tracing->entry);
     event.kind = is_public ? BYTES_LIT("public") : bytes_str(entry_kind_text(e->kind));
     event.sent_ms = (int64_t)(is_public ? o->entry->id.term : e->ts_ms);
     event.client_id = sender_of(e->flags, e->client_id);

@@ -69,7 +69,8 @@ static void read_return(struct in_entry *e, const struct bytes *fields, size_t c
     struct message_id order;
     uint64_t handled = 0;
     e->is_back = message_id_parse(field(fields, count, "o"), &order);
-    e->order = e->is_back ? order : e->id;
+    if (e->is_back)
+        e->order = order;
     if (e->is_back && bytes_to_u64(field(fields, count, "h"), &handled) && handled <= UINT_MAX)
         e->handled = (unsigned)handled;
 }
@@ -96,7 +97,7 @@ struct in_entry *in_entry_new(enum inlog_kind kind, struct message_id id,
         len += fields[i].len;
     }
     struct in_entry *e = mem_alloc(sizeof(*e) + len);
-    *e = (struct in_entry){.refs = 1, .id = id};
+    *e = (struct in_entry){.refs = 1, .id = id, .order = id};
     message_id_format(id, e->id_text);
     copy_fields(e, own, count);
     struct bytes m = field(own, count, "m");

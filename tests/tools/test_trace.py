@@ -142,6 +142,18 @@ def test_a_handler_that_fails_or_waits(cluster, name):
         assert trace.take(4)[3]["verdict"] == "waiting"
 
 
+def test_a_message_that_waits_for_a_handler_of_its_connection(cluster, name):
+    """It comes back under another id, and is told as the same message."""
+    with cluster.client(0, f"/late?name={name}&id=behind") as a, Trace(cluster, "--client", "behind") as trace:
+        a.say("x")
+        a.say("y")
+        second = []
+        while len(of(second, "verdict")) < 2:
+            second += [event for event in trace.take(1) if event["message"] == 2]
+        assert hops(second) == ["received", "accepted", "processed", "verdict", "processed", "verdict"]
+        assert ["handler of this connection" in event["why"] for event in of(second, "verdict")] == [True, False]
+
+
 def test_a_refusal_and_what_is_no_message(cluster, name):
     with cluster.client(1, f"/up?name={name}") as a, Trace(cluster, "--client", a.id) as trace:
         a.say("no", path="Strict")
