@@ -22,6 +22,7 @@ struct receipts {
     struct link *link;
     char token[37];
     enum { LISTENING, IDLE, AWAITING_ID, COLLECTING } state;
+    bool is_deaf;         /* this user of Redis may not hear reports */
     struct message_id id; /* none: not reported yet */
     size_t expected;      /* reports; 0: unknown, or nobody follows the Name */
     size_t reports;
@@ -124,17 +125,25 @@ static void count_followers(struct receipts *r) {
     link_send(bus_commands(r->tool->bus), &c, on_followers, r);
 }
 
-static void on_push(void *ctx, struct redisReply *reply) {
-    struct receipts *r = ctx;
-    struct bytes kind = reply_bytes(reply_at(reply, 0));
-    if (bytes_equal_str(kind, "message"))
-        on_report(r, reply_bytes(reply_at(reply, 2)));
-    else if (!bytes_equal_str(kind, "subscribe") || r->state != LISTENING)
+static void on_answer(struct receipts *r, struct bytes kind, bool is_refused) {
+    r->is_deaf = is_refused;
+    if (is_refused)
+        go_on_within(r, 0);
+    else if (!bytes_equal_str(kind, "subscribe"))
         return;
     else if (r->name != NULL && bus_can_send(r->tool->bus))
         count_followers(r);
     else
         go_on_within(r, 0);
+}
+
+static void on_push(void *ctx, struct redisReply *reply) {
+    struct receipts *r = ctx;
+    struct bytes kind = reply_bytes(reply_at(reply, 0));
+    if (bytes_equal_str(kind, "message"))
+        on_report(r, reply_bytes(reply_at(reply, 2)));
+    else if (r->state == LISTENING)
+        on_answer(r, kind, reply_is_error(reply, NULL));
 }
 
 /* It comes back by itself; reports in between are missed, as a receipt's may be. */
@@ -169,7 +178,7 @@ struct receipts *receipts_listen(struct tool *t, const char *name,
 
 void receipts_await_id(struct receipts *r, uint64_t within_ms) {
     r->state = AWAITING_ID;
-    go_on_within(r, message_id_is_none(r->id) ? within_ms : 0);
+    go_on_within(r, message_id_is_none(r->id) && !r->is_deaf ? within_ms : 0);
 }
 
 const char *receipts_token(const struct receipts *r) {
