@@ -1,6 +1,5 @@
 """The users that `signalbox redis-acl` prints: a cluster works with them, and they can do no more."""
 import json
-import re
 import shlex
 import subprocess
 
