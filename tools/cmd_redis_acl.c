@@ -38,11 +38,11 @@ static const struct acl_user {
     {"signalbox-publisher", "programs that send, and `signalbox send` and `close`",
      "~Ksignalbox:send %R~Ksignalbox:refused %R~Ksb:{sb}:cfg %R~Ksb:{sb}:xown &Csignalbox:send "
      "&Csb:{sb}:receipt:* -@all " LOGIN
-     " +xadd +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
+     " +xadd +xlen +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
     {"signalbox-operator", "the other verbs of the CLI",
      "~Ksignalbox:send %R~Ksignalbox:refused ~Ksb:{sb}:rules %R~Ksb:{* &Csb:{* &Csignalbox:send "
      "-@all " LOGIN
-     " +xadd +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall +hscan +scan +scard "
+     " +xadd +xlen +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall +hscan +scan +scard "
      "+exists "
      "+xrange +xread +pubsub|numsub +time +config|get " AGAIN},
 };

@@ -114,7 +114,7 @@ static void on_published(void *ctx, int status, struct bytes id) {
 
 void send_text_start(struct send *s) {
     struct buf error = {0};
-    if (publish_fits(s->tool->bus, s->text.len, &error)) {
+    if (publish_check(s->tool->bus, s->text.len, &error) == 0) {
         publish_json(s->tool->bus, buf_bytes(&s->text), on_published, s);
     } else {
         tool_complain(s->tool, "%.*s", BYTES_FMT(buf_bytes(&error)));

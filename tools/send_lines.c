@@ -102,7 +102,7 @@ static void send_line(struct lines *l, struct bytes line) {
         return;
     if (message_write(buf_bytes(&l->send->head), line, l->send->is_json_data, &text, &error) &&
         (!l->send->is_json_data || message_check(buf_bytes(&text), &error) == MESSAGE_FINE) &&
-        publish_fits(l->send->tool->bus, text.len, &error)) {
+        publish_check(l->send->tool->bus, text.len, &error) == 0) {
         l->outstanding++;
         publish_json(l->send->tool->bus, buf_bytes(&text), on_published, l);
     } else {

@@ -84,8 +84,9 @@ static void publish(struct admin_conn *c, enum public_op op) {
     struct bytes key = http_head_find(admin_conn_head(c), "Idempotency-Key");
     int status = public_form_check(op, admin_conn_body(c), key,
                                    host_of(c)->settings->max_message_bytes, &message, &error);
-    if (status == 0 && !publish_fits(host_of(c)->bus, message.len, &error))
-        status = 413;
+    int refused = status == 0 ? publish_check(host_of(c)->bus, message.len, &error) : 0;
+    if (refused < 0)
+        status = refused == -EMSGSIZE ? 413 : 503;
     buf_append_char(&error, '\0');
     if (status != 0)
         admin_conn_error(c, status, error.ptr);

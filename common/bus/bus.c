@@ -80,6 +80,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
     b->way = way_new(b);
     paging_init(&b->paging, PAGE_FIRST, LOG_PAGE_MAX);
+    backlog_init(&b->backlog, b);
     b->check = redis_check_new(b, settings->max_message_bytes);
     MUST(uv_timer_init(loop, &b->beat_timer) == 0);
     return b;
@@ -169,6 +170,7 @@ static void ask_config(struct bus *b) {
         return;
     b->is_asking_config = true;
     redis_check_begin(b->check);
+    backlog_ask(&b->backlog);
     if (b->kind != BUS_TOOL)
         store_configuration(b);
     struct command c = command_begin("HMGET");
@@ -377,6 +379,7 @@ static void on_beat(uv_timer_t *timer) {
     if (b->is_configured) {
         one_server_ask(&b->one_server);
         send_beat(b);
+        backlog_ask(&b->backlog);
         way_ask(b->way);
     }
     troubles_tick(b->troubles);
@@ -453,6 +456,7 @@ static void on_timer_closed(uv_handle_t *handle) {
     struct bus *b = container_of((uv_timer_t *)handle, struct bus, beat_timer);
     feed_free(b->feed);
     redis_check_free(b->check);
+    backlog_deinit(&b->backlog);
     way_free(b->way);
     troubles_free(b->troubles);
     buf_deinit(&b->trouble);

@@ -25,6 +25,7 @@
 
 struct bus;
 struct link;
+struct backlog;
 struct paging;
 struct settings;
 struct redis_url;
@@ -95,6 +96,8 @@ uint64_t bus_next_beat(const struct bus *b);
  * connection, so that the brokers will notice if this process dies. */
 bool bus_may_register(const struct bus *b);
 /* Redis is reached and the probe comes back. */
+/* How much waits in the public stream. */
+struct backlog *bus_backlog(struct bus *b);
 /* How many entries of a log may be asked for at once, for all who read on the commands link. */
 struct paging *bus_paging(struct bus *b);
 /* Bytes of the largest entry, message or value that Redis takes, as far as it is known. */

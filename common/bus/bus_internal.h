@@ -6,6 +6,7 @@
 #define SIGNALBOX_BUS_BUS_INTERNAL_H
 
 #include "common/base/buf.h"
+#include "common/bus/backlog.h"
 #include "common/bus/beats.h"
 #include "common/bus/bus.h"
 #include "common/bus/one_server.h"
@@ -54,6 +55,7 @@ struct bus {
     struct refusals refusals;
     struct redis_check *check;
     struct paging paging;
+    struct backlog backlog;
     struct troubles *troubles;
     struct trouble beats_refused;
     struct way *way;

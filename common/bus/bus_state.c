@@ -32,6 +32,10 @@ bool bus_may_register(const struct bus *b) {
     return bus_can_send(b) && b->was_counted;
 }
 
+struct backlog *bus_backlog(struct bus *b) {
+    return &b->backlog;
+}
+
 struct paging *bus_paging(struct bus *b) {
     return &b->paging;
 }

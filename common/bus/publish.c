@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/base/metrics.h"
+#include "common/bus/backlog.h"
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
@@ -26,6 +27,19 @@ bool publish_fits(const struct bus *bus, size_t bytes, struct buf *error_out) {
                "(its proto-max-bulk-len, client-query-buffer-limit or maxmemory)",
                bytes, most);
     return false;
+}
+
+int publish_check(struct bus *bus, size_t bytes, struct buf *error_out) {
+    if (!publish_fits(bus, bytes, error_out))
+        return -EMSGSIZE;
+    int64_t waiting = bus_backlog(bus)->length;
+    if (waiting < BACKLOG_MAX)
+        return 0;
+    buf_printf(error_out,
+               "%lld messages wait in the public stream, at most %d may: no broker takes them, or "
+               "the brokers are too slow",
+               (long long)waiting, BACKLOG_MAX);
+    return -ENOBUFS;
 }
 
 static void tell_lost(const struct publishing *p) {
@@ -58,6 +72,7 @@ void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void 
     command_text(&c, "m");
     command_bytes(&c, json);
     link_send(bus_commands(bus), &c, on_answer, p);
+    backlog_note_sent(bus_backlog(bus));
 }
 
 static void report(struct bus *bus, struct bytes token, struct bytes text) {

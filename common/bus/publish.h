@@ -16,8 +16,11 @@ struct bus;
 /* status 0: Redis has it, id is the stream entry's; else negative, id is one line why not.
  * -EMSGSIZE: this Redis does not take a message of that size. */
 typedef void publish_done_fn(void *ctx, int status, struct bytes id);
-/* bus_can_send and publish_fits must hold. */
+/* bus_can_send must hold, and publish_check be 0. */
 void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void *ctx);
+/* 0; -EMSGSIZE when Redis does not take a text of so many bytes, -ENOBUFS while too much waits in
+ * the public stream (backlog.h). error_out says why. */
+int publish_check(struct bus *bus, size_t bytes, struct buf *error_out);
 /* Whether Redis takes a text of so many bytes, as far as it is known; error_out says why not. */
 bool publish_fits(const struct bus *bus, size_t bytes, struct buf *error_out);
 
