@@ -33,7 +33,7 @@ static void on_answer(void *ctx, int status, struct bytes body) {
     if (r->tool->is_json)
         print_json(is_ready, is_ready ? BYTES_LIT("") : body);
     else if (is_ready)
-        puts("ready");
+        printf("%.*s\n", BYTES_FMT(body)); /* "ready", and maybe a note */
     else
         printf("not ready: %.*s\n", BYTES_FMT(body));
     tool_end(r->tool, is_ready ? TOOL_OK : TOOL_FAILED);

@@ -22,16 +22,6 @@
 -- The HSET is the first effect: when Redis is out of memory nothing may have been published.
 -- What fails after it (a command that this user may not run) gives both back, so that the batch is
 -- not taken for committed; repeated (own.u), it passes over what it has appended already.
-local function failed(answer) return type(answer) == 'table' and answer.err end
-
-local function expire(key, ttl)
-  if string.sub(ttl, 1, 1) == '-' then
-    redis.call('EXPIRE', key, string.sub(ttl, 2), 'NX')
-  elseif ttl ~= '0' then
-    redis.call('EXPIRE', key, ttl)
-  end
-end
-
 local o = redis.call('HMGET', KEYS[1], 'h', 't', 'c', 'f', 'i', 'u')
 if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then
   return redis.error_reply('FENCED by ' .. tostring(o[1]))
@@ -49,26 +39,31 @@ else
 end
 local k, wrong = 3, nil
 for j = 6, #ARGV, 5 do
-  local ok, is_there = {}, false
+  local err, is_there
   if ARGV[j + 1] ~= '0' then
-    ok = redis.pcall('XADD', KEYS[k], 'MINID', ARGV[j + 1], ARGV[j], 'm', ARGV[j + 4])
-    if not failed(ok) then
-      expire(KEYS[k], ARGV[j + 2])
-    elseif string.find(ok.err, 'WRONGTYPE', 1, true) then
-      wrong, ok = KEYS[k], {}
-    elseif o[6] == ARGV[4] and string.find(ok.err, 'equal or smaller', 1, true) then
-      is_there, ok = true, {}
+    local ttl = ARGV[j + 2]
+    local added = redis.pcall('XADD', KEYS[k], 'MINID', ARGV[j + 1], ARGV[j], 'm', ARGV[j + 4])
+    err = type(added) == 'table' and added.err
+    if err and string.find(err, 'WRONGTYPE', 1, true) then
+      wrong, err = KEYS[k], nil
+    elseif err and o[6] == ARGV[4] and string.find(err, 'equal or smaller', 1, true) then
+      is_there, err = true, nil
+    elseif not err and string.byte(ttl) == 45 then
+      redis.call('EXPIRE', KEYS[k], string.sub(ttl, 2), 'NX')
+    elseif not err and ttl ~= '0' then
+      redis.call('EXPIRE', KEYS[k], ttl)
     end
   end
-  if not failed(ok) and KEYS[k + 1] ~= KEYS[k] then
-    ok = redis.pcall('SET', KEYS[k + 1], ARGV[j], 'EX', '604800')
+  if not err and KEYS[k + 1] ~= KEYS[k] then
+    err = redis.pcall('SET', KEYS[k + 1], ARGV[j], 'EX', '604800').err
   end
-  if not failed(ok) and not is_there then
-    ok = redis.pcall('PUBLISH', ARGV[j + 3], ARGV[j + 4])
+  if not err and not is_there then
+    local heard = redis.pcall('PUBLISH', ARGV[j + 3], ARGV[j + 4])
+    err = type(heard) == 'table' and heard.err
   end
-  if failed(ok) then
+  if err then
     redis.call('HSET', KEYS[1], 'c', c, 'i', o[5] or '0-0', 'u', ARGV[4])
-    return redis.error_reply(ok.err)
+    return redis.error_reply(err)
   end
   k = k + 2
 end
