@@ -28,7 +28,7 @@ enum {
     TRY_MIN_MS = 20,
     TRY_MAX_MS = 1000,
     STUCK_MS = 5000, /* a slot that does not work for so long is offered to others */
-    UNFIT_MIN_MS = 30000,
+    UNFIT_MIN_MS = 10000,
     UNFIT_MAX_MS = 600000
 };
 
@@ -55,6 +55,7 @@ struct lease {
     lease_stuck_fn *stuck;
     uint64_t unfit_until_ms; /* 0: fit */
     uint64_t unfit_ms;       /* how long the next time */
+    uint64_t fit_ms;         /* since when we are fit again */
     struct trouble unfit;
     bool has_looked, is_closing;
     unsigned changes, told; /* of ownership; logged until there */
@@ -419,6 +420,7 @@ static bool is_cured(const struct lease *l) {
 
 static void become_fit(struct lease *l) {
     l->unfit_until_ms = 0;
+    l->fit_ms = clock_ms();
     trouble_clear(&l->unfit);
     bus_set_unfit(l->bus, false);
     log_info("lease", "fit: trying again what did not work");
@@ -448,6 +450,8 @@ static void judge_ourselves(struct lease *l) {
     }
     if (bad > 0)
         become_unfit(l, bad, last);
+    else if (clock_ms() - l->fit_ms >= l->unfit_ms)
+        l->unfit_ms = UNFIT_MIN_MS;
 }
 
 /* --- looking --- */

@@ -7,7 +7,7 @@ from harness import eventually
 from world import FaultCluster, key, key_of, partition_of
 
 SHOWN = 12.0  # a few seconds each, on a busy machine
-AGAIN = 45.0  # a broker that gave partitions away tries again after 30 s, unless it sees before that it can work
+AGAIN = 45.0  # a broker that gave partitions away tries again after 10 s, the next time after 20 s
 LEASES = ["--lease-ms", "1500"]
 
 
