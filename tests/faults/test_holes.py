@@ -11,6 +11,7 @@ import redis
 
 from clocks import Clocks
 from harness import BIN, Closed, Process, eventually, free_port
+from invariants import parse_id
 from world import TAGS, FaultCluster, key_of
 
 NAMES = [f"n{number}" for number in range(8)]
@@ -71,6 +72,12 @@ def expect(listeners, *texts, within=SOON):
 def assert_stayed(listeners):
     closed = [listener for listener in listeners if listener.code is not None]
     assert not closed, f"{len(closed)} did not stay: {closed[:4]}"
+
+
+def read_until(client, data):
+    while (message := client.recv_json())["type"] != "message" or message["data"] != data:
+        pass
+    return message
 
 
 def replace(cluster, listeners):
@@ -207,6 +214,7 @@ def test_f14_old_master_with_a_gateway_on_its_side(newcomer):
         listeners = [] if newcomer else listen(cluster, (0, 1))
         send(cluster.server(0), ["before"])
         expect(listeners, "before")
+        v1 = cluster.client(0, "/n/n0?client_id=v1", {"Sec-WebSocket-Protocol": "signalbox.v1"})
         fall_apart(cluster)
         eventually(lambda: len(owners(cluster.server(1))) == 1, SOON, "one owner on the new side")
         cluster.brokers[0].restart()  # later terms on the old side
@@ -220,9 +228,15 @@ def test_f14_old_master_with_a_gateway_on_its_side(newcomer):
             expect([one for one in listeners if one.gateway == 0], "before", "given up")
             expect([one for one in listeners if one.gateway == 1], "before", "new side")
         time.sleep(1.5)  # the new side hears of it before the old one comes over
+        given_up = read_until(v1, "given up")["id"]
+        v1.drop()
         heal(cluster)
         cluster.wait_ready()
+        v1 = cluster.client(1, f"/n/n0?client_id=v1&signalbox-resume={given_up}",
+                            {"Sec-WebSocket-Protocol": "signalbox.v1"})
+        assert v1.recv_json()["recovered"] is False
         send(cluster.server(1), ["after"])
+        assert parse_id(read_until(v1, "after")["id"]) > parse_id(given_up)
         expect(listeners, "after")
         if not newcomer:
             expect([one for one in listeners if one.gateway == 1], "before", "new side", "after")
