@@ -30,11 +30,13 @@ void one_server_on_ready(struct one_server *o, const struct link *link) {
 }
 
 void one_server_add(struct one_server *o, struct link *link) {
-    size_t i = 0;
-    while (i < ONE_SERVER_OTHERS && o->others[i] != NULL)
-        i++;
-    MUST(i < ONE_SERVER_OTHERS);
-    o->others[i] = link;
+    for (size_t i = 0; i < ONE_SERVER_OTHERS; i++) {
+        if (o->others[i] == NULL) {
+            o->others[i] = link;
+            return;
+        }
+    }
+    MUST(false); /* no process has more links than that */
 }
 
 static void break_all(struct one_server *o, const char *why) {

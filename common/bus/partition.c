@@ -62,12 +62,12 @@ const char *partition_tag(unsigned partition) {
 
 static char key_prefix[FLEET_PREFIX_MAX + 1], channel_prefix[FLEET_NAME_MAX];
 static char keys[KEY_COUNT][FLEET_NAME_MAX] = {
-#define X(name, text) [KEY_##name] = text,
+#define X(name, text) [KEY_##name] = {text},
     FLEET_KEYS(X)
 #undef X
 };
 static char channels[CHANNEL_COUNT][FLEET_NAME_MAX] = {
-#define X(name, text) [CHANNEL_##name] = text,
+#define X(name, text) [CHANNEL_##name] = {text},
     FLEET_CHANNELS(X)
 #undef X
 };
