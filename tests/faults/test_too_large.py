@@ -28,12 +28,7 @@ def limit_query_without_config(redis):
     redis.execute_command("ACL", "SETUSER", "default", "-config|get")
 
 
-def limit_memory(redis):
-    used = redis.info("memory")["used_memory"]
-    redis.config_set("maxmemory", used + 1_700_000)
-
-
-@pytest.fixture(params=[limit_bulk, limit_query_without_config, limit_memory])
+@pytest.fixture(params=[limit_bulk, limit_query_without_config])
 def limited(cluster, request):
     """A cluster whose Redis got a bound that no process was told of."""
     redis = cluster.redis
@@ -42,7 +37,6 @@ def limited(cluster, request):
     redis.execute_command("ACL", "SETUSER", "default", "+config|get")
     redis.config_set("proto-max-bulk-len", "512mb")
     redis.config_set("client-query-buffer-limit", "1gb")
-    redis.config_set("maxmemory", "0")
     redis.flushall()
     for daemon in cluster.daemons:
         daemon.restart()
