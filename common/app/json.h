@@ -36,7 +36,7 @@ bool json_is_array_marked(struct lua_State *L, int index);
 /* The metatable that is the mark. May raise. */
 void json_push_array_mark(struct lua_State *L);
 
-/* "text" in quotes, escaped. */
+/* "text" in quotes, escaped. Always JSON: each byte that is no UTF-8 becomes U+FFFD. */
 void json_append_string(struct buf *out, struct bytes text);
 
 /* What a client's (or redis-cli's) JSON object says (reference section 6; keys without case).

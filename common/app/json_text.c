@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/app/json_check.h"
+#include "common/base/utf8.h"
 
 enum { REPLACEMENT = 0xfffd }; /* for what no UTF-8 can say */
 
@@ -299,9 +300,7 @@ void json_append_compact(struct buf *out, struct json_value value) {
     }
 }
 
-void json_append_string(struct buf *out, struct bytes text) {
-    buf_reserve(out, text.len + 2);
-    buf_append_char(out, '"');
+static void append_escaped(struct buf *out, struct bytes text) {
     size_t from = 0;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
@@ -317,6 +316,21 @@ void json_append_string(struct buf *out, struct bytes text) {
             buf_printf(out, "\\u%04x", c);
     }
     buf_append(out, bytes_from(text, from));
+}
+
+void json_append_string(struct buf *out, struct bytes text) {
+    char replacement[4];
+    buf_reserve(out, text.len + 2);
+    buf_append_char(out, '"');
+    while (text.len > 0) {
+        struct bytes valid = utf8_is_valid(text) ? text : utf8_head(text, text.len);
+        append_escaped(out, valid);
+        text = bytes_from(text, valid.len);
+        if (text.len > 0) {
+            buf_append(out, bytes_of(replacement, put_utf8(replacement, REPLACEMENT)));
+            text = bytes_from(text, 1);
+        }
+    }
     buf_append_char(out, '"');
 }
 

@@ -125,6 +125,26 @@ static void test_half_characters(void **state) {
     }
 }
 
+#define BAD "\xef\xbf\xbd"
+
+static void test_any_bytes_become_json(void **state) {
+    static const char *const rows[][2] = {
+        {"", "\"\""},
+        {"h\xc3\xa9", "\"h\xc3\xa9\""},
+        {"\xff\xfe\x9b\"", "\"" BAD BAD BAD "\\\"\""},
+        {"\xed\xa0\x80", "\"" BAD BAD BAD "\""},
+        {"cut \xe2\x82", "\"cut " BAD BAD "\""},
+        {"a\xc3z\x1b", "\"a" BAD "z\\u001b\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf out = {0};
+        json_append_string(&out, bytes_str(rows[i][0]));
+        assert_true(bytes_equal_str(buf_bytes(&out), rows[i][1]));
+        buf_deinit(&out);
+    }
+}
+
 static void test_refused(void **state) {
     (void)state;
     static const char *const rows[] = {"",     "{",        "hello",     "{'a':1}", "[1,]",
@@ -157,6 +177,7 @@ int main(void) {
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_strings_unescaped_and_back),
         cmocka_unit_test(test_half_characters),
+        cmocka_unit_test(test_any_bytes_become_json),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_truth_and_emptiness_S175_S181),
     };
