@@ -45,7 +45,8 @@ static void end(struct drain *d, const char *state) {
     if (d->tool->is_json)
         printf("%.*s\n", BYTES_FMT(buf_bytes(&json)));
     else
-        printf("%s %s\n", d->id, strcmp(state, "alive") == 0 ? "takes connections" : state);
+        table_line(stdout, "%s %s", d->id,
+                   strcmp(state, "alive") == 0 ? "takes connections" : state);
     buf_deinit(&json);
     tool_end(d->tool, TOOL_OK);
 }
@@ -69,7 +70,7 @@ static void say_left(struct drain *d, int64_t connections) {
     if (connections == d->connections)
         return;
     d->connections = connections;
-    fprintf(stderr, "%s has %" PRId64 " connections left\n", d->id, connections);
+    table_line(stderr, "%s has %" PRId64 " connections left", d->id, connections);
 }
 
 static void on_progress(void *ctx, int status, const struct roster_row *rows, size_t count) {
@@ -123,12 +124,8 @@ static void on_report(void *ctx, struct bytes id, bool has_failed, struct bytes 
     struct report_line line;
     if (!bytes_equal_str(id, d->id))
         return;
-    while (report_next(&lines, &line)) {
-        struct buf shown = {0};
-        table_append_shown(&shown, line.text);
-        tool_complain(d->tool, "%s: %.*s", d->id, BYTES_FMT(buf_bytes(&shown)));
-        buf_deinit(&shown);
-    }
+    while (report_next(&lines, &line))
+        tool_complain(d->tool, "%s: %.*s", d->id, BYTES_FMT(line.text));
     if (has_failed) {
         tool_end(d->tool, TOOL_FAILED);
     } else if (is_drain(d)) {

@@ -1,5 +1,6 @@
 /* cmd_level.c - level: reads or sets the broadcast levels that hold at run time, for the whole
  * cluster (rules.h; the app file's own levels are not seen from here). */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,15 +47,26 @@ static const char *value_of(const struct level_run *l, const char *name) {
     return NULL;
 }
 
+/* Empty: not set. */
+static void print_level(struct bytes value) {
+    struct buf json = {0};
+    if (value.len > 0)
+        json_append_string(&json, value);
+    else
+        buf_append_str(&json, "null");
+    printf("{\"level\":%.*s}\n", BYTES_FMT(buf_bytes(&json)));
+    buf_deinit(&json);
+}
+
 static void print_one(const struct level_run *l) {
     const char *name = l->field.ptr + strlen(prefix), *value = value_of(l, name);
     const char *general = value_of(l, "*");
     if (l->tool->is_json)
-        printf(value != NULL ? "{\"level\":\"%s\"}\n" : "{\"level\":null}\n", value);
+        print_level(value != NULL ? bytes_str(value) : BYTES_NONE);
     else if (value != NULL)
-        puts(value);
+        table_line(stdout, "%s", value);
     else if (general != NULL)
-        printf("%s (set for *)\n", general);
+        table_line(stdout, "%s (set for *)", general);
     else
         puts("not set: the app file decides");
 }
@@ -99,10 +111,19 @@ static void on_pong(void *ctx, struct redisReply *reply) {
 
 static void on_set(void *ctx, int status) {
     struct level_run *l = ctx;
-    if (status < 0)
+    if (status == -EIO) {
+        tool_complain(l->tool,
+                      "Redis refused it: it takes no writes at present, or not from this user");
+        tool_end(l->tool, TOOL_FAILED);
+        return;
+    }
+    if (status < 0) {
         tool_end_lost(l->tool);
-    else
-        tool_end(l->tool, TOOL_OK);
+        return;
+    }
+    if (l->tool->is_json)
+        print_level(buf_bytes(&l->value));
+    tool_end(l->tool, TOOL_OK);
 }
 
 static void on_ready(void *ctx) {

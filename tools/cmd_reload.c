@@ -91,11 +91,8 @@ static void print_json(const struct reload *r, const struct counts *c) {
 
 static void print_texts(const struct process *p, const char *what, const struct buf *texts) {
     for (size_t at = 0; at < texts->len; at += strlen(texts->ptr + at) + 1) {
-        struct buf line = {0};
-        buf_printf(&line, "%s %s (%s, pid %" PRId64 ")%s: ", p->kind, p->id, p->host, p->pid, what);
-        table_append_shown(&line, bytes_str(texts->ptr + at));
-        fprintf(stderr, "%.*s\n", BYTES_FMT(buf_bytes(&line)));
-        buf_deinit(&line);
+        table_line(stderr, "%s %s (%s, pid %" PRId64 ")%s: %s", p->kind, p->id, p->host, p->pid,
+                   what, texts->ptr + at);
     }
 }
 
@@ -106,8 +103,8 @@ static void print(const struct reload *r, const struct counts *c) {
         print_texts(p, "", &p->errors);
         print_texts(p, " needs a restart", &p->restarts);
         if (!p->has_answered)
-            fprintf(stderr, "%s %s (%s, pid %" PRId64 ") did not answer within %g s\n", p->kind,
-                    p->id, p->host, p->pid, (double)r->tool->timeout_ms / 1000);
+            table_line(stderr, "%s %s (%s, pid %" PRId64 ") did not answer within %g s", p->kind,
+                       p->id, p->host, p->pid, (double)r->tool->timeout_ms / 1000);
     }
     printf("told %zu processes: %zu reloaded, %zu failed, %zu did not answer\n", r->count,
            c->reloaded, c->failed, c->silent);

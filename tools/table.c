@@ -1,15 +1,16 @@
 /* table.c - see table.h. */
 #include "tools/table.h"
 
-#include <stdio.h>
 #include <string.h>
 
-void table_append_shown(struct buf *out, struct bytes text) {
+#include "common/base/utf8.h"
+
+/* C1 controls are C2 80 … C2 9F in UTF-8. */
+static void append_valid(struct buf *out, struct bytes text) {
     unsigned char before = 0;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        /* C1 controls are C2 80 … C2 9F in UTF-8. */
-        bool is_c1 = before == 0xC2 && c >= 0x80 && c < 0xA0;
+        bool is_c1 = before == 0xC2 && c < 0xA0;
         if (is_c1)
             out->len--;
         if (c < ' ' || c == 0x7F || is_c1)
@@ -18,6 +19,35 @@ void table_append_shown(struct buf *out, struct bytes text) {
             buf_append_char(out, (char)c);
         before = c;
     }
+}
+
+void table_append_shown(struct buf *out, struct bytes text) {
+    while (text.len > 0) {
+        struct bytes valid = utf8_head(text, text.len);
+        append_valid(out, valid);
+        text = bytes_from(text, valid.len);
+        if (text.len > 0) {
+            buf_printf(out, "\\x%02x", (unsigned char)text.ptr[0]);
+            text = bytes_from(text, 1);
+        }
+    }
+}
+
+void table_vline(FILE *to, const char *format, va_list args) {
+    struct buf text = {0}, shown = {0};
+    buf_vprintf(&text, format, args);
+    table_append_shown(&shown, buf_bytes(&text));
+    buf_append_char(&shown, '\n');
+    fwrite(shown.ptr, 1, shown.len, to);
+    buf_deinit(&shown);
+    buf_deinit(&text);
+}
+
+void table_line(FILE *to, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    table_vline(to, format, args);
+    va_end(args);
 }
 
 /* Characters, not bytes. */

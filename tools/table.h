@@ -9,6 +9,9 @@
 #ifndef SIGNALBOX_TOOLS_TABLE_H
 #define SIGNALBOX_TOOLS_TABLE_H
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "common/base/buf.h"
 
 enum { TABLE_COLUMNS_MAX = 8 };
@@ -20,7 +23,8 @@ struct table {
     size_t count;
 };
 
-/* Copies. Control bytes are shown as \xNN: what clients chose must not drive a terminal. */
+/* Copies. What others chose must not drive a terminal: control bytes, and those that are no UTF-8,
+ * are shown as \xNN. */
 void table_cell(struct table *t, struct bytes text);
 /* Starts with the heading: columns is the number of names. */
 void table_init(struct table *t, unsigned columns, const char *const *names);
@@ -28,7 +32,10 @@ void table_init(struct table *t, unsigned columns, const char *const *names);
 void table_print(struct table *t);
 size_t table_rows(const struct table *t);
 
-/* Appends text as it may be shown on a terminal. */
+/* Appends text as it may be shown on a terminal: as a cell of a table. */
 void table_append_shown(struct buf *out, struct bytes text);
+/* One line of such text, with its line feed. */
+void table_line(FILE *to, const char *format, ...) PRINTF_LIKE(2, 3);
+void table_vline(FILE *to, const char *format, va_list args);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/redis_url.h"
 #include "common/bus/registry.h"
+#include "tools/table.h"
 #include "tools/verb.h"
 #include "tools/where.h"
 
@@ -16,8 +17,7 @@ void tool_complain(const struct tool *t, const char *format, ...) {
     va_list args;
     va_start(args, format);
     fprintf(stderr, "signalbox %s: ", t->verb->name);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    table_vline(stderr, format, args);
     va_end(args);
 }
 

@@ -42,7 +42,8 @@ struct tool {
     int exit_code;
 };
 
-/* The program's name and the verb's in front; a newline behind. */
+/* The program's name and the verb's in front; a newline behind. What others chose is safe in it
+ * (table_line). */
 void tool_complain(const struct tool *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Finds out which Redis and makes the bus and a registry on it. False after a line that says what

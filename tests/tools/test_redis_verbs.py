@@ -159,6 +159,28 @@ def test_level_is_set_read_and_unset(cli, redis):
     cli("level", "msg", "unset")
     assert redis.hgetall("sb:{sb}:rules") == {"level:*": "group"}
     assert json.loads(cli("level", "msg", "--json").stdout) == {"level": None}
+    assert json.loads(cli("level", "msg", "group", "--json").stdout) == {"level": "group"}
+    assert json.loads(cli("level", "msg", "unset", "--json").stdout) == {"level": None}
+
+
+def test_a_level_that_redis_refuses_is_no_broken_connection(cli, redis):
+    redis.config_set("min-replicas-to-write", 1)
+    assert "refused" in cli("level", "Msg", "group", code=1).stderr
+
+
+HOSTILE = b"\x1b[2J\xff\xc2\x9b31m\"\xed\xa0\x80"
+SHOWN = "\\x1b[2J\\xff\\x9b31m\"\\xed\\xa0\\x80"
+
+
+def test_what_redis_holds_drives_no_terminal(cli, redis):
+    redis.hset("sb:{sb}:gw", "00000000deadbeef", "7")
+    redis.hset("sb:{sb}:about:00000000deadbeef", mapping={"state": "alive", "host": HOSTILE, "listen": HOSTILE})
+    redis.hset("sb:{sb}:rules", "level:msg", HOSTILE)
+    assert SHOWN in cli("gateways").stdout
+    assert SHOWN in cli("reload", "--timeout", "100ms", code=1).stderr
+    assert cli("level", "msg").stdout == f"{SHOWN}\n"
+    assert json.loads(cli("gateways", "--json").stdout)[0]["host"].startswith("\x1b[2J\ufffd\x9b31m\"")
+    assert json.loads(cli("level", "msg", "--json").stdout)["level"].startswith("\x1b[2J")
 
 
 def test_a_level_is_told_to_every_process(cli, redis):

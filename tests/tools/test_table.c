@@ -17,6 +17,10 @@ static void test_control_bytes_are_shown(void **state) {
          "31m",
          "a\\x9b31m"}, /* CSI in one character */
         {"\xc2\xa0", "\xc2\xa0"},
+        {"\x9b"
+         "31m",
+         "\\x9b31m"}, /* CSI of a terminal that reads no UTF-8 */
+        {"\xff\xc3z\xed\xa0\x80\xe2\x82", "\\xff\\xc3z\\xed\\xa0\\x80\\xe2\\x82"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
