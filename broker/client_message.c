@@ -37,14 +37,15 @@ void client_message_decode_path(struct buf *out, struct bytes path) {
     }
 }
 
-static bool read_path(struct client_message *m, const struct message_form *f) {
+static bool read_path(struct client_message *m, const struct message_form *f,
+                      struct buf *error_out) {
     struct json_value path = f->values[KEY_PATH];
     struct buf text = {0}, decoded = {0};
     if (path.kind == JSON_KIND_ABSENT || path.kind == JSON_KIND_NULL)
         return true;
     if (path.kind != JSON_KIND_STRING && path.kind != JSON_KIND_NUMBER)
-        return message_form_refuse(KEY_PATH, ADDRESS_NO_TEXT, &m->error);
-    if (!message_form_is_utf8(f, KEY_PATH, path, &m->error))
+        return message_form_refuse(KEY_PATH, ADDRESS_NO_TEXT, error_out);
+    if (!message_form_is_utf8(f, KEY_PATH, path, error_out))
         return false;
     json_append_text(&text, path);
     client_message_decode_path(&decoded, buf_bytes(&text));
@@ -55,19 +56,19 @@ static bool read_path(struct client_message *m, const struct message_form *f) {
         texts_add(&m->names, buf_bytes(&decoded));
     buf_deinit(&text);
     buf_deinit(&decoded);
-    return fault == NULL || message_form_refuse(KEY_PATH, fault, &m->error);
+    return fault == NULL || message_form_refuse(KEY_PATH, fault, error_out);
 }
 
 /* To whom, of the object or of one of several. */
-static bool read_fields(struct client_message *m, const struct message_form *f) {
+static bool read_fields(struct client_message *m, const struct message_form *f,
+                        struct buf *error_out) {
     m->is_direct = m->is_direct || json_is_truthy(f->values[KEY_DIRECT]);
-    return read_path(m, f) &&
-           message_form_texts(f, KEY_GROUP, TEXTS_NUMBERS, &m->groups, &m->error) &&
-           message_form_texts(f, KEY_CLIENT_ID, TEXTS_NUMBERS, &m->clients, &m->error);
+    return read_path(m, f, error_out) &&
+           message_form_texts(f, KEY_GROUP, TEXTS_NUMBERS, &m->groups, error_out) &&
+           message_form_texts(f, KEY_CLIENT_ID, TEXTS_NUMBERS, &m->clients, error_out);
 }
 
-/* Else it is the application's own, of which a signal route makes something. */
-static bool is_meant(const struct message_form *f) {
+static bool has_own_key(const struct message_form *f) {
     static const enum message_key keys[] = {KEY_MESSAGE, KEY_PATH, KEY_GROUP, KEY_CLIENT_ID,
                                             KEY_DIRECT};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
@@ -76,63 +77,87 @@ static bool is_meant(const struct message_form *f) {
     return false;
 }
 
-/* False when it is not understood; more may be known of an object that has_unknown. */
-static bool read_object(struct client_message *m, struct json_value object,
-                        struct message_form *f) {
-    struct buf unknown = {0};
-    enum form_fault fault = message_form_read(f, m->document, object, FORM_CLIENT, &unknown);
-    if (fault != FORM_FINE && m->error.len == 0)
-        buf_append(&m->error, buf_bytes(&unknown));
-    buf_deinit(&unknown);
-    if (fault == FORM_TWICE || !read_fields(m, f))
-        m->is_misunderstood = is_meant(f);
-    else if (fault == FORM_UNKNOWN && is_meant(f))
-        m->has_unknown = true;
-    return fault == FORM_FINE && !m->is_misunderstood;
+/* What the object, or all of several, came to. */
+struct finding {
+    bool is_meant;  /* else it is the application's own, of which a signal route makes something */
+    bool is_broken; /* a key is there twice, or its value makes no sense */
+    bool has_unknown; /* a key is not known */
+};
+
+static void read_object(struct client_message *m, struct json_value object, struct message_form *f,
+                        struct finding *found) {
+    struct buf why = {0};
+    enum form_fault fault = message_form_read(f, m->document, object, FORM_CLIENT, &why);
+    found->is_meant = found->is_meant || has_own_key(f);
+    found->has_unknown = found->has_unknown || fault == FORM_UNKNOWN;
+    if (fault == FORM_UNKNOWN && m->error.len == 0)
+        buf_append(&m->error, buf_bytes(&why));
+    if (fault != FORM_TWICE)
+        buf_clear(&why);
+    if (!found->is_broken && (fault == FORM_TWICE || !read_fields(m, f, &why))) {
+        found->is_broken = true;
+        buf_clear(&m->error);
+        buf_append(&m->error, buf_bytes(&why));
+    }
+    buf_deinit(&why);
 }
 
 /* A string goes out as text, which must be UTF-8. */
-static bool take_message(struct client_message *m, struct json_value message) {
+static void take_message(struct client_message *m, struct json_value message,
+                         struct finding *found) {
     struct message_form f = {.document = m->document};
+    struct buf why = {0};
     m->message = message;
-    m->is_misunderstood = !message_form_is_utf8(&f, KEY_MESSAGE, message, &m->error);
-    return !m->is_misunderstood;
+    if (!found->is_broken && !message_form_is_utf8(&f, KEY_MESSAGE, message, &why)) {
+        found->is_broken = true;
+        buf_clear(&m->error);
+        buf_append(&m->error, buf_bytes(&why));
+    }
+    buf_deinit(&why);
+}
+
+static void take_merged(struct client_message *m) {
+    if (m->merged_text.len == 0)
+        return;
+    buf_append_char(&m->merged_text, ']');
+    m->merged = json_open(buf_bytes(&m->merged_text), NULL);
+    MUST(m->merged != NULL);
+    m->message = json_root(m->merged);
 }
 
 /* An array of several objects: their messages as an array, the fields of all (as the seed's shell
  * reads a property of a list). */
-static bool read_array(struct client_message *m, struct json_value array) {
+static void read_array(struct client_message *m, struct json_value array, struct finding *found) {
     struct message_form f = {0};
     struct json_value element;
     size_t at = 0, count = 0;
     for (; (element = json_next_element(array.text, &at)).kind != JSON_KIND_ABSENT; count++) {
-        if (!read_object(m, element, &f) && !m->has_unknown)
-            return false;
+        read_object(m, element, &f, found);
         if (f.values[KEY_MESSAGE].kind == JSON_KIND_ABSENT)
             continue;
         buf_append_char(&m->merged_text, m->merged_text.len == 0 ? '[' : ',');
         json_append_compact(&m->merged_text, f.values[KEY_MESSAGE]);
     }
     if (count == 1)
-        return take_message(m, f.values[KEY_MESSAGE]);
-    if (m->merged_text.len == 0)
-        return true;
-    buf_append_char(&m->merged_text, ']');
-    m->merged = json_open(buf_bytes(&m->merged_text), &m->error);
-    if (m->merged != NULL)
-        m->message = json_root(m->merged);
-    return m->merged != NULL;
+        take_message(m, f.values[KEY_MESSAGE], found);
+    else
+        take_merged(m);
 }
 
+/* False when nothing is to be made of it; more is known of a message that has_unknown. */
 static bool read_root(struct client_message *m, struct json_value root) {
     struct message_form f;
-    if (root.kind == JSON_KIND_ARRAY)
-        return read_array(m, root);
-    bool is_fine = read_object(m, root, &f);
-    m->ref = f.values[KEY_REF];
-    if (!is_fine && !m->has_unknown)
-        return false;
-    return take_message(m, f.values[KEY_MESSAGE]);
+    struct finding found = {0};
+    if (root.kind == JSON_KIND_ARRAY) {
+        read_array(m, root, &found);
+    } else {
+        read_object(m, root, &f, &found);
+        m->ref = f.values[KEY_REF];
+        take_message(m, f.values[KEY_MESSAGE], &found);
+    }
+    m->is_misunderstood = found.is_broken && found.is_meant;
+    m->has_unknown = found.has_unknown && found.is_meant && !found.is_broken;
+    return !found.is_broken && (!found.has_unknown || found.is_meant);
 }
 
 static void forget_fields(struct client_message *m) {
@@ -148,7 +173,6 @@ void client_message_init(struct client_message *m, struct bytes body) {
     m->document = json_open(body, &m->error);
     bool is_read = m->document != NULL && read_root(m, json_root(m->document));
     m->is_valid = is_read && !m->has_unknown;
-    m->has_unknown = m->has_unknown && is_read;
     if (!is_read)
         forget_fields(m);
     if (m->has_unknown) {
