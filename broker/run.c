@@ -176,6 +176,8 @@ void run_settle(struct run *r, bool is_committed) {
 /* --- sends --- */
 
 enum app_outcome run_broadcast(struct run *r, const struct delivery *d, struct buf *error_out) {
+    if (broadcast_is_for_nobody(d))
+        return APP_DONE;
     if (!broadcast_fits(r->broker, d, error_out))
         return APP_FAILED;
     if (r->state != RUN_NOW) {

@@ -60,7 +60,8 @@ void message_form_list(unsigned form, struct buf *out) {
     for (size_t i = 0; i < MESSAGE_KEYS; i++) {
         if ((known[i].forms & form) == 0 || (known[i].forms & FORM_HIDDEN) != 0)
             continue;
-        buf_printf(out, "%s%s", separator, known[i].name);
+        buf_append_str(out, separator);
+        buf_append_str(out, known[i].name);
         separator = ", ";
     }
 }

@@ -104,6 +104,16 @@ def test_D5_an_empty_list_is_nobody(w, trigger):
     assert w.seen(a, c, by=lambda token: w.send(token, name=[a.name, c.name], client_id=[a.id, c.id])) == [[], []]
 
 
+@pytest.mark.parametrize("seconds", [0, 0.05])
+def test_D5_nobody_is_no_error_after_a_wait(w, seconds):
+    """Before what the handler was called for is written, and after it."""
+    a = w.up(G1, unique())
+    for fields in NOBODY:
+        for call, more in ("send", {"data": "x"}), ("close", {}):
+            w.broker("after_a_wait", seconds=seconds, call=call, args={"name": a.name, **more, **fields})
+    assert w.seen(a) == [[]]
+
+
 def test_S84_unknown_name_is_silent(w, trigger):
     a = w.up(G1, unique())
     w.send("x", trigger, name=unique("Unknown"))

@@ -202,6 +202,8 @@ def test_D5_a_client_that_names_nobody_or_is_not_understood_reaches_nobody(w, tr
         a.say("x", **fields)
     a.send_text(r'{"message":"x","client\u0049d":"x","clientId":"x"}')
     a.send_text('{"message":"x","clientid":"x","CLIENTID":"x"}')
+    a.send_text('[{"message":"x","clientId":"x"},{"other":1}]')
+    a.send_text('[{"other":1},{"message":"x","clientId":"x"}]')
     assert w.seen(a, c, by=say(a)) == [[], []]
     a.say("known", client_id=c.id)
     a.send_text(r'{"message":"escaped","client\u005fid":"%s"}' % c.id)

@@ -11,6 +11,10 @@ end
 
 function ops.send(args) signalbox.send(args) end
 function ops.close(args) signalbox.close(args) end
+function ops.after_a_wait(args)
+    signalbox.sleep(args.seconds)
+    return ops[args.call](args.args)
+end
 function ops.names() return signalbox.names() end
 function ops.groups(args) return signalbox.groups(args.name) end
 function ops.clients(args) return signalbox.clients(args) end
