@@ -96,7 +96,7 @@ static void print_all(const struct level_run *l) {
 /* The rules were asked for before us, on the same connection: they are here now. */
 static void on_pong(void *ctx, struct redisReply *reply) {
     struct level_run *l = ctx;
-    if (reply == NULL) {
+    if (reply == NULL || *bus_refusals(l->tool->bus) != '\0') {
         tool_end_lost(l->tool);
         return;
     }

@@ -220,6 +220,8 @@ static void on_message(struct tail *t, struct bytes channel, struct bytes payloa
 static void on_push(void *ctx, struct redisReply *reply) {
     struct tail *t = ctx;
     struct bytes kind = reply_bytes(reply_at(reply, 0)), channel = reply_bytes(reply_at(reply, 1));
+    if (tool_is_refused(t->tool, "SUBSCRIBE", reply))
+        return;
     if (bytes_equal(kind, BYTES_LIT("message")))
         on_message(t, channel, reply_bytes(reply_at(reply, 2)));
     else if (bytes_equal(kind, BYTES_LIT("subscribe")))

@@ -262,6 +262,8 @@ static void on_terminate(uv_signal_t *handle, int number) {
 static void on_push(void *ctx, struct redisReply *reply) {
     struct follow *f = ctx;
     struct bytes kind = reply_bytes(reply_at(reply, 0));
+    if (tool_is_refused(f->tool, "SUBSCRIBE", reply))
+        return;
     if (bytes_equal_str(kind, "message"))
         on_event(f, reply_bytes(reply_at(reply, 2)));
     else if (bytes_equal_str(kind, "subscribe"))

@@ -20,6 +20,8 @@ static void on_notice(struct control *c, struct bytes text) {
 static void on_push(void *ctx, struct redisReply *reply) {
     struct control *c = ctx;
     struct bytes kind = reply_bytes(reply_at(reply, 0));
+    if (tool_is_refused(c->tool, "SUBSCRIBE", reply))
+        return;
     if (bytes_equal(kind, BYTES_LIT("message"))) {
         on_notice(c, reply_bytes(reply_at(reply, 2)));
     } else if (bytes_equal(kind, BYTES_LIT("subscribe"))) {

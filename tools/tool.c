@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/bus/bus.h"
+#include "common/bus/link.h"
 #include "common/bus/redis_url.h"
 #include "common/bus/registry.h"
 #include "tools/table.h"
@@ -91,8 +92,20 @@ void tool_end(struct tool *t, int exit_code) {
 }
 
 void tool_end_lost(struct tool *t) {
-    tool_complain(t, "the connection to Redis broke");
+    const char *refused = bus_refusals(t->bus);
+    if (bus_can_send(t->bus) && *refused != '\0')
+        tool_complain(t, "Redis refuses %s", refused);
+    else
+        tool_complain(t, "the connection to Redis broke");
     tool_end(t, TOOL_FAILED);
+}
+
+bool tool_is_refused(struct tool *t, const char *command, const struct redisReply *reply) {
+    if (!reply_is_error(reply, NULL))
+        return false;
+    bus_refused(t->bus, command, reply);
+    tool_end_lost(t);
+    return true;
 }
 
 void tool_close(struct tool *t) {

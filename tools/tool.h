@@ -15,6 +15,7 @@
 #include "common/base/settings.h"
 
 struct bus;
+struct redisReply;
 struct registry;
 struct verb;
 
@@ -54,8 +55,11 @@ MUST_CHECK int tool_run(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
 /* The same without Redis: on_ready is called on the first turn. */
 MUST_CHECK int tool_run_offline(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
 void tool_end(struct tool *t, int exit_code);
-/* The connection broke while something was under way: says so and ends. */
+/* Something under way has failed: says what Redis refuses, or that the connection broke, and ends.
+ */
 void tool_end_lost(struct tool *t);
+/* Whether Redis' reply to this command (a text that lives for ever) is an error; then we end. */
+bool tool_is_refused(struct tool *t, const char *command, const struct redisReply *reply);
 /* Closes what tool_connect made; the loop turns until it is empty. */
 void tool_close(struct tool *t);
 

@@ -183,6 +183,12 @@ static void on_looked(void *ctx) {
         conclude(r);
 }
 
+static void on_refused(void *ctx) {
+    struct roster *r = ctx;
+    if (!r->is_over && !r->is_concluding)
+        answer(r, -EIO);
+}
+
 static void on_tried(void *ctx, bool is_taken) {
     struct roster *r = ctx;
     r->outstanding--;
@@ -203,7 +209,8 @@ static void on_timer(uv_timer_t *timer) {
 
 struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t patience_ms,
                            roster_fn *fn, void *ctx) {
-    static const struct heartbeats_events events = {.on_looked = on_looked};
+    static const struct heartbeats_events events = {.on_looked = on_looked,
+                                                    .on_refused = on_refused};
     const char *key = fleet_key(kind == ROSTER_GATEWAYS ? KEY_GATEWAYS : KEY_BROKERS);
     struct roster *r = mem_zalloc(sizeof(*r));
     *r = (struct roster){.bus = bus,

@@ -111,8 +111,8 @@ const char *bus_trouble(const struct bus *b);
 /* What does not work and does not keep it from its job, likewise. */
 const char *bus_note(const struct bus *b);
 struct troubles *bus_troubles(struct bus *b);
-/* Redis answered a command of ours with this error, and we ask again until it takes it: for the
- * log. command: lives for ever. See refusals.h. */
+/* Redis answered a command of ours with this error: for the log, /readyz and what a tool says.
+ * command: lives for ever. See refusals.h. */
 void bus_refused(struct bus *b, const char *command, const struct redisReply *error);
 /* What Redis refuses at present: "in.lua: OOM …", or "". */
 const char *bus_refusals(struct bus *b);

@@ -26,13 +26,19 @@ static void read_look(struct heartbeats *h, struct redisReply *reply) {
     h->events->on_looked(h->ctx);
 }
 
+static void on_refused(struct heartbeats *h, const struct redisReply *reply) {
+    bus_refused(h->bus, "HGETALL of the heartbeats", reply);
+    if (h->events->on_refused != NULL)
+        h->events->on_refused(h->ctx);
+}
+
 static void on_look(void *ctx, struct redisReply *reply) {
     struct heartbeats *h = ctx;
     h->is_looking = false;
     if (h->pulse == NULL)
         free(h);
     else if (reply_is_error(reply, NULL))
-        bus_refused(h->bus, "HGETALL of the heartbeats", reply);
+        on_refused(h, reply);
     else if (reply != NULL)
         read_look(h, reply);
 }

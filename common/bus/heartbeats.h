@@ -13,6 +13,8 @@ struct heartbeats_events {
     void (*on_gone)(void *ctx, const char *id);
     /* After a look that succeeded. */
     void (*on_looked)(void *ctx);
+    /* Redis refused a look; bus_refusals has its words. May be NULL. */
+    void (*on_refused)(void *ctx);
 };
 
 /* key: fleet_key of KEY_GATEWAYS or KEY_BROKERS. The pulse is the caller's. */

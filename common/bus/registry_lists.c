@@ -109,6 +109,11 @@ static void fail(struct query *q) {
     query_free(q);
 }
 
+static void note_refusal(struct query *q, const char *command, const struct redisReply *reply) {
+    if (reply_is_error(reply, NULL))
+        bus_refused(q->registry->bus, command, reply);
+}
+
 /* The plain end: all rows to the caller. */
 static void answer(struct query *q) {
     size_t count;
@@ -125,6 +130,7 @@ static void ask_page(struct query *q);
 static void on_page(void *ctx, struct redisReply *reply) {
     struct query *q = ctx;
     struct bytes cursor = reply_bytes(reply_at(reply, 0));
+    note_refusal(q, q->is_scan ? "SCAN" : "HSCAN of a Name", reply);
     if (reply == NULL || cursor.len == 0) {
         fail(q);
         return;
@@ -202,6 +208,7 @@ void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, 
 
 static void on_found(void *ctx, struct redisReply *reply) {
     struct query *q = ctx;
+    note_refusal(q, "HGET of a connection", reply);
     if (reply == NULL || reply_is_error(reply, NULL)) {
         fail(q);
         return;
@@ -285,6 +292,7 @@ static void end_find_id(struct query *q) {
 static void on_member(void *ctx, struct redisReply *reply) {
     struct query *q = ctx;
     struct registry_row *row = &q->found[q->next_name - q->names_outstanding];
+    note_refusal(q, "HGET of a connection", reply);
     if (reply == NULL || reply_is_error(reply, NULL)) {
         q->is_broken = true;
     } else if (!reply_is_nil(reply)) {

@@ -194,6 +194,8 @@ static void on_stored(void *ctx, struct redisReply *reply) {
     struct setting *s = ctx;
     struct rules *r = s->rules;
     struct buf notice = {0};
+    if (reply_is_error(reply, NULL))
+        bus_refused(r->bus, "a change of the rules", reply);
     if (reply == NULL || reply_is_error(reply, NULL) || !bus_can_send(r->bus)) {
         end_setting(s, reply != NULL && reply_is_error(reply, NULL) ? -EIO : -ENOTCONN);
         return;

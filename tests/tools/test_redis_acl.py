@@ -84,6 +84,17 @@ def test_a_cluster_works_with_its_users(restricted):
     assert denied == [], "nothing was denied but the question whether CONFIG GET is allowed"
 
 
+@pytest.mark.parametrize("verb", [
+    ["names"], ["groups", "Msg"], ["clients"], ["clients", "Msg"], ["gateways"], ["brokers"], ["level", "Msg"],
+    ["level", "Msg", "group"], ["reload"], ["drain", "x"], ["tail", "Msg"], ["trace", "--name", "Msg", "--for", "9s"]])
+def test_a_verb_that_its_user_may_not_use(restricted, verb):
+    """It ends at once and says what Redis refuses: no wait without an end, no empty answer."""
+    done = restricted.cli_as("publisher", *verb, code=1)
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    assert f"signalbox {verb[0]}: Redis refuses " in done.stderr and "NOPERM" in done.stderr
+    restricted.redis.execute_command("ACL", "LOG", "RESET")
+
+
 @pytest.mark.parametrize("user", ["signalbox-gateway", "signalbox-broker", "signalbox-publisher", "signalbox-operator"])
 def test_no_user_may_do_more(restricted, user):
     with redis_client.Redis.from_url(restricted.url_of(user)) as redis:
