@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +25,7 @@ struct listener {
     struct listeners *owner;
     const struct endpoint_run *endpoint;
     bool has_waiting; /* the bound of this turn was reached with a connection in hand */
+    struct port_place place;
     struct port_claim *claim;
     uv_tcp_t tcp;
 };
@@ -142,6 +144,7 @@ static int add_listener(struct listeners *l, const struct endpoint_run *endpoint
     struct listener *item = mem_zalloc(sizeof(*item));
     item->owner = l;
     item->endpoint = endpoint;
+    item->place = *place;
     MUST(uv_tcp_init(l->loop, &item->tcp) == 0);
     int status = uv_tcp_open(&item->tcp, fd);
     if (status == 0)
@@ -156,12 +159,30 @@ static int add_listener(struct listeners *l, const struct endpoint_run *endpoint
     return 0;
 }
 
+/* The kernel would deal the clients out to both endpoints, whatever each of them speaks. */
+static bool is_taken_by_us(const struct listeners *l, const struct endpoint_run *e,
+                           const struct port_place *place, char why_out[PORT_WHY_MAX]) {
+    for (size_t i = 0; i < l->count; i++) {
+        const struct listener *other = l->items[i];
+        if (other->endpoint == e || e->port == 0 ||
+            memcmp(&other->place.address, &place->address, sizeof(place->address)) != 0)
+            continue;
+        snprintf(why_out, PORT_WHY_MAX,
+                 "another endpoint of this gateway listens there: make them one, as in "
+                 "http+ws://ADDRESS:PORT");
+        return true;
+    }
+    return false;
+}
+
 /* From the look at who has the port to our claim nobody else may start there. why_out: "", or what
  * the status alone does not say. */
 static int open_place(struct listeners *l, const struct endpoint_run *e, const struct addrinfo *a,
                       char why_out[PORT_WHY_MAX]) {
     struct port_place place = {.is_any = strcmp(e->address, "*") == 0 && a->ai_family == AF_INET6};
     memcpy(&place.address, a->ai_addr, a->ai_addrlen);
+    if (is_taken_by_us(l, e, &place, why_out))
+        return UV_EADDRINUSE;
     int lock = port_lock(e->port);
     int status = port_check(&place, l->fleet, why_out);
     if (status == 0)

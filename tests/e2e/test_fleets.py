@@ -211,6 +211,17 @@ def test_one_of_two_fleets_gets_a_port(fleets, started):
         winner.wait_ready()
 
 
+@pytest.mark.parametrize("first, second", [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("*", "[::]")])
+def test_endpoints_of_one_gateway_do_not_share_a_place(fleets, started, first, second):
+    """The kernel would deal its clients out to both, and one of them does not speak WebSocket."""
+    port = free_port()
+    gateway, = gateways_at(fleets[0], free_port(), 1, "--listen", f"http://{first}:{port}", "--listen", f"ws://{second}:{port}")
+    started.append(gateway)
+    gateway.start()
+    assert gateway.wait() == 1
+    assert f"port {port}: another endpoint of this gateway listens there: make them one" in gateway.log()
+
+
 def test_a_port_is_free_when_its_gateways_drain_or_are_gone(fleets, started):
     """The predecessor's clients stay; nobody new comes to it, so another fleet may have the port at once."""
     port = free_port()
