@@ -59,6 +59,21 @@ static const char *read_name(struct bytes name, char out[HTTP_ORIGIN_HOST_MAX + 
     return NULL;
 }
 
+/* A host whose last label is a number is an IPv4 address to a browser, which sends its one form:
+ * 127.0.0.1 for 127.1, 0x7f000001 and "127.0.0.1.". */
+static bool is_other_ip4(const char *host) {
+    struct in_addr address;
+    const char *end = host + strlen(host), *last;
+    end -= end > host && end[-1] == '.';
+    for (last = end; last > host && last[-1] != '.'; last--)
+        continue;
+    bool is_hex = strncmp(last, "0x", 2) == 0;
+    const char *digits = is_hex ? "0123456789abcdef" : "0123456789";
+    const char *behind = last + (is_hex ? 2 : 0);
+    behind += strspn(behind, digits);
+    return last < end && behind == end && inet_pton(AF_INET, host, &address) != 1;
+}
+
 static const char *read_port(struct bytes text, unsigned *port_out) {
     uint64_t port;
     if (!bytes_to_u64(text, &port) || port < 1 || port > 65535)
@@ -128,6 +143,8 @@ const char *http_origin_parse(struct bytes text, struct http_origin *out) {
     error = read_authority(authority, out->host, &out->port);
     if (error != NULL)
         return error;
+    if (own != 0 && is_other_ip4(out->host))
+        return "has an IPv4 address in another form than browsers send: four numbers";
     int len = snprintf(out->text, sizeof(out->text), "%s://%s", out->scheme, out->host);
     if (out->port != own)
         snprintf(out->text + len, sizeof(out->text) - (size_t)len, ":%u", out->port);

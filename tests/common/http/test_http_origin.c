@@ -9,6 +9,7 @@
 #include "common/base/must.h"
 #include "common/http/http_origin.h"
 
+#define IP4   "has an IPv4 address in another form than browsers send: four numbers"
 #define LABEL "a23456789a123456789a123456789a123456789a123456789a12345678901234"
 
 static void test_one_form(void **state) {
@@ -31,6 +32,11 @@ static void test_one_form(void **state) {
         {"chrome-extension://abcdef", "chrome-extension://abcdef", 0},
         {"capacitor://localhost", "capacitor://localhost", 0},
         {"app://x:7", "app://x:7", 7},
+        {"app://127.1", "app://127.1", 0},
+        {"http://7.chat.example", "http://7.chat.example", 80},
+        {"http://chat.0xg", "http://chat.0xg", 80},
+        {"http://[::ffff:127.0.0.1]", "http://[::ffff:127.0.0.1]", 80},
+        {"http://[::FFFF:7f00:1]", "http://[::ffff:127.0.0.1]", 80},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -82,6 +88,13 @@ static void test_what_is_none(void **state) {
         {"https://[127.0.0.1]", "has no IPv6 address in its brackets"},
         {"https://[::1]8", "has something behind its host that is no port"},
         {"https://::1", "has no host"},
+        {"http://127.1", IP4},
+        {"http://2130706433:8091", IP4},
+        {"http://0x7F000001", IP4},
+        {"http://127.0.0.1.", IP4},
+        {"http://127.0.0.01", IP4},
+        {"http://256.0.0.1", IP4},
+        {"http://chat.7", IP4},
         {"https://" LABEL LABEL LABEL LABEL, "has a host of more than 255 bytes"},
     };
     (void)state;
