@@ -266,18 +266,29 @@ static void append_hosts(struct buf *out, const struct redis_url *url) {
     buf_append_str(out, url->master);
 }
 
+/* Its folder without symbolic links: /run and /var/run are one. The socket itself is away while
+ * Redis is. */
+static void append_socket(struct buf *out, const char *path) {
+    const char *name = strrchr(path, '/') + 1;
+    char *folder = bytes_dup(bytes_of(path, (size_t)(name - path)));
+    char *real = realpath(folder, NULL);
+    buf_append_str(out, real != NULL ? real : folder);
+    buf_append_char(out, '/');
+    buf_append_str(out, name);
+    free(real);
+    free(folder);
+}
+
 void redis_url_fingerprint(const struct redis_url *url, const char *prefix,
                            char text_out[FLEET_FINGERPRINT_SIZE]) {
     struct buf text = {0};
-    char *path = realpath(url->path, NULL);
     if (url->path[0] != '\0')
-        buf_append_str(&text, path != NULL ? path : url->path);
+        append_socket(&text, url->path);
     else
         append_hosts(&text, url);
     buf_printf(&text, "\n%d\n%s", url->db, prefix);
     digest_sha1_base64(buf_bytes(&text), text_out);
     for (char *c = text_out; *c != '\0'; c++)
         *c = *c == '/' ? '_' : *c;
-    free(path);
     buf_deinit(&text);
 }
