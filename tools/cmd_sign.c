@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/app/address.h"
 #include "common/app/json.h"
 #include "common/app/signing.h"
 #include "common/base/secret_file.h"
@@ -43,19 +44,27 @@ static bool read_signing(struct tool *t, struct sign *s) {
     return true;
 }
 
+/* As signalbox.sign does: no gateway takes another id. */
+static const char *id_fault(struct bytes id, struct bytes signed_id) {
+    if (id.len == 0)
+        return "is empty";
+    const char *fault = address_fault(id);
+    if (fault == NULL && address_fault(signed_id) != NULL)
+        fault = "has more than 1024 bytes with its signature";
+    return fault;
+}
+
 static int run_sign(struct tool *t, void *own) {
     struct sign *s = own;
     struct buf id = {0}, json = {0};
     if (!read_signing(t, s))
         return TOOL_USAGE;
-    if (*t->arguments[0] == '\0') {
-        tool_complain(t, "the id is empty");
-        signing_deinit(&s->signing);
-        return TOOL_USAGE;
-    }
     struct signing_context who = {bytes_str(s->user_agent), bytes_str(s->address)};
     signing_sign(&s->signing, &who, bytes_str(t->arguments[0]), &id);
-    if (t->is_json) {
+    const char *fault = id_fault(bytes_str(t->arguments[0]), buf_bytes(&id));
+    if (fault != NULL) {
+        tool_complain(t, "the id %s", fault);
+    } else if (t->is_json) {
         json_append_string(&json, buf_bytes(&id));
         printf("{\"clientId\":%.*s}\n", BYTES_FMT(buf_bytes(&json)));
     } else {
@@ -64,7 +73,7 @@ static int run_sign(struct tool *t, void *own) {
     buf_deinit(&id);
     buf_deinit(&json);
     signing_deinit(&s->signing);
-    return TOOL_OK;
+    return fault == NULL ? TOOL_OK : TOOL_USAGE;
 }
 
 static int run_verify(struct tool *t, void *own) {

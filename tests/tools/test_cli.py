@@ -142,6 +142,14 @@ def test_no_secret_signs_nothing(run, secret):
     assert "the id is empty" in run("sign", "", "--secret", "super-secret", code=2).stderr
 
 
+def test_only_ids_that_a_gateway_takes_are_signed(run):
+    assert len(run("sign", "x" * 977, "--secret", "super-secret").stdout) == 1024 + 1
+    for bad, why in (("x" * 978, "has more than 1024 bytes with its signature"), ("x" * 1025, "1024 bytes"),
+                     ("\udcff", "is not valid UTF-8"), ("a\nb", "control")):
+        done = run("sign", bad, "--secret", "super-secret", code=2)
+        assert done.stdout == "" and why in done.stderr
+
+
 def test_the_secret_comes_from_a_file(run, folder):
     (folder / "secret").write_text("super-secret\n")
     assert run("sign", "123456", "--secret-file", folder / "secret").stdout.strip() == "s:123456." + VECTORS["V3"][3]
