@@ -18,9 +18,7 @@ struct list {
     struct buf json;
     struct table table;
     bool has_rows;
-    /* groups: each once, as spelled first */
-    char **groups;
-    size_t *group_sizes;
+    char **groups; /* one for each connection that has one */
     size_t group_count;
 };
 
@@ -84,18 +82,16 @@ const struct verb verb_names = {.name = "names",
 
 /* --- groups --- */
 
-static void count_group(struct list *l, struct bytes group) {
-    size_t i = 0;
-    while (i < l->group_count && !fold_equal(bytes_str(l->groups[i]), group))
-        i++;
-    if (i == l->group_count) {
-        l->groups = mem_realloc(l->groups, (i + 1) * sizeof(*l->groups));
-        l->group_sizes = mem_realloc(l->group_sizes, (i + 1) * sizeof(*l->group_sizes));
-        l->groups[i] = bytes_dup(group);
-        l->group_sizes[i] = 0;
-        l->group_count++;
-    }
-    l->group_sizes[i]++;
+static void add_group(struct list *l, struct bytes group) {
+    l->groups = mem_realloc(l->groups, (l->group_count + 1) * sizeof(*l->groups));
+    l->groups[l->group_count++] = bytes_dup(group);
+}
+
+/* Those that are equal without case stand together, the first of them is shown. */
+static int compare_groups(const void *a, const void *b) {
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    int order = fold_compare(bytes_str(x), bytes_str(y));
+    return order != 0 ? order : strcmp(x, y);
 }
 
 static void groups_on_rows(void *ctx, const struct registry_row *rows, size_t count) {
@@ -103,22 +99,34 @@ static void groups_on_rows(void *ctx, const struct registry_row *rows, size_t co
     struct conn_value value;
     for (size_t i = 0; i < count; i++)
         if (conn_value_parse(rows[i].value, &value) && value.group.len > 0)
-            count_group(l, value.group);
+            add_group(l, value.group);
 }
 
-static void print_groups(struct list *l) {
+static void add_group_row(struct list *l, const char *group, size_t connections) {
     char number[24];
-    for (size_t i = 0; i < l->group_count; i++) {
-        snprintf(number, sizeof(number), "%zu", l->group_sizes[i]);
-        table_cell(&l->table, bytes_str(l->groups[i]));
-        table_cell(&l->table, bytes_str(number));
-        buf_append_str(&l->json, i > 0 ? ",{\"group\":" : "{\"group\":");
-        json_append_string(&l->json, bytes_str(l->groups[i]));
-        buf_printf(&l->json, ",\"connections\":%s}", number);
-        free(l->groups[i]);
+    snprintf(number, sizeof(number), "%zu", connections);
+    table_cell(&l->table, bytes_str(group));
+    table_cell(&l->table, bytes_str(number));
+    buf_append_str(&l->json, l->json.len > 1 ? ",{\"group\":" : "{\"group\":");
+    json_append_string(&l->json, bytes_str(group));
+    buf_printf(&l->json, ",\"connections\":%s}", number);
+}
+
+static void add_group_rows(struct list *l) {
+    qsort(l->groups, l->group_count, sizeof(*l->groups), compare_groups);
+    for (size_t i = 0, next; i < l->group_count; i = next) {
+        next = i + 1;
+        while (next < l->group_count &&
+               fold_equal(bytes_str(l->groups[i]), bytes_str(l->groups[next])))
+            next++;
+        add_group_row(l, l->groups[i], next - i);
     }
+}
+
+static void free_groups(struct list *l) {
+    for (size_t i = 0; i < l->group_count; i++)
+        free(l->groups[i]);
     free(l->groups);
-    free(l->group_sizes);
 }
 
 static void on_end(void *ctx, int status) {
@@ -128,7 +136,7 @@ static void on_end(void *ctx, int status) {
         return;
     }
     if (l->group_count > 0)
-        print_groups(l);
+        add_group_rows(l);
     buf_append_char(&l->json, ']');
     if (l->tool->is_json)
         print_json(&l->json);
@@ -149,7 +157,9 @@ static void groups_on_ready(void *ctx) {
 
 static int run_groups(struct tool *t, void *own) {
     struct list_options *o = own;
-    return run_list(t, &o->list, groups_on_ready, &o->list);
+    int exit_code = run_list(t, &o->list, groups_on_ready, &o->list);
+    free_groups(&o->list);
+    return exit_code;
 }
 
 const struct verb verb_groups = {.name = "groups",
