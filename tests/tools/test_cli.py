@@ -145,7 +145,7 @@ def test_no_secret_signs_nothing(run, secret):
 def test_only_ids_that_a_gateway_takes_are_signed(run):
     assert len(run("sign", "x" * 977, "--secret", "super-secret").stdout) == 1024 + 1
     for bad, why in (("x" * 978, "has more than 1024 bytes with its signature"), ("x" * 1025, "1024 bytes"),
-                     ("\udcff", "is not valid UTF-8"), ("a\nb", "control")):
+                     ("\udcff", "is not valid UTF-8"), ("a\nb", "line end")):
         done = run("sign", bad, "--secret", "super-secret", code=2)
         assert done.stdout == "" and why in done.stderr
 
