@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
+#include "common/base/utf8.h"
 #include "common/bus/bus.h"
 #include "common/bus/forward.h"
 #include "common/bus/ingest.h"
@@ -17,7 +18,7 @@
 #include "common/bus/memo.h"
 #include "common/bus/partition.h"
 
-enum { REFUSED_TEXT = 1024 };
+enum { REFUSED_TEXT = 1024, STRAY_SHOWN = 64 };
 #define NOTHING "there is nothing to send: no data, or an empty list as address"
 
 /* --- refusing --- */
@@ -82,14 +83,27 @@ static void forget_message(struct reading *r) {
 
 /* --- the stream --- */
 
+static void refuse_entry(struct outcome *o, struct buf *why) {
+    tracing_verdict(o, TRACED_REFUSED, buf_bytes(why));
+    refuse(o->broker, o->entry->text, buf_bytes(why), METRIC_refused_input);
+    buf_deinit(why);
+}
+
 /* Larger than any message may be, and than Redis gives out. */
 static void refuse_unread(struct outcome *o) {
     struct buf why = {0};
     buf_printf(&why, "the entry has %zu bytes, more than a message may have",
                o->entry->unread_bytes);
-    tracing_verdict(o, TRACED_REFUSED, buf_bytes(&why));
-    refuse(o->broker, o->entry->text, buf_bytes(&why), METRIC_refused_input);
-    buf_deinit(&why);
+    refuse_entry(o, &why);
+}
+
+/* What stands beside m may have been meant to say whom it is for. */
+static void refuse_stray(struct outcome *o) {
+    struct buf why = {0};
+    buf_append_str(&why, "unknown field ");
+    json_append_string(&why, utf8_head(o->entry->stray, STRAY_SHOWN));
+    buf_append_str(&why, ": an entry has the field m, once, and no other");
+    refuse_entry(o, &why);
 }
 
 void pump_process(struct outcome *o) {
@@ -97,6 +111,10 @@ void pump_process(struct outcome *o) {
     struct bytes text = o->entry->text;
     if (o->entry->unread_bytes > 0) {
         refuse_unread(o);
+        return;
+    }
+    if (o->entry->stray.ptr != NULL) {
+        refuse_stray(o);
         return;
     }
     read_message(o->broker, &r, text, o->entry->id.term);

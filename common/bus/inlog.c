@@ -87,6 +87,12 @@ static bool read_connection(struct in_entry *e, const struct bytes *fields, size
     return bytes_equal_str(type, "C") || bytes_equal_str(type, "D");
 }
 
+/* An entry of the public stream has one field, m. */
+static struct bytes stray_of(const struct bytes *fields, size_t count) {
+    size_t i = count > 0 && bytes_equal_str(fields[0], "m") ? 2 : 0;
+    return i < count ? fields[i] : BYTES_NONE;
+}
+
 struct in_entry *in_entry_new(enum inlog_kind kind, struct message_id id,
                               const struct bytes *fields, size_t count) {
     struct bytes own[FIELDS_MAX];
@@ -105,6 +111,8 @@ struct in_entry *in_entry_new(enum inlog_kind kind, struct message_id id,
         e->text = m;
     if (kind == INLOG_ENTRIES)
         read_return(e, own, count);
+    else
+        e->stray = stray_of(own, count);
     if (kind == INLOG_ENTRIES && m.ptr != NULL)
         e->is_bad = entry_decode(m, &e->entry) != PARSE_OK;
     else if (kind == INLOG_ENTRIES)

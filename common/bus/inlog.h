@@ -24,7 +24,9 @@ struct in_entry {
     unsigned refs;
     struct message_id id; /* of the stream: ms-seq */
     char id_text[MESSAGE_ID_TEXT];
-    bool is_bad;         /* INLOG_ENTRIES: could not be decoded */
+    bool is_bad; /* INLOG_ENTRIES: could not be decoded */
+    struct bytes
+        stray; /* INLOG_TEXT: a field's name that is not the one m of an entry; else absent */
     size_t unread_bytes; /* not 0: larger than Redis gives out and than a message may be, so many
                             bytes; is_bad, and text is its beginning */
     /* An entry that was set aside and came back (aside.h): */

@@ -245,3 +245,14 @@ def test_public_order_of_one_connection(cluster, three):
         redis.xadd("signalbox:send", {"m": json.dumps({"name": name, "data": str(number)})})
     for client in three:
         assert client.take(500) == [str(number) for number in range(500)]
+
+
+@pytest.mark.parametrize("fields", [["group", "nobody"], ["m", '{"data":"x"}'], ["clientId", "x"]])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_an_entry_with_another_field_reaches_nobody(cluster, three, fields, is_first):
+    message = ["m", json.dumps({"name": three[0].name, "data": "secret"})]
+    redis_cli(cluster, "XADD", "signalbox:send", "*", *(fields + message if is_first else message + fields))
+    by_xadd(cluster, three[0].name, "fence")
+    assert [client.recv() for client in three] == ["fence"] * 3
+    refused = cluster.redis.xrevrange("signalbox:refused", count=1)[0][1][b"reason"].decode()
+    assert refused == f'unknown field "{fields[0]}": an entry has the field m, once, and no other'

@@ -133,6 +133,33 @@ static void strange_entries_are_marked(void **state) {
     assert_int_equal(t->bad, 3);
 }
 
+static void a_text_has_one_field(void **state) {
+    static const struct {
+        const char *fields[6];
+        size_t count;
+        const char *stray;
+    } rows[] = {
+        {{"m", "1"}, 2, NULL},
+        {{"m", "1", "group", "g"}, 4, "group"},
+        {{"group", "g", "m", "1"}, 4, "group"},
+        {{"m", "1", "m", "2"}, 4, "m"},
+        {{"", "1"}, 2, ""},
+        {{"M", "1"}, 2, "M"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bytes fields[6];
+        for (size_t j = 0; j < rows[i].count; j++)
+            fields[j] = bytes_str(rows[i].fields[j]);
+        struct in_entry *e =
+            in_entry_new(INLOG_TEXT, (struct message_id){1, 1}, fields, rows[i].count);
+        assert_int_equal(e->stray.ptr != NULL, rows[i].stray != NULL);
+        if (rows[i].stray != NULL)
+            assert_true(bytes_equal_str(e->stray, rows[i].stray));
+        in_entry_unref(e);
+    }
+}
+
 static void goes_on_after_a_broken_connection(void **state) {
     struct test *t = *state;
     add_entry(t, "a");
@@ -211,6 +238,7 @@ int main(void) {
         WITH_REDIS(reads_only_when_asked),
         WITH_REDIS(reads_connects_and_disconnects),
         WITH_REDIS(strange_entries_are_marked),
+        cmocka_unit_test(a_text_has_one_field),
         WITH_REDIS(goes_on_after_a_broken_connection),
         WITH_REDIS(reads_less_where_redis_answers_less),
         WITH_REDIS(waits_for_what_cannot_be_read),
