@@ -13,14 +13,14 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/utf8.h"
 
-static void tell(struct supervisor *s, const struct buf *text) {
-    if (s->fd < 0)
-        return;
+static bool tell(struct supervisor *s, const struct buf *text) {
     ssize_t sent = sendto(s->fd, text->ptr, text->len, MSG_NOSIGNAL | MSG_DONTWAIT,
                           (const struct sockaddr *)&s->address, s->address_len);
     if (sent < 0)
         log_debug("supervisor", "failed to notify reason=%s", strerror(errno));
+    return sent >= 0;
 }
 
 /* A path or "@name"; the name of an abstract socket begins with NUL and is as long as it says. */
@@ -77,51 +77,62 @@ static void append_status(struct supervisor *s, struct buf *text) {
     buf_append_char(text, '\n');
 }
 
-void supervisor_tick(struct supervisor *s, const char *trouble) {
+static void append_owed(struct supervisor *s, struct buf *text) {
+    if (s->owes_stopping)
+        buf_printf(text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\n", s->stop_us);
+    else if (s->owes_ready)
+        buf_append_str(text, "READY=1\n");
+    if (s->owes_status)
+        append_status(s, text);
+    if (s->owes_alive)
+        buf_append_str(text, "WATCHDOG=1\n");
+}
+
+/* What is not delivered is owed until the next tick. */
+static void tell_owed(struct supervisor *s) {
     struct buf text = {0};
-    const char *status = *trouble != '\0' ? trouble : "ready";
     if (s->fd < 0)
         return;
-    if (*trouble == '\0' && !s->was_ready && !s->is_stopping) {
-        s->was_ready = true;
-        buf_append_str(&text, "READY=1\n");
-    }
-    if (strncmp(status, s->status, sizeof(s->status) - 1) != 0) {
-        snprintf(s->status, sizeof(s->status), "%s", status);
-        append_status(s, &text);
+    append_owed(s, &text);
+    if (text.len > 0 && tell(s, &text))
+        s->owes_stopping = s->owes_ready = s->owes_status = s->owes_alive = false;
+    buf_deinit(&text);
+}
+
+void supervisor_tick(struct supervisor *s, const char *trouble) {
+    struct bytes status =
+        utf8_head(bytes_str(*trouble != '\0' ? trouble : "ready"), sizeof(s->status) - 1);
+    if (*trouble == '\0' && !s->was_ready && !s->is_stopping)
+        s->was_ready = s->owes_ready = true;
+    if (!bytes_equal_str(status, s->status)) {
+        snprintf(s->status, sizeof(s->status), "%.*s", BYTES_FMT(status));
+        s->owes_status = true;
     }
     if (s->watchdog_ms > 0 && clock_ms() - s->alive_ms >= s->watchdog_ms / 3) {
         s->alive_ms = clock_ms();
-        buf_append_str(&text, "WATCHDOG=1\n");
+        s->owes_alive = true;
     }
-    if (text.len > 0)
-        tell(s, &text);
-    buf_deinit(&text);
+    tell_owed(s);
 }
 
 void supervisor_reloading(struct supervisor *s) {
     struct buf text = {0};
-    if (!s->was_ready || s->is_stopping)
+    if (s->fd < 0 || !s->was_ready || s->is_stopping)
         return;
     buf_printf(&text, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading\n", clock_us());
-    tell(s, &text);
+    (void)tell(s, &text);
     buf_deinit(&text);
 }
 
 void supervisor_reloaded(struct supervisor *s) {
-    struct buf text = {0};
     if (!s->was_ready || s->is_stopping)
         return;
-    buf_append_str(&text, "READY=1\n");
-    append_status(s, &text);
-    tell(s, &text);
-    buf_deinit(&text);
+    s->owes_ready = s->owes_status = true;
+    tell_owed(s);
 }
 
 void supervisor_stopping(struct supervisor *s, uint64_t at_most_ms) {
-    struct buf text = {0};
-    s->is_stopping = true;
-    buf_printf(&text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\n", at_most_ms * 1000);
-    tell(s, &text);
-    buf_deinit(&text);
+    s->is_stopping = s->owes_stopping = true;
+    s->stop_us = at_most_ms * 1000;
+    tell_owed(s);
 }

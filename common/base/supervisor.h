@@ -8,8 +8,8 @@
  *     STOPPING=1    with EXTEND_TIMEOUT_USEC: how long the end may take
  *     WATCHDOG=1    when WATCHDOG_USEC asks for it: the loop still turns
  *
- * Without NOTIFY_SOCKET nothing is sent. A message that cannot be delivered is lost: systemd must
- * not hold up the process.
+ * Without NOTIFY_SOCKET nothing is sent. systemd must not hold up the process: what it does not
+ * take at once, because its queue is full or its socket is gone, is told with the next tick.
  */
 #ifndef SIGNALBOX_BASE_SUPERVISOR_H
 #define SIGNALBOX_BASE_SUPERVISOR_H
@@ -25,8 +25,10 @@ struct supervisor {
     struct sockaddr_un address;
     unsigned address_len;
     bool was_ready, is_stopping;
+    bool owes_ready, owes_status, owes_alive, owes_stopping; /* not delivered yet */
+    uint64_t stop_us;
     uint64_t watchdog_ms; /* 0: not wanted */
-    uint64_t alive_ms;    /* when WATCHDOG=1 was sent last */
+    uint64_t alive_ms;    /* when WATCHDOG=1 was due last */
     char status[SUPERVISOR_STATUS_MAX];
 };
 

@@ -167,6 +167,57 @@ static void what_makes_no_sense_is_ignored(void **state) {
     supervisor_deinit(&s);
 }
 
+static void fill(const struct systemd *d) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = strlen(d->name);
+    memcpy(address.sun_path + 1, d->name + 1, len - 1);
+    socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    while (sendto(fd, "x", 1, 0, (struct sockaddr *)&address, address_len) == 1)
+        ;
+    close(fd);
+}
+
+static void empty(struct systemd *d) {
+    while (*heard(d) != '\0')
+        ;
+}
+
+static void a_full_queue_loses_nothing(void **state) {
+    struct supervisor s;
+    supervisor_init(&s);
+    fill(*state);
+    supervisor_tick(&s, "");
+    empty(*state);
+    supervisor_tick(&s, "");
+    assert_string_equal(heard(*state), "READY=1\nSTATUS=ready\n");
+    supervisor_tick(&s, "");
+    assert_string_equal(heard(*state), "");
+    supervisor_reloading(&s);
+    fill(*state);
+    supervisor_reloaded(&s);
+    empty(*state);
+    supervisor_tick(&s, "");
+    assert_string_equal(heard(*state), "READY=1\nSTATUS=ready\n");
+    fill(*state);
+    supervisor_stopping(&s, 2);
+    empty(*state);
+    supervisor_tick(&s, "draining");
+    assert_string_equal(heard(*state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=2000\nSTATUS=draining\n");
+    supervisor_deinit(&s);
+}
+
+static void a_status_is_cut_between_characters(void **state) {
+    char trouble[SUPERVISOR_STATUS_MAX + 2];
+    struct supervisor s;
+    memset(trouble, 'x', sizeof(trouble));
+    memcpy(trouble + SUPERVISOR_STATUS_MAX - 2, "\xc3\xa9", 3);
+    supervisor_init(&s);
+    supervisor_tick(&s, trouble);
+    assert_int_equal(strlen(heard(*state)), strlen("STATUS=\n") + SUPERVISOR_STATUS_MAX - 2);
+    supervisor_deinit(&s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -177,6 +228,8 @@ int main(void) {
         TEST(the_watchdog_is_fed_when_it_is_ours),
         TEST(a_path_is_as_good),
         TEST(what_makes_no_sense_is_ignored),
+        TEST(a_full_queue_loses_nothing),
+        TEST(a_status_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
