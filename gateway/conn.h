@@ -78,6 +78,8 @@ struct conns {
     bool is_sweep_due, are_deadlines_due;
     uv_idle_t hurry;
     uv_check_t judge;
+    uint64_t heard_ms;   /* the poll of the turn before this one */
+    uint64_t held_up_ms; /* how long it had been waited for; 0: it came in time */
 };
 
 void conns_init(struct conns *set, uv_loop_t *loop, void *owner, size_t max_queue_bytes,
@@ -89,6 +91,9 @@ void conns_each(struct conns *set, void (*fn)(struct conn *c, void *ctx), void *
 static inline uint64_t conns_now(const struct conns *set) {
     return uv_now(set->loop);
 }
+/* While sockets are heard: for how long none was, because the process stood still; else 0. The
+ * poll that ends a standstill may bring nothing, so the turn after it counts, too. */
+uint64_t conns_held_up_ms(const struct conns *set);
 /* Writes what is queued now, without waiting for the end of the turn. */
 void conns_flush(struct conns *set);
 

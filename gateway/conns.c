@@ -16,7 +16,7 @@
 #include "common/base/must.h"
 #include "gateway/conn.h"
 
-enum { SWEEP_PARTS = 10, SWEEP_TICK_MIN_MS = 10, DEADLINE_TICK_MS = 25 };
+enum { SWEEP_PARTS = 10, SWEEP_TICK_MIN_MS = 10, DEADLINE_TICK_MS = 25, HELD_UP_MS = 500 };
 
 static void on_flush(uv_prepare_t *handle) {
     conns_flush(container_of(handle, struct conns, flush));
@@ -84,9 +84,26 @@ static void on_deadline_tick(uv_timer_t *handle) {
     hurry(set);
 }
 
+/* The sweep turns the loop more often than HELD_UP_MS. */
+static uint64_t silence(const struct conns *set) {
+    uint64_t silent_ms = conns_now(set) - set->heard_ms;
+    return silent_ms > HELD_UP_MS ? silent_ms : 0;
+}
+
+static void note_turn(struct conns *set) {
+    set->held_up_ms = silence(set);
+    set->heard_ms = conns_now(set);
+}
+
+uint64_t conns_held_up_ms(const struct conns *set) {
+    uint64_t now = silence(set);
+    return now > 0 ? now : set->held_up_ms;
+}
+
 static void on_judge(uv_check_t *handle) {
     struct conns *set = container_of(handle, struct conns, judge);
     bool is_sweep_due = set->is_sweep_due, are_deadlines_due = set->are_deadlines_due;
+    note_turn(set);
     if (!is_sweep_due && !are_deadlines_due)
         return;
     set->is_sweep_due = set->are_deadlines_due = false;
@@ -101,6 +118,7 @@ void conns_init(struct conns *set, uv_loop_t *loop, void *owner, size_t max_queu
                 uint64_t sweep_ms) {
     *set = (struct conns){
         .loop = loop, .owner = owner, .max_queue_bytes = max_queue_bytes, .sweep_ms = sweep_ms};
+    set->heard_ms = uv_now(loop);
     LIST_INIT(&set->deadlines);
     frame_arena_init(&set->arena, 4096);
     MUST(uv_prepare_init(loop, &set->flush) == 0);

@@ -7,8 +7,16 @@
 
 #include <stdint.h>
 
-/* Takes one token; how long until there is the next one, 0 when there is one now. *spent_us begins
- * as 0. */
-uint64_t rate_take(uint64_t *spent_us, uint64_t now_us, uint64_t per_second);
+/* Begins as {0}. */
+struct rate {
+    uint64_t spent_us;
+    uint64_t unread_us; /* whose tokens are there beside the bucket's */
+};
+
+/* Takes one token; how long until there is the next one, 0 when there is one now. */
+uint64_t rate_take(struct rate *r, uint64_t now_us, uint64_t per_second);
+/* The owner was not read for this long through no fault of its own. What it said meanwhile comes
+ * all at once, and has the tokens of that time, of a minute at most. */
+void rate_unread(struct rate *r, uint64_t us);
 
 #endif

@@ -12,7 +12,6 @@
 #include "gateway/conn.h"
 #include "gateway/gateway.h"
 #include "gateway/identity.h"
-#include "gateway/rate.h"
 #include "gateway/request.h"
 #include "gateway/uplink.h"
 
@@ -263,7 +262,7 @@ static void pace(struct ws *ws) {
     uint64_t per_second = (uint64_t)ws->gateway->settings->max_messages_per_second;
     if (per_second == 0)
         return;
-    uint64_t wait_us = rate_take(&ws->spent_us, conns_now(ws->conn->set) * 1000, per_second);
+    uint64_t wait_us = rate_take(&ws->rate, conns_now(ws->conn->set) * 1000, per_second);
     if (is_too_long_over(ws, wait_us > 0)) {
         cut_off(ws);
         return;
@@ -275,9 +274,16 @@ static void pace(struct ws *ws) {
     conn_set_deadline(ws->conn, (wait_us + 999) / 1000);
 }
 
+/* The gateway was held up: what was said meanwhile is read now. Once a turn. */
+static void credit_held_up(struct ws *ws) {
+    if (ws->said_ms != conns_now(ws->conn->set))
+        rate_unread(&ws->rate, conns_held_up_ms(ws->conn->set) * 1000);
+}
+
 static void on_message(struct ws *ws, const struct ws_event *event) {
     if (ws->state != WS_OPEN || ws->who->is_local)
         return;
+    credit_held_up(ws);
     ws->said_ms = conns_now(ws->conn->set);
     uplink_message(&ws->gateway->uplink, ws, event->opcode == WS_BINARY, event->payload);
     pace(ws);
@@ -322,10 +328,15 @@ static void feed_backlog(struct ws *ws) {
     buf_deinit(&backlog);
 }
 
-void ws_on_unblocked(struct ws *ws) {
+static void read_on(struct ws *ws) {
     conn_clear_deadline(ws->conn);
     stream_resume(&ws->conn->stream);
     feed_backlog(ws);
+}
+
+void ws_on_unblocked(struct ws *ws) {
+    rate_unread(&ws->rate, (conns_now(ws->conn->set) - ws->said_ms) * 1000);
+    read_on(ws);
 }
 
 static void on_bytes(struct conn *c, struct bytes in) {
@@ -357,7 +368,7 @@ static void on_deadline(struct conn *c) {
     struct ws *ws = c->proto_state;
     if (ws->state == WS_OPEN && ws->is_throttled) {
         ws->is_throttled = false;
-        ws_on_unblocked(ws);
+        read_on(ws);
     } else if (ws->state == WS_OPEN) {
         ws_close(ws, CLOSE_UNAVAILABLE); /* blocked too long */
     } else if (ws->state == WS_LEAVING) {

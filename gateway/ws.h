@@ -21,6 +21,7 @@
 #include "common/bus/envelope.h"
 #include "gateway/close_reason.h"
 #include "gateway/codec/ws_codec.h"
+#include "gateway/rate.h"
 
 struct blocked;
 struct conn;
@@ -53,20 +54,20 @@ struct ws {
     size_t unaccepted_bytes;      /* and their size */
     bool is_over_share;           /* too much of that: not read until half is confirmed */
     bool is_throttled;            /* too many messages a second: not read until the deadline */
-    uint64_t spent_us;            /* rate.h */
-    uint64_t over_ms;             /* since when it has been over the rate; 0: it is not */
-    struct buf backlog;           /* what was read meanwhile */
-    uint64_t said_ms;             /* its last message was handed on; 0: none */
-    uint64_t heard_ms;            /* the peer's last bytes, */
-    uint64_t heard_at;            /* and how much had been written to it then */
-    uint64_t ping_at;             /* how much was written up to its ping; 0: no ping is out */
-    uint64_t had_ms;              /* when its side had our ping, or our Close; 0: not yet */
-    bool is_probed;               /* it has to show a sign of life, … */
-    bool was_behind;              /* … and had not had everything when that began */
-    uint64_t restored;            /* the round of restores it was part of */
-    int close_code;               /* LEAVING: of our Close, 0: an empty one */
-    char *close_reason;           /* LEAVING: its text, or NULL */
-    char *cause;                  /* for the Disconnect */
+    struct rate rate;
+    uint64_t over_ms;   /* since when it has been over the rate; 0: it is not */
+    struct buf backlog; /* what was read meanwhile */
+    uint64_t said_ms;   /* its last message was handed on; 0: none */
+    uint64_t heard_ms;  /* the peer's last bytes, */
+    uint64_t heard_at;  /* and how much had been written to it then */
+    uint64_t ping_at;   /* how much was written up to its ping; 0: no ping is out */
+    uint64_t had_ms;    /* when its side had our ping, or our Close; 0: not yet */
+    bool is_probed;     /* it has to show a sign of life, … */
+    bool was_behind;    /* … and had not had everything when that began */
+    uint64_t restored;  /* the round of restores it was part of */
+    int close_code;     /* LEAVING: of our Close, 0: an empty one */
+    char *close_reason; /* LEAVING: its text, or NULL */
+    char *cause;        /* for the Disconnect */
 };
 
 /* The connection changes over to WebSocket. Owns `who`. Not attached to a Name yet. */

@@ -185,6 +185,21 @@ def test_over_the_rate_for_too_long_is_1008():
         assert other.read_frame().payload == close_body(1000)
 
 
+def test_a_gateway_that_stood_still_makes_nobody_too_fast():
+    """Half the rate all the time; what was said during three seconds of standstill is read at once."""
+    arguments = ["--max-messages-per-second", "20", "--rate-patience-ms", "300"]
+    with Cluster(APP, gateways=1, gateway_args=arguments) as cluster:
+        client = raw(cluster).upgrade("/up?name=A")
+        gateway = cluster.gateways[0]
+        gateway.stop()
+        time.sleep(3)
+        client.send_bytes(encode_frame(TEXT, "{}") * 50)
+        gateway.cont()
+        eventually(lambda: confirmed(cluster) == 50, 5)
+        client.send_bytes(encode_frame(CLOSE, close_body(1000)))
+        assert client.read_frame().payload == close_body(1000)
+
+
 def test_one_client_has_its_share_of_the_way_to_redis():
     """While Redis answers nobody, one that floods is not read past an eighth; what was read arrives."""
     with Cluster(APP, gateways=1, gateway_args=["--max-uplink-bytes", "8000000"]) as cluster:

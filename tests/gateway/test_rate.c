@@ -8,40 +8,51 @@
 #include "gateway/rate.h"
 
 /* How many pass from now_us on, taken as soon as allowed, within a time. */
-static unsigned passed(uint64_t *spent_us, uint64_t now_us, uint64_t per_second, uint64_t in_us) {
+static unsigned passed(struct rate *r, uint64_t now_us, uint64_t per_second, uint64_t in_us) {
     unsigned count = 0;
     for (uint64_t end_us = now_us + in_us; now_us < end_us; count++)
-        now_us += rate_take(spent_us, now_us, per_second);
+        now_us += rate_take(r, now_us, per_second);
     return count;
 }
 
 static void test_burst_then_rate(void **state) {
     (void)state;
-    uint64_t spent_us = 0;
-    assert_in_range(passed(&spent_us, 5000000, 100, 1), 100, 101);
-    spent_us = 0;
-    assert_in_range(passed(&spent_us, 5000000, 100, 2000000), 299, 301);
+    struct rate r = {0};
+    assert_in_range(passed(&r, 5000000, 100, 1), 100, 101);
+    r = (struct rate){0};
+    assert_in_range(passed(&r, 5000000, 100, 2000000), 299, 301);
 }
 
 static void test_ten_at_least(void **state) {
     (void)state;
-    uint64_t spent_us = 0;
-    assert_in_range(passed(&spent_us, 5000000, 1, 1), 10, 11);
-    spent_us = 0;
-    assert_in_range(passed(&spent_us, 5000000, 1, 3000000), 12, 14);
+    struct rate r = {0};
+    assert_in_range(passed(&r, 5000000, 1, 1), 10, 11);
+    r = (struct rate){0};
+    assert_in_range(passed(&r, 5000000, 1, 3000000), 12, 14);
 }
 
 static void test_silence_fills_the_bucket_once(void **state) {
     (void)state;
-    uint64_t spent_us = 0;
-    (void)passed(&spent_us, 5000000, 100, 1000000);
-    assert_in_range(passed(&spent_us, 500000000, 100, 1), 100, 101);
+    struct rate r = {0};
+    (void)passed(&r, 5000000, 100, 1000000);
+    assert_in_range(passed(&r, 500000000, 100, 1), 100, 101);
 }
 
 static void test_highest(void **state) {
     (void)state;
-    uint64_t spent_us = 0;
-    assert_in_range(passed(&spent_us, 5000000, 1000000, 1), 1000000, 1000001);
+    struct rate r = {0};
+    assert_in_range(passed(&r, 5000000, 1000000, 1), 1000000, 1000001);
+}
+
+static void test_unread_time_has_its_tokens(void **state) {
+    (void)state;
+    struct rate r = {0};
+    rate_unread(&r, 3000000);
+    rate_unread(&r, 2000000);
+    assert_in_range(passed(&r, 5000000, 100, 1), 400, 401);
+    assert_in_range(passed(&r, 15000000, 100, 1), 100, 101); /* once */
+    rate_unread(&r, UINT64_MAX);
+    assert_in_range(passed(&r, 25000000, 100, 1), 6100, 6101);
 }
 
 int main(void) {
@@ -50,6 +61,7 @@ int main(void) {
         cmocka_unit_test(test_ten_at_least),
         cmocka_unit_test(test_silence_fills_the_bucket_once),
         cmocka_unit_test(test_highest),
+        cmocka_unit_test(test_unread_time_has_its_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
