@@ -146,6 +146,8 @@ static const struct roster_row *choose(const struct drain *d, const struct roste
     for (size_t i = 0; i < count && *wanted != '\0'; i++) {
         if (strncmp(rows[i].id, wanted, strlen(wanted)) != 0)
             continue;
+        if (chosen != NULL && strcmp(chosen->id, wanted) == 0)
+            break; /* rows are sorted: the whole id comes first */
         if (chosen != NULL) {
             tool_complain(d->tool, "several gateways begin with '%s'", wanted);
             return NULL;

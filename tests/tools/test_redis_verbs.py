@@ -142,6 +142,13 @@ def test_a_silent_gateway_is_told_from_a_living_one(cli, redis):
     assert "silent" in cli("gateways").stdout
 
 
+def test_a_whole_id_is_not_ambiguous(cli, redis):
+    for gateway in ("00000000deadbeef", "00000000deadbeefaa"):
+        redis.hset("sb:{sb}:gw", gateway, "7")
+    assert "several gateways begin" in cli("drain", "00000000dead", code=1).stderr
+    assert "00000000deadbeef is silent" in cli("drain", "00000000deadbeef", code=1).stderr
+
+
 def test_close_is_published(cli, redis):
     cli("close", "Msg", "--client", "c", "--code", "4000", "--reason", "bye")
     assert published(redis) == [{"op": "close", "name": "Msg", "clientId": ["c"], "code": 4000, "reason": "bye"}]
