@@ -10,6 +10,7 @@
 #include "broker/events.h"
 #include "broker/host.h"
 #include "broker/run.h"
+#include "common/app/api.h"
 #include "common/app/json.h"
 #include "common/app/lua_headers.h"
 #include "common/base/clock.h"
@@ -60,13 +61,14 @@ static void set_common(lua_State *L) {
 
 /* --- event.data --- */
 
+/* A handler that finds no message would take it for none: one that is too much work fails. */
 static void set_message(lua_State *L, struct json_value message) {
     struct buf error = {0};
     if (message.kind == JSON_KIND_ABSENT)
         return;
-    if (json_push(L, message.text, &error))
-        lua_setfield(L, -2, "message");
-    buf_deinit(&error);
+    if (!json_push(L, message.text, &error))
+        api_raise(L, &error);
+    lua_setfield(L, -2, "message");
 }
 
 static void set_data(lua_State *L, const struct client_message *m) {

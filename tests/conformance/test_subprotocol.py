@@ -94,6 +94,15 @@ def test_error_of_a_failed_route(w, trigger):
     assert (error["type"], error["ref"]) == ("error", "r") and error["code"] and error["message"]
 
 
+def test_error_of_a_message_that_is_too_much_to_read(w):
+    """It is within --max-message-bytes; a handler must not find it missing."""
+    a = w.socket(G1, "silent", headers=V1)
+    a.recv_json()
+    a.send_text('{"ref":"r","message":[' + ",".join(['{"a":0}'] * 480000) + "]}")
+    error = a.recv_json(30)
+    assert (error["type"], error.get("ref"), error.get("code")) == ("error", "r", "handler")
+
+
 @pytest.mark.parametrize("fields, words", [
     ({"client": "x"}, 'unknown key "client"'), ({"clientId": "x", "client_id": "x"}, "clientId: is given twice"),
     ({"group": {}}, "group: must be"), ({"clientId": "x" * 1025}, "clientId: has more than 1024 bytes"),
