@@ -8,9 +8,12 @@
 
 #include "broker/broker.h"
 #include "broker/outcome.h"
+#include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
 #include "common/bus/lease.h"
+#include "common/bus/memo.h"
+#include "common/bus/partition.h"
 
 enum { STRIDE_MAX = 32, RETRY_MS = 200 };
 
@@ -358,6 +361,20 @@ void lanes_after(struct outcome *o) {
 
 /* --- a slot --- */
 
+/* {field, value} of w that somebody else wrote. */
+static void drop_strange(struct lanes *l, unsigned slot, const struct redisReply *row) {
+    struct buf key = {0};
+    struct bytes field = reply_bytes(reply_at(row, 0));
+    log_error("lanes", "dropped_strange partition=%u field=%s: w holds only what brokers set aside",
+              slot, LOG_TEXT(field));
+    metrics_add(METRIC_dead_letters, 1);
+    const struct bytes fields[] = {BYTES_LIT("reason"), BYTES_LIT("not set aside by a broker"),
+                                   BYTES_LIT("entry"),  field,
+                                   BYTES_LIT("m"),      reply_bytes(reply_at(row, 1))};
+    memo_add(l->broker->bus, key_of(&key, slot, "dl", BYTES_NONE), fields, ARRAY_LEN(fields));
+    buf_deinit(&key);
+}
+
 void lanes_open(struct lanes *l, unsigned slot, const struct lease_grant *grant,
                 const struct redisReply *list) {
     struct place *place = &l->places[slot];
@@ -365,10 +382,13 @@ void lanes_open(struct lanes *l, unsigned slot, const struct lease_grant *grant,
     place->is_open = true;
     place->term = grant->term;
     place->committed = grant->cursor;
-    for (size_t i = 0; i < reply_count(list); i++)
+    for (size_t i = 0; i < reply_count(list); i++) {
         if (aside_read(reply_at(list, i), &item))
             add_waiting(find_or_make(l, slot, item.lane), item.id, item.order, item.size)
                 ->is_returning = item.is_ahead;
+        else
+            drop_strange(l, slot, reply_at(list, i));
+    }
     if (reply_count(list) > 0)
         on_retry(&l->retry);
 }

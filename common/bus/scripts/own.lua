@@ -7,6 +7,8 @@
 -- ARGV  1 holder   2 ttl_ms of the lease   3 highest term the caller has ever seen here ('0')
 -- Reply {term, cursor, last_id}   all strings; cursor and last_id '0-0' when there is none
 --       {0, left_ms}              another holder has the lease; it runs out after so long unless renewed
+--       error "DAMAGED field <f> of <key>"   somebody else wrote there what no term, floor (at most
+--                                 2^52, so that numbers stay exact) or id is
 --
 -- A term is greater than the stored one, than the floor, than the one the caller knows (Redis may
 -- have lost its data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
@@ -19,20 +21,28 @@
 -- restart): see lineage.h.
 local l = redis.call('GET', KEYS[2])
 if l and l ~= ARGV[1] then
-  -- A lease longer than any process would ask for was taken before the clock was set back; ignore it.
+  -- A lease longer than any process would ask for was taken before the clock was set back, and one
+  -- without an end is nobody's: ignored.
   local left = redis.call('PTTL', KEYS[2])
-  if left <= 2 * ARGV[2] then return {0, left} end
+  if left >= 0 and left <= 2 * ARGV[2] then return {0, left} end
 end
 local o, tm = redis.call('HMGET', KEYS[1], 't', 'c', 'i', 'y', 'f'), redis.call('TIME')
+local function is_term(v) return not string.find(v, '%D') and tonumber(v) <= 4503599627370496 end
+local function is_id(v) return #v <= 41 and string.find(v, '^%d+%-%d+$') end
+for i, check in pairs({is_term, is_id, is_id, [5] = is_term}) do
+  if o[i] and (o[i] == '' or not check(o[i])) then
+    return redis.error_reply('DAMAGED field ' .. string.sub('tciyf', i, i) .. ' of ' .. KEYS[1])
+  end
+end
 local now = tm[1] * 1000 + math.floor(tm[2] / 1000)
 local t = math.max((tonumber(o[1]) or 0) + 1, (tonumber(o[5]) or 0) + 1, now, tonumber(ARGV[3]) + 1)
 local mark = tonumber(string.sub(redis.sha1hex(ARGV[1] .. KEYS[1]), 1, 3), 16)
 t = string.format('%.0f', t + (mark - t) % 4096)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 local terms = o[1] and o[4] or '0'
+if #terms > 4096 or string.find(terms, '[^%d <-]') then terms = o[1] or '0' end
 if o[1] and string.match(terms, '(%d+)[^ ]*$') ~= o[1] then terms = o[1] end
 terms = terms .. ' ' .. t .. (o[3] and '<' .. o[3] or '')
-local _, count = string.gsub(terms, ' ', '')
-if count >= 32 then terms = string.match(terms, ' (.*)$') end
+while select(2, string.gsub(terms, ' ', '')) >= 32 do terms = string.match(terms, ' (.*)$') end
 redis.call('HSET', KEYS[1], 'h', ARGV[1], 't', t, 'y', terms)
 return {t, o[2] or '0-0', o[3] or '0-0'}

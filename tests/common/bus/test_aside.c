@@ -134,6 +134,31 @@ static void the_next_owner_has_what_the_cursor_passed(void **state) {
     assert_false(aside_read(NULL, &read));
 }
 
+/* {field, value} for each, so that it can be named; what brokers set aside is listed as ever. */
+static void what_somebody_else_wrote_is_dropped(void **state) {
+    static const char *const values[] = {"garbage",
+                                         "\xc1",
+                                         "\x93\xa1",
+                                         "\x01",
+                                         "\x94\x01\x01\x01\x90",
+                                         "\x94\xa3"
+                                         "1-0\xa1"
+                                         "0\xa1"
+                                         "x\x91\xa1"
+                                         "y"};
+    struct test *t = *state;
+    store(t, item(2, 1, 0));
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        bus_room_ask(&t->room, "HSET %.*s 1-%zu %s", BYTES_FMT(buf_bytes(&t->w)), i, values[i]);
+    bus_room_ask(&t->room, "HSET %.*s x garbage", BYTES_FMT(buf_bytes(&t->w)));
+    aside_list(&t->place, on_answer, t);
+    const char *listed = answer(t);
+    assert_non_null(strstr(listed, "2-0 1-0 Msg "));
+    assert_non_null(strstr(listed, "1-0 garbage "));
+    assert_non_null(strstr(listed, "x garbage "));
+    assert_string_equal(w_of(t), "2-0");
+}
+
 static bool ends_with(const char *text, const char *end) {
     size_t len = strlen(text), end_len = strlen(end);
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
@@ -208,13 +233,11 @@ static void the_fields_of_a_return_are_read(void **state) {
 
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(it_comes_back_once_with_its_order),
-                                       TEST(set_aside_again_it_keeps_its_order),
-                                       TEST(the_next_owner_has_what_the_cursor_passed),
-                                       TEST(what_came_back_is_known_to_the_next_owner),
-                                       TEST(a_copy_that_is_ahead_becomes_a_mark),
-                                       TEST(a_mark_without_its_entry_is_dropped),
-                                       TEST(a_fenced_owner_is_refused),
-                                       cmocka_unit_test(the_fields_of_a_return_are_read)};
+    const struct CMUnitTest tests[] = {
+        TEST(it_comes_back_once_with_its_order),          TEST(set_aside_again_it_keeps_its_order),
+        TEST(the_next_owner_has_what_the_cursor_passed),  TEST(what_somebody_else_wrote_is_dropped),
+        TEST(what_came_back_is_known_to_the_next_owner),  TEST(a_copy_that_is_ahead_becomes_a_mark),
+        TEST(a_mark_without_its_entry_is_dropped),        TEST(a_fenced_owner_is_refused),
+        cmocka_unit_test(the_fields_of_a_return_are_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,6 +189,32 @@ static void two_holders_never_take_the_same_term(void **state) {
     assert_int_not_equal(terms[0], terms[1]);
 }
 
+static void what_somebody_else_wrote_is_named(void **state) {
+    static const char *const wrong[] = {
+        "t x",    "t -1",  "t 9007199254740992", "t 18446744073709551616",
+        "f 1e30", "c 7",   "f 9007199254740992", "i 1-x",
+        "c -",    "t 0x10"};
+    struct test *t = *state;
+    start(t, 0);
+    bus_room_until(&t->room, &t->brokers[0].taken, SLOTS, 3000);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        char field[] = {wrong[i][0], '\0'}, expected[64];
+        bus_room_ask(&t->room, "HSET own %s", wrong[i]);
+        snprintf(expected, sizeof(expected), "DAMAGED field %s of own", field);
+        assert_string_equal(
+            bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0", script_sha(SCRIPT_own)),
+            expected);
+        bus_room_ask(&t->room, "HDEL own %s", field);
+        assert_null(strstr(
+            bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0", script_sha(SCRIPT_own)),
+            "DAMAGED"));
+    }
+    bus_room_ask(&t->room, "SET lease thief");
+    assert_null(strstr(
+        bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0", script_sha(SCRIPT_own)),
+        "0 -1"));
+}
+
 static void ranks_are_spread(void **state) {
     unsigned first = 0;
     (void)state;
@@ -208,6 +234,7 @@ int main(void) {
         WITH_REDIS(a_stolen_lease_is_noticed),
         WITH_REDIS(a_broken_link_means_new_terms),
         WITH_REDIS(two_holders_never_take_the_same_term),
+        WITH_REDIS(what_somebody_else_wrote_is_named),
         cmocka_unit_test(ranks_are_spread),
     };
     if (!redis_server_is_installed())
