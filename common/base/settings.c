@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/buf.h"
 #include "common/base/log.h"
@@ -284,11 +285,21 @@ static const char *up_to(const char *from, const char *stops) {
     return from + strcspn(from, stops);
 }
 
-/* user:PASSWORD@ after "://"; the last '@' before the path ends it, as the parsers have it. */
+static const char *last_at(const char *from, const char *end) {
+    while (end > from && end[-1] != '@')
+        end--;
+    return end > from ? end - 1 : NULL;
+}
+
+/* user:PASSWORD@ after "://", up to the last '@' before the path, as the parsers have it. A
+ * password may have a '/' or '?' that should have been percent-encoded: no parser takes that URL,
+ * and it is not shown either. */
 static const char *append_authority(struct buf *out, const char *from) {
-    const char *end = up_to(from, "/?# "), *at = NULL;
-    for (const char *c = from; c < end; c++)
-        at = *c == '@' ? c : at;
+    const char *at = last_at(from, up_to(from, "/?# "));
+    if (at == NULL && *from != '/')
+        at = last_at(from, up_to(from, "?# "));
+    if (at == NULL && *from != '/' && strchr(from, '=') == NULL)
+        at = last_at(from, up_to(from, " "));
     if (at == NULL)
         return from;
     const char *colon = memchr(from, ':', (size_t)(at - from));
@@ -301,12 +312,15 @@ static const char *append_authority(struct buf *out, const char *from) {
 
 void settings_append_shown(struct buf *out, const char *value) {
     static const char authority[] = "://", password[] = "password=";
+    if (*value != '/' && strstr(value, authority) == NULL)
+        value = append_authority(out, value);
     while (*value != '\0') {
         if (strncmp(value, authority, strlen(authority)) == 0) {
             buf_append_str(out, authority);
             value = append_authority(out, value + strlen(authority));
-        } else if (strncmp(value, password, strlen(password)) == 0) {
-            buf_append_str(out, "password=***");
+        } else if (strncasecmp(value, password, strlen(password)) == 0) {
+            buf_append(out, bytes_of(value, strlen(password)));
+            buf_append_str(out, "***");
             value = up_to(value + strlen(password), "& ");
         } else {
             buf_append_char(out, *value++);

@@ -265,6 +265,11 @@ def test_config_tells_the_source(run, given, source):
 @pytest.mark.parametrize("flag, value, shown", [
     ("--redis", "redis://me:pass@word@h:1/2", "redis://me:***@h:1/2"), ("--redis", "rediss://:p@h", "rediss://:***@h"),
     ("--redis", "redis+sentinel://u:p@a,b/m", "redis+sentinel://u:***@a,b/m"), ("--redis", "redis://h:1/0", "redis://h:1/0"),
+    ("--redis", "redis://me:pa/ss@h", "redis://me:***@h"), ("--redis", "redis://me:pa?s/s@h", "redis://me:***@h"),
+    ("--redis", "me:pass@h", "me:***@h"), ("--redis", "unix:///run/a:b@c.sock", "unix:///run/a:b@c.sock"),
+    ("--redis", "redis+sentinel://a/m?Sentinel_Password=pp", "redis+sentinel://a/m?Sentinel_Password=***"),
+    ("--redis-ca", "/run/a:b@c.pem", "/run/a:b@c.pem"),
+    ("--listen", "https://[::]:1?certificate=/a:b@c.pem&key=k", "https://[::]:1?certificate=/a:b@c.pem&key=k"),
     ("--listen", "https://[::]:1?password=pp&key=k", "https://[::]:1?password=***&key=k")])
 def test_config_shows_no_password(run, flag, value, shown):
     assert f"{flag[2:]}={shown}\n" in run("config", flag, value).stdout
