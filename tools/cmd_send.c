@@ -273,8 +273,9 @@ const struct verb verb_send = {
     .details =
         "DATA goes out as it is. What is printed is the message's id, which clients, tail and "
         "trace show,\nonce a broker has published it; a refusal by a broadcast level ends with "
-        "status 1. When no\nbroker takes it within 300 ms, with --no-wait and with --every, "
-        "\"entry\" and the id of its\nentry in Redis, where it is kept, are printed instead.",
+        "status 1. When no\nbroker takes it within 300 ms, when it repeats an --id, with "
+        "--no-wait and with --every,\n\"entry\" and the id of its entry in Redis, where it is "
+        "kept, are printed instead.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 2,
     .options = options,
