@@ -142,8 +142,16 @@ void follow_end_doubt(struct follow *w) {
     queue_catch_up(w);
 }
 
+/* A doubt about what cannot be: it would lead beyond all that comes. */
+static void drop_strange_doubt(struct follow *w, const struct lineage *today) {
+    for (int i = 0; i < LOG_COUNT; i++)
+        if (lineage_is_strange(today, w->doubt.last[i]))
+            w->doubt.last[i] = MESSAGE_ID_NONE;
+}
+
 /* The logs were read to their ends, and `view` says what those are. */
 static void settle(struct follow *w, const struct log_view *view) {
+    drop_strange_doubt(w, &view->lineage);
     if (doubt_settle(&w->doubt, w->at))
         tell_gap(w, GAP_LOST);
     if (view->lineage.has_owner && message_id_compare(view->lineage.last, w->position) > 0)

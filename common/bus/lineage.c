@@ -75,6 +75,10 @@ struct message_id lineage_up_to(const struct lineage *l, struct message_id id) {
     return i < l->count ? l->terms[i].before : l->last;
 }
 
+bool lineage_is_strange(const struct lineage *l, struct message_id id) {
+    return l->has_owner && id.term > l->term;
+}
+
 bool lineage_contains(const struct lineage *l, struct message_id id) {
     if (id.seq == 0)
         return true;

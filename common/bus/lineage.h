@@ -49,6 +49,9 @@ enum lineage_place {
 enum lineage_place lineage_find(const struct lineage *l, struct message_id id);
 /* The last output that is not later than an id which is ELSEWHERE. */
 struct message_id lineage_up_to(const struct lineage *l, struct message_id id);
+/* Whether the term of an id was never given out here: no output has it, whoever says so (a key that
+ * somebody else wrote). */
+bool lineage_is_strange(const struct lineage *l, struct message_id id);
 /* Whether an output with this id was appended, as far as l knows. An id with seq 0 is no output. */
 bool lineage_contains(const struct lineage *l, struct message_id id);
 

@@ -111,7 +111,8 @@ static void give_out(struct log_reader *r) {
 
 /* GET l:<name>, GET l* */
 static void read_last(struct log_view *view, enum which_log log, struct redisReply *reply) {
-    if (!message_id_parse(reply_bytes(reply), &view->last[log]))
+    if (!message_id_parse(reply_bytes(reply), &view->last[log]) ||
+        lineage_is_strange(&view->lineage, view->last[log]))
         view->last[log] = MESSAGE_ID_NONE;
 }
 

@@ -150,6 +150,18 @@ static void nothing_follows_what_was_lost(void **state) {
     expect(t, "LOST 5-4");
 }
 
+/* Somebody wrote into l:, and it names what no owner can have published. */
+static void last_id_that_cannot_be_is_ignored(void **state) {
+    struct test *t = *state;
+    log_append(&t->room, "N", "18446744073709551615-9", "5-1", IN_LAST);
+    log_append(&t->room, "*", "6-1", "5-1", IN_LAST);
+    expect_no_more(t, "");
+    break_feed(t);
+    expect_no_more(t, "");
+    log_append(&t->room, "N", "5-2", "5-1", AS_BROKER);
+    expect_no_more(t, "5-2");
+}
+
 static void nothing_follows_what_was_lost_with_the_feed(void **state) {
     struct test *t = *state;
     break_feed(t);
@@ -270,6 +282,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(nothing_follows_what_was_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_follows_what_was_lost_with_the_feed, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(last_id_that_cannot_be_is_ignored, setup, teardown),
         cmocka_unit_test_setup_teardown(live_after_what_was_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(redis_falls_back, setup, teardown),
         cmocka_unit_test_setup_teardown(redis_falls_back_to_what_was_read, setup, teardown),
