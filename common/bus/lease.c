@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
+#include "common/base/random.h"
 #include "common/bus/bus.h"
 #include "common/bus/heartbeats.h"
 #include "common/bus/link.h"
@@ -27,6 +28,7 @@ enum {
     TICK_MAX_MS = 100,
     TRY_MIN_MS = 20,
     TRY_MAX_MS = 1000,
+    TRY_SPREAD_MS = 256,
     STUCK_MS = 5000, /* a slot that does not work for so long is offered to others */
     UNFIT_MIN_MS = 10000,
     UNFIT_MAX_MS = 600000
@@ -187,9 +189,12 @@ static void not_taken(struct slot *s, struct redisReply *reply) {
     set_state(s, FREE);
     if (reply == NULL)
         return; /* lease_on_commands_lost follows */
-    s->try_ms = clock_ms() + (uint64_t)(left_ms < TRY_MIN_MS   ? TRY_MIN_MS
-                                        : left_ms < TRY_MAX_MS ? left_ms + 1
-                                                               : TRY_MAX_MS);
+    /* Spread: on two sides of a split network a lease ends in the same millisecond, and if both
+     * owners took it then, one id would mean two messages. */
+    s->try_ms = clock_ms() + random_below(TRY_SPREAD_MS) +
+                (uint64_t)(left_ms < TRY_MIN_MS   ? TRY_MIN_MS
+                           : left_ms < TRY_MAX_MS ? left_ms + 1
+                                                  : TRY_MAX_MS);
     if (reply_is_error(reply, NULL)) {
         bus_refused(l->bus, "own.lua", reply);
         trouble_raise(&s->refused, reply_bytes(reply));

@@ -55,6 +55,7 @@ MUTATIONS = {
                   '(tonumber(o[1]) or now)'),
     'no-lineage': ('own', "terms = terms .. ' ' .. t ..", 'terms = t ..'),
     'no-floor': ('out', 'if o[4] and tonumber(o[4]) >= tonumber(o[2]) then', 'if false then'),
+    'low-term': ('own', '(tonumber(o[5]) or 0) + 1, ', ''),
     'no-last': ('out', "if not err and KEYS[k + 1] ~= KEYS[k] then", 'if false then'),
     'keep-state': (None, None, None),
 }

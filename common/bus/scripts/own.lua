@@ -12,8 +12,6 @@
 --
 -- A term is greater than the stored one, than the floor, than the one the caller knows (Redis may
 -- have lost its data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
--- Its remainder is the holder's: on the two sides of a partition of the network leases run out in
--- the same millisecond, and one term for two owners would give the same ids to different messages.
 --
 -- own.y names the latest 32 terms of this data set, oldest first, separated by spaces; it begins
 -- with 0 while it names all of them. <id behind a term is the partition's last output when it began.
@@ -36,8 +34,7 @@ for i, check in pairs({is_term, is_id, is_id, [5] = is_term}) do
 end
 local now = tm[1] * 1000 + math.floor(tm[2] / 1000)
 local t = math.max((tonumber(o[1]) or 0) + 1, (tonumber(o[5]) or 0) + 1, now, tonumber(ARGV[3]) + 1)
-local mark = tonumber(string.sub(redis.sha1hex(ARGV[1] .. KEYS[1]), 1, 3), 16)
-t = string.format('%.0f', t + (mark - t) % 4096)
+t = string.format('%.0f', t)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 local terms = o[1] and o[4] or '0'
 if #terms > 4096 or string.find(terms, '[^%d <-]') then terms = o[1] or '0' end

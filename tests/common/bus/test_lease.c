@@ -172,23 +172,6 @@ static void a_broken_link_means_new_terms(void **state) {
     bus_room_until(&t->room, &t->brokers[0].taken, 2 * SLOTS, 3000); /* on_taken checks the terms */
 }
 
-/* As on two servers of which each was the other's replica: nothing but the holder differs. */
-static void two_holders_never_take_the_same_term(void **state) {
-    struct test *t = *state;
-    uint64_t terms[2];
-    start(t, 0);
-    bus_room_until(&t->room, &t->brokers[0].taken, SLOTS, 3000);
-    for (int i = 0; i < 2; i++) {
-        bus_room_ask(&t->room, "DEL own lease");
-        struct bytes grant =
-            bytes_str(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder%d 1000 %s",
-                                   script_sha(SCRIPT_own), i, "900000000000000"));
-        assert_true(bytes_to_u64(bytes_split(&grant, ' '), &terms[i]));
-        assert_in_range(terms[i], 900000000000001, 900000000000001 + 4095);
-    }
-    assert_int_not_equal(terms[0], terms[1]);
-}
-
 static void what_somebody_else_wrote_is_named(void **state) {
     static const char *const wrong[] = {
         "t x",    "t -1",  "t 9007199254740992", "t 18446744073709551616",
@@ -233,7 +216,6 @@ int main(void) {
         WITH_REDIS(a_dead_broker_is_followed_after_its_lease),
         WITH_REDIS(a_stolen_lease_is_noticed),
         WITH_REDIS(a_broken_link_means_new_terms),
-        WITH_REDIS(two_holders_never_take_the_same_term),
         WITH_REDIS(what_somebody_else_wrote_is_named),
         cmocka_unit_test(ranks_are_spread),
     };
