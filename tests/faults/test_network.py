@@ -60,7 +60,8 @@ def test_f16_partition(world, who, seconds):
 
 def test_f16_longer_than_the_history(world):
     """F16, I2-I8: cut off for longer than the history holds: clients are told, never a silent hole."""
-    short = ["--history-messages", "20", "--history-bytes", "4096"]
+    # as many as the Observer needs of the Audit Name, when all clients connect at once
+    short = ["--history-messages", "64", "--history-bytes", "65536"]
     w = world(rate=150, proxied=True, args=short)
     w.evidence.may_gap = True
     w.flow(100)
