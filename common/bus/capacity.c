@@ -48,10 +48,3 @@ void capacity_broke(struct capacity *c, size_t bytes, bool is_proof) {
     if (is_proof || c->breaks >= CAPACITY_BREAKS)
         capacity_learn(c, bytes);
 }
-
-void capacity_squeezed(struct capacity *c, size_t bytes) {
-    c->squeezes = bytes > 0 && c->squeezed == bytes ? c->squeezes + 1 : 1;
-    c->squeezed = bytes;
-    if (bytes >= CAPACITY_LARGE && c->squeezes >= CAPACITY_BREAKS)
-        capacity_learn(c, bytes);
-}

@@ -2,16 +2,15 @@
  * capacity.h - how large an argument of a command this Redis takes.
  *
  * Redis has bounds of its own: proto-max-bulk-len and client-query-buffer-limit close the
- * connection, a maxmemory that is nearly used up refuses with OOM. The bound is told (CONFIG GET,
- * where the user may ask), or learned from a failure:
+ * connection. The bound is told (CONFIG GET, where the user may ask), or learned from a failure:
  *
  *   proof      Redis names the length in a protocol error: what is that large is not sent again.
  *   suspicion  the connection broke while a large argument had no answer. From then on large
  *              arguments go out one at a time, on a link that has proved useful; when the
  *              connection breaks CAPACITY_BREAKS times in a row for the same one, it is proof.
  *
- *   no room    Redis answered OOM to a large argument and, asked right after it, had room for a
- *              small one, CAPACITY_BREAKS times in a row: see room.h.
+ * OOM is no bound of this kind, even when only a large argument gets it: memory comes back, as
+ * histories end. What was refused for it is repeated.
  *
  * What is learned is forgotten after CAPACITY_KEEP_MS, since an operator may raise the bound.
  * Arguments below CAPACITY_LARGE are never in question: no Redis has a bound that low.
@@ -30,8 +29,6 @@ struct capacity {
     uint64_t learned_ms;
     size_t suspect; /* 0: none */
     unsigned breaks;
-    size_t squeezed; /* had no room, while a small one had; 0: none */
-    unsigned squeezes;
     unsigned in_flight; /* large arguments without an answer */
 };
 
@@ -44,8 +41,6 @@ void capacity_sent(struct capacity *c, size_t bytes);
 void capacity_answered(struct capacity *c, size_t bytes);
 /* The connection broke. bytes: the first large argument that had no answer, 0 for none. */
 void capacity_broke(struct capacity *c, size_t bytes, bool is_proof);
-/* There was no room for so many bytes, while there was for a few; 0: there was none at all. */
-void capacity_squeezed(struct capacity *c, size_t bytes);
 /* Arguments of so many bytes are too large. */
 void capacity_learn(struct capacity *c, size_t bytes);
 

@@ -11,7 +11,6 @@
 #include "common/bus/bus.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
-#include "common/bus/room.h"
 #include "common/bus/scripts.h"
 #include "common/bus/troubles.h"
 
@@ -218,7 +217,6 @@ static void read_answer(struct lane *lane, struct redisReply *reply) {
     if (reply_is_error(reply, NULL)) {
         bus_refused(f->bus, "in.lua of a forward", reply);
         trouble_raise(&lane->refused, reply_bytes(reply));
-        room_ask(f->bus, lane->partition, largest_of(lane), reply);
         metrics_add(METRIC_ingest_busy, 1);
         f->is_busy = true;
     } else {

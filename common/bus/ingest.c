@@ -24,7 +24,6 @@
 #include "common/bus/capacity.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
-#include "common/bus/room.h"
 #include "common/bus/scripts.h"
 #include "common/bus/troubles.h"
 
@@ -146,8 +145,6 @@ static void hold(struct lane *lane, struct redisReply *reply) {
     metrics_add(METRIC_ingest_busy, 1);
     bus_refused(g->bus, "in.lua", reply);
     trouble_raise(&lane->refused, reply_bytes(reply));
-    if (lane->in_flight == 1)
-        room_ask(g->bus, lane->partition, lane->head->len, reply);
     retry_later(lane);
 }
 

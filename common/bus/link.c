@@ -202,10 +202,6 @@ void link_set_largest(struct link *l, size_t bytes) {
     l->capacity.told = bytes;
 }
 
-void link_note_room(struct link *l, size_t bytes) {
-    capacity_squeezed(&l->capacity, bytes);
-}
-
 size_t link_backlog(const struct link *l) {
     return l->out.len - l->out_at;
 }

@@ -89,7 +89,6 @@ void link_send(struct link *l, struct command *c, link_reply_fn *fn, void *ctx);
 size_t link_largest(const struct link *l);
 bool link_takes_now(const struct link *l, size_t bytes);
 void link_set_largest(struct link *l, size_t bytes);
-void link_note_room(struct link *l, size_t bytes); /* capacity_squeezed */
 /* Bytes written to the link and not yet taken by the socket. */
 size_t link_backlog(const struct link *l);
 /* Drops the connection as if it had broken, for trouble that only the caller sees. */

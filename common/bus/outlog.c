@@ -17,7 +17,6 @@
 #include "common/bus/history.h"
 #include "common/bus/link.h"
 #include "common/bus/partition.h"
-#include "common/bus/room.h"
 #include "common/bus/scripts.h"
 #include "common/bus/troubles.h"
 
@@ -212,7 +211,6 @@ static void read_answer(struct outlog *o, struct redisReply *reply) {
     } else if (reply_is_error(reply, NULL)) {
         bus_refused(o->bus, "out.lua", reply);
         trouble_raise(&o->refused, reply_bytes(reply));
-        room_ask(o->bus, o->partition, outlog_largest(o), reply);
         tell(o, OUTLOG_BUSY);
     } else {
         trouble_clear(&o->refused);

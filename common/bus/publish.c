@@ -24,7 +24,7 @@ bool publish_fits(const struct bus *bus, size_t bytes, struct buf *error_out) {
     metrics_add(METRIC_refused_too_large, 1);
     buf_printf(error_out,
                "the message has %zu bytes with its address, and this Redis takes at most %zu "
-               "(its proto-max-bulk-len, client-query-buffer-limit or maxmemory)",
+               "(its proto-max-bulk-len or client-query-buffer-limit)",
                bytes, most);
     return false;
 }

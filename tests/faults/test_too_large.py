@@ -1,4 +1,5 @@
 """One message that Redis does not take is refused; everything else goes through, exactly once."""
+import collections
 import pathlib
 import subprocess
 
@@ -8,7 +9,7 @@ from harness import Closed, Cluster, eventually
 from harness.cluster import BIN
 
 APP = pathlib.Path(__file__).parent / "large.lua"
-LARGE = 2_000_000
+LARGE, HUGE = 2_000_000, 4_000_000
 MIB = str(1024 * 1024)
 
 
@@ -80,6 +81,29 @@ def test_a_handler_that_sends_too_much(limited):
         client.say(20)
         assert reader.recv(40) == "x" * 20
         eventually(lambda: refused(limited) > before, 10)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_what_memory_has_no_place_for_waits(cluster, leaves):
+    """It is not refused: with memory again it arrives once, whether its sender stays or not, and so does what waited."""
+    before = refused(cluster)
+    with cluster.client(1, "/up?name=a") as reader, cluster.client(0, "/up?name=a") as other, \
+            cluster.client(0, "/up?name=b") as neighbour, cluster.client(0, "/up?name=b") as culprit:
+        # what Redis keeps of large messages it has had counts as used, and would make room
+        eventually(lambda: cluster.redis.info("clients")["client_recent_max_input_buffer"] < 500_000, 20)
+        busy = cluster.gateways[0].metrics()["signalbox_ingest_busy_total"]
+        cluster.redis.config_set("maxmemory", cluster.redis.info("memory")["used_memory"] + 1_000_000)
+        culprit.say("x" * HUGE, path="a")
+        eventually(lambda: cluster.gateways[0].metrics()["signalbox_ingest_busy_total"] > busy + 4, 10)
+        neighbour.say("behind", path="a")
+        other.say("aside", path="a")
+        if leaves:
+            culprit.close()
+        cluster.redis.config_set("maxmemory", "0")
+        assert collections.Counter(reader.recv(20) for _ in range(3)) == {"x" * HUGE: 1, "behind": 1, "aside": 1}
+        other.say("after", path="a")
+        assert reader.recv(20) == "after"
+    assert refused(cluster) == before
 
 
 def test_every_entrance_tells_its_sender(cluster):

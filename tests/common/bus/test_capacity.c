@@ -71,18 +71,6 @@ static void small_ones_are_never_in_question(void **state) {
     assert_true(capacity_most(&c) == SIZE_MAX && capacity_may_send(&c, BIG, false));
 }
 
-static void no_room_thrice_in_a_row_is_proof(void **state) {
-    struct capacity c = {0};
-    (void)state;
-    for (int i = 0; i < 2 * CAPACITY_BREAKS; i++)
-        capacity_squeezed(&c, i % 2 == 0 ? BIG : 0); /* Redis is full, off and on */
-    capacity_squeezed(&c, BIG);
-    capacity_squeezed(&c, BIG);
-    assert_true(capacity_most(&c) == SIZE_MAX);
-    capacity_squeezed(&c, BIG);
-    assert_int_equal(capacity_most(&c), BIG - 1);
-}
-
 static int set_up(void **state) {
     (void)state;
     log_set_level(LOG_ERROR);
@@ -96,7 +84,6 @@ int main(void) {
         cmocka_unit_test_setup(a_proof_is_enough_and_expires, set_up),
         cmocka_unit_test_setup(a_suspect_goes_alone_and_on_a_proven_link, set_up),
         cmocka_unit_test_setup(breaks_in_a_row_are_proof, set_up),
-        cmocka_unit_test_setup(no_room_thrice_in_a_row_is_proof, set_up),
         cmocka_unit_test_setup(small_ones_are_never_in_question, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
