@@ -206,6 +206,20 @@ def owners(connection):
     return {connection.hget(f"sb:{{{tag}}}:own", "h") for tag in TAGS.values()}
 
 
+def terms(connection):
+    return [connection.hget(f"sb:{{{tag}}}:own", "t") for tag in TAGS.values()]
+
+
+def take_later_terms(cluster):
+    """On the old side. Two brokers that take a partition in the same millisecond have one term (docs/delivery.md says
+    what that means): then once more."""
+    while True:
+        cluster.brokers[0].restart()
+        eventually(lambda: len(owners(cluster.server(0))) == 1, SOON, "one owner on the old side")
+        if not any(old == new for old, new in zip(terms(cluster.server(0)), terms(cluster.server(1)))):
+            return
+
+
 @pytest.mark.parametrize("newcomer", [False, True], ids=["who stayed", "who came meanwhile"])
 def test_f14_old_master_with_a_gateway_on_its_side(newcomer):
     """F14: the terms on the side that is given up are later than those of the other side, so ids that come after the
@@ -217,8 +231,7 @@ def test_f14_old_master_with_a_gateway_on_its_side(newcomer):
         v1 = cluster.client(0, "/n/n0?client_id=v1", {"Sec-WebSocket-Protocol": "signalbox.v1"})
         fall_apart(cluster)
         eventually(lambda: len(owners(cluster.server(1))) == 1, SOON, "one owner on the new side")
-        cluster.brokers[0].restart()  # later terms on the old side
-        eventually(lambda: len(owners(cluster.server(0))) == 1, SOON, "one owner on the old side")
+        take_later_terms(cluster)
         send(cluster.server(0), ["given up"])
         send(cluster.server(1), ["new side"])
         if newcomer:

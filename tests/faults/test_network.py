@@ -58,6 +58,7 @@ def test_f16_partition(world, who, seconds):
     w.check(ALL, t5=25)
 
 
+@pytest.mark.long
 def test_f16_longer_than_the_history(world):
     """F16, I2-I8: cut off for longer than the history holds: clients are told, never a silent hole."""
     # as many as the Observer needs of the Audit Name, when all clients connect at once
