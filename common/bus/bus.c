@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -269,6 +268,7 @@ static void buried(struct bus *b) {
               b->id);
     bus_unsubscribe(b, bytes_str(b->probe_channel));
     new_id(b);
+    b->foreign_beats = b->unanswered_beats;
     beats_begin(&b->beats, UINT64_MAX);
     b->was_counted = false;
     b->accepted_since_ms = 0;
@@ -315,18 +315,14 @@ static void on_beat_answer(struct bus *b, uint64_t number, struct redisReply *re
         forgotten(b);
 }
 
-/* Which id beat: an answer that was under way at a burial is nobody's. */
-struct beat {
-    struct bus *bus;
-    uint64_t number;
-    char id[17];
-};
-
+/* Answers come in order: this one is to the oldest beat that has none. */
 static void on_beat_reply(void *ctx, struct redisReply *reply) {
-    struct beat *beat = ctx;
-    if (strcmp(beat->id, beat->bus->id) == 0)
-        on_beat_answer(beat->bus, beat->number, reply);
-    free(beat);
+    struct bus *b = ctx;
+    uint64_t number = b->beat - --b->unanswered_beats;
+    if (b->foreign_beats > 0)
+        b->foreign_beats--;
+    else
+        on_beat_answer(b, number, reply);
 }
 
 static void send_beat(struct bus *b) {
@@ -342,11 +338,8 @@ static void send_beat(struct bus *b) {
     snprintf(counter, sizeof(counter), "%" PRIu64 "%s", ++b->beat, b->is_unfit ? PULSE_UNFIT : "");
     command_text(&c, counter);
     command_text(&c, b->probe_channel);
-    struct beat *beat = mem_alloc(sizeof(*beat));
-    beat->bus = b;
-    beat->number = b->beat;
-    memcpy(beat->id, b->id, sizeof(beat->id));
-    link_send(b->commands, &c, on_beat_reply, beat);
+    b->unanswered_beats++;
+    link_send(b->commands, &c, on_beat_reply, b);
 }
 
 /* It may have run out by a clock of Redis that jumped: a process that does not know it would make

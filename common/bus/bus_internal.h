@@ -43,6 +43,8 @@ struct bus {
     uv_timer_t beat_timer;
     bool is_unfit;
     uint64_t beat;                           /* the counter */
+    unsigned unanswered_beats;               /* the latest so many have no answer yet */
+    unsigned foreign_beats;                  /* the oldest so many of those were of an id before */
     struct beats beats;                      /* which of them came back */
     bool was_counted;                        /* a beat of this id was accepted before */
     uint64_t accepted_since_ms, accepted_ms; /* see bus_accepted_since; the last accepted one */
