@@ -172,7 +172,7 @@ def test_level_is_set_read_and_unset(cli, redis):
 
 def test_a_level_that_redis_refuses_is_no_broken_connection(cli, redis):
     redis.config_set("min-replicas-to-write", 1)
-    assert "refused" in cli("level", "Msg", "group", code=1).stderr
+    assert "Redis refuses" in cli("level", "Msg", "group", code=1).stderr
 
 
 HOSTILE = b"\x1b[2J\xff\xc2\x9b31m\"\xed\xa0\x80"
