@@ -131,6 +131,8 @@ def test_S157_ids_that_are_not_ascii(w, trigger, odd):
         status, body = refer_bytes(w, 1 - trigger, client_id=id_bytes, name=name_bytes, group=group_bytes)
         assert status == 200 and json.loads(body)["signal"] == expected
     assert refer_bytes(w, trigger, client_id=quote(odd), name=quote(name), group=b"other")[0] == 404
+    if odd.swapcase().lower() == odd.lower():
+        assert refer_bytes(w, trigger, client_id=quote(odd), name=quote(name), group=quote(odd.swapcase()))[0] == 200
 
 
 def is_utf8(data):

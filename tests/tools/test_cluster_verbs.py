@@ -75,6 +75,10 @@ def test_lists(cluster, three, name):
     assert name in cluster.cli("names").stdout.split()
     assert json.loads(cluster.cli("groups", name, "--json").stdout) in ([{"group": "g", "connections": 2}],
                                                                           [{"group": "G", "connections": 2}])
+    accents = [cluster.client(number, f"/up?name={name}-x&group={group}") for number, group in ((0, "%C3%89"), (1, "%C3%A9"))]
+    assert json.loads(cluster.cli("groups", f"{name}-x", "--json").stdout) == [{"group": "É", "connections": 2}]
+    for client in accents:
+        client.drop()
     rows = json.loads(cluster.cli("clients", name, "--json").stdout)
     assert sorted(row["clientId"] for row in rows) == sorted(client.id for client in three)
     assert len({row["gateway"] for row in rows}) == 2
