@@ -191,18 +191,24 @@ static size_t bound_after_trying(struct conn *c, size_t more) {
     return c->set->max_queue_bytes * (is_patient ? SLOW_TIMES : 1);
 }
 
-bool conn_send_message(struct conn *c, struct frame f) {
+static bool send_over_bound(struct conn *c, struct frame f) {
     unsigned dropped;
-    if (c->state != CONN_OPEN)
-        return true;
-    size_t max_bytes = c->set->max_queue_bytes;
-    if (outq_would_overflow(&c->out, f.len, max_bytes))
-        max_bytes = bound_after_trying(c, f.len);
+    size_t max_bytes = bound_after_trying(c, f.len);
     enum outq_result result = outq_push_message(&c->out, f, max_bytes, c->policy, &dropped);
     if (result == OUTQ_FULL)
         return false;
     if (result == OUTQ_DROPPED)
         metrics_add(METRIC_slow_dropped, dropped);
+    conns_mark_dirty(c->set, c);
+    return true;
+}
+
+bool conn_send_message(struct conn *c, struct frame f) {
+    if (c->state != CONN_OPEN)
+        return true;
+    if (outq_would_overflow(&c->out, f.len, c->set->max_queue_bytes))
+        return send_over_bound(c, f);
+    outq_push_fitting(&c->out, f, c->policy);
     conns_mark_dirty(c->set, c);
     return true;
 }

@@ -1,4 +1,4 @@
-/* outq.c - see outq.h. outq_push_message is the fast path of the process: keep it short. */
+/* outq.c - see outq.h. outq_push_fitting is the fast path of the process: keep it short. */
 #include "gateway/outq.h"
 
 #include <stdlib.h>
@@ -173,12 +173,16 @@ static enum outq_result push_over_bound(struct outq *q, struct frame f, size_t m
     return OUTQ_DROPPED;
 }
 
+void outq_push_fitting(struct outq *q, struct frame f, enum slow_policy policy) {
+    push(q, f, true, policy == SLOW_CLOSE);
+}
+
 enum outq_result outq_push_message(struct outq *q, struct frame f, size_t max_bytes,
                                    enum slow_policy policy, unsigned *dropped_out) {
     *dropped_out = 0;
     if (outq_would_overflow(q, f.len, max_bytes))
         return push_over_bound(q, f, max_bytes, policy, dropped_out);
-    push(q, f, true, policy == SLOW_CLOSE);
+    outq_push_fitting(q, f, policy);
     return OUTQ_OK;
 }
 

@@ -55,6 +55,8 @@ static inline bool outq_would_overflow(const struct outq *q, size_t len, size_t 
     /* A range costs its own memory too, so a queue of tiny messages has an end. */
     return q->count > 0 && q->bytes + q->count * sizeof(struct outq_range) + len > max_bytes;
 }
+/* Queues a message that is not over the bound. */
+void outq_push_fitting(struct outq *q, struct frame f, enum slow_policy policy);
 /* Queues a message under the bound; into an empty queue it always goes. *dropped_out counts what
  * the policy dropped. */
 enum outq_result outq_push_message(struct outq *q, struct frame f, size_t max_bytes,
