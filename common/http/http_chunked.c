@@ -35,15 +35,8 @@ void http_chunked_init(struct http_chunked *d, size_t head_length) {
     *d = (struct http_chunked){.state = SIZE, .at = head_length, .begin = head_length};
 }
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum state on_size(struct http_chunked *d, char c) {
-    int value = hex_value(c);
+    int value = http_hex_value(c);
     if (value >= 0 && d->digits < DIGITS_MAX) {
         d->left = d->left << 4 | (unsigned)value;
         d->digits++;

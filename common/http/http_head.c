@@ -35,7 +35,7 @@ static bool is_one_of(unsigned char c, const char *set) {
     return c != '\0' && strchr(set, c) != NULL;
 }
 
-static int hex_value(char c) {
+int http_hex_value(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -44,9 +44,10 @@ static int hex_value(char c) {
 }
 
 int http_escape_value(struct bytes in) {
-    if (in.len < 3 || in.ptr[0] != '%' || hex_value(in.ptr[1]) < 0 || hex_value(in.ptr[2]) < 0)
+    if (in.len < 3 || in.ptr[0] != '%' || http_hex_value(in.ptr[1]) < 0 ||
+        http_hex_value(in.ptr[2]) < 0)
         return -1;
-    return hex_value(in.ptr[1]) << 4 | hex_value(in.ptr[2]);
+    return http_hex_value(in.ptr[1]) << 4 | http_hex_value(in.ptr[2]);
 }
 
 bool http_is_token(struct bytes text) {
@@ -93,7 +94,7 @@ static bool is_port(struct bytes text) {
 static size_t ip_literal_length(struct bytes text) {
     size_t i = 1;
     while (i < text.len &&
-           (hex_value(text.ptr[i]) >= 0 || text.ptr[i] == ':' || text.ptr[i] == '.'))
+           (http_hex_value(text.ptr[i]) >= 0 || text.ptr[i] == ':' || text.ptr[i] == '.'))
         i++;
     return i > 2 && i < text.len && text.ptr[i] == ']' ? i + 1 : 0;
 }

@@ -77,6 +77,8 @@ bool http_is_field_value(struct bytes text);
  */
 bool http_percent_decode(struct bytes in, bool plus_is_space, struct buf *out);
 
+/* What a hexadecimal digit is worth, or -1. */
+int http_hex_value(char c);
 /* The byte that the escape %XX at the front stands for, or -1 when there is none. */
 int http_escape_value(struct bytes in);
 
