@@ -8,12 +8,12 @@
 #include "broker/outcome.h"
 #include "broker/published.h"
 #include "broker/tracing.h"
-#include "common/app/address.h"
+#include "common/send/address.h"
 #include "common/bus/bus.h"
-#include "common/bus/forward.h"
-#include "common/bus/outlog.h"
+#include "common/bus/log/forward.h"
+#include "common/bus/log/log_writer.h"
 #include "common/bus/partition.h"
-#include "common/bus/publish.h"
+#include "common/bus/log/publish.h"
 
 enum {
     NAME_TEXT = ADDRESS_BYTES_MAX + 1,
@@ -142,7 +142,7 @@ static bool has_history(const struct broker *b, struct bytes name) {
 static void append(struct outcome *o, struct bytes name, const struct message *m) {
     struct output output = {
         .name = name, .has_history = name.len == 0 || has_history(o->broker, name), .message = *m};
-    struct message_id id = outlog_add(o->outlog, &output);
+    struct message_id id = log_writer_add(o->outlog, &output);
     if (m->kind == MESSAGE_DATA && message_id_is_none(o->first_id))
         o->first_id = id;
     tracing_output(o, name, m, id);

@@ -5,7 +5,7 @@
 #ifndef SIGNALBOX_BROKER_BROADCAST_H
 #define SIGNALBOX_BROKER_BROADCAST_H
 
-#include "common/bus/envelope.h"
+#include "common/bus/log/envelope.h"
 
 struct broker;
 struct outcome;

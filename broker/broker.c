@@ -20,15 +20,15 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
-#include "common/bus/about.h"
+#include "common/bus/cluster/about.h"
 #include "common/bus/bus.h"
-#include "common/bus/ingest.h"
-#include "common/bus/kv.h"
-#include "common/bus/lease.h"
+#include "common/bus/log/ingest.h"
+#include "common/bus/cluster/store.h"
+#include "common/bus/cluster/lease.h"
 #include "common/bus/partition.h"
-#include "common/bus/registry.h"
-#include "common/bus/report.h"
-#include "common/bus/rules.h"
+#include "common/bus/cluster/registry.h"
+#include "common/bus/cluster/report.h"
+#include "common/bus/cluster/rules.h"
 
 enum { PATIENCE_MS = 5000, GIVE_BACK_MS = 5000, LINGER_MS = 2000, SPARE_MS = 10000 };
 
@@ -101,7 +101,7 @@ static void on_commands(void *ctx) {
     struct broker *b = ctx;
     log_info("broker", "reached_redis id=%s", bus_id(b->bus));
     lease_on_commands(b->lease);
-    kv_server_secret(b->bus, on_secret, b);
+    store_server_secret(b->bus, on_secret, b);
 }
 
 /* Whatever is under way may have been carried out or not: everything is forgotten and taken anew,

@@ -15,7 +15,7 @@
 
 #include "common/app/app.h"
 #include "common/base/supervisor.h"
-#include "common/bus/trace.h"
+#include "common/bus/log/trace.h"
 
 struct about;
 struct bus;

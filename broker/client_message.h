@@ -5,7 +5,7 @@
 #ifndef SIGNALBOX_BROKER_CLIENT_MESSAGE_H
 #define SIGNALBOX_BROKER_CLIENT_MESSAGE_H
 
-#include "common/app/message_form.h"
+#include "common/send/message_form.h"
 
 struct outcome;
 

@@ -4,9 +4,9 @@
 #include "broker/broker.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/inlog.h"
-#include "common/bus/lease.h"
-#include "common/bus/memo.h"
+#include "common/bus/log/entry_reader.h"
+#include "common/bus/cluster/lease.h"
+#include "common/bus/log/rejects.h"
 #include "common/bus/partition.h"
 
 void dead_letter(struct broker *b, unsigned slot, const struct in_entry *entry,
@@ -21,6 +21,6 @@ void dead_letter(struct broker *b, unsigned slot, const struct in_entry *entry,
         key_of(&key, slot, "dl", BYTES_NONE);
     const struct bytes fields[] = {BYTES_LIT("reason"),       bytes_str(reason), BYTES_LIT("entry"),
                                    bytes_str(entry->id_text), BYTES_LIT("m"),    entry->text};
-    memo_add(b->bus, buf_bytes(&key), fields, ARRAY_LEN(fields));
+    rejects_add(b->bus, buf_bytes(&key), fields, ARRAY_LEN(fields));
     buf_deinit(&key);
 }

@@ -11,7 +11,7 @@
 #include "broker/host.h"
 #include "broker/run.h"
 #include "common/app/api.h"
-#include "common/app/json.h"
+#include "common/app/json_lua.h"
 #include "common/app/lua_headers.h"
 #include "common/base/clock.h"
 

@@ -17,14 +17,14 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
-#include "common/bus/aside.h"
+#include "common/bus/log/deferred.h"
 #include "common/bus/bus.h"
-#include "common/bus/forward.h"
-#include "common/bus/lease.h"
-#include "common/bus/link.h"
-#include "common/bus/outlog.h"
+#include "common/bus/log/forward.h"
+#include "common/bus/cluster/lease.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/log/log_writer.h"
 #include "common/bus/partition.h"
-#include "common/bus/troubles.h"
+#include "common/bus/redis/troubles.h"
 
 enum {
     QUEUE_MAX = 128, /* entries of one read */
@@ -48,8 +48,8 @@ struct inbox {
     struct asides asides;
     struct buf own_key;
     inbox_process_fn *process;
-    struct inlog *inlog;
-    struct outlog *outlog;
+    struct entry_reader *inlog;
+    struct log_writer *outlog;
     struct forward *forward;
     struct in_entry *queue[QUEUE_MAX]; /* read and not processed: from head to tail */
     size_t head, tail;
@@ -107,8 +107,8 @@ void inbox_close(struct inbox *i) {
     trouble_clear(&i->unwritten);
     tracing_lost(i->broker, i->slot);
     published_lost(i->broker, i->slot);
-    inlog_close(i->inlog);
-    outlog_close(i->outlog);
+    entry_reader_close(i->inlog);
+    log_writer_close(i->outlog);
     forward_close(i->forward);
     while (i->head < i->tail)
         in_entry_unref(i->queue[i->head++]);
@@ -142,7 +142,7 @@ static void open_lanes(struct inbox *i);
 /* Redis turned out not to take what these entries led to: processed anew, they are refused. */
 static bool is_too_large(const struct inbox *i) {
     size_t largest = i->state == FORWARDING   ? forward_largest(i->forward)
-                     : i->state == COMMITTING ? outlog_largest(i->outlog)
+                     : i->state == COMMITTING ? log_writer_largest(i->outlog)
                                               : 0;
     return largest > bus_largest(i->broker->bus);
 }
@@ -159,7 +159,7 @@ static void on_retry(uv_timer_t *timer) {
     case TRYING: try_next(i); return;
     case FORWARDING: forward_repeat(i->forward); return;
     case STORING: store_asides(i); return;
-    case COMMITTING: outlog_repeat(i->outlog); return;
+    case COMMITTING: log_writer_repeat(i->outlog); return;
     }
 }
 
@@ -178,13 +178,13 @@ static void settle_runs(struct inbox *i) {
     }
 }
 
-static void on_committed(void *ctx, enum outlog_result result) {
+static void on_committed(void *ctx, enum log_writer_result result) {
     struct inbox *i = ctx;
-    if (result == OUTLOG_BUSY) {
+    if (result == LOG_WRITER_BUSY) {
         repeat_later(i);
         return;
     }
-    if (result == OUTLOG_FENCED) {
+    if (result == LOG_WRITER_FENCED) {
         give_up(i, true);
         return;
     }
@@ -201,7 +201,7 @@ static void on_committed(void *ctx, enum outlog_result result) {
 
 static void commit(struct inbox *i) {
     i->state = COMMITTING;
-    outlog_commit(i->outlog, i->cursor, i->head < i->tail, on_committed, i);
+    log_writer_commit(i->outlog, i->cursor, i->head < i->tail, on_committed, i);
 }
 
 /* A call that is not repeated as it was: NULL comes before the broker closes us. True: go on. */
@@ -230,18 +230,18 @@ static void on_stored(void *ctx, struct redisReply *reply) {
     unref(i);
 }
 
-static struct aside_place place_of(struct inbox *i) {
-    return (struct aside_place){.bus = i->broker->bus,
-                                .own_key = buf_bytes(&i->own_key),
-                                .partition = i->slot,
-                                .term = i->grant.term};
+static struct deferred_place place_of(struct inbox *i) {
+    return (struct deferred_place){.bus = i->broker->bus,
+                                   .own_key = buf_bytes(&i->own_key),
+                                   .partition = i->slot,
+                                   .term = i->grant.term};
 }
 
 static void store_asides(struct inbox *i) {
-    struct aside_place place = place_of(i);
+    struct deferred_place place = place_of(i);
     i->state = STORING;
     i->refs++;
-    aside_store(&place, i->asides.items, i->asides.count, on_stored, i);
+    deferred_store(&place, i->asides.items, i->asides.count, on_stored, i);
 }
 
 static void on_forwarded(void *ctx, bool is_busy) {
@@ -276,7 +276,7 @@ static void process_next(struct inbox *i) {
 
 static void send_batch(struct inbox *i) {
     if (i->head == i->tail && !i->is_ending)
-        inlog_read(i->inlog);
+        entry_reader_read(i->inlog);
     i->state = FORWARDING;
     forward_send(i->forward, on_forwarded, i);
 }
@@ -293,7 +293,7 @@ static void process_batch(struct inbox *i) {
     do
         process_next(i);
     while (i->head < i->tail && !is_doubtful(i) && clock_us() - from < BATCH_US &&
-           outlog_bytes(i->outlog) + forward_bytes(i->forward) < BATCH_BYTES);
+           log_writer_bytes(i->outlog) + forward_bytes(i->forward) < BATCH_BYTES);
     send_batch(i);
 }
 
@@ -348,7 +348,7 @@ static void step(struct inbox *i) {
     else if (i->is_ending)
         give_up(i, false);
     else if (i->head == i->tail)
-        inlog_read(i->inlog);
+        entry_reader_read(i->inlog);
     else if (!is_doubtful(i))
         process_batch(i);
     else if (take_turn(i))
@@ -367,13 +367,13 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
 }
 
 uint64_t inbox_stuck_ms(const struct inbox *i) {
-    return inlog_unread_ms(i->inlog);
+    return entry_reader_unread_ms(i->inlog);
 }
 
 /* --- the beginning --- */
 
 static void open_logs(struct inbox *i, const struct lease_grant *grant) {
-    static const struct inlog_events events = {on_entries};
+    static const struct entry_reader_events events = {on_entries};
     const struct settings *s = i->broker->settings;
     struct bus *bus = i->broker->bus;
     struct buf in = {0}, lease = {0};
@@ -386,20 +386,21 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
         buf_append_str(&in, fleet_key(KEY_PUBLIC_SEND));
     else
         key_of(&in, i->slot, "in", BYTES_NONE);
-    struct outlog_options options = {.own_key = buf_bytes(&i->own_key),
-                                     .in_key = buf_bytes(&in),
-                                     .partition = is_public(i) ? 0 : i->slot,
-                                     .label = label,
-                                     .term = grant->term,
-                                     .cursor = grant->cursor,
-                                     .history_bytes = s->history_bytes,
-                                     .history_messages = s->history_messages,
-                                     .history_seconds = s->history_seconds};
+    struct log_writer_options options = {.own_key = buf_bytes(&i->own_key),
+                                         .in_key = buf_bytes(&in),
+                                         .partition = is_public(i) ? 0 : i->slot,
+                                         .label = label,
+                                         .term = grant->term,
+                                         .cursor = grant->cursor,
+                                         .history_bytes = s->history_bytes,
+                                         .history_messages = s->history_messages,
+                                         .history_seconds = s->history_seconds};
     trouble_init(&i->unwritten, bus_troubles(bus), TROUBLE_commits, label);
-    i->outlog = outlog_new(bus, &options);
+    i->outlog = log_writer_new(bus, &options);
     i->forward = forward_new(bus, source);
-    i->inlog = inlog_new(bus, buf_bytes(&in), is_public(i) ? INLOG_TEXT : INLOG_ENTRIES,
-                         grant->cursor, label, &events, i);
+    i->inlog = entry_reader_new(bus, buf_bytes(&in),
+                                is_public(i) ? ENTRY_READER_TEXT : ENTRY_READER_ENTRIES,
+                                grant->cursor, label, &events, i);
     buf_deinit(&in);
 }
 
@@ -408,7 +409,7 @@ static void begin(struct inbox *i) {
     if (i->is_ending)
         step(i);
     else
-        inlog_read(i->inlog);
+        entry_reader_read(i->inlog);
 }
 
 static void on_listed(void *ctx, struct redisReply *reply) {
@@ -422,9 +423,9 @@ static void on_listed(void *ctx, struct redisReply *reply) {
 }
 
 static void open_lanes(struct inbox *i) {
-    struct aside_place place = place_of(i);
+    struct deferred_place place = place_of(i);
     i->refs++;
-    aside_list(&place, on_listed, i);
+    deferred_list(&place, on_listed, i);
 }
 
 struct inbox *inbox_new(struct broker *b, unsigned slot, const struct lease_grant *grant,

@@ -11,8 +11,8 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
-#include "common/bus/lease.h"
-#include "common/bus/memo.h"
+#include "common/bus/cluster/lease.h"
+#include "common/bus/log/rejects.h"
 #include "common/bus/partition.h"
 
 enum { STRIDE_MAX = 32, RETRY_MS = 200 };
@@ -191,24 +191,24 @@ static void on_brought_back(void *ctx, struct redisReply *reply) {
 }
 
 /* own_out: for the key that the place borrows. */
-static struct aside_place place_of(const struct lanes *l, unsigned slot, struct buf *own_out) {
+static struct deferred_place place_of(const struct lanes *l, unsigned slot, struct buf *own_out) {
     struct buf lease = {0};
     lease_keys(l->broker->lease, slot, own_out, &lease);
     buf_deinit(&lease);
-    return (struct aside_place){.bus = l->broker->bus,
-                                .own_key = buf_bytes(own_out),
-                                .partition = slot,
-                                .term = l->places[slot].term};
+    return (struct deferred_place){.bus = l->broker->bus,
+                                   .own_key = buf_bytes(own_out),
+                                   .partition = slot,
+                                   .term = l->places[slot].term};
 }
 
 static void send_back(struct lane *lane, const struct message_id *ids, size_t count) {
     struct buf own = {0};
-    struct aside_place place = place_of(lane->owner, lane->slot, &own);
+    struct deferred_place place = place_of(lane->owner, lane->slot, &own);
     struct returning *r = mem_alloc(sizeof(*r) + lane->key_len);
     *r = (struct returning){
         .lanes = lane->owner, .slot = lane->slot, .term = place.term, .key_len = lane->key_len};
     memcpy(r->key, lane->key, lane->key_len);
-    aside_bring_back(&place, ids, count, on_brought_back, r);
+    deferred_bring_back(&place, ids, count, on_brought_back, r);
     buf_deinit(&own);
 }
 
@@ -276,10 +276,10 @@ static void add_to_batch(struct outcome *o, struct lane *lane, unsigned handled)
         a->cap = a->cap == 0 ? 16 : a->cap * 2;
         a->items = mem_realloc(a->items, a->cap * sizeof(*a->items));
     }
-    a->items[a->count++] = (struct aside_item){.id = o->entry->id,
-                                               .order = o->entry->order,
-                                               .handled = handled,
-                                               .lane = bytes_of(lane->key, lane->key_len)};
+    a->items[a->count++] = (struct deferred_item){.id = o->entry->id,
+                                                  .order = o->entry->order,
+                                                  .handled = handled,
+                                                  .lane = bytes_of(lane->key, lane->key_len)};
 }
 
 static void note_done(struct asides *a, struct message_id id) {
@@ -371,19 +371,19 @@ static void drop_strange(struct lanes *l, unsigned slot, const struct redisReply
     const struct bytes fields[] = {BYTES_LIT("reason"), BYTES_LIT("not set aside by a broker"),
                                    BYTES_LIT("entry"),  field,
                                    BYTES_LIT("m"),      reply_bytes(reply_at(row, 1))};
-    memo_add(l->broker->bus, key_of(&key, slot, "dl", BYTES_NONE), fields, ARRAY_LEN(fields));
+    rejects_add(l->broker->bus, key_of(&key, slot, "dl", BYTES_NONE), fields, ARRAY_LEN(fields));
     buf_deinit(&key);
 }
 
 void lanes_open(struct lanes *l, unsigned slot, const struct lease_grant *grant,
                 const struct redisReply *list) {
     struct place *place = &l->places[slot];
-    struct aside_item item;
+    struct deferred_item item;
     place->is_open = true;
     place->term = grant->term;
     place->committed = grant->cursor;
     for (size_t i = 0; i < reply_count(list); i++) {
-        if (aside_read(reply_at(list, i), &item))
+        if (deferred_read(reply_at(list, i), &item))
             add_waiting(find_or_make(l, slot, item.lane), item.id, item.order, item.size)
                 ->is_returning = item.is_ahead;
         else
@@ -397,8 +397,8 @@ static void forget_done(struct lanes *l, unsigned slot, struct asides *batch) {
     struct buf own = {0};
     if (batch->done_count == 0 || !bus_can_send(l->broker->bus))
         return;
-    struct aside_place place = place_of(l, slot, &own);
-    aside_forget(&place, batch->done, batch->done_count);
+    struct deferred_place place = place_of(l, slot, &own);
+    deferred_forget(&place, batch->done, batch->done_count);
     batch->done_count = 0;
     buf_deinit(&own);
 }

@@ -19,8 +19,8 @@
 #ifndef SIGNALBOX_BROKER_LANES_H
 #define SIGNALBOX_BROKER_LANES_H
 
-#include "common/bus/aside.h"
-#include "common/bus/inlog.h"
+#include "common/bus/log/deferred.h"
+#include "common/bus/log/entry_reader.h"
 
 struct broker;
 struct lane;
@@ -32,7 +32,7 @@ enum { LANE_MAX = 10000, LANES_MAX = 100000, LANES_BYTES = 64 * 1024 * 1024 };
 
 /* What a batch sets aside, to be stored before it is committed. Zeroed: empty. */
 struct asides {
-    struct aside_item *items;
+    struct deferred_item *items;
     size_t count, cap;
     struct message_id *done; /* entries that came back and are through */
     size_t done_count, done_cap;
@@ -71,7 +71,7 @@ void lanes_give_up(struct outcome *o);
 
 /* --- a slot, for its inbox --- */
 
-/* The slot is ours: what was set aside there (rows of aside_list) waits here. */
+/* The slot is ours: what was set aside there (rows of aside_list.lua) waits here. */
 void lanes_open(struct lanes *l, unsigned slot, const struct lease_grant *grant,
                 const struct redisReply *list);
 /* The entries of a batch were stored and the cursor has passed them. Empties the batch. */

@@ -13,7 +13,7 @@
 #include "broker/broker.h"
 #include "common/base/must.h"
 #include "common/base/settings.h"
-#include "common/bus/report.h"
+#include "common/bus/cluster/report.h"
 
 struct process {
     uv_loop_t loop;

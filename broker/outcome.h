@@ -7,12 +7,12 @@
 #ifndef SIGNALBOX_BROKER_OUTCOME_H
 #define SIGNALBOX_BROKER_OUTCOME_H
 
-#include "common/bus/inlog.h"
+#include "common/bus/log/entry_reader.h"
 
 struct broker;
 struct asides;
 struct forward;
-struct outlog;
+struct log_writer;
 struct run;
 struct tracing;
 
@@ -23,7 +23,7 @@ struct outcome {
     struct broker *broker;
     unsigned slot; /* partition, or the public stream: then everything is forwarded */
     struct in_entry *entry;
-    struct outlog *outlog;
+    struct log_writer *outlog;
     struct forward *forward;
     struct asides *asides;   /* what waits for an earlier handler of its connection */
     struct run **open_runs;  /* where a handler that waits is kept until its entry is committed */

@@ -5,7 +5,7 @@
 #include <utlist.h>
 
 #include "broker/broker.h"
-#include "common/bus/publish.h"
+#include "common/bus/log/publish.h"
 
 struct published {
     struct published *prev, *next;

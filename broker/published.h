@@ -6,7 +6,7 @@
 #ifndef SIGNALBOX_BROKER_PUBLISHED_H
 #define SIGNALBOX_BROKER_PUBLISHED_H
 
-#include "common/bus/envelope.h"
+#include "common/bus/log/envelope.h"
 
 struct broker;
 

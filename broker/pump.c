@@ -5,17 +5,17 @@
 #include "broker/broadcast.h"
 #include "broker/outcome.h"
 #include "broker/tracing.h"
-#include "common/app/public_message.h"
+#include "common/send/public_message.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
-#include "common/bus/forward.h"
-#include "common/bus/ingest.h"
-#include "common/bus/lease.h"
-#include "common/bus/memo.h"
+#include "common/bus/log/forward.h"
+#include "common/bus/log/ingest.h"
+#include "common/bus/cluster/lease.h"
+#include "common/bus/log/rejects.h"
 #include "common/bus/partition.h"
 
 enum { REFUSED_TEXT = 1024, STRAY_SHOWN = 64 };
@@ -29,7 +29,7 @@ static void keep_refused(struct broker *b, struct bytes text, struct bytes why) 
     const struct bytes fields[] = {BYTES_LIT("reason"), bytes_head(why, REFUSED_TEXT),
                                    BYTES_LIT("m"),      bytes_head(text, REFUSED_TEXT),
                                    BYTES_LIT("at"),     bytes_str(at)};
-    memo_add(b->bus, bytes_str(fleet_key(KEY_PUBLIC_REFUSED)), fields, ARRAY_LEN(fields));
+    rejects_add(b->bus, bytes_str(fleet_key(KEY_PUBLIC_REFUSED)), fields, ARRAY_LEN(fields));
 }
 
 static void refuse(struct broker *b, struct bytes text, struct bytes why, enum metric metric) {

@@ -10,21 +10,21 @@
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
-#include "common/bus/graves.h"
-#include "common/bus/heartbeats.h"
+#include "common/bus/cluster/tombstones.h"
+#include "common/bus/cluster/heartbeats.h"
 #include "common/bus/partition.h"
-#include "common/bus/pulse.h"
-#include "common/bus/reap.h"
-#include "common/bus/sources.h"
+#include "common/bus/cluster/liveness.h"
+#include "common/bus/cluster/reap.h"
+#include "common/bus/cluster/sources.h"
 
 enum { LOOK_MS = 1000, SOURCES_MS = 60000 };
 
 struct reaper {
     struct broker *broker;
     uv_timer_t timer;
-    struct pulse *gateways; /* by their heartbeat */
+    struct liveness *gateways; /* by their heartbeat */
     struct heartbeats *heartbeats;
-    struct pulse *strangers; /* known to a partition, without heartbeat */
+    struct liveness *strangers; /* known to a partition, without heartbeat */
     struct reaps *reaps;
     struct sources *sources;
     uint64_t sources_ms; /* when their marks were swept; 0: at the next look */
@@ -36,13 +36,13 @@ static void reap_if_buried(void *ctx, const char *gateway, unsigned partition, b
     struct reaper *r = ctx;
     struct broker *b = r->broker;
     for (unsigned p = 0; is_buried && p < bus_partitions(b->bus); p++)
-        if ((partition == GRAVES_ALL || p == partition) && broker_owns(b, p))
+        if ((partition == TOMBSTONES_ALL || p == partition) && broker_owns(b, p))
             reap_start(r->reaps, p, bytes_str(gateway));
 }
 
 static void on_gone(void *ctx, const char *gateway) {
     struct reaper *r = ctx;
-    graves_ask(r->broker->bus, gateway, GRAVES_ALL, reap_if_buried, r);
+    tombstones_ask(r->broker->bus, gateway, TOMBSTONES_ALL, reap_if_buried, r);
 }
 
 /* --- burying --- */
@@ -64,15 +64,15 @@ static bool is_ours(const struct reaper *r, const char *gateway) {
 }
 
 /* since_ms: when the observation of its kind began. */
-static bool is_silent(const struct reaper *r, const struct pulse_one *one, uint64_t since_ms) {
+static bool is_silent(const struct reaper *r, const struct liveness_one *one, uint64_t since_ms) {
     uint64_t now = clock_ms(), dead_ms = (uint64_t)r->broker->settings->dead_after_ms;
     return one->is_listed && now - one->moved_ms >= dead_ms && now - since_ms >= dead_ms;
 }
 
-static void judge(void *ctx, const struct pulse_one *one) {
+static void judge(void *ctx, const struct liveness_one *one) {
     struct reaper *r = ctx;
-    if (is_silent(r, one, pulse_since(r->gateways)) && is_ours(r, one->id))
-        graves_bury(r->broker->bus, one->id, one->counter, on_buried, r);
+    if (is_silent(r, one, liveness_since(r->gateways)) && is_ours(r, one->id))
+        tombstones_bury(r->broker->bus, one->id, one->counter, on_buried, r);
 }
 
 /* --- sweeping --- */
@@ -81,32 +81,32 @@ static void judge(void *ctx, const struct pulse_one *one) {
  * after Redis had forgotten it, or it will be back with its next heartbeat). */
 static void sweep_one(void *ctx, unsigned partition, struct bytes gateway) {
     struct reaper *r = ctx;
-    char text[PULSE_ID_MAX];
-    if (pulse_lists(r->gateways, gateway) || gateway.len >= sizeof(text))
+    char text[LIVENESS_ID_MAX];
+    if (liveness_lists(r->gateways, gateway) || gateway.len >= sizeof(text))
         return;
     snprintf(text, sizeof(text), "%.*s", BYTES_FMT(gateway));
-    pulse_see(r->strangers, gateway, BYTES_LIT("?"));
-    graves_ask(r->broker->bus, text, partition, reap_if_buried, r);
+    liveness_see(r->strangers, gateway, BYTES_LIT("?"));
+    tombstones_ask(r->broker->bus, text, partition, reap_if_buried, r);
 }
 
 /* A partition has known it for as long as a heartbeat may stay away, and nobody has seen one. */
-static void judge_stranger(void *ctx, const struct pulse_one *one) {
+static void judge_stranger(void *ctx, const struct liveness_one *one) {
     struct reaper *r = ctx;
-    if (is_silent(r, one, pulse_since(r->strangers)) &&
-        !pulse_lists(r->gateways, bytes_str(one->id)))
-        graves_bury(r->broker->bus, one->id, one->counter, reap_if_buried, r);
+    if (is_silent(r, one, liveness_since(r->strangers)) &&
+        !liveness_lists(r->gateways, bytes_str(one->id)))
+        tombstones_bury(r->broker->bus, one->id, one->counter, reap_if_buried, r);
 }
 
 /* While writes are refused nothing could be reaped. */
 static void sweep(struct reaper *r) {
     struct broker *b = r->broker;
     uint64_t now = clock_ms(), accepted_since = bus_accepted_since(b->bus);
-    pulse_end(r->strangers, NULL, NULL); /* forgets those that the last sweep did not list */
-    pulse_each(r->strangers, judge_stranger, r);
-    pulse_begin(r->strangers, now, accepted_since);
+    liveness_end(r->strangers, NULL, NULL); /* forgets those that the last sweep did not list */
+    liveness_each(r->strangers, judge_stranger, r);
+    liveness_begin(r->strangers, now, accepted_since);
     for (unsigned p = 0; accepted_since != 0 && p < bus_partitions(b->bus); p++)
         if (broker_owns(b, p))
-            graves_list_known(b->bus, p, sweep_one, r);
+            tombstones_list_known(b->bus, p, sweep_one, r);
     if (r->sources_ms != 0 && now - r->sources_ms < SOURCES_MS)
         return;
     r->sources_ms = now;
@@ -114,8 +114,8 @@ static void sweep(struct reaper *r) {
 }
 
 void reaper_on_taken(struct reaper *r, unsigned partition) {
-    if (pulse_since(r->gateways) != 0) /* else the first look sweeps */
-        graves_list_known(r->broker->bus, partition, sweep_one, r);
+    if (liveness_since(r->gateways) != 0) /* else the first look sweeps */
+        tombstones_list_known(r->broker->bus, partition, sweep_one, r);
 }
 
 void reaper_on_commands_lost(struct reaper *r) {
@@ -126,7 +126,7 @@ void reaper_on_commands_lost(struct reaper *r) {
 
 static void on_looked(void *ctx) {
     struct reaper *r = ctx;
-    pulse_each(r->gateways, judge, r);
+    liveness_each(r->gateways, judge, r);
     sweep(r);
 }
 
@@ -140,9 +140,9 @@ struct reaper *reaper_new(struct broker *b) {
     static const struct heartbeats_events events = {on_gone, on_looked};
     struct reaper *r = mem_zalloc(sizeof(*r));
     r->broker = b;
-    r->gateways = pulse_new();
+    r->gateways = liveness_new();
     r->heartbeats = heartbeats_new(b->bus, fleet_key(KEY_GATEWAYS), r->gateways, &events, r);
-    r->strangers = pulse_new();
+    r->strangers = liveness_new();
     r->reaps = reaps_new(b->bus);
     r->sources = sources_new(b->bus, b->lease);
     MUST(uv_timer_init(b->loop, &r->timer) == 0);
@@ -153,8 +153,8 @@ struct reaper *reaper_new(struct broker *b) {
 static void on_closed(uv_handle_t *handle) {
     struct reaper *r = container_of((uv_timer_t *)handle, struct reaper, timer);
     heartbeats_free(r->heartbeats);
-    pulse_free(r->gateways);
-    pulse_free(r->strangers);
+    liveness_free(r->gateways);
+    liveness_free(r->strangers);
     reaps_free(r->reaps);
     sources_free(r->sources);
     free(r);

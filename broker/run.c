@@ -8,7 +8,7 @@
 #include "broker/broker.h"
 #include "broker/lanes.h"
 #include "common/bus/bus.h"
-#include "common/bus/ingest.h"
+#include "common/bus/log/ingest.h"
 #include "common/bus/partition.h"
 
 static const char too_many[] = "this handler sends too much for one event";

@@ -12,8 +12,8 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
-#include "common/bus/tick.h"
-#include "common/bus/troubles.h"
+#include "common/bus/log/tick.h"
+#include "common/bus/redis/troubles.h"
 
 enum { MISSED_SECONDS = 60, FAR_SECONDS = 366 * 86400 };
 

@@ -8,7 +8,7 @@
 
 #include "broker/broadcast.h"
 #include "broker/broker.h"
-#include "common/bus/lease.h"
+#include "common/bus/cluster/lease.h"
 
 enum { TO_BYTES = 200 };
 

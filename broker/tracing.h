@@ -1,5 +1,5 @@
 /*
- * tracing.h - for `signalbox trace`: the hops of a message in a broker (common/bus/trace.h).
+ * tracing.h - for `signalbox trace`: the hops of a message in a broker (common/bus/log/trace.h).
  *
  *     tracing_begin ─▶ address, rule, verdict, outputs are noted ─▶ tracing_end: processed, verdict
  *                                          the batch is committed ─▶ tracing_committed: published

@@ -9,15 +9,15 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/bus/bus.h"
-#include "common/bus/follower.h"
-#include "common/bus/kv.h"
-#include "common/bus/link.h"
-#include "common/bus/registry.h"
-#include "common/bus/report.h"
-#include "common/bus/rules.h"
+#include "common/bus/log/follower.h"
+#include "common/bus/cluster/store.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/cluster/registry.h"
+#include "common/bus/cluster/report.h"
+#include "common/bus/cluster/rules.h"
 #include "gateway/gateway.h"
-#include "gateway/identity.h"
-#include "gateway/ws.h"
+#include "gateway/conn/identity.h"
+#include "gateway/conn/ws.h"
 
 enum { NOTICED_MS = 5000, WINDOW = 512 };
 
@@ -191,7 +191,7 @@ static void on_commands(void *ctx) {
     bool was_long = c->was_ready && uv_now(g->loop) - c->lost_ms > NOTICED_MS;
     snprintf(c->run_id, sizeof(c->run_id), "%s", run_id);
     c->was_ready = true;
-    kv_server_secret(g->bus, on_server_secret, c);
+    store_server_secret(g->bus, on_server_secret, c);
     if (is_other || was_long)
         begin_round(c);
     else
@@ -201,7 +201,7 @@ static void on_commands(void *ctx) {
 /* Redis lost its data under standing connections. */
 static void on_forgotten(void *ctx) {
     struct cluster *c = ctx;
-    kv_server_secret(c->gateway->bus, on_server_secret, c);
+    store_server_secret(c->gateway->bus, on_server_secret, c);
     begin_round(c);
 }
 
@@ -241,7 +241,7 @@ static const struct bus_events bus_events = {
 };
 
 /* ---- notices: "reload [<token>]", "drain <gid> <ms> <token> [exit]", "undrain <gid> <token>",
- * each answered by a report (common/bus/report.h); "trace …" (common/bus/trace.h) */
+ * each answered by a report (common/bus/cluster/report.h); "trace …" (common/bus/log/trace.h) */
 
 static void send_report(struct cluster *c, struct report *report, struct bytes token) {
     report_send(report, c->gateway->rules, token, bus_id(c->gateway->bus));

@@ -4,10 +4,10 @@
 #include "common/base/bytes.h"
 #include "common/base/log.h"
 #include "common/base/must.h"
-#include "common/bus/about.h"
+#include "common/bus/cluster/about.h"
 #include "common/bus/bus.h"
-#include "common/bus/ingest.h"
-#include "common/bus/registry.h"
+#include "common/bus/log/ingest.h"
+#include "common/bus/cluster/registry.h"
 #include "gateway/gateway.h"
 
 enum {

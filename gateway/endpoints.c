@@ -8,7 +8,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
-#include "common/bus/report.h"
+#include "common/bus/cluster/report.h"
 #include "common/net/tls.h"
 #include "common/http/http_head.h"
 

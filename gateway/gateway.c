@@ -6,7 +6,7 @@
 #include "common/app/app.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
-#include "common/bus/report.h"
+#include "common/bus/cluster/report.h"
 #include "gateway/setup.h"
 
 const char *gateway_trouble(const struct gateway *g) {

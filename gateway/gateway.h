@@ -9,17 +9,17 @@
 #include <uv.h>
 
 #include "common/base/supervisor.h"
-#include "common/bus/trace.h"
-#include "gateway/clients.h"
+#include "common/bus/log/trace.h"
+#include "gateway/delivery/clients.h"
 #include "gateway/cluster.h"
-#include "gateway/conn.h"
-#include "gateway/downlink.h"
+#include "gateway/conn/conn.h"
+#include "gateway/delivery/downlink.h"
 #include "gateway/drain.h"
 #include "gateway/endpoints.h"
 #include "gateway/listener.h"
-#include "gateway/receipts.h"
-#include "gateway/reconcile.h"
-#include "gateway/uplink.h"
+#include "gateway/delivery/receipts.h"
+#include "gateway/delivery/reconcile.h"
+#include "gateway/delivery/uplink.h"
 
 struct about;
 struct admin;

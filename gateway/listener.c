@@ -15,9 +15,9 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/net/port.h"
-#include "gateway/conn.h"
+#include "gateway/conn/conn.h"
 #include "gateway/endpoints.h"
-#include "gateway/http.h"
+#include "gateway/conn/http.h"
 
 enum { BACKLOG = 4096, ACCEPTS_PER_TURN = 128, SURPLUS_MAX = 32 };
 

@@ -7,7 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/settings.h"
 #include "gateway/gateway.h"
-#include "gateway/host.h"
+#include "gateway/routes/host.h"
 
 enum { DESCRIPTORS_KEPT = 64 }; /* for Redis, files, listeners */
 

@@ -1,7 +1,7 @@
 /* cmd_close.c - close: closes the connections of a Name, wherever they are. */
 #include <inttypes.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/utf8.h"
 #include "tools/message.h"
 #include "tools/send.h"

@@ -2,7 +2,8 @@
  * cmd_doctor.c - doctor: looks at Redis, this host and, given an app, its certificates. Each
  * finding comes with its remedy; the exit status is 1 when something is wrong.
  *
- * To add a check: a line in the table of common/bus/redis_settings.c, or a function that calls
+ * To add a check: a line in the table of common/bus/redis/redis_settings.c, or a function that
+ * calls
  * report().
  */
 #include <inttypes.h>
@@ -12,11 +13,11 @@
 #include <sys/resource.h>
 
 #include "common/app/app.h"
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/bus/bus.h"
-#include "common/bus/link.h"
-#include "common/bus/redis_settings.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/redis/redis_settings.h"
 #include "common/bus/partition.h"
 #include "common/net/tls.h"
 #include "tools/offline.h"

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "common/admin/roster.h"
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/clock.h"
-#include "common/bus/about.h"
-#include "common/bus/report.h"
+#include "common/bus/cluster/about.h"
+#include "common/bus/cluster/report.h"
 #include "tools/control.h"
 #include "tools/table.h"
 #include "tools/tool.h"

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/app/json.h"
-#include "common/app/address.h"
-#include "common/app/levels.h"
+#include "common/json/json_text.h"
+#include "common/send/address.h"
+#include "common/send/levels.h"
 #include "common/base/fold.h"
 #include "common/bus/bus.h"
-#include "common/bus/link.h"
-#include "common/bus/rules.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/cluster/rules.h"
 #include "tools/table.h"
 #include "tools/tool.h"
 #include "tools/verb.h"

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "common/admin/listing.h"
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/base/fold.h"
-#include "common/bus/registry.h"
+#include "common/bus/cluster/registry.h"
 #include "tools/table.h"
 #include "tools/tool.h"
 #include "tools/verb.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "tools/http_get.h"
 #include "tools/tool.h"
 #include "tools/verb.h"

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/bus/partition.h"
-#include "common/bus/redis_url.h"
+#include "common/bus/redis/redis_url.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
 #include "tools/where.h"

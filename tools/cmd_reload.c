@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "common/admin/roster.h"
-#include "common/app/json.h"
-#include "common/bus/about.h"
-#include "common/bus/pulse.h"
-#include "common/bus/report.h"
+#include "common/json/json_text.h"
+#include "common/bus/cluster/about.h"
+#include "common/bus/cluster/liveness.h"
+#include "common/bus/cluster/report.h"
 #include "tools/control.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -20,7 +20,7 @@
 enum { PROCESSES_MAX = 10000 };
 
 struct process {
-    char id[PULSE_ID_MAX], host[ABOUT_TEXT_MAX];
+    char id[LIVENESS_ID_MAX], host[ABOUT_TEXT_MAX];
     const char *kind; /* "gateway", "broker" */
     int64_t pid;
     bool has_answered, has_failed;

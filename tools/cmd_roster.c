@@ -4,7 +4,7 @@
 
 #include "common/admin/roster.h"
 #include "common/base/buf.h"
-#include "common/bus/about.h"
+#include "common/bus/cluster/about.h"
 #include "tools/table.h"
 #include "tools/tool.h"
 #include "tools/verb.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/app/app.h"
-#include "common/app/message_form.h"
+#include "common/send/message_form.h"
 #include "common/http/http_path.h"
 #include "tools/offline.h"
 #include "tools/route_event.h"

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/app/json.h"
-#include "common/bus/publish.h"
+#include "common/json/json_text.h"
+#include "common/bus/log/publish.h"
 #include "tools/message.h"
 #include "tools/receipts.h"
 #include "tools/send.h"

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/app/address.h"
-#include "common/app/json.h"
+#include "common/send/address.h"
+#include "common/json/json_text.h"
 #include "common/app/signing.h"
 #include "common/base/secret_file.h"
 #include "tools/tool.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/metrics.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -246,7 +246,7 @@ static int run_close_codes(struct tool *t, void *own) {
     static const char *const members[] = {"code", "reason", "when"};
     static const char *const texts[] = {
 #define X(NAME, code, text, docs) #code, text, docs,
-#include "gateway/close_reason.def"
+#include "gateway/conn/close_reason.def"
 #undef X
     };
     if (t->is_json)

@@ -11,15 +11,15 @@
 
 #include <uthash.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
-#include "common/bus/envelope.h"
-#include "common/bus/feed.h"
-#include "common/bus/link.h"
+#include "common/bus/log/envelope.h"
+#include "common/bus/redis/feed.h"
+#include "common/bus/redis/link.h"
 #include "common/bus/partition.h"
-#include "common/bus/registry.h"
+#include "common/bus/cluster/registry.h"
 #include "tools/table.h"
 #include "tools/tail_events.h"
 #include "tools/tool.h"

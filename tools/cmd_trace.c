@@ -1,5 +1,5 @@
 /*
- * cmd_trace.c - trace: the way of messages, hop by hop, live (common/bus/trace.h).
+ * cmd_trace.c - trace: the way of messages, hop by hop, live (common/bus/log/trace.h).
  *
  *     subscribe to the trace's channel ─▶ notice on the control channel, again every RENEW_MS
  *                                         ─▶ a line for each event ─▶ notice that it is over
@@ -15,13 +15,13 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/bus/bus.h"
-#include "common/bus/link.h"
+#include "common/bus/redis/link.h"
 #include "common/bus/partition.h"
-#include "common/bus/trace.h"
+#include "common/bus/log/trace.h"
 #include "tools/table.h"
 #include "tools/tool.h"
 #include "tools/trace_messages.h"
@@ -79,7 +79,7 @@ static void write_json(struct buf *out, const struct trace_event *e, struct trac
     buf_printf(out, "%" PRId64, e->at_ms - m.first_ms);
 #define TEXT(member, name)   append_text(out, name, e->member);
 #define NUMBER(member, name) append_number(out, name, e->member);
-#include "common/bus/trace.def"
+#include "common/bus/log/trace.def"
 #undef TEXT
 #undef NUMBER
     buf_append_char(out, '}');

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "common/app/app.h"
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/bus/partition.h"
-#include "common/bus/redis_access.h"
+#include "common/bus/redis/redis_access.h"
 #include "common/net/port.h"
 #include "tools/offline.h"
 #include "tools/up.h"

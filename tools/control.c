@@ -4,10 +4,10 @@
 #include "common/base/buf.h"
 #include "common/base/random.h"
 #include "common/bus/bus.h"
-#include "common/bus/feed.h"
-#include "common/bus/link.h"
+#include "common/bus/redis/feed.h"
+#include "common/bus/redis/link.h"
 #include "common/bus/partition.h"
-#include "common/bus/report.h"
+#include "common/bus/cluster/report.h"
 #include "tools/tool.h"
 
 static void on_notice(struct control *c, struct bytes text) {

@@ -1,6 +1,7 @@
 /*
  * control.h - a notice on the control channel, and the reports that processes answer it with
- * (common/bus/report.h). The subscription stands before the notice goes out, and the token is ours
+ * (common/bus/cluster/report.h). The subscription stands before the notice goes out, and the token
+ * is ours
  * alone, so that two of us at the same time do not count each other's answers.
  */
 #ifndef SIGNALBOX_TOOLS_CONTROL_H

@@ -1,7 +1,7 @@
 /* message.c - see message.h. */
 #include "tools/message.h"
 
-#include "common/app/public_message.h"
+#include "common/send/public_message.h"
 #include "common/base/settings.h"
 #include "common/base/utf8.h"
 

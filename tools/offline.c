@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/app/app.h"
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "tools/tool.h"
 
 static void append_list(struct buf *out, const char *member, struct bytes_list list) {

@@ -5,8 +5,8 @@
 #ifndef SIGNALBOX_TOOLS_OFFLINE_H
 #define SIGNALBOX_TOOLS_OFFLINE_H
 
-#include "common/app/json.h"
-#include "common/bus/envelope.h"
+#include "common/json/json_text.h"
+#include "common/bus/log/envelope.h"
 
 struct app;
 struct tool;

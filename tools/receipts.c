@@ -8,7 +8,7 @@
 #include "common/base/buf.h"
 #include "common/base/random.h"
 #include "common/bus/bus.h"
-#include "common/bus/link.h"
+#include "common/bus/redis/link.h"
 #include "common/bus/partition.h"
 
 /* Reports are a courtesy: a message goes out also when they cannot be heard in this time. */

@@ -9,7 +9,7 @@
 #ifndef SIGNALBOX_TOOLS_RECEIPTS_H
 #define SIGNALBOX_TOOLS_RECEIPTS_H
 
-#include "common/bus/publish.h"
+#include "common/bus/log/publish.h"
 #include "tools/tool.h"
 
 struct receipts;

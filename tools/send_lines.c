@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/bus/bus.h"
-#include "common/bus/publish.h"
+#include "common/bus/log/publish.h"
 #include "tools/message.h"
 #include "tools/send.h"
 #include "tools/verb.h"

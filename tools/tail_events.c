@@ -4,18 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/bus/bus.h"
-#include "common/bus/inlog.h"
-#include "common/bus/link.h"
+#include "common/bus/log/entry_reader.h"
+#include "common/bus/redis/link.h"
 #include "common/bus/partition.h"
 #include "tools/table.h"
 #include "tools/tool.h"
 
 struct reader {
     struct tail_events *events;
-    struct inlog *inlog;
+    struct entry_reader *inlog;
 };
 
 struct tail_events {
@@ -89,11 +89,11 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
             print(r->events, entries[i]);
         in_entry_unref(entries[i]);
     }
-    inlog_read(r->inlog);
+    entry_reader_read(r->inlog);
 }
 
 static void on_time(void *ctx, struct redisReply *reply) {
-    static const struct inlog_events events = {on_entries};
+    static const struct entry_reader_events events = {on_entries};
     struct tail_events *t = ctx;
     struct buf key = {0};
     uint64_t now_ms = (uint64_t)reply_number(reply_at(reply, 0), 0) * 1000 +
@@ -103,9 +103,10 @@ static void on_time(void *ctx, struct redisReply *reply) {
         char label[24];
         snprintf(label, sizeof(label), "tail %u", t->first + i);
         r->events = t;
-        r->inlog = inlog_new(t->tool->bus, key_of(&key, t->first + i, "in", BYTES_NONE),
-                             INLOG_ENTRIES, (struct message_id){now_ms, 0}, label, &events, r);
-        inlog_read(r->inlog);
+        r->inlog = entry_reader_new(t->tool->bus, key_of(&key, t->first + i, "in", BYTES_NONE),
+                                    ENTRY_READER_ENTRIES, (struct message_id){now_ms, 0}, label,
+                                    &events, r);
+        entry_reader_read(r->inlog);
     }
     buf_deinit(&key);
 }
@@ -127,6 +128,6 @@ void tail_events_close(struct tail_events *t) {
     if (t == NULL)
         return;
     for (unsigned i = 0; i < t->count; i++)
-        inlog_close(t->readers[i].inlog);
+        entry_reader_close(t->readers[i].inlog);
     free(t);
 }

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "common/bus/bus.h"
-#include "common/bus/link.h"
-#include "common/bus/redis_url.h"
-#include "common/bus/registry.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/redis/redis_url.h"
+#include "common/bus/cluster/registry.h"
 #include "tools/table.h"
 #include "tools/verb.h"
 #include "tools/where.h"

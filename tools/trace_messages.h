@@ -11,7 +11,7 @@
 #ifndef SIGNALBOX_TOOLS_TRACE_MESSAGES_H
 #define SIGNALBOX_TOOLS_TRACE_MESSAGES_H
 
-#include "common/bus/trace.h"
+#include "common/bus/log/trace.h"
 
 enum { TRACE_MESSAGES_KEYS = 4096 };
 

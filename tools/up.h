@@ -11,7 +11,7 @@
 #ifndef SIGNALBOX_TOOLS_UP_H
 #define SIGNALBOX_TOOLS_UP_H
 
-#include "common/bus/redis_url.h"
+#include "common/bus/redis/redis_url.h"
 #include "tools/child.h"
 #include "tools/tool.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/bus/link.h"
+#include "common/bus/redis/link.h"
 #include "tools/http_get.h"
 #include "tools/verb.h"
 

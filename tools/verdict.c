@@ -9,8 +9,8 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/bus/bus.h"
-#include "common/bus/envelope.h"
-#include "common/bus/link.h"
+#include "common/bus/log/envelope.h"
+#include "common/bus/redis/link.h"
 #include "common/bus/partition.h"
 
 /* The broker keeps that much of a refused text. REFUSED_COUNT: it keeps about 1000. */

@@ -13,16 +13,16 @@
 
 #include "common/admin/admin_conn.h"
 #include "common/admin/listing.h"
-#include "common/admin/public_form.h"
+#include "common/send/public_form.h"
 #include "common/admin/roster.h"
-#include "common/app/message_form.h"
+#include "common/send/message_form.h"
 #include "common/base/digest.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
-#include "common/bus/publish.h"
-#include "common/bus/registry.h"
+#include "common/bus/log/publish.h"
+#include "common/bus/cluster/registry.h"
 #include "common/http/http_head.h"
 
 static const char text_type[] = "text/plain; charset=utf-8";

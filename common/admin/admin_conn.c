@@ -7,7 +7,7 @@
 #include "common/admin/admin_private.h"
 #include "common/admin/listing.h"
 #include "common/admin/roster.h"
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/http/http_chunked.h"
 #include "common/http/http_head.h"

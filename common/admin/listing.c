@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/base/fold.h"
-#include "common/bus/registry.h"
+#include "common/bus/cluster/registry.h"
 
 struct listing {
     struct registry *registry;

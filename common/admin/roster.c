@@ -7,19 +7,19 @@
 #include <string.h>
 #include <uv.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/clock.h"
-#include "common/bus/about.h"
+#include "common/bus/cluster/about.h"
 #include "common/bus/bus.h"
-#include "common/bus/heartbeats.h"
-#include "common/bus/link.h"
+#include "common/bus/cluster/heartbeats.h"
+#include "common/bus/redis/link.h"
 #include "common/bus/partition.h"
-#include "common/bus/pulse.h"
+#include "common/bus/cluster/liveness.h"
 
 enum { LOOK_MS = 250 };
 
 struct member {
-    char id[PULSE_ID_MAX];
+    char id[LIVENESS_ID_MAX];
     int64_t connections;
     struct about_row about;
     struct roster *roster;
@@ -31,7 +31,7 @@ struct roster {
     uint64_t until_ms;
     roster_fn *fn;
     void *ctx;
-    struct pulse *pulse;
+    struct liveness *pulse;
     struct heartbeats *heartbeats;
     uv_timer_t timer;
     unsigned outstanding; /* questions without an answer */
@@ -47,7 +47,7 @@ struct roster {
 static void on_timer_closed(uv_handle_t *handle) {
     struct roster *r = container_of((uv_timer_t *)handle, struct roster, timer);
     heartbeats_free(r->heartbeats);
-    pulse_free(r->pulse);
+    liveness_free(r->pulse);
     free(r->members);
     free(r);
 }
@@ -90,7 +90,7 @@ struct moved {
     bool result;
 };
 
-static void look_at_one(void *ctx, const struct pulse_one *one) {
+static void look_at_one(void *ctx, const struct liveness_one *one) {
     struct moved *m = ctx;
     if (m->id == NULL && one->is_listed)
         m->result = m->result && one->has_moved;
@@ -100,7 +100,7 @@ static void look_at_one(void *ctx, const struct pulse_one *one) {
 
 static bool has_moved(const struct roster *r, const char *id) {
     struct moved m = {id, id == NULL};
-    pulse_each(r->pulse, look_at_one, &m);
+    liveness_each(r->pulse, look_at_one, &m);
     return m.result;
 }
 
@@ -154,7 +154,7 @@ static int compare_members(const void *a, const void *b) {
     return strcmp(((const struct member *)a)->id, ((const struct member *)b)->id);
 }
 
-static void add_member(void *ctx, const struct pulse_one *one) {
+static void add_member(void *ctx, const struct liveness_one *one) {
     struct roster *r = ctx;
     if (!one->is_listed)
         return;
@@ -166,7 +166,7 @@ static void add_member(void *ctx, const struct pulse_one *one) {
 
 static void conclude(struct roster *r) {
     r->is_concluding = true;
-    pulse_each(r->pulse, add_member, r);
+    liveness_each(r->pulse, add_member, r);
     if (r->member_count > 0)
         qsort(r->members, r->member_count, sizeof(*r->members), compare_members);
     if (r->kind == ROSTER_GATEWAYS)
@@ -218,7 +218,7 @@ struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t pati
                          .until_ms = clock_ms() + patience_ms,
                          .fn = fn,
                          .ctx = ctx,
-                         .pulse = pulse_new()};
+                         .pulse = liveness_new()};
     r->heartbeats = heartbeats_new(bus, key, r->pulse, &events, r);
     MUST(uv_timer_init(bus_loop(bus), &r->timer) == 0);
     MUST(uv_timer_start(&r->timer, on_timer, 0, LOOK_MS) == 0);

@@ -4,7 +4,7 @@
 
 #include <lauxlib.h>
 
-#include "common/app/address.h"
+#include "common/send/address.h"
 #include "common/app/api.h"
 #include "common/http/http_path.h"
 

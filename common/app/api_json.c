@@ -2,7 +2,7 @@
 #include <lauxlib.h>
 
 #include "common/app/api.h"
-#include "common/app/json.h"
+#include "common/app/json_lua.h"
 #include "common/base/log.h"
 
 enum { DEPTH = 10, DEPTH_OF_NONE = 2 };

@@ -6,9 +6,9 @@
 #include <lauxlib.h>
 
 #include "common/app/api.h"
-#include "common/app/json.h"
+#include "common/app/json_lua.h"
 #include "common/base/fold.h"
-#include "common/bus/registry.h"
+#include "common/bus/cluster/registry.h"
 
 /* A question to the registry; what it asks for is copied. */
 struct query {

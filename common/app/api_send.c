@@ -6,9 +6,9 @@
 
 #include <lauxlib.h>
 
-#include "common/app/address.h"
+#include "common/send/address.h"
 #include "common/app/api.h"
-#include "common/app/json.h"
+#include "common/app/json_lua.h"
 #include "common/base/settings.h"
 
 enum { DEPTH = 10, DEPTH_OF_NONE = 2, REASON_MAX_BYTES = 123 };

@@ -3,11 +3,11 @@
 
 #include <lauxlib.h>
 
-#include "common/app/address.h"
+#include "common/send/address.h"
 #include "common/app/api.h"
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/log.h"
-#include "common/bus/kv.h"
+#include "common/bus/cluster/store.h"
 
 /* --- signing --- */
 
@@ -160,6 +160,6 @@ int api_server_secret(lua_State *L) {
     if (app_of(L)->is_loading)
         return push_secret_to_come(L);
     struct app_call *call = app_may_wait(L);
-    kv_server_secret(api_bus(L, "server_secret"), on_secret, call);
+    store_server_secret(api_bus(L, "server_secret"), on_secret, call);
     return app_wait(L, call);
 }

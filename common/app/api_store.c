@@ -5,8 +5,8 @@
 #include <lauxlib.h>
 
 #include "common/app/api.h"
-#include "common/app/json.h"
-#include "common/bus/kv.h"
+#include "common/app/json_lua.h"
+#include "common/bus/cluster/store.h"
 
 enum { KEY_MAX_BYTES = 1024, VALUE_DEPTH = 64, TTL_MAX_SECONDS = 10 * 365 * 86400 };
 
@@ -85,7 +85,7 @@ static void on_deleted(void *ctx, int status, struct bytes value) {
 int api_store_get(lua_State *L) {
     struct bytes key = check_key(L);
     struct app_call *call = app_may_wait(L);
-    kv_get(api_bus(L, "store.get"), key, on_value, call);
+    store_get(api_bus(L, "store.get"), key, on_value, call);
     return app_wait(L, call);
 }
 
@@ -101,7 +101,7 @@ int api_store_set(lua_State *L) {
         buf_deinit(&value);
         return api_raise(L, &error);
     }
-    kv_set(bus, key, buf_bytes(&value), ttl_ms, on_set, call);
+    store_set(bus, key, buf_bytes(&value), ttl_ms, on_set, call);
     buf_deinit(&value);
     return app_wait(L, call);
 }
@@ -112,7 +112,7 @@ int api_store_incr(lua_State *L) {
     uint64_t ttl_ms = check_ttl_ms(L, 3);
     struct bytes key = check_key(L);
     struct app_call *call = app_may_wait(L);
-    kv_incr(api_bus(L, "store.incr"), key, by, ttl_ms, on_value, call);
+    store_incr(api_bus(L, "store.incr"), key, by, ttl_ms, on_value, call);
     return app_wait(L, call);
 }
 
@@ -120,6 +120,6 @@ int api_store_incr(lua_State *L) {
 int api_store_delete(lua_State *L) {
     struct bytes key = check_key(L);
     struct app_call *call = app_may_wait(L);
-    kv_delete(api_bus(L, "store.delete"), key, on_deleted, call);
+    store_delete(api_bus(L, "store.delete"), key, on_deleted, call);
     return app_wait(L, call);
 }

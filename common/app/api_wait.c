@@ -4,7 +4,7 @@
 #include <lauxlib.h>
 
 #include "common/app/api.h"
-#include "common/bus/kv.h"
+#include "common/bus/cluster/store.h"
 
 enum { SLEEP_MAX_SECONDS = 86400, LOCK_WAIT_MS = 30000 };
 
@@ -57,7 +57,7 @@ static void on_lock(void *ctx, int status, struct bytes value) {
 
 /* Whatever the function did: the lock goes. Its results are above key and function. */
 static int after_locked(lua_State *L, int status, lua_KContext ctx) {
-    kv_lock_drop((struct kv_lock *)ctx);
+    store_lock_drop((struct store_lock *)ctx);
     if (status != LUA_OK && status != LUA_YIELD)
         return lua_error(L);
     return lua_gettop(L) - 2;
@@ -67,7 +67,7 @@ static int on_turn(lua_State *L, int status, lua_KContext ctx) {
     struct app_call *call = app_call_of(L);
     (void)status;
     if (call->wait_error != NULL)
-        kv_lock_drop((struct kv_lock *)ctx);
+        store_lock_drop((struct store_lock *)ctx);
     app_waited(L, call);
     lua_pushvalue(L, 2);
     return after_locked(L, lua_pcallk(L, 0, LUA_MULTRET, 0, ctx, after_locked), ctx);
@@ -80,6 +80,6 @@ int api_lock(lua_State *L) {
     lua_settop(L, 2);
     struct app_call *call = app_may_wait(L);
     struct bus *bus = api_bus(L, "lock");
-    struct kv_lock *lock = kv_lock_take(bus, key, LOCK_WAIT_MS, on_lock, call);
+    struct store_lock *lock = store_lock_take(bus, key, LOCK_WAIT_MS, on_lock, call);
     return app_wait_then(L, call, (lua_KContext)lock, on_turn);
 }

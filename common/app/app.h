@@ -10,7 +10,7 @@
  * What a handler does to the world outside goes through struct app_host, which gateway and broker
  * implement.
  *
- * Who touches Lua: this room's files, gateway/web_lua.c and broker/event_lua.c. Scripts see tables
+ * Who touches Lua: this room's files, web_lua.c and broker/event_lua.c. Scripts see tables
  * and functions, never pointers of ours.
  */
 #ifndef SIGNALBOX_APP_APP_H
@@ -20,10 +20,10 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/app/registrations.h"
 #include "common/base/buf.h"
-#include "common/bus/envelope.h"
+#include "common/bus/log/envelope.h"
 
 struct app;
 struct app_call;
@@ -100,7 +100,7 @@ void app_release(struct app *a);
 /* A rule of the cluster (rules.h) was read or has changed: the owner calls this from on_change, and
  * for every rule after each app_load. An empty value gives back what the app file said. */
 void app_apply_rule(struct app *a, struct bytes field, struct bytes value);
-/* The secret of kv_server_secret, once known: for `signing { secret = server_secret() }`. */
+/* The secret of store_server_secret, once known: for `signing { secret = server_secret() }`. */
 void app_set_server_secret(struct app *a, struct bytes secret);
 
 const struct registrations *app_registrations(const struct app *a);
@@ -136,7 +136,7 @@ void app_call_forget(struct app_call *call);
 void app_call_excuse(struct app_call *call, const char *text);
 bool app_error_is(struct bytes error, const char *text);
 
-/* For host functions that answered APP_WAITING, and for Lua functions of gateway/web_lua.c that
+/* For host functions that answered APP_WAITING, and for Lua functions of web_lua.c that
  * wait: `return app_wait(L, call)` suspends; later exactly one of the resumes, from the loop. */
 struct app_call *app_call_of(struct lua_State *L); /* NULL outside a handler */
 /* Call it before starting what is to be waited for: raises where waiting is impossible (the main

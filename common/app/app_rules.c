@@ -19,10 +19,10 @@
 
 #include "common/app/app_state.h"
 #include "common/app/function_code.h"
-#include "common/app/json.h"
+#include "common/json/json_text.h"
 #include "common/base/fold.h"
 #include "common/base/log.h"
-#include "common/bus/rules.h"
+#include "common/bus/cluster/rules.h"
 
 /* A registration that the cluster decided about. */
 struct shared {

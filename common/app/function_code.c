@@ -6,8 +6,8 @@
 
 #include <lauxlib.h>
 
-#include "common/app/base64.h"
-#include "common/app/json.h"
+#include "common/base/base64.h"
+#include "common/app/json_lua.h"
 #include "common/base/utf8.h"
 #include "common/http/http_path.h"
 

@@ -12,7 +12,7 @@
 #include <lauxlib.h>
 
 #include "common/app/app_state.h"
-#include "common/app/json.h"
+#include "common/app/json_lua.h"
 #include "common/app/json_source.h"
 #include "common/base/utf8.h"
 

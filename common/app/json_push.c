@@ -11,8 +11,8 @@
 #include <lauxlib.h>
 
 #include "common/app/app_state.h"
-#include "common/app/json.h"
-#include "common/app/json_check.h"
+#include "common/app/json_lua.h"
+#include "common/json/json_check.h"
 #include "common/app/json_source.h"
 
 enum { LOOK_EVERY_VALUES = 20000, STACK_OF_LEVEL = 8 };

@@ -9,7 +9,7 @@
 #ifndef SIGNALBOX_APP_JSON_SOURCE_H
 #define SIGNALBOX_APP_JSON_SOURCE_H
 
-#include "common/app/json.h"
+#include "common/app/json_lua.h"
 
 struct lua_State;
 

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "common/app/cron.h"
-#include "common/app/levels.h"
+#include "common/send/levels.h"
 #include "common/app/signing.h"
 
 enum scope { SCOPE_GLOBAL, SCOPE_LOCAL };

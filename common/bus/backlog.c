@@ -6,7 +6,7 @@
 
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
-#include "common/bus/link.h"
+#include "common/bus/redis/link.h"
 #include "common/bus/partition.h"
 
 enum { ASK_EVERY = 256 };

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "common/bus/troubles.h"
+#include "common/bus/redis/troubles.h"
 
 struct bus;
 

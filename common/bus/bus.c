@@ -14,13 +14,13 @@
 #include "common/base/random.h"
 #include "common/base/settings.h"
 #include "common/bus/bus_internal.h"
-#include "common/bus/feed.h"
-#include "common/bus/link.h"
-#include "common/bus/log_reader.h"
-#include "common/bus/pulse.h"
-#include "common/bus/redis_access.h"
+#include "common/bus/redis/feed.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/log/log_reader.h"
+#include "common/bus/cluster/liveness.h"
+#include "common/bus/redis/redis_access.h"
 #include "common/bus/redis_check.h"
-#include "common/bus/scripts.h"
+#include "common/bus/redis/scripts.h"
 #include "common/bus/way.h"
 
 enum { BEAT_MS = 1000, PAGE_FIRST = 16, SECRET_RENEW_BEATS = 10 };
@@ -334,8 +334,9 @@ static void send_beat(struct bus *b) {
     command_text(&c, heartbeat_key(b));
     command_text(&c, dead);
     command_text(&c, b->id);
-    char counter[PULSE_COUNTER_MAX];
-    snprintf(counter, sizeof(counter), "%" PRIu64 "%s", ++b->beat, b->is_unfit ? PULSE_UNFIT : "");
+    char counter[LIVENESS_COUNTER_MAX];
+    snprintf(counter, sizeof(counter), "%" PRIu64 "%s", ++b->beat,
+             b->is_unfit ? LIVENESS_UNFIT : "");
     command_text(&c, counter);
     command_text(&c, b->probe_channel);
     b->unanswered_beats++;

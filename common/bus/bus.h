@@ -130,7 +130,7 @@ unsigned bus_partitions(const struct bus *b);
  * refused (MISCONF, NOREPLICAS …) theirs is too. A tool has no heartbeat: always 1. */
 uint64_t bus_accepted_since(const struct bus *b);
 
-/* The cluster's secret as this process knows it, "" before kv_server_secret: it outlives a Redis
+/* The cluster's secret as this process knows it, "" before store_server_secret: it outlives a Redis
  * that forgot. The heartbeat renews its life in Redis. */
 const char *bus_secret(const struct bus *b);
 void bus_learn_secret(struct bus *b, struct bytes secret);

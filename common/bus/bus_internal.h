@@ -9,12 +9,12 @@
 #include "common/bus/backlog.h"
 #include "common/bus/beats.h"
 #include "common/bus/bus.h"
-#include "common/bus/one_server.h"
-#include "common/bus/paging.h"
+#include "common/bus/redis/one_server.h"
+#include "common/bus/redis/paging.h"
 #include "common/bus/partition.h"
-#include "common/bus/redis_url.h"
-#include "common/bus/refusals.h"
-#include "common/bus/troubles.h"
+#include "common/bus/redis/redis_url.h"
+#include "common/bus/redis/refusals.h"
+#include "common/bus/redis/troubles.h"
 
 struct feed;
 struct redis_check;

@@ -4,8 +4,8 @@
 
 #include "common/base/clock.h"
 #include "common/bus/bus_internal.h"
-#include "common/bus/link.h"
-#include "common/bus/pulse.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/cluster/liveness.h"
 
 struct link *bus_commands(struct bus *b) {
     return b->commands;
@@ -127,7 +127,7 @@ unsigned bus_partitions(const struct bus *b) {
 uint64_t bus_accepted_since(const struct bus *b) {
     if (b->kind == BUS_TOOL)
         return 1;
-    return clock_ms() - b->accepted_ms <= PULSE_GAP_MS ? b->accepted_since_ms : 0;
+    return clock_ms() - b->accepted_ms <= LIVENESS_GAP_MS ? b->accepted_since_ms : 0;
 }
 
 const char *bus_secret(const struct bus *b) {

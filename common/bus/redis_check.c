@@ -11,8 +11,8 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
-#include "common/bus/link.h"
-#include "common/bus/redis_settings.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/redis/redis_settings.h"
 
 enum { EVERY_TICKS = 30, QUERY_HEADROOM = 1024 };
 

@@ -8,10 +8,10 @@
 
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
-#include "common/bus/link.h"
+#include "common/bus/redis/link.h"
 #include "common/bus/partition.h"
-#include "common/bus/scripts.h"
-#include "common/bus/troubles.h"
+#include "common/bus/redis/scripts.h"
+#include "common/bus/redis/troubles.h"
 
 struct way {
     struct bus *bus;

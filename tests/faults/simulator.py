@@ -8,7 +8,7 @@ hands back the reply. Leases are stolen at random; with --rollback Redis also fa
 snapshot of itself. After each round the faults stop, everything settles, and the checks of
 `Checker` are made; those that need no rest are made after every call.
 
-The scripts are read from common/bus/scripts. --mutate NAME weakens one of them (or one rule of the
+The scripts are read from common/bus/redis/scripts. --mutate NAME weakens one of them (or one rule of the
 brokers): such a run has to fail, which shows that the checks see what they are there for.
 
 Invariants, by the names of the fault matrix:
@@ -36,7 +36,7 @@ import tempfile
 import time
 from collections import Counter, deque
 
-SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / 'common' / 'bus' / 'scripts'
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / 'common' / 'bus' / 'redis' / 'scripts'
 
 # name -> (script, text, replacement); rules of the brokers have no script.
 MUTATIONS = {

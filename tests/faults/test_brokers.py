@@ -9,7 +9,7 @@ from world import LONG, PARTITIONS, SLACK, key, partition_of
 
 ALL = "I1 I2 I3 I4 I5 I6 I7 I8"
 TAKE_OVER = 6 * 1.5
-OWN_LUA = ROOT / "common" / "bus" / "scripts" / "own.lua"
+OWN_LUA = ROOT / "common" / "bus" / "redis" / "scripts" / "own.lua"
 
 
 def test_f1_broker_killed(world):

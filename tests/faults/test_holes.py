@@ -1,7 +1,7 @@
 """No hole is silent: whatever the feed loses without a break, whatever Redis gives up in a failover, a client has every
 message, or is closed with 4004, and nobody stays deaf. Each of the tests forces the order of events by hand.
 
-The unit tests of the mechanism: tests/common/bus/test_follower.c and test_replay.c."""
+The unit tests of the mechanism: tests/common/bus/log/test_follower.c and test_replay.c."""
 import subprocess
 import threading
 import time

@@ -12,7 +12,7 @@
 #include "common/app/registrations.h"
 #include "common/base/buf.h"
 #include "common/base/settings.h"
-#include "common/bus/report.h"
+#include "common/bus/cluster/report.h"
 
 /* Owned by nobody else: endpoints_deinit frees what endpoint_parse made. */
 static void drop(struct endpoint_run *e) {

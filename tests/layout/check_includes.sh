@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Who may include whom. The rooms: common/{base < http, net < bus < app < admin}, gateway, broker, tools; common knows nothing
+# Who may include whom. The rooms: common/{base < json, http, net < bus < send < app < admin}, gateway, broker, tools; common knows nothing
 # of the others, gateway and broker nothing of each other, and gateway/codec nothing but bytes.
 # To open a new room: add its line to may_include.
 set -uo pipefail
@@ -29,13 +29,17 @@ only_in() { # WHAT PATTERN FOLDERS: lines that match PATTERN stand nowhere else
 may_include common/base 'common/base/'
 may_include common/http 'common/(base|http)/'
 may_include common/net 'common/(base|net)/'
-may_include common/bus 'common/(base|net|bus)/|scripts_embedded.def' # made at build time
-may_include common/app 'common/(base|http|net|bus|app)/'
+may_include common/json 'common/(base|json)/'
+may_include common/bus/redis 'common/(base|net)/|common/bus/redis/|scripts_embedded.def' # made at build time
+may_include common/bus/log 'common/(base|net)/|common/bus/(redis|log)/|common/bus/[a-z_]*.h'
+may_include common/bus 'common/(base|net|bus)/|scripts_embedded.def'
+may_include common/send 'common/(base|json|bus|send)/'
+may_include common/app 'common/(base|json|http|net|bus|send|app)/'
 may_include common 'common/|scripts_embedded.def'
 may_include gateway/codec 'common/(base|http)/|gateway/codec/'
 may_include gateway 'common/|gateway/'
 may_include broker 'common/|broker/'
-may_include tools 'common/|tools/|gateway/close_reason.def' # a table
+may_include tools 'common/|tools/|gateway/conn/close_reason.def' # a table
 
 only_in 'hiredis' '# *include <hiredis' 'common/bus/'
 only_in 'msgpack' '# *include <msgpack' 'common/'

@@ -4,9 +4,9 @@
 
 #include <signal.h>
 
-#include "common/bus/kv.h"
-#include "common/bus/registry.h"
-#include "common/bus/rules.h"
+#include "common/bus/cluster/store.h"
+#include "common/bus/cluster/registry.h"
+#include "common/bus/cluster/rules.h"
 #include "tests/common/bus/bus_room.h"
 
 struct process {

@@ -7,7 +7,7 @@
 #include <lualib.h>
 
 #include "common/app/app_state.h"
-#include "common/app/base64.h"
+#include "common/base/base64.h"
 #include "common/app/function_code.h"
 
 static void apply(struct world *w, const char *field, const char *value) {

@@ -11,7 +11,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "common/app/json.h"
+#include "common/app/json_lua.h"
 #include "common/base/must.h"
 
 static lua_State *open_state(void) {

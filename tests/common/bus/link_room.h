@@ -6,8 +6,8 @@
 #define SIGNALBOX_TESTS_BUS_LINK_ROOM_H
 
 #include "common/base/buf.h"
-#include "common/bus/link.h"
-#include "common/bus/redis_url.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/redis/redis_url.h"
 #include "tests/common/bus/redis_server.h"
 
 struct room {

@@ -4,7 +4,7 @@
 #ifndef SIGNALBOX_TESTS_BUS_LOG_ROOM_H
 #define SIGNALBOX_TESTS_BUS_LOG_ROOM_H
 
-#include "common/bus/envelope.h"
+#include "common/bus/log/envelope.h"
 #include "tests/common/bus/bus_room.h"
 
 enum append {

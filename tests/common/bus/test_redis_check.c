@@ -9,8 +9,8 @@
 #include <hiredis/hiredis.h>
 
 #include "common/base/metrics.h"
-#include "common/bus/link.h"
-#include "common/bus/redis_settings.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/redis/redis_settings.h"
 #include "tests/common/bus/bus_room.h"
 
 enum { MESSAGE = 4 * 1024 * 1024 };

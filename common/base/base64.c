@@ -1,0 +1,47 @@
+/* base64.c - see base64.h. */
+#include "common/base/base64.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void base64_append(struct buf *out, struct bytes data) {
+    const unsigned char *in = (const unsigned char *)data.ptr;
+    for (size_t i = 0; i < data.len; i += 3) {
+        size_t left = data.len - i;
+        uint32_t three = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
+                         (left > 2 ? in[i + 2] : 0);
+        char four[4] = {alphabet[three >> 18], alphabet[three >> 12 & 63],
+                        left > 1 ? alphabet[three >> 6 & 63] : '=',
+                        left > 2 ? alphabet[three & 63] : '='};
+        buf_append(out, bytes_of(four, 4));
+    }
+}
+
+static int value_of(char c) {
+    const char *at = c == '\0' ? NULL : strchr(alphabet, c);
+    return at == NULL ? -1 : (int)(at - alphabet);
+}
+
+bool base64_decode(struct bytes text, char *out, size_t *len_out) {
+    size_t len = 0, padding = 0;
+    if (text.len % 4 != 0)
+        return false;
+    while (padding < 2 && padding < text.len && text.ptr[text.len - 1 - padding] == '=')
+        padding++;
+    for (size_t i = 0; i < text.len; i += 4) {
+        uint32_t bits = 0;
+        for (size_t j = i; j < i + 4; j++) {
+            int value = j >= text.len - padding ? 0 : value_of(text.ptr[j]);
+            if (value < 0)
+                return false;
+            bits = bits << 6 | (uint32_t)value;
+        }
+        out[len++] = (char)(bits >> 16);
+        out[len++] = (char)(bits >> 8);
+        out[len++] = (char)bits;
+    }
+    *len_out = len - padding;
+    return true;
+}

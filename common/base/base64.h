@@ -1,0 +1,17 @@
+/* base64.h - RFC 4648 section 4, with padding. */
+#ifndef SIGNALBOX_BASE_BASE64_H
+#define SIGNALBOX_BASE_BASE64_H
+
+#include <stdbool.h>
+
+#include "common/base/buf.h"
+
+void base64_append(struct buf *out, struct bytes data);
+/* Room that base64_decode needs. */
+static inline size_t base64_decoded_max(size_t len) {
+    return len / 4 * 3;
+}
+/* false when it is not just that. */
+bool base64_decode(struct bytes text, char *out, size_t *len_out);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * liveness.h - which gateways and brokers are alive: their heartbeat counters, seen through this
+ * process' own monotonic clock.
+ *
+ *     liveness_begin(p, now, since);
+ *     liveness_see(p, id, counter);      for each field
+ *     liveness_end(p);
+ *
+ * No clock of another machine counts, and no silence that may be ours or Redis': when two looks are
+ * further apart than LIVENESS_GAP_MS (we slept, or Redis did) every observation begins anew, and
+ * the
+ * silence of another counts only from `since` on, the time since which Redis has accepted the
+ * observer's own heartbeat without a break.
+ */
+#ifndef SIGNALBOX_BUS_CLUSTER_LIVENESS_H
+#define SIGNALBOX_BUS_CLUSTER_LIVENESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/bytes.h"
+
+enum { LIVENESS_GAP_MS = 2500, LIVENESS_ID_MAX = 40, LIVENESS_COUNTER_MAX = 32 };
+
+/* What a heartbeat of a broker ends with that others should rank behind themselves. */
+#define LIVENESS_UNFIT " unfit"
+
+struct liveness;
+
+struct liveness_one {
+    char id[LIVENESS_ID_MAX];
+    char counter[LIVENESS_COUNTER_MAX];
+    uint64_t moved_ms; /* when it moved last, or when observation began */
+    bool has_moved;    /* since it was first seen */
+    bool is_unfit;     /* says so itself */
+    bool has_left;     /* said goodbye: never alive again */
+    bool is_listed;    /* in the last look */
+};
+
+struct liveness *liveness_new(void);
+void liveness_free(struct liveness *p);
+
+/* One look at the whole hash. accepted_since_ms: bus_accepted_since(); 0: our own heartbeat is not
+ * accepted, so that nobody's silence means anything. */
+void liveness_begin(struct liveness *p, uint64_t now_ms, uint64_t accepted_since_ms);
+void liveness_see(struct liveness *p, struct bytes id, struct bytes counter);
+/* Those that were listed before and are not any more are told, then forgotten. on_gone may be NULL.
+ */
+void liveness_end(struct liveness *p, void (*on_gone)(void *ctx, const char *id), void *ctx);
+
+/* Contact was interrupted: what moved before counts as having moved just now. */
+void liveness_restart(struct liveness *p, uint64_t now_ms);
+void liveness_leave(struct liveness *p, struct bytes id);
+
+/* Listed in the last look. */
+bool liveness_lists(const struct liveness *p, struct bytes id);
+/* When looking began without interruption. */
+uint64_t liveness_since(const struct liveness *p);
+
+typedef void liveness_fn(void *ctx, const struct liveness_one *one);
+void liveness_each(const struct liveness *p, liveness_fn *fn, void *ctx);
+
+#endif

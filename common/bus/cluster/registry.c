@@ -1,0 +1,233 @@
+/* registry.c - see registry.h: registering and unregistering. The questions are in
+ * registry_lists.c. */
+#include "common/bus/cluster/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/queue.h>
+
+#include "common/base/log.h"
+#include "common/bus/bus.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/cluster/registry_private.h"
+#include "common/bus/redis/scripts.h"
+
+/* A conn.lua call under way. */
+struct registering {
+    LIST_ENTRY(registering) link;
+    struct registry *registry;
+    registry_registered_fn *fn;
+    void *ctx;
+};
+
+/* A disc.lua call that has to be answered some day. */
+struct unregistering {
+    TAILQ_ENTRY(unregistering) link;
+    struct registry *registry;
+    bool is_asked;
+    char *name, *client_id, *value, *cause;
+    size_t name_len, client_id_len, value_len, cause_len;
+};
+
+static struct bytes gateway_of(struct bytes value) {
+    struct bytes rest = value;
+    return bytes_split(&rest, ':');
+}
+
+/* name NUL client_id NUL value */
+static void append_member(struct buf *out, struct bytes name, struct bytes client_id,
+                          struct bytes value) {
+    buf_append(out, name);
+    buf_append_char(out, '\0');
+    buf_append(out, client_id);
+    buf_append_char(out, '\0');
+    buf_append(out, value);
+}
+
+static void add_key(struct command *c, unsigned partition, const char *what, struct bytes tail) {
+    struct buf key = {0};
+    command_bytes(c, key_of(&key, partition, what, tail));
+    buf_deinit(&key);
+}
+
+/* --- registering --- */
+
+/* A key of the wrong type is the trouble of one Name: no reason to keep all clients away. */
+static void refused(struct registry *r, struct redisReply *reply) {
+    bus_refused(r->bus, "conn.lua", reply);
+    if (!reply_is_error(reply, "WRONGTYPE") && !reply_is_error(reply, "DEAD"))
+        trouble_raise(&r->refused, reply_bytes(reply));
+}
+
+static void on_registered(void *ctx, struct redisReply *reply) {
+    struct registering *call = ctx;
+    enum registered result = REGISTERED_FAILED;
+    struct message_id position = MESSAGE_ID_NONE;
+    if (reply != NULL && message_id_parse(reply_bytes(reply_at(reply, 1)), &position))
+        result = reply_number(reply_at(reply, 0), 0) == 1 ? REGISTERED_OK : REGISTERED_ELSEWHERE;
+    else if (reply != NULL)
+        refused(call->registry, reply);
+    if (result != REGISTERED_FAILED)
+        trouble_clear(&call->registry->refused);
+    LIST_REMOVE(call, link);
+    if (call->fn != NULL)
+        call->fn(call->ctx, result, position);
+    free(call);
+}
+
+void registry_register(struct registry *r, const struct registration *what,
+                       registry_registered_fn *fn, void *ctx) {
+    MUST(bus_may_register(r->bus));
+    unsigned p = partition_of(what->name, bus_partitions(r->bus));
+    struct bytes gid = gateway_of(what->value);
+    struct buf member = {0};
+    struct command c = command_script(SCRIPT_conn, 7);
+    add_key(&c, p, "c:", what->name);
+    add_key(&c, p, "g:", gid);
+    add_key(&c, p, "gws", BYTES_NONE);
+    add_key(&c, p, "in", BYTES_NONE);
+    add_key(&c, p, "own", BYTES_NONE);
+    add_key(&c, p, "l:", what->name);
+    add_key(&c, p, "l*", BYTES_NONE);
+    append_member(&member, what->name, what->client_id, what->value);
+    command_bytes(&c, what->client_id);
+    command_bytes(&c, what->value);
+    command_bytes(&c, gid);
+    command_bytes(&c, buf_bytes(&member));
+    command_bytes(&c, what->name);
+    command_text(&c, what->is_restore ? "1" : "0");
+    buf_deinit(&member);
+    struct registering *call = mem_alloc(sizeof(*call));
+    *call = (struct registering){.registry = r, .fn = fn, .ctx = ctx};
+    LIST_INSERT_HEAD(&r->registering, call, link);
+    link_send(bus_commands(r->bus), &c, on_registered, call);
+}
+
+void registry_cancel(struct registry *r, void *ctx) {
+    struct registering *call;
+    LIST_FOREACH(call, &r->registering, link)
+    if (call->ctx == ctx)
+        call->fn = NULL;
+}
+
+/* --- unregistering --- */
+
+static void free_unregistering(struct unregistering *u) {
+    free(u->name);
+    free(u->client_id);
+    free(u->value);
+    free(u->cause);
+    free(u);
+}
+
+static void on_unregistered(void *ctx, struct redisReply *reply) {
+    struct unregistering *u = ctx;
+    u->is_asked = false;
+    if (reply_is_error(reply, NULL))
+        bus_refused(u->registry->bus, "disc.lua", reply);
+    if (reply == NULL || reply_is_error(reply, NULL))
+        return; /* asked again once the link is back, or by the timer of the next unregistration */
+    TAILQ_REMOVE(&u->registry->unregistering, u, link);
+    u->registry->unregistering_count--;
+    free_unregistering(u);
+}
+
+static void ask_unregister(struct unregistering *u) {
+    struct registry *r = u->registry;
+    struct bytes name = bytes_of(u->name, u->name_len),
+                 id = bytes_of(u->client_id, u->client_id_len);
+    struct bytes value = bytes_of(u->value, u->value_len);
+    unsigned p = partition_of(name, bus_partitions(r->bus));
+    struct buf member = {0};
+    struct command c = command_script(SCRIPT_disc, 3);
+    add_key(&c, p, "c:", name);
+    add_key(&c, p, "g:", gateway_of(value));
+    add_key(&c, p, "in", BYTES_NONE);
+    append_member(&member, name, id, value);
+    command_bytes(&c, id);
+    command_bytes(&c, value);
+    command_bytes(&c, buf_bytes(&member));
+    command_bytes(&c, name);
+    command_bytes(&c, bytes_of(u->cause, u->cause_len));
+    buf_deinit(&member);
+    u->is_asked = true;
+    link_send(bus_commands(r->bus), &c, on_unregistered, u);
+}
+
+void registry_unregister(struct registry *r, struct bytes name, struct bytes client_id,
+                         struct bytes value, struct bytes cause) {
+    struct unregistering *u = mem_alloc(sizeof(*u));
+    *u = (struct unregistering){.registry = r,
+                                .name = bytes_dup(name),
+                                .name_len = name.len,
+                                .client_id = bytes_dup(client_id),
+                                .client_id_len = client_id.len,
+                                .value = bytes_dup(value),
+                                .value_len = value.len,
+                                .cause = bytes_dup(cause),
+                                .cause_len = cause.len};
+    TAILQ_INSERT_TAIL(&r->unregistering, u, link);
+    r->unregistering_count++;
+    if (bus_can_send(r->bus))
+        ask_unregister(u);
+}
+
+static void ask_all(struct registry *r) {
+    struct unregistering *u;
+    TAILQ_FOREACH(u, &r->unregistering, link)
+    if (!u->is_asked)
+        ask_unregister(u);
+}
+
+static void on_commands(void *ctx) {
+    ask_all(ctx);
+}
+
+/* Refused ones (Redis busy) are repeated every second. */
+static void on_retry(uv_timer_t *timer) {
+    struct registry *r = container_of(timer, struct registry, retry);
+    if (bus_can_send(r->bus))
+        ask_all(r);
+}
+
+size_t registry_pending(const struct registry *r) {
+    return r->unregistering_count;
+}
+
+/* --- life --- */
+
+struct registry *registry_new(struct bus *bus) {
+    static const struct bus_events events = {.on_commands = on_commands};
+    struct registry *r = mem_zalloc(sizeof(*r));
+    r->bus = bus;
+    trouble_init(&r->refused, bus_troubles(bus), TROUBLE_registering, "");
+    LIST_INIT(&r->registering);
+    TAILQ_INIT(&r->unregistering);
+    MUST(uv_timer_init(bus_loop(bus), &r->retry) == 0);
+    MUST(uv_timer_start(&r->retry, on_retry, 1000, 1000) == 0);
+    bus_listen(bus, &events, r);
+    return r;
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    free(container_of((uv_timer_t *)handle, struct registry, retry));
+}
+
+void registry_free(struct registry *r) {
+    struct unregistering *u;
+    struct registering *call;
+    if (r == NULL)
+        return;
+    while ((u = TAILQ_FIRST(&r->unregistering)) != NULL) {
+        TAILQ_REMOVE(&r->unregistering, u, link);
+        free_unregistering(u);
+    }
+    while ((call = LIST_FIRST(&r->registering)) != NULL) {
+        LIST_REMOVE(call, link);
+        free(call);
+    }
+    trouble_clear(&r->refused);
+    uv_close((uv_handle_t *)&r->retry, on_timer_closed);
+}

@@ -1,0 +1,62 @@
+/*
+ * registry.h - who is connected, in Redis: (Name, client id) → connection value. Live Global
+ * connections only.
+ *
+ * All calls answer on a later turn. While Redis is away register fails at once (-ENOTCONN);
+ * unregister is repeated until answered, also over reconnects; lists fail.
+ */
+#ifndef SIGNALBOX_BUS_CLUSTER_REGISTRY_H
+#define SIGNALBOX_BUS_CLUSTER_REGISTRY_H
+
+#include "common/bus/log/envelope.h"
+
+struct bus;
+struct registry;
+
+struct registry *registry_new(struct bus *bus);
+void registry_free(struct registry *r);
+
+enum registered {
+    REGISTERED_OK,
+    REGISTERED_ELSEWHERE, /* restore only: somebody took the id over meanwhile */
+    REGISTERED_FAILED     /* Redis away, full or out of memory */
+};
+typedef void registry_registered_fn(void *ctx, enum registered result, struct message_id position);
+
+struct registration {
+    struct bytes name, client_id;
+    struct bytes value; /* conn_value */
+    bool is_restore;    /* after a Redis outage: no events, no take-over */
+};
+
+/* conn.lua. An earlier connection with the same name and id is taken over (its gateway is told
+ * through the log). */
+void registry_register(struct registry *r, const struct registration *what,
+                       registry_registered_fn *fn, void *ctx);
+/* Forgets the callback (the registration itself may happen: unregister it). */
+void registry_cancel(struct registry *r, void *ctx);
+/* disc.lua: only if the value is still registered. cause: "client:1000:bye" … goes to the
+ * Disconnect event; empty: it has had one, there is none now. */
+void registry_unregister(struct registry *r, struct bytes name, struct bytes client_id,
+                         struct bytes value, struct bytes cause);
+/* Unregistrations not answered yet. */
+size_t registry_pending(const struct registry *r);
+
+struct registry_row {
+    struct bytes name, client_id;
+    struct bytes value; /* connection value */
+};
+/* rows borrowed until return; status negative: Redis away. */
+typedef void registry_rows_fn(void *ctx, int status, const struct registry_row *rows, size_t count);
+
+/* One connection; count 0 or 1. */
+void registry_find(struct registry *r, struct bytes name, struct bytes client_id,
+                   registry_rows_fn *fn, void *ctx);
+/* All connections with this id over all Names (costs a look at every Name). */
+void registry_find_id(struct registry *r, struct bytes client_id, registry_rows_fn *fn, void *ctx);
+/* All connections of a Name. */
+void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx);
+/* Every Name with a live connection; rows have only `name`. */
+void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx);
+
+#endif

@@ -1,0 +1,279 @@
+/* rules.c - see rules.h. The hash KEY_RULES holds the values; "rule <field>" on the control channel
+ * says what changed. */
+#include "common/bus/cluster/rules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+#include <uv.h>
+
+#include "common/base/buf.h"
+#include "common/bus/bus.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/redis/troubles.h"
+
+enum { RELOAD_MS = 30000, AGAIN_MS = 1000 };
+
+/* A field that is known to be set: to tell its removal at a reload. */
+struct known {
+    UT_hash_handle hh;
+    bool is_seen;
+    size_t len;
+    char field[];
+};
+
+struct rules {
+    struct bus *bus;
+    void (*on_change)(void *ctx, struct bytes field, struct bytes value);
+    void *ctx;
+    void (*on_notice)(void *ctx, struct bytes text);
+    void *notice_ctx;
+    struct known *known;
+    uv_timer_t reload_timer;
+    bool is_reading, is_stale, is_freed;
+    struct trouble unread;
+};
+
+struct setting {
+    struct rules *rules;
+    rules_done_fn *fn;
+    void *ctx;
+    char *field, *value;
+    size_t field_len, value_len;
+    uv_timer_t late;
+};
+
+static struct known *find(struct rules *r, struct bytes field) {
+    struct known *k;
+    HASH_FIND(hh, r->known, field.ptr, field.len, k);
+    return k;
+}
+
+static void apply(struct rules *r, struct bytes field, struct bytes value) {
+    struct known *k = find(r, field);
+    if (k == NULL && value.len > 0) {
+        k = mem_zalloc(sizeof(*k) + field.len);
+        k->len = field.len;
+        memcpy(k->field, field.ptr, field.len);
+        HASH_ADD_KEYPTR(hh, r->known, k->field, k->len, k);
+    }
+    if (k != NULL)
+        k->is_seen = true;
+    r->on_change(r->ctx, field, value);
+    if (k != NULL && value.len == 0) {
+        HASH_DEL(r->known, k);
+        free(k);
+    }
+}
+
+/* --- reading --- */
+
+static void read_all(struct rules *r);
+static void on_reload_timer(uv_timer_t *timer);
+
+static void on_all(void *ctx, struct redisReply *reply) {
+    struct rules *r = ctx;
+    struct known *k, *next;
+    r->is_reading = false;
+    if (reply == NULL || r->is_freed)
+        return;
+    if (reply_is_error(reply, NULL)) {
+        bus_refused(r->bus, "HGETALL of the rules", reply);
+        trouble_raise(&r->unread, reply_bytes(reply));
+        MUST(uv_timer_start(&r->reload_timer, on_reload_timer, AGAIN_MS, RELOAD_MS) == 0);
+        return;
+    }
+    trouble_clear(&r->unread);
+    HASH_ITER(hh, r->known, k, next) k->is_seen = false;
+    for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
+        apply(r, reply_bytes(reply_at(reply, i)), reply_bytes(reply_at(reply, i + 1)));
+    HASH_ITER(hh, r->known, k, next) {
+        if (!k->is_seen) {
+            r->on_change(r->ctx, bytes_of(k->field, k->len), BYTES_NONE);
+            HASH_DEL(r->known, k);
+            free(k);
+        }
+    }
+    if (r->is_stale)
+        read_all(r);
+}
+
+static void read_all(struct rules *r) {
+    r->is_stale = r->is_reading;
+    if (r->is_reading || r->is_freed || !bus_can_send(r->bus))
+        return;
+    struct command c = command_begin("HGETALL");
+    command_text(&c, fleet_key(KEY_RULES));
+    r->is_reading = true;
+    link_send(bus_commands(r->bus), &c, on_all, r);
+}
+
+static void on_reload_timer(uv_timer_t *timer) {
+    read_all(container_of(timer, struct rules, reload_timer));
+}
+
+static void on_commands(void *ctx) {
+    read_all(ctx);
+}
+
+/* Notices may have been missed. */
+static void on_feed_skipped(void *ctx) {
+    read_all(ctx);
+}
+
+static void on_commands_lost(void *ctx) {
+    ((struct rules *)ctx)->is_reading = false;
+}
+
+/* --- notices ---
+ * "rule <len> <field><value>" carries the value, so that a change holds as soon as the notice is
+ * read. */
+
+static void on_rule_notice(struct rules *r, struct bytes text) {
+    uint64_t len;
+    r->is_stale = r->is_reading; /* what is being read may be older */
+    if (bytes_to_u64(bytes_split(&text, ' '), &len) && len <= text.len)
+        apply(r, bytes_head(text, len), bytes_from(text, len));
+}
+
+static void on_feed_message(void *ctx, struct bytes kind, struct bytes channel,
+                            struct bytes payload) {
+    struct rules *r = ctx;
+    if (r->is_freed || !bytes_equal(channel, bytes_str(fleet_channel(CHANNEL_CONTROL))))
+        return;
+    if (bytes_equal(kind, BYTES_LIT("subscribe")))
+        read_all(r);
+    else if (!bytes_equal(kind, BYTES_LIT("message")))
+        return;
+    else if (bytes_starts_with(payload, BYTES_LIT("rule ")))
+        on_rule_notice(r, bytes_from(payload, 5));
+    else if (r->on_notice != NULL)
+        r->on_notice(r->notice_ctx, payload);
+}
+
+void rules_on_notice(struct rules *r, void (*on_notice)(void *ctx, struct bytes text), void *ctx) {
+    r->on_notice = on_notice;
+    r->notice_ctx = ctx;
+}
+
+static void publish(struct rules *r, struct bytes text, link_reply_fn *fn, void *ctx) {
+    struct command c = command_begin("PUBLISH");
+    command_text(&c, fleet_channel(CHANNEL_CONTROL));
+    command_bytes(&c, text);
+    link_send(bus_commands(r->bus), &c, fn, ctx);
+}
+
+void rules_notify(struct rules *r, struct bytes text) {
+    if (bus_can_send(r->bus))
+        publish(r, text, NULL, NULL);
+}
+
+/* --- setting: stored, then told to everybody, then done --- */
+
+static void free_setting(struct setting *s) {
+    free(s->field);
+    free(s->value);
+    free(s);
+}
+
+static void end_setting(struct setting *s, int status) {
+    if (s->fn != NULL)
+        s->fn(s->ctx, status);
+    free_setting(s);
+}
+
+static void on_told(void *ctx, struct redisReply *reply) {
+    bool is_fine = reply != NULL && !reply_is_error(reply, NULL);
+    end_setting(ctx, is_fine ? 0 : -ENOTCONN);
+}
+
+static void on_stored(void *ctx, struct redisReply *reply) {
+    struct setting *s = ctx;
+    struct rules *r = s->rules;
+    struct buf notice = {0};
+    if (reply_is_error(reply, NULL))
+        bus_refused(r->bus, "a change of the rules", reply);
+    if (reply == NULL || reply_is_error(reply, NULL) || !bus_can_send(r->bus)) {
+        end_setting(s, reply != NULL && reply_is_error(reply, NULL) ? -EIO : -ENOTCONN);
+        return;
+    }
+    struct bytes field = bytes_of(s->field, s->field_len), value = bytes_of(s->value, s->value_len);
+    buf_printf(&notice, "rule %zu ", field.len);
+    buf_append(&notice, field);
+    buf_append(&notice, value);
+    publish(r, buf_bytes(&notice), on_told, s);
+    buf_deinit(&notice);
+    r->is_stale = r->is_reading;
+    apply(r, field, value);
+}
+
+static void on_late_closed(uv_handle_t *handle) {
+    free_setting(container_of((uv_timer_t *)handle, struct setting, late));
+}
+
+static void on_late(uv_timer_t *timer) {
+    struct setting *s = container_of(timer, struct setting, late);
+    if (s->fn != NULL)
+        s->fn(s->ctx, -ENOTCONN);
+    uv_close((uv_handle_t *)timer, on_late_closed);
+}
+
+void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_done_fn *fn,
+               void *ctx) {
+    struct setting *s = mem_zalloc(sizeof(*s));
+    *s = (struct setting){.rules = r, .fn = fn, .ctx = ctx};
+    s->field = bytes_dup(field);
+    s->field_len = field.len;
+    s->value = bytes_dup(value);
+    s->value_len = value.len;
+    if (!bus_can_send(r->bus)) {
+        MUST(uv_timer_init(bus_loop(r->bus), &s->late) == 0);
+        MUST(uv_timer_start(&s->late, on_late, 0, 0) == 0);
+        return;
+    }
+    struct command c = command_begin(value.len > 0 ? "HSET" : "HDEL");
+    command_text(&c, fleet_key(KEY_RULES));
+    command_bytes(&c, field);
+    if (value.len > 0)
+        command_bytes(&c, value);
+    link_send(bus_commands(r->bus), &c, on_stored, s);
+}
+
+/* --- life --- */
+
+struct rules *rules_new(struct bus *bus,
+                        void (*on_change)(void *ctx, struct bytes field, struct bytes value),
+                        void *ctx) {
+    static const struct bus_events events = {.on_commands = on_commands,
+                                             .on_commands_lost = on_commands_lost,
+                                             .on_feed_message = on_feed_message,
+                                             .on_feed_skipped = on_feed_skipped};
+    struct rules *r = mem_zalloc(sizeof(*r));
+    *r = (struct rules){.bus = bus, .on_change = on_change, .ctx = ctx};
+    trouble_init(&r->unread, bus_troubles(bus), TROUBLE_rules, "");
+    MUST(uv_timer_init(bus_loop(bus), &r->reload_timer) == 0);
+    MUST(uv_timer_start(&r->reload_timer, on_reload_timer, RELOAD_MS, RELOAD_MS) == 0);
+    bus_listen(bus, &events, r);
+    bus_subscribe(bus, bytes_str(fleet_channel(CHANNEL_CONTROL)));
+    return r;
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    free(container_of((uv_timer_t *)handle, struct rules, reload_timer));
+}
+
+void rules_free(struct rules *r) {
+    struct known *k, *next;
+    if (r == NULL)
+        return;
+    r->is_freed = true;
+    trouble_clear(&r->unread);
+    HASH_ITER(hh, r->known, k, next) {
+        HASH_DEL(r->known, k);
+        free(k);
+    }
+    uv_close((uv_handle_t *)&r->reload_timer, on_timer_closed);
+}

@@ -1,0 +1,370 @@
+/*
+ * envelope.c - see envelope.h. msgpack-c packs and unpacks; this file knows only the order of the
+ * fields.
+ *
+ * An unpacked text points into the input, as msgpack-c does it; lists are arrays in the unpacker's
+ * zone.
+ */
+#include "common/bus/log/envelope.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <msgpack.h>
+
+#include "common/base/fold.h"
+
+/* --- lists and ids --- */
+
+bool bytes_list_has(struct bytes_list list, struct bytes value) {
+    for (size_t i = 0; i < list.count; i++)
+        if (bytes_equal(list.items[i], value))
+            return true;
+    return false;
+}
+
+bool bytes_list_has_nocase(struct bytes_list list, struct bytes value) {
+    for (size_t i = 0; i < list.count; i++)
+        if (fold_equal(list.items[i], value))
+            return true;
+    return false;
+}
+
+bool message_id_parse(struct bytes text, struct message_id *id_out) {
+    struct bytes rest = text;
+    struct bytes term = bytes_split(&rest, '-');
+    return bytes_to_u64(term, &id_out->term) && bytes_to_u64(rest, &id_out->seq);
+}
+
+const char *message_id_format(struct message_id id, char text_out[MESSAGE_ID_TEXT]) {
+    snprintf(text_out, MESSAGE_ID_TEXT, "%" PRIu64 "-%" PRIu64, id.term, id.seq);
+    return text_out;
+}
+
+/* --- packing --- */
+
+static int write_buf(void *ctx, const char *data, size_t len) {
+    buf_append(ctx, bytes_of(data, len));
+    return 0;
+}
+
+static msgpack_packer packer(struct buf *out) {
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, out, write_buf);
+    return pk;
+}
+
+/* Empty is absent, but for a payload. */
+static void pack_text(msgpack_packer *pk, struct bytes text) {
+    if (text.len == 0) {
+        msgpack_pack_nil(pk);
+        return;
+    }
+    msgpack_pack_str(pk, text.len);
+    msgpack_pack_str_body(pk, text.ptr, text.len);
+}
+
+static void pack_payload(msgpack_packer *pk, struct bytes data) {
+    msgpack_pack_bin(pk, data.len);
+    if (data.len > 0)
+        msgpack_pack_bin_body(pk, data.ptr, data.len);
+}
+
+static void pack_list(msgpack_packer *pk, struct bytes_list list) {
+    if (!bytes_list_is_given(list)) {
+        msgpack_pack_nil(pk);
+        return;
+    }
+    msgpack_pack_array(pk, list.count);
+    for (size_t i = 0; i < list.count; i++)
+        pack_payload(pk, list.items[i]);
+}
+
+static void pack_id(msgpack_packer *pk, struct message_id id) {
+    char text[MESSAGE_ID_TEXT];
+    pack_text(pk, bytes_str(message_id_format(id, text)));
+}
+
+/* --- unpacking: a cursor over the elements of one array, which turns bad and stays so --- */
+
+struct reader {
+    const msgpack_object *at, *end;
+    msgpack_zone *zone;
+    bool is_bad;
+};
+
+static const msgpack_object *next(struct reader *r) {
+    if (r->at == r->end) {
+        r->is_bad = true;
+        return NULL;
+    }
+    return r->at++;
+}
+
+static struct bytes as_text(const msgpack_object *o, bool *is_bad) {
+    if (o == NULL || o->type == MSGPACK_OBJECT_NIL)
+        return BYTES_NONE;
+    if (o->type == MSGPACK_OBJECT_STR)
+        return bytes_of(o->via.str.ptr, o->via.str.size);
+    if (o->type == MSGPACK_OBJECT_BIN)
+        return bytes_of(o->via.bin.ptr, o->via.bin.size);
+    *is_bad = true;
+    return BYTES_NONE;
+}
+
+static struct bytes read_text(struct reader *r) {
+    return as_text(next(r), &r->is_bad);
+}
+
+static uint64_t read_number(struct reader *r) {
+    const msgpack_object *o = next(r);
+    if (o != NULL && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return o->via.u64;
+    r->is_bad = true;
+    return 0;
+}
+
+/* nil, one text, or an array of texts. */
+static struct bytes_list read_list(struct reader *r) {
+    const msgpack_object *o = next(r);
+    if (o == NULL || o->type == MSGPACK_OBJECT_NIL)
+        return (struct bytes_list){NULL, 0};
+    const msgpack_object *first = o->type == MSGPACK_OBJECT_ARRAY ? o->via.array.ptr : o;
+    size_t count = o->type == MSGPACK_OBJECT_ARRAY ? o->via.array.size : 1;
+    struct bytes *items = msgpack_zone_malloc(r->zone, sizeof(*items) * (count ? count : 1));
+    MUST(items != NULL);
+    for (size_t i = 0; i < count; i++)
+        items[i] = as_text(&first[i], &r->is_bad);
+    return (struct bytes_list){items, count};
+}
+
+static struct message_id read_id(struct reader *r) {
+    struct message_id id = MESSAGE_ID_NONE;
+    if (!message_id_parse(read_text(r), &id))
+        r->is_bad = true;
+    return id;
+}
+
+/* Opens an array of at least `elements`; the zone goes to *zone_out, which the decoded struct owns.
+ */
+static bool open_array(struct bytes in, size_t elements, struct reader *r, void **zone_out) {
+    msgpack_object root;
+    size_t used = 0;
+    *zone_out = NULL;
+    msgpack_zone *zone = msgpack_zone_new(512);
+    MUST(zone != NULL);
+    if (in.len == 0 ||
+        msgpack_unpack(in.ptr, in.len, &used, zone, &root) != MSGPACK_UNPACK_SUCCESS ||
+        used != in.len || root.type != MSGPACK_OBJECT_ARRAY || root.via.array.size < elements) {
+        msgpack_zone_free(zone);
+        return false;
+    }
+    *zone_out = zone;
+    *r = (struct reader){root.via.array.ptr, root.via.array.ptr + root.via.array.size, zone, false};
+    return true;
+}
+
+static void free_zone(void **zone) {
+    if (*zone != NULL)
+        msgpack_zone_free(*zone);
+    *zone = NULL;
+}
+
+/* --- entries --- */
+
+enum { ENTRY_FIELDS = 14, MESSAGE_FIELDS = 11, SESSION_FIELDS = 7 };
+
+const char *message_kind_text(enum message_kind kind) {
+    switch (kind) {
+#define ENTRY(NAME, number, text)
+#define MESSAGE(NAME, number, text)                                                                \
+    case MESSAGE_##NAME:                                                                           \
+        return text;
+#include "common/bus/log/envelope.def"
+#undef ENTRY
+#undef MESSAGE
+    }
+    return "unknown";
+}
+
+const char *entry_kind_text(enum entry_kind kind) {
+    switch (kind) {
+#define ENTRY(NAME, number, text)                                                                  \
+    case ENTRY_##NAME:                                                                             \
+        return text;
+#define MESSAGE(NAME, number, text)
+#include "common/bus/log/envelope.def"
+#undef ENTRY
+#undef MESSAGE
+    }
+    return "unknown";
+}
+
+static bool is_entry_kind(uint64_t kind) {
+    return kind >= ENTRY_CLIENT && kind <= ENTRY_DISCONNECT;
+}
+
+void entry_encode(struct buf *out, const struct entry *e) {
+    msgpack_packer pk = packer(out);
+    msgpack_pack_array(&pk, ENTRY_FIELDS);
+    msgpack_pack_uint64(&pk, ENVELOPE_VERSION);
+    msgpack_pack_uint64(&pk, (uint64_t)e->kind);
+    msgpack_pack_uint64(&pk, e->ts_ms);
+    msgpack_pack_uint64(&pk, e->flags);
+    pack_text(&pk, e->name);
+    pack_text(&pk, e->group);
+    pack_text(&pk, e->client_id);
+    pack_text(&pk, e->conn);
+    pack_text(&pk, e->session);
+    pack_payload(&pk, e->body);
+    pack_list(&pk, e->names);
+    pack_list(&pk, e->groups);
+    pack_list(&pk, e->clients);
+    msgpack_pack_uint64(&pk, (uint64_t)e->code);
+}
+
+enum parse entry_decode(struct bytes in, struct entry *e_out) {
+    struct reader r;
+    *e_out = (struct entry){0};
+    if (!open_array(in, ENTRY_FIELDS, &r, &e_out->zone))
+        return PARSE_BAD;
+    uint64_t version = read_number(&r), kind = read_number(&r);
+    e_out->kind = (enum entry_kind)kind;
+    e_out->ts_ms = read_number(&r);
+    e_out->flags = (unsigned)read_number(&r);
+    e_out->name = read_text(&r);
+    e_out->group = read_text(&r);
+    e_out->client_id = read_text(&r);
+    e_out->conn = read_text(&r);
+    e_out->session = read_text(&r);
+    e_out->body = read_text(&r);
+    e_out->names = read_list(&r);
+    e_out->groups = read_list(&r);
+    e_out->clients = read_list(&r);
+    e_out->code = (int64_t)read_number(&r);
+    if (!r.is_bad && version <= ENVELOPE_VERSION && is_entry_kind(kind))
+        return PARSE_OK;
+    entry_free(e_out);
+    return PARSE_BAD;
+}
+
+void entry_free(struct entry *e) {
+    free_zone(&e->zone);
+}
+
+/* --- messages --- */
+
+static bool is_message_kind(uint64_t kind) {
+    return kind >= MESSAGE_DATA && kind <= MESSAGE_NOTE;
+}
+
+void message_encode(struct buf *out, const struct message *m) {
+    msgpack_packer pk = packer(out);
+    msgpack_pack_array(&pk, MESSAGE_FIELDS);
+    msgpack_pack_uint64(&pk, ENVELOPE_VERSION);
+    pack_id(&pk, m->id);
+    pack_id(&pk, m->prev);
+    msgpack_pack_uint64(&pk, (uint64_t)m->kind);
+    msgpack_pack_uint64(&pk, m->ts_ms);
+    pack_list(&pk, m->to_groups);
+    pack_list(&pk, m->to_clients);
+    pack_text(&pk, m->to_conn);
+    pack_text(&pk, m->from);
+    msgpack_pack_uint64(&pk, m->flags);
+    pack_payload(&pk, m->data);
+}
+
+enum parse message_decode(struct bytes in, struct message *m_out) {
+    struct reader r;
+    *m_out = (struct message){0};
+    if (!open_array(in, MESSAGE_FIELDS, &r, &m_out->zone))
+        return PARSE_BAD;
+    uint64_t version = read_number(&r);
+    m_out->id = read_id(&r);
+    m_out->prev = read_id(&r);
+    uint64_t kind = read_number(&r);
+    m_out->kind = (enum message_kind)kind;
+    m_out->ts_ms = read_number(&r);
+    m_out->to_groups = read_list(&r);
+    m_out->to_clients = read_list(&r);
+    m_out->to_conn = read_text(&r);
+    m_out->from = read_text(&r);
+    m_out->flags = (unsigned)read_number(&r);
+    m_out->data = read_text(&r);
+    if (!r.is_bad && version <= ENVELOPE_VERSION && is_message_kind(kind))
+        return PARSE_OK;
+    message_free(m_out);
+    return PARSE_BAD;
+}
+
+void message_free(struct message *m) {
+    free_zone(&m->zone);
+}
+
+/* --- sessions --- */
+
+void session_encode(struct buf *out, const struct session *s) {
+    msgpack_packer pk = packer(out);
+    msgpack_pack_array(&pk, SESSION_FIELDS);
+    pack_text(&pk, s->path);
+    pack_text(&pk, s->url);
+    pack_text(&pk, s->protocol);
+    pack_text(&pk, s->address);
+    pack_text(&pk, s->endpoint);
+    pack_text(&pk, s->remote_address);
+    msgpack_pack_array(&pk, s->header_count * 2);
+    for (size_t i = 0; i < s->header_count; i++) {
+        pack_payload(&pk, s->headers[i].name);
+        pack_payload(&pk, s->headers[i].value);
+    }
+}
+
+enum parse session_decode(struct bytes in, struct session *s_out) {
+    struct reader r;
+    *s_out = (struct session){0};
+    if (!open_array(in, SESSION_FIELDS, &r, &s_out->zone))
+        return PARSE_BAD;
+    s_out->path = read_text(&r);
+    s_out->url = read_text(&r);
+    s_out->protocol = read_text(&r);
+    s_out->address = read_text(&r);
+    s_out->endpoint = read_text(&r);
+    s_out->remote_address = read_text(&r);
+    struct bytes_list pairs = read_list(&r);
+    if (r.is_bad || pairs.count % 2 != 0) {
+        session_free(s_out);
+        return PARSE_BAD;
+    }
+    struct session_header *headers =
+        msgpack_zone_malloc(r.zone, sizeof(*headers) * (pairs.count / 2 + 1));
+    MUST(headers != NULL);
+    for (size_t i = 0; i < pairs.count / 2; i++)
+        headers[i] = (struct session_header){pairs.items[2 * i], pairs.items[2 * i + 1]};
+    s_out->headers = headers;
+    s_out->header_count = pairs.count / 2;
+    return PARSE_OK;
+}
+
+void session_free(struct session *s) {
+    free_zone(&s->zone);
+}
+
+/* --- connection values --- */
+
+void conn_value_encode(struct buf *out, const struct conn_value *v) {
+    buf_append(out, v->gateway);
+    buf_printf(out, ":%" PRIu64 ":%" PRIu64 "|", v->number, v->connected_ms);
+    buf_append(out, v->group);
+}
+
+bool conn_value_parse(struct bytes text, struct conn_value *v_out) {
+    struct bytes group = text;
+    struct bytes rest = bytes_split(&group, '|');
+    v_out->gateway = bytes_split(&rest, ':');
+    struct bytes number = bytes_split(&rest, ':');
+    v_out->group = group;
+    return group.ptr != NULL && bytes_to_u64(number, &v_out->number) &&
+           bytes_to_u64(rest, &v_out->connected_ms);
+}

@@ -1,0 +1,165 @@
+/*
+ * envelope.h - what travels between processes, as msgpack arrays.
+ *
+ *   entry    in the `in` stream of a partition, field `m` (CONNECT and DISCONNECT: fields t n i v r
+ * of conn.lua, disc.lua) [ver, kind, ts_ms, flags, name, group, client_id, conn, session, body,
+ * names, groups, clients, code] message  in the log and channel of a Name, field `m` [ver, id,
+ * prev, kind, ts_ms, to_groups, to_clients, to_conn, from, flags, data]
+ *
+ * Absent values are nil. A decoded struct borrows from the bytes it was decoded from; its lists
+ * live in the struct's zone, which entry_free / message_free give back. Readers ignore extra
+ * elements at the end, so that old and new versions run side by side; a higher `ver` is refused.
+ */
+#ifndef SIGNALBOX_BUS_LOG_ENVELOPE_H
+#define SIGNALBOX_BUS_LOG_ENVELOPE_H
+
+#include "common/base/buf.h"
+#include "common/base/parse.h"
+
+enum { ENVELOPE_VERSION = 1 };
+
+enum entry_kind {
+#define ENTRY(NAME, number, text) ENTRY_##NAME = number,
+#define MESSAGE(NAME, number, text)
+#include "common/bus/log/envelope.def"
+#undef ENTRY
+#undef MESSAGE
+};
+
+enum message_kind {
+#define ENTRY(NAME, number, text)
+#define MESSAGE(NAME, number, text) MESSAGE_##NAME = number,
+#include "common/bus/log/envelope.def"
+#undef ENTRY
+#undef MESSAGE
+};
+
+enum envelope_flag {
+    FLAG_BINARY = 1,  /* body / data is a binary message */
+    FLAG_CHECKED = 2, /* the levels were checked where the send entered */
+    FLAG_V1 = 4,      /* the sender speaks signalbox.v1 */
+    FLAG_JSON = 8,    /* data is the JSON text of a value that is no string */
+    FLAG_EVERY = 16,  /* to every Name of the partition */
+    FLAG_RECEIPT =
+        32 /* gateways tell what became of it: publish_receipt, with `from` as the token */
+};
+
+/* A borrowed list of those that something is for. Without items it is absent, and restricts
+ * nothing; with items and count 0 it is an empty list, and addresses nobody. */
+struct bytes_list {
+    const struct bytes *items;
+    size_t count;
+};
+
+static inline bool bytes_list_is_given(struct bytes_list list) {
+    return list.items != NULL;
+}
+static inline bool bytes_list_is_nobody(struct bytes_list list) {
+    return list.items != NULL && list.count == 0;
+}
+/* The client id of a sender; none when it is a publisher's token. */
+static inline struct bytes sender_of(unsigned flags, struct bytes from) {
+    return (flags & FLAG_RECEIPT) != 0 ? BYTES_NONE : from;
+}
+
+/* One empty list is enough. */
+static inline bool bytes_lists_are_nobody(struct bytes_list names, struct bytes_list groups,
+                                          struct bytes_list clients) {
+    return bytes_list_is_nobody(names) || bytes_list_is_nobody(groups) ||
+           bytes_list_is_nobody(clients);
+}
+
+bool bytes_list_has(struct bytes_list list, struct bytes value);
+/* Without case (fold.h): for groups. */
+bool bytes_list_has_nocase(struct bytes_list list, struct bytes value);
+
+/* A message id: <term>-<seq>, increasing over all logs of a partition. 0-0 is before everything. */
+struct message_id {
+    uint64_t term, seq;
+};
+
+enum { MESSAGE_ID_TEXT = 44 };
+#define MESSAGE_ID_NONE ((struct message_id){0, 0})
+
+static inline int message_id_compare(struct message_id a, struct message_id b) {
+    if (a.term != b.term)
+        return a.term < b.term ? -1 : 1;
+    return a.seq == b.seq ? 0 : a.seq < b.seq ? -1 : 1;
+}
+static inline bool message_id_is_none(struct message_id id) {
+    return id.term == 0 && id.seq == 0;
+}
+bool message_id_parse(struct bytes text, struct message_id *id_out);
+/* The NUL-terminated text. */
+const char *message_id_format(struct message_id id, char text_out[MESSAGE_ID_TEXT]);
+
+struct entry {
+    enum entry_kind kind;
+    uint64_t ts_ms; /* wall clock of the process that made it */
+    unsigned flags;
+    struct bytes name, group,
+        client_id;        /* of the sender's connection; TICK: name is the schedule's */
+    struct bytes conn;    /* its connection value "gid:connno:connected_ms|group" */
+    struct bytes session; /* CLIENT: an encoded struct session */
+    struct bytes body;    /* CLIENT, SEND: the payload; CLOSE, DISCONNECT: the reason */
+    struct bytes_list names, groups, clients; /* SEND, CLOSE: to whom */
+    int64_t code; /* CLOSE: close code; TICK: the tick's time, seconds */
+    void *zone;   /* owner of the lists */
+};
+
+void entry_encode(struct buf *out, const struct entry *e);
+/* PARSE_OK or PARSE_BAD. */
+MUST_CHECK enum parse entry_decode(struct bytes in, struct entry *e_out);
+void entry_free(struct entry *e);
+const char *entry_kind_text(enum entry_kind kind);
+const char *message_kind_text(enum message_kind kind);
+
+struct message {
+    struct message_id id, prev; /* prev: id of the message before it in the same log */
+    enum message_kind kind;
+    uint64_t ts_ms;
+    struct bytes_list to_groups, to_clients;
+    struct bytes to_conn; /* only the connection with this value; empty: no restriction */
+    struct bytes from;    /* client id of the sender, or empty */
+    unsigned flags;
+    struct bytes data;
+    void *zone;
+};
+
+void message_encode(struct buf *out, const struct message *m);
+MUST_CHECK enum parse message_decode(struct bytes in, struct message *m_out);
+void message_free(struct message *m);
+
+/* What the broker's handlers may know of the sender's upgrade request; made once per connection by
+ * the gateway. */
+struct session_header {
+    struct bytes name, value;
+};
+struct session {
+    struct bytes
+        path; /* of the upgrade request, canonical (http_path.h): what signal routes match */
+    struct bytes url;            /* "ws://host/path?query" as asked for */
+    struct bytes protocol;       /* "ws" or "wss" */
+    struct bytes address;        /* the Host header */
+    struct bytes endpoint;       /* the endpoint's name, or empty */
+    struct bytes remote_address; /* TCP peer */
+    const struct session_header *headers;
+    size_t header_count;
+    void *zone;
+};
+
+void session_encode(struct buf *out, const struct session *s);
+MUST_CHECK enum parse session_decode(struct bytes in, struct session *s_out);
+void session_free(struct session *s);
+
+/* Connection values. */
+struct conn_value {
+    struct bytes gateway; /* gid */
+    uint64_t number;
+    uint64_t connected_ms; /* wall clock */
+    struct bytes group;    /* or empty */
+};
+void conn_value_encode(struct buf *out, const struct conn_value *v);
+bool conn_value_parse(struct bytes text, struct conn_value *v_out);
+
+#endif

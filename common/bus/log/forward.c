@@ -1,0 +1,281 @@
+/* forward.c - see forward.h. A lane per partition; read send_lane. */
+#include "common/bus/log/forward.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/bus/bus.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/redis/scripts.h"
+#include "common/bus/redis/troubles.h"
+
+/* Far above the gateways' bound: two full partitions that forward to each other must not wait for
+ * ever. */
+enum { STREAM_LIMIT = 1000000 };
+
+struct item {
+    struct item *next;
+    char seq[FORWARD_SEQ_TEXT];
+    struct bytes entry, once;
+    char bytes[];
+};
+
+struct lane {
+    struct forward *forward;
+    unsigned partition;
+    struct item *head, *tail;
+    size_t in_flight; /* items of the call under way */
+    struct trouble refused;
+};
+
+struct forward {
+    struct bus *bus;
+    char source[16];
+    unsigned refs;
+    bool is_closed, is_busy;
+    size_t bytes, count;
+    unsigned calls; /* under way */
+    forward_done_fn *done;
+    void *ctx;
+    unsigned lane_count;
+    struct lane lanes[];
+};
+
+const char *forward_seq(struct message_id entry, unsigned index, char text_out[FORWARD_SEQ_TEXT]) {
+    MUST(index <= FORWARD_INDEX_MAX);
+    snprintf(text_out, FORWARD_SEQ_TEXT, "%020" PRIu64 "%020" PRIu64 "%04u", entry.term, entry.seq,
+             index);
+    return text_out;
+}
+
+struct bytes forward_once_key(struct buf *out, unsigned partition, struct bytes name,
+                              struct bytes key) {
+    key_of(out, partition, "d:", name);
+    buf_append_char(out, ':');
+    buf_append(out, key);
+    return buf_bytes(out);
+}
+
+void forward_add(struct forward *f, unsigned partition, const char *seq, struct bytes entry,
+                 struct bytes once) {
+    struct lane *lane = &f->lanes[partition];
+    struct item *item = mem_alloc(sizeof(*item) + entry.len + once.len);
+    MUST(f->done == NULL);
+    *item = (struct item){.entry = {item->bytes, entry.len},
+                          .once = {item->bytes + entry.len, once.len}};
+    snprintf(item->seq, sizeof(item->seq), "%s", seq);
+    memcpy(item->bytes, entry.ptr, entry.len);
+    if (once.len > 0)
+        memcpy(item->bytes + entry.len, once.ptr, once.len);
+    if (lane->tail != NULL)
+        lane->tail->next = item;
+    else
+        lane->head = item;
+    lane->tail = item;
+    f->bytes += entry.len;
+    f->count++;
+}
+
+size_t forward_bytes(const struct forward *f) {
+    return f->bytes;
+}
+
+size_t forward_count(const struct forward *f) {
+    return f->count;
+}
+
+static size_t largest_of(const struct lane *lane) {
+    size_t largest = 0;
+    for (const struct item *i = lane->head; i != NULL; i = i->next)
+        largest = i->entry.len > largest ? i->entry.len : largest;
+    return largest;
+}
+
+size_t forward_largest(const struct forward *f) {
+    size_t largest = 0;
+    for (unsigned i = 0; i < f->lane_count; i++) {
+        size_t here = largest_of(&f->lanes[i]);
+        largest = here > largest ? here : largest;
+    }
+    return largest;
+}
+
+/* --- sending --- */
+
+static void pop(struct lane *lane) {
+    struct item *item = lane->head;
+    lane->head = item->next;
+    if (lane->head == NULL)
+        lane->tail = NULL;
+    lane->forward->bytes -= item->entry.len;
+    lane->forward->count--;
+    free(item);
+}
+
+static void unref(struct forward *f) {
+    if (--f->refs > 0)
+        return;
+    for (unsigned i = 0; i < f->lane_count; i++)
+        while (f->lanes[i].head != NULL)
+            pop(&f->lanes[i]);
+    free(f);
+}
+
+static struct command lane_command(const struct lane *lane, enum script script, unsigned keys) {
+    struct buf key = {0};
+    struct command c = command_script(script, keys);
+    command_bytes(&c, key_of(&key, lane->partition, "in", BYTES_NONE));
+    command_bytes(&c, key_of(&key, lane->partition, "src", BYTES_NONE));
+    buf_deinit(&key);
+    return c;
+}
+
+static struct command once_command(const struct lane *lane, const struct item *item) {
+    struct command c = lane_command(lane, SCRIPT_in_once, 3);
+    command_bytes(&c, item->once);
+    command_text(&c, lane->forward->source);
+    command_number(&c, STREAM_LIMIT);
+    command_number(&c, FORWARD_ONCE_MS);
+    command_text(&c, item->seq);
+    command_bytes(&c, item->entry);
+    return c;
+}
+
+void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name, struct bytes key,
+                          struct bytes entry) {
+    struct buf text = {0};
+    struct command c = command_script(SCRIPT_in_once, 3);
+    command_bytes(&c, key_of(&text, partition, "in", BYTES_NONE));
+    command_bytes(&c, key_of(&text, partition, "src", BYTES_NONE));
+    command_bytes(&c, forward_once_key(&text, partition, name, key));
+    command_text(&c, "");
+    command_number(&c, STREAM_LIMIT);
+    command_number(&c, FORWARD_ONCE_MS);
+    command_text(&c, "0");
+    command_bytes(&c, entry);
+    link_send(bus_commands(bus), &c, NULL, NULL);
+    buf_deinit(&text);
+}
+
+/* All items up to the first with an idempotency key. */
+static struct command batch_command(struct lane *lane) {
+    struct command c = lane_command(lane, SCRIPT_in, 2);
+    command_text(&c, lane->forward->source);
+    command_number(&c, STREAM_LIMIT);
+    lane->in_flight = 0;
+    for (struct item *i = lane->head; i != NULL && i->once.len == 0; i = i->next) {
+        command_text(&c, i->seq);
+        command_bytes(&c, i->entry);
+        lane->in_flight++;
+    }
+    return c;
+}
+
+static void on_answer(void *ctx, struct redisReply *reply);
+
+static void send_lane(struct lane *lane) {
+    struct forward *f = lane->forward;
+    struct command c;
+    if (lane->head == NULL || lane->in_flight > 0)
+        return;
+    if (!link_takes_now(bus_commands(f->bus), largest_of(lane))) {
+        f->is_busy = true; /* the caller repeats */
+        return;
+    }
+    if (lane->head->once.len > 0) {
+        c = once_command(lane, lane->head);
+        lane->in_flight = 1;
+    } else {
+        c = batch_command(lane);
+    }
+    f->calls++;
+    f->refs++;
+    link_send(bus_commands(f->bus), &c, on_answer, lane);
+}
+
+static void finish(struct forward *f) {
+    forward_done_fn *done = f->done;
+    if (f->calls > 0 || done == NULL)
+        return;
+    if (!f->is_busy)
+        f->done = NULL;
+    done(f->ctx, f->is_busy);
+}
+
+static void read_answer(struct lane *lane, struct redisReply *reply) {
+    struct forward *f = lane->forward;
+    size_t answered = lane->in_flight;
+    lane->in_flight = 0;
+    f->calls--;
+    if (reply == NULL)
+        return; /* unknown: the owner forgets everything and begins anew */
+    if (reply_is_error(reply, NULL)) {
+        bus_refused(f->bus, "in.lua of a forward", reply);
+        trouble_raise(&lane->refused, reply_bytes(reply));
+        metrics_add(METRIC_ingest_busy, 1);
+        f->is_busy = true;
+    } else {
+        trouble_clear(&lane->refused);
+        metrics_add(METRIC_forwards, (int64_t)answered);
+        while (answered-- > 0)
+            pop(lane);
+        send_lane(lane);
+    }
+    finish(f);
+}
+
+static void on_answer(void *ctx, struct redisReply *reply) {
+    struct lane *lane = ctx;
+    struct forward *f = lane->forward;
+    if (!f->is_closed)
+        read_answer(lane, reply);
+    unref(f);
+}
+
+void forward_send(struct forward *f, forward_done_fn *done, void *ctx) {
+    MUST(f->done == NULL);
+    f->done = done;
+    f->ctx = ctx;
+    forward_repeat(f);
+}
+
+void forward_repeat(struct forward *f) {
+    f->is_busy = false;
+    for (unsigned i = 0; i < f->lane_count; i++)
+        send_lane(&f->lanes[i]);
+    if (f->calls == 0)
+        finish(f);
+}
+
+/* --- life --- */
+
+struct forward *forward_new(struct bus *bus, const char *source) {
+    unsigned lanes = bus_partitions(bus);
+    struct forward *f = mem_zalloc(sizeof(*f) + lanes * sizeof(f->lanes[0]));
+    f->bus = bus;
+    f->refs = 1;
+    snprintf(f->source, sizeof(f->source), "%s", source);
+    f->lane_count = lanes;
+    for (unsigned i = 0; i < lanes; i++) {
+        char at[TROUBLE_AT_MAX];
+        f->lanes[i] = (struct lane){.forward = f, .partition = i};
+        snprintf(at, sizeof(at), "%s -> %u", source, i);
+        trouble_init(&f->lanes[i].refused, bus_troubles(bus), TROUBLE_commits, at);
+    }
+    return f;
+}
+
+void forward_close(struct forward *f) {
+    if (f == NULL)
+        return;
+    f->is_closed = true;
+    f->done = NULL;
+    for (unsigned i = 0; i < f->lane_count; i++)
+        trouble_clear(&f->lanes[i].refused);
+    unref(f);
+}

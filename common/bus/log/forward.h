@@ -1,0 +1,53 @@
+/*
+ * forward.h - appends to the `in` streams of other partitions what an entry led to, exactly once.
+ *
+ * A forwarded entry's sequence text comes from the entry that led to it (its stream id and an
+ * index), so a repetition by the next owner is recognised by the source's high-water mark. All that
+ * is for one partition goes in one call, or, where publishers gave idempotency keys, in calls one
+ * after the other.
+ */
+#ifndef SIGNALBOX_BUS_LOG_FORWARD_H
+#define SIGNALBOX_BUS_LOG_FORWARD_H
+
+#include "common/bus/log/envelope.h"
+
+struct bus;
+struct forward;
+
+/* 20 digits of ms, 20 of the entry's number in it, 4 of the index. */
+enum { FORWARD_SEQ_TEXT = 45, FORWARD_INDEX_MAX = 9999 };
+const char *forward_seq(struct message_id entry, unsigned index, char text_out[FORWARD_SEQ_TEXT]);
+
+/* source: "p<k>" for a partition, "x" for the public stream; its sequence texts never fall. */
+struct forward *forward_new(struct bus *bus, const char *source);
+/* No more callbacks. NULL is legal. */
+void forward_close(struct forward *f);
+
+/* Copies. once: the publisher's idempotency key as a whole Redis key, or empty. Not while sending.
+ */
+void forward_add(struct forward *f, unsigned partition, const char *seq, struct bytes entry,
+                 struct bytes once);
+size_t forward_bytes(const struct forward *f);
+size_t forward_count(const struct forward *f);
+/* Bytes of the largest entry that is held. */
+size_t forward_largest(const struct forward *f);
+
+/* is_busy: Redis refused some for now: forward_repeat later. Otherwise every call was answered and
+ * nothing is held any more. Never inside the call, unless there is nothing that can be sent. */
+typedef void forward_done_fn(void *ctx, bool is_busy);
+void forward_send(struct forward *f, forward_done_fn *done, void *ctx);
+void forward_repeat(struct forward *f);
+
+/* How long a publisher's idempotency key is remembered. */
+enum { FORWARD_ONCE_MS = 3600 * 1000 };
+/* The key K d:<name>:<key> into `out`; the result borrows from it. */
+struct buf;
+struct bytes forward_once_key(struct buf *out, unsigned partition, struct bytes name,
+                              struct bytes key);
+
+/* One entry at once, without a source: the publisher's key alone keeps it from being there twice.
+ */
+void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name, struct bytes key,
+                          struct bytes entry);
+
+#endif

@@ -1,0 +1,275 @@
+/* log_reader.c - see log_reader.h. ask() sends a round, on_pages collects it, give_out merges it.
+ */
+#include "common/bus/log/log_reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/bus/bus.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/redis/paging.h"
+#include "common/bus/partition.h"
+
+struct page {
+    struct buf data; /* the blobs, one after the other */
+    struct message_id ids[LOG_PAGE_MAX];
+    size_t ends[LOG_PAGE_MAX];
+    size_t count;
+};
+
+struct log_reader {
+    struct bus *bus;
+    char *name;
+    size_t name_len;
+    struct message_id at[LOG_COUNT], until;
+    const struct log_reader_events *events;
+    void *ctx;
+    struct page pages[LOG_COUNT];
+    struct log_view view;
+    unsigned asked; /* entries of a page of this round */
+    bool has_begun, is_cancelled, is_broken;
+};
+
+static void release(struct log_reader *r) {
+    for (int i = 0; i < LOG_COUNT; i++)
+        buf_deinit(&r->pages[i].data);
+    free(r->name);
+    free(r);
+}
+
+static void finish(struct log_reader *r, int status) {
+    if (!r->is_cancelled)
+        r->events->on_done(r->ctx, status, &r->view);
+    release(r);
+}
+
+/* --- a page: [[id, [m, blob]], …] --- */
+
+static void read_page(struct page *page, struct redisReply *reply) {
+    buf_clear(&page->data);
+    page->count = 0;
+    for (size_t i = 0; i < reply_count(reply) && i < LOG_PAGE_MAX; i++) {
+        struct redisReply *entry = reply_at(reply, i);
+        struct message_id id;
+        if (!message_id_parse(reply_bytes(reply_at(entry, 0)), &id))
+            continue;
+        buf_append(&page->data, reply_bytes(reply_at(reply_at(entry, 1), 1)));
+        page->ids[page->count] = id;
+        page->ends[page->count++] = page->data.len;
+    }
+}
+
+static struct bytes page_blob(const struct page *page, size_t i) {
+    size_t start = i == 0 ? 0 : page->ends[i - 1];
+    return bytes_of(page->data.ptr + start, page->ends[i] - start);
+}
+
+/* --- merging --- */
+
+static bool is_full(const struct log_reader *r, const struct page *page) {
+    return r->asked > 0 && page->count == r->asked;
+}
+
+static bool is_within(const struct log_reader *r, struct message_id id) {
+    for (int i = 0; i < LOG_COUNT; i++)
+        if (is_full(r, &r->pages[i]) && message_id_compare(id, r->pages[i].ids[r->asked - 1]) > 0)
+            return false;
+    return true;
+}
+
+static void give(struct log_reader *r, enum which_log log, struct bytes blob) {
+    struct message m;
+    if (message_decode(blob, &m) != PARSE_OK) {
+        log_error("follower", "found_bad_message name=%s",
+                  LOG_TEXT(bytes_of(r->name, r->name_len)));
+        return;
+    }
+    r->events->on_entry(r->ctx, log, &m);
+    message_free(&m);
+}
+
+static void give_out(struct log_reader *r) {
+    size_t next[LOG_COUNT] = {0, 0};
+    while (!r->is_cancelled) {
+        int best = -1;
+        for (int i = 0; i < LOG_COUNT; i++)
+            if (next[i] < r->pages[i].count &&
+                (best < 0 ||
+                 message_id_compare(r->pages[i].ids[next[i]], r->pages[best].ids[next[best]]) < 0))
+                best = i;
+        if (best < 0 || !is_within(r, r->pages[best].ids[next[best]]))
+            return;
+        r->at[best] = r->pages[best].ids[next[best]];
+        give(r, (enum which_log)best, page_blob(&r->pages[best], next[best]));
+        next[best]++;
+    }
+}
+
+/* --- what stands around a page: see ask() --- */
+
+/* GET l:<name>, GET l* */
+static void read_last(struct log_view *view, enum which_log log, struct redisReply *reply) {
+    if (!message_id_parse(reply_bytes(reply), &view->last[log]) ||
+        lineage_is_strange(&view->lineage, view->last[log]))
+        view->last[log] = MESSAGE_ID_NONE;
+}
+
+static void read_next(struct log_view *view, enum which_log log, struct redisReply *reply) {
+    struct redisReply *fields = reply_at(reply_at(reply, 0), 1);
+    struct message m;
+    view->has_next[log] = message_decode(reply_bytes(reply_at(fields, 1)), &m) == PARSE_OK;
+    if (!view->has_next[log])
+        return;
+    view->next_prev[log] = m.prev;
+    message_free(&m);
+}
+
+static bool read_view(struct log_view *view, struct redisReply *reply) {
+    if (!lineage_read(&view->lineage, reply_at(reply, LOG_COUNT)))
+        return false;
+    for (size_t i = 0; i < LOG_COUNT; i++) {
+        read_last(view, (enum which_log)i, reply_at(reply, LOG_COUNT + 1 + i));
+        read_next(view, (enum which_log)i, reply_at(reply, 2 * LOG_COUNT + 1 + i));
+    }
+    return true;
+}
+
+/* --- rounds --- */
+
+static void ask(struct log_reader *r);
+
+static void begin(struct log_reader *r) {
+    if (!r->has_begun && r->events->on_begin != NULL)
+        r->events->on_begin(r->ctx, &r->view);
+    r->has_begun = true;
+}
+
+static void on_round(struct log_reader *r) {
+    if (r->is_cancelled || r->is_broken) {
+        finish(r, -ENOTCONN);
+        return;
+    }
+    bool has_more = is_full(r, &r->pages[LOG_OWN]) || is_full(r, &r->pages[LOG_EVERY]);
+    begin(r);
+    give_out(r);
+    if (r->is_cancelled || !has_more)
+        finish(r, 0);
+    else if (!bus_can_send(r->bus))
+        finish(r, -ENOTCONN);
+    else
+        ask(r);
+}
+
+/* EXEC itself, or one of the commands. */
+static bool is_refused(struct log_reader *r, struct redisReply *reply) {
+    static const char *const asked[] = {"XRANGE", "XRANGE", "HMGET", "GET",
+                                        "GET",    "XRANGE", "XRANGE"};
+    bool is_some = reply_is_error(reply, NULL);
+    if (is_some)
+        bus_refused(r->bus, "EXEC", reply);
+    for (size_t i = 0; i < reply_count(reply) && i < ARRAY_LEN(asked); i++) {
+        if (!reply_is_error(reply_at(reply, i), NULL))
+            continue;
+        bus_refused(r->bus, asked[i], reply_at(reply, i));
+        is_some = true;
+    }
+    return is_some;
+}
+
+static void note_paging(struct log_reader *r, struct redisReply *reply) {
+    struct page *own = &r->pages[LOG_OWN], *every = &r->pages[LOG_EVERY];
+    size_t entries = own->count > every->count ? own->count : every->count;
+    if (reply == NULL)
+        paging_broke(bus_paging(r->bus));
+    else if (!r->is_broken)
+        paging_read(bus_paging(r->bus), entries, own->data.len + every->data.len);
+}
+
+/* EXEC's answer, in the order of ask(). */
+static void on_pages(void *ctx, struct redisReply *reply) {
+    struct log_reader *r = ctx;
+    r->is_broken = is_refused(r, reply) || !read_view(&r->view, reply);
+    for (size_t i = 0; i < LOG_COUNT && !r->is_broken; i++)
+        read_page(&r->pages[i], reply_at(reply, i));
+    note_paging(r, reply);
+    on_round(r);
+}
+
+static void ask_log(struct log_reader *r, struct bytes key, struct message_id after) {
+    char from[MESSAGE_ID_TEXT + 1] = "(", to[MESSAGE_ID_TEXT];
+    message_id_format(after, from + 1);
+    struct command c = command_begin("XRANGE");
+    command_bytes(&c, key);
+    command_text(&c, message_id_is_none(after) ? "-" : from);
+    command_text(&c, message_id_is_none(r->until) ? "+" : message_id_format(r->until, to));
+    command_text(&c, "COUNT");
+    command_number(&c, r->asked);
+    link_send(bus_commands(r->bus), &c, NULL, NULL);
+}
+
+static void ask_last(struct log_reader *r, struct bytes key) {
+    struct command c = command_begin("GET");
+    command_bytes(&c, key);
+    link_send(bus_commands(r->bus), &c, NULL, NULL);
+}
+
+static void ask_next(struct log_reader *r, struct bytes key) {
+    char from[MESSAGE_ID_TEXT + 1] = "(";
+    message_id_format(r->until, from + 1);
+    struct command c = command_begin("XRANGE");
+    command_bytes(&c, key);
+    command_text(&c, from);
+    command_text(&c, "+");
+    command_text(&c, "COUNT");
+    command_number(&c, 1);
+    link_send(bus_commands(r->bus), &c, NULL, NULL);
+}
+
+/* In one transaction: what is appended between the two would come in the wrong order, and whether
+ * something is missing could not be said. */
+static void ask(struct log_reader *r) {
+    struct buf key = {0};
+    struct link *link = bus_commands(r->bus);
+    struct paging *paging = bus_paging(r->bus);
+    r->asked = paging_is_stuck(paging) ? 0 : paging->count;
+    struct bytes name = bytes_of(r->name, r->name_len);
+    unsigned p = partition_of(name, bus_partitions(r->bus));
+    struct command multi = command_begin("MULTI"), exec = command_begin("EXEC");
+    struct command lineage = lineage_ask(p);
+    link_send(link, &multi, NULL, NULL);
+    ask_log(r, key_of(&key, p, "h:", name), r->at[LOG_OWN]);
+    ask_log(r, key_of(&key, p, "h*", BYTES_NONE), r->at[LOG_EVERY]);
+    link_send(link, &lineage, NULL, NULL);
+    ask_last(r, key_of(&key, p, "l:", name));
+    ask_last(r, key_of(&key, p, "l*", BYTES_NONE));
+    if (!message_id_is_none(r->until)) {
+        ask_next(r, key_of(&key, p, "h:", name));
+        ask_next(r, key_of(&key, p, "h*", BYTES_NONE));
+    }
+    link_send(link, &exec, on_pages, r);
+    buf_deinit(&key);
+}
+
+struct log_reader *log_reader_start(struct bus *bus, struct bytes name,
+                                    const struct message_id after[LOG_COUNT],
+                                    struct message_id until, const struct log_reader_events *events,
+                                    void *ctx) {
+    MUST(bus_can_send(bus));
+    struct log_reader *r = mem_zalloc(sizeof(*r));
+    r->bus = bus;
+    r->name = bytes_dup(name);
+    r->name_len = name.len;
+    memcpy(r->at, after, sizeof(r->at));
+    r->until = until;
+    r->events = events;
+    r->ctx = ctx;
+    ask(r);
+    return r;
+}
+
+void log_reader_cancel(struct log_reader *r) {
+    if (r != NULL)
+        r->is_cancelled = true;
+}

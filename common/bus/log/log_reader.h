@@ -1,0 +1,51 @@
+/*
+ * log_reader.h - reads the two logs of a Name (its own and the partition's for every Name) from
+ * Redis, merged by id.
+ *
+ * Pages of at most 256 entries (paging.h), both logs in one round trip. A log of which Redis does
+ * not give out a single entry counts as one whose history has expired. A page that came back full
+ * may hide entries smaller than the other page's last ones, so only ids up to the smallest last id
+ * of the full pages are given out before the next round.
+ */
+#ifndef SIGNALBOX_BUS_LOG_LOG_READER_H
+#define SIGNALBOX_BUS_LOG_LOG_READER_H
+
+#include "common/bus/log/envelope.h"
+#include "common/bus/log/lineage.h"
+
+struct bus;
+struct log_reader;
+
+enum { LOG_PAGE_MAX = 256 };
+
+enum which_log { LOG_OWN, LOG_EVERY, LOG_COUNT };
+
+/* What the logs looked like when a page was read, in the same transaction. */
+struct log_view {
+    struct lineage lineage;
+    struct message_id last[LOG_COUNT]; /* l:<name>, l*: no message of the log has a later id; 0-0:
+                                          unknown. With seq 0: the log has no message */
+    /* With an end to the reading: the first entry beyond it, and its predecessor. */
+    bool has_next[LOG_COUNT];
+    struct message_id next_prev[LOG_COUNT];
+};
+
+struct log_reader_events {
+    /* Before the first entry: as it was with the first page. May cancel. May be NULL. */
+    void (*on_begin)(void *ctx, const struct log_view *view);
+    /* The next entry in id order. Borrowed until return. May cancel. */
+    void (*on_entry)(void *ctx, enum which_log log, const struct message *m);
+    /* 0, or -ENOTCONN when Redis went away in the middle. view: as it was with the last page. The
+     * reader is gone after this. */
+    void (*on_done)(void *ctx, int status, const struct log_view *view);
+};
+
+/* Reads after[log] < id <= until (MESSAGE_ID_NONE: to the end). Never calls back inside. */
+struct log_reader *log_reader_start(struct bus *bus, struct bytes name,
+                                    const struct message_id after[LOG_COUNT],
+                                    struct message_id until, const struct log_reader_events *events,
+                                    void *ctx);
+/* No more callbacks; NULL is legal. */
+void log_reader_cancel(struct log_reader *r);
+
+#endif

@@ -1,0 +1,429 @@
+/*
+ * log_writer.c - see log_writer.h. A commit: ask for unknown prevs ─▶ encode all ─▶ out.lua. Read
+ * log_writer_commit first.
+ */
+#include "common/bus/log/log_writer.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/bus/log/arena.h"
+#include "common/bus/bus.h"
+#include "common/bus/log/history.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/redis/scripts.h"
+#include "common/bus/redis/troubles.h"
+
+enum { EXPIRE_EVERY_S = 30 };
+
+/* What is remembered of a log. Most recently used last. */
+struct log {
+    UT_hash_handle hh;
+    struct message_id last;
+    bool is_known; /* last was looked up */
+    bool is_asked;
+    struct history history;
+    uint64_t expire_ms;    /* when its life was prolonged last; 0: never in this term */
+    unsigned pending;      /* outputs of this batch: not to be forgotten */
+    struct pending *final; /* the last of them: it moves l: */
+    size_t name_len;
+    char name[];
+};
+
+struct pending {
+    struct pending *next;
+    struct output output;
+    struct log *log;
+    bool has_history;
+    size_t blob_from, blob_len;
+    struct message_id keep_from; /* of the log's messages up to this one */
+    bool is_expire_due;
+};
+
+struct log_writer {
+    struct bus *bus;
+    struct buf own_key, in_key;
+    unsigned partition, refs;
+    bool is_closed;
+    uint64_t term, seq;
+    struct message_id cursor, next_cursor;
+    struct history_bounds history;
+    int64_t history_seconds;
+    bool keeps_history;
+    struct log *logs;
+    /* the batch */
+    struct pending *first, *tail;
+    struct arena arena; /* what the batch borrowed, copied */
+    size_t count, bytes;
+    struct buf blobs;
+    unsigned lookups; /* under way */
+    bool is_busy;     /* a lookup was refused */
+    bool is_encoded, has_more;
+    log_writer_done_fn *done;
+    void *ctx;
+    struct trouble refused, wrong_history;
+};
+
+static void clear_batch(struct log_writer *o) {
+    for (struct pending *p = o->first; p != NULL; p = p->next)
+        p->log->pending--;
+    arena_clear(&o->arena);
+    o->first = o->tail = NULL;
+    o->count = o->bytes = 0;
+    o->is_encoded = false;
+    if (o->blobs.cap > 1024 * 1024)
+        buf_release(&o->blobs);
+    buf_clear(&o->blobs);
+}
+
+/* --- logs --- */
+
+static void forget_oldest(struct log_writer *o) {
+    struct log *l, *next;
+    HASH_ITER(hh, o->logs, l, next) {
+        if (HASH_COUNT(o->logs) <= LOG_WRITER_LOGS || l->pending > 0)
+            return;
+        HASH_DEL(o->logs, l);
+        history_deinit(&l->history);
+        free(l);
+    }
+}
+
+static struct log *find_log(struct log_writer *o, struct bytes name) {
+    struct log *l;
+    HASH_FIND(hh, o->logs, name.ptr, name.len, l);
+    if (l != NULL) {
+        HASH_DEL(o->logs, l);
+    } else {
+        l = mem_zalloc(sizeof(*l) + name.len);
+        l->name_len = name.len;
+        memcpy(l->name, name.ptr, name.len);
+    }
+    HASH_ADD_KEYPTR(hh, o->logs, l->name, l->name_len, l);
+    forget_oldest(o);
+    return l;
+}
+
+/* "h*" / "h:<name>", "l*" / "l:<name>"; a Name never begins a key without its colon. */
+static struct bytes log_key(const struct log_writer *o, struct buf *out, char kind,
+                            struct bytes name) {
+    char what[3] = {kind, name.len == 0 ? '*' : ':', '\0'};
+    return key_of(out, o->partition, what, name);
+}
+
+static struct bytes log_channel(const struct log_writer *o, struct buf *out, struct bytes name) {
+    return channel_of(out, o->partition, name.len == 0 ? "n*" : "n:", name);
+}
+
+/* --- adding --- */
+
+struct message_id log_writer_add(struct log_writer *o, const struct output *output) {
+    MUST(o->done == NULL);
+    struct pending *p = arena_room(&o->arena, sizeof(*p));
+    *p = (struct pending){.output = *output};
+    struct message *m = &p->output.message;
+    m->id = (struct message_id){o->term, ++o->seq};
+    m->to_groups = arena_list(&o->arena, m->to_groups);
+    m->to_clients = arena_list(&o->arena, m->to_clients);
+    m->to_conn = arena_copy(&o->arena, m->to_conn);
+    m->from = arena_copy(&o->arena, m->from);
+    m->data = arena_copy(&o->arena, m->data);
+    p->output.name = arena_copy(&o->arena, output->name);
+    if (p->output.name.ptr == NULL)
+        p->output.name = BYTES_LIT("");
+    p->has_history = output->has_history && o->keeps_history;
+    p->log = find_log(o, p->output.name);
+    p->log->pending++;
+    p->log->final = p;
+    if (o->tail != NULL)
+        o->tail->next = p;
+    else
+        o->first = p;
+    o->tail = p;
+    o->count++;
+    o->bytes += m->data.len + output->name.len + 128;
+    return m->id;
+}
+
+size_t log_writer_bytes(const struct log_writer *o) {
+    return o->bytes;
+}
+
+size_t log_writer_count(const struct log_writer *o) {
+    return o->count;
+}
+
+size_t log_writer_largest(const struct log_writer *o) {
+    size_t largest = 0;
+    for (const struct pending *p = o->first; p != NULL; p = p->next)
+        largest = p->blob_len > largest ? p->blob_len : largest;
+    return largest;
+}
+
+/* --- references: an answer may come after the close --- */
+
+static void unref(struct log_writer *o) {
+    if (--o->refs > 0)
+        return;
+    struct log *l, *next;
+    clear_batch(o);
+    HASH_ITER(hh, o->logs, l, next) {
+        HASH_DEL(o->logs, l);
+        history_deinit(&l->history);
+        free(l);
+    }
+    buf_deinit(&o->own_key);
+    buf_deinit(&o->in_key);
+    buf_deinit(&o->blobs);
+    free(o);
+}
+
+static void send_command(struct log_writer *o, struct command *c, link_reply_fn *fn) {
+    o->refs++;
+    link_send(bus_commands(o->bus), c, fn, o);
+}
+
+static void tell(struct log_writer *o, enum log_writer_result result) {
+    log_writer_done_fn *done = o->done;
+    if (result != LOG_WRITER_BUSY) {
+        o->done = NULL;
+        o->cursor = o->next_cursor;
+        clear_batch(o);
+    }
+    done(o->ctx, result);
+}
+
+/* --- out.lua --- */
+
+static void read_answer(struct log_writer *o, struct redisReply *reply) {
+    if (reply == NULL)
+        return;
+    if (reply_is_error(reply, "FENCED") || reply_is_error(reply, "CURSOR")) {
+        log_warn("outlog", "fenced partition=%u term=%" PRIu64 " answer=%s", o->partition, o->term,
+                 LOG_TEXT(reply_bytes(reply)));
+        metrics_add(METRIC_fenced, 1);
+        tell(o, LOG_WRITER_FENCED);
+    } else if (reply_is_error(reply, NULL)) {
+        bus_refused(o->bus, "out.lua", reply);
+        trouble_raise(&o->refused, reply_bytes(reply));
+        tell(o, LOG_WRITER_BUSY);
+    } else {
+        trouble_clear(&o->refused);
+        if (reply_count(reply) == 2)
+            trouble_raise(&o->wrong_history, reply_bytes(reply_at(reply, 1)));
+        metrics_add(METRIC_outputs, (int64_t)o->count);
+        tell(o, LOG_WRITER_DONE);
+    }
+}
+
+static void on_out(void *ctx, struct redisReply *reply) {
+    struct log_writer *o = ctx;
+    if (!o->is_closed)
+        read_answer(o, reply);
+    unref(o);
+}
+
+/* Prolonged now and then, by so much that a history lives for as long as is promised whenever its
+ * last message came. Given in any case to a history that has none: the one that this owner
+ * prolonged may be gone (its time was over by a clock of Redis that jumped, or somebody deleted
+ * it). */
+static int64_t ttl_of(const struct log_writer *o, const struct pending *p) {
+    int64_t ttl_s = o->history_seconds + EXPIRE_EVERY_S;
+    if (p->is_expire_due)
+        return ttl_s;
+    return p->log->final == p ? -ttl_s : 0;
+}
+
+static void add_output(struct log_writer *o, struct command *c, const struct pending *p,
+                       struct buf *key) {
+    char id[MESSAGE_ID_TEXT], from[MESSAGE_ID_TEXT];
+    command_text(c, message_id_format(p->output.message.id, id));
+    command_text(c, p->has_history ? message_id_format(p->keep_from, from) : "0");
+    command_number(c, ttl_of(o, p));
+    command_bytes(c, log_channel(o, key, p->output.name));
+    command_bytes(c, bytes_of(o->blobs.ptr + p->blob_from, p->blob_len));
+}
+
+static void send_out(struct log_writer *o) {
+    if (!link_takes_now(bus_commands(o->bus), log_writer_largest(o))) {
+        tell(o, LOG_WRITER_BUSY);
+        return;
+    }
+    char text[MESSAGE_ID_TEXT];
+    struct buf key = {0};
+    struct command c = command_script(SCRIPT_out, 2 + 2 * (unsigned)o->count);
+    command_bytes(&c, buf_bytes(&o->own_key));
+    command_bytes(&c, buf_bytes(&o->in_key));
+    for (struct pending *p = o->first; p != NULL; p = p->next) {
+        command_bytes(&c, log_key(o, &key, 'h', p->output.name));
+        command_bytes(&c, log_key(o, &key, p->log->final == p ? 'l' : 'h', p->output.name));
+    }
+    command_text(&c, bus_id(o->bus));
+    command_number(&c, (int64_t)o->term);
+    command_text(&c, message_id_format(o->cursor, text));
+    command_text(&c, message_id_format(o->next_cursor, text));
+    command_text(&c, o->has_more ? "0" : "1");
+    for (struct pending *p = o->first; p != NULL; p = p->next)
+        add_output(o, &c, p, &key);
+    buf_deinit(&key);
+    send_command(o, &c, on_out);
+}
+
+/* --- encoding --- */
+
+static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
+    struct log *l = p->log;
+    p->output.message.prev = l->last;
+    p->blob_from = o->blobs.len;
+    message_encode(&o->blobs, &p->output.message);
+    p->blob_len = o->blobs.len - p->blob_from;
+    l->last = p->output.message.id;
+    l->is_known = true;
+    if (!p->has_history)
+        return;
+    history_add(&l->history, &o->history, p->output.message.id, 1,
+                p->blob_len + HISTORY_ENTRY_BYTES);
+    p->keep_from = history_first(&l->history);
+    p->is_expire_due = l->expire_ms == 0 || now - l->expire_ms >= EXPIRE_EVERY_S * 1000;
+    if (p->is_expire_due)
+        l->expire_ms = now;
+}
+
+static void encode_and_send(struct log_writer *o) {
+    uint64_t now = clock_ms();
+    for (struct pending *p = o->first; p != NULL; p = p->next)
+        encode_one(o, p, now);
+    o->is_encoded = true;
+    send_out(o);
+}
+
+/* --- prevs --- */
+
+struct lookup {
+    struct log_writer *outlog;
+    struct log *log; /* pending: it stays while this is under way */
+};
+
+/* [last id, first id of a chunk, messages, bytes, …]; of a hostile stream what makes sense. */
+static void read_last(const struct log_writer *o, struct log *l, struct redisReply *reply) {
+    struct message_id first;
+    if (!message_id_parse(reply_bytes(reply_at(reply, 0)), &l->last))
+        l->last = MESSAGE_ID_NONE;
+    history_deinit(&l->history);
+    for (size_t i = 1; i + 2 < reply_count(reply); i += 3) {
+        int64_t messages = reply_number(reply_at(reply, i + 1), 0);
+        int64_t bytes = reply_number(reply_at(reply, i + 2), 0);
+        if (message_id_parse(reply_bytes(reply_at(reply, i)), &first) && messages > 0 && bytes > 0)
+            history_add(&l->history, &o->history, first, (uint64_t)messages, (size_t)bytes);
+    }
+}
+
+static void read_prev(struct log_writer *o, struct log *l, struct redisReply *reply) {
+    l->is_asked = false;
+    o->lookups--;
+    if (reply_is_error(reply, NULL)) {
+        bus_refused(o->bus, "last.lua", reply);
+        trouble_raise(&o->refused, reply_bytes(reply));
+        o->is_busy = true;
+    } else if (reply != NULL) {
+        l->is_known = true;
+        read_last(o, l, reply);
+    }
+    if (o->lookups > 0 || reply == NULL)
+        return;
+    if (o->is_busy)
+        tell(o, LOG_WRITER_BUSY);
+    else
+        encode_and_send(o);
+}
+
+static void on_prev(void *ctx, struct redisReply *reply) {
+    struct lookup *look = ctx;
+    struct log_writer *o = look->outlog;
+    if (!o->is_closed)
+        read_prev(o, look->log, reply);
+    free(look);
+    unref(o);
+}
+
+static void ask_prev(struct log_writer *o, struct log *l) {
+    struct buf key = {0};
+    struct lookup *look = mem_alloc(sizeof(*look));
+    *look = (struct lookup){o, l};
+    struct bytes name = bytes_of(l->name, l->name_len);
+    struct command c = command_script(SCRIPT_last, 2);
+    command_bytes(&c, log_key(o, &key, 'l', name));
+    command_bytes(&c, log_key(o, &key, 'h', name));
+    command_number(&c, (int64_t)history_chunk_bytes(&o->history));
+    command_number(&c, (int64_t)history_chunk_messages(&o->history));
+    command_number(&c, HISTORY_ENTRY_BYTES);
+    buf_deinit(&key);
+    l->is_asked = true;
+    o->lookups++;
+    o->refs++;
+    link_send(bus_commands(o->bus), &c, on_prev, look);
+}
+
+static void ask_prevs(struct log_writer *o) {
+    o->is_busy = false;
+    for (struct pending *p = o->first; p != NULL; p = p->next)
+        if (!p->log->is_known && !p->log->is_asked)
+            ask_prev(o, p->log);
+    if (o->lookups == 0)
+        encode_and_send(o);
+}
+
+/* --- committing --- */
+
+void log_writer_commit(struct log_writer *o, struct message_id cursor, bool has_more,
+                       log_writer_done_fn *done, void *ctx) {
+    MUST(o->done == NULL);
+    o->next_cursor = cursor;
+    o->has_more = has_more;
+    o->done = done;
+    o->ctx = ctx;
+    log_writer_repeat(o);
+}
+
+void log_writer_repeat(struct log_writer *o) {
+    if (o->is_encoded)
+        send_out(o);
+    else
+        ask_prevs(o);
+}
+
+/* --- life --- */
+
+struct log_writer *log_writer_new(struct bus *bus, const struct log_writer_options *options) {
+    struct log_writer *o = mem_alloc(sizeof(*o));
+    *o = (struct log_writer){
+        .bus = bus,
+        .partition = options->partition,
+        .refs = 1,
+        .term = options->term,
+        .cursor = options->cursor,
+        .history = {(size_t)options->history_bytes, (uint64_t)options->history_messages},
+        .keeps_history = options->history_bytes > 0,
+        .history_seconds = options->history_seconds};
+    trouble_init(&o->refused, bus_troubles(bus), TROUBLE_commits, options->label);
+    trouble_init(&o->wrong_history, bus_troubles(bus), TROUBLE_histories, options->label);
+    buf_append(&o->own_key, options->own_key);
+    buf_append(&o->in_key, options->in_key);
+    return o;
+}
+
+void log_writer_close(struct log_writer *o) {
+    if (o == NULL)
+        return;
+    o->is_closed = true;
+    trouble_clear(&o->refused);
+    trouble_clear(&o->wrong_history);
+    o->done = NULL;
+    unref(o);
+}

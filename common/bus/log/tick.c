@@ -1,0 +1,101 @@
+/* tick.c - see tick.h. */
+#include "common/bus/log/tick.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/bus/bus.h"
+#include "common/bus/log/envelope.h"
+#include "common/bus/redis/link.h"
+#include "common/bus/partition.h"
+#include "common/bus/redis/scripts.h"
+
+enum { STREAM_LIMIT = 1000000 };
+
+unsigned tick_partition(struct bus *bus, const char *schedule) {
+    struct buf key = {0};
+    buf_printf(&key, "schedule:%s", schedule);
+    unsigned partition = partition_of(buf_bytes(&key), bus_partitions(bus));
+    buf_deinit(&key);
+    return partition;
+}
+
+/* --- the clock --- */
+
+struct asking {
+    tick_clock_fn *fn;
+    void *ctx;
+};
+
+static void on_clock(void *ctx, struct redisReply *reply) {
+    struct asking *a = ctx;
+    uint64_t seconds = 0, micros = 0;
+    bool is_good = bytes_to_u64(reply_bytes(reply_at(reply, 0)), &seconds) &&
+                   bytes_to_u64(reply_bytes(reply_at(reply, 1)), &micros);
+    struct bytes error = reply_is_error(reply, NULL) ? reply_bytes(reply) : BYTES_NONE;
+    a->fn(a->ctx, is_good ? 0 : -EIO, seconds * 1000 + micros / 1000, error);
+    free(a);
+}
+
+void tick_ask_clock(struct bus *bus, tick_clock_fn *fn, void *ctx) {
+    struct command c = command_begin("TIME");
+    struct asking *a = mem_alloc(sizeof(*a));
+    *a = (struct asking){fn, ctx};
+    link_send(bus_commands(bus), &c, on_clock, a);
+}
+
+/* --- a tick --- */
+
+struct adding {
+    tick_fn *fn;
+    void *ctx;
+    time_t tick;
+};
+
+static void on_added(void *ctx, struct redisReply *reply) {
+    struct adding *a = ctx;
+    bool is_refused = reply_is_error(reply, NULL);
+    int status = is_refused ? -EIO : reply_number(reply, -1) < 0 ? -EAGAIN : 0;
+    a->fn(a->ctx, status, a->tick, is_refused ? reply_bytes(reply) : BYTES_NONE);
+    free(a);
+}
+
+static void add_seconds(struct command *c, time_t seconds) {
+    char text[24];
+    snprintf(text, sizeof(text), "%020" PRId64, (int64_t)seconds);
+    command_text(c, text);
+}
+
+static void add_source(struct command *c, const char *schedule) {
+    struct buf source = {0};
+    buf_printf(&source, "c:%s", schedule);
+    command_bytes(c, buf_bytes(&source));
+    buf_deinit(&source);
+}
+
+void tick_add(struct bus *bus, const char *schedule, time_t tick, time_t next, tick_fn *fn,
+              void *ctx) {
+    unsigned partition = tick_partition(bus, schedule);
+    struct buf key = {0}, blob = {0};
+    struct entry e = {.kind = ENTRY_TICK,
+                      .ts_ms = (uint64_t)tick * 1000,
+                      .name = bytes_str(schedule),
+                      .code = (int64_t)tick};
+    entry_encode(&blob, &e);
+    struct command c = command_script(SCRIPT_tick, 2);
+    command_bytes(&c, key_of(&key, partition, "in", BYTES_NONE));
+    command_bytes(&c, key_of(&key, partition, "src", BYTES_NONE));
+    add_source(&c, schedule);
+    command_number(&c, STREAM_LIMIT);
+    add_seconds(&c, tick);
+    add_seconds(&c, next);
+    command_bytes(&c, buf_bytes(&blob));
+    buf_deinit(&key);
+    buf_deinit(&blob);
+    struct adding *a = mem_alloc(sizeof(*a));
+    *a = (struct adding){fn, ctx, tick};
+    link_send(bus_commands(bus), &c, on_added, a);
+}

@@ -1,0 +1,109 @@
+/*
+ * link.h - one connection to Redis that heals itself for ever.
+ *
+ *     IDLE ─▶ RESOLVE ─▶ CONNECT ─▶ AUTH ─▶ ROLE ─▶ LOAD ─▶ READY ─┐
+ *       ▲                                                          │ any error
+ *       └────────────── BACKOFF  50 ms ×2 … 2 s, ±30 % ◀───────────┘
+ *
+ * The wait begins at 50 ms again only after a connection has proved useful: READY for two seconds
+ * with an answer that is no error. A connection that was READY and merely ended is made anew after
+ * a quarter of a second at most, sixteen times in a row.
+ *
+ * AUTH sends AUTH and SELECT when the URL has them, ROLE refuses a replica, LOAD sends SCRIPT LOAD
+ * for all scripts and reads run_id. hiredis' reader parses; nothing else of hiredis is used (it is
+ * fed 16 KiB at a time at most).
+ *
+ * Error rule, three kinds:
+ *   dropped    READONLY, UNBLOCKED, LOADING, MASTERDOWN, CLUSTERDOWN, MOVED, NOSCRIPT, NOAUTH, any
+ *              error during the login, a protocol error on either side, or a reply that does not
+ *              come within the deadline: this is not the Redis, or not the state of it, that we
+ *              need. The connection is made anew.
+ *   held off   every other error (OOM, MISCONF, NOREPLICAS, BUSY, NOPERM, WRONGTYPE …) goes to the
+ *              caller, who asks again later on the same connection and reports it through
+ *              bus_refused; a link that is good for one thing only gives up with link_refused.
+ *   for good   what no later attempt can change, because of one message: see capacity.h.
+ * A failure is logged once, until the link is proven again or fails for another reason.
+ *
+ * Names of hosts are looked up with uv_getaddrinfo, never blocking. With Sentinel the master is
+ * asked for at every connect.
+ */
+#ifndef SIGNALBOX_BUS_REDIS_LINK_H
+#define SIGNALBOX_BUS_REDIS_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/bus/redis/command.h"
+
+struct link;
+struct redisReply;
+struct redis_url;
+
+enum link_kind {
+    LINK_COMMANDS, /* replies in order to their commands; a PING when idle for 1 s; deadline 2 s */
+    LINK_FEED, /* subscriptions: no replies to wait for; every reply goes to on_push; PING every 1
+                  s, answer within 3 s */
+    LINK_BLOCKING /* one command at a time that may block; deadline 4 s; no PING, no scripts loaded
+                   */
+};
+
+struct link_events {
+    /* READY was reached: the connection is new and remembers nothing. */
+    void (*on_ready)(void *ctx);
+    /* READY was left. Called after the callbacks of all unanswered commands got NULL. */
+    void (*on_down)(void *ctx, const char *why);
+    /* LINK_FEED only. Borrowed until return. */
+    void (*on_push)(void *ctx, struct redisReply *reply);
+};
+
+/* reply: borrowed until return; NULL when the connection broke first: whether the command ran is
+ * unknown. */
+typedef void link_reply_fn(void *ctx, struct redisReply *reply);
+
+/* url is borrowed for the life of the link. Starts at once; `name` is for logs ("commands", "feed",
+ * "in 7"). */
+struct link *link_new(uv_loop_t *loop, const struct redis_url *url, enum link_kind kind,
+                      const char *name, const struct link_events *events, void *ctx);
+/* Drops the connection without on_down and without callbacks; memory goes when libuv is done. NULL
+ * is legal. */
+void link_close(struct link *l);
+/* The same, after every callback that is owed had its NULL: for an owner whose callbacks hold
+ * something. They may not send any more. */
+void link_hang_up(struct link *l);
+
+bool link_is_ready(const struct link *l);
+/* Redis' run_id on this connection ("" before READY). */
+const char *link_run_id(const struct link *l);
+/* The server and its data set (server_info.h): equal on two connections that go to the same (""
+ * before READY). */
+const char *link_server(const struct link *l);
+/* Why it is not READY, one line. */
+const char *link_trouble(const struct link *l);
+
+/* Sends and remembers the callback. Must be READY (LINK_FEED: fn NULL). All commands of one loop
+ * turn go out in one write. Takes the command's buffer. */
+void link_send(struct link *l, struct command *c, link_reply_fn *fn, void *ctx);
+/* capacity.h: bytes of the largest argument that this Redis takes, SIZE_MAX while none is known;
+ * whether one of so many bytes may go out now, or has to wait; what is known from elsewhere. */
+size_t link_largest(const struct link *l);
+bool link_takes_now(const struct link *l, size_t bytes);
+void link_set_largest(struct link *l, size_t bytes);
+/* Bytes written to the link and not yet taken by the socket. */
+size_t link_backlog(const struct link *l);
+/* Drops the connection as if it had broken, for trouble that only the caller sees. */
+void link_break(struct link *l, const char *why);
+/* Likewise, because Redis answered `command` with this error. */
+void link_refused(struct link *l, const char *command, const struct redisReply *error);
+
+/* Readers of replies; all tolerate NULL and a wrong type. */
+bool reply_is_error(const struct redisReply *r, const char *prefix /* NULL: any */);
+bool reply_is_nil(const struct redisReply *r);
+struct bytes
+reply_bytes(const struct redisReply *r); /* string, status or error text; else BYTES_NONE */
+int64_t reply_number(const struct redisReply *r,
+                     int64_t otherwise);        /* integer, or digits in a string */
+size_t reply_count(const struct redisReply *r); /* elements of an array, else 0 */
+struct redisReply *reply_at(const struct redisReply *r, size_t i); /* NULL past the end */
+
+#endif

@@ -1,0 +1,49 @@
+/* reply.c - the readers of replies, see the end of link.h. */
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "common/bus/redis/link.h"
+
+bool reply_is_error(const struct redisReply *r, const char *prefix) {
+    if (r == NULL || r->type != REDIS_REPLY_ERROR)
+        return false;
+    return prefix == NULL || bytes_starts_with(reply_bytes(r), bytes_str(prefix));
+}
+
+bool reply_is_nil(const struct redisReply *r) {
+    return r != NULL && r->type == REDIS_REPLY_NIL;
+}
+
+struct bytes reply_bytes(const struct redisReply *r) {
+    bool has_text = r != NULL && (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS ||
+                                  r->type == REDIS_REPLY_ERROR);
+    return has_text ? bytes_of(r->str, (size_t)r->len) : BYTES_NONE;
+}
+
+/* Digits with an optional minus sign. */
+static bool parse_number(struct bytes text, int64_t *value_out) {
+    bool is_negative = text.len > 0 && text.ptr[0] == '-';
+    uint64_t value = 0;
+    if (!bytes_to_u64(bytes_from(text, is_negative), &value) || value > INT64_MAX)
+        return false;
+    *value_out = is_negative ? -(int64_t)value : (int64_t)value;
+    return true;
+}
+
+int64_t reply_number(const struct redisReply *r, int64_t otherwise) {
+    int64_t value = otherwise;
+    if (r != NULL && r->type == REDIS_REPLY_INTEGER)
+        return r->integer;
+    if (r != NULL && r->type == REDIS_REPLY_STRING && parse_number(reply_bytes(r), &value))
+        return value;
+    return otherwise;
+}
+
+size_t reply_count(const struct redisReply *r) {
+    return r != NULL && r->type == REDIS_REPLY_ARRAY ? (size_t)r->elements : 0;
+}
+
+struct redisReply *reply_at(const struct redisReply *r, size_t i) {
+    return i < reply_count(r) ? r->element[i] : NULL;
+}

@@ -1,0 +1,173 @@
+/* levels.c - see levels.h. Two tables, one per source; Names are kept folded. */
+#include "common/send/levels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "common/base/fold.h"
+
+enum { SOURCES = 2 };
+
+struct named_level {
+    enum level level;
+    UT_hash_handle hh;
+    char *shown; /* as it was set, for error texts */
+    size_t len;
+    char name[];
+};
+
+struct levels {
+    struct named_level *named[SOURCES];
+    enum level everybody[SOURCES];
+};
+
+struct levels *levels_new(void) {
+    return mem_zalloc(sizeof(struct levels));
+}
+
+static void forget(struct levels *l, int source, struct named_level *n) {
+    HASH_DEL(l->named[source], n);
+    free(n->shown);
+    free(n);
+}
+
+void levels_free(struct levels *l) {
+    struct named_level *n, *next;
+    if (l == NULL)
+        return;
+    for (int source = 0; source < SOURCES; source++)
+        HASH_ITER(hh, l->named[source], n, next) forget(l, source, n);
+    free(l);
+}
+
+bool level_parse(struct bytes text, enum level *level_out) {
+    if (bytes_equal_nocase(text, BYTES_LIT("name")))
+        *level_out = LEVEL_NAME;
+    else if (bytes_equal_nocase(text, BYTES_LIT("group")))
+        *level_out = LEVEL_GROUP;
+    else if (bytes_equal_nocase(text, BYTES_LIT("client_id")) ||
+             bytes_equal_nocase(text, BYTES_LIT("clientid")))
+        *level_out = LEVEL_CLIENT_ID;
+    else
+        return false;
+    return true;
+}
+
+const char *level_text(enum level level) {
+    switch (level) {
+    case LEVEL_UNSET:
+    case LEVEL_NAME: return "name";
+    case LEVEL_GROUP: return "group";
+    case LEVEL_CLIENT_ID: return "clientid";
+    }
+    return "name";
+}
+
+static struct named_level *find(const struct levels *l, int source, struct bytes name) {
+    struct named_level *n;
+    struct buf key = {0};
+    fold_append(&key, name);
+    HASH_FIND(hh, l->named[source], key.ptr, key.len, n);
+    buf_deinit(&key);
+    return n;
+}
+
+static struct named_level *add(struct levels *l, int source, struct bytes name) {
+    struct buf key = {0};
+    fold_append(&key, name);
+    struct named_level *n = mem_zalloc(sizeof(*n) + key.len);
+    memcpy(n->name, key.ptr, key.len);
+    n->len = key.len;
+    n->shown = bytes_dup(name);
+    HASH_ADD_KEYPTR(hh, l->named[source], n->name, n->len, n);
+    buf_deinit(&key);
+    return n;
+}
+
+void levels_set(struct levels *l, enum level_source source, struct bytes name, enum level level) {
+    if (name.len == 0) {
+        l->everybody[source] = level;
+        return;
+    }
+    struct named_level *n = find(l, source, name);
+    if (level == LEVEL_UNSET && n != NULL)
+        forget(l, source, n);
+    if (level == LEVEL_UNSET)
+        return;
+    if (n == NULL)
+        n = add(l, source, name);
+    n->level = level;
+}
+
+static enum level level_for_everybody(const struct levels *l) {
+    if (l->everybody[LEVEL_FROM_CLUSTER] != LEVEL_UNSET)
+        return l->everybody[LEVEL_FROM_CLUSTER];
+    return l->everybody[LEVEL_FROM_APP] != LEVEL_UNSET ? l->everybody[LEVEL_FROM_APP] : LEVEL_NAME;
+}
+
+static bool has_any_named(const struct levels *l) {
+    return l->named[LEVEL_FROM_APP] != NULL || l->named[LEVEL_FROM_CLUSTER] != NULL;
+}
+
+enum level levels_get(const struct levels *l, struct bytes name) {
+    if (name.len > 0 && has_any_named(l)) {
+        struct named_level *n = find(l, LEVEL_FROM_CLUSTER, name);
+        if (n == NULL)
+            n = find(l, LEVEL_FROM_APP, name);
+        if (n != NULL)
+            return n->level;
+    }
+    return level_for_everybody(l);
+}
+
+void levels_each(const struct levels *l, enum level_source source, levels_each_fn *fn, void *ctx) {
+    for (struct named_level *n = l->named[source]; n != NULL; n = n->hh.next)
+        fn(ctx, bytes_str(n->shown), n->level);
+}
+
+static bool is_enough(enum level level, bool has_groups, bool has_clients) {
+    switch (level) {
+    case LEVEL_UNSET:
+    case LEVEL_NAME: return true;
+    case LEVEL_GROUP: return has_groups || has_clients;
+    case LEVEL_CLIENT_ID: return has_clients;
+    }
+    return false;
+}
+
+static bool refuse(struct buf *error_out, struct bytes name, enum level level) {
+    if (error_out != NULL)
+        buf_printf(error_out,
+                   "Signal failed to broadcast due to defined Signal broadcast level for %.*s: %s",
+                   BYTES_FMT(name), level_text(level));
+    return false;
+}
+
+/* A send to every Name: nobody's level may forbid it. */
+static bool allow_every(const struct levels *l, bool has_groups, bool has_clients,
+                        struct buf *error_out) {
+    struct named_level *n, *next;
+    if (!is_enough(level_for_everybody(l), has_groups, has_clients))
+        return refuse(error_out, BYTES_LIT("*"), level_for_everybody(l));
+    for (int source = 0; source < SOURCES; source++)
+        HASH_ITER(hh, l->named[source], n, next) {
+            enum level level = levels_get(l, bytes_of(n->name, n->len));
+            if (!is_enough(level, has_groups, has_clients))
+                return refuse(error_out, bytes_str(n->shown), level);
+        }
+    return true;
+}
+
+bool levels_allow(const struct levels *l, struct bytes_list names, bool has_groups,
+                  bool has_clients, struct buf *error_out) {
+    if (names.count == 0)
+        return allow_every(l, has_groups, has_clients, error_out);
+    for (size_t i = 0; i < names.count; i++) {
+        enum level level = levels_get(l, names.items[i]);
+        if (!is_enough(level, has_groups, has_clients))
+            return refuse(error_out, names.items[i], level);
+    }
+    return true;
+}

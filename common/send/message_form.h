@@ -1,0 +1,62 @@
+/*
+ * message_form.h - a JSON object from outside, read by the keys that it may have: the one place
+ * where an address is read from JSON, for clients, POST /send and /close, PUBLISH, XADD and the
+ * CLI.
+ *
+ * Keys are compared without case, and may be written with escapes. A key that is not known, and a
+ * key that is given twice (clientId and client_id are one key), is refused by name: what was meant
+ * to say to whom a message goes must never be passed over.
+ *
+ * To add a key: a line in message_keys.def.
+ */
+#ifndef SIGNALBOX_SEND_MESSAGE_FORM_H
+#define SIGNALBOX_SEND_MESSAGE_FORM_H
+
+#include "common/send/address.h"
+#include "common/json/json_text.h"
+
+enum { FORM_CLIENT = 1, FORM_SEND = 2, FORM_CLOSE = 4, FORM_QUERY = 8, FORM_HIDDEN = 16 };
+
+enum message_key {
+#define KEY(NAME, key, second, forms) KEY_##NAME,
+#include "common/send/message_keys.def"
+#undef KEY
+    MESSAGE_KEYS
+};
+
+struct message_form {
+    const struct json_document *document; /* for positions in error texts */
+    struct json_value values[MESSAGE_KEYS];
+};
+
+enum form_fault {
+    FORM_FINE,
+    FORM_UNKNOWN, /* a key is not known; the others were read */
+    FORM_TWICE    /* a key is given twice */
+};
+/* One line in error_out unless it is fine. A value that is no object has no keys. */
+enum form_fault message_form_read(struct message_form *f, const struct json_document *document,
+                                  struct json_value object, unsigned form, struct buf *error_out);
+/* The key of that text; MESSAGE_KEYS when it is none of the form's. */
+enum message_key message_form_find(struct bytes key, unsigned form);
+/* Appends the keys of a form, with commas between. */
+void message_form_list(unsigned form, struct buf *out);
+
+enum {
+    TEXTS_ONE = 1,    /* a list is refused */
+    TEXTS_NUMBERS = 2 /* a number counts as its text */
+};
+/* Adds the texts of a key's value, a string or a list of strings, to *t. "" and null count as
+ * absent; within a list they are left out, and the list is given all the same, even if nothing is
+ * left. False with one line in error_out. */
+bool message_form_texts(const struct message_form *f, enum message_key key, unsigned flags,
+                        struct texts *t, struct buf *error_out);
+
+/* False with one line in error_out when a string has an escape that is half of a surrogate pair:
+ * there is no UTF-8 for it. */
+bool message_form_is_utf8(const struct message_form *f, enum message_key key,
+                          struct json_value value, struct buf *error_out);
+/* Appends "key: why"; returns false. */
+bool message_form_refuse(enum message_key key, const char *why, struct buf *error_out);
+
+#endif

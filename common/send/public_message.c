@@ -1,0 +1,165 @@
+/* public_message.c - see public_message.h. */
+#include "common/send/public_message.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+enum { CODE_NORMAL = 1000, RECEIPT_MAX = 64 };
+
+static bool is_given(const struct message_form *f, enum message_key key) {
+    enum json_kind kind = f->values[key].kind;
+    return kind != JSON_KIND_ABSENT && kind != JSON_KIND_NULL;
+}
+
+/* A key's one string, "" when it is absent. */
+static bool read_text(const struct message_form *f, enum message_key key, size_t max_bytes,
+                      struct buf *out, struct buf *error_out) {
+    struct json_value value = f->values[key];
+    if (!is_given(f, key))
+        return true;
+    if (value.kind != JSON_KIND_STRING)
+        return message_form_refuse(key, ADDRESS_NO_TEXT, error_out);
+    if (!message_form_is_utf8(f, key, value, error_out))
+        return false;
+    json_append_text(out, value);
+    if (out->len <= max_bytes)
+        return true;
+    char why[48];
+    snprintf(why, sizeof(why), "has more than %zu bytes", max_bytes);
+    return message_form_refuse(key, why, error_out);
+}
+
+/* The token becomes part of a channel's name. */
+static bool read_receipt(struct public_message *m, const struct message_form *f,
+                         struct buf *error_out) {
+    if (!read_text(f, KEY_RECEIPT, RECEIPT_MAX, &m->receipt, error_out))
+        return false;
+    for (size_t i = 0; i < m->receipt.len; i++)
+        if (!isalnum((unsigned char)m->receipt.ptr[i]) && m->receipt.ptr[i] != '-')
+            return message_form_refuse(KEY_RECEIPT, "must be letters, digits and dashes",
+                                       error_out);
+    return true;
+}
+
+static bool read_address(struct public_message *m, const struct message_form *f,
+                         struct buf *error_out) {
+    return message_form_texts(f, KEY_NAME, 0, &m->names, error_out) &&
+           message_form_texts(f, KEY_GROUP, 0, &m->groups, error_out) &&
+           message_form_texts(f, KEY_CLIENT_ID, 0, &m->clients, error_out) &&
+           read_text(f, KEY_ID, PUBLIC_ID_MAX, &m->id, error_out) && read_receipt(m, f, error_out);
+}
+
+/* --- close --- */
+
+/* What a server may say of its own accord, and what is free for applications. */
+static bool is_close_code(uint64_t code) {
+    return code == CODE_NORMAL || code == 1001 || (code >= 3000 && code <= 4999);
+}
+
+static bool read_close(struct public_message *m, const struct message_form *f,
+                       struct buf *error_out) {
+    struct json_value code = f->values[KEY_CODE];
+    uint64_t number = CODE_NORMAL;
+    if (is_given(f, KEY_CODE) && (code.kind != JSON_KIND_NUMBER ||
+                                  !bytes_to_u64(code.text, &number) || !is_close_code(number)))
+        return message_form_refuse(KEY_CODE, "must be 1000, 1001, or 3000 to 4999", error_out);
+    m->code = (int)number;
+    return read_text(f, KEY_REASON, PUBLIC_REASON_MAX, &m->data, error_out);
+}
+
+/* --- send --- */
+
+static bool read_binary(struct public_message *m, const struct message_form *f,
+                        struct buf *error_out) {
+    struct json_value binary = f->values[KEY_BINARY];
+    m->is_binary = binary.kind == JSON_KIND_TRUE;
+    return !is_given(f, KEY_BINARY) || m->is_binary || binary.kind == JSON_KIND_FALSE ||
+           message_form_refuse(KEY_BINARY, "must be true or false", error_out);
+}
+
+static enum public_fault read_send(struct public_message *m, const struct message_form *f,
+                                   size_t max_bytes, struct buf *error_out) {
+    struct json_value data = f->values[KEY_DATA];
+    if (data.kind == JSON_KIND_ABSENT) {
+        message_form_refuse(KEY_DATA, "is missing", error_out);
+        return PUBLIC_BAD;
+    }
+    if (!read_binary(m, f, error_out) || !message_form_is_utf8(f, KEY_DATA, data, error_out))
+        return PUBLIC_BAD;
+    m->is_nothing = json_is_empty(data);
+    m->is_json = data.kind != JSON_KIND_STRING;
+    json_append_text(&m->data, data);
+    if (m->data.len <= max_bytes)
+        return PUBLIC_FINE;
+    buf_printf(error_out, "data: has %zu bytes, more than %zu (--max-message-bytes)", m->data.len,
+               max_bytes);
+    return PUBLIC_TOO_BIG;
+}
+
+/* --- all together --- */
+
+/* `op` decides which keys are known, so it is looked at first. */
+static bool read_op(struct public_message *m, struct json_value root, struct buf *error_out) {
+    struct json_value op = json_member(root, "op");
+    struct buf text = {0};
+    m->has_op = op.kind != JSON_KIND_ABSENT;
+    if (!m->has_op)
+        return true;
+    if (op.kind == JSON_KIND_STRING)
+        json_append_text(&text, op);
+    bool is_close = bytes_equal_nocase(buf_bytes(&text), BYTES_LIT("close"));
+    bool is_send = bytes_equal_nocase(buf_bytes(&text), BYTES_LIT("send"));
+    buf_deinit(&text);
+    m->op = is_close ? PUBLIC_OP_CLOSE : PUBLIC_OP_SEND;
+    return is_close || is_send ||
+           message_form_refuse(KEY_OP, "must be \"send\" or \"close\"", error_out);
+}
+
+static enum public_fault read_form(struct public_message *m, const struct message_form *f,
+                                   size_t max_bytes, struct buf *error_out) {
+    enum public_fault fault = PUBLIC_BAD;
+    m->has_id = f->values[KEY_ID].kind != JSON_KIND_ABSENT;
+    if (!read_address(m, f, error_out))
+        return fault;
+    if (m->op == PUBLIC_OP_SEND)
+        fault = read_send(m, f, max_bytes, error_out);
+    else if (read_close(m, f, error_out))
+        fault = PUBLIC_FINE;
+    if (fault == PUBLIC_FINE &&
+        !address_is_affordable(texts_list(&m->names), texts_list(&m->groups),
+                               texts_list(&m->clients), m->data.len, error_out))
+        fault = PUBLIC_TOO_BIG;
+    if (bytes_lists_are_nobody(texts_list(&m->names), texts_list(&m->groups),
+                               texts_list(&m->clients)))
+        m->is_nothing = true;
+    return fault;
+}
+
+enum public_fault public_message_read(struct public_message *m, struct bytes text,
+                                      enum public_op op, size_t max_bytes, struct buf *error_out) {
+    struct message_form form;
+    enum public_fault fault = PUBLIC_BAD;
+    *m = (struct public_message){.op = op};
+    struct json_document *document = json_open(text, error_out);
+    if (document == NULL)
+        return PUBLIC_BAD;
+    struct json_value root = json_root(document);
+    if (root.kind != JSON_KIND_OBJECT)
+        buf_append_str(error_out, "it must be a JSON object");
+    else if (read_op(m, root, error_out) &&
+             message_form_read(&form, document, root,
+                               m->op == PUBLIC_OP_CLOSE ? FORM_CLOSE : FORM_SEND,
+                               error_out) == FORM_FINE)
+        fault = read_form(m, &form, max_bytes, error_out);
+    json_close(document);
+    return fault;
+}
+
+void public_message_deinit(struct public_message *m) {
+    texts_deinit(&m->names);
+    texts_deinit(&m->groups);
+    texts_deinit(&m->clients);
+    buf_deinit(&m->id);
+    buf_deinit(&m->receipt);
+    buf_deinit(&m->data);
+}

@@ -1,0 +1,29 @@
+/* close_reason.c - see close_reason.def. */
+#include "gateway/conn/close_reason.h"
+
+#include "common/base/must.h"
+
+static const struct {
+    int code;
+    const char *name, *text, *docs;
+} reasons[] = {
+#define X(NAME, code, text, docs) {code, #NAME, text, docs},
+#include "gateway/conn/close_reason.def"
+#undef X
+};
+
+int close_reason_code(enum close_reason reason) {
+    MUST((size_t)reason < ARRAY_LEN(reasons));
+    return reasons[reason].code;
+}
+
+const char *close_reason_text(enum close_reason reason) {
+    MUST((size_t)reason < ARRAY_LEN(reasons));
+    return reasons[reason].text;
+}
+
+void close_reason_print_markdown(FILE *out) {
+    fputs("| code | reason | when |\n|---|---|---|\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        fprintf(out, "| %d | %s | %s |\n", reasons[i].code, reasons[i].text, reasons[i].docs);
+}

@@ -1,0 +1,304 @@
+/* conn.c - see conn.h. write_queued is the one place that writes to clients. */
+#include "gateway/conn/conn.h"
+
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "gateway/conn/conns.h"
+
+enum {
+    GATHER_MAX = 64,
+    END_TICK_MS = 500,
+    END_MAX_MS = 300000,
+    SLOW_MS = 1000, /* a queue may be over its bound for so long, … */
+    SLOW_TIMES = 4  /* … up to so many times the bound */
+};
+
+static bool may_follow(enum conn_state from, enum conn_state to) {
+    switch (from) {
+    case CONN_OPENING: return to == CONN_OPEN || to == CONN_CLOSED;
+    case CONN_OPEN: return to == CONN_FINISHING || to == CONN_CLOSED;
+    case CONN_FINISHING: return to == CONN_CLOSED;
+    case CONN_CLOSED: return false;
+    }
+    return false;
+}
+
+static void set_state(struct conn *c, enum conn_state to) {
+    MUST(may_follow(c->state, to));
+    c->state = to;
+}
+
+static struct conn *conn_of(struct stream *s) {
+    return container_of(s, struct conn, stream);
+}
+
+/* ---- from the stream */
+
+static void on_open(struct stream *s, int status) {
+    struct conn *c = conn_of(s);
+    if (status < 0) {
+        log_debug("conn", "failed to open reason=%s",
+                  LOG_TEXT(bytes_str(stream_error_text(s, status))));
+        conn_drop(c);
+        return;
+    }
+    set_state(c, CONN_OPEN);
+    c->opened_ms = c->active_ms = conns_now(c->set);
+}
+
+static void on_bytes(struct stream *s, struct bytes in) {
+    struct conn *c = conn_of(s);
+    c->active_ms = conns_now(c->set);
+    if (c->state == CONN_OPEN)
+        c->proto->on_bytes(c, in);
+}
+
+static void on_end(struct stream *s, int status) {
+    struct conn *c = conn_of(s);
+    if (c->state == CONN_OPEN)
+        c->proto->on_end(c, status);
+    else if (c->state != CONN_FINISHING || status < 0)
+        conn_drop(c); /* FINISHING: who ended in good order may still read what is queued */
+}
+
+static void on_writable(struct stream *s) {
+    struct conn *c = conn_of(s);
+    c->is_blocked = false;
+    conn_flush(c);
+}
+
+static void on_closed(struct stream *s) {
+    struct conn *c = conn_of(s);
+    c->set->unfreed--;
+    free(c);
+}
+
+static const struct stream_events stream_events = {
+    .on_open = on_open,
+    .on_bytes = on_bytes,
+    .on_end = on_end,
+    .on_writable = on_writable,
+    .on_closed = on_closed,
+};
+
+struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
+                         const struct endpoint_run *endpoint, const struct conn_proto *proto) {
+    struct conn *c = mem_zalloc(sizeof(*c));
+    c->set = set;
+    c->proto = proto;
+    c->endpoint = endpoint;
+    c->state = CONN_OPENING;
+    c->opened_ms = c->active_ms = conns_now(set);
+    outq_init(&c->out);
+    stream_init(&c->stream, set->loop, &stream_events);
+    conns_add(set, c);
+    if (stream_accept(&c->stream, server, tls) < 0) {
+        c->proto = NULL;
+        conn_drop(c);
+        return NULL;
+    }
+    return c;
+}
+
+/* ---- sending */
+
+void conn_send(struct conn *c, struct frame f) {
+    if (c->state != CONN_OPEN)
+        return;
+    outq_push(&c->out, f, false);
+    conns_mark_dirty(c->set, c);
+}
+
+void conn_send_initial(struct conn *c, struct frame f) {
+    if (c->state != CONN_OPEN)
+        return;
+    outq_push(&c->out, f, true);
+    conns_mark_dirty(c->set, c);
+}
+
+void conn_send_bytes(struct conn *c, struct bytes bytes) {
+    struct frame f = frame_make(&c->set->arena, BYTES_NONE, bytes);
+    conn_send(c, f);
+    frame_unref(f);
+}
+
+static unsigned gather(const struct outq *q, uv_buf_t bufs[GATHER_MAX], size_t *total_out) {
+    unsigned count = q->count < GATHER_MAX ? q->count : GATHER_MAX;
+    *total_out = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct bytes range = outq_at(q, i);
+        bufs[i].base = (char *)range.ptr;
+        bufs[i].len = range.len;
+        *total_out += range.len;
+    }
+    return count;
+}
+
+static void after_flush(struct conn *c) {
+    if (c->out.count > 0)
+        return;
+    if (c->state == CONN_FINISHING)
+        conn_drop(c);
+    else if (c->state == CONN_OPEN && c->proto->on_drained != NULL)
+        c->proto->on_drained(c);
+}
+
+/* 0, or a negative UV_E… when the connection is broken. */
+static int write_queued(struct conn *c) {
+    while (c->out.count > 0 && !c->is_blocked) {
+        uv_buf_t bufs[GATHER_MAX];
+        size_t total;
+        unsigned count = gather(&c->out, bufs, &total);
+        ssize_t written = stream_write(&c->stream, bufs, count);
+        if (written < 0)
+            return (int)written;
+        c->is_blocked = (size_t)written < total; /* then on_writable will come */
+        if (written == 0)
+            return 0;
+        outq_wrote(&c->out, (size_t)written);
+        metrics_add(METRIC_delivered_bytes, written);
+        c->active_ms = conns_now(c->set);
+    }
+    return 0;
+}
+
+/* ---- messages, and the bound */
+
+static void note_bound(struct conn *c, size_t more) {
+    if (!outq_would_overflow(&c->out, more, c->set->max_queue_bytes))
+        c->over_ms = 0;
+    else if (c->over_ms == 0)
+        c->over_ms = conns_now(c->set);
+}
+
+/* A queue that grew within one turn says nothing about the client, which had no chance to read. */
+static bool has_had_time(const struct conn *c) {
+    return c->over_ms != 0 && conns_now(c->set) - c->over_ms >= SLOW_MS;
+}
+
+bool conn_is_slow(const struct conn *c) {
+    return c->policy == SLOW_CLOSE && has_had_time(c);
+}
+
+/* The bound that holds for a queue that is over it, once the socket took what it could. A broken
+ * connection is left to the flush at the end of the turn. */
+static size_t bound_after_trying(struct conn *c, size_t more) {
+    (void)write_queued(c);
+    note_bound(c, more);
+    bool is_patient = c->policy == SLOW_CLOSE && !has_had_time(c);
+    return c->set->max_queue_bytes * (is_patient ? SLOW_TIMES : 1);
+}
+
+static bool send_over_bound(struct conn *c, struct frame f) {
+    unsigned dropped;
+    size_t max_bytes = bound_after_trying(c, f.len);
+    enum outq_result result = outq_push_message(&c->out, f, max_bytes, c->policy, &dropped);
+    if (result == OUTQ_FULL)
+        return false;
+    if (result == OUTQ_DROPPED)
+        metrics_add(METRIC_slow_dropped, dropped);
+    conns_mark_dirty(c->set, c);
+    return true;
+}
+
+bool conn_send_message(struct conn *c, struct frame f) {
+    if (c->state != CONN_OPEN)
+        return true;
+    if (outq_would_overflow(&c->out, f.len, c->set->max_queue_bytes))
+        return send_over_bound(c, f);
+    outq_push_fitting(&c->out, f, c->policy);
+    conns_mark_dirty(c->set, c);
+    return true;
+}
+
+void conn_flush(struct conn *c) {
+    if (write_queued(c) < 0) {
+        conn_drop(c);
+        return;
+    }
+    if (c->over_ms != 0)
+        note_bound(c, 0);
+    after_flush(c);
+}
+
+/* ---- ending */
+
+size_t conn_unsent(const struct conn *c) {
+    return c->out.bytes + stream_unsent(&c->stream);
+}
+
+void conn_watch(struct conn *c) {
+    c->acked_ms = conns_now(c->set);
+}
+
+uint64_t conn_stalled_ms(struct conn *c) {
+    uint64_t now_ms = conns_now(c->set), acked = stream_acked(&c->stream);
+    if (acked > c->acked || conn_unsent(c) == 0) {
+        c->acked = acked;
+        c->acked_ms = now_ms;
+    }
+    return now_ms - c->acked_ms;
+}
+
+void conn_begin_end(struct conn *c, uint64_t stall_ms) {
+    c->ending_ms = conns_now(c->set);
+    c->stall_ms = stall_ms;
+    conn_watch(c);
+}
+
+bool conn_is_taking(struct conn *c) {
+    return conn_unsent(c) > 0 && conn_stalled_ms(c) < c->stall_ms &&
+           conns_now(c->set) - c->ending_ms < END_MAX_MS;
+}
+
+void conn_finish(struct conn *c, uint64_t stall_ms) {
+    if (c->state != CONN_OPEN)
+        return;
+    set_state(c, CONN_FINISHING);
+    conn_begin_end(c, stall_ms);
+    conn_set_deadline(c, END_TICK_MS);
+    conns_mark_dirty(c->set, c);
+}
+
+void conn_finish_or_drop(struct conn *c) {
+    if (c->state == CONN_FINISHING && conn_is_taking(c))
+        conn_set_deadline(c, END_TICK_MS);
+    else
+        conn_drop(c);
+}
+
+void conn_drop(struct conn *c) {
+    if (c->state == CONN_CLOSED)
+        return;
+    set_state(c, CONN_CLOSED);
+    conn_clear_deadline(c);
+    conns_remove(c->set, c);
+    if (c->proto != NULL && c->proto->on_gone != NULL)
+        c->proto->on_gone(c);
+    if (c->set->on_conn_gone != NULL)
+        c->set->on_conn_gone(c->set, c);
+    outq_deinit(&c->out);
+    c->set->unfreed++;
+    stream_close(&c->stream);
+}
+
+void conn_switch(struct conn *c, const struct conn_proto *proto, void *proto_state) {
+    MUST(c->state == CONN_OPEN);
+    c->proto = proto;
+    c->proto_state = proto_state;
+}
+
+void conn_set_deadline(struct conn *c, uint64_t in_ms) {
+    conn_clear_deadline(c);
+    c->deadline_ms = conns_now(c->set) + in_ms;
+    conns_add_deadline(c->set, c);
+}
+
+void conn_clear_deadline(struct conn *c) {
+    if (c->deadline_ms == 0)
+        return;
+    c->deadline_ms = 0;
+    LIST_REMOVE(c, by_deadline);
+}

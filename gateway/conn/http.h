@@ -1,0 +1,29 @@
+/*
+ * http.h - the protocol of every connection until a 101: requests one after the other, each
+ * complete before it is handled (http.c), then handed to dispatch.c.
+ */
+#ifndef SIGNALBOX_GATEWAY_CONN_HTTP_H
+#define SIGNALBOX_GATEWAY_CONN_HTTP_H
+
+#include <uv.h>
+
+#include "common/base/buf.h"
+
+struct conn;
+struct conns;
+struct endpoint_run;
+struct request;
+struct tls_context;
+
+/* Takes a waiting connection of a listener; NULL when there was none. */
+struct conn *http_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
+                         const struct endpoint_run *endpoint);
+
+/* The running request was answered, or something that worked on it has ended. */
+void http_on_progress(struct conn *c);
+
+/* The request becomes something else than HTTP: the protocol's state is freed, what was read past
+ * the request is returned (the caller's). conn_switch must follow. */
+struct buf http_leave(struct conn *c);
+
+#endif

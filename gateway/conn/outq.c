@@ -1,0 +1,210 @@
+/* outq.c - see outq.h. outq_push_fitting is the fast path of the process: keep it short. */
+#include "gateway/conn/outq.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/must.h"
+
+static struct outq_range *ring_of(struct outq *q) {
+    return q->ranges != NULL ? q->ranges : q->inlined;
+}
+
+static struct outq_range *range_at(struct outq *q, uint32_t i) {
+    return &ring_of(q)[(q->head + i) & (q->cap - 1)];
+}
+
+static struct frame frame_of(const struct outq_range *r) {
+    return (struct frame){.chunk = r->chunk, .start = r->start, .len = r->len};
+}
+
+void outq_init(struct outq *q) {
+    memset(q, 0, sizeof(*q));
+    q->cap = OUTQ_INLINE;
+    frame_arena_init(&q->own, OUTQ_OWN_CHUNK_BYTES);
+}
+
+static void release_memory(struct outq *q) {
+    free(q->ranges);
+    q->ranges = NULL;
+    q->cap = OUTQ_INLINE;
+    q->head = q->count = 0;
+    q->is_begun = false;
+    frame_arena_deinit(&q->own);
+}
+
+void outq_deinit(struct outq *q) {
+    for (uint32_t i = 0; i < q->count; i++)
+        frame_unref(frame_of(range_at(q, i)));
+    q->bytes = 0;
+    release_memory(q);
+}
+
+static void grow(struct outq *q) {
+    uint32_t cap = q->cap * 2 < 8 ? 8 : q->cap * 2;
+    struct outq_range *ranges = mem_alloc(cap * sizeof(*ranges));
+    for (uint32_t i = 0; i < q->count; i++)
+        ranges[i] = *range_at(q, i);
+    free(q->ranges);
+    q->ranges = ranges;
+    q->cap = cap;
+    q->head = 0;
+}
+
+/* Takes the reference that comes with f. */
+static void append_take(struct outq *q, struct frame f, bool is_message) {
+    if (q->count == q->cap)
+        grow(q);
+    *range_at(q, q->count) = (struct outq_range){
+        .chunk = f.chunk, .start = f.start, .len = f.len & 0x7fffffff, .is_message = is_message};
+    q->count++;
+    q->bytes += f.len;
+}
+
+static bool may_merge(struct outq *q, struct frame f, bool is_message) {
+    if (q->count == 0)
+        return false;
+    struct outq_range *last = range_at(q, q->count - 1);
+    return last->is_message == is_message && frame_follows(frame_of(last), f);
+}
+
+static void lengthen(struct outq *q, struct frame f) {
+    struct outq_range *last = range_at(q, q->count - 1);
+    last->len += f.len & 0x7fffffff;
+    q->bytes += f.len;
+}
+
+static void push(struct outq *q, struct frame f, bool is_message, bool merges) {
+    MUST(f.len <= 0x7fffffff);
+    if (merges && may_merge(q, f, is_message)) {
+        lengthen(q, f);
+        return;
+    }
+    if (q->count < OUTQ_SHARED_MAX || f.len > OUTQ_OWN_CHUNK_BYTES / 4) {
+        append_take(q, frame_ref(f), is_message);
+        return;
+    }
+    struct frame own = frame_make(&q->own, BYTES_NONE, frame_bytes(f));
+    if (merges && may_merge(q, own, is_message)) {
+        lengthen(q, own);
+        frame_unref(own);
+    } else {
+        append_take(q, own, is_message);
+    }
+}
+
+void outq_push(struct outq *q, struct frame f, bool is_message) {
+    if (f.len > 0)
+        push(q, f, is_message, !is_message);
+}
+
+/* Removes the i-th range. The ring closes from the front: what lies before is the shorter part for
+ * drop_oldest. */
+static void remove_at(struct outq *q, uint32_t i) {
+    struct outq_range gone = *range_at(q, i);
+    for (; i > 0; i--)
+        *range_at(q, i) = *range_at(q, i - 1);
+    q->head = (q->head + 1) & (q->cap - 1);
+    q->count--;
+    q->bytes -= gone.len;
+    frame_unref(frame_of(&gone));
+}
+
+/* Cuts the begun range after the message that was begun. */
+static void cut_begun(struct outq *q, outq_message_len_fn *message_len) {
+    struct outq_range *r = range_at(q, 0);
+    uint32_t end = r->start + r->len, at = q->begun_at;
+    while (at < r->start) {
+        size_t len = message_len(bytes_of(r->chunk->data + at, end - at));
+        MUST(len > 0 && len <= end - at);
+        at += (uint32_t)len;
+    }
+    q->bytes -= end - at;
+    r->len = (at - r->start) & 0x7fffffff;
+}
+
+unsigned outq_drop_messages(struct outq *q, outq_message_len_fn *message_len) {
+    if (q->is_begun && range_at(q, 0)->is_message && message_len != NULL)
+        cut_begun(q, message_len);
+    if (q->is_begun && range_at(q, 0)->len == 0) {
+        q->is_begun = false;
+        remove_at(q, 0);
+    }
+    uint32_t kept = q->is_begun ? 1 : 0;
+    unsigned dropped = 0;
+    for (uint32_t i = kept; i < q->count; i++) {
+        struct outq_range r = *range_at(q, i);
+        if (r.is_message) {
+            q->bytes -= r.len;
+            frame_unref(frame_of(&r));
+            dropped++;
+        } else {
+            *range_at(q, kept++) = r;
+        }
+    }
+    q->count = kept;
+    if (q->count == 0)
+        release_memory(q);
+    return dropped;
+}
+
+static bool drop_oldest(struct outq *q) {
+    for (uint32_t i = q->is_begun ? 1 : 0; i < q->count; i++) {
+        if (range_at(q, i)->is_message) {
+            remove_at(q, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum outq_result push_over_bound(struct outq *q, struct frame f, size_t max_bytes,
+                                        enum slow_policy policy, unsigned *dropped_out) {
+    switch (policy) {
+    case SLOW_CLOSE: return OUTQ_FULL;
+    case SLOW_DROP_NEWEST: *dropped_out = 1; return OUTQ_DROPPED;
+    case SLOW_LATEST: *dropped_out = outq_drop_messages(q, NULL); break;
+    case SLOW_DROP_OLDEST:
+        while (outq_would_overflow(q, f.len, max_bytes) && drop_oldest(q))
+            (*dropped_out)++;
+        break;
+    }
+    push(q, f, true, false);
+    return OUTQ_DROPPED;
+}
+
+void outq_push_fitting(struct outq *q, struct frame f, enum slow_policy policy) {
+    push(q, f, true, policy == SLOW_CLOSE);
+}
+
+enum outq_result outq_push_message(struct outq *q, struct frame f, size_t max_bytes,
+                                   enum slow_policy policy, unsigned *dropped_out) {
+    *dropped_out = 0;
+    if (outq_would_overflow(q, f.len, max_bytes))
+        return push_over_bound(q, f, max_bytes, policy, dropped_out);
+    outq_push_fitting(q, f, policy);
+    return OUTQ_OK;
+}
+
+void outq_wrote(struct outq *q, size_t len) {
+    MUST(len <= q->bytes);
+    q->bytes -= len;
+    while (len > 0) {
+        struct outq_range *r = range_at(q, 0);
+        if (len < r->len) {
+            if (!q->is_begun)
+                q->begun_at = r->start;
+            r->start += (uint32_t)len;
+            r->len -= (uint32_t)len & 0x7fffffff;
+            q->is_begun = true;
+            return;
+        }
+        len -= r->len;
+        frame_unref(frame_of(r));
+        q->head = (q->head + 1) & (q->cap - 1);
+        q->count--;
+        q->is_begun = false;
+    }
+    if (q->count == 0)
+        release_memory(q);
+}

@@ -1,0 +1,79 @@
+/*
+ * outq.h - what waits to be written to one connection: ranges of frame chunks, bounded.
+ *
+ *     ranges  | chunk a [120,640) | chunk b [0,64) | own chunk [0,4096) |
+ *               ^ head: partly written ranges shrink from the front
+ *
+ * A frame that lies right after the last range of the same chunk lengthens that range, so that the
+ * eight messages of one turn become one buffer of one write. With a policy that drops, every
+ * message keeps a range of its own.
+ *
+ * A shared chunk lives as long as any client has a part of it waiting. From SHARED_MAX ranges on a
+ * slow client therefore copies small frames into chunks of its own and pays only for itself.
+ *
+ * Empty, it owns no memory: the first two ranges lie in the struct.
+ */
+#ifndef SIGNALBOX_GATEWAY_CONN_OUTQ_H
+#define SIGNALBOX_GATEWAY_CONN_OUTQ_H
+
+#include "common/app/registrations.h"
+#include "gateway/codec/frame.h"
+
+struct outq_range {
+    struct frame_chunk *chunk;
+    uint32_t start;
+    uint32_t len : 31;
+    uint32_t is_message : 1; /* may be dropped by a policy; else control frames and HTTP */
+};
+
+enum { OUTQ_INLINE = 2, OUTQ_SHARED_MAX = 8, OUTQ_OWN_CHUNK_BYTES = 16 * 1024 };
+
+struct outq {
+    struct outq_range *ranges; /* a ring of cap; NULL: the ring is `inlined` */
+    uint32_t cap, head, count;
+    bool is_begun;     /* the first range was partly written, … */
+    uint32_t begun_at; /* … and it started here before */
+    size_t bytes;
+    struct frame_arena own; /* chunks of this queue alone */
+    struct outq_range inlined[OUTQ_INLINE];
+};
+
+enum outq_result {
+    OUTQ_OK,
+    OUTQ_DROPPED, /* the policy dropped something, perhaps the frame itself */
+    OUTQ_FULL     /* SLOW_CLOSE: nothing was queued, the owner closes */
+};
+
+void outq_init(struct outq *q);
+/* Drops everything. */
+void outq_deinit(struct outq *q);
+
+/* Queues without a bound: control frames, HTTP, the first messages after a 101. */
+void outq_push(struct outq *q, struct frame f, bool is_message);
+/* Whether a message of `len` bytes more is over the bound. Into an empty queue everything fits. */
+static inline bool outq_would_overflow(const struct outq *q, size_t len, size_t max_bytes) {
+    /* A range costs its own memory too, so a queue of tiny messages has an end. */
+    return q->count > 0 && q->bytes + q->count * sizeof(struct outq_range) + len > max_bytes;
+}
+/* Queues a message that is not over the bound. */
+void outq_push_fitting(struct outq *q, struct frame f, enum slow_policy policy);
+/* Queues a message under the bound; into an empty queue it always goes. *dropped_out counts what
+ * the policy dropped. */
+enum outq_result outq_push_message(struct outq *q, struct frame f, size_t max_bytes,
+                                   enum slow_policy policy, unsigned *dropped_out);
+/* Drops every message that was not begun; control frames stay. message_len tells how long the
+ * message at the front of `rest` is: the first range may hold several, of which only the begun one
+ * stays. NULL when every message has a range of its own. */
+typedef size_t outq_message_len_fn(struct bytes rest);
+unsigned outq_drop_messages(struct outq *q, outq_message_len_fn *message_len);
+
+/* The i-th range from the front, i < count. */
+static inline struct bytes outq_at(const struct outq *q, uint32_t i) {
+    const struct outq_range *ring = q->ranges != NULL ? q->ranges : q->inlined;
+    const struct outq_range *r = &ring[(q->head + i) & (q->cap - 1)];
+    return bytes_of(r->chunk->data + r->start, r->len);
+}
+/* The first `len` bytes are written. */
+void outq_wrote(struct outq *q, size_t len);
+
+#endif

@@ -1,0 +1,27 @@
+/* rate.c - see rate.h. */
+#include "gateway/conn/rate.h"
+
+enum { BURST_MIN = 10, SECOND_US = 1000000, UNREAD_MAX_US = 60 * SECOND_US };
+
+uint64_t rate_take(struct rate *r, uint64_t now_us, uint64_t per_second) {
+    uint64_t token_us = SECOND_US / per_second;
+    uint64_t burst_us = token_us * (per_second < BURST_MIN ? BURST_MIN : per_second);
+    if (r->spent_us < now_us)
+        r->spent_us = now_us;
+    r->spent_us += token_us;
+    uint64_t next_us = r->spent_us + token_us;
+    if (next_us <= now_us + burst_us)
+        return 0;
+    uint64_t over_us = next_us - now_us - burst_us;
+    uint64_t given_us = over_us < r->unread_us ? over_us : r->unread_us;
+    r->unread_us -= given_us;
+    r->spent_us -= given_us;
+    return over_us - given_us;
+}
+
+void rate_unread(struct rate *r, uint64_t us) {
+    if (us > UNREAD_MAX_US)
+        us = UNREAD_MAX_US;
+    if (r->unread_us < us)
+        r->unread_us = us;
+}

@@ -1,0 +1,143 @@
+/* request.c - see request.h. */
+#include "gateway/conn/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/metrics.h"
+#include "common/http/http_path.h"
+#include "common/http/http_reply.h"
+#include "gateway/conn/conn.h"
+#include "gateway/conn/http.h"
+#include "gateway/conn/ws.h"
+
+struct request *request_new(struct gateway *g, struct conn *c, struct buf *raw) {
+    int status;
+    const char *reason;
+    struct request *r = mem_zalloc(sizeof(*r));
+    r->refs = 1;
+    r->gateway = g;
+    r->conn = c;
+    r->endpoint = c->endpoint;
+    r->raw = *raw;
+    buf_init(raw);
+    MUST(http_head_parse(buf_bytes(&r->raw), r->raw.len + 1, &r->head, &status, &reason) ==
+         PARSE_OK);
+    r->body = bytes_from(buf_bytes(&r->raw), r->head.length);
+    r->keeps_alive = r->head.wants_keep_alive;
+    struct buf path = {0};
+    r->path_error = http_path_canonical(r->head.path, &path);
+    if (r->path_error == NULL)
+        r->path = buf_take(&path);
+    buf_deinit(&path);
+    stream_remote_address(&c->stream, r->remote_address);
+    return r;
+}
+
+struct request *request_ref(struct request *r) {
+    r->refs++;
+    return r;
+}
+
+static void signal_free(struct signal_reference *s) {
+    if (s == NULL)
+        return;
+    free(s->name);
+    free(s->group);
+    free(s->client_id);
+    free(s);
+}
+
+void request_unref(struct request *r) {
+    if (--r->refs > 0)
+        return;
+    if (r->ws != NULL)
+        r->ws->request = NULL;
+    buf_deinit(&r->raw);
+    buf_deinit(&r->extra);
+    free(r->path);
+    signal_free(r->signal);
+    free(r);
+}
+
+void request_work(struct request *r) {
+    request_ref(r);
+    r->working++;
+}
+
+void request_worked(struct request *r) {
+    MUST(r->working > 0);
+    r->working--;
+    if (r->conn != NULL)
+        http_on_progress(r->conn);
+    request_unref(r);
+}
+
+bool request_header(struct request *r, struct bytes name, struct bytes value) {
+    return http_reply_header(&r->extra, name, value);
+}
+
+bool request_is_head(const struct request *r) {
+    return bytes_equal_str(r->head.method, "HEAD");
+}
+
+static void append_usual(struct buf *out) {
+    char date[HTTP_DATE_SIZE];
+    http_date(time(NULL), date);
+    http_reply_header(out, BYTES_LIT("Date"), bytes_str(date));
+    http_reply_header(out, BYTES_LIT("Server"), BYTES_LIT("Signalbox"));
+}
+
+static void reply(struct request *r, int status, struct bytes content_type, int64_t length,
+                  struct bytes body) {
+    struct buf out = {0};
+    if (r->is_answered || r->conn == NULL)
+        return;
+    r->is_answered = true;
+    metrics_add(METRIC_http_requests, 1);
+    http_reply_begin(&out, r->head.minor_version, status);
+    append_usual(&out);
+    if (content_type.len > 0)
+        http_reply_header(&out, BYTES_LIT("Content-Type"), content_type);
+    buf_append(&out, buf_bytes(&r->extra));
+    bool has_no_body = status == 204 || status == 304;
+    http_reply_end(&out, has_no_body ? HTTP_NO_LENGTH : length, r->keeps_alive,
+                   has_no_body || request_is_head(r) ? BYTES_NONE : body);
+    conn_send_bytes(r->conn, buf_bytes(&out));
+    buf_deinit(&out);
+    http_on_progress(r->conn);
+}
+
+void request_reply(struct request *r, int status, struct bytes content_type, struct bytes body) {
+    reply(r, status, content_type, (int64_t)body.len, body);
+}
+
+void request_reply_head(struct request *r, int status, struct bytes content_type, int64_t length) {
+    reply(r, status, content_type, length, BYTES_NONE);
+}
+
+void request_refuse(struct request *r, int status, const char *reason) {
+    struct buf text = {0};
+    r->keeps_alive = false;
+    buf_clear(&r->extra);
+    if (status == 426) {
+        MUST(request_header(r, BYTES_LIT("Upgrade"), BYTES_LIT("websocket")));
+        MUST(request_header(r, BYTES_LIT("Sec-WebSocket-Version"), BYTES_LIT("13")));
+    }
+    if (status == 503)
+        MUST(request_header(r, BYTES_LIT("Retry-After"), BYTES_LIT("1")));
+    buf_printf(&text, "%s\n", reason);
+    request_reply(r, status, BYTES_LIT("text/plain; charset=utf-8"), buf_bytes(&text));
+    buf_deinit(&text);
+}
+
+void request_set_signal(struct request *r, struct bytes name, struct bytes group,
+                        struct bytes client_id, bool is_local) {
+    signal_free(r->signal);
+    r->signal = mem_zalloc(sizeof(*r->signal));
+    r->signal->name = bytes_dup(name);
+    r->signal->group = group.len > 0 ? bytes_dup(group) : NULL;
+    r->signal->client_id = bytes_dup(client_id);
+    r->signal->is_local = is_local;
+}

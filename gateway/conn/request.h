@@ -1,0 +1,82 @@
+/*
+ * request.h - one HTTP request and its one answer.
+ *
+ * Made by http.c when head and body are complete. Holders: http.c, the running handler, a file that
+ * is being sent, a conversion under way. `conn` is NULL once the client is gone or the connection
+ * became a WebSocket; whoever still runs then has nobody to answer.
+ *
+ * The next request of the connection is read when this one is settled: answered, and nothing works
+ * on it any more (request_work / request_worked).
+ */
+#ifndef SIGNALBOX_GATEWAY_CONN_REQUEST_H
+#define SIGNALBOX_GATEWAY_CONN_REQUEST_H
+
+#include "common/base/buf.h"
+#include "common/http/http_head.h"
+
+struct conn;
+struct endpoint_run;
+struct gateway;
+struct identity;
+struct local_life;
+struct request;
+struct ws;
+
+/* The connection that X-PODE-SIGNAL-* headers refer to, or the one this request became. */
+struct signal_reference {
+    char *name, *group, *client_id; /* group: NULL without one */
+    bool is_local;
+};
+
+struct request {
+    unsigned refs;
+    unsigned working;
+    struct gateway *gateway;
+    struct conn *conn;
+    struct ws *ws;            /* what it became, while that is open */
+    bool has_left;            /* its Local connection ended before the route */
+    struct local_life *local; /* the handlers of a Local one, while they run (local.c); or NULL */
+    const struct endpoint_run *endpoint;
+    struct buf raw; /* what the slices of head and body point to */
+    struct http_head head;
+    struct bytes body;
+    char *path; /* canonical (http_path.h), what everything that looks at paths is given; NULL when
+                   there is no such form */
+    const char *path_error; /* why not */
+    char remote_address[64];
+    struct buf extra; /* header lines for the answer or the 101 */
+    bool is_claimed;  /* something that works on it will answer */
+    bool is_answered, is_converted, keeps_alive;
+    struct signal_reference *signal;
+    /* The conversion has ended: true with a 101, false refused or gone. Set by who waits for it. */
+    void (*on_converted)(struct request *r, bool is_ok);
+    void *convert_ctx;
+    /* The client is gone / everything queued was handed to the socket: for who works on it. */
+    void (*on_gone)(struct request *r);
+    void (*on_drained)(struct request *r);
+    void *work;
+};
+
+/* Takes `raw`, which holds exactly one request whose head is `head_len` long. One reference. */
+struct request *request_new(struct gateway *g, struct conn *c, struct buf *raw);
+struct request *request_ref(struct request *r);
+void request_unref(struct request *r);
+
+/* Something works on the request / has ended. Each holds a reference. */
+void request_work(struct request *r);
+void request_worked(struct request *r);
+
+/* Another line for the answer. False when it could not stand in a head. */
+bool request_header(struct request *r, struct bytes name, struct bytes value);
+/* The whole answer. Once; nothing happens when the client is gone. */
+void request_reply(struct request *r, int status, struct bytes content_type, struct bytes body);
+/* The head of an answer whose body follows by conn_send. */
+void request_reply_head(struct request *r, int status, struct bytes content_type, int64_t length);
+/* One line of text, and the connection is closed after it. */
+void request_refuse(struct request *r, int status, const char *reason);
+
+bool request_is_head(const struct request *r);
+void request_set_signal(struct request *r, struct bytes name, struct bytes group,
+                        struct bytes client_id, bool is_local);
+
+#endif

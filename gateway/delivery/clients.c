@@ -1,0 +1,172 @@
+/* clients.c - see clients.h. */
+#include "gateway/delivery/clients.h"
+
+#include <stdlib.h>
+
+#include "common/app/app.h"
+#include "common/base/metrics.h"
+#include "common/base/must.h"
+#include "common/bus/bus.h"
+#include "common/bus/log/follower.h"
+#include "common/bus/partition.h"
+#include "gateway/conn/conn.h"
+#include "gateway/gateway.h"
+#include "gateway/conn/identity.h"
+#include "gateway/conn/ws.h"
+
+enum { LINGER_MS = 30000 };
+
+void clients_init(struct clients *c, struct gateway *g) {
+    *c = (struct clients){.gateway = g};
+}
+
+static void read_options(struct name_entry *e) {
+    const struct registrations *r = app_registrations(e->owner->gateway->app);
+    const struct name_options *options = registrations_name_options(r, e->name);
+    e->slow = options->slow;
+    e->continues_on_gap = options->continues_on_gap;
+}
+
+struct name_entry *clients_find(struct clients *c, struct bytes name) {
+    struct name_entry *e;
+    HASH_FIND(hh, c->names, name.ptr, name.len, e);
+    return e;
+}
+
+struct name_entry *clients_enter(struct clients *c, struct bytes name) {
+    struct name_entry *e = clients_find(c, name);
+    if (e != NULL) {
+        e->empty_ms = 0;
+        return e;
+    }
+    e = mem_zalloc(sizeof(*e) + name.len + 1);
+    memcpy(e->name, name.ptr, name.len);
+    e->name_len = name.len;
+    e->owner = c;
+    e->partition = partition_of(name, bus_partitions(c->gateway->bus));
+    LIST_INIT(&e->joins);
+    read_options(e);
+    HASH_ADD_KEYPTR(hh, c->names, e->name, e->name_len, e);
+    e->follow = follower_follow(c->gateway->follower, name_entry_name(e), e);
+    metrics_set(METRIC_names_followed, HASH_COUNT(c->names));
+    return e;
+}
+
+static void forget(struct name_entry *e) {
+    struct clients *c = e->owner;
+    follower_stop(c->gateway->follower, e->follow);
+    HASH_DEL(c->names, e);
+    free(e->slots);
+    free(e);
+    metrics_set(METRIC_names_followed, HASH_COUNT(c->names));
+}
+
+void clients_deinit(struct clients *c) {
+    struct name_entry *e, *next;
+    MUST(c->count == 0);
+    HASH_ITER(hh, c->names, e, next)
+    forget(e);
+}
+
+void clients_left(struct name_entry *e) {
+    if (e->count == 0 && LIST_EMPTY(&e->joins))
+        e->empty_ms = uv_now(e->owner->gateway->loop) + 1;
+}
+
+void clients_sweep(struct clients *c) {
+    struct name_entry *e, *next;
+    uint64_t now_ms = uv_now(c->gateway->loop);
+    HASH_ITER(hh, c->names, e, next) {
+        if (e->empty_ms != 0 && now_ms > e->empty_ms + LINGER_MS)
+            forget(e);
+    }
+}
+
+void clients_reload(struct clients *c) {
+    struct name_entry *e, *next;
+    HASH_ITER(hh, c->names, e, next) {
+        read_options(e);
+        for (size_t i = 0; i < e->count; i++)
+            e->slots[i].conn->policy = e->slow;
+    }
+}
+
+/* Two connections may bear one client id for a moment, when one takes over the other: the first is
+ * in the table, the others hang on it. */
+static void index_id(struct name_entry *e, struct ws *ws) {
+    struct ws *first = clients_by_id(e, ws->who->client_id);
+    if (first != NULL) {
+        ws->same_id = first->same_id;
+        first->same_id = ws;
+        return;
+    }
+    ws->same_id = NULL;
+    HASH_ADD_KEYPTR(hh_id, e->by_id, ws->who->client_id.ptr, ws->who->client_id.len, ws);
+}
+
+static void unindex_id(struct name_entry *e, struct ws *ws) {
+    struct ws *first = clients_by_id(e, ws->who->client_id);
+    if (first != ws) {
+        while (first->same_id != ws)
+            first = first->same_id;
+        first->same_id = ws->same_id;
+        return;
+    }
+    HASH_DELETE(hh_id, e->by_id, ws);
+    struct ws *next = ws->same_id;
+    if (next != NULL)
+        HASH_ADD_KEYPTR(hh_id, e->by_id, next->who->client_id.ptr, next->who->client_id.len, next);
+}
+
+void clients_attach(struct name_entry *e, struct ws *ws) {
+    struct clients *c = e->owner;
+    if (e->count == e->cap) {
+        e->cap = e->cap == 0 ? 4 : e->cap * 2;
+        e->slots = mem_realloc(e->slots, e->cap * sizeof(*e->slots));
+    }
+    ws->entry = e;
+    ws->slot = (uint32_t)e->count;
+    ws->conn->policy = e->slow;
+    e->empty_ms = 0;
+    e->slots[e->count++] = (struct client_slot){.conn = ws->conn,
+                                                .ws = ws,
+                                                .is_v1 = ws->who->is_v1,
+                                                .skips = !message_id_is_none(ws->skip_until)};
+    index_id(e, ws);
+    HASH_ADD_KEYPTR(hh_number, c->by_number, &ws->who->number, sizeof(ws->who->number), ws);
+    c->count++;
+}
+
+void clients_detach(struct ws *ws) {
+    struct name_entry *e = ws->entry;
+    if (e == NULL)
+        return;
+    struct client_slot last = e->slots[--e->count];
+    e->slots[ws->slot] = last;
+    last.ws->slot = ws->slot;
+    unindex_id(e, ws);
+    HASH_DELETE(hh_number, e->owner->by_number, ws);
+    e->owner->count--;
+    ws->entry = NULL;
+    clients_left(e);
+}
+
+struct ws *clients_by_number(struct clients *c, uint64_t number) {
+    struct ws *ws = NULL;
+    HASH_FIND(hh_number, c->by_number, &number, sizeof(number), ws);
+    return ws;
+}
+
+struct ws *clients_by_value(struct clients *c, struct bytes value) {
+    struct conn_value v;
+    if (!conn_value_parse(value, &v))
+        return NULL;
+    struct ws *ws = clients_by_number(c, v.number);
+    return ws != NULL && bytes_equal(ws->who->value, value) ? ws : NULL;
+}
+
+struct ws *clients_by_id(struct name_entry *e, struct bytes client_id) {
+    struct ws *ws = NULL;
+    HASH_FIND(hh_id, e->by_id, client_id.ptr, client_id.len, ws);
+    return ws;
+}

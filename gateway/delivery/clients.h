@@ -1,0 +1,86 @@
+/*
+ * clients.h - which connections of this process belong to which followed Name.
+ *
+ * A Name with at least one connection here (or one that is joining) has a name_entry, which follows
+ * its log. The attached connections lie in a dense array, which is what a message walks along. The
+ * entry outlives its last connection by LINGER_MS, since clients often come back.
+ */
+#ifndef SIGNALBOX_GATEWAY_DELIVERY_CLIENTS_H
+#define SIGNALBOX_GATEWAY_DELIVERY_CLIENTS_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "common/app/registrations.h"
+#include "common/bus/log/envelope.h"
+
+struct clients;
+struct conn;
+struct follow;
+struct gateway;
+struct join;
+struct ws;
+
+struct client_slot {
+    struct conn *conn;
+    struct ws *ws;
+    bool is_v1;
+    bool skips; /* messages up to ws->skip_until are not for it */
+};
+
+LIST_HEAD(join_list, join);
+
+struct name_entry {
+    struct clients *owner;
+    struct follow *follow;
+    unsigned partition;
+    enum slow_policy slow;
+    bool continues_on_gap;
+    bool is_placed;    /* a first registration has told where the log stands */
+    uint64_t empty_ms; /* since when nobody is here; 0: somebody is */
+    struct client_slot *slots;
+    size_t count, cap;
+    struct join_list joins;
+    struct ws *by_id; /* uthash over client ids */
+    UT_hash_handle hh;
+    size_t name_len;
+    char name[];
+};
+
+struct clients {
+    struct gateway *gateway;
+    struct name_entry *names; /* uthash */
+    struct ws *by_number;     /* uthash over connection numbers */
+    size_t count;             /* attached connections */
+};
+
+void clients_init(struct clients *c, struct gateway *g);
+/* Nothing is attached any more: stops following. */
+void clients_deinit(struct clients *c);
+
+/* The entry of a Name, or NULL. */
+struct name_entry *clients_find(struct clients *c, struct bytes name);
+/* The entry of a Name; the log is followed from now on. */
+struct name_entry *clients_enter(struct clients *c, struct bytes name);
+static inline struct bytes name_entry_name(const struct name_entry *e) {
+    return bytes_of(e->name, e->name_len);
+}
+/* Something that used the entry is gone: a join or a connection. */
+void clients_left(struct name_entry *e);
+
+void clients_attach(struct name_entry *e, struct ws *ws);
+void clients_detach(struct ws *ws);
+
+/* The connection with this number, or NULL. */
+struct ws *clients_by_number(struct clients *c, uint64_t number);
+/* The connection with this value, or NULL. */
+struct ws *clients_by_value(struct clients *c, struct bytes value);
+/* The first connection of a Name with this client id; ws->same_id leads to others. */
+struct ws *clients_by_id(struct name_entry *e, struct bytes client_id);
+
+/* Every second: stops following Names nobody came back to. */
+void clients_sweep(struct clients *c);
+/* The app was loaded anew: the options of the Names may have changed. */
+void clients_reload(struct clients *c);
+
+#endif

@@ -1,0 +1,261 @@
+/* downlink.c - see downlink.h. on_message is the switch; to_everybody the loop that must be fast.
+ */
+#include "gateway/delivery/downlink.h"
+
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/bus/log/follower.h"
+#include "gateway/delivery/clients.h"
+#include "gateway/conn/conn.h"
+#include "gateway/gateway.h"
+#include "gateway/conn/identity.h"
+#include "gateway/routes/join.h"
+#include "gateway/delivery/receipts.h"
+#include "gateway/delivery/tracing.h"
+#include "gateway/conn/v1.h"
+#include "gateway/conn/ws.h"
+
+/* One message on its way to the clients of one Name. */
+struct delivery {
+    struct downlink *downlink;
+    struct name_entry *entry;
+    const struct message *m;
+    struct frame plain, v1; /* made when the first client needs them */
+    size_t count;
+    struct pending_receipt *receipt; /* NULL: nobody asked */
+};
+
+void downlink_init(struct downlink *d, struct gateway *g) {
+    *d = (struct downlink){.gateway = g};
+    frame_arena_init(&d->arena, FRAME_CHUNK_BYTES);
+}
+
+static void forget_last(struct downlink *d) {
+    frame_unref(d->last);
+    d->last = FRAME_NONE;
+}
+
+void downlink_deinit(struct downlink *d) {
+    forget_last(d);
+    frame_arena_deinit(&d->arena);
+    buf_deinit(&d->text);
+}
+
+void downlink_on_flushed(struct downlink *d) {
+    forget_last(d);
+}
+
+/* ---- frames */
+
+static struct frame make(struct downlink *d, enum ws_opcode opcode, struct bytes payload,
+                         uint32_t *header_len_out) {
+    unsigned char header[WS_HEADER_OUT_MAX];
+    size_t len = ws_frame_header(header, opcode, payload.len);
+    *header_len_out = (uint32_t)len;
+    return frame_make(&d->arena, bytes_of(header, len), payload);
+}
+
+/* Ids are unique only within a partition, so the bytes decide. */
+static bool is_last(const struct downlink *d, const struct message *m) {
+    return d->last.chunk != NULL && message_id_compare(d->last_id, m->id) == 0 &&
+           d->last_flags == m->flags &&
+           bytes_equal(bytes_from(frame_bytes(d->last), d->last_header), m->data);
+}
+
+static struct frame plain_frame(struct downlink *d, const struct message *m) {
+    if (is_last(d, m))
+        return frame_ref(d->last);
+    forget_last(d);
+    enum ws_opcode opcode = m->flags & FLAG_BINARY ? WS_BINARY : WS_TEXT;
+    d->last = make(d, opcode, m->data, &d->last_header);
+    d->last_id = m->id;
+    d->last_flags = m->flags;
+    return frame_ref(d->last);
+}
+
+static struct frame v1_frame(struct downlink *d, const struct message *m, struct bytes name) {
+    uint32_t header_len;
+    buf_clear(&d->text);
+    v1_message(&d->text, name, m->id, m->flags, m->data);
+    struct frame f = make(d, WS_TEXT, buf_bytes(&d->text), &header_len);
+    if (d->text.cap > 65536)
+        buf_release(&d->text);
+    return f;
+}
+
+struct frame downlink_frame(struct downlink *d, const struct message *m,
+                            const struct identity *who) {
+    if (who->is_v1 && m->kind != MESSAGE_NOTE)
+        return v1_frame(d, m, who->name);
+    return plain_frame(d, m);
+}
+
+static struct frame frame_for(struct delivery *v, bool is_v1) {
+    if (is_v1 && v->m->kind != MESSAGE_NOTE) {
+        if (v->v1.chunk == NULL)
+            v->v1 = v1_frame(v->downlink, v->m, name_entry_name(v->entry));
+        return v->v1;
+    }
+    if (v->plain.chunk == NULL)
+        v->plain = plain_frame(v->downlink, v->m);
+    return v->plain;
+}
+
+/* ---- to whom */
+
+static bool is_for_group(const struct message *m, struct bytes group) {
+    return !bytes_list_is_given(m->to_groups) ||
+           (group.len > 0 && bytes_list_has_nocase(m->to_groups, group));
+}
+
+bool downlink_is_for(const struct message *m, const struct identity *who) {
+    if (m->to_conn.len > 0 && !bytes_equal(m->to_conn, who->value))
+        return false;
+    return is_for_group(m, who->group) &&
+           (!bytes_list_is_given(m->to_clients) || bytes_list_has(m->to_clients, who->client_id));
+}
+
+typedef void address_fn(struct delivery *v, struct client_slot *slot);
+
+/* From the end: fn may detach the connection it is given, and the last takes its place. */
+static void each_slot(struct delivery *v, address_fn *fn) {
+    struct name_entry *e = v->entry;
+    bool is_for_all =
+        !bytes_list_is_given(v->m->to_groups) && !bytes_list_is_given(v->m->to_clients);
+    for (size_t i = e->count; i-- > 0;)
+        if (is_for_all || downlink_is_for(v->m, e->slots[i].ws->who))
+            fn(v, &e->slots[i]);
+}
+
+static bool was_listed_before(struct bytes_list list, size_t i) {
+    return bytes_list_has((struct bytes_list){.items = list.items, .count = i}, list.items[i]);
+}
+
+static void each_id(struct delivery *v, address_fn *fn) {
+    struct bytes_list ids = v->m->to_clients;
+    for (size_t i = 0; i < ids.count; i++) {
+        if (was_listed_before(ids, i))
+            continue;
+        struct ws *next, *ws = clients_by_id(v->entry, ids.items[i]);
+        for (; ws != NULL; ws = next) {
+            next = ws->same_id;
+            if (is_for_group(v->m, ws->who->group))
+                fn(v, &v->entry->slots[ws->slot]);
+        }
+    }
+}
+
+/* For each attached connection that the message is for. A few named ones are looked up, not
+ * searched for. */
+static void each_address(struct delivery *v, address_fn *fn) {
+    enum { LOOKED_UP_MAX = 64 };
+    const struct message *m = v->m;
+    if (m->to_conn.len > 0) {
+        struct ws *ws = clients_by_value(v->entry->owner, m->to_conn);
+        if (ws != NULL && ws->entry == v->entry && downlink_is_for(m, ws->who))
+            fn(v, &v->entry->slots[ws->slot]);
+    } else if (bytes_list_is_given(m->to_clients) && m->to_clients.count <= LOOKED_UP_MAX) {
+        each_id(v, fn);
+    } else {
+        each_slot(v, fn);
+    }
+}
+
+/* A connection that joined lately has had, or must not have, what is before its position. */
+static bool is_before(struct client_slot *slot, const struct message *m) {
+    if (!slot->skips)
+        return false;
+    if (message_id_compare(m->id, slot->ws->skip_until) <= 0)
+        return true;
+    slot->skips = false;
+    return false;
+}
+
+/* ---- what */
+
+static void send_to(struct delivery *v, struct client_slot *slot) {
+    if (is_before(slot, v->m))
+        return;
+    v->count++;
+    int64_t dropped = metrics_get(METRIC_slow_dropped);
+    bool is_queued = conn_send_message(slot->conn, frame_for(v, slot->is_v1));
+    if (v->receipt != NULL)
+        receipts_add(v->receipt, slot->ws,
+                     !is_queued || metrics_get(METRIC_slow_dropped) > dropped);
+    if (!is_queued)
+        ws_close(slot->ws, CLOSE_SLOW);
+}
+
+/* The first two bytes are the code. */
+static int close_code(struct bytes data) {
+    return data.len < 2 ? close_reason_code(CLOSE_NORMAL)
+                        : (unsigned char)data.ptr[0] << 8 | (unsigned char)data.ptr[1];
+}
+
+static void close_it(struct delivery *v, struct client_slot *slot) {
+    if (!is_before(slot, v->m))
+        ws_close_with(slot->ws, close_code(v->m->data), bytes_from(v->m->data, 2));
+}
+
+static void finish_it(struct delivery *v, struct client_slot *slot) {
+    (void)v;
+    ws_on_bye(slot->ws);
+}
+
+static void hold_for_joins(struct delivery *v) {
+    struct join *join, *next;
+    for (join = LIST_FIRST(&v->entry->joins); join != NULL; join = next) {
+        next = join_next(join);
+        join_on_message(join, v->m);
+    }
+}
+
+static void on_message(void *owner, const struct message *m) {
+    struct name_entry *e = owner;
+    struct delivery v = {.downlink = &e->owner->gateway->downlink, .entry = e, .m = m};
+    if (!LIST_EMPTY(&e->joins))
+        hold_for_joins(&v);
+    if (m->flags & FLAG_RECEIPT)
+        v.receipt = receipts_begin(&e->owner->gateway->receipts, m->from);
+    switch (m->kind) {
+    case MESSAGE_DATA:
+    case MESSAGE_NOTE: each_address(&v, send_to); break;
+    case MESSAGE_CLOSE: each_address(&v, close_it); break;
+    case MESSAGE_BYE: each_address(&v, finish_it); break;
+    default: break; /* of a newer version */
+    }
+    frame_unref(v.plain);
+    frame_unref(v.v1);
+    metrics_add(METRIC_deliveries, (int64_t)v.count);
+    if (trace_is_on(&e->owner->gateway->trace))
+        tracing_delivered(e, m, v.count);
+}
+
+/* Those that were taken from data that Redis gave up: ids that come may be smaller. */
+static void forget_positions(struct name_entry *e) {
+    struct message_id today = follow_position(e->follow);
+    for (size_t i = 0; i < e->count; i++) {
+        if (message_id_compare(e->slots[i].ws->skip_until, today) <= 0)
+            continue;
+        e->slots[i].skips = false;
+        e->slots[i].ws->skip_until = MESSAGE_ID_NONE;
+    }
+}
+
+static void on_gap(void *owner, enum gap gap) {
+    struct name_entry *e = owner;
+    for (struct join *j = LIST_FIRST(&e->joins); j != NULL; j = join_next(j))
+        join_on_gap(j, gap);
+    if (gap != GAP_LOST)
+        forget_positions(e);
+    if (e->continues_on_gap || gap == GAP_NONE)
+        return;
+    log_info("downlink", "closed_after_gap name=%s clients=%zu", LOG_TEXT(name_entry_name(e)),
+             e->count);
+    for (size_t i = e->count; i-- > 0;)
+        ws_close(e->slots[i].ws, CLOSE_GAP);
+}
+
+const struct follower_events downlink_events = {.on_message = on_message, .on_gap = on_gap};

@@ -1,0 +1,26 @@
+/*
+ * tracing.h - for `signalbox trace`: the hops of a message in a gateway (common/bus/log/trace.h).
+ * Callers ask trace_is_on first, so that nothing of this costs while nobody traces.
+ */
+#ifndef SIGNALBOX_GATEWAY_DELIVERY_TRACING_H
+#define SIGNALBOX_GATEWAY_DELIVERY_TRACING_H
+
+#include <stdbool.h>
+
+#include "common/bus/log/envelope.h"
+
+struct gateway;
+struct name_entry;
+struct traced_message;
+struct ws;
+
+/* A client's message was read, and left at sent_ms. NULL when nobody wants to know; else it goes to
+ * tracing_accepted, which ends it. */
+struct traced_message *tracing_received(struct gateway *g, const struct ws *ws, bool is_binary,
+                                        size_t bytes, uint64_t sent_ms);
+/* Redis has it, or status is negative. NULL is legal. */
+void tracing_accepted(struct traced_message *m, int status);
+/* A message was queued to so many connections of a Name. */
+void tracing_delivered(struct name_entry *e, const struct message *m, size_t connections);
+
+#endif

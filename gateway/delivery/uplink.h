@@ -1,0 +1,41 @@
+/*
+ * uplink.h - from a client's message to the partition of its Name: an entry, handed to ingest.
+ *
+ * When ingest is full (Redis is away or slow) the message waits here and its sender is not read;
+ * after BLOCKED_MAX_MS the sender is closed with 1013. So is one of whose messages Redis has not
+ * confirmed an eighth of what ingest holds, so that nobody fills it alone. What was read from a
+ * client that went away meanwhile is still handed on.
+ */
+#ifndef SIGNALBOX_GATEWAY_DELIVERY_UPLINK_H
+#define SIGNALBOX_GATEWAY_DELIVERY_UPLINK_H
+
+#include <sys/queue.h>
+
+#include "common/base/buf.h"
+
+struct blocked;
+struct gateway;
+struct ws;
+
+TAILQ_HEAD(blocked_list, blocked);
+
+struct uplink {
+    struct gateway *gateway;
+    struct buf entry; /* scratch */
+    struct blocked_list blocked;
+    size_t orphan_bytes; /* of blocked messages whose senders are gone */
+};
+
+void uplink_init(struct uplink *u, struct gateway *g);
+void uplink_deinit(struct uplink *u);
+
+/* Hands on a message, or keeps it and stops reading the connection (ws->blocked). */
+void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct bytes body);
+/* Asks for the echo of everything before. False when that is not to be had now. */
+bool uplink_bye(struct uplink *u, struct ws *ws);
+/* The connection ends: what it said stays. */
+void uplink_forget(struct uplink *u, struct ws *ws);
+/* Ingest has room again. */
+void uplink_on_room(struct uplink *u);
+
+#endif

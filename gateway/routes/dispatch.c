@@ -1,0 +1,102 @@
+/*
+ * dispatch.c - see dispatch.h. The order: may it come in at all, does it refer to a connection, is
+ * it a WebSocket for a path that upgrades by itself, a route of the app, a file of a static folder.
+ */
+#include "gateway/routes/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/app/app.h"
+#include "gateway/routes/auto_upgrade.h"
+#include "gateway/codec/ws_handshake.h"
+#include "gateway/conn/conn.h"
+#include "gateway/endpoints.h"
+#include "gateway/gateway.h"
+#include "gateway/routes/reference.h"
+#include "gateway/conn/request.h"
+#include "gateway/routes/static.h"
+#include "gateway/routes/web_lua.h"
+
+static bool host_is(struct bytes host, const char *hostname) {
+    ptrdiff_t colon = bytes_find_last(host, ':');
+    if (colon >= 0 && bytes_find_last(host, ']') < colon)
+        host = bytes_head(host, (size_t)colon);
+    return bytes_equal_nocase(host, bytes_str(hostname));
+}
+
+void dispatch(struct request *r) {
+    if (r->conn->is_surplus)
+        request_refuse(r, 503, "the gateway is full");
+    else if (r->endpoint->hostname != NULL && !host_is(r->head.host, r->endpoint->hostname))
+        request_refuse(r, 400, "no such host here");
+    else if (r->path == NULL)
+        request_refuse(r, 400, r->path_error);
+    else if (reference_is_there(r))
+        reference_look_up(r);
+    else
+        dispatch_route(r);
+}
+
+static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+
+/* 405 tells which methods the path has (RFC 9110, 15.5.6). */
+static void refuse_method(struct request *r, const struct registrations *registrations) {
+    struct route_param params[ROUTE_PARAMS_MAX];
+    struct buf allow = {0};
+    size_t count;
+    bool has_other;
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (registrations_route(registrations, methods[i], r->path, r->endpoint->name, params,
+                                &count, &has_other) == NULL)
+            continue;
+        buf_printf(&allow, "%s%s", allow.len > 0 ? ", " : "", methods[i]);
+    }
+    r->keeps_alive = false;
+    if (allow.len > 0)
+        MUST(request_header(r, BYTES_LIT("Allow"), buf_bytes(&allow)));
+    buf_deinit(&allow);
+    request_reply(r, 405, BYTES_LIT("text/plain; charset=utf-8"),
+                  BYTES_LIT("this path has other methods\n"));
+}
+
+static void not_found(struct request *r) {
+    request_reply(r, 404, BYTES_LIT("text/plain; charset=utf-8"), BYTES_LIT("not found\n"));
+}
+
+/* Everything that is not answered by a route. */
+static void on_no_route(struct request *r, bool has_other_method) {
+    const struct registrations *registrations = app_registrations(r->gateway->app);
+    if (static_serve(r))
+        return;
+    if (has_other_method)
+        refuse_method(r, registrations);
+    else
+        not_found(r);
+}
+
+void dispatch_route(struct request *r) {
+    const struct registrations *registrations = app_registrations(r->gateway->app);
+    struct route_param params[ROUTE_PARAMS_MAX];
+    size_t count = 0;
+    bool has_other_method = false;
+    if (!r->endpoint->is_ws && ws_handshake_is_request(&r->head)) {
+        request_refuse(r, 426, "this endpoint does not speak WebSocket");
+        return;
+    }
+    if (auto_upgrade_wants(r)) {
+        auto_upgrade(r);
+        return;
+    }
+    char *method = bytes_dup(r->head.method);
+    const struct route *route = registrations_route(
+        registrations, method, r->path, r->endpoint->name, params, &count, &has_other_method);
+    if (route == NULL && request_is_head(r))
+        route = registrations_route(registrations, "GET", r->path, r->endpoint->name, params,
+                                    &count, &has_other_method);
+    free(method);
+    if (route != NULL)
+        web_run(r, route, params, count);
+    else
+        on_no_route(r, has_other_method);
+}

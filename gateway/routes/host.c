@@ -1,0 +1,225 @@
+/* host.c - see host.h. */
+#include "gateway/routes/host.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/app/app.h"
+#include "common/base/clock.h"
+#include "common/base/metrics.h"
+#include "common/base/settings.h"
+#include "common/base/utf8.h"
+#include "common/bus/bus.h"
+#include "common/bus/log/ingest.h"
+#include "common/bus/partition.h"
+#include "gateway/conn/conn.h"
+#include "gateway/gateway.h"
+#include "gateway/conn/identity.h"
+#include "gateway/conn/request.h"
+#include "gateway/conn/v1.h"
+#include "gateway/routes/web_lua.h"
+#include "gateway/conn/ws.h"
+
+enum { ACCEPT_MS = 10000 };
+
+/* A handler's entries on their way to Redis. Freed when all are answered and the timer is closed.
+ */
+struct publish {
+    struct app_call *call; /* NULL: nobody waits (any more) */
+    size_t left;
+    int status; /* the first that was not 0 */
+    bool is_timer_open;
+    uv_timer_t patience;
+};
+
+static void free_if_done(struct publish *p) {
+    if (p->left == 0 && !p->is_timer_open)
+        free(p);
+}
+
+static void on_patience_closed(uv_handle_t *handle) {
+    struct publish *p = container_of((uv_timer_t *)handle, struct publish, patience);
+    p->is_timer_open = false;
+    free_if_done(p);
+}
+
+/* The handler goes on; answers that come later are for nobody. */
+static void answer(struct publish *p, const char *error) {
+    struct app_call *call = p->call;
+    p->call = NULL;
+    uv_close((uv_handle_t *)&p->patience, on_patience_closed);
+    if (call == NULL)
+        return;
+    if (error == NULL)
+        app_resume_ok(call, NULL, NULL);
+    else
+        app_resume_error(call, error);
+}
+
+static void on_patience_over(uv_timer_t *timer) {
+    answer(container_of(timer, struct publish, patience),
+           "not accepted: Redis did not answer within 10 s; the message may still go out");
+}
+
+/* Why ingest did not take it; NULL: it did. */
+static const char *why_not(int status) {
+    return status == 0           ? NULL
+           : status == -EMSGSIZE ? "not accepted: the data is larger than Redis takes"
+           : status == -ENOBUFS  ? "not accepted: too much waits for Redis already"
+                                 : "not accepted: the gateway lost its place in the cluster";
+}
+
+static void on_accepted(void *ctx, int status) {
+    struct publish *p = ctx;
+    p->left--;
+    if (p->status == 0)
+        p->status = status;
+    if (p->left > 0)
+        return;
+    if (uv_is_closing((uv_handle_t *)&p->patience))
+        free_if_done(p);
+    else
+        answer(p, why_not(p->status));
+}
+
+static struct publish *publish_new(struct gateway *g, struct app_call *call) {
+    struct publish *p = mem_zalloc(sizeof(*p));
+    p->call = call;
+    p->is_timer_open = true;
+    MUST(uv_timer_init(g->loop, &p->patience) == 0);
+    MUST(uv_timer_start(&p->patience, on_patience_over, ACCEPT_MS, 0) == 0);
+    return p;
+}
+
+/* ---- one entry for each partition concerned */
+
+static int push(struct gateway *g, struct publish *p, unsigned partition, const struct entry *e) {
+    struct buf text = {0};
+    entry_encode(&text, e);
+    int status = ingest_push(g->ingest, partition, buf_bytes(&text), on_accepted, p);
+    if (status == 0)
+        p->left++;
+    buf_deinit(&text);
+    return status;
+}
+
+static int push_named(struct gateway *g, struct publish *p, struct entry *e,
+                      struct bytes_list names) {
+    unsigned partitions = bus_partitions(g->bus);
+    struct bytes *here = mem_alloc(names.count * sizeof(*here));
+    int status = 0;
+    for (unsigned partition = 0; partition < partitions && status == 0; partition++) {
+        size_t count = 0;
+        for (size_t i = 0; i < names.count; i++)
+            if (partition_of(names.items[i], partitions) == partition)
+                here[count++] = names.items[i];
+        if (count == 0)
+            continue;
+        e->names = (struct bytes_list){.items = here, .count = count};
+        status = push(g, p, partition, e);
+    }
+    free(here);
+    return status;
+}
+
+static int push_every(struct gateway *g, struct publish *p, struct entry *e) {
+    int status = 0;
+    e->flags |= FLAG_EVERY;
+    for (unsigned partition = 0; partition < bus_partitions(g->bus) && status == 0; partition++)
+        status = push(g, p, partition, e);
+    return status;
+}
+
+static enum app_outcome publish(struct gateway *g, struct app_call *call, struct entry *e,
+                                struct bytes_list names, struct buf *error_out) {
+    struct publish *p = publish_new(g, call);
+    e->ts_ms = clock_wall_ms();
+    int status = bytes_list_is_given(names) ? push_named(g, p, e, names) : push_every(g, p, e);
+    if (status < 0) { /* what was pushed goes out all the same */
+        p->call = NULL;
+        answer(p, NULL);
+        buf_append_str(error_out, why_not(status));
+        return APP_FAILED;
+    }
+    return call == NULL ? APP_DONE : APP_WAITING;
+}
+
+/* ---- the two functions */
+
+static enum app_outcome failed(struct buf *error_out, const char *why) {
+    buf_append_str(error_out, why);
+    return APP_FAILED;
+}
+
+static enum app_outcome send_to_own(struct ws *ws, const struct app_send *send) {
+    unsigned flags = (send->is_binary ? FLAG_BINARY : 0u) | (send->is_json ? FLAG_JSON : 0u);
+    if (ws == NULL || ws->state != WS_OPEN)
+        return APP_DONE; /* the client has left */
+    if (!ws->who->is_v1) {
+        ws_send(ws, send->is_binary ? WS_BINARY : WS_TEXT, send->data);
+        return APP_DONE;
+    }
+    struct buf text = {0};
+    v1_message(&text, ws->who->name, MESSAGE_ID_NONE, flags, send->data);
+    ws_send_text(ws, buf_bytes(&text));
+    buf_deinit(&text);
+    return APP_DONE;
+}
+
+static enum app_outcome host_send(void *ctx, struct app_call *call, const struct app_send *send,
+                                  struct buf *error_out) {
+    struct gateway *g = ctx;
+    struct request *r = web_request_of(call);
+    bool is_converted = r != NULL && r->is_converted && r->signal != NULL;
+    bool is_local = is_converted && r->signal->is_local;
+    if (send->data.len > (size_t)g->settings->max_message_bytes)
+        return failed(error_out, "the data is larger than --max-message-bytes");
+    if (!send->is_binary && !utf8_is_valid(send->data))
+        return failed(error_out, "the data is not UTF-8: send it with binary = true");
+    if (send->is_direct && !is_converted)
+        return failed(error_out, "direct: the request is no signal connection");
+    if (send->is_direct)
+        return send_to_own(r->ws, send);
+    if (bytes_lists_are_nobody(send->names, send->groups, send->clients))
+        return APP_DONE;
+    if (is_local && !send->ignores_event)
+        return send_to_own(r->ws, send);
+    if (!levels_allow(app_registrations(g->app)->levels, send->names, send->groups.count > 0,
+                      send->clients.count > 0, error_out)) {
+        metrics_add(METRIC_refused_level, 1);
+        return APP_FAILED;
+    }
+    struct entry e = {.kind = ENTRY_SEND,
+                      .flags = FLAG_CHECKED | (send->is_binary ? FLAG_BINARY : 0u) |
+                               (send->is_json ? FLAG_JSON : 0u),
+                      .body = send->data,
+                      .groups = send->groups,
+                      .clients = send->clients};
+    return publish(g, call, &e, send->names, error_out);
+}
+
+static enum app_outcome host_close(void *ctx, struct app_call *call, const struct app_close *close,
+                                   struct buf *error_out) {
+    if (bytes_lists_are_nobody(close->names, close->groups, close->clients))
+        return APP_DONE;
+    struct entry e = {.kind = ENTRY_CLOSE,
+                      .flags = FLAG_CHECKED,
+                      .body = close->reason,
+                      .groups = close->groups,
+                      .clients = close->clients,
+                      .code = close->code};
+    return publish(ctx, call, &e, close->names, error_out);
+}
+
+static void host_signing_context(void *ctx, struct app_call *call,
+                                 struct signing_context *who_out) {
+    const struct request *r = web_request_of(call);
+    (void)ctx;
+    if (r == NULL)
+        return;
+    who_out->user_agent = http_head_find(&r->head, "User-Agent");
+    who_out->remote_address = bytes_str(r->remote_address);
+}
+
+const struct app_host host_of_gateway = {
+    .send = host_send, .close = host_close, .signing_context = host_signing_context};

@@ -1,0 +1,361 @@
+/* join.c - see join.h. Read join_start, on_following, on_registered, complete. */
+#include "gateway/routes/join.h"
+
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "common/base/digest.h"
+#include "common/base/log.h"
+#include "common/base/settings.h"
+#include "common/bus/bus.h"
+#include "common/bus/log/follower.h"
+#include "common/bus/cluster/registry.h"
+#include "common/bus/log/replay.h"
+#include "gateway/delivery/clients.h"
+#include "gateway/codec/ws_handshake.h"
+#include "gateway/conn/conn.h"
+#include "gateway/gateway.h"
+#include "gateway/conn/http.h"
+#include "gateway/conn/identity.h"
+#include "gateway/conn/request.h"
+#include "gateway/conn/v1.h"
+#include "gateway/conn/ws.h"
+
+enum { HELD_MAX_BYTES = 1024 * 1024, FOLLOW_MS = 5000 };
+
+enum join_state { JOIN_FOLLOWING, JOIN_REGISTERING, JOIN_REPLAYING, JOIN_ENDED };
+
+/* What is to be told after the 101: a message, or the end. */
+struct held {
+    STAILQ_ENTRY(held) link;
+    struct message_id id;
+    struct frame frame; /* FRAME_NONE: a close */
+    int close_code;
+    char *close_reason;
+};
+STAILQ_HEAD(held_list, held);
+
+struct join {
+    enum join_state state;
+    struct gateway *gateway;
+    struct request *request;
+    struct identity *who;
+    struct bytes key;
+    struct name_entry *entry;
+    LIST_ENTRY(join) link;
+    struct message_id position;
+    bool wants_resume, has_resume, is_recovered;
+    bool has_gap;    /* messages after the position were lost */
+    bool is_rewound; /* the position means nothing: later messages may have smaller ids */
+    struct message_id stood_at; /* the follow, when the registration was asked for */
+    struct message_id resume;
+    struct replay *replay;
+    struct held_list replayed, held;
+    size_t replayed_bytes, held_bytes;
+    uv_timer_t patience;
+    bool is_late; /* the patience is over */
+};
+
+static bool may_follow(enum join_state from, enum join_state to) {
+    return to == JOIN_ENDED || to == from + 1;
+}
+
+static void set_state(struct join *j, enum join_state to) {
+    MUST(j->state != JOIN_ENDED && may_follow(j->state, to));
+    j->state = to;
+}
+
+struct join *join_next(struct join *j) {
+    return LIST_NEXT(j, link);
+}
+
+void join_on_gap(struct join *j, enum gap gap) {
+    if (j->state == JOIN_FOLLOWING)
+        return;
+    j->has_gap = j->has_gap || gap != GAP_NONE;
+    if (gap != GAP_LOST && message_id_compare(j->position, follow_position(j->entry->follow)) > 0)
+        j->is_rewound = true;
+}
+
+uint64_t join_number(const struct join *j) {
+    return j->who->number;
+}
+
+/* ---- held messages */
+
+static void hold(struct held_list *list, struct join *j, struct held item) {
+    struct held *h = mem_alloc(sizeof(*h));
+    *h = item;
+    *(list == &j->held ? &j->held_bytes : &j->replayed_bytes) += h->frame.len + sizeof(*h);
+    STAILQ_INSERT_TAIL(list, h, link);
+}
+
+static void drop_held(struct held_list *list) {
+    struct held *h;
+    while ((h = STAILQ_FIRST(list)) != NULL) {
+        STAILQ_REMOVE_HEAD(list, link);
+        frame_unref(h->frame);
+        free(h->close_reason);
+        free(h);
+    }
+}
+
+static void hold_message(struct join *j, struct held_list *list, const struct message *m) {
+    struct held item = {.id = m->id};
+    if (!downlink_is_for(m, j->who))
+        return;
+    switch (m->kind) {
+    case MESSAGE_DATA:
+    case MESSAGE_NOTE: item.frame = downlink_frame(&j->gateway->downlink, m, j->who); break;
+    case MESSAGE_CLOSE:
+        if (list == &j->replayed)
+            return; /* it was meant for the connections of that time */
+        item.close_code = m->data.len < 2
+                              ? close_reason_code(CLOSE_NORMAL)
+                              : (unsigned char)m->data.ptr[0] << 8 | (unsigned char)m->data.ptr[1];
+        item.close_reason = bytes_dup(bytes_from(m->data, 2));
+        break;
+    case MESSAGE_BYE:
+    default: return;
+    }
+    hold(list, j, item);
+}
+
+/* ---- ends */
+
+static void on_patience_closed(uv_handle_t *handle) {
+    free(container_of((uv_timer_t *)handle, struct join, patience));
+}
+
+/* Everything goes but the memory, which libuv gives back. */
+static void end(struct join *j, bool is_ok) {
+    struct request *r = j->request;
+    set_state(j, JOIN_ENDED);
+    follow_cancel(j->entry->follow, j);
+    registry_cancel(j->gateway->registry, j);
+    replay_cancel(j->replay);
+    LIST_REMOVE(j, link);
+    clients_left(j->entry);
+    drop_held(&j->replayed);
+    drop_held(&j->held);
+    free(j->who);
+    r->on_gone = NULL;
+    r->work = NULL;
+    uv_close((uv_handle_t *)&j->patience, on_patience_closed);
+    if (r->on_converted != NULL)
+        r->on_converted(r, is_ok);
+    request_worked(r);
+}
+
+/* Its registration may have happened, or may still happen: disc.lua comes after conn.lua. */
+static void take_back(struct join *j) {
+    if (j->state == JOIN_FOLLOWING)
+        return;
+    registry_unregister(j->gateway->registry, j->who->name, j->who->client_id, j->who->value,
+                        BYTES_LIT("lost:1006:"));
+}
+
+static void refuse(struct join *j, const char *why) {
+    log_debug("join", "refused name=%s reason=%s", LOG_TEXT(j->who->name),
+              LOG_TEXT(bytes_str(why)));
+    take_back(j);
+    request_refuse(j->request, 503, why);
+    end(j, false);
+}
+
+static void on_gone(struct request *r) {
+    struct join *j = r->work;
+    take_back(j);
+    end(j, false);
+}
+
+/* A process that was held up finds the timer due and the answer unread in the same turn: the answer
+ * is heard first. */
+static void on_patience_over(uv_timer_t *timer) {
+    struct join *j = container_of(timer, struct join, patience);
+    if (j->is_late) {
+        refuse(j, "Redis is not reached");
+        return;
+    }
+    j->is_late = true;
+    MUST(uv_timer_start(timer, on_patience_over, 1, 0) == 0);
+}
+
+/* ---- the 101 */
+
+static struct bytes accept_of(struct bytes key, char text_out[29]) {
+    struct buf salted = {0};
+    buf_append(&salted, key);
+    buf_append_str(&salted, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    digest_sha1_base64(buf_bytes(&salted), text_out);
+    buf_deinit(&salted);
+    return bytes_str(text_out);
+}
+
+struct ws *join_upgrade(struct request *r, struct identity *who, struct bytes key,
+                        struct buf *rest_out) {
+    struct gateway *g = r->gateway;
+    struct conn *c = r->conn;
+    struct buf head = {0};
+    char accept[29];
+    struct ws_reply_fields fields = {
+        .client_id = who->client_id,
+        .name = who->name,
+        .group = who->group,
+        .now = time(NULL),
+        .subprotocol = who->is_v1 ? BYTES_LIT(V1_SUBPROTOCOL) : BYTES_NONE,
+        .extra = buf_bytes(&r->extra),
+    };
+    MUST(ws_handshake_reply(&head, accept_of(key, accept), &fields));
+    r->is_answered = true;
+    request_set_signal(r, who->name, who->group, who->client_id, who->is_local);
+    *rest_out = http_leave(c);
+    conn_send_bytes(c, buf_bytes(&head));
+    buf_deinit(&head);
+    struct ws *ws = ws_open(g, c, who);
+    r->ws = ws;
+    ws->request = r;
+    return ws;
+}
+
+static void send_hello(struct join *j, struct ws *ws) {
+    struct buf text = {0};
+    enum v1_recovered recovered = !j->wants_resume  ? V1_NOT_ASKED
+                                  : j->is_recovered ? V1_RECOVERED
+                                                    : V1_NOT_RECOVERED;
+    v1_hello(&text, ws->who, j->position, recovered);
+    ws_send_text(ws, buf_bytes(&text));
+    buf_deinit(&text);
+}
+
+static void send_held(struct join *j, struct ws *ws, struct held_list *list) {
+    struct held *h;
+    STAILQ_FOREACH(h, list, link) {
+        if (list == &j->held && !j->is_rewound && message_id_compare(h->id, j->position) <= 0)
+            continue;
+        if (h->frame.chunk != NULL) {
+            conn_send_initial(ws->conn, h->frame);
+            continue;
+        }
+        ws_close_with(ws, h->close_code, bytes_str(h->close_reason));
+        return;
+    }
+}
+
+static void complete(struct join *j) {
+    struct buf rest;
+    struct request *r = j->request;
+    struct ws *ws = join_upgrade(r, j->who, j->key, &rest);
+    j->who = NULL;
+    ws->is_registered = true;
+    ws->skip_until = j->is_rewound ? MESSAGE_ID_NONE : j->position;
+    clients_attach(j->entry, ws);
+    if (ws->who->is_v1)
+        send_hello(j, ws);
+    send_held(j, ws, &j->replayed);
+    send_held(j, ws, &j->held);
+    bool has_gap = j->has_gap && !j->entry->continues_on_gap;
+    end(j, true);
+    ws_feed(ws, buf_bytes(&rest));
+    buf_deinit(&rest);
+    if (has_gap)
+        ws_close(ws, CLOSE_GAP);
+}
+
+/* ---- steps */
+
+static void on_replayed(void *ctx, const struct message *m) {
+    struct join *j = ctx;
+    if (j->replayed_bytes > HELD_MAX_BYTES + (size_t)j->gateway->settings->history_bytes)
+        j->has_resume = false; /* more than can be kept: told as a gap */
+    else
+        hold_message(j, &j->replayed, m);
+}
+
+static void on_replay_done(void *ctx, int status, bool is_complete) {
+    struct join *j = ctx;
+    j->replay = NULL;
+    j->is_recovered = status == 0 && is_complete && j->has_resume;
+    log_debug("join", "replayed name=%s status=%d complete=%d bytes=%zu", LOG_TEXT(j->who->name),
+              status, is_complete, j->replayed_bytes);
+    if (status == 0 && !j->has_resume)
+        drop_held(&j->replayed);
+    if (status < 0)
+        refuse(j, "the history could not be read");
+    else
+        complete(j);
+}
+
+static void on_registered(void *ctx, enum registered result, struct message_id position) {
+    static const struct replay_events events = {.on_message = on_replayed,
+                                                .on_done = on_replay_done};
+    struct join *j = ctx;
+    if (result != REGISTERED_OK) {
+        refuse(j, "the connection could not be registered");
+        return;
+    }
+    j->position = position;
+    follow_compare(j->entry->follow, j->stood_at, position);
+    if (!j->entry->is_placed) {
+        j->entry->is_placed = true;
+        follow_start_at(j->entry->follow, position);
+    }
+    set_state(j, JOIN_REPLAYING);
+    if (j->has_resume && message_id_compare(j->resume, position) == 0) {
+        j->is_recovered = true;
+        complete(j);
+    } else if (j->has_resume && message_id_compare(j->resume, position) < 0 &&
+               bus_can_send(j->gateway->bus)) {
+        j->replay = replay_start(j->gateway->bus, j->who->name, j->resume, position, &events, j);
+    } else {
+        complete(j);
+    }
+}
+
+static void on_following(void *ctx, int status) {
+    struct join *j = ctx;
+    if (status < 0 || !bus_may_register(j->gateway->bus)) {
+        refuse(j, status < 0 || !bus_can_send(j->gateway->bus)
+                      ? "Redis is not reached"
+                      : "Redis has not accepted this gateway's heartbeat yet");
+        return;
+    }
+    set_state(j, JOIN_REGISTERING);
+    uv_timer_stop(&j->patience);
+    struct registration what = {
+        .name = j->who->name, .client_id = j->who->client_id, .value = j->who->value};
+    j->stood_at = follow_position(j->entry->follow);
+    registry_register(j->gateway->registry, &what, on_registered, j);
+}
+
+void join_on_message(struct join *j, const struct message *m) {
+    if (j->state != JOIN_REGISTERING && j->state != JOIN_REPLAYING)
+        return;
+    if (j->held_bytes > HELD_MAX_BYTES)
+        refuse(j, "too many messages while the connection was registered");
+    else
+        hold_message(j, &j->held, m);
+}
+
+void join_start(struct request *r, const struct join_options *options) {
+    struct gateway *g = r->gateway;
+    struct join *j = mem_zalloc(sizeof(*j));
+    j->gateway = g;
+    j->request = r;
+    j->who = options->who;
+    j->key = options->key;
+    j->wants_resume = options->wants_resume;
+    j->has_resume = options->has_resume;
+    j->resume = options->resume;
+    STAILQ_INIT(&j->replayed);
+    STAILQ_INIT(&j->held);
+    j->entry = clients_enter(&g->clients, j->who->name);
+    LIST_INSERT_HEAD(&j->entry->joins, j, link);
+    request_work(r);
+    r->work = j;
+    r->on_gone = on_gone;
+    MUST(uv_timer_init(g->loop, &j->patience) == 0);
+    MUST(uv_timer_start(&j->patience, on_patience_over, FOLLOW_MS, 0) == 0);
+    follow_when_ready(j->entry->follow, on_following, j);
+}

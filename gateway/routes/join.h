@@ -1,0 +1,47 @@
+/*
+ * join.h - how a request becomes a Global connection: in this order, so that a client that has read
+ * its 101 can be reached from everywhere.
+ *
+ *     FOLLOWING ─ the Name's log is listened to ─▶ REGISTERING ─ {position} ─▶ (REPLAYING) ─▶ 101
+ *
+ * From REGISTERING on live messages of the Name are held: those after `position` follow the 101. A
+ * client that resumes gets what the history retains between its id and `position` before them.
+ *
+ * Any failure is a 503. A client that goes away meanwhile is unregistered again.
+ */
+#ifndef SIGNALBOX_GATEWAY_ROUTES_JOIN_H
+#define SIGNALBOX_GATEWAY_ROUTES_JOIN_H
+
+#include "common/bus/log/envelope.h"
+#include "common/bus/log/follower.h"
+
+struct identity;
+struct join;
+struct request;
+
+struct join_options {
+    struct identity *who; /* becomes the join's */
+    struct bytes key;     /* Sec-WebSocket-Key; borrowed from the request */
+    bool wants_resume;    /* signalbox-resume was given, … */
+    bool has_resume;      /* … and is an id: */
+    struct message_id resume;
+};
+
+/* Ends with request->on_converted, never inside the call unless it fails at once. */
+void join_start(struct request *r, const struct join_options *options);
+
+/* A live message of the Name. */
+void join_on_message(struct join *j, const struct message *m);
+/* Messages were lost for good: a position that was given out already is before the hole, so the
+ * client is closed with 4004 as soon as it is one. */
+void join_on_gap(struct join *j, enum gap gap);
+struct join *join_next(struct join *j);
+/* The number its connection will have. */
+uint64_t join_number(const struct join *j);
+
+/* Writes the 101 and changes the protocol over: the common end of joins and Local conversions.
+ * Takes who. */
+struct ws *join_upgrade(struct request *r, struct identity *who, struct bytes key,
+                        struct buf *rest_out);
+
+#endif

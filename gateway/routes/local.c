@@ -1,0 +1,174 @@
+/* local.c - see local.h. Read go_on. */
+#include "gateway/routes/local.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/app/app.h"
+#include "common/base/clock.h"
+#include "common/base/fold.h"
+#include "common/base/metrics.h"
+#include "common/bus/bus.h"
+#include "gateway/gateway.h"
+#include "gateway/routes/handler.h"
+#include "gateway/conn/identity.h"
+#include "gateway/conn/request.h"
+#include "gateway/conn/ws.h"
+
+/* The handlers of one connection, in turn. Its route holds it, and lets go when it ends; it frees
+ * itself after the last handler. */
+struct local_life {
+    struct gateway *gateway;
+    struct identity *who;
+    enum event_type type; /* whose handlers run, */
+    size_t next;          /* and which registration is looked at next */
+    bool is_waiting;      /* a handler waits */
+    bool has_ended;       /* the connection: its Disconnect follows */
+    enum close_reason reason;
+};
+
+struct local_event {
+    struct handler handler;
+    struct local_life *life;
+    const struct event_handler *registered; /* only until app_call returns */
+    char label[128];
+};
+
+static void set_text(lua_State *L, const char *field, struct bytes text) {
+    lua_pushlstring(L, text.len > 0 ? text.ptr : "", text.len);
+    lua_setfield(L, -2, field);
+}
+
+static void set_time(lua_State *L, const char *field, uint64_t wall_ms) {
+    char text[32];
+    clock_format_utc(wall_ms, text);
+    set_text(L, field, bytes_str(text));
+}
+
+static void push_connection(lua_State *L, const struct local_event *e) {
+    lua_createtable(L, 0, 9);
+    set_text(L, "name", e->life->who->name);
+    set_text(L, "client_id", e->life->who->client_id);
+    set_text(L, "scope", BYTES_LIT("local"));
+    if (e->life->who->group.len > 0)
+        set_text(L, "group", e->life->who->group);
+    set_text(L, "gateway", bytes_str(bus_id(e->life->gateway->bus)));
+    set_time(L, "connected_at", e->life->who->connected_ms);
+    if (e->registered->type == EVENT_CONNECT)
+        return;
+    lua_pushinteger(L, close_reason_code(e->life->reason));
+    lua_setfield(L, -2, "close_code");
+    set_text(L, "close_reason", BYTES_LIT(""));
+    set_text(L, "cause", e->life->reason == CLOSE_LOST ? BYTES_LIT("lost") : BYTES_LIT("server"));
+}
+
+/* As the broker's events of Global connections. */
+static int push_event(void *ctx, lua_State *L) {
+    const struct local_event *e = ctx;
+    lua_createtable(L, 0, 6);
+    set_text(L, "name", e->life->who->name);
+    set_text(L, "type",
+             e->registered->type == EVENT_CONNECT ? BYTES_LIT("connect") : BYTES_LIT("disconnect"));
+    set_text(L, "lockable", BYTES_LIT("lockable"));
+    lua_newtable(L);
+    lua_setfield(L, -2, "metadata");
+    set_time(L, "timestamp", clock_wall_ms());
+    push_connection(L, e);
+    lua_setfield(L, -2, "connection");
+    return 1;
+}
+
+static void go_on(struct local_life *life);
+
+static void on_event_end(void *ctx, struct app_call *call, const char *error) {
+    struct local_event *e = ctx;
+    struct local_life *life = e->life;
+    (void)call;
+    (void)error;
+    free(e);
+    life->is_waiting = false;
+    go_on(life);
+}
+
+static void run_one(struct local_life *life, const struct event_handler *registered) {
+    struct local_event *e = mem_zalloc(sizeof(*e));
+    struct app_handler handler = {.function = registered->function,
+                                  .arguments = registered->arguments};
+    struct app_call *call;
+    char *error = NULL;
+    e->handler.kind = HANDLER_EVENT;
+    e->life = life;
+    e->registered = registered;
+    snprintf(e->label, sizeof(e->label), "event %s", registered->event_name);
+    handler.label = e->label;
+    metrics_add(METRIC_events, 1);
+    life->is_waiting = app_call(life->gateway->app, &handler, push_event, on_event_end, e, &call,
+                                &error) == APP_WAITING;
+    if (!life->is_waiting)
+        free(e);
+    free(error);
+}
+
+static const struct event_handler *next_handler(struct local_life *life) {
+    const struct registrations *r = app_registrations(life->gateway->app);
+    while (life->next < r->event_handlers.count) {
+        const struct event_handler *h = &r->event_handlers.items[life->next++];
+        if (h->type == life->type && fold_equal(bytes_str(h->name), life->who->name))
+            return h;
+    }
+    return NULL;
+}
+
+/* Those of Connect, then, once the connection has ended, those of Disconnect. */
+static void go_on(struct local_life *life) {
+    while (!life->is_waiting) {
+        const struct event_handler *h = next_handler(life);
+        if (h != NULL) {
+            run_one(life, h);
+        } else if (!life->has_ended) {
+            return;
+        } else if (life->type == EVENT_CONNECT) {
+            life->type = EVENT_DISCONNECT;
+            life->next = 0;
+        } else {
+            free(life->who);
+            free(life);
+            return;
+        }
+    }
+}
+
+void local_opened(struct request *r) {
+    if (r->ws == NULL)
+        return;
+    struct local_life *life = mem_zalloc(sizeof(*life));
+    *life = (struct local_life){
+        .gateway = r->gateway, .who = identity_new(r->ws->who), .type = EVENT_CONNECT};
+    r->local = life;
+    go_on(life);
+}
+
+static void end_life(struct request *r, enum close_reason reason) {
+    struct local_life *life = r->local;
+    r->local = NULL;
+    if (life == NULL)
+        return;
+    life->reason = reason;
+    life->has_ended = true;
+    go_on(life);
+}
+
+void local_route_ended(struct request *r) {
+    struct ws *ws = r->ws;
+    r->ws = NULL;
+    if (ws != NULL)
+        ws->request = NULL;
+    if (r->has_left) /* the client did not wait for the end */
+        end_life(r, CLOSE_LOST);
+    if (ws == NULL || !ws->who->is_local)
+        return;
+    end_life(r, CLOSE_NORMAL);
+    ws_close(ws, CLOSE_NORMAL);
+}

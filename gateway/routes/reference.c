@@ -1,0 +1,173 @@
+/* reference.c - see reference.h. */
+#include "gateway/routes/reference.h"
+
+#include <stdlib.h>
+
+#include "common/app/app.h"
+#include "common/base/fold.h"
+#include "common/base/utf8.h"
+#include "common/bus/cluster/registry.h"
+#include "gateway/routes/dispatch.h"
+#include "gateway/gateway.h"
+#include "gateway/conn/request.h"
+
+#define CLIENT_ID "X-PODE-SIGNAL-CLIENT-ID"
+#define NAME      "X-PODE-SIGNAL-NAME"
+#define GROUP     "X-PODE-SIGNAL-GROUP"
+
+/* What the fields say: first as they stand, then, when nobody is there, without percent-encoding.
+ */
+struct reference {
+    struct request *request;
+    bool is_decoded;
+    struct buf name, client_id;
+};
+
+static bool is_field(const struct http_header *h, const char *name) {
+    return bytes_equal_nocase(h->name, bytes_str(name));
+}
+
+bool reference_is_there(const struct request *r) {
+    for (size_t i = 0; i < r->head.header_count; i++)
+        if (is_field(&r->head.headers[i], CLIENT_ID) && r->head.headers[i].value.len > 0)
+            return true;
+    return false;
+}
+
+/* Sets the text of a value. Scripts of browsers write bytes over 0x7F as ISO 8859-1; everybody who
+ * hands on the bytes of the 101 writes UTF-8. */
+static void read_value(struct bytes value, bool is_decoded, struct buf *out) {
+    struct buf plain = {0};
+    if (is_decoded)
+        (void)http_percent_decode(value, false, &plain);
+    else
+        buf_append(&plain, value);
+    buf_clear(out);
+    if (utf8_is_valid(buf_bytes(&plain)))
+        buf_append(out, buf_bytes(&plain));
+    else
+        utf8_from_latin1(buf_bytes(&plain), out);
+    buf_deinit(&plain);
+}
+
+static void read_fields(struct reference *f, bool is_decoded) {
+    const struct http_head *head = &f->request->head;
+    f->is_decoded = is_decoded;
+    read_value(http_head_find(head, NAME), is_decoded, &f->name);
+    read_value(http_head_find(head, CLIENT_ID), is_decoded, &f->client_id);
+}
+
+static bool is_encoded(const struct request *r) {
+    return bytes_find(http_head_find(&r->head, NAME), '%') >= 0 ||
+           bytes_find(http_head_find(&r->head, CLIENT_ID), '%') >= 0;
+}
+
+/* ---- the group */
+
+static bool is_group(struct bytes text, struct bytes group) {
+    struct buf plain = {0};
+    bool is_it = false;
+    for (int is_decoded = 0; is_decoded <= 1 && !is_it; is_decoded++) {
+        read_value(text, is_decoded != 0, &plain);
+        is_it = fold_equal(buf_bytes(&plain), group);
+    }
+    buf_deinit(&plain);
+    return is_it;
+}
+
+/* One group, which may have commas in it, or a list of them. */
+static bool list_has(struct bytes list, struct bytes group, bool *is_asked_out) {
+    if (list.len > 0 && is_group(list, group))
+        return true;
+    while (list.ptr != NULL) {
+        struct bytes one = bytes_trim(bytes_split(&list, ','));
+        *is_asked_out = *is_asked_out || one.len > 0;
+        if (one.len > 0 && is_group(one, group))
+            return true;
+    }
+    return false;
+}
+
+/* Any of the groups may be the connection's; none given: any will do. */
+static bool group_fits(const struct request *r, struct bytes group) {
+    const struct http_head *head = &r->head;
+    bool is_asked = false;
+    for (size_t i = 0; i < head->header_count; i++)
+        if (is_field(&head->headers[i], GROUP) &&
+            list_has(head->headers[i].value, group, &is_asked))
+            return true;
+    return !is_asked;
+}
+
+/* ---- the connection */
+
+/* Two of them would be two connections, of which only the first was looked at. */
+static bool is_ambiguous(const struct request *r) {
+    return http_head_count(&r->head, CLIENT_ID) > 1 || http_head_count(&r->head, NAME) > 1;
+}
+
+static bool signature_holds(const struct reference *f) {
+    const struct request *r = f->request;
+    const struct signing *signing = &app_registrations(r->gateway->app)->signing;
+    struct signing_context who = {.user_agent = http_head_find(&r->head, "User-Agent"),
+                                  .remote_address = bytes_str(r->remote_address)};
+    return signing_accepts(signing, &who, buf_bytes(&f->client_id));
+}
+
+static void judge(const struct reference *f, int status, const struct registry_row *rows,
+                  size_t count) {
+    struct request *r = f->request;
+    struct conn_value value;
+    if (status < 0)
+        request_refuse(r, 503, "the registry cannot be reached");
+    else if (f->name.len == 0 && count != 1)
+        request_refuse(
+            r, 400, CLIENT_ID " alone must be the id of exactly one connection; give " NAME " too");
+    else if (count == 0 || !conn_value_parse(rows[0].value, &value) || !group_fits(r, value.group))
+        request_refuse(r, 404, "no such signal connection");
+    else if (!signature_holds(f))
+        request_refuse(r, 400, "the " CLIENT_ID " value is not valid");
+    else
+        request_set_signal(r, rows[0].name, value.group, rows[0].client_id, false);
+}
+
+static void ask(struct reference *f);
+
+static void on_rows(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct reference *f = ctx;
+    struct request *r = f->request;
+    if (r->conn != NULL && status >= 0 && count == 0 && !f->is_decoded && is_encoded(r)) {
+        read_fields(f, true);
+        ask(f);
+        return;
+    }
+    if (r->conn != NULL) {
+        judge(f, status, rows, count);
+        if (!r->is_answered)
+            dispatch_route(r);
+    }
+    buf_deinit(&f->name);
+    buf_deinit(&f->client_id);
+    free(f);
+    request_worked(r);
+}
+
+static void ask(struct reference *f) {
+    struct registry *registry = f->request->gateway->registry;
+    if (f->name.len > 0)
+        registry_find(registry, buf_bytes(&f->name), buf_bytes(&f->client_id), on_rows, f);
+    else
+        registry_find_id(registry, buf_bytes(&f->client_id), on_rows, f);
+}
+
+void reference_look_up(struct request *r) {
+    if (is_ambiguous(r)) {
+        request_refuse(r, 400, CLIENT_ID " or " NAME " came twice");
+        return;
+    }
+    struct reference *f = mem_zalloc(sizeof(*f));
+    f->request = r;
+    request_work(r);
+    read_fields(f, false);
+    ask(f);
+}

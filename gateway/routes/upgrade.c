@@ -1,0 +1,235 @@
+/* upgrade.c - see upgrade.h. */
+#include "gateway/routes/upgrade.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/send/address.h"
+#include "common/app/app.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/random.h"
+#include "common/base/utf8.h"
+#include "common/bus/bus.h"
+#include "common/http/http_origin.h"
+#include "gateway/codec/ws_handshake.h"
+#include "gateway/conn/conn.h"
+#include "gateway/endpoints.h"
+#include "gateway/gateway.h"
+#include "gateway/conn/http.h"
+#include "gateway/conn/identity.h"
+#include "gateway/routes/join.h"
+#include "gateway/conn/request.h"
+#include "gateway/conn/v1.h"
+#include "gateway/conn/ws.h"
+
+static const struct registrations *registrations_of(const struct request *r) {
+    return app_registrations(r->gateway->app);
+}
+
+/* ---- origin */
+
+static bool is_listed(const struct registrations *registrations, const char *origin) {
+    for (size_t i = 0; i < registrations->origins.count; i++)
+        if (strcmp(registrations->origins.items[i], origin) == 0)
+            return true;
+    return false;
+}
+
+/* A page that came from another endpoint of this very app, as in the seed's layout of two ports.
+ * Any other port of the host may be somebody else's program. */
+static bool is_own_page(const struct request *r, const struct http_origin *origin) {
+    const struct endpoints *endpoints = &r->gateway->endpoints;
+    if (!http_origin_is_host(origin, r->head.host))
+        return false;
+    for (size_t i = 0; i < endpoints->count; i++) {
+        const struct endpoint_run *e = &endpoints->items[i];
+        if ((unsigned)e->port == origin->port &&
+            strcmp(origin->scheme, e->is_tls ? "https" : "http") == 0)
+            return true;
+    }
+    return false;
+}
+
+static void log_refused(const struct request *r, const struct http_origin *origin) {
+    bool has_list = registrations_of(r)->origins.count > 0;
+    log_warn("upgrade",
+             "refused_origin origin=%s host=%s: if that page is yours, %s the app file: "
+             "signalbox.origins { \"%s\" }",
+             origin->text, LOG_TEXT(r->head.host), has_list ? "add it to the list in" : "put into",
+             origin->text);
+}
+
+static bool origin_may(const struct request *r) {
+    const struct registrations *registrations = registrations_of(r);
+    struct bytes field = http_head_find(&r->head, "Origin");
+    struct http_origin origin;
+    if (field.ptr == NULL || is_listed(registrations, "*"))
+        return http_head_count(&r->head, "Origin") <= 1;
+    if (http_head_count(&r->head, "Origin") > 1 || http_origin_parse(field, &origin) != NULL)
+        return false;
+    bool may = registrations->origins.count > 0
+                   ? is_listed(registrations, origin.text)
+                   : http_origin_is_host_and_port(&origin, r->head.host) || is_own_page(r, &origin);
+    if (!may)
+        log_refused(r, &origin);
+    return may;
+}
+
+/* ---- the handshake */
+
+static bool is_refused(struct request *r, struct bytes *key_out) {
+    const char *reason;
+    int status = ws_handshake_check(&r->head, key_out, &reason);
+    if (status != 0)
+        request_refuse(r, status, reason);
+    else if (!r->endpoint->is_ws)
+        request_refuse(r, 426, "this endpoint does not speak WebSocket");
+    else if (!origin_may(r))
+        request_refuse(r, 403, "this origin is not allowed");
+    else if (r->gateway->is_draining)
+        request_refuse(r, 503, "the gateway is shutting down");
+    else if (!stream_is_open(&r->conn->stream))
+        request_refuse(r, 400, "the client has ended the connection");
+    else
+        return false;
+    return true;
+}
+
+/* ---- identity */
+
+static bool is_text(struct bytes b) {
+    for (size_t i = 0; i < b.len; i++)
+        if (((unsigned char)b.ptr[i] < 0x20 && b.ptr[i] != '\t') || b.ptr[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static struct upgrade_error names_error(const struct upgrade_options *o) {
+    if (o->name.len == 0)
+        return (struct upgrade_error){500, "convert: name is missing"};
+    if (!utf8_is_valid(o->name) || !utf8_is_valid(o->group) || !utf8_is_valid(o->client_id))
+        return (struct upgrade_error){400, "convert: name, group and client_id must be UTF-8"};
+    if (!is_text(o->name) || !is_text(o->group) || !is_text(o->client_id))
+        return (struct upgrade_error){
+            400, "convert: name, group and client_id must not hold control characters"};
+    if (o->name.len > ADDRESS_BYTES_MAX || o->group.len > ADDRESS_BYTES_MAX ||
+        o->client_id.len > ADDRESS_BYTES_MAX)
+        return (struct upgrade_error){
+            400, "convert: name, group and client_id must not have more than 1024 bytes"};
+    return (struct upgrade_error){0, NULL};
+}
+
+/* Appends the id the connection will have. */
+static struct upgrade_error decide_id(const struct request *r, const struct upgrade_options *o,
+                                      struct buf *id) {
+    const struct signing *signing = &registrations_of(r)->signing;
+    struct signing_context who = {.user_agent = http_head_find(&r->head, "User-Agent"),
+                                  .remote_address = bytes_str(r->remote_address)};
+    char uuid[37];
+    random_uuid(uuid);
+    struct bytes raw = o->client_id.len > 0 ? o->client_id : bytes_str(uuid);
+    bool is_kept = o->is_automatic || signing_is_signed(raw) || !signing->is_on;
+    if (!o->is_automatic && signing_is_signed(raw) && !signing_verify(signing, &who, raw))
+        return (struct upgrade_error){400, "convert: the client_id's signature is not valid"};
+    if (!is_kept && signing->secret == NULL)
+        return (struct upgrade_error){
+            503, "convert: the server secret is not known yet: Redis is not reached"};
+    if (is_kept)
+        buf_append(id, raw);
+    else
+        signing_sign(signing, &who, raw, id);
+    if (id->len > ADDRESS_BYTES_MAX)
+        return (struct upgrade_error){
+            400, "convert: client_id must not have more than 1024 bytes with its signature"};
+    return (struct upgrade_error){0, NULL};
+}
+
+static struct identity *identify(const struct request *r, const struct upgrade_options *o,
+                                 struct bytes id) {
+    struct gateway *g = r->gateway;
+    struct buf value = {0}, session = {0};
+    struct identity who = {
+        .name = o->name,
+        .group = bytes_trim(o->group).len > 0 ? o->group : BYTES_NONE,
+        .client_id = id,
+        .number = ++g->last_number,
+        .connected_ms = clock_wall_ms(),
+        .is_local = o->scope == SCOPE_LOCAL,
+        .is_v1 = ws_handshake_offers(&r->head, V1_SUBPROTOCOL),
+    };
+    if (!who.is_local) {
+        struct conn_value v = {.gateway = bytes_str(bus_id(g->bus)),
+                               .number = who.number,
+                               .connected_ms = who.connected_ms,
+                               .group = who.group};
+        conn_value_encode(&value, &v);
+        identity_session(&session, r);
+        who.value = buf_bytes(&value);
+        who.session = buf_bytes(&session);
+    }
+    struct identity *made = identity_new(&who);
+    buf_deinit(&value);
+    buf_deinit(&session);
+    return made;
+}
+
+/* ---- resume */
+
+static void read_resume(const struct request *r, struct join_options *join) {
+    struct bytes rest = r->head.query;
+    while (rest.ptr != NULL) {
+        struct bytes value = bytes_split(&rest, '&');
+        struct bytes key = bytes_split(&value, '=');
+        if (!bytes_equal_str(key, "signalbox-resume"))
+            continue;
+        join->wants_resume = true;
+        join->has_resume = message_id_parse(value, &join->resume);
+    }
+}
+
+/* ---- all together */
+
+static void open_local(struct request *r, struct identity *who, struct bytes key) {
+    struct buf rest;
+    struct ws *ws = join_upgrade(r, who, key, &rest);
+    if (who->is_v1) {
+        struct buf hello = {0};
+        v1_hello(&hello, who, MESSAGE_ID_NONE, V1_NOT_ASKED);
+        ws_send_text(ws, buf_bytes(&hello));
+        buf_deinit(&hello);
+    }
+    ws_feed(ws, buf_bytes(&rest));
+    buf_deinit(&rest);
+}
+
+enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
+                             struct upgrade_error *error_out) {
+    struct join_options join = {0};
+    struct buf id = {0};
+    if (is_refused(r, &join.key))
+        return UPGRADE_REFUSED;
+    *error_out = names_error(options);
+    if (error_out->text == NULL)
+        *error_out = decide_id(r, options, &id);
+    if (error_out->text != NULL) {
+        buf_deinit(&id);
+        return UPGRADE_INVALID;
+    }
+    r->is_converted = true;
+    join.who = identify(r, options, buf_bytes(&id));
+    buf_deinit(&id);
+    if (options->scope == SCOPE_LOCAL) {
+        open_local(r, join.who, join.key);
+        return UPGRADE_OPEN;
+    }
+    if (join.who->is_v1)
+        read_resume(r, &join);
+    if (!bus_can_send(r->gateway->bus)) {
+        free(join.who);
+        request_refuse(r, 503, "Redis is not reached");
+        return UPGRADE_REFUSED;
+    }
+    join_start(r, &join);
+    return UPGRADE_WAITING;
+}

@@ -1,0 +1,115 @@
+/* web_fields.c - the fields of `web`: method, path, query, headers and so on. To add one: a push
+ * function, and its line in the table at the end. */
+#include <lua.h>
+#include <lauxlib.h>
+#include <string.h>
+
+#include "common/app/lua_headers.h"
+#include "gateway/endpoints.h"
+#include "gateway/conn/request.h"
+#include "gateway/routes/web_private.h"
+
+static void push_decoded(lua_State *L, struct bytes text, bool plus_is_space) {
+    struct buf plain = {0};
+    (void)http_percent_decode(text, plus_is_space, &plain);
+    web_push_bytes(L, buf_bytes(&plain));
+    buf_deinit(&plain);
+}
+
+static void push_method(lua_State *L, const struct web *w) {
+    web_push_bytes(L, w->handler.request->head.method);
+}
+
+static void push_path(lua_State *L, const struct web *w) {
+    lua_pushstring(L, w->handler.request->path);
+}
+
+static void push_body(lua_State *L, const struct web *w) {
+    web_push_bytes(L, w->handler.request->body);
+}
+
+static void push_remote_address(lua_State *L, const struct web *w) {
+    lua_pushstring(L, w->handler.request->remote_address);
+}
+
+/* Of a repeated key the last value counts. */
+static void push_query(lua_State *L, const struct web *w) {
+    struct bytes rest = w->handler.request->head.query;
+    lua_newtable(L);
+    while (rest.ptr != NULL) {
+        struct bytes value = bytes_split(&rest, '&');
+        if (value.len == 0)
+            continue;
+        struct bytes key = bytes_split(&value, '=');
+        push_decoded(L, key, true);
+        push_decoded(L, value, true);
+        lua_settable(L, -3);
+    }
+}
+
+static void push_headers(lua_State *L, const struct web *w) {
+    const struct http_head *head = &w->handler.request->head;
+    lua_newtable(L);
+    for (size_t i = 0; i < head->header_count; i++)
+        lua_headers_add(L, head->headers[i].name, head->headers[i].value);
+}
+
+static void push_endpoint(lua_State *L, const struct web *w) {
+    const struct request *r = w->handler.request;
+    lua_createtable(L, 0, 3);
+    if (r->endpoint->name != NULL) {
+        lua_pushstring(L, r->endpoint->name);
+        lua_setfield(L, -2, "name");
+    }
+    const char *protocol = r->endpoint->is_http ? "http" : "ws";
+    lua_pushfstring(L, "%s%s", protocol, r->endpoint->is_tls ? "s" : "");
+    lua_setfield(L, -2, "protocol");
+    web_push_bytes(L, r->head.host);
+    lua_setfield(L, -2, "address");
+}
+
+static void push_params(lua_State *L, const struct web *w) {
+    lua_createtable(L, 0, (int)w->param_count);
+    for (size_t i = 0; i < w->param_count; i++) {
+        lua_pushstring(L, w->params[i].value);
+        lua_setfield(L, -2, w->params[i].name);
+    }
+}
+
+static void push_signal(lua_State *L, const struct web *w) {
+    const struct signal_reference *s = w->handler.request->signal;
+    if (s == NULL) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, s->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, s->group == NULL ? "" : s->group);
+    lua_setfield(L, -2, "group");
+    lua_pushstring(L, s->client_id);
+    lua_setfield(L, -2, "client_id");
+    lua_pushboolean(L, s->is_local);
+    lua_setfield(L, -2, "is_local");
+    lua_pushboolean(L, !s->is_local);
+    lua_setfield(L, -2, "is_global");
+}
+
+static const struct {
+    const char *name;
+    void (*push)(lua_State *L, const struct web *w);
+} web_fields[] = {
+    {"method", push_method},     {"path", push_path},     {"query", push_query},
+    {"headers", push_headers},   {"body", push_body},     {"remote_address", push_remote_address},
+    {"endpoint", push_endpoint}, {"params", push_params}, {"signal", push_signal},
+};
+
+bool web_push_field(lua_State *L, const struct web *w, const char *name) {
+    for (size_t i = 0; i < ARRAY_LEN(web_fields); i++) {
+        if (strcmp(web_fields[i].name, name) != 0)
+            continue;
+        web_fields[i].push(L, w);
+        return true;
+    }
+    return false;
+}

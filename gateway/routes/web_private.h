@@ -1,0 +1,51 @@
+/* web_private.h - what the files of the object `web` share; everybody else uses web_lua.h. */
+#ifndef SIGNALBOX_GATEWAY_ROUTES_WEB_PRIVATE_H
+#define SIGNALBOX_GATEWAY_ROUTES_WEB_PRIVATE_H
+
+#include "common/app/registrations.h"
+#include "gateway/routes/handler.h"
+#include "gateway/routes/upgrade.h"
+
+struct app_call;
+struct lua_State;
+struct request;
+
+struct web_param {
+    char *name, *value; /* decoded */
+};
+
+/* Held by the running handler and by the Lua object; the object may outlive the handler. */
+struct web {
+    struct handler handler; /* request: NULL once the handler has ended */
+    unsigned refs;
+    struct app_call *call; /* waits in convert */
+    char label[128];
+    struct upgrade_error refusal; /* the last one of convert; text NULL: none */
+    size_t param_count;
+    struct web_param params[ROUTE_PARAMS_MAX];
+};
+
+/* Argument 1, or an error. */
+struct web *web_check(struct lua_State *L);
+/* The request to answer; an error when there is none to answer any more. */
+struct request *web_check_request(struct lua_State *L, const char *what);
+
+/* BYTES_NONE for what is neither a string nor a number; borrowed while the value is on the stack.
+ */
+struct bytes web_bytes_at(struct lua_State *L, int index);
+void web_push_bytes(struct lua_State *L, struct bytes b);
+
+/* web_fields.c: pushes the field and true; or nothing and false when there is no such one. */
+bool web_push_field(struct lua_State *L, const struct web *w, const char *name);
+
+/* web_answer.c */
+int web_respond(struct lua_State *L);
+int web_json(struct lua_State *L);
+int web_text(struct lua_State *L);
+int web_file(struct lua_State *L);
+int web_header(struct lua_State *L);
+
+/* web_convert.c */
+int web_convert(struct lua_State *L);
+
+#endif

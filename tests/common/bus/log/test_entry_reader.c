@@ -1,0 +1,251 @@
+/* Reading a stream: every entry once, in order, also over a broken connection. */
+#include "common/bus/log/entry_reader.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <hiredis/hiredis.h>
+
+#include "common/bus/partition.h"
+#include "tests/common/bus/bus_room.h"
+
+struct test {
+    struct bus_room room;
+    struct bus *bus;
+    struct entry_reader *inlog;
+    unsigned count, bad;
+    struct message_id last;
+    struct in_entry *kept;
+};
+
+static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
+    struct test *t = ctx;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(message_id_compare(t->last, entries[i]->id) < 0);
+        t->last = entries[i]->id;
+        t->count++;
+        t->bad += entries[i]->is_bad;
+        in_entry_unref(t->kept);
+        t->kept = entries[i];
+    }
+}
+
+static void open_inlog(struct test *t, enum entry_reader_kind kind) {
+    static const struct entry_reader_events events = {on_entries};
+    struct buf key = {0};
+    t->inlog = entry_reader_new(t->bus, key_of(&key, 0, "in", BYTES_NONE), kind, MESSAGE_ID_NONE,
+                                "in 0", &events, t);
+    buf_deinit(&key);
+    entry_reader_read(t->inlog);
+}
+
+static int setup(void **state) {
+    static struct test t;
+    memset(&t, 0, sizeof(t));
+    bus_room_init(&t.room, 1);
+    t.bus = bus_room_join(&t.room, BUS_BROKER);
+    open_inlog(&t, ENTRY_READER_ENTRIES);
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct test *t = *state;
+    entry_reader_close(t->inlog);
+    in_entry_unref(t->kept);
+    bus_close(t->bus);
+    bus_room_deinit(&t->room);
+    return 0;
+}
+
+static void add_sized(struct test *t, const char *name, size_t body_bytes) {
+    struct buf blob = {0}, key = {0}, body = {0};
+    struct bytes names[] = {bytes_str(name)};
+    memset(buf_reserve(&body, body_bytes), 'x', body_bytes);
+    buf_added(&body, body_bytes);
+    struct entry e = {
+        .kind = ENTRY_SEND, .ts_ms = 1, .names = {names, 1}, .body = buf_bytes(&body)};
+    entry_encode(&blob, &e);
+    key_of(&key, 0, "in", BYTES_NONE);
+    struct redisReply *reply =
+        redisCommand(t->room.redis.admin, "XADD %b * m %b", key.ptr, key.len, blob.ptr, blob.len);
+    assert_int_equal(reply->type, REDIS_REPLY_STRING);
+    freeReplyObject(reply);
+    buf_deinit(&body);
+    buf_deinit(&blob);
+    buf_deinit(&key);
+}
+
+static void add_entry(struct test *t, const char *name) {
+    add_sized(t, name, 1);
+}
+
+static void reads_entries_in_order(void **state) {
+    struct test *t = *state;
+    for (int i = 0; i < 300; i++)
+        add_entry(t, "a");
+    for (unsigned want = 1; want <= 300; want = t->count + 1) {
+        entry_reader_read(t->inlog);
+        bus_room_until(&t->room, &t->count, want, 3000);
+    }
+    assert_int_equal(t->count, 300);
+    assert_int_equal(t->kept->entry.kind, ENTRY_SEND);
+    assert_true(bytes_equal_str(t->kept->entry.names.items[0], "a"));
+}
+
+static void reads_only_when_asked(void **state) {
+    struct test *t = *state;
+    add_entry(t, "a");
+    bus_room_until(&t->room, &t->count, 1, 3000);
+    add_entry(t, "b");
+    bus_room_turn(&t->room, 100);
+    assert_int_equal(t->count, 1);
+}
+
+static void reads_connects_and_disconnects(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * t D n Msg i ann v g:1:2| r client:1000:bye",
+                 partition_tag(0));
+    bus_room_until(&t->room, &t->count, 1, 3000);
+    assert_int_equal(t->kept->entry.kind, ENTRY_DISCONNECT);
+    assert_true(bytes_equal_str(t->kept->entry.name, "Msg"));
+    assert_true(bytes_equal_str(t->kept->entry.client_id, "ann"));
+    assert_true(bytes_equal_str(t->kept->entry.conn, "g:1:2|"));
+    assert_true(bytes_equal_str(t->kept->entry.body, "client:1000:bye"));
+    entry_reader_read(t->inlog);
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * t C n Msg i ann v g:1:3|", partition_tag(0));
+    bus_room_until(&t->room, &t->count, 2, 3000);
+    assert_int_equal(t->kept->entry.kind, ENTRY_CONNECT);
+}
+
+static void strange_entries_are_marked(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * m nonsense", partition_tag(0));
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * t Z", partition_tag(0));
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * what ever", partition_tag(0));
+    while (t->count < 3) {
+        entry_reader_read(t->inlog);
+        bus_room_until(&t->room, &t->count, t->count + 1, 3000);
+    }
+    assert_int_equal(t->bad, 3);
+}
+
+static void a_text_has_one_field(void **state) {
+    static const struct {
+        const char *fields[6];
+        size_t count;
+        const char *stray;
+    } rows[] = {
+        {{"m", "1"}, 2, NULL},
+        {{"m", "1", "group", "g"}, 4, "group"},
+        {{"group", "g", "m", "1"}, 4, "group"},
+        {{"m", "1", "m", "2"}, 4, "m"},
+        {{"", "1"}, 2, ""},
+        {{"M", "1"}, 2, "M"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bytes fields[6];
+        for (size_t j = 0; j < rows[i].count; j++)
+            fields[j] = bytes_str(rows[i].fields[j]);
+        struct in_entry *e =
+            in_entry_new(ENTRY_READER_TEXT, (struct message_id){1, 1}, fields, rows[i].count);
+        assert_int_equal(e->stray.ptr != NULL, rows[i].stray != NULL);
+        if (rows[i].stray != NULL)
+            assert_true(bytes_equal_str(e->stray, rows[i].stray));
+        in_entry_unref(e);
+    }
+}
+
+static void goes_on_after_a_broken_connection(void **state) {
+    struct test *t = *state;
+    add_entry(t, "a");
+    bus_room_until(&t->room, &t->count, 1, 3000);
+    entry_reader_read(t->inlog);
+    bus_room_turn(&t->room, 50);
+    bus_room_ask(&t->room, "CLIENT KILL TYPE normal SKIPME yes");
+    add_entry(t, "b");
+    bus_room_until(&t->room, &t->count, 2, 5000);
+    assert_int_equal(t->count, 2);
+}
+
+static void limit_answers(struct test *t, const char *bytes) {
+    freeReplyObject(
+        redisCommand(t->room.redis.admin, "CONFIG SET client-output-buffer-limit %s", bytes));
+}
+
+static void read_until(struct test *t, unsigned count) {
+    while (t->count < count) {
+        entry_reader_read(t->inlog);
+        bus_room_until(&t->room, &t->count, t->count + 1, 8000);
+    }
+}
+
+/* Redis closes the connection whose answer is too large: fewer at a time, each once. */
+static void reads_less_where_redis_answers_less(void **state) {
+    struct test *t = *state;
+    bus_room_turn(&t->room, 50);
+    limit_answers(t, "normal 300kb 0 0");
+    for (int i = 0; i < 40; i++)
+        add_sized(t, "a", 50000);
+    read_until(t, 40);
+    assert_int_equal(t->count, 40);
+}
+
+/* A legal message waits until it can be read, and the trouble is told. */
+static void waits_for_what_cannot_be_read(void **state) {
+    struct test *t = *state;
+    limit_answers(t, "normal 300kb 0 0");
+    add_sized(t, "a", 2000000);
+    add_entry(t, "b");
+    bus_room_turn(&t->room, 3000);
+    assert_int_equal(t->count, 0);
+    limit_answers(t, "normal 0 0 0");
+    read_until(t, 2);
+    assert_int_equal(t->bad, 0);
+}
+
+/* What no message may be is handed on by its beginning. */
+static void steps_over_what_is_too_large_anyway(void **state) {
+    struct test *t = *state;
+    limit_answers(t, "normal 300kb 0 0");
+    add_sized(t, "a", 6000000);
+    bus_room_until(&t->room, &t->count, 1, 8000);
+    assert_true(t->kept->is_bad && t->kept->unread_bytes > 6000000);
+    assert_int_equal(t->kept->text.len, 1024);
+    add_entry(t, "b");
+    read_until(t, 2);
+    assert_int_equal(t->bad, 1);
+}
+
+static void text_stays_text(void **state) {
+    struct test *t = *state;
+    entry_reader_close(t->inlog);
+    open_inlog(t, ENTRY_READER_TEXT);
+    bus_room_ask(&t->room, "XADD sb:{%s}:in * m hello", partition_tag(0));
+    bus_room_until(&t->room, &t->count, 1, 3000);
+    assert_true(bytes_equal_str(t->kept->text, "hello"));
+    assert_int_equal(t->bad, 0);
+}
+
+int main(void) {
+#define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_REDIS(reads_entries_in_order),
+        WITH_REDIS(reads_only_when_asked),
+        WITH_REDIS(reads_connects_and_disconnects),
+        WITH_REDIS(strange_entries_are_marked),
+        cmocka_unit_test(a_text_has_one_field),
+        WITH_REDIS(goes_on_after_a_broken_connection),
+        WITH_REDIS(reads_less_where_redis_answers_less),
+        WITH_REDIS(waits_for_what_cannot_be_read),
+        WITH_REDIS(steps_over_what_is_too_large_anyway),
+        WITH_REDIS(text_stays_text),
+    };
+    if (!redis_server_is_installed())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,175 @@
+/* test_envelope.c - every field there and back; whatever is cut or changed is refused, never read
+ * past. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/bus/log/envelope.h"
+
+static void assert_bytes(struct bytes have, const char *want) {
+    assert_int_equal(have.len, strlen(want));
+    assert_memory_equal(have.ptr == NULL ? "" : have.ptr, want, have.len);
+}
+
+static struct entry sample_entry(void) {
+    static const struct bytes names[] = {{"A", 1}, {"B b", 3}}, clients[] = {{"x", 1}};
+    return (struct entry){.kind = ENTRY_SEND,
+                          .ts_ms = 1700000000123,
+                          .flags = FLAG_JSON | FLAG_CHECKED,
+                          .name = BYTES_LIT("Msg"),
+                          .group = BYTES_LIT("g"),
+                          .client_id = BYTES_LIT("id"),
+                          .conn = BYTES_LIT("gid:7:1|g"),
+                          .session = BYTES_LIT("s"),
+                          .body = BYTES_LIT("a\0b"),
+                          .names = {names, 2},
+                          .clients = {clients, 1},
+                          .code = 4001};
+}
+
+static void test_entry_there_and_back(void **state) {
+    (void)state;
+    struct buf out = {0};
+    struct entry e = sample_entry(), back;
+    entry_encode(&out, &e);
+    assert_int_equal(entry_decode(buf_bytes(&out), &back), PARSE_OK);
+    assert_int_equal(back.kind, ENTRY_SEND);
+    assert_true(back.ts_ms == e.ts_ms && back.flags == e.flags && back.code == 4001);
+    assert_bytes(back.name, "Msg");
+    assert_bytes(back.conn, "gid:7:1|g");
+    assert_true(bytes_equal(back.body, BYTES_LIT("a\0b")));
+    assert_int_equal(back.names.count, 2);
+    assert_bytes(back.names.items[1], "B b");
+    assert_int_equal(back.groups.count, 0);
+    assert_true(bytes_list_has(back.clients, BYTES_LIT("x")));
+    entry_free(&back);
+    buf_deinit(&out);
+}
+
+/* Nobody is not everybody, also on the other side. */
+static void test_an_empty_list_stays_one(void **state) {
+    static const struct bytes none;
+    struct entry e = sample_entry(), back;
+    struct message m = {.kind = MESSAGE_DATA, .to_groups = {&none, 0}}, m_back;
+    struct buf out = {0};
+    (void)state;
+    e.groups = e.names = (struct bytes_list){&none, 0};
+    e.clients = (struct bytes_list){0};
+    entry_encode(&out, &e);
+    assert_int_equal(entry_decode(buf_bytes(&out), &back), PARSE_OK);
+    assert_true(bytes_list_is_nobody(back.groups) && bytes_list_is_nobody(back.names));
+    assert_false(bytes_list_is_given(back.clients));
+    entry_free(&back);
+    buf_clear(&out);
+    message_encode(&out, &m);
+    assert_int_equal(message_decode(buf_bytes(&out), &m_back), PARSE_OK);
+    assert_true(bytes_list_is_nobody(m_back.to_groups));
+    assert_false(bytes_list_is_given(m_back.to_clients));
+    message_free(&m_back);
+    buf_deinit(&out);
+}
+
+static void test_entry_cut_or_changed_never_reads_past(void **state) {
+    (void)state;
+    struct buf out = {0};
+    struct entry e = sample_entry(), back;
+    entry_encode(&out, &e);
+    for (size_t len = 0; len < out.len; len++) {
+        char *copy = malloc(len + 1);
+        memcpy(copy, out.ptr, len);
+        assert_int_equal(entry_decode(bytes_of(copy, len), &back), PARSE_BAD);
+        free(copy);
+    }
+    for (size_t at = 0; at < out.len; at++)
+        for (int bit = 0; bit < 8; bit++) {
+            out.ptr[at] = (char)(out.ptr[at] ^ 1 << bit);
+            if (entry_decode(buf_bytes(&out), &back) == PARSE_OK)
+                entry_free(&back);
+            out.ptr[at] = (char)(out.ptr[at] ^ 1 << bit);
+        }
+    buf_deinit(&out);
+}
+
+static void test_message_there_and_back(void **state) {
+    (void)state;
+    static const struct bytes groups[] = {{"Admins", 6}};
+    struct buf out = {0};
+    struct message m = {.id = {1700000000000, 12},
+                        .prev = {1700000000000, 9},
+                        .kind = MESSAGE_DATA,
+                        .ts_ms = 5,
+                        .to_groups = {groups, 1},
+                        .from = BYTES_LIT("me"),
+                        .flags = FLAG_BINARY,
+                        .data = BYTES_LIT("payload")},
+                   back;
+    message_encode(&out, &m);
+    assert_int_equal(message_decode(buf_bytes(&out), &back), PARSE_OK);
+    assert_int_equal(message_id_compare(back.id, m.id), 0);
+    assert_int_equal(message_id_compare(back.prev, m.prev), 0);
+    assert_true(bytes_list_has_nocase(back.to_groups, BYTES_LIT("aDMINS")));
+    assert_false(bytes_list_has(back.to_groups, BYTES_LIT("aDMINS")));
+    assert_bytes(back.data, "payload");
+    assert_int_equal(back.to_conn.len, 0);
+    message_free(&back);
+    buf_deinit(&out);
+}
+
+static void test_session_there_and_back(void **state) {
+    (void)state;
+    struct buf out = {0};
+    struct session_header headers[] = {{BYTES_LIT("host"), BYTES_LIT("h")},
+                                       {BYTES_LIT("x"), BYTES_LIT("")}};
+    struct session s = {.path = BYTES_LIT("/a b"),
+                        .url = BYTES_LIT("ws://h/a%20b?x=1"),
+                        .protocol = BYTES_LIT("ws"),
+                        .address = BYTES_LIT("h"),
+                        .headers = headers,
+                        .header_count = 2},
+                   back;
+    session_encode(&out, &s);
+    assert_int_equal(session_decode(buf_bytes(&out), &back), PARSE_OK);
+    assert_bytes(back.path, "/a b");
+    assert_int_equal(back.header_count, 2);
+    assert_bytes(back.headers[1].name, "x");
+    assert_int_equal(back.endpoint.len, 0);
+    session_free(&back);
+    buf_deinit(&out);
+}
+
+static void test_ids_and_connection_values(void **state) {
+    (void)state;
+    struct message_id id;
+    struct conn_value v;
+    struct buf out = {0};
+    assert_true(message_id_parse(BYTES_LIT("12-7"), &id) && id.term == 12 && id.seq == 7);
+    assert_false(message_id_parse(BYTES_LIT("12"), &id));
+    assert_false(message_id_parse(BYTES_LIT("12-"), &id));
+    assert_false(message_id_parse(BYTES_LIT("-1-2"), &id));
+    assert_false(message_id_parse(BYTES_LIT("99999999999999999999-1"), &id));
+    assert_true(message_id_compare((struct message_id){1, 9}, (struct message_id){2, 0}) < 0);
+    conn_value_encode(&out, &(struct conn_value){BYTES_LIT("abc"), 7, 99, BYTES_LIT("a|b:c")});
+    assert_true(conn_value_parse(buf_bytes(&out), &v));
+    assert_true(v.number == 7 && v.connected_ms == 99);
+    assert_bytes(v.gateway, "abc");
+    assert_bytes(v.group, "a|b:c");
+    assert_false(conn_value_parse(BYTES_LIT("abc:7:99"), &v));
+    assert_false(conn_value_parse(BYTES_LIT("abc:x:99|"), &v));
+    buf_deinit(&out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_entry_there_and_back),
+        cmocka_unit_test(test_an_empty_list_stays_one),
+        cmocka_unit_test(test_entry_cut_or_changed_never_reads_past),
+        cmocka_unit_test(test_message_there_and_back),
+        cmocka_unit_test(test_session_there_and_back),
+        cmocka_unit_test(test_ids_and_connection_values),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,298 @@
+/* Following a log over everything that loses messages: none is missed in silence, and nobody stays
+ * deaf. "got" is what the owner was told: ids, and LOST and REWOUND for the gaps. */
+#include "common/bus/log/follower.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/log.h"
+#include "common/bus/partition.h"
+#include "tests/common/bus/log_room.h"
+
+enum { LONG_MS = 8000, QUIET_MS = 2500 };
+
+struct test {
+    struct bus_room room;
+    struct bus *bus;
+    struct follower *follower;
+    struct follow *follow;
+    char got[400];
+    unsigned told, ready;
+    bool is_silent; /* keeps no book */
+};
+
+static void tell(struct test *t, const char *what, size_t len) {
+    size_t at = strlen(t->got);
+    snprintf(t->got + at, sizeof(t->got) - at, "%s%.*s", at > 0 ? " " : "", (int)len, what);
+    t->told++;
+}
+
+static void on_message(void *owner, const struct message *m) {
+    tell(owner, m->data.ptr, m->data.len);
+}
+
+static void on_gap(void *owner, enum gap gap) {
+    const char *text = gap == GAP_LOST ? "LOST" : gap == GAP_NONE ? "NONE" : "REWOUND";
+    tell(owner, text, strlen(text));
+}
+
+static void on_ready(void *ctx, int status) {
+    struct test *t = ctx;
+    assert_int_equal(status, 0);
+    t->ready++;
+}
+
+static const struct follower_events events = {on_message, on_gap};
+
+static void follow(struct test *t, const char *start) {
+    t->follow = follower_follow(t->follower, BYTES_LIT("N"), t);
+    t->ready = 0;
+    follow_when_ready(t->follow, on_ready, t);
+    bus_room_until(&t->room, &t->ready, 1, LONG_MS);
+    follow_start_at(t->follow, id_of(start));
+}
+
+static int setup(void **state) {
+    static struct test t;
+    memset(&t, 0, sizeof(t));
+    bus_room_init(&t.room, 1);
+    t.bus = bus_new(&t.room.loop, &t.room.settings, BUS_GATEWAY);
+    assert_non_null(t.bus);
+    t.follower = follower_new(t.bus, &events);
+    bus_start(t.bus);
+    log_own(&t.room, "5", "5-1", "0 5");
+    follow(&t, "5-1");
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct test *t = *state;
+    follower_free(t->follower);
+    bus_close(t->bus);
+    bus_room_deinit(&t->room);
+    return 0;
+}
+
+static void ask(struct test *t, const char *format, const char *tag) {
+    char command[200];
+    snprintf(command, sizeof(command), format, tag);
+    bus_room_ask(&t->room, "%s", command);
+}
+
+static void expect(struct test *t, const char *got) {
+    unsigned count = *got != '\0';
+    for (const char *c = got; *c != '\0'; c++)
+        count += *c == ' ';
+    bus_room_until(&t->room, &t->told, count, LONG_MS);
+    assert_string_equal(t->got, got);
+}
+
+/* Nothing else comes for two heartbeats and more. */
+static void expect_no_more(struct test *t, const char *got) {
+    expect(t, got);
+    bus_room_turn(&t->room, QUIET_MS);
+    assert_string_equal(t->got, got);
+}
+
+/* The feed breaks; `while_away` happens before it is back. */
+static void break_feed(struct test *t) {
+    ask(t, "CLIENT KILL TYPE pubsub", "");
+}
+
+static void live_and_in_order(void **state) {
+    struct test *t = *state;
+    log_append(&t->room, "N", "5-2", "5-1", AS_BROKER);
+    log_append(&t->room, "*", "5-3", "5-0", AS_BROKER);
+    log_append(&t->room, "N", "5-4", "5-2", AS_BROKER);
+    log_own(&t->room, "5", "5-4", "0 5");
+    expect_no_more(t, "5-2 5-3 5-4");
+}
+
+static void hole_is_filled_from_the_history(void **state) {
+    struct test *t = *state;
+    log_append(&t->room, "N", "5-2", "5-1", IN_HISTORY);
+    log_append(&t->room, "N", "5-3", "5-2", AS_BROKER);
+    expect(t, "5-2 5-3");
+}
+
+static void hole_that_cannot_be_filled_is_told(void **state) {
+    struct test *t = *state;
+    log_append(&t->room, "N", "5-3", "5-2", AS_BROKER);
+    expect(t, "LOST 5-3");
+}
+
+/* Item 8: the feed lost a message without a break, and nothing follows. */
+static void nothing_follows_what_the_feed_lost(void **state) {
+    struct test *t = *state;
+    log_append(&t->room, "N", "5-2", "5-1", IN_HISTORY | IN_LAST);
+    expect(t, "5-2");
+    log_append(&t->room, "*", "5-3", "5-0", IN_HISTORY | IN_LAST);
+    expect_no_more(t, "5-2 5-3");
+}
+
+/* Item 9: it was lost for good: expired, or never kept. */
+static void nothing_follows_what_was_lost(void **state) {
+    struct test *t = *state;
+    static const char *const logs[] = {"N", "*"};
+    for (size_t i = 0; i < ARRAY_LEN(logs); i++) {
+        t->got[0] = '\0';
+        t->told = 0;
+        log_append(&t->room, logs[i], i == 0 ? "5-2" : "5-3", "5-1", IN_LAST);
+        expect_no_more(t, "LOST");
+    }
+    log_append(&t->room, "N", "5-4", "5-2", AS_BROKER);
+    expect(t, "LOST 5-4");
+}
+
+/* Somebody wrote into l:, and it names what no owner can have published. */
+static void last_id_that_cannot_be_is_ignored(void **state) {
+    struct test *t = *state;
+    log_append(&t->room, "N", "18446744073709551615-9", "5-1", IN_LAST);
+    log_append(&t->room, "*", "6-1", "5-1", IN_LAST);
+    expect_no_more(t, "");
+    break_feed(t);
+    expect_no_more(t, "");
+    log_append(&t->room, "N", "5-2", "5-1", AS_BROKER);
+    expect_no_more(t, "5-2");
+}
+
+static void nothing_follows_what_was_lost_with_the_feed(void **state) {
+    struct test *t = *state;
+    break_feed(t);
+    log_append(&t->room, "N", "5-2", "5-1", IN_LAST);
+    log_own(&t->room, "5", "5-2", "0 5");
+    expect_no_more(t, "LOST");
+}
+
+/* Without history: what came after the feed was back is not doubted for what was before. */
+static void live_after_what_was_lost(void **state) {
+    struct test *t = *state;
+    break_feed(t);
+    bus_room_turn(&t->room, 500);
+    log_append(&t->room, "N", "5-2", "5-1", ON_FEED | IN_LAST);
+    log_append(&t->room, "N", "5-4", "5-3", ON_FEED | IN_LAST);
+    expect_no_more(t, "5-2 LOST 5-4");
+}
+
+/* Item 7. "own" after the failover, what is published then, and what the owner is told. */
+static void redis_falls_back(void **state) {
+    struct test *t = *state;
+    static const struct {
+        const char *what, *term, *last, *lineage, *id, *prev, *got;
+    } rows[] = {
+        {"behind: later ids are smaller", "4", "4-7", "0 4", "4-8", "4-7", "REWOUND 4-8"},
+        {"nothing was published yet", "4", "", "0 4", "4-1", "4-0", "NONE 4-1"},
+        {"another term in the place of ours", "6", "6-2", "0 4 6<4-3", "6-3", "6-2", "REWOUND 6-3"},
+        {"… and nothing in it", "6", "6-2", "0 6", "6-3", "6-0", "6-3"},
+        {"only the end was lost", "6", "6-1", "0 5 6", "6-2", "5-1", "6-2"},
+        {"fresh data, later ids", "7", "7-1", "0 7", "7-2", "7-0", "7-2"},
+        {"a lineage nobody wrote", "7", "7-1", "", "7-2", "5-1", "7-2"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        follower_stop(t->follower, t->follow);
+        bus_room_ask(&t->room, "FLUSHALL");
+        log_own(&t->room, "5", "5-1", "0 5");
+        follow(t, "5-1");
+        t->got[0] = '\0';
+        t->told = 0;
+        log_own(&t->room, rows[i].term, rows[i].last, rows[i].lineage);
+        break_feed(t);
+        bus_room_turn(&t->room, 600);
+        log_append(&t->room, "N", rows[i].id, rows[i].prev, AS_BROKER);
+        bus_room_until(&t->room, &t->told, strchr(rows[i].got, ' ') != NULL ? 2 : 1, LONG_MS);
+        if (strcmp(t->got, rows[i].got) != 0)
+            fail_msg("%s: %s", rows[i].what, t->got);
+    }
+}
+
+/* The data that were given up had all that today's have: nothing was missed. */
+static void redis_falls_back_to_what_was_read(void **state) {
+    struct test *t = *state;
+    static const struct {
+        const char *last, *prev, *id, *got;
+    } rows[] = {{"4-3", "4-3", "4-4", "NONE 4-4"}, {"4-5", "4-5", "4-6", "REWOUND 4-6"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        follower_stop(t->follower, t->follow);
+        log_own(&t->room, "5", "5-1", "0 4 5<4-4");
+        follow(t, "5-1");
+        bus_room_turn(&t->room, 1500); /* until it is known what Redis has */
+        t->got[0] = '\0';
+        t->told = 0;
+        log_own(&t->room, "4", rows[i].last, "0 4");
+        break_feed(t);
+        bus_room_turn(&t->room, 600);
+        log_append(&t->room, "N", rows[i].id, rows[i].prev, AS_BROKER);
+        expect(t, rows[i].got);
+    }
+}
+
+/* What the follow stood at when a registration was asked for is later than what it answers. */
+static void registration_shows_that_redis_fell_back(void **state) {
+    struct test *t = *state;
+    log_own(&t->room, "4", "4-7", "0 4");
+    follow_compare(t->follow, follow_position(t->follow), id_of("4-7"));
+    expect(t, "REWOUND");
+    log_append(&t->room, "N", "4-8", "4-7", AS_BROKER);
+    expect(t, "REWOUND 4-8");
+}
+
+/* Everything is gone, the feed stands, nobody owns the partition yet. */
+static void redis_forgets(void **state) {
+    struct test *t = *state;
+    bus_room_turn(&t->room, 1500); /* a heartbeat that can be missed */
+    bus_room_ask(&t->room, "FLUSHALL");
+    bus_room_turn(&t->room, 2500);
+    log_append(&t->room, "N", "9-1", "9-0", AS_BROKER);
+    expect_no_more(t, "9-1");
+}
+
+static void redis_forgets_and_its_clock_is_behind(void **state) {
+    struct test *t = *state;
+    bus_room_turn(&t->room, 1500);
+    bus_room_ask(&t->room, "FLUSHALL");
+    bus_room_turn(&t->room, 2500);
+    log_append(&t->room, "N", "3-1", "3-0", AS_BROKER);
+    log_append(&t->room, "N", "3-2", "3-1", AS_BROKER);
+    expect(t, "REWOUND 3-1 3-2");
+}
+
+/* A server that restarts: both links are new, the data another's. */
+static void redis_restarts_with_other_data(void **state) {
+    struct test *t = *state;
+    redis_server_kill(&t->room.redis);
+    redis_server_restart(&t->room.redis, "");
+    log_own(&t->room, "4", "4-7", "0 4");
+    expect(t, "REWOUND");
+    log_append(&t->room, "N", "4-8", "4-7", AS_BROKER);
+    expect(t, "REWOUND 4-8");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(live_and_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(hole_is_filled_from_the_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(hole_that_cannot_be_filled_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_follows_what_the_feed_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_follows_what_was_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_follows_what_was_lost_with_the_feed, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(last_id_that_cannot_be_is_ignored, setup, teardown),
+        cmocka_unit_test_setup_teardown(live_after_what_was_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(redis_falls_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(redis_falls_back_to_what_was_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(registration_shows_that_redis_fell_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(redis_forgets, setup, teardown),
+        cmocka_unit_test_setup_teardown(redis_forgets_and_its_clock_is_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(redis_restarts_with_other_data, setup, teardown),
+    };
+    if (!redis_server_is_installed())
+        return 77;
+    signal(SIGPIPE, SIG_IGN); /* a Redis is killed */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,312 @@
+/* Commits through out.lua: ids, prevs, histories, and what happens to a fenced owner. */
+#include "common/bus/log/log_writer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <hiredis/hiredis.h>
+
+#include "common/base/metrics.h"
+#include "common/bus/log/history.h"
+#include "common/bus/partition.h"
+#include "tests/common/bus/bus_room.h"
+
+enum { TERM = 1000 };
+
+struct test {
+    struct bus_room room;
+    struct bus *bus;
+    struct log_writer *outlog;
+    struct buf own, in;
+    unsigned done;
+    enum log_writer_result result;
+};
+
+static void on_done(void *ctx, enum log_writer_result result) {
+    struct test *t = ctx;
+    t->done++;
+    t->result = result;
+}
+
+static void open_outlog(struct test *t, uint64_t term, const char *cursor) {
+    struct log_writer_options options = {.own_key = buf_bytes(&t->own),
+                                         .in_key = buf_bytes(&t->in),
+                                         .label = "partition 0",
+                                         .partition = 0,
+                                         .term = term,
+                                         .history_bytes = 10000,
+                                         .history_messages = 1000,
+                                         .history_seconds = 120};
+    assert_true(message_id_parse(bytes_str(cursor), &options.cursor));
+    t->outlog = log_writer_new(t->bus, &options);
+    bus_room_ask(&t->room, "HSET %.*s h %s t %llu", BYTES_FMT(buf_bytes(&t->own)), bus_id(t->bus),
+                 (unsigned long long)term);
+}
+
+static int setup(void **state) {
+    static struct test t;
+    memset(&t, 0, sizeof(t));
+    bus_room_init(&t.room, 1);
+    t.bus = bus_room_join(&t.room, BUS_BROKER);
+    key_of(&t.own, 0, "own", BYTES_NONE);
+    key_of(&t.in, 0, "in", BYTES_NONE);
+    open_outlog(&t, TERM, "0-0");
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct test *t = *state;
+    log_writer_close(t->outlog);
+    bus_close(t->bus);
+    bus_room_deinit(&t->room);
+    buf_deinit(&t->own);
+    buf_deinit(&t->in);
+    return 0;
+}
+
+static struct message_id add(struct test *t, const char *name, const char *data) {
+    struct output o = {.name = bytes_str(name),
+                       .has_history = strcmp(name, "off") != 0,
+                       .message = {.kind = MESSAGE_DATA, .ts_ms = 7, .data = bytes_str(data)}};
+    return log_writer_add(t->outlog, &o);
+}
+
+static enum log_writer_result commit(struct test *t, uint64_t cursor) {
+    unsigned before = t->done;
+    log_writer_commit(t->outlog, (struct message_id){cursor, 0}, false, on_done, t);
+    bus_room_until(&t->room, &t->done, before + 1, 2000);
+    return t->result;
+}
+
+/* "id prev data" of the message at `index` from the end of a log. */
+static const char *last_message(struct test *t, const char *name, struct message *m_out) {
+    static char data[100];
+    struct redisReply *reply = redisCommand(
+        t->room.redis.admin, "XREVRANGE sb:{%s}:h:%s + - COUNT 1", partition_tag(0), name);
+    assert_int_equal(reply->elements, 1);
+    struct redisReply *blob = reply->element[0]->element[1]->element[1];
+    assert_int_equal(message_decode(bytes_of(blob->str, (size_t)blob->len), m_out), PARSE_OK);
+    snprintf(data, sizeof(data), "%.*s", BYTES_FMT(m_out->data));
+    message_free(m_out);
+    freeReplyObject(reply);
+    return data;
+}
+
+static void appends_and_moves_the_cursor(void **state) {
+    struct test *t = *state;
+    struct message m;
+    struct message_id a = add(t, "a", "one"), b = add(t, "b", "two"), a2 = add(t, "a", "three");
+    assert_true(message_id_compare(a, b) < 0 && message_id_compare(b, a2) < 0);
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    assert_string_equal(last_message(t, "a", &m), "three");
+    assert_int_equal(message_id_compare(m.prev, a), 0);
+    assert_int_equal(message_id_compare(m.id, a2), 0);
+    assert_string_equal(last_message(t, "b", &m), "two");
+    assert_true(message_id_is_none(m.prev));
+    assert_string_equal(bus_room_ask(&t->room, "HMGET sb:{%s}:own c i", partition_tag(0)),
+                        "5-0 1000-3");
+    assert_true(atoi(bus_room_ask(&t->room, "TTL sb:{%s}:h:a", partition_tag(0))) > 100);
+}
+
+static void next_owner_finds_prev(void **state) {
+    struct test *t = *state;
+    struct message m;
+    struct message_id a = add(t, "a", "one");
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    log_writer_close(t->outlog);
+    open_outlog(t, TERM + 1, "5-0");
+    add(t, "a", "two");
+    assert_int_equal(commit(t, 6), LOG_WRITER_DONE);
+    assert_string_equal(last_message(t, "a", &m), "two");
+    assert_int_equal(message_id_compare(m.prev, a), 0);
+    assert_int_equal(m.id.term, TERM + 1);
+}
+
+static void name_without_history_is_published_only(void **state) {
+    struct test *t = *state;
+    add(t, "off", "one");
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "EXISTS sb:{%s}:h:off", partition_tag(0)), "0");
+}
+
+static void every_name_has_a_log_of_its_own(void **state) {
+    struct test *t = *state;
+    add(t, "", "to all");
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h*", partition_tag(0)), "1");
+}
+
+static void fenced_owner_changes_nothing(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "HSET sb:{%s}:own h another", partition_tag(0));
+    add(t, "a", "one");
+    assert_int_equal(commit(t, 5), LOG_WRITER_FENCED);
+    assert_string_equal(bus_room_ask(&t->room, "EXISTS sb:{%s}:h:a", partition_tag(0)), "0");
+}
+
+static void redis_that_went_back_is_noticed(void **state) {
+    struct test *t = *state;
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    bus_room_ask(&t->room, "HSET sb:{%s}:own c 3-0", partition_tag(0));
+    add(t, "a", "one");
+    assert_int_equal(commit(t, 6), LOG_WRITER_FENCED);
+}
+
+static void full_redis_is_busy_and_loses_nothing(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "CONFIG SET maxmemory 1");
+    add(t, "a", "one");
+    assert_int_equal(commit(t, 5), LOG_WRITER_BUSY);
+    bus_room_ask(&t->room, "CONFIG SET maxmemory 0");
+    log_writer_repeat(t->outlog);
+    bus_room_until(&t->room, &t->done, 2, 2000);
+    assert_int_equal(t->result, LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", partition_tag(0)), "1");
+}
+
+static void close_while_under_way_is_quiet(void **state) {
+    struct test *t = *state;
+    add(t, "a", "one");
+    log_writer_commit(t->outlog, (struct message_id){5, 0}, false, on_done, t);
+    log_writer_close(t->outlog);
+    t->outlog = NULL;
+    bus_room_turn(&t->room, 50);
+    assert_int_equal(t->done, 0);
+}
+
+/* Bytes of all messages in the history of a Name, and how many. */
+static size_t history_bytes(struct test *t, const char *name, size_t *messages_out) {
+    size_t bytes = 0;
+    struct redisReply *reply =
+        redisCommand(t->room.redis.admin, "XRANGE sb:{%s}:h:%s - +", partition_tag(0), name);
+    *messages_out = reply->elements;
+    for (size_t i = 0; i < reply->elements; i++)
+        bytes += (size_t)reply->element[i]->element[1]->element[1]->len;
+    freeReplyObject(reply);
+    return bytes;
+}
+
+static void add_bytes(struct test *t, uint64_t cursor, size_t bytes) {
+    char *data = mem_alloc(bytes + 1);
+    memset(data, 'x', bytes);
+    data[bytes] = '\0';
+    add(t, "a", data);
+    free(data);
+    assert_int_equal(commit(t, cursor), LOG_WRITER_DONE);
+}
+
+/* 10,000 bytes are promised, for every mix of sizes, and over a change of the owner. */
+static void a_history_is_bounded_by_bytes(void **state) {
+    static const size_t sizes[] = {10, 3000, 10, 10, 900, 100, 20000, 10, 5000, 10, 4000, 2000, 10};
+    struct test *t = *state;
+    uint64_t cursor = 1;
+    size_t messages;
+    for (size_t round = 0; round < 4; round++) {
+        for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+            add_bytes(t, ++cursor, sizes[i]);
+            size_t bytes = history_bytes(t, "a", &messages);
+            assert_true(bytes <= 10000 || messages == 1);
+            assert_true(messages >= 1);
+        }
+        assert_true(messages > 2);
+        log_writer_close(t->outlog);
+        char text[32];
+        snprintf(text, sizeof(text), "%llu-0", (unsigned long long)cursor);
+        open_outlog(t, TERM + 1 + round, text);
+    }
+}
+
+/* A new owner does not drop what is within the bounds. */
+static void a_new_owner_keeps_the_history(void **state) {
+    struct test *t = *state;
+    size_t messages;
+    for (uint64_t i = 1; i <= 300; i++)
+        add_bytes(t, i, 10);
+    size_t before = history_bytes(t, "a", &messages);
+    before += messages * HISTORY_ENTRY_BYTES;
+    assert_in_range(before, 9000, 10000);
+    log_writer_close(t->outlog);
+    open_outlog(t, TERM + 1, "300-0");
+    add_bytes(t, 301, 10);
+    size_t after = history_bytes(t, "a", &messages);
+    after += messages * HISTORY_ENTRY_BYTES;
+    assert_in_range(after, before - 10000 / 16, 10000);
+}
+
+static void a_history_never_stays_without_a_life(void **state) {
+    struct test *t = *state;
+    const char *tag = partition_tag(0);
+    add(t, "a", "one");
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    bus_room_ask(&t->room, "DEL sb:{%s}:h:a", tag); /* as a clock of Redis does that jumps */
+    add(t, "a", "two");
+    assert_int_equal(commit(t, 2), LOG_WRITER_DONE);
+    assert_true(atoi(bus_room_ask(&t->room, "TTL sb:{%s}:h:a", tag)) > 100);
+    bus_room_ask(&t->room, "EXPIRE sb:{%s}:h:a 50", tag);
+    add(t, "a", "three");
+    assert_int_equal(commit(t, 3), LOG_WRITER_DONE); /* not prolonged with each message */
+    assert_in_range(atoi(bus_room_ask(&t->room, "TTL sb:{%s}:h:a", tag)), 1, 50);
+}
+
+/* One broken key holds up nobody, and no message is lost. */
+static void a_history_of_another_type_is_passed_over(void **state) {
+    struct test *t = *state;
+    struct message m;
+    bus_room_ask(&t->room, "SET sb:{%s}:h:bad text", partition_tag(0));
+    add(t, "a", "one");
+    add(t, "bad", "two");
+    add(t, "b", "three");
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    assert_string_equal(last_message(t, "a", &m), "one");
+    assert_string_equal(last_message(t, "b", &m), "three");
+    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:h:bad", partition_tag(0)), "text");
+    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:l:bad", partition_tag(0)), "1000-2");
+}
+
+/* A command that is not allowed fails in the middle: the cursor stays, and nothing is appended
+ * twice when it is allowed again. */
+static void what_fails_half_way_is_repeated(void **state) {
+    struct test *t = *state;
+    const char *tag = partition_tag(0);
+    add(t, "a", "one");
+    add(t, "b", "two");
+    bus_room_ask(&t->room, "ACL SETUSER default -publish");
+    assert_int_equal(commit(t, 1), LOG_WRITER_BUSY);
+    assert_int_equal(metrics_get(METRIC_trouble_commits), 1);
+    assert_string_equal(bus_room_ask(&t->room, "HMGET sb:{%s}:own c i", tag), "0-0 0-0");
+    bus_room_ask(&t->room, "ACL SETUSER default +publish");
+    unsigned before = t->done;
+    log_writer_repeat(t->outlog);
+    bus_room_until(&t->room, &t->done, before + 1, 2000);
+    assert_int_equal(t->result, LOG_WRITER_DONE);
+    assert_int_equal(metrics_get(METRIC_trouble_commits), 0);
+    assert_string_equal(bus_room_ask(&t->room, "HMGET sb:{%s}:own c i", tag), "1-0 1000-2");
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", tag), "1");
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:b", tag), "1");
+}
+
+int main(void) {
+#define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_REDIS(appends_and_moves_the_cursor),
+        WITH_REDIS(next_owner_finds_prev),
+        WITH_REDIS(name_without_history_is_published_only),
+        WITH_REDIS(every_name_has_a_log_of_its_own),
+        WITH_REDIS(fenced_owner_changes_nothing),
+        WITH_REDIS(redis_that_went_back_is_noticed),
+        WITH_REDIS(full_redis_is_busy_and_loses_nothing),
+        WITH_REDIS(a_history_never_stays_without_a_life),
+        WITH_REDIS(a_history_of_another_type_is_passed_over),
+        WITH_REDIS(what_fails_half_way_is_repeated),
+        WITH_REDIS(close_while_under_way_is_quiet),
+        WITH_REDIS(a_history_is_bounded_by_bytes),
+        WITH_REDIS(a_new_owner_keeps_the_history),
+    };
+    if (!redis_server_is_installed())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,83 @@
+/* Pages follow the size of what they bring, and what Redis is willing to answer. */
+#include "common/bus/redis/paging.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+
+enum { TOP = 128, KIB = 1024, STEP_MS = 50 };
+
+static uint64_t now;
+
+static void break_it(struct paging *p) {
+    clock_freeze(now += STEP_MS);
+    paging_broke(p);
+}
+
+static void follows_the_size(void **state) {
+    struct paging p;
+    (void)state;
+    paging_init(&p, 16, TOP);
+    paging_read(&p, 16, 16);
+    assert_int_equal(p.count, 32);
+    paging_read(&p, 5, 5); /* not full: as it is */
+    assert_int_equal(p.count, 32);
+    paging_read(&p, 32, 32 * 100 * KIB);
+    assert_int_equal(p.count, 10);
+    paging_read(&p, 10, 10 * 4096 * KIB);
+    assert_int_equal(p.count, 1);
+    for (int i = 0; i < 20; i++)
+        paging_read(&p, p.count, 0);
+    assert_int_equal(p.count, TOP);
+}
+
+static void halves_until_it_is_stuck(void **state) {
+    struct paging p;
+    (void)state;
+    paging_init(&p, 16, TOP);
+    for (unsigned expected = 8; expected >= 1; expected /= 2) {
+        break_it(&p);
+        assert_int_equal(p.count, expected);
+        paging_broke(&p); /* another read of the same connection */
+        assert_int_equal(p.count, expected);
+    }
+    for (int i = 0; i < PAGING_STUCK; i++) {
+        assert_false(paging_is_stuck(&p));
+        break_it(&p);
+    }
+    assert_true(paging_is_stuck(&p));
+    paging_read(&p, 1, 10);
+    assert_false(paging_is_stuck(&p));
+}
+
+static void grows_again_slowly(void **state) {
+    struct paging p;
+    (void)state;
+    paging_init(&p, 8, TOP);
+    break_it(&p);
+    for (int i = 0; i < PAGING_GOOD - 1; i++)
+        paging_read(&p, p.count, 0);
+    assert_int_equal(p.count, 4);
+    for (int i = 0; i < 10 * PAGING_GOOD; i++)
+        paging_read(&p, p.count, 0);
+    assert_int_equal(p.count, TOP);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    clock_freeze(now = 1000000);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(follows_the_size, set_up),
+        cmocka_unit_test_setup(halves_until_it_is_stuck, set_up),
+        cmocka_unit_test_setup(grows_again_slowly, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,190 @@
+/* What the public entrances accept. */
+#include "common/send/public_message.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MAX_BYTES = 20 };
+
+static struct public_message m;
+static char why[300];
+
+static enum public_fault read_as(enum public_op op, const char *text) {
+    struct buf error = {0};
+    public_message_deinit(&m);
+    enum public_fault fault = public_message_read(&m, bytes_str(text), op, MAX_BYTES, &error);
+    snprintf(why, sizeof(why), "%.*s", (int)error.len, error.ptr != NULL ? error.ptr : "");
+    assert_int_equal(fault == PUBLIC_FINE, error.len == 0);
+    buf_deinit(&error);
+    return fault;
+}
+
+static bool read_text(const char *text) {
+    return read_as(PUBLIC_OP_SEND, text) == PUBLIC_FINE;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    public_message_deinit(&m);
+    m = (struct public_message){0};
+    return 0;
+}
+
+static void a_send(void **state) {
+    (void)state;
+    assert_true(read_text(
+        "{\"name\":\"Msg\",\"group\":[\"a\",\"b\"],\"client_id\":\"c\",\"data\":\"hi\"}"));
+    assert_int_equal(m.op, PUBLIC_OP_SEND);
+    assert_int_equal(m.names.count, 1);
+    assert_int_equal(m.groups.count, 2);
+    assert_int_equal(m.clients.count, 1);
+    assert_false(m.is_binary || m.is_json || m.is_nothing || m.has_op || m.has_id);
+    assert_true(bytes_equal_str(buf_bytes(&m.data), "hi"));
+}
+
+static void data_is_verbatim_or_compact(void **state) {
+    (void)state;
+    assert_true(read_text("{\"data\": {\"b\": 1.0, \"a\": [ ]}}"));
+    assert_true(bytes_equal_str(buf_bytes(&m.data), "{\"b\":1.0,\"a\":[]}"));
+    assert_true(m.is_json && !m.is_binary);
+    assert_true(read_text("\xef\xbb\xbf{\"data\":\"x\",\"binary\":true,\"id\":\"k\"}"));
+    assert_true(m.is_binary && !m.is_json && m.has_id);
+    assert_true(bytes_equal_str(buf_bytes(&m.id), "k"));
+}
+
+/* Correct, and nothing to do. */
+static void nothing(void **state) {
+    static const char *const nothing[] = {
+        "{\"data\":\"\"}",
+        "{\"data\":null}",
+        "{\"data\":[]}",
+        "{\"data\":{}}",
+        "{\"data\":1,\"clientId\":[]}",
+        "{\"data\":1,\"group\":[\"\"],\"name\":\"N\"}",
+        "{\"data\":1,\"name\":[null]}",
+        "{\"op\":\"close\",\"clientId\":[]}",
+        "{\"op\":\"close\",\"name\":\"N\",\"group\":[]}",
+    };
+    static const char *const something[] = {
+        "{\"data\":1,\"clientId\":\"\"}",
+        "{\"data\":1,\"clientId\":null,\"group\":null,\"name\":null}",
+        "{\"data\":0}",
+        "{\"data\":false}",
+        "{\"op\":\"close\"}",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(nothing); i++) {
+        assert_true(read_text(nothing[i]));
+        assert_true(m.is_nothing);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(something); i++) {
+        assert_true(read_text(something[i]));
+        assert_false(m.is_nothing);
+    }
+}
+
+static void a_close(void **state) {
+    (void)state;
+    assert_true(read_text("{\"op\":\"close\",\"name\":\"Msg\",\"code\":4000,\"reason\":\"bye\"}"));
+    assert_int_equal(m.op, PUBLIC_OP_CLOSE);
+    assert_int_equal(m.code, 4000);
+    assert_true(bytes_equal_str(buf_bytes(&m.data), "bye"));
+    assert_true(read_text("{\"OP\":\"Close\"}"));
+    assert_int_equal(m.code, 1000);
+    assert_int_equal(read_as(PUBLIC_OP_CLOSE, "{}"), PUBLIC_FINE);
+    assert_int_equal(m.op, PUBLIC_OP_CLOSE);
+}
+
+static void refusals_say_why(void **state) {
+    static const struct {
+        const char *text, *why;
+    } rows[] = {
+        {"hello", "no JSON: a value was expected, at byte 1"},
+        {"[1]", "it must be a JSON object"},
+        {"{\"name\":\"Msg\"}", "data: is missing"},
+        {"{\"name\":{},\"data\":1}", "name: must be a string or a list of strings"},
+        {"{\"clientId\":[\"a\",1],\"data\":1}", "clientId: must be a string or a list of strings"},
+        {"{\"id\":[\"a\",\"b\"],\"data\":1}", "id: must be one string"},
+        {"{\"op\":\"dance\",\"data\":1}", "op: must be \"send\" or \"close\""},
+        {"{\"op\":null,\"data\":1}", "op: must be \"send\" or \"close\""},
+        {"{\"op\":\"send\",\"op\":\"close\",\"data\":1}", "op: is given twice"},
+        {"{\"data\":\"longer than twenty bytes\"}",
+         "data: has 24 bytes, more than 20 (--max-message-bytes)"},
+        {"{\"data\":1,\"binary\":1}", "binary: must be true or false"},
+        {"{\"data\":\"\\ud83d\"}",
+         "data: the escape at byte 10 is half of a character, which has no UTF-8"},
+        {"{\"data\":1,\"receipt\":\"a b\"}", "receipt: must be letters, digits and dashes"},
+        {"{\"op\":\"close\",\"code\":1006}", "code: must be 1000, 1001, or 3000 to 4999"},
+        {"{\"op\":\"close\",\"code\":\"1000\"}", "code: must be 1000, 1001, or 3000 to 4999"},
+        {"{\"op\":\"close\",\"code\":1e3}", "code: must be 1000, 1001, or 3000 to 4999"},
+        {"{\"op\":\"close\",\"code\":18446744073709552616}",
+         "code: must be 1000, 1001, or 3000 to 4999"},
+        {"{\"op\":\"close\",\"reason\":1}", "reason: must be one string"},
+        {"{\"data\":1,\"code\":1000}",
+         "unknown key \"code\"; known are name, group, clientId, data, binary, id, op"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_false(read_text(rows[i].text));
+        assert_string_equal(why, rows[i].why);
+    }
+    assert_int_equal(read_as(PUBLIC_OP_SEND, "{\"data\":\"longer than twenty bytes\"}"),
+                     PUBLIC_TOO_BIG);
+}
+
+/* For each Name the data and the address are stored once. */
+static void many_names_of_much_data(void **state) {
+    struct buf text = {0}, error = {0};
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        buf_clear(&text);
+        buf_append_str(&text, "{\"name\":[");
+        for (int i = 0; i < 256; i++)
+            buf_printf(&text, "%s\"N%d\"", i > 0 ? "," : "", i);
+        buf_append_str(&text, "],\"data\":\"");
+        for (int i = 0; i < 1024 * 1024 + more; i++)
+            buf_append_char(&text, 'x');
+        buf_append_str(&text, "\"}");
+        public_message_deinit(&m);
+        enum public_fault fault =
+            public_message_read(&m, buf_bytes(&text), PUBLIC_OP_SEND, SIZE_MAX, &error);
+        assert_int_equal(fault, more ? PUBLIC_TOO_BIG : PUBLIC_FINE);
+    }
+    assert_true(bytes_equal_str(buf_bytes(&error), "name: 256 Names times 1048577 bytes are more "
+                                                   "than 268435456 bytes"));
+    buf_deinit(&text);
+    buf_deinit(&error);
+}
+
+/* What has a place within a value goes on in it. */
+static void what_json_can_say(void **state) {
+    static const char *const rows[] = {"[\"\\ud83d\"]", "1e400", "{\"a\":1,\"a\":2}",
+                                       "\"\\u0000\""};
+    static const char *const data[] = {"[\"\\ud83d\"]", "1e400", "{\"a\":1,\"a\":2}", "\0"};
+    char text[60];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(text, sizeof(text), "{\"data\":%s}", rows[i]);
+        assert_true(read_text(text));
+        assert_memory_equal(m.data.ptr, data[i], m.data.len);
+    }
+}
+
+int main(void) {
+#define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_send),
+        TEST(data_is_verbatim_or_compact),
+        TEST(nothing),
+        TEST(a_close),
+        TEST(refusals_say_why),
+        TEST(many_names_of_much_data),
+        TEST(what_json_can_say),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

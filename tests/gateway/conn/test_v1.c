@@ -1,0 +1,52 @@
+/* test_v1.c - the JSON of signalbox.v1. */
+#include "gateway/conn/v1.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "gateway/conn/identity.h"
+
+static void assert_text(struct buf *text, const char *expected) {
+    buf_append_char(text, '\0');
+    assert_string_equal(text->ptr, expected);
+    buf_deinit(text);
+}
+
+static void hello(void **state) {
+    struct identity who = {.name = BYTES_LIT("A\"B"), .client_id = BYTES_LIT("id-1")};
+    struct buf text = {0};
+    (void)state;
+    v1_hello(&text, &who, (struct message_id){5, 7}, V1_NOT_ASKED);
+    assert_text(&text,
+                "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":null,"
+                "\"id\":\"5-7\",\"recovered\":null}");
+    who.group = BYTES_LIT("G");
+    v1_hello(&text, &who, (struct message_id){5, 8}, V1_NOT_RECOVERED);
+    assert_text(&text,
+                "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":\"G\","
+                "\"id\":\"5-8\",\"recovered\":false}");
+}
+
+static void messages(void **state) {
+    struct message_id id = {1, 2};
+    struct buf text = {0};
+    (void)state;
+    v1_message(&text, BYTES_LIT("N"), id, 0, BYTES_LIT("hi \"x\""));
+    assert_text(&text,
+                "{\"type\":\"message\",\"id\":\"1-2\",\"name\":\"N\",\"data\":\"hi \\\"x\\\"\"}");
+    v1_message(&text, BYTES_LIT("N"), id, FLAG_JSON, BYTES_LIT("{\"a\":1.50}"));
+    assert_text(&text,
+                "{\"type\":\"message\",\"id\":\"1-2\",\"name\":\"N\",\"data\":{\"a\":1.50}}");
+    v1_message(&text, BYTES_LIT("N"), MESSAGE_ID_NONE, FLAG_BINARY, BYTES_LIT("\x00\xff\x10\x20"));
+    assert_text(&text, "{\"type\":\"message\",\"id\":null,\"name\":\"N\",\"data\":\"AP8QIA==\","
+                       "\"binary\":true}");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hello), cmocka_unit_test(messages)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

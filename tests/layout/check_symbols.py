@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+"""The floors, as the linker sees them: which file calls which, by the symbols of the objects of a build.
+
+A circle of more than two files is an error, and so is a circle of two that ALLOWED does not name.
+
+    tests/layout/check_symbols.py [BUILD]        default: build
+    tests/layout/check_symbols.py --graph        prints the graph, a line for each file
+    tests/layout/check_symbols.py --unused       prints what is exported and used by no product file
+"""
+
+import argparse
+import collections
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOMS = ("common", "gateway", "broker", "tools")
+
+# Circles of two that stay; docs/architecture.md defends each.
+ALLOWED = set()
+
+
+def objects(build):
+    for path in sorted(build.rglob("*.o")):
+        relative = path.relative_to(build).as_posix()
+        found = re.fullmatch(r"(.+)/CMakeFiles/[^/]+\.dir/(.+)\.c\.o", relative)
+        if not found or relative.split("/")[0] not in ROOMS or "__" in found[2]:
+            continue
+        source = f"{found[1]}/{found[2]}"
+        if (ROOT / f"{source}.c").is_file():
+            yield source, path
+
+
+def symbols(path):
+    """(defined, needed) names of one object."""
+    defined, needed = set(), set()
+    for line in subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout.splitlines():
+        kind, name = line.split()[-2:]
+        if kind == "U":
+            needed.add(name)
+        elif kind in "TDBRC":
+            defined.add(name)
+    return defined, needed
+
+
+def graph(build):
+    """file -> {file it calls -> names}; and who defines what nobody needs."""
+    owner, needs = {}, {}
+    for source, path in objects(build):
+        defined, needed = symbols(path)
+        needs[source] = needed
+        owner.update((name, source) for name in defined)
+    calls = {source: collections.defaultdict(set) for source in needs}
+    for source, needed in needs.items():
+        for name in needed:
+            if owner.get(name, source) != source:
+                calls[source][owner[name]].add(name)
+    used = set().union(*needs.values())
+    unused = sorted((file, name) for name, file in owner.items() if name not in used and name != "main")
+    return calls, unused
+
+
+def circles(calls):
+    """The strongly connected parts of more than one file (Tarjan)."""
+    number, low, stack, found = {}, {}, [], []
+
+    def visit(at):
+        number[at] = low[at] = len(number)
+        stack.append(at)
+        for to in calls[at]:
+            if to not in number:
+                visit(to)
+                low[at] = min(low[at], low[to])
+            elif to in stack:
+                low[at] = min(low[at], number[to])
+        if low[at] == number[at]:
+            part = set()
+            while at not in part:
+                part.add(stack.pop())
+            if len(part) > 1:
+                found.append(sorted(part))
+
+    for file in calls:
+        if file not in number:
+            visit(file)
+    return sorted(found, key=len, reverse=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("build", nargs="?", type=pathlib.Path, default=ROOT / "build")
+    parser.add_argument("--graph", action="store_true")
+    parser.add_argument("--unused", action="store_true")
+    options = parser.parse_args()
+    sys.setrecursionlimit(10000)
+    calls, unused = graph(options.build)
+    if len(calls) < 100:
+        sys.exit(f"{options.build} has the objects of {len(calls)} files: build first (./dev build)")
+    if options.graph:
+        for file, others in sorted(calls.items()):
+            print(file, "->", " ".join(sorted(others)))
+    if options.unused:
+        for file, name in unused:
+            print(file, name)
+    bad = [part for part in circles(calls) if frozenset(part) not in ALLOWED]
+    for part in bad:
+        print(f"a circle of {len(part)} files, each of which calls another of them:")
+        for file in part:
+            for other in sorted(set(calls[file]) & set(part)):
+                print(f"    {file} -> {other}: {' '.join(sorted(calls[file][other]))}")
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
