@@ -115,9 +115,9 @@ static void remove_waiting(struct lane *lane, struct waiting *w) {
 
 static struct waiting *find_waiting(const struct lane *lane, struct message_id order) {
     struct waiting *w;
-    TAILQ_FOREACH(w, &lane->queue, link)
-    if (message_id_compare(w->order, order) >= 0)
-        break;
+    TAILQ_FOREACH (w, &lane->queue, link)
+        if (message_id_compare(w->order, order) >= 0)
+            break;
     return w != NULL && message_id_compare(w->order, order) == 0 ? w : NULL;
 }
 
@@ -127,9 +127,9 @@ static struct waiting *add_waiting(struct lane *lane, struct message_id id, stru
     struct lanes *l = lane->owner;
     struct waiting *w = mem_alloc(sizeof(*w)), *before;
     *w = (struct waiting){.id = id, .order = order, .size = size};
-    TAILQ_FOREACH_REVERSE(before, &lane->queue, waiting_list, link)
-    if (message_id_compare(before->order, order) < 0)
-        break;
+    TAILQ_FOREACH_REVERSE (before, &lane->queue, waiting_list, link)
+        if (message_id_compare(before->order, order) < 0)
+            break;
     if (before != NULL)
         TAILQ_INSERT_AFTER(&lane->queue, before, w, link);
     else
@@ -157,15 +157,15 @@ static void on_retry(uv_timer_t *timer) {
     struct lanes *l = container_of(timer, struct lanes, retry);
     struct lane *lane, *next;
     l->is_stuck = false;
-    HASH_ITER(hh, l->table, lane, next)
-    bring_back(lane);
+    HASH_ITER (hh, l->table, lane, next)
+        bring_back(lane);
 }
 
 /* Nothing of that call came back: it is asked for again. */
 static void refused(struct lanes *l, struct lane *lane) {
     struct waiting *w;
-    TAILQ_FOREACH(w, &lane->queue, link)
-    w->is_returning = false;
+    TAILQ_FOREACH (w, &lane->queue, link)
+        w->is_returning = false;
     if (!l->is_stuck)
         MUST(uv_timer_start(&l->retry, on_retry, RETRY_MS, 0) == 0);
     l->is_stuck = true;
@@ -421,7 +421,7 @@ void lanes_close(struct lanes *l, unsigned slot) {
     if (!place->is_open)
         return;
     place->is_open = false;
-    HASH_ITER(hh, l->table, lane, next) {
+    HASH_ITER (hh, l->table, lane, next) {
         if (lane->slot != slot)
             continue;
         while (!TAILQ_EMPTY(&lane->queue))
@@ -450,7 +450,7 @@ void lanes_free(struct lanes *l) {
     struct lane *lane, *next;
     if (l == NULL)
         return;
-    HASH_ITER(hh, l->table, lane, next) {
+    HASH_ITER (hh, l->table, lane, next) {
         while (!TAILQ_EMPTY(&lane->queue))
             remove_waiting(lane, TAILQ_FIRST(&lane->queue));
         HASH_DEL(l->table, lane);

@@ -26,7 +26,7 @@ void published_add(struct broker *b, unsigned slot, const struct message *m, str
 
 static void end(struct broker *b, unsigned slot, bool is_committed) {
     struct published *p, *next;
-    DL_FOREACH_SAFE(b->published, p, next) {
+    DL_FOREACH_SAFE (b->published, p, next) {
         if (p->slot != slot)
             continue;
         if (is_committed)

@@ -154,7 +154,7 @@ struct schedules *schedules_new(struct broker *b) {
 
 void schedules_begin_anew(struct schedules *s) {
     struct clockwork *w, *next;
-    HASH_ITER(hh, s->all, w, next) {
+    HASH_ITER (hh, s->all, w, next) {
         HASH_DEL(s->all, w);
         w->is_dead = true;
         if (!w->is_asking) /* else the answer frees it */

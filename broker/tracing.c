@@ -202,7 +202,7 @@ void tracing_note_output(struct outcome *o, struct bytes name, const struct mess
 
 static void end_outputs(struct broker *b, unsigned slot, bool is_committed) {
     struct traced_output *output, *next;
-    DL_FOREACH_SAFE(b->traced_outputs, output, next) {
+    DL_FOREACH_SAFE (b->traced_outputs, output, next) {
         if (output->slot != slot)
             continue;
         if (is_committed)

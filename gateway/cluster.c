@@ -53,8 +53,8 @@ void cluster_on_rule(void *ctx, struct bytes field, struct bytes value) {
 
 void cluster_on_app(struct cluster *c) {
     struct rule *rule, *next;
-    HASH_ITER(hh, c->rules, rule, next)
-    app_apply_rule(c->gateway->app, bytes_str(rule->field), bytes_str(rule->value));
+    HASH_ITER (hh, c->rules, rule, next)
+        app_apply_rule(c->gateway->app, bytes_str(rule->field), bytes_str(rule->value));
     if (c->server_secret != NULL)
         app_set_server_secret(c->gateway->app, bytes_str(c->server_secret));
 }
@@ -302,7 +302,7 @@ void cluster_init(struct cluster *c, struct gateway *g) {
 
 void cluster_deinit(struct cluster *c) {
     struct rule *rule, *next;
-    HASH_ITER(hh, c->rules, rule, next)
-    forget_rule(c, rule);
+    HASH_ITER (hh, c->rules, rule, next)
+        forget_rule(c, rule);
     free(c->server_secret);
 }

@@ -191,7 +191,7 @@ static struct seen *seen_of(struct tail *t, struct bytes channel) {
 
 static void forget_seen(struct tail *t) {
     struct seen *s, *next;
-    HASH_ITER(hh, t->seen, s, next) {
+    HASH_ITER (hh, t->seen, s, next) {
         HASH_DEL(t->seen, s);
         free(s);
     }

@@ -169,7 +169,7 @@ static bool print_some_held(struct follow *f) {
     struct trace_event e;
     uint64_t now = clock_ms();
     bool is_some = false;
-    DL_FOREACH_SAFE(f->held, h, next) {
+    DL_FOREACH_SAFE (f->held, h, next) {
         bool is_event = trace_event_decode(buf_bytes(&h->text), &e);
         if (is_event && h->until_ms > now && trace_messages_awaits(f->messages, &e))
             continue;

@@ -78,7 +78,8 @@ static void forget(struct app *a, struct shared *s) {
 
 void app_rules_free(struct app *a) {
     struct shared *s, *next;
-    HASH_ITER(hh, a->shared, s, next) forget(a, s);
+    HASH_ITER (hh, a->shared, s, next)
+        forget(a, s);
 }
 
 /* --- registrations --- */

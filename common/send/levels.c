@@ -38,7 +38,8 @@ void levels_free(struct levels *l) {
     if (l == NULL)
         return;
     for (int source = 0; source < SOURCES; source++)
-        HASH_ITER(hh, l->named[source], n, next) forget(l, source, n);
+        HASH_ITER (hh, l->named[source], n, next)
+            forget(l, source, n);
     free(l);
 }
 
@@ -152,7 +153,7 @@ static bool allow_every(const struct levels *l, bool has_groups, bool has_client
     if (!is_enough(level_for_everybody(l), has_groups, has_clients))
         return refuse(error_out, BYTES_LIT("*"), level_for_everybody(l));
     for (int source = 0; source < SOURCES; source++)
-        HASH_ITER(hh, l->named[source], n, next) {
+        HASH_ITER (hh, l->named[source], n, next) {
             enum level level = levels_get(l, bytes_of(n->name, n->len));
             if (!is_enough(level, has_groups, has_clients))
                 return refuse(error_out, bytes_str(n->shown), level);

@@ -64,8 +64,8 @@ static void forget(struct name_entry *e) {
 void clients_deinit(struct clients *c) {
     struct name_entry *e, *next;
     MUST(c->count == 0);
-    HASH_ITER(hh, c->names, e, next)
-    forget(e);
+    HASH_ITER (hh, c->names, e, next)
+        forget(e);
 }
 
 void clients_left(struct name_entry *e) {
@@ -76,7 +76,7 @@ void clients_left(struct name_entry *e) {
 void clients_sweep(struct clients *c) {
     struct name_entry *e, *next;
     uint64_t now_ms = uv_now(c->gateway->loop);
-    HASH_ITER(hh, c->names, e, next) {
+    HASH_ITER (hh, c->names, e, next) {
         if (e->empty_ms != 0 && now_ms > e->empty_ms + LINGER_MS)
             forget(e);
     }
@@ -84,7 +84,7 @@ void clients_sweep(struct clients *c) {
 
 void clients_reload(struct clients *c) {
     struct name_entry *e, *next;
-    HASH_ITER(hh, c->names, e, next) {
+    HASH_ITER (hh, c->names, e, next) {
         read_options(e);
         for (size_t i = 0; i < e->count; i++)
             e->slots[i].conn->policy = e->slow;

@@ -231,7 +231,7 @@ static void send_hello(struct join *j, struct ws *ws) {
 
 static void send_held(struct join *j, struct ws *ws, struct held_list *list) {
     struct held *h;
-    STAILQ_FOREACH(h, list, link) {
+    STAILQ_FOREACH (h, list, link) {
         if (list == &j->held && !j->is_rewound && message_id_compare(h->id, j->position) <= 0)
             continue;
         if (h->frame.chunk != NULL) {

@@ -27,7 +27,7 @@ void liveness_free(struct liveness *p) {
     struct beating *b, *next;
     if (p == NULL)
         return;
-    HASH_ITER(hh, p->all, b, next) {
+    HASH_ITER (hh, p->all, b, next) {
         HASH_DEL(p->all, b);
         free(b);
     }
@@ -88,7 +88,7 @@ void liveness_see(struct liveness *p, struct bytes id, struct bytes counter) {
 
 void liveness_end(struct liveness *p, void (*on_gone)(void *ctx, const char *id), void *ctx) {
     struct beating *b, *next;
-    HASH_ITER(hh, p->all, b, next) {
+    HASH_ITER (hh, p->all, b, next) {
         if (b->one.is_listed)
             continue;
         HASH_DEL(p->all, b);

@@ -163,9 +163,9 @@ static void on_entombed(void *ctx, struct redisReply *reply) {
 
 static bool is_running(const struct reaps *all, unsigned partition, struct bytes gateway) {
     struct reap *r;
-    LIST_FOREACH(r, &all->running, link)
-    if (r->partition == partition && bytes_equal_str(gateway, r->gateway))
-        return true;
+    LIST_FOREACH (r, &all->running, link)
+        if (r->partition == partition && bytes_equal_str(gateway, r->gateway))
+            return true;
     return false;
 }
 

@@ -107,9 +107,9 @@ void registry_register(struct registry *r, const struct registration *what,
 
 void registry_cancel(struct registry *r, void *ctx) {
     struct registering *call;
-    LIST_FOREACH(call, &r->registering, link)
-    if (call->ctx == ctx)
-        call->fn = NULL;
+    LIST_FOREACH (call, &r->registering, link)
+        if (call->ctx == ctx)
+            call->fn = NULL;
 }
 
 /* --- unregistering --- */
@@ -176,9 +176,9 @@ void registry_unregister(struct registry *r, struct bytes name, struct bytes cli
 
 static void ask_all(struct registry *r) {
     struct unregistering *u;
-    TAILQ_FOREACH(u, &r->unregistering, link)
-    if (!u->is_asked)
-        ask_unregister(u);
+    TAILQ_FOREACH (u, &r->unregistering, link)
+        if (!u->is_asked)
+            ask_unregister(u);
 }
 
 static void on_commands(void *ctx) {

@@ -87,10 +87,11 @@ static void on_all(void *ctx, struct redisReply *reply) {
         return;
     }
     trouble_clear(&r->unread);
-    HASH_ITER(hh, r->known, k, next) k->is_seen = false;
+    HASH_ITER (hh, r->known, k, next)
+        k->is_seen = false;
     for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
         apply(r, reply_bytes(reply_at(reply, i)), reply_bytes(reply_at(reply, i + 1)));
-    HASH_ITER(hh, r->known, k, next) {
+    HASH_ITER (hh, r->known, k, next) {
         if (!k->is_seen) {
             r->on_change(r->ctx, bytes_of(k->field, k->len), BYTES_NONE);
             HASH_DEL(r->known, k);
@@ -271,7 +272,7 @@ void rules_free(struct rules *r) {
         return;
     r->is_freed = true;
     trouble_clear(&r->unread);
-    HASH_ITER(hh, r->known, k, next) {
+    HASH_ITER (hh, r->known, k, next) {
         HASH_DEL(r->known, k);
         free(k);
     }

@@ -159,7 +159,7 @@ struct sources *sources_new(struct bus *bus, const struct lease *lease) {
 
 void sources_free(struct sources *s) {
     struct absent *a, *next;
-    HASH_ITER(hh, s->all, a, next) {
+    HASH_ITER (hh, s->all, a, next) {
         HASH_DEL(s->all, a);
         free(a);
     }

@@ -1,5 +1,6 @@
-/* store.c - see store.h. Values live under KEY_VALUE<key>, locks under KEY_LOCK<key>, the secret under
- * KEY_SECRET. */
+/*
+ * store.c - see store.h. Values live under KEY_VALUE<key>, locks under KEY_LOCK<key>, the secret
+ * under KEY_SECRET. */
 #include "common/bus/cluster/store.h"
 
 #include <errno.h>

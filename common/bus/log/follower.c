@@ -46,7 +46,8 @@ void follower_pause(struct follower *f) {
 
 static void look_at_all_again(struct follower *f) {
     struct follow *w, *next;
-    HASH_ITER(hh, f->follows, w, next) follow_look_again(w);
+    HASH_ITER (hh, f->follows, w, next)
+        follow_look_again(w);
 }
 
 /* --- the audit --- */
@@ -73,7 +74,7 @@ static void audit(struct follower *f) {
 static bool have_all_read(struct every *every, const struct lineage *l) {
     struct follow *w;
     bool have_all = true;
-    LIST_FOREACH(w, &every->list, in_partition) {
+    LIST_FOREACH (w, &every->list, in_partition) {
         bool is_elsewhere = w->has_start && lineage_find(l, w->position) == LINEAGE_ELSEWHERE;
         have_all = have_all && w->state == LIVE && !is_elsewhere;
         if (is_elsewhere)
@@ -126,8 +127,8 @@ static void on_payload(struct follower *f, struct follow *w, struct every *every
     if (w != NULL)
         follow_on_live(w, LOG_OWN, &m, payload);
     else
-        LIST_FOREACH(w, &every->list, in_partition)
-    follow_on_live(w, LOG_EVERY, &m, payload);
+        LIST_FOREACH (w, &every->list, in_partition)
+            follow_on_live(w, LOG_EVERY, &m, payload);
     f->dispatching--;
     message_free(&m);
     follower_bury_stopped(f);
@@ -169,7 +170,8 @@ static void on_feed_lost(void *ctx) {
     struct follow *w, *next;
     for (unsigned p = 0; p < bus_partitions(f->bus); p++)
         f->partitions[p].is_confirmed = false;
-    HASH_ITER(hh, f->follows, w, next) follow_on_feed_lost(w);
+    HASH_ITER (hh, f->follows, w, next)
+        follow_on_feed_lost(w);
 }
 
 static void on_feed_skipped(void *ctx) {
@@ -263,7 +265,8 @@ void follower_free(struct follower *f) {
     if (f == NULL)
         return;
     f->is_freed = true;
-    HASH_ITER(hh, f->follows, w, next) follower_stop(f, w);
+    HASH_ITER (hh, f->follows, w, next)
+        follower_stop(f, w);
     follower_bury_stopped(f);
     uv_close((uv_handle_t *)&f->again, on_first_timer_closed);
 }

@@ -86,7 +86,7 @@ static void clear_batch(struct log_writer *o) {
 
 static void forget_oldest(struct log_writer *o) {
     struct log *l, *next;
-    HASH_ITER(hh, o->logs, l, next) {
+    HASH_ITER (hh, o->logs, l, next) {
         if (HASH_COUNT(o->logs) <= LOG_WRITER_LOGS || l->pending > 0)
             return;
         HASH_DEL(o->logs, l);
@@ -173,7 +173,7 @@ static void unref(struct log_writer *o) {
         return;
     struct log *l, *next;
     clear_batch(o);
-    HASH_ITER(hh, o->logs, l, next) {
+    HASH_ITER (hh, o->logs, l, next) {
         HASH_DEL(o->logs, l);
         history_deinit(&l->history);
         free(l);

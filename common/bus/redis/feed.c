@@ -37,7 +37,8 @@ void feed_free(struct feed *f) {
     struct channel *c, *next;
     if (f == NULL)
         return;
-    HASH_ITER(hh, f->channels, c, next) forget(f, c);
+    HASH_ITER (hh, f->channels, c, next)
+        forget(f, c);
     free(f);
 }
 
@@ -87,7 +88,7 @@ void feed_on_ready(struct feed *f, struct link *link) {
     struct channel *c, *next;
     struct command cmd = {{0}, 0};
     unsigned count = 0;
-    HASH_ITER(hh, f->channels, c, next) {
+    HASH_ITER (hh, f->channels, c, next) {
         if (count == 0)
             cmd = command_begin("SUBSCRIBE");
         command_bytes(&cmd, bytes_of(c->name, c->len));
@@ -103,7 +104,7 @@ void feed_on_ready(struct feed *f, struct link *link) {
 
 void feed_on_down(struct feed *f) {
     struct channel *c, *next;
-    HASH_ITER(hh, f->channels, c, next) {
+    HASH_ITER (hh, f->channels, c, next) {
         c->state = OFF;
         if (!c->is_desired)
             forget(f, c);

@@ -145,7 +145,7 @@ static void describe(const struct troubles *all, enum trouble_kind kind, struct 
     uint64_t now = clock_ms();
     const struct trouble *t, *oldest = NULL;
     size_t more = 0;
-    LIST_FOREACH(t, &all->raised[kind], link) {
+    LIST_FOREACH (t, &all->raised[kind], link) {
         if (now - t->since_ms < kinds[kind].grace_ms)
             continue;
         more += oldest != NULL;
