@@ -107,3 +107,10 @@ char *bytes_dup(struct bytes b) {
     copy[b.len] = '\0';
     return copy;
 }
+
+bool bytes_list_has(struct bytes_list list, struct bytes value) {
+    for (size_t i = 0; i < list.count; i++)
+        if (bytes_equal(list.items[i], value))
+            return true;
+    return false;
+}

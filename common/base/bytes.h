@@ -62,4 +62,25 @@ bool bytes_to_u64(struct bytes b, uint64_t *value_out);
 /* A NUL-terminated heap copy; free with free(). */
 char *bytes_dup(struct bytes b);
 
+/* A borrowed list of addressees. Without items it is absent, and restricts nothing; with items and
+ * count 0 it is an empty list, and addresses nobody. */
+struct bytes_list {
+    const struct bytes *items;
+    size_t count;
+};
+
+static inline bool bytes_list_is_given(struct bytes_list list) {
+    return list.items != NULL;
+}
+static inline bool bytes_list_is_nobody(struct bytes_list list) {
+    return list.items != NULL && list.count == 0;
+}
+/* One empty list is enough. */
+static inline bool bytes_lists_are_nobody(struct bytes_list names, struct bytes_list groups,
+                                          struct bytes_list clients) {
+    return bytes_list_is_nobody(names) || bytes_list_is_nobody(groups) ||
+           bytes_list_is_nobody(clients);
+}
+bool bytes_list_has(struct bytes_list list, struct bytes value);
+
 #endif

@@ -91,3 +91,10 @@ void fold_append(struct buf *out, struct bytes text) {
             append_character(out, c);
     }
 }
+
+bool fold_list_has(struct bytes_list list, struct bytes value) {
+    for (size_t i = 0; i < list.count; i++)
+        if (fold_equal(list.items[i], value))
+            return true;
+    return false;
+}

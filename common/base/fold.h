@@ -12,6 +12,8 @@
 #include "common/base/buf.h"
 
 bool fold_equal(struct bytes a, struct bytes b);
+/* Whether one of the list is equal without case. */
+bool fold_list_has(struct bytes_list list, struct bytes value);
 /* <0, 0, >0: an order in which texts that are equal without case stand together. */
 int fold_compare(struct bytes a, struct bytes b);
 /* Appends the folded text: the same bytes for all texts that are equal. */

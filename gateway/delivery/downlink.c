@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/base/fold.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/log/follower.h"
@@ -107,7 +108,7 @@ static struct frame frame_for(struct delivery *v, bool is_v1) {
 
 static bool is_for_group(const struct message *m, struct bytes group) {
     return !bytes_list_is_given(m->to_groups) ||
-           (group.len > 0 && bytes_list_has_nocase(m->to_groups, group));
+           (group.len > 0 && fold_list_has(m->to_groups, group));
 }
 
 bool downlink_is_for(const struct message *m, const struct identity *who) {

@@ -14,23 +14,7 @@
 
 #include <msgpack.h>
 
-#include "common/base/fold.h"
-
-/* --- lists and ids --- */
-
-bool bytes_list_has(struct bytes_list list, struct bytes value) {
-    for (size_t i = 0; i < list.count; i++)
-        if (bytes_equal(list.items[i], value))
-            return true;
-    return false;
-}
-
-bool bytes_list_has_nocase(struct bytes_list list, struct bytes value) {
-    for (size_t i = 0; i < list.count; i++)
-        if (fold_equal(list.items[i], value))
-            return true;
-    return false;
-}
+/* --- ids --- */
 
 bool message_id_parse(struct bytes text, struct message_id *id_out) {
     struct bytes rest = text;

@@ -44,34 +44,10 @@ enum envelope_flag {
         32 /* gateways tell what became of it: publish_receipt, with `from` as the token */
 };
 
-/* A borrowed list of those that something is for. Without items it is absent, and restricts
- * nothing; with items and count 0 it is an empty list, and addresses nobody. */
-struct bytes_list {
-    const struct bytes *items;
-    size_t count;
-};
-
-static inline bool bytes_list_is_given(struct bytes_list list) {
-    return list.items != NULL;
-}
-static inline bool bytes_list_is_nobody(struct bytes_list list) {
-    return list.items != NULL && list.count == 0;
-}
 /* The client id of a sender; none when it is a publisher's token. */
 static inline struct bytes sender_of(unsigned flags, struct bytes from) {
     return (flags & FLAG_RECEIPT) != 0 ? BYTES_NONE : from;
 }
-
-/* One empty list is enough. */
-static inline bool bytes_lists_are_nobody(struct bytes_list names, struct bytes_list groups,
-                                          struct bytes_list clients) {
-    return bytes_list_is_nobody(names) || bytes_list_is_nobody(groups) ||
-           bytes_list_is_nobody(clients);
-}
-
-bool bytes_list_has(struct bytes_list list, struct bytes value);
-/* Without case (fold.h): for groups. */
-bool bytes_list_has_nocase(struct bytes_list list, struct bytes value);
 
 /* A message id: <term>-<seq>, increasing over all logs of a partition. 0-0 is before everything. */
 struct message_id {
