@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/log/arena.h"
+#include "common/base/arena.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/history.h"
 #include "common/bus/redis/link.h"

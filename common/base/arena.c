@@ -1,5 +1,5 @@
 /* arena.c - see arena.h. */
-#include "common/bus/log/arena.h"
+#include "common/base/arena.h"
 
 #include <stdlib.h>
 #include <string.h>

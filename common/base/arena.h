@@ -1,8 +1,8 @@
 /* arena.h - memory that is given back all at once. A zeroed struct is an empty arena. */
-#ifndef SIGNALBOX_BUS_LOG_ARENA_H
-#define SIGNALBOX_BUS_LOG_ARENA_H
+#ifndef SIGNALBOX_BASE_ARENA_H
+#define SIGNALBOX_BASE_ARENA_H
 
-#include "common/bus/log/envelope.h"
+#include "common/base/bytes.h"
 
 struct arena_block;
 struct arena {
