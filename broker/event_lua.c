@@ -10,9 +10,9 @@
 #include "broker/events.h"
 #include "broker/host.h"
 #include "broker/run.h"
-#include "common/app/api.h"
-#include "common/app/json_lua.h"
-#include "common/app/lua_headers.h"
+#include "common/app/api/api.h"
+#include "common/app/lua/json_lua.h"
+#include "common/app/lua/fields.h"
 #include "common/base/clock.h"
 
 enum { JSON_DEPTH = 10, CODE_NORMAL = 1000 };

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"

@@ -4,7 +4,7 @@
 
 #include "common/send/address.h"
 #include "common/json/json_text.h"
-#include "common/app/signing.h"
+#include "common/app/registrations/signing.h"
 #include "common/base/secret_file.h"
 #include "tools/tool.h"
 #include "tools/verb.h"

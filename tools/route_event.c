@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/app/json_lua.h"
+#include "common/app/lua/json_lua.h"
 #include "common/base/clock.h"
 
 enum { JSON_DEPTH = 10, CODE_NORMAL = 1000, REASON_MAX = 123 };

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
 #include "common/net/port.h"
 

@@ -13,7 +13,7 @@
 
 #include <lauxlib.h>
 
-#include "common/app/app_state.h"
+#include "common/app/running/app_state.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
 
@@ -123,14 +123,14 @@ static int run_main_chunk(lua_State *L) {
 }
 
 static int open_all(lua_State *L) {
-    app_sandbox_open(L);
+    sandbox_open(L);
     api_open(L);
     return 0;
 }
 
 static bool run_file(struct app *a, const char *file, struct buf *error_out) {
     struct buf text = {0}, name = {0};
-    struct slice slice = app_budget_slice(a, MAIN_CHUNK_SLICES);
+    struct slice slice = budget_slice(a, MAIN_CHUNK_SLICES);
     bool is_fine = app_read_file(file, &text, error_out);
     if (is_fine) {
         buf_printf(&name, "@%s", file);
@@ -163,7 +163,7 @@ static struct app *make(const struct app_environment *environment) {
     MUST(a->L != NULL);
     lua_atpanic(a->L, on_panic);
     *app_mark_of(a->L) = NULL;
-    app_budget_watch(a->L);
+    budget_watch(a->L);
     return a;
 }
 

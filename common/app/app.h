@@ -21,7 +21,7 @@
 #include <uv.h>
 
 #include "common/json/json_text.h"
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
 #include "common/bus/log/envelope.h"
 

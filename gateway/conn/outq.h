@@ -16,7 +16,7 @@
 #ifndef SIGNALBOX_GATEWAY_CONN_OUTQ_H
 #define SIGNALBOX_GATEWAY_CONN_OUTQ_H
 
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 #include "gateway/codec/frame.h"
 
 struct outq_range {

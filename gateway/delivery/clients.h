@@ -11,7 +11,7 @@
 #include <sys/queue.h>
 #include <uthash.h>
 
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 #include "common/bus/log/envelope.h"
 
 struct clients;

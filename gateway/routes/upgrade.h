@@ -5,7 +5,7 @@
 #ifndef SIGNALBOX_GATEWAY_ROUTES_UPGRADE_H
 #define SIGNALBOX_GATEWAY_ROUTES_UPGRADE_H
 
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
 
 struct request;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/app/app.h"
-#include "common/app/json_lua.h"
+#include "common/app/lua/json_lua.h"
 #include "gateway/routes/file_send.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/request.h"

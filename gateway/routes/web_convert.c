@@ -3,7 +3,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "common/app/api.h"
+#include "common/app/api/api.h"
 #include "common/app/app.h"
 #include "gateway/gateway.h"
 #include "gateway/routes/local.h"

@@ -4,7 +4,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "common/app/lua_headers.h"
+#include "common/app/lua/fields.h"
 #include "gateway/endpoints.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/web_private.h"

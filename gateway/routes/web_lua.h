@@ -11,7 +11,7 @@
 #ifndef SIGNALBOX_GATEWAY_ROUTES_WEB_LUA_H
 #define SIGNALBOX_GATEWAY_ROUTES_WEB_LUA_H
 
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 
 struct app_call;
 struct request;

@@ -2,7 +2,7 @@
 #ifndef SIGNALBOX_GATEWAY_ROUTES_WEB_PRIVATE_H
 #define SIGNALBOX_GATEWAY_ROUTES_WEB_PRIVATE_H
 
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 #include "gateway/routes/handler.h"
 #include "gateway/routes/upgrade.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
 #include "common/base/settings.h"
 #include "common/bus/cluster/report.h"

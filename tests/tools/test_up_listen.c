@@ -4,7 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "common/app/registrations.h"
+#include "common/app/registrations/registrations.h"
 #include "tools/up_listen.h"
 
 static void test_endpoints(void **state) {

@@ -6,9 +6,9 @@
 #include <lua.h>
 #include <lualib.h>
 
-#include "common/app/app_state.h"
+#include "common/app/running/app_state.h"
 #include "common/base/base64.h"
-#include "common/app/function_code.h"
+#include "common/app/running/function_code.h"
 
 static void apply(struct world *w, const char *field, const char *value) {
     app_apply_rule(w->app, bytes_str(field), value == NULL ? BYTES_NONE : bytes_str(value));

@@ -10,7 +10,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "common/app/app_state.h"
+#include "common/app/running/app_state.h"
 #include "test_app_world.h"
 
 /* Compares own and standard functions, both in the sandbox' own words: `ours` and `std`. */
@@ -47,7 +47,7 @@ static void open_pair(struct pair *p) {
     *app_mark_of(p->L) = NULL;
     luaL_requiref(p->L, "string", luaopen_string, 0);
     lua_setglobal(p->L, "std");
-    app_sandbox_open(p->L);
+    sandbox_open(p->L);
     lua_getglobal(p->L, "string");
     lua_setglobal(p->L, "ours");
     assert_int_equal(luaL_dostring(p->L, compare), LUA_OK);

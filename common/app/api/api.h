@@ -1,0 +1,108 @@
+/*
+ * api.h - the functions of `signalbox`, one C function each; the list is in api.c.
+ *
+ * Errors of arguments go through luaL_arg*. A function checks everything first, and allocates
+ * outside of Lua only when nothing can raise any more.
+ *
+ * To add a function: write it in the api_*.c it belongs to, declare it here, and add its line to
+ * api.c.
+ */
+#ifndef SIGNALBOX_APP_API_API_H
+#define SIGNALBOX_APP_API_API_H
+
+#include <lua.h>
+
+#include "common/app/running/app_state.h"
+
+/* --- the functions --- */
+
+int api_endpoint(lua_State *L);
+int api_route(lua_State *L);
+int api_static(lua_State *L);
+int api_origins(lua_State *L);
+int api_name(lua_State *L);
+int api_send(lua_State *L);
+int api_close(lua_State *L);
+int api_allows(lua_State *L);
+int api_broadcast_level(lua_State *L);
+int api_default_scope(lua_State *L);
+int api_signing(lua_State *L);
+int api_sign(lua_State *L);
+int api_verify(lua_State *L);
+int api_is_signed(lua_State *L);
+int api_server_secret(lua_State *L);
+int api_signal_route(lua_State *L);
+int api_signal_route_remove(lua_State *L);
+int api_signal_route_clear(lua_State *L);
+int api_signal_route_get(lua_State *L);
+int api_signal_route_test(lua_State *L);
+int api_signal_route_group(lua_State *L);
+int api_on(lua_State *L);
+int api_off(lua_State *L);
+int api_signal_event_test(lua_State *L);
+int api_schedule(lua_State *L);
+int api_sleep(lua_State *L);
+int api_lock(lua_State *L);
+int api_names(lua_State *L);
+int api_groups(lua_State *L);
+int api_clients(lua_State *L);
+int api_exists(lua_State *L);
+int api_json(lua_State *L);
+int api_parse_json(lua_State *L);
+int api_array(lua_State *L);
+int api_log(lua_State *L);
+int api_store_get(lua_State *L);
+int api_store_set(lua_State *L);
+int api_store_incr(lua_State *L);
+int api_store_delete(lua_State *L);
+
+/* --- arguments (api_args.c) --- */
+
+/* Raises unless the main chunk runs. */
+struct app *api_main_chunk(lua_State *L, const char *function);
+/* The bus, or an error that says who needs it. */
+struct bus *api_bus(lua_State *L, const char *function);
+/* A table whose keys are all among `allowed` (NULL-terminated); an error names the first other.
+ * Where client_id is allowed, clientId is the same option. */
+void api_check_options(lua_State *L, int arg, const char *const allowed[]);
+/* A path or pattern in its canonical form (http_path.h), below the prefix, which is canonical; the
+ * leading '/' may be left out. On the stack. */
+const char *api_check_path(lua_State *L, int arg, const char *what, const char *prefix);
+/* A text of at most ADDRESS_BYTES_MAX bytes, without CR, LF and NUL; an error calls it `what`. */
+const char *api_check_text(lua_State *L, int arg, const char *what);
+
+/* Options of the table `arg`. Their values are left on the stack, so that the pointers hold. */
+const char *api_option_text(lua_State *L, int arg, const char *key); /* NULL: absent */
+/* A string or number, whatever is in it; empty: absent. */
+struct bytes api_option_bytes(lua_State *L, int arg, const char *key);
+/* A Name, group or client id, which may be a number; "" counts as absent. */
+const char *api_option_address(lua_State *L, int arg, const char *key); /* NULL: absent */
+bool api_option_bool(lua_State *L, int arg, const char *key, bool fallback);
+lua_Integer api_option_integer(lua_State *L, int arg, const char *key, lua_Integer fallback);
+/* A string or number, or a list of them. "" and signalbox.null count as absent; in a list they are
+ * left out, and a list that nothing is left of stays one: it addresses nobody. What it needs stays
+ * on the stack, and in *one when it is no list. */
+struct bytes_list api_option_list(lua_State *L, int arg, const char *key, struct bytes *one);
+/* As api_option_list, for an argument. */
+struct bytes_list api_check_list(lua_State *L, int arg, const char *what, struct bytes *one);
+/* A luaL_argerror that is printed with one more text. */
+int api_arg_error(lua_State *L, int arg, const char *format, const char *detail);
+
+/* Makes changes at run time, here and in the whole cluster, and waits until they hold; `function`
+ * and `arguments` (0: none) are stack indices for those that set. */
+int api_share(lua_State *L, struct app_change *changes, size_t count, int function, int arguments);
+/* The list `args` of the options at `arg`, left on the stack: its index, or 0. */
+int api_option_args(lua_State *L, int arg);
+/* A reference for arguments: LUA_NOREF for 0. */
+int api_arguments_ref(lua_State *L, int arguments);
+
+/* An absolute heap copy of a path beside the app file. */
+char *api_path(const struct app *a, const char *path);
+/* Raises the text of `error` after freeing it. */
+int api_raise(lua_State *L, struct buf *error);
+/* Pushes the content of `text` and frees it, also when Lua has no memory for it; returns 1. */
+int api_push_take(lua_State *L, struct buf *text);
+/* The reference of the function at `arg`. */
+int api_function_ref(lua_State *L, int arg);
+
+#endif

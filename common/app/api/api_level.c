@@ -1,0 +1,87 @@
+/* api_level.c - signalbox.broadcast_level and default_scope. In the main chunk they set what the
+ * app file says; in a handler they set a rule of the cluster, and wait until it holds. */
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "common/app/api/api.h"
+#include "common/base/fold.h"
+
+/* The handler that may write a rule; raises otherwise. */
+static struct app_call *writer(lua_State *L, const char *function) {
+    struct app_call *call = app_may_wait(L);
+    api_bus(L, function);
+    if (call->app->env.rules == NULL)
+        luaL_error(L, "signalbox.%s needs Redis, and there is none here", function);
+    return call;
+}
+
+static int write_rule(lua_State *L, struct app_call *call, struct bytes field, struct bytes value) {
+    struct publication *p = app_publish_begin(call);
+    app_publish(p, field, value);
+    return app_publish_wait(L, p);
+}
+
+/* --- levels --- */
+
+static int set_level(lua_State *L, struct bytes name, enum level level) {
+    struct app *a = app_of(L);
+    struct buf field = {0};
+    if (a->is_loading) {
+        levels_set(a->registrations->levels, LEVEL_FROM_APP, name, level);
+        return 0;
+    }
+    struct app_call *call = writer(L, "broadcast_level");
+    buf_append_str(&field, "level:");
+    fold_append(&field, name);
+    if (name.len == 0)
+        buf_append_char(&field, '*');
+    levels_set(a->registrations->levels, LEVEL_FROM_CLUSTER, name, level);
+    struct publication *p = app_publish_begin(call);
+    app_publish(p, buf_bytes(&field), bytes_str(level_text(level)));
+    buf_deinit(&field);
+    return app_publish_wait(L, p);
+}
+
+/* The text at `arg`; BYTES_NONE when there is none. */
+static struct bytes optional_text(lua_State *L, int arg, const char *what) {
+    if (lua_isnoneornil(L, arg) || (lua_islightuserdata(L, arg) && lua_touserdata(L, arg) == NULL))
+        return BYTES_NONE;
+    return bytes_str(api_check_text(L, arg, what));
+}
+
+/* broadcast_level(level), broadcast_level(Name, level); broadcast_level([Name]) reads. */
+int api_broadcast_level(lua_State *L) {
+    enum level level;
+    struct bytes first = optional_text(L, 1, "Name"), second = optional_text(L, 2, "level");
+    if (second.ptr != NULL) {
+        luaL_argcheck(L, level_parse(second, &level), 2,
+                      "the level is none of name, group, client_id");
+        return set_level(L, bytes_equal_str(first, "*") ? BYTES_NONE : first, level);
+    }
+    if (first.ptr != NULL && level_parse(first, &level))
+        return set_level(L, BYTES_NONE, level);
+    lua_pushstring(L, level_text(levels_get(app_of(L)->registrations->levels, first)));
+    return 1;
+}
+
+/* --- scope --- */
+
+/* default_scope([scope]) */
+int api_default_scope(lua_State *L) {
+    struct app *a = app_of(L);
+    struct registrations *r = a->registrations;
+    struct bytes text = optional_text(L, 1, "scope");
+    bool is_local = bytes_equal_nocase(text, BYTES_LIT("local"));
+    if (text.ptr == NULL) {
+        lua_pushstring(L, r->default_scope == SCOPE_LOCAL ? "local" : "global");
+        return 1;
+    }
+    luaL_argcheck(L, is_local || bytes_equal_nocase(text, BYTES_LIT("global")), 1,
+                  "the scope is none of global, local");
+    struct app_call *call = a->is_loading ? NULL : writer(L, "default_scope");
+    r->default_scope = is_local ? SCOPE_LOCAL : SCOPE_GLOBAL;
+    if (call == NULL)
+        return 0;
+    return write_rule(L, call, BYTES_LIT("scope"), bytes_str(is_local ? "local" : "global"));
+}

@@ -1,0 +1,186 @@
+/* api_send.c - signalbox.send, close and allows: whom a message is for. The host (gateway, broker)
+ * does the rest. */
+#include <limits.h>
+#include <string.h>
+#include <strings.h>
+
+#include <lauxlib.h>
+
+#include "common/send/address.h"
+#include "common/app/api/api.h"
+#include "common/app/lua/json_lua.h"
+#include "common/base/settings.h"
+
+enum { DEPTH = 10, DEPTH_OF_NONE = 2, REASON_MAX_BYTES = 123 };
+
+static int end_of_call(lua_State *L, struct app_call *call, enum app_outcome outcome,
+                       struct buf *error) {
+    if (outcome == APP_FAILED)
+        return api_raise(L, error);
+    buf_deinit(error);
+    return outcome == APP_WAITING ? app_wait(L, call) : 0;
+}
+
+static const struct app_host *check_host(lua_State *L, const char *function) {
+    const struct app_host *host = app_of(L)->env.host;
+    if (host == NULL)
+        luaL_error(L, "signalbox.%s: there are no connections here", function);
+    return host;
+}
+
+/* --- send --- */
+
+static bool read_mode(lua_State *L) {
+    const char *mode = api_option_text(L, 1, "mode");
+    if (mode == NULL || strcasecmp(mode, "auto") == 0 || strcasecmp(mode, "broadcast") == 0)
+        return false;
+    if (strcasecmp(mode, "direct") != 0)
+        api_arg_error(L, 1, "the mode '%s' is none of auto, broadcast, direct", mode);
+    return true;
+}
+
+static struct bytes_list read_list(lua_State *L, const char *key, struct bytes *one) {
+    return api_option_list(L, 1, key, one);
+}
+
+static int read_depth(lua_State *L) {
+    lua_Integer depth = api_option_integer(L, 1, "depth", DEPTH);
+    return depth <= 0 ? DEPTH_OF_NONE : depth > 100 ? 100 : (int)depth;
+}
+
+static bool is_empty_table(lua_State *L, int index) {
+    if (!lua_istable(L, index))
+        return false;
+    lua_pushnil(L);
+    if (!lua_next(L, index))
+        return true;
+    lua_pop(L, 2);
+    return false;
+}
+
+/* nil, signalbox.null, "" and {} are not sent. */
+static bool is_nothing(lua_State *L, int index) {
+    return lua_isnil(L, index) ||
+           (lua_islightuserdata(L, index) && lua_touserdata(L, index) == NULL) ||
+           (lua_isstring(L, index) && lua_rawlen(L, index) == 0 &&
+            lua_type(L, index) == LUA_TSTRING) ||
+           is_empty_table(L, index);
+}
+
+/* The value that the handler was called for: a number of it may say more than Lua's. */
+static struct json_value handled(lua_State *L) {
+    const struct app_environment *env = &app_of(L)->env;
+    struct app_call *call = app_call_of(L);
+    if (call == NULL || env->host->handled == NULL)
+        return (struct json_value){0};
+    return env->host->handled(env->host_ctx, call);
+}
+
+/* A string is sent as it is; for anything else its JSON is put into *json. */
+static void read_data(lua_State *L, int index, int depth, struct app_send *send, struct buf *json) {
+    struct buf error = {0};
+    if (lua_type(L, index) == LUA_TSTRING) {
+        send->data.ptr = lua_tolstring(L, index, &send->data.len);
+        return;
+    }
+    send->is_json = true;
+    if (!json_from_lua_as(L, index, handled(L), depth, json, &error)) {
+        buf_deinit(json);
+        api_raise(L, &error);
+    }
+    send->data = buf_bytes(json);
+}
+
+static void check_size(lua_State *L, struct app *a, size_t len, struct buf *json) {
+    int64_t most = a->env.settings->max_message_bytes;
+    if (len <= (size_t)most)
+        return;
+    buf_deinit(json);
+    luaL_error(L, "a message of %I bytes is larger than %I (--max-message-bytes)", (lua_Integer)len,
+               (lua_Integer)most);
+}
+
+int api_send(lua_State *L) {
+    static const char *const allowed[] = {"name",         "group", "client_id", "data", "mode",
+                                          "ignore_event", "depth", "binary",    NULL};
+    struct app *a = app_of(L);
+    struct bytes one[3];
+    struct buf json = {0}, error = {0};
+    const struct app_host *host = check_host(L, "send");
+    struct app_call *call = app_waiter(L);
+    api_check_options(L, 1, allowed);
+    struct app_send send = {
+        .names = read_list(L, "name", &one[0]),
+        .groups = read_list(L, "group", &one[1]),
+        .clients = read_list(L, "client_id", &one[2]),
+        .is_direct = read_mode(L),
+        .ignores_event = api_option_bool(L, 1, "ignore_event", false),
+        .is_binary = api_option_bool(L, 1, "binary", false),
+    };
+    int depth = read_depth(L);
+    lua_pushliteral(L, "data");
+    lua_rawget(L, 1);
+    if (is_nothing(L, lua_gettop(L)))
+        return 0;
+    read_data(L, lua_gettop(L), depth, &send, &json);
+    check_size(L, a, send.data.len, &json);
+    if (!address_is_affordable(send.names, send.groups, send.clients, send.data.len, &error)) {
+        buf_deinit(&json);
+        return api_raise(L, &error);
+    }
+    enum app_outcome outcome = host->send(a->env.host_ctx, call, &send, &error);
+    buf_deinit(&json);
+    return end_of_call(L, call, outcome, &error);
+}
+
+/* --- close --- */
+
+static int read_code(lua_State *L) {
+    lua_Integer code = api_option_integer(L, 1, "code", 1000);
+    if (code != 1000 && code != 1001 && (code < 3000 || code > 4999))
+        luaL_argerror(L, 1, "the close code is 1000, 1001 or from 3000 to 4999");
+    return (int)code;
+}
+
+static struct bytes read_reason(lua_State *L) {
+    const char *reason = api_option_text(L, 1, "reason");
+    if (reason != NULL && strlen(reason) > REASON_MAX_BYTES)
+        luaL_argerror(L, 1, "the reason is longer than 123 bytes");
+    return reason == NULL ? BYTES_LIT("") : bytes_str(reason);
+}
+
+int api_close(lua_State *L) {
+    static const char *const allowed[] = {"name", "group", "client_id", "code", "reason", NULL};
+    struct app *a = app_of(L);
+    struct bytes one[3];
+    struct buf error = {0};
+    const struct app_host *host = check_host(L, "close");
+    struct app_call *call = app_waiter(L);
+    api_check_options(L, 1, allowed);
+    struct app_close close = {
+        .names = read_list(L, "name", &one[0]),
+        .groups = read_list(L, "group", &one[1]),
+        .clients = read_list(L, "client_id", &one[2]),
+        .code = read_code(L),
+        .reason = read_reason(L),
+    };
+    if (!bytes_list_is_given(close.names) && !bytes_list_is_given(close.groups) &&
+        !bytes_list_is_given(close.clients))
+        return luaL_argerror(L, 1, "a name, group or client_id is needed");
+    enum app_outcome outcome = host->close(a->env.host_ctx, call, &close, &error);
+    return end_of_call(L, call, outcome, &error);
+}
+
+/* --- allows --- */
+
+int api_allows(lua_State *L) {
+    static const char *const allowed[] = {"name", "group", "client_id", NULL};
+    struct bytes one[3];
+    api_check_options(L, 1, allowed);
+    struct bytes_list names = read_list(L, "name", &one[0]);
+    bool has_groups = read_list(L, "group", &one[1]).count > 0;
+    bool has_clients = read_list(L, "client_id", &one[2]).count > 0;
+    lua_pushboolean(
+        L, levels_allow(app_of(L)->registrations->levels, names, has_groups, has_clients, NULL));
+    return 1;
+}

@@ -1,0 +1,64 @@
+/* api_share.c - changes of signal routes and event handlers at run time: made here at once, and by
+ * every other process through the rules. */
+#include <lauxlib.h>
+
+#include "common/app/api/api.h"
+#include "common/app/running/function_code.h"
+
+int api_option_args(lua_State *L, int arg) {
+    lua_pushliteral(L, "args");
+    int type = lua_rawget(L, arg);
+    if (type == LUA_TNIL)
+        return 0;
+    if (type != LUA_TTABLE)
+        luaL_argerror(L, arg, "the option 'args' must be a list");
+    return lua_gettop(L);
+}
+
+int api_arguments_ref(lua_State *L, int arguments) {
+    return arguments == 0 ? LUA_NOREF : api_function_ref(L, arguments);
+}
+
+/* Raises when one of them cannot be told to other processes. */
+static void check_changes(lua_State *L, const struct app_change *changes, size_t count,
+                          int function, int arguments) {
+    for (size_t i = 0; i < count; i++) {
+        struct buf value = {0}, error = {0};
+        bool is_fine = function_code_write(L, &changes[i], function, arguments, &value, &error);
+        buf_deinit(&value);
+        if (!is_fine)
+            api_raise(L, &error);
+    }
+}
+
+static void add_references(lua_State *L, struct app_change *c, int function, int arguments) {
+    c->function = c->arguments = LUA_NOREF;
+    if (!c->is_set)
+        return;
+    c->function = api_function_ref(L, function);
+    c->arguments = api_arguments_ref(L, arguments);
+}
+
+static void make_change(lua_State *L, struct publication *p, const struct app_change *c,
+                        int function, int arguments) {
+    struct buf field = {0}, value = {0}, error = {0};
+    MUST(function_code_write(L, c, function, arguments, &value, &error));
+    app_change_field(c, &field);
+    app_change_make(app_of(L), c, buf_bytes(&value));
+    if (p != NULL)
+        app_publish(p, buf_bytes(&field), buf_bytes(&value));
+    buf_deinit(&field);
+    buf_deinit(&value);
+}
+
+int api_share(lua_State *L, struct app_change *changes, size_t count, int function, int arguments) {
+    bool is_cluster = app_of(L)->env.rules != NULL;
+    struct app_call *call = is_cluster ? app_may_wait(L) : NULL;
+    check_changes(L, changes, count, function, arguments);
+    for (size_t i = 0; i < count; i++)
+        add_references(L, &changes[i], function, arguments);
+    struct publication *p = is_cluster ? app_publish_begin(call) : NULL;
+    for (size_t i = 0; i < count; i++)
+        make_change(L, p, &changes[i], function, arguments);
+    return p == NULL ? 0 : app_publish_wait(L, p);
+}

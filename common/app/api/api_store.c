@@ -1,0 +1,125 @@
+/* api_store.c - signalbox.store: small values that all processes share, as JSON in Redis. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+#include "common/app/api/api.h"
+#include "common/app/lua/json_lua.h"
+#include "common/bus/cluster/store.h"
+
+enum { KEY_MAX_BYTES = 1024, VALUE_DEPTH = 64, TTL_MAX_SECONDS = 10 * 365 * 86400 };
+
+/* "store:" and the key, on the stack above the three arguments. */
+static struct bytes check_key(lua_State *L) {
+    struct bytes key;
+    lua_settop(L, 3);
+    key.ptr = luaL_checklstring(L, 1, &key.len);
+    luaL_argcheck(L, key.len > 0 && key.len <= KEY_MAX_BYTES, 1, "a key has from 1 to 1024 bytes");
+    lua_pushliteral(L, "store:");
+    lua_pushvalue(L, 1);
+    lua_concat(L, 2);
+    key.ptr = lua_tolstring(L, -1, &key.len);
+    return key;
+}
+
+static uint64_t check_ttl_ms(lua_State *L, int arg) {
+    lua_Number seconds = luaL_optnumber(L, arg, 0);
+    if (lua_isnoneornil(L, arg))
+        return 0;
+    luaL_argcheck(L, seconds >= 0.001 && seconds <= TTL_MAX_SECONDS, arg,
+                  "seconds to live: from 0.001 to ten years");
+    return (uint64_t)(seconds * 1000 + 0.5);
+}
+
+/* --- answers --- */
+
+struct answer {
+    struct bytes value;
+};
+
+static int push_value(void *ctx, lua_State *L) {
+    const struct answer *answer = ctx;
+    struct buf error = {0};
+    if (answer->value.ptr == NULL)
+        lua_pushnil(L);
+    else if (!json_push(L, answer->value, &error))
+        return api_raise(L, &error);
+    return 1;
+}
+
+static int push_was_there(void *ctx, lua_State *L) {
+    const struct answer *answer = ctx;
+    lua_pushboolean(L, !bytes_equal_str(answer->value, "0"));
+    return 1;
+}
+
+static void go_on(struct app_call *call, int status, struct bytes value, app_push_fn *push) {
+    struct answer answer = {value};
+    char text[200];
+    if (status == 0)
+        app_resume_ok(call, push, &answer);
+    else if (status == -ENOTCONN)
+        app_resume_error(call, "the store is not reached: no Redis");
+    else {
+        snprintf(text, sizeof(text), "the store refused: %.*s", BYTES_FMT(bytes_head(value, 150)));
+        app_resume_error(call, text);
+    }
+}
+
+static void on_value(void *ctx, int status, struct bytes value) {
+    go_on(ctx, status, value, push_value);
+}
+
+static void on_set(void *ctx, int status, struct bytes value) {
+    go_on(ctx, status, value, NULL);
+}
+
+static void on_deleted(void *ctx, int status, struct bytes value) {
+    go_on(ctx, status, value, push_was_there);
+}
+
+/* --- the functions --- */
+
+/* store.get(key): the value, or nil. */
+int api_store_get(lua_State *L) {
+    struct bytes key = check_key(L);
+    struct app_call *call = app_may_wait(L);
+    store_get(api_bus(L, "store.get"), key, on_value, call);
+    return app_wait(L, call);
+}
+
+/* store.set(key, value [, seconds to live]) */
+int api_store_set(lua_State *L) {
+    uint64_t ttl_ms = check_ttl_ms(L, 3);
+    struct bytes key = check_key(L);
+    struct buf value = {0}, error = {0};
+    luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a value was expected; see store.delete");
+    struct app_call *call = app_may_wait(L);
+    struct bus *bus = api_bus(L, "store.set");
+    if (!json_from_lua(L, 2, VALUE_DEPTH, &value, &error)) {
+        buf_deinit(&value);
+        return api_raise(L, &error);
+    }
+    store_set(bus, key, buf_bytes(&value), ttl_ms, on_set, call);
+    buf_deinit(&value);
+    return app_wait(L, call);
+}
+
+/* store.incr(key [, by [, seconds to live]]): the new value. */
+int api_store_incr(lua_State *L) {
+    lua_Integer by = luaL_optinteger(L, 2, 1);
+    uint64_t ttl_ms = check_ttl_ms(L, 3);
+    struct bytes key = check_key(L);
+    struct app_call *call = app_may_wait(L);
+    store_incr(api_bus(L, "store.incr"), key, by, ttl_ms, on_value, call);
+    return app_wait(L, call);
+}
+
+/* store.delete(key): whether it was there. */
+int api_store_delete(lua_State *L) {
+    struct bytes key = check_key(L);
+    struct app_call *call = app_may_wait(L);
+    store_delete(api_bus(L, "store.delete"), key, on_deleted, call);
+    return app_wait(L, call);
+}

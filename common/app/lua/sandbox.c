@@ -1,0 +1,229 @@
+/*
+ * app_sandbox.c - the language a script has: base functions without files and bytecode, string,
+ * table, math, utf8, coroutine, five functions of os, and require for modules beside the app file.
+ *
+ * What is opened here must not run for long without the budget hook, raise past it, or reach
+ * outside: lua_libraries.c replaces the standard functions that can.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "common/app/running/app_state.h"
+#include "common/base/log.h"
+
+enum { LOAD_MAX_BYTES = 1024 * 1024 };
+
+static char modules_key;
+
+/* --- print, load --- */
+
+static int sandbox_print(lua_State *L) {
+    int count = lua_gettop(L);
+    luaL_Buffer text;
+    luaL_buffinit(L, &text);
+    for (int i = 1; i <= count; i++) {
+        if (i > 1)
+            luaL_addchar(&text, '\t');
+        luaL_tolstring(L, i, NULL);
+        luaL_addvalue(&text);
+    }
+    luaL_pushresult(&text);
+    struct bytes line;
+    line.ptr = lua_tolstring(L, -1, &line.len);
+    log_app("app", "printed text=%s", LOG_TEXT(line));
+    return 0;
+}
+
+/* Pushes the text that a function gives piece by piece. */
+static void gather_pieces(lua_State *L, int function) {
+    luaL_Buffer all;
+    size_t total = 0, len;
+    luaL_buffinit(L, &all);
+    for (;;) {
+        lua_pushvalue(L, function);
+        lua_call(L, 0, 1);
+        if (lua_isnil(L, -1))
+            break;
+        if (lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "reader function must return a string");
+        (void)lua_tolstring(L, -1, &len);
+        if (len == 0)
+            break;
+        total += len;
+        if (total > LOAD_MAX_BYTES)
+            luaL_error(L, "chunk larger than 1 MiB");
+        luaL_addvalue(&all);
+    }
+    lua_pop(L, 1);
+    luaL_pushresult(&all);
+}
+
+/* load(chunk [, name [, mode [, env]]]): text only, whatever the mode says. */
+static int sandbox_load(lua_State *L) {
+    bool has_environment = !lua_isnone(L, 4);
+    const char *name = luaL_optstring(L, 2, "=(load)");
+    lua_settop(L, 4);
+    if (lua_type(L, 1) != LUA_TSTRING) {
+        luaL_checktype(L, 1, LUA_TFUNCTION);
+        gather_pieces(L, 1);
+        lua_replace(L, 1);
+    }
+    struct bytes text;
+    text.ptr = lua_tolstring(L, 1, &text.len);
+    luaL_argcheck(L, text.len <= LOAD_MAX_BYTES, 1, "chunk larger than 1 MiB");
+    if (app_load_text(L, text, name) != LUA_OK) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    if (has_environment) {
+        lua_pushvalue(L, 4);
+        if (lua_setupvalue(L, -2, 1) == NULL)
+            lua_pop(L, 1);
+    }
+    return 1;
+}
+
+/* A finalizer would run without the budget. */
+static int sandbox_setmetatable(lua_State *L) {
+    int type = lua_type(L, 2);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    if (type == LUA_TTABLE) {
+        lua_pushliteral(L, "__gc");
+        luaL_argcheck(L, lua_rawget(L, 2) == LUA_TNIL, 2, "finalizers (__gc) are not available");
+    }
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        return luaL_error(L, "cannot change a protected metatable");
+    lua_settop(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* --- require --- */
+
+static bool is_module_name(const char *name, size_t len) {
+    if (len == 0 || len > 200 || strlen(name) != len || name[0] == '.' || name[len - 1] == '.' ||
+        strstr(name, "..") != NULL)
+        return false;
+    for (const char *c = name; *c != '\0'; c++)
+        if (!isalnum((unsigned char)*c) && strchr("_-.", *c) == NULL)
+            return false;
+    return true;
+}
+
+/* Pushes the module's path below the app's folder: "views/list.lua" for "views.list". */
+static const char *push_module_path(lua_State *L, const char *name) {
+    const char *path = luaL_gsub(L, name, ".", "/");
+    return lua_pushfstring(L, "%s.lua", path);
+}
+
+/* Reads and compiles; nothing is left allocated outside when it raises. */
+static void load_module(lua_State *L, const char *path) {
+    struct app *a = app_of(L);
+    struct buf text = {0}, error = {0};
+    const char *file = lua_pushfstring(L, "%s/%s", a->folder, path);
+    const char *chunk = lua_pushfstring(L, "@%s%s", a->shown, path);
+    bool is_there = app_read_file(file, &text, &error);
+    int status = is_there ? app_load_text(L, buf_bytes(&text), chunk) : LUA_OK;
+    buf_deinit(&text);
+    buf_deinit(&error);
+    if (!is_there)
+        luaL_error(L, "module not found: %s%s", a->shown, path);
+    if (status != LUA_OK)
+        lua_error(L);
+}
+
+/* Each module once: what it returned, or true. false stands for one that is being loaded. */
+static int sandbox_require(lua_State *L) {
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    luaL_argcheck(L, is_module_name(name, len), 1,
+                  "a module beside the app file: letters, digits, '_', '-', and '.' for folders");
+    lua_settop(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 2) != LUA_TNIL) {
+        if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
+            return luaL_error(L, "module '%s' requires itself", name);
+        return 1;
+    }
+    load_module(L, push_module_path(L, name));
+    lua_pushvalue(L, 1);
+    lua_pushboolean(L, false);
+    lua_rawset(L, 2);
+    lua_pushvalue(L, 1);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        lua_pushvalue(L, 1);
+        lua_pushnil(L);
+        lua_rawset(L, 2);
+        return lua_error(L);
+    }
+    if (!lua_toboolean(L, -1))
+        lua_pushboolean(L, true);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 2);
+    return 1;
+}
+
+/* --- opening --- */
+
+static void keep_only(lua_State *L, const char *const names[]) {
+    int from = lua_gettop(L);
+    lua_newtable(L);
+    for (; *names != NULL; names++) {
+        lua_getfield(L, from, *names);
+        lua_setfield(L, -2, *names);
+    }
+    lua_replace(L, from);
+}
+
+static void open_os(lua_State *L) {
+    static const char *const kept[] = {"date", "time", "clock", "getenv", "difftime", NULL};
+    lua_pushcfunction(L, luaopen_os);
+    lua_call(L, 0, 1);
+    keep_only(L, kept);
+    lua_setglobal(L, "os");
+}
+
+static void open_base(lua_State *L) {
+    static const char *const taken[] = {"dofile", "loadfile", "collectgarbage", "warn"};
+    static const luaL_Reg replaced[] = {
+        {"print", sandbox_print},
+        {"load", sandbox_load},
+        {"setmetatable", sandbox_setmetatable},
+        {"require", sandbox_require},
+        {NULL, NULL},
+    };
+    lua_pushcfunction(L, luaopen_base);
+    lua_call(L, 0, 1);
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
+        lua_pushnil(L);
+        lua_setfield(L, -2, taken[i]);
+    }
+    luaL_setfuncs(L, replaced, 0);
+    lua_pop(L, 1);
+}
+
+static void open_as(lua_State *L, lua_CFunction open, const char *name) {
+    lua_pushcfunction(L, open);
+    lua_call(L, 0, 1);
+    lua_setglobal(L, name);
+}
+
+void sandbox_open(lua_State *L) {
+    open_base(L);
+    open_as(L, luaopen_string, "string");
+    open_as(L, luaopen_table, "table");
+    open_as(L, luaopen_math, "math");
+    open_as(L, luaopen_utf8, "utf8");
+    open_as(L, luaopen_coroutine, "coroutine");
+    open_os(L);
+    libraries_open(L);
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
+}

@@ -1,0 +1,280 @@
+/*
+ * app_call.c - see app.h: handlers, each in a coroutine that may wait.
+ *
+ *   app_call ── run ── lua_resume ── run_handler ── the script's function
+ *                                                      └─ signalbox.sleep … app_wait: yields
+ *   later: app_resume_ok ── run ── lua_resume ── after_wait: its results, and the script goes on
+ *
+ * Everything that may raise runs inside the coroutine, arguments and results of a wait included. A
+ * coroutine that ended well is used again; after an error it is left to the garbage collector.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "common/app/running/app_state.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/base/settings.h"
+
+enum { PLACES_KEPT = 256, TRACE_LEVELS = 8 };
+
+static bool may_follow(enum call_state from, enum call_state to) {
+    switch (from) {
+    case CALL_IDLE:
+    case CALL_WAITING: return to == CALL_RUNNING;
+    case CALL_RUNNING: return to != CALL_RUNNING;
+    }
+    return false;
+}
+
+static void set_state(struct app_call *c, enum call_state to) {
+    MUST(may_follow(c->state, to));
+    c->app->waiting += (to == CALL_WAITING) - (c->state == CALL_WAITING);
+    metrics_add(METRIC_handlers_waiting, (to == CALL_WAITING) - (c->state == CALL_WAITING));
+    c->state = to;
+}
+
+/* --- places --- */
+
+static int make_thread(lua_State *L) {
+    struct app_call *c = lua_touserdata(L, 1);
+    lua_State *thread = lua_newthread(L);
+    c->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    *app_mark_of(thread) = c;
+    c->thread = thread;
+    return 0;
+}
+
+static int drop_thread(lua_State *L) {
+    struct app_call *c = lua_touserdata(L, 1);
+    luaL_unref(L, LUA_REGISTRYINDEX, c->thread_ref);
+    return 0;
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    free(container_of((uv_timer_t *)handle, struct app_call, timer));
+}
+
+/* The coroutine is the Lua state's matter. */
+static void place_free(struct app_call *c) {
+    if (c->has_timer)
+        uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+    else
+        free(c);
+}
+
+static struct app_call *place_take(struct app *a, struct buf *error_out) {
+    struct app_call *c = a->idle;
+    if (c == NULL) {
+        c = mem_zalloc(sizeof(*c));
+        c->app = a;
+    } else {
+        a->idle = c->next_idle;
+        a->idle_count--;
+    }
+    if (c->thread == NULL && !app_protected(a, make_thread, c, error_out)) {
+        place_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+static void place_give_back(struct app_call *c) {
+    struct app *a = c->app;
+    if (a->idle_count >= PLACES_KEPT) {
+        if (c->thread != NULL)
+            (void)app_protected(a, drop_thread, c, NULL);
+        place_free(c);
+        return;
+    }
+    c->next_idle = a->idle;
+    a->idle = c;
+    a->idle_count++;
+}
+
+void app_calls_free(struct app *a) {
+    while (a->idle != NULL) {
+        struct app_call *c = a->idle;
+        a->idle = c->next_idle;
+        place_free(c);
+    }
+}
+
+/* --- failures --- */
+
+static void append_trace(lua_State *thread, struct buf *out) {
+    lua_Debug at;
+    int shown = 0;
+    for (int level = 0; shown < TRACE_LEVELS && lua_getstack(thread, level, &at); level++) {
+        lua_getinfo(thread, "Sl", &at);
+        if (at.currentline > 0)
+            buf_printf(out, "%s%s:%d", shown++ > 0 ? " < " : "", at.short_src, at.currentline);
+    }
+}
+
+static void log_failure(const char *label, struct bytes error, struct bytes trace) {
+    log_error("app", "failed handler=%s error=%s at=%s", LOG_TEXT(bytes_str(label)),
+              LOG_TEXT(error), LOG_TEXT(trace));
+}
+
+static int collect_all(lua_State *L) {
+    lua_gc(L, LUA_GCCOLLECT);
+    return 0;
+}
+
+/* Closes the variables of the coroutine that want to be (they cannot wait any more), unless its
+ * time is over. */
+static void abandon(struct app_call *c) {
+    if (!c->slice.is_over)
+        (void)lua_resetthread(c->thread);
+    (void)app_protected(c->app, drop_thread, c, NULL);
+    c->thread = NULL;
+}
+
+static void fail(struct app_call *c, int status, struct buf *error_out) {
+    struct buf trace = {0};
+    app_error_text(c->thread, error_out);
+    append_trace(c->thread, &trace);
+    if (c->excused == NULL || !app_error_is(buf_bytes(error_out), c->excused)) {
+        metrics_add(METRIC_handler_errors, 1);
+        log_failure(c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
+    }
+    buf_deinit(&trace);
+    if (status == LUA_ERRMEM)
+        c->app->is_out_of_memory = true;
+    abandon(c);
+}
+
+/* --- running --- */
+
+static int after_handler(lua_State *L, int status, lua_KContext ctx) {
+    (void)L;
+    (void)status;
+    (void)ctx;
+    return 0;
+}
+
+static int push_further_arguments(lua_State *L, int arguments) {
+    if (arguments == LUA_NOREF)
+        return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, arguments);
+    int table = lua_gettop(L), count = (int)lua_rawlen(L, table);
+    luaL_checkstack(L, count, "too many arguments");
+    for (int i = 1; i <= count; i++)
+        lua_rawgeti(L, table, i);
+    lua_remove(L, table);
+    return count;
+}
+
+static int run_handler(lua_State *L) {
+    struct app_call *c = *app_mark_of(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, c->handler.function);
+    int count = c->push == NULL ? 0 : c->push(c->push_ctx, L);
+    count += push_further_arguments(L, c->handler.arguments);
+    lua_callk(L, count, 0, 0, after_handler);
+    return 0;
+}
+
+/* One stretch between two waits. */
+static enum app_outcome run(struct app_call *c, struct buf *error_out) {
+    struct app *a = c->app;
+    struct app_call *outer = a->current;
+    struct slice *outer_slice = a->slice;
+    enum app_outcome outcome = APP_DONE;
+    int result_count;
+    set_state(c, CALL_RUNNING);
+    c->slice = budget_slice(a, 1);
+    budget_watch(c->thread);
+    a->current = c;
+    a->slice = &c->slice;
+    int status = lua_resume(c->thread, NULL, 0, &result_count);
+    if (status == LUA_YIELD) {
+        outcome = APP_WAITING;
+    } else if (status == LUA_OK) {
+        lua_settop(c->thread, 0);
+    } else {
+        outcome = APP_FAILED;
+        fail(c, status, error_out);
+    }
+    a->current = outer;
+    a->slice = outer_slice;
+    set_state(c, outcome == APP_WAITING ? CALL_WAITING : CALL_IDLE);
+    if (a->is_out_of_memory && outer == NULL) {
+        a->is_out_of_memory = false;
+        (void)app_protected(a, collect_all, NULL, NULL);
+    }
+    return outcome;
+}
+
+static void note_first_wait(struct app_call *c) {
+    if (c->has_waited)
+        return;
+    c->has_waited = true;
+    if (c->app->env.host != NULL && c->app->env.host->on_first_wait != NULL)
+        c->app->env.host->on_first_wait(c->app->env.host_ctx, c);
+}
+
+static enum app_outcome refuse(const char *why, char **error_out) {
+    if (error_out != NULL)
+        *error_out = mem_strdup(why);
+    return APP_FAILED;
+}
+
+enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_push_fn *push_args,
+                          app_end_fn *on_end, void *ctx, struct app_call **call_out,
+                          char **error_out) {
+    struct buf error = {0};
+    if (a->is_released)
+        return refuse("the app was replaced", error_out);
+    struct app_call *c = place_take(a, &error);
+    if (c == NULL) {
+        metrics_add(METRIC_handler_errors, 1);
+        log_failure(handler->label, buf_bytes(&error), BYTES_NONE);
+        if (error_out != NULL)
+            *error_out = mem_strdup("not enough memory");
+        buf_deinit(&error);
+        return APP_FAILED;
+    }
+    c->handler = *handler;
+    c->push = push_args;
+    c->push_ctx = c->ctx = ctx;
+    c->on_end = on_end;
+    c->has_waited = false;
+    c->excused = NULL;
+    lua_pushcfunction(c->thread, run_handler);
+    a->busy++;
+    enum app_outcome outcome = run(c, &error);
+    if (call_out != NULL)
+        *call_out = outcome == APP_WAITING ? c : NULL;
+    if (outcome == APP_FAILED && error_out != NULL)
+        *error_out = buf_take(&error);
+    buf_deinit(&error);
+    if (outcome == APP_WAITING)
+        note_first_wait(c);
+    else
+        place_give_back(c);
+    a->busy--;
+    app_end_if_done(a);
+    return outcome;
+}
+
+void app_go_on(struct app_call *c) {
+    struct app *a = c->app;
+    struct buf error = {0};
+    if (a->env.has_ended != NULL && *a->env.has_ended)
+        return;
+    a->busy++;
+    enum app_outcome outcome = run(c, &error);
+    if (outcome != APP_WAITING) {
+        char *text = outcome == APP_FAILED ? buf_take(&error) : NULL;
+        if (c->on_end != NULL)
+            c->on_end(c->ctx, c, text);
+        free(text);
+        place_give_back(c);
+    }
+    buf_deinit(&error);
+    a->busy--;
+    app_end_if_done(a);
+}

@@ -1,0 +1,366 @@
+/*
+ * app_rules.c - what the cluster decided at run time and the app file did not: levels, scope,
+ * signing, signal routes and event handlers (rules.h).
+ *
+ *   level:* level:<name>                   name, group or client_id
+ *   scope                                  global or local
+ *   signing                                {"on":…,"secret":…,"strict":…}
+ *   route:<endpoint>:<path>                {"op":"set",…} or {"op":"remove",…}: function_code.h
+ *   event:<type>:<name>:<event name>       the same
+ *
+ * Every process gets every rule, again at each reload: app_apply_rule does nothing when nothing is
+ * new. An empty value gives back what the app file said.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <uthash.h>
+
+#include "common/app/running/app_state.h"
+#include "common/app/running/function_code.h"
+#include "common/json/json_text.h"
+#include "common/base/fold.h"
+#include "common/base/log.h"
+#include "common/bus/cluster/rules.h"
+
+/* A registration that the cluster decided about. */
+struct shared {
+    UT_hash_handle hh;
+    struct buf value; /* of the rule */
+    struct app_change identity;
+    bool is_from_app; /* the app file's own is set aside here */
+    struct signal_route own_route;
+    struct event_handler own_event;
+    size_t field_len;
+    char field[];
+};
+
+void app_rules_init(struct app *a) {
+    a->shared = NULL;
+}
+
+static struct shared *find(struct app *a, struct bytes field) {
+    struct shared *s;
+    HASH_FIND(hh, a->shared, field.ptr, field.len, s);
+    return s;
+}
+
+static char *copy_or_null(const char *text) {
+    return text == NULL ? NULL : mem_strdup(text);
+}
+
+static struct shared *add(struct app *a, struct bytes field, const struct app_change *c) {
+    struct shared *s = mem_zalloc(sizeof(*s) + field.len);
+    memcpy(s->field, field.ptr, field.len);
+    s->field_len = field.len;
+    s->identity = *c;
+    s->identity.is_set = false;
+    s->identity.path = copy_or_null(c->path);
+    s->identity.endpoint = copy_or_null(c->endpoint);
+    s->identity.name = copy_or_null(c->name);
+    s->identity.event_name = copy_or_null(c->event_name);
+    HASH_ADD_KEYPTR(hh, a->shared, s->field, s->field_len, s);
+    return s;
+}
+
+static void forget(struct app *a, struct shared *s) {
+    HASH_DEL(a->shared, s);
+    buf_deinit(&s->value);
+    free((char *)s->identity.path);
+    free((char *)s->identity.endpoint);
+    free((char *)s->identity.name);
+    free((char *)s->identity.event_name);
+    signal_route_deinit(&s->own_route);
+    event_handler_deinit(&s->own_event);
+    free(s);
+}
+
+void app_rules_free(struct app *a) {
+    struct shared *s, *next;
+    HASH_ITER (hh, a->shared, s, next)
+        forget(a, s);
+}
+
+/* --- registrations --- */
+
+struct references {
+    int function, arguments;
+};
+
+static int drop_references(lua_State *L) {
+    const struct references *r = lua_touserdata(L, 1);
+    luaL_unref(L, LUA_REGISTRYINDEX, r->function);
+    luaL_unref(L, LUA_REGISTRYINDEX, r->arguments);
+    return 0;
+}
+
+static void drop(struct app *a, int function, int arguments) {
+    struct references r = {function, arguments};
+    (void)app_protected(a, drop_references, &r, NULL);
+}
+
+/* The registration that is there now goes; the app file's own is set aside. Both answer where it
+ * stood, or the end: what takes its place stands there, as the order matters for '*'. */
+static size_t clear_route(struct app *a, struct shared *s) {
+    struct registrations *r = a->registrations;
+    struct signal_route *there =
+        registrations_find_signal_route(r, s->identity.path, s->identity.endpoint);
+    if (there == NULL)
+        return r->signal_routes.count;
+    size_t place = (size_t)(there - r->signal_routes.items);
+    struct signal_route taken = registrations_take_signal_route(r, there);
+    if (!s->identity.is_set && !s->is_from_app) {
+        s->is_from_app = true;
+        s->own_route = taken;
+        return place;
+    }
+    drop(a, taken.function, taken.arguments);
+    signal_route_deinit(&taken);
+    return place;
+}
+
+static size_t clear_event(struct app *a, struct shared *s) {
+    struct registrations *r = a->registrations;
+    struct event_handler *there =
+        registrations_find_event(r, s->identity.type, s->identity.name, s->identity.event_name);
+    if (there == NULL)
+        return r->event_handlers.count;
+    size_t place = (size_t)(there - r->event_handlers.items);
+    struct event_handler taken = registrations_take_event(r, there);
+    if (!s->identity.is_set && !s->is_from_app) {
+        s->is_from_app = true;
+        s->own_event = taken;
+        return place;
+    }
+    drop(a, taken.function, taken.arguments);
+    event_handler_deinit(&taken);
+    return place;
+}
+
+static size_t clear(struct app *a, struct shared *s) {
+    size_t place = s->identity.is_route ? clear_route(a, s) : clear_event(a, s);
+    s->identity.is_set = false;
+    return place;
+}
+
+static void insert_route(struct registrations *r, size_t place, struct signal_route route) {
+    ARRAY_ADD(&r->signal_routes);
+    struct signal_route *at = &r->signal_routes.items[place];
+    memmove(at + 1, at, (r->signal_routes.count - 1 - place) * sizeof(*at));
+    *at = route;
+}
+
+static void insert_event(struct registrations *r, size_t place, struct event_handler event) {
+    ARRAY_ADD(&r->event_handlers);
+    struct event_handler *at = &r->event_handlers.items[place];
+    memmove(at + 1, at, (r->event_handlers.count - 1 - place) * sizeof(*at));
+    *at = event;
+}
+
+static void set(struct app *a, struct shared *s, size_t place, int function, int arguments) {
+    const struct app_change *c = &s->identity;
+    if (c->is_route)
+        insert_route(a->registrations, place,
+                     (struct signal_route){mem_strdup(c->path), copy_or_null(c->endpoint), function,
+                                           arguments});
+    else
+        insert_event(a->registrations, place,
+                     (struct event_handler){c->type, mem_strdup(c->name), mem_strdup(c->event_name),
+                                            function, arguments});
+    s->identity.is_set = true;
+}
+
+static void give_back_own(struct app *a, struct shared *s) {
+    size_t place = clear(a, s);
+    if (s->is_from_app && s->identity.is_route) {
+        insert_route(a->registrations, place, s->own_route);
+        s->own_route = (struct signal_route){0};
+    } else if (s->is_from_app) {
+        insert_event(a->registrations, place, s->own_event);
+        s->own_event = (struct event_handler){0};
+    }
+    forget(a, s);
+}
+
+/* A ':' or '%' in a Name would be ambiguous. */
+static void append_lower(struct buf *out, const char *text, bool is_escaped) {
+    for (; *text != '\0'; text++) {
+        if (is_escaped && (*text == ':' || *text == '%'))
+            buf_printf(out, "%%%02x", (unsigned char)*text);
+        else
+            buf_append_char(out, *text >= 'A' && *text <= 'Z' ? (char)(*text | 0x20) : *text);
+    }
+}
+
+void app_change_field(const struct app_change *c, struct buf *out) {
+    struct buf name = {0};
+    if (c->is_route) {
+        buf_append_str(out, "route:");
+        append_lower(out, c->endpoint == NULL ? "" : c->endpoint, true);
+        buf_append_char(out, ':');
+        append_lower(out, c->path, false);
+        return;
+    }
+    buf_printf(out, "event:%s:", event_type_text(c->type));
+    fold_append(&name, bytes_str(c->name));
+    buf_append_char(&name, '\0');
+    append_lower(out, name.ptr, true);
+    buf_deinit(&name);
+    buf_printf(out, ":%s", c->event_name);
+}
+
+void app_change_make(struct app *a, const struct app_change *c, struct bytes value) {
+    struct buf field = {0};
+    app_change_field(c, &field);
+    struct shared *s = find(a, buf_bytes(&field));
+    if (s == NULL)
+        s = add(a, buf_bytes(&field), c);
+    size_t place = clear(a, s);
+    if (c->is_set)
+        set(a, s, place, c->function, c->arguments);
+    buf_clear(&s->value);
+    buf_append(&s->value, value);
+    buf_deinit(&field);
+}
+
+static int build(lua_State *L) {
+    struct function_code *code = lua_touserdata(L, 1);
+    function_code_build(L, code);
+    return 0;
+}
+
+static void apply_registration(struct app *a, struct bytes field, struct bytes value) {
+    struct shared *s = find(a, field);
+    struct function_code code = {0};
+    struct buf error = {0};
+    if (s != NULL && bytes_equal(buf_bytes(&s->value), value))
+        return;
+    if (value.len == 0) {
+        if (s != NULL)
+            give_back_own(a, s);
+        return;
+    }
+    bool is_fine = function_code_read(&code, value, &error) &&
+                   (!code.change.is_set || app_protected(a, build, &code, &error));
+    if (is_fine)
+        app_change_make(a, &code.change, value);
+    else
+        log_warn("app", "ignored rule=%s why=%s", LOG_TEXT(field), LOG_TEXT(buf_bytes(&error)));
+    function_code_free(&code);
+    buf_deinit(&error);
+}
+
+/* --- settings --- */
+
+static void apply_level(struct app *a, struct bytes name, struct bytes value) {
+    enum level level = LEVEL_UNSET;
+    if (value.len > 0 && !level_parse(value, &level)) {
+        log_warn("app", "ignored level=%s name=%s", LOG_TEXT(value), LOG_TEXT(name));
+        return;
+    }
+    levels_set(a->registrations->levels, LEVEL_FROM_CLUSTER,
+               bytes_equal_str(name, "*") ? BYTES_NONE : name, level);
+}
+
+static void apply_scope(struct app *a, struct bytes value) {
+    a->registrations->default_scope = value.len == 0                    ? a->own_scope
+                                      : bytes_equal_str(value, "local") ? SCOPE_LOCAL
+                                                                        : SCOPE_GLOBAL;
+}
+
+static void use_signing(struct app *a, bool is_on, const char *secret, bool is_strict,
+                        bool uses_server_secret) {
+    struct signing *s = &a->registrations->signing;
+    signing_set(s, is_on, uses_server_secret ? a->server_secret : secret, is_strict);
+    s->uses_server_secret = uses_server_secret;
+}
+
+static void apply_signing(struct app *a, struct bytes value) {
+    struct buf error = {0}, secret = {0};
+    const struct signing *own = &a->own_signing;
+    if (value.len == 0) {
+        use_signing(a, own->is_on, own->secret, own->is_strict, own->uses_server_secret);
+        return;
+    }
+    struct json_document *d = json_open(value, &error);
+    if (d == NULL) {
+        log_warn("app", "ignored rule=signing why=%s", LOG_TEXT(buf_bytes(&error)));
+        buf_deinit(&error);
+        return;
+    }
+    json_append_text(&secret, json_member(json_root(d), "secret"));
+    bool uses_server_secret = bytes_equal_str(buf_bytes(&secret), APP_SERVER_SECRET_MARKER);
+    bool is_on = json_is_truthy(json_member(json_root(d), "on"));
+    const char *why = is_on ? signing_secret_error(buf_bytes(&secret)) : NULL;
+    buf_append_char(&secret, '\0');
+    if (why != NULL)
+        log_warn("app", "ignored rule=signing why=%s", LOG_TEXT(bytes_str(why)));
+    else
+        use_signing(a, is_on, secret.ptr, json_is_truthy(json_member(json_root(d), "strict")),
+                    uses_server_secret);
+    buf_deinit(&secret);
+    json_close(d);
+}
+
+void app_set_server_secret(struct app *a, struct bytes secret) {
+    struct signing *s = &a->registrations->signing;
+    free(a->server_secret);
+    a->server_secret = bytes_dup(secret);
+    if (s->uses_server_secret)
+        use_signing(a, s->is_on, NULL, s->is_strict, true);
+}
+
+void app_apply_rule(struct app *a, struct bytes field, struct bytes value) {
+    if (bytes_starts_with(field, BYTES_LIT("level:")))
+        apply_level(a, bytes_from(field, 6), value);
+    else if (bytes_equal_str(field, "scope"))
+        apply_scope(a, value);
+    else if (bytes_equal_str(field, "signing"))
+        apply_signing(a, value);
+    else if (bytes_starts_with(field, BYTES_LIT("route:")) ||
+             bytes_starts_with(field, BYTES_LIT("event:")))
+        apply_registration(a, field, value);
+}
+
+/* --- writing --- */
+
+struct publication {
+    struct app_call *call;
+    size_t pending;
+    int status;
+};
+
+struct publication *app_publish_begin(struct app_call *call) {
+    struct publication *p = mem_zalloc(sizeof(*p));
+    p->call = call;
+    return p;
+}
+
+static void on_written(void *ctx, int status) {
+    struct publication *p = ctx;
+    if (status != 0)
+        p->status = status;
+    if (--p->pending > 0)
+        return;
+    struct app_call *call = p->call;
+    int worst = p->status;
+    free(p);
+    if (worst == 0)
+        app_resume_ok(call, NULL, NULL);
+    else
+        app_resume_error(call, "the change did not reach the cluster: no Redis");
+}
+
+void app_publish(struct publication *p, struct bytes field, struct bytes value) {
+    p->pending++;
+    rules_set(p->call->app->env.rules, field, value, on_written, p);
+}
+
+int app_publish_wait(lua_State *L, struct publication *p) {
+    struct app_call *call = p->call;
+    if (p->pending > 0)
+        return app_wait(L, call);
+    free(p);
+    return 0;
+}
