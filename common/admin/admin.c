@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/admin/admin_api.h"
 #include "common/admin/admin_conn.h"
-#include "common/admin/admin_private.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/secret_file.h"
@@ -21,13 +21,11 @@
 enum { CHECK_MS = 1000, BODY_EXTRA = 1024 * 1024 };
 
 struct admin {
-    struct admin_host host;
-    char *token;
+    struct admin_api api;
     struct stat token_file; /* as it was when the token was read */
     uv_tcp_t listener;
     uv_timer_t timer;
-    struct admin_conn *conns;
-    size_t conn_count;
+    struct admin_conns conns;
     unsigned handles; /* open handles of ours */
     bool is_closing;
 };
@@ -43,7 +41,7 @@ static int read_token(struct admin *a, const char *path) {
     if (result < 0)
         fprintf(stderr, "--admin-token-file=%s: %s\n", path, why);
     else
-        a->token = mem_strdup(text);
+        a->api.token = mem_strdup(text);
     return result;
 }
 
@@ -54,7 +52,7 @@ static bool is_same_file(const struct stat *a, const struct stat *b) {
 
 /* A file that was replaced holds the token from now on; one that cannot be read leaves the old. */
 static void follow_token(struct admin *a) {
-    const char *path = a->host.settings->admin_token_file;
+    const char *path = a->api.host.settings->admin_token_file;
     char text[SECRET_FILE_MAX + 1], why[SECRET_FILE_WHY];
     struct stat now = {0};
     if (*path == '\0')
@@ -68,8 +66,8 @@ static void follow_token(struct admin *a) {
                   LOG_TEXT(bytes_str(why)));
         return;
     }
-    free(a->token);
-    a->token = mem_strdup(text);
+    free(a->api.token);
+    a->api.token = mem_strdup(text);
     log_info("admin", "took_token file=%s", LOG_TEXT(bytes_str(path)));
 }
 
@@ -119,64 +117,48 @@ static int read_address(const char *text, struct sockaddr_storage *out) {
 
 /* --- connections --- */
 
-void admin_on_closed(struct admin *a, struct admin_conn *c) {
-    struct admin_conn *before = NULL, *at = a->conns;
-    for (; at != c; at = admin_conn_next(at))
-        before = at;
-    if (before == NULL)
-        a->conns = admin_conn_next(c);
-    else
-        admin_conn_set_next(before, admin_conn_next(c));
-    a->conn_count--;
-    if (a->is_closing && a->conn_count == 0 && a->handles == 0) {
-        free(a->token);
-        free(a);
-    }
+static void free_if_over(struct admin *a) {
+    if (!a->is_closing || a->conns.count > 0 || a->handles > 0)
+        return;
+    free(a->api.token);
+    free(a);
+}
+
+static void on_empty(void *api) {
+    free_if_over(container_of((struct admin_api *)api, struct admin, api));
 }
 
 static void on_connection(uv_stream_t *listener, int status) {
     struct admin *a = container_of((uv_tcp_t *)listener, struct admin, listener);
-    if (status < 0)
-        return;
-    struct admin_conn *c = admin_conn_accept(a, listener);
-    admin_conn_set_next(c, a->conns);
-    a->conns = c;
-    if (++a->conn_count > ADMIN_CONNS_MAX)
-        admin_conn_abort(c);
+    if (status == 0)
+        admin_conn_accept(&a->conns, listener);
 }
 
 static void on_check(uv_timer_t *timer) {
     struct admin *a = container_of(timer, struct admin, timer);
-    uint64_t now = clock_ms();
     follow_token(a);
-    for (struct admin_conn *c = a->conns; c != NULL; c = admin_conn_next(c))
-        admin_conn_check(c, now);
+    admin_conns_check(&a->conns, clock_ms());
 }
 
 /* --- life --- */
 
-static void on_handle_closed(struct admin *a) {
-    a->handles--;
-    if (a->handles == 0 && a->conn_count == 0) {
-        free(a->token);
-        free(a);
-    }
-}
-
 static void on_listener_closed(uv_handle_t *handle) {
-    on_handle_closed(container_of((uv_tcp_t *)handle, struct admin, listener));
+    struct admin *a = container_of((uv_tcp_t *)handle, struct admin, listener);
+    a->handles--;
+    free_if_over(a);
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
-    on_handle_closed(container_of((uv_timer_t *)handle, struct admin, timer));
+    struct admin *a = container_of((uv_timer_t *)handle, struct admin, timer);
+    a->handles--;
+    free_if_over(a);
 }
 
 void admin_close(struct admin *a) {
     if (a == NULL || a->is_closing)
         return;
     a->is_closing = true;
-    for (struct admin_conn *c = a->conns; c != NULL; c = admin_conn_next(c))
-        admin_conn_abort(c);
+    admin_conns_abort(&a->conns);
     uv_close((uv_handle_t *)&a->listener, on_listener_closed);
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
@@ -198,7 +180,14 @@ int admin_open(const struct admin_host *host, struct admin **admin_out) {
     if (result < 0)
         return result;
     struct admin *a = mem_zalloc(sizeof(*a));
-    a->host = *host;
+    a->api.host = *host;
+    a->conns = (struct admin_conns){
+        .loop = host->loop,
+        .max_body_bytes = BODY_EXTRA + (size_t)host->settings->max_message_bytes,
+        .handle = admin_api_handle,
+        .on_empty = on_empty,
+        .ctx = &a->api,
+    };
     result = read_token(a, host->settings->admin_token_file);
     if (result < 0) {
         free(a);
@@ -214,21 +203,7 @@ int admin_open(const struct admin_host *host, struct admin **admin_out) {
         admin_close(a);
         return result;
     }
-    log_info("admin", "listens address=%s token=%s", text, a->token != NULL ? "yes" : "no");
+    log_info("admin", "listens address=%s token=%s", text, a->api.token != NULL ? "yes" : "no");
     *admin_out = a;
     return 0;
-}
-
-/* --- questions --- */
-
-const struct admin_host *admin_host_of(const struct admin *a) {
-    return &a->host;
-}
-
-const char *admin_token(const struct admin *a) {
-    return a->token;
-}
-
-size_t admin_body_max(const struct admin *a) {
-    return BODY_EXTRA + (size_t)a->host.settings->max_message_bytes;
 }

@@ -1,17 +1,18 @@
 /*
  * admin.h - the admin listener of gateway and broker: health, metrics, and the HTTP API.
  *
- *   GET  /livez      200: the process runs
- *   GET  /readyz     200: it does its job now; "ready", and maybe a line "note: …". 503 with one
- * line that names what does not work, also while draining GET  /metrics    Prometheus text POST
- * /send       a send as redis-cli takes it (JSON); 202 {"id":"…","entry":"…"} once Redis
- * has it;
- * Idempotency-Key header POST /close      {"name":…,"group":…,"clientId":…,"code":…,"reason":…} GET
- * /names  /clients?name=N[&group=G]  /gateways  /brokers
+ *     GET  /livez      200: the process runs
+ *     GET  /readyz     200 "ready": it does its job; a line "note: …" may follow. 503 with one line
+ *                      that names what does not work, also while the process drains
+ *     GET  /metrics    Prometheus text
+ *     POST /send       a send, in the JSON that redis-cli users write; Idempotency-Key header;
+ *                      202 {"id":"…","entry":"…"} once Redis has it
+ *     POST /close      {"name":…,"group":…,"clientId":…,"code":…,"reason":…}
+ *     GET  /names  /clients?name=N[&group=G]  /gateways  /brokers
  *
- * All but health and metrics need "Authorization: Bearer <token>" when --admin-token-file is set;
- * without a token file they are served only to a loopback peer. HTTP/1.1, keep-alive, bounded
- * connections, heads and bodies.
+ * Everything but health and metrics needs "Authorization: Bearer <token>" when --admin-token-file
+ * is set; without a token file it is served only to a loopback peer. HTTP/1.1 with keep-alive; the
+ * number of connections, heads and bodies are bounded (admin_conn.h).
  */
 #ifndef SIGNALBOX_ADMIN_ADMIN_H
 #define SIGNALBOX_ADMIN_ADMIN_H

@@ -4,7 +4,7 @@
  * The API (everything but health and metrics) needs the token. Without one it serves loopback peers
  * only, and of those no browser: a page of anywhere could otherwise post to 127.0.0.1.
  */
-#include "common/admin/admin_private.h"
+#include "common/admin/admin_api.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,8 +27,12 @@
 
 static const char text_type[] = "text/plain; charset=utf-8";
 
+static const struct admin_api *api_of(const struct admin_conn *c) {
+    return c->set->ctx;
+}
+
 static const struct admin_host *host_of(const struct admin_conn *c) {
-    return admin_host_of(admin_conn_admin(c));
+    return &api_of(c)->host;
 }
 
 /* --- health and metrics --- */
@@ -81,9 +85,9 @@ static void on_published(void *ctx, int status, struct bytes id) {
 
 static void publish(struct admin_conn *c, enum public_op op) {
     struct buf message = {0}, error = {0};
-    struct bytes key = http_head_find(admin_conn_head(c), "Idempotency-Key");
-    int status = public_form_check(op, admin_conn_body(c), key,
-                                   host_of(c)->settings->max_message_bytes, &message, &error);
+    struct bytes key = http_head_find(&c->head, "Idempotency-Key");
+    int status = public_form_check(op, c->body, key, host_of(c)->settings->max_message_bytes,
+                                   &message, &error);
     int refused = status == 0 ? publish_check(host_of(c)->bus, message.len, &error) : 0;
     if (refused < 0)
         status = refused == -EMSGSIZE ? 413 : 503;
@@ -154,7 +158,7 @@ static bool query_add(struct query *q, struct bytes text, unsigned form, struct 
 
 /* The parameters of the form, which may be 0; false after a 400. */
 static bool query_read(struct admin_conn *c, unsigned form, struct query *q) {
-    struct bytes rest = admin_conn_head(c)->query;
+    struct bytes rest = c->head.query;
     struct buf error = {0};
     bool is_fine = true;
     *q = (struct query){0};
@@ -201,6 +205,10 @@ static void on_clients_end(void *ctx, int status) {
     admin_job_reply(job, 200);
 }
 
+static void forget_listing(void *listing) {
+    listing_forget(listing);
+}
+
 static void get_clients(struct admin_conn *c) {
     static const struct listing_events events = {on_client_rows, on_clients_end};
     struct query q;
@@ -210,7 +218,8 @@ static void get_clients(struct admin_conn *c) {
                                         .client_id = buf_bytes(&q.values[KEY_CLIENT_ID])};
         struct admin_job *job = admin_conn_wait(c);
         buf_append_char(&job->out, '[');
-        job->listing = listing_start(host_of(c)->registry, &filter, &events, job);
+        job->work = listing_start(host_of(c)->registry, &filter, &events, job);
+        job->cancel = forget_listing;
     }
     query_deinit(&q);
 }
@@ -225,9 +234,14 @@ static void on_roster(void *ctx, int status, const struct roster_row *rows, size
     admin_job_reply(job, 200);
 }
 
+static void cancel_look(void *roster) {
+    roster_cancel(roster);
+}
+
 static void look(struct admin_conn *c, enum roster_kind kind) {
     struct admin_job *job = admin_conn_wait(c);
-    job->roster = roster_look(host_of(c)->bus, kind, ROSTER_PATIENCE_MS, on_roster, job);
+    job->work = roster_look(host_of(c)->bus, kind, ROSTER_PATIENCE_MS, on_roster, job);
+    job->cancel = cancel_look;
 }
 
 static void get_gateways(struct admin_conn *c) {
@@ -241,16 +255,16 @@ static void get_brokers(struct admin_conn *c) {
 /* --- who may --- */
 
 static bool has_token(const struct admin_conn *c) {
-    struct bytes value = http_head_find(admin_conn_head(c), "Authorization");
+    struct bytes value = http_head_find(&c->head, "Authorization");
     struct bytes scheme = bytes_split(&value, ' ');
     return bytes_equal_nocase(scheme, BYTES_LIT("Bearer")) &&
-           digest_equal(bytes_trim(value), bytes_str(admin_token(admin_conn_admin(c))));
+           digest_equal(bytes_trim(value), bytes_str(api_of(c)->token));
 }
 
 /* A page's script sends an Origin, and a name that was made to point here a Host that is none of
  * ours. */
 static bool is_from_browser(const struct admin_conn *c) {
-    const struct http_head *head = admin_conn_head(c);
+    const struct http_head *head = &c->head;
     struct bytes host = head->host;
     ptrdiff_t colon = bytes_find_last(host, ':');
     if (colon > bytes_find_last(host, ']'))
@@ -262,7 +276,7 @@ static bool is_from_browser(const struct admin_conn *c) {
 
 /* False after an answer. */
 static bool may_use_api(struct admin_conn *c) {
-    if (admin_token(admin_conn_admin(c)) != NULL) {
+    if (api_of(c)->token != NULL) {
         if (has_token(c))
             return true;
         admin_conn_error(c, 401, "needs Authorization: Bearer TOKEN (--admin-token-file)");
@@ -307,19 +321,22 @@ static bool is_method(const struct admin_route *route, struct bytes method) {
            (is_get && bytes_equal(method, BYTES_LIT("HEAD")));
 }
 
-void admin_api_handle(struct admin_conn *c) {
-    const struct http_head *head = admin_conn_head(c);
-    bool is_known = false;
+void admin_api_handle(struct admin_conn *c, void *api) {
+    (void)api;
+    const struct http_head *head = &c->head;
+    const char *other_method = NULL;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         if (!bytes_equal_str(head->path, routes[i].path))
             continue;
-        is_known = true;
-        admin_conn_set_allow(c, routes[i].method);
+        other_method = routes[i].method;
         if (!is_method(&routes[i], head->method))
             continue;
         if ((routes[i].is_public || may_use_api(c)) && (routes[i].takes_query || has_no_query(c)))
             routes[i].handle(c);
         return;
     }
-    admin_conn_error(c, is_known ? 405 : 404, is_known ? "another method" : "no such path");
+    if (other_method != NULL)
+        admin_conn_not_allowed(c, other_method);
+    else
+        admin_conn_error(c, 404, "no such path");
 }

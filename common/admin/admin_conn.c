@@ -1,59 +1,31 @@
-/* admin_conn.c - see admin_conn.h. Read advance. */
+/* admin_conn.c - see admin_conn.h. */
 #include "common/admin/admin_conn.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/admin/admin_private.h"
-#include "common/admin/listing.h"
-#include "common/admin/roster.h"
-#include "common/json/json_text.h"
 #include "common/base/clock.h"
-#include "common/http/http_chunked.h"
-#include "common/http/http_head.h"
 #include "common/http/http_reply.h"
-#include "common/net/stream.h"
+#include "common/json/json_text.h"
 
 enum { STILL_MS = 30000 };
-enum state { READING, HANDLING, WRITING, CLOSED };
 
-struct admin_conn {
-    struct stream stream;
-    struct admin *admin;
-    struct admin_conn *next;
-    enum state state;
-    struct buf in; /* what was received and is not answered yet */
-    struct http_head head;
-    struct bytes body;
-    struct http_chunked chunked; /* takes the body while is_decoding */
-    struct buf out;
-    size_t out_at;
-    struct admin_job *job;
-    const char *allow;
-    uint64_t moved_ms;
-    bool keeps_alive, said_continue, is_advancing, is_decoding, has_ended;
-};
-
-static void set_state(struct admin_conn *c, enum state to) {
-    static const unsigned may_follow[] = {
-        [READING] = 1 << HANDLING | 1 << WRITING | 1 << CLOSED,
-        [HANDLING] = 1 << WRITING | 1 << CLOSED,
-        [WRITING] = 1 << READING | 1 << CLOSED,
-        [CLOSED] = 0,
-    };
-    MUST(may_follow[c->state] >> to & 1);
-    c->state = to;
-    c->moved_ms = clock_ms();
+static struct admin_conn *conn_of(const struct http_conn *h) {
+    return container_of(h, struct admin_conn, http);
 }
 
-/* --- the end --- */
+/* ---- the end */
 
 static void on_closed(struct stream *s) {
     struct admin_conn *c = container_of(s, struct admin_conn, stream);
-    admin_on_closed(c->admin, c);
-    buf_deinit(&c->in);
+    struct admin_conns *set = c->set;
+    LIST_REMOVE(c, in_list);
+    http_conn_deinit(&c->http);
+    buf_deinit(&c->raw);
     buf_deinit(&c->out);
     free(c);
+    if (--set->count == 0)
+        set->on_empty(set->ctx);
 }
 
 static void free_job(struct admin_job *job) {
@@ -61,246 +33,222 @@ static void free_job(struct admin_job *job) {
     free(job);
 }
 
-static void leave_job(struct admin_job *job) {
-    job->conn = NULL;
-    roster_cancel(job->roster);
-    listing_forget(job->listing);
-    if (job->roster != NULL || job->listing != NULL)
-        free_job(job);
-}
-
 static void leave(struct admin_conn *c) {
-    if (c->state == CLOSED)
-        return;
-    set_state(c, CLOSED);
-    if (c->job != NULL)
-        leave_job(c->job);
+    struct admin_job *job = c->job;
+    c->is_closed = true;
     c->job = NULL;
+    if (job == NULL)
+        return;
+    job->conn = NULL;
+    if (job->cancel != NULL) {
+        job->cancel(job->work);
+        free_job(job);
+    }
 }
 
-static void close_conn(struct admin_conn *c) {
-    leave(c);
-    stream_close(&c->stream);
-}
-
-void admin_conn_abort(struct admin_conn *c) {
+static void abort_conn(struct admin_conn *c) {
     leave(c);
     stream_abort(&c->stream);
 }
 
-void admin_conn_check(struct admin_conn *c, uint64_t now_ms) {
-    if (c->state != CLOSED && now_ms - c->moved_ms > STILL_MS)
-        admin_conn_abort(c);
+void admin_conns_abort(struct admin_conns *set) {
+    struct admin_conn *c;
+    LIST_FOREACH (c, &set->list, in_list)
+        abort_conn(c);
 }
 
-/* --- writing --- */
-
-static void advance(struct admin_conn *c);
-
-static void answered(struct admin_conn *c) {
-    buf_release(&c->out);
-    c->out_at = 0;
-    if (!c->keeps_alive || c->has_ended) {
-        close_conn(c);
-        return;
+void admin_conns_check(struct admin_conns *set, uint64_t now_ms) {
+    struct admin_conn *c;
+    LIST_FOREACH (c, &set->list, in_list) {
+        if (!c->is_closed && now_ms - c->moved_ms > STILL_MS)
+            abort_conn(c);
     }
-    buf_consume(&c->in, c->head.length + c->body.len);
-    if (c->in.len == 0)
-        buf_release(&c->in);
-    c->said_continue = false;
-    set_state(c, READING);
-    stream_resume(&c->stream);
-    advance(c);
 }
 
-static bool flush(struct admin_conn *c) {
-    while (c->out_at < c->out.len) {
+/* ---- writing */
+
+/* Writes what is queued, as far as the socket takes it; closes once that was the last. */
+static void flush(struct admin_conn *c) {
+    while (!c->is_closed && c->out_at < c->out.len) {
         size_t len = c->out.len - c->out_at;
         uv_buf_t buf = uv_buf_init(c->out.ptr + c->out_at, (unsigned)len);
         ssize_t n = stream_write(&c->stream, &buf, 1);
         if (n < 0) {
-            admin_conn_abort(c);
-            return false;
+            abort_conn(c);
+            return;
         }
         c->out_at += (size_t)n;
         c->moved_ms = clock_ms();
         if ((size_t)n < len)
-            return false;
+            return;
     }
-    return true;
+    buf_release(&c->out);
+    c->out_at = 0;
+    if (!c->is_closed && c->http.state == HTTP_ENDING) {
+        leave(c);
+        stream_close(&c->stream);
+    }
+}
+
+/* Writes, and goes on with requests that waited for that. */
+static void advance(struct admin_conn *c) {
+    flush(c);
+    while (!c->is_closed && c->out.len == 0 && c->http.state == HTTP_FULL) {
+        http_conn_drained(&c->http, clock_ms());
+        flush(c);
+    }
 }
 
 static void on_writable(struct stream *s) {
-    struct admin_conn *c = container_of(s, struct admin_conn, stream);
-    if (flush(c) && c->state == WRITING)
-        answered(c);
+    advance(container_of(s, struct admin_conn, stream));
 }
 
-static void write_reply(struct admin_conn *c, int status, const char *content_type,
-                        struct bytes body) {
-    bool has_head = c->state == HANDLING;
-    bool is_head = has_head && bytes_equal(c->head.method, BYTES_LIT("HEAD"));
-    http_reply_begin(&c->out, has_head ? c->head.minor_version : 1, status);
-    (void)http_reply_header(&c->out, BYTES_LIT("Content-Type"), bytes_str(content_type));
+struct reply {
+    int status;
+    const char *content_type;
+    struct bytes body;
+    const char *allow; /* NULL, or what a 405 names */
+    bool keeps_alive;
+};
+
+/* `request`: NULL when what came was none. */
+static void queue_reply(struct admin_conn *c, const struct http_head *request,
+                        const struct reply *r) {
+    bool is_head = request != NULL && bytes_equal_str(request->method, "HEAD");
+    http_reply_begin(&c->out, request != NULL ? request->minor_version : 1, r->status);
+    (void)http_reply_header(&c->out, BYTES_LIT("Content-Type"), bytes_str(r->content_type));
     (void)http_reply_header(&c->out, BYTES_LIT("Cache-Control"), BYTES_LIT("no-store"));
-    if (status == 401)
+    if (r->status == 401)
         (void)http_reply_header(&c->out, BYTES_LIT("WWW-Authenticate"), BYTES_LIT("Bearer"));
-    if (status == 405)
-        (void)http_reply_header(&c->out, BYTES_LIT("Allow"), bytes_str(c->allow));
-    if (status == 503)
+    if (r->allow != NULL)
+        (void)http_reply_header(&c->out, BYTES_LIT("Allow"), bytes_str(r->allow));
+    if (r->status == 503)
         (void)http_reply_header(&c->out, BYTES_LIT("Retry-After"), BYTES_LIT("1"));
-    http_reply_end(&c->out, (int64_t)body.len, c->keeps_alive, is_head ? BYTES_NONE : body);
-    set_state(c, WRITING);
-    if (flush(c))
-        answered(c);
+    http_reply_end(&c->out, (int64_t)r->body.len, r->keeps_alive, is_head ? BYTES_NONE : r->body);
+}
+
+static void answer(struct admin_conn *c, const struct reply *r) {
+    if (c->is_closed)
+        return;
+    queue_reply(c, &c->head, r);
+    buf_deinit(&c->raw);
+    c->moved_ms = clock_ms();
+    http_conn_settle(&c->http, r->keeps_alive, c->moved_ms);
+    advance(c);
+}
+
+static void append_error(struct buf *out, const char *text) {
+    buf_append_str(out, "{\"error\":");
+    json_append_string(out, bytes_str(text));
+    buf_append_str(out, "}\n");
+}
+
+static void answer_error(struct admin_conn *c, int status, const char *text, const char *allow) {
+    struct buf body = {0};
+    append_error(&body, text);
+    answer(c, &(struct reply){status, "application/json", buf_bytes(&body), allow, false});
+    buf_deinit(&body);
 }
 
 void admin_conn_reply(struct admin_conn *c, int status, const char *content_type,
                       struct bytes body) {
-    if (c->state != CLOSED)
-        write_reply(c, status, content_type, body);
-}
-
-void admin_conn_set_allow(struct admin_conn *c, const char *method) {
-    c->allow = method;
+    answer(c, &(struct reply){status, content_type, body, NULL, c->head.wants_keep_alive});
 }
 
 void admin_conn_error(struct admin_conn *c, int status, const char *text) {
+    answer_error(c, status, text, NULL);
+}
+
+void admin_conn_not_allowed(struct admin_conn *c, const char *method) {
+    answer_error(c, 405, "another method", method);
+}
+
+/* ---- reading */
+
+static bool run(struct http_conn *h) {
+    struct admin_conn *c = conn_of(h);
+    if (c->is_closed)
+        return false;
+    c->moved_ms = clock_ms();
+    http_conn_take(h, &c->raw, &c->head, &c->body);
+    c->set->handle(c, c->set->ctx);
+    return true;
+}
+
+static void say_continue(struct http_conn *h) {
+    buf_append_str(&conn_of(h)->out, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+static void refuse(struct http_conn *h, int status, const char *reason) {
     struct buf body = {0};
-    buf_append_str(&body, "{\"error\":");
-    json_append_string(&body, bytes_str(text));
-    buf_append_str(&body, "}\n");
-    c->keeps_alive = false;
-    admin_conn_reply(c, status, "application/json", buf_bytes(&body));
+    append_error(&body, reason);
+    queue_reply(conn_of(h), NULL,
+                &(struct reply){status, "application/json", buf_bytes(&body), NULL, false});
     buf_deinit(&body);
 }
 
-/* --- reading --- */
-
-static void say_continue(struct admin_conn *c) {
-    if (c->said_continue || !c->head.expects_continue)
-        return;
-    c->said_continue = true;
-    buf_append_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
-    (void)flush(c);
+static bool is_full(const struct http_conn *h) {
+    return conn_of(h)->out.len > 0;
 }
 
-static bool has_plain_body(struct admin_conn *c) {
-    c->body = bytes_of(c->in.ptr + c->head.length, (size_t)c->head.content_length);
-    return c->in.len - c->head.length >= c->head.content_length;
+static void pause_reading(struct http_conn *h) {
+    stream_pause(&conn_of(h)->stream);
 }
 
-static bool has_chunked_body(struct admin_conn *c) {
-    int status = 0;
-    const char *reason = "";
-    if (!c->is_decoding)
-        http_chunked_init(&c->chunked, c->head.length);
-    c->is_decoding = true;
-    switch (http_chunked_feed(&c->chunked, &c->in, admin_body_max(c->admin), &status, &reason)) {
-    case PARSE_MORE: return false;
-    case PARSE_BAD: admin_conn_error(c, status, reason); return false;
-    case PARSE_OK: break;
-    }
-    c->is_decoding = false;
-    c->body = bytes_of(c->in.ptr + c->head.length, c->chunked.at - c->head.length);
-    return true;
+static void resume_reading(struct http_conn *h) {
+    stream_resume(&conn_of(h)->stream);
 }
 
-/* True when a whole request is there. */
-static bool has_request(struct admin_conn *c) {
-    int status = 0;
-    const char *reason = "";
-    switch (http_head_parse(buf_bytes(&c->in), ADMIN_HEAD_MAX, &c->head, &status, &reason)) {
-    case PARSE_MORE: return false;
-    case PARSE_BAD: admin_conn_error(c, status, reason); return false;
-    case PARSE_OK: break;
-    }
-    if (c->head.content_length > admin_body_max(c->admin)) {
-        admin_conn_error(c, 413, "the body is too large");
-        return false;
-    }
-    if (c->head.is_chunked ? !has_chunked_body(c) : !has_plain_body(c)) {
-        if (c->state == READING)
-            say_continue(c);
-        return false;
-    }
-    return true;
-}
-
-/* Answers what is complete. A reply may come at once, so requests that lie behind one another are a
- * loop, not a recursion. */
-static void advance(struct admin_conn *c) {
-    if (c->is_advancing)
-        return;
-    c->is_advancing = true;
-    while (c->state == READING && c->in.len > 0 && has_request(c)) {
-        c->keeps_alive = c->head.wants_keep_alive;
-        set_state(c, HANDLING);
-        stream_pause(&c->stream);
-        admin_api_handle(c);
-    }
-    c->is_advancing = false;
-}
+static const struct http_conn_events http_events = {
+    .run = run,
+    .say_continue = say_continue,
+    .refuse = refuse,
+    .end = pause_reading, /* flush closes it */
+    .is_full = is_full,
+    .pause = pause_reading,
+    .resume = resume_reading,
+};
 
 static void on_bytes(struct stream *s, struct bytes in) {
     struct admin_conn *c = container_of(s, struct admin_conn, stream);
-    if (c->state == CLOSED)
+    if (c->is_closed)
         return;
     c->moved_ms = clock_ms();
-    buf_append(&c->in, in);
+    http_conn_feed(&c->http, in);
     advance(c);
 }
 
-/* A client that shut its half down still gets its answer. */
+/* A client that has shut its half down still gets its answer. */
 static void on_end(struct stream *s, int status) {
     struct admin_conn *c = container_of(s, struct admin_conn, stream);
-    c->has_ended = true;
-    if (status < 0)
-        admin_conn_abort(c);
-    else if (c->state == READING)
-        close_conn(c);
+    if (status < 0) {
+        abort_conn(c);
+        return;
+    }
+    http_conn_on_end(&c->http);
+    advance(c);
 }
 
 static void on_open(struct stream *s, int status) {
     if (status < 0)
-        admin_conn_abort(container_of(s, struct admin_conn, stream));
+        abort_conn(container_of(s, struct admin_conn, stream));
 }
 
-struct admin_conn *admin_conn_accept(struct admin *a, uv_stream_t *listener) {
+void admin_conn_accept(struct admin_conns *set, uv_stream_t *listener) {
     static const struct stream_events events = {.on_open = on_open,
                                                 .on_bytes = on_bytes,
                                                 .on_end = on_end,
                                                 .on_writable = on_writable,
                                                 .on_closed = on_closed};
     struct admin_conn *c = mem_zalloc(sizeof(*c));
-    c->admin = a;
+    c->set = set;
     c->moved_ms = clock_ms();
-    stream_init(&c->stream, admin_host_of(a)->loop, &events);
-    if (stream_accept(&c->stream, listener, NULL) < 0)
-        admin_conn_abort(c);
-    return c;
-}
-
-/* --- questions --- */
-
-struct admin_conn *admin_conn_next(const struct admin_conn *c) {
-    return c->next;
-}
-
-void admin_conn_set_next(struct admin_conn *c, struct admin_conn *next) {
-    c->next = next;
-}
-
-const struct http_head *admin_conn_head(const struct admin_conn *c) {
-    return &c->head;
-}
-
-struct bytes admin_conn_body(const struct admin_conn *c) {
-    return c->body;
-}
-
-struct admin *admin_conn_admin(const struct admin_conn *c) {
-    return c->admin;
+    http_conn_init(&c->http, &http_events, ADMIN_HEAD_MAX, set->max_body_bytes, c->moved_ms);
+    stream_init(&c->stream, set->loop, &events);
+    LIST_INSERT_HEAD(&set->list, c, in_list);
+    set->count++;
+    if (stream_accept(&c->stream, listener, NULL) < 0 || set->count > ADMIN_CONNS_MAX)
+        abort_conn(c);
 }
 
 bool admin_conn_is_loopback(const struct admin_conn *c) {
@@ -309,7 +257,7 @@ bool admin_conn_is_loopback(const struct admin_conn *c) {
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
-/* --- jobs --- */
+/* ---- answers that come later */
 
 struct admin_job *admin_conn_wait(struct admin_conn *c) {
     struct admin_job *job = mem_zalloc(sizeof(*job));

@@ -1,62 +1,86 @@
 /*
- * admin_conn.h - one connection of the admin listener: HTTP/1.1 requests in, replies out, one after
- * the other.
+ * admin_conn.h - one connection of the admin listener: requests in (http_conn.h), replies out.
  *
- *     READING ─complete─▶ admin_api_handle ─▶ admin_conn_reply ─▶ WRITING ─▶ READING, or closed
- *                            │ needs Redis                ▲
- *                            └▶ admin_conn_wait … admin_job_reply
+ *     a whole request ─▶ owner's `handle` ─▶ admin_conn_reply, or _error
+ *                              └ needs Redis ─▶ admin_conn_wait … admin_job_reply, or _error
  *
- * While a request is being answered nothing more is read.
+ * To read first: admin_conn_accept, then the table http_events of admin_conn.c.
  */
 #ifndef SIGNALBOX_ADMIN_ADMIN_CONN_H
 #define SIGNALBOX_ADMIN_ADMIN_CONN_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 #include <uv.h>
 
 #include "common/base/buf.h"
+#include "common/http/http_conn.h"
+#include "common/net/stream.h"
 
-struct admin;
 struct admin_conn;
-struct http_head;
-struct listing;
-struct roster;
+struct admin_job;
 
-/* Takes a waiting connection of the listener; NULL when that fails. */
-struct admin_conn *admin_conn_accept(struct admin *a, uv_stream_t *listener);
-/* Idempotent. admin_on_closed tells its end. */
-void admin_conn_abort(struct admin_conn *c);
-/* Called every second: ends connections on which nothing moves. */
-void admin_conn_check(struct admin_conn *c, uint64_t now_ms);
+LIST_HEAD(admin_conn_list, admin_conn);
 
-struct admin_conn *admin_conn_next(const struct admin_conn *c);
-void admin_conn_set_next(struct admin_conn *c, struct admin_conn *next);
+/* What all connections of a listener have in common. */
+struct admin_conns {
+    uv_loop_t *loop;
+    size_t max_body_bytes;
+    /* Answers the request of `c`, now or later. */
+    void (*handle)(struct admin_conn *c, void *ctx);
+    /* The last connection has gone: may be called more than once. */
+    void (*on_empty)(void *ctx);
+    void *ctx;
+    struct admin_conn_list list;
+    unsigned count;
+};
 
-/* The request being handled: valid until it is answered. */
-const struct http_head *admin_conn_head(const struct admin_conn *c);
-struct bytes admin_conn_body(const struct admin_conn *c);
-struct admin *admin_conn_admin(const struct admin_conn *c);
+/* Fields are read by the owner's `handle`, and written here only. */
+struct admin_conn {
+    struct admin_conns *set;
+    struct buf raw; /* the request being answered: head and body are slices of it */
+    struct http_head head;
+    struct bytes body;
+    /* Private from here. */
+    LIST_ENTRY(admin_conn) in_list;
+    struct stream stream;
+    struct http_conn http;
+    struct buf out;
+    size_t out_at;
+    struct admin_job *job;
+    uint64_t moved_ms; /* when the last byte went either way, or a request began or ended */
+    bool is_closed;
+};
+
+/* Takes a waiting connection of the listener. One more than ADMIN_CONNS_MAX is dropped. */
+enum { ADMIN_CONNS_MAX = 64, ADMIN_HEAD_MAX = 16384 };
+void admin_conn_accept(struct admin_conns *set, uv_stream_t *listener);
+/* Ends every connection at once. */
+void admin_conns_abort(struct admin_conns *set);
+/* Call it every second: ends connections on which nothing moves. */
+void admin_conns_check(struct admin_conns *set, uint64_t now_ms);
+
 bool admin_conn_is_loopback(const struct admin_conn *c);
 
 void admin_conn_reply(struct admin_conn *c, int status, const char *content_type,
                       struct bytes body);
-/* For a reply 405: the method that is right. Kept by pointer. */
-void admin_conn_set_allow(struct admin_conn *c, const char *method);
 /* {"error":"…"}, and the connection ends. */
 void admin_conn_error(struct admin_conn *c, int status, const char *text);
+/* The same with 405 and the method that is right. */
+void admin_conn_not_allowed(struct admin_conn *c, const char *method);
 
 /*
  * A request that is answered later. The job outlives the connection; exactly one of the replies
- * ends it.
+ * ends it, unless `cancel` did when the client went away.
  */
 struct admin_job {
     struct admin_conn *conn; /* NULL: the client went away */
     struct buf out;          /* the reply as it grows */
     bool has_rows;
-    /* What it waits for, when that can be cancelled: it is, and the job freed, when the client goes
-     * away. */
-    struct roster *roster;
-    struct listing *listing;
+    /* Gives up what the job waits for, after which no answer comes; NULL when that is not possible.
+     */
+    void (*cancel)(void *work);
+    void *work;
 };
 struct admin_job *admin_conn_wait(struct admin_conn *c);
 /* 200 (or another status) with the content of `out`, as JSON. */
