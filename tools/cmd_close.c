@@ -2,12 +2,11 @@
 #include <inttypes.h>
 
 #include "common/json/json_text.h"
+#include "common/base/close_reason.h"
 #include "common/base/utf8.h"
 #include "tools/message.h"
 #include "tools/send.h"
 #include "tools/verb.h"
-
-enum { REASON_MAX = 123 };
 
 struct closing {
     struct settings_list groups, clients;
@@ -37,13 +36,12 @@ static void on_ready(void *ctx) {
 
 static bool check(const struct tool *t, const struct closing *c) {
     struct bytes reason = bytes_str(c->reason);
-    bool is_code = c->code == 1000 || c->code == 1001 || c->code >= 3000;
     if (*t->arguments[0] == '\0')
         tool_complain(t, "NAME is empty");
-    else if (!is_code)
-        tool_complain(t, "--code=%" PRId64 ": must be 1000, 1001, or 3000 to 4999", c->code);
-    else if (reason.len > REASON_MAX || !utf8_is_valid(reason))
-        tool_complain(t, "--reason: must be UTF-8 of at most %d bytes", REASON_MAX);
+    else if (!close_code_is_allowed(c->code))
+        tool_complain(t, "--code=%" PRId64 ": " CLOSE_CODE_RULE, c->code);
+    else if (reason.len > CLOSE_TEXT_MAX || !utf8_is_valid(reason))
+        tool_complain(t, "--reason: must be UTF-8 of at most %d bytes", CLOSE_TEXT_MAX);
     else
         return true;
     return false;

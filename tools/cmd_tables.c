@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/json/json_text.h"
+#include "common/base/close_reason.h"
 #include "common/base/metrics.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -235,24 +236,18 @@ const struct verb verb_metrics = {.name = "metrics",
                                   .size = sizeof(struct tables),
                                   .run = run_metrics};
 
-static void print_close_codes_markdown(const char *const *texts, size_t rows) {
-    puts("| code | reason | when |\n|---|---|---|");
-    for (size_t i = 0; i < rows; i++)
-        printf("| %s | %s | %s |\n", texts[3 * i], texts[3 * i + 1], texts[3 * i + 2]);
-}
-
 static int run_close_codes(struct tool *t, void *own) {
     static const char *const columns[] = {"CODE", "REASON", "WHEN"};
     static const char *const members[] = {"code", "reason", "when"};
     static const char *const texts[] = {
 #define X(NAME, code, text, docs) #code, text, docs,
-#include "gateway/conn/close_reason.def"
+#include "common/base/close_reason.def"
 #undef X
     };
     if (t->is_json)
         print_json_rows(members, texts, 3, ARRAY_LEN(texts) / 3);
     else if (((struct tables *)own)->is_markdown)
-        print_close_codes_markdown(texts, ARRAY_LEN(texts) / 3);
+        close_reason_print_markdown(stdout);
     else
         print_rows(columns, texts, ARRAY_LEN(texts) / 3);
     return TOOL_OK;

@@ -2,9 +2,12 @@
 #include "common/send/public_message.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 
-enum { CODE_NORMAL = 1000, RECEIPT_MAX = 64 };
+#include "common/base/close_reason.h"
+
+enum { RECEIPT_MAX = 64 };
 
 static bool is_given(const struct message_form *f, enum message_key key) {
     enum json_kind kind = f->values[key].kind;
@@ -51,20 +54,16 @@ static bool read_address(struct public_message *m, const struct message_form *f,
 
 /* --- close --- */
 
-/* What a server may say of its own accord, and what is free for applications. */
-static bool is_close_code(uint64_t code) {
-    return code == CODE_NORMAL || code == 1001 || (code >= 3000 && code <= 4999);
-}
-
 static bool read_close(struct public_message *m, const struct message_form *f,
                        struct buf *error_out) {
     struct json_value code = f->values[KEY_CODE];
-    uint64_t number = CODE_NORMAL;
-    if (is_given(f, KEY_CODE) && (code.kind != JSON_KIND_NUMBER ||
-                                  !bytes_to_u64(code.text, &number) || !is_close_code(number)))
-        return message_form_refuse(KEY_CODE, "must be 1000, 1001, or 3000 to 4999", error_out);
+    uint64_t number = (uint64_t)close_reason_code(CLOSE_NORMAL);
+    if (is_given(f, KEY_CODE) &&
+        (code.kind != JSON_KIND_NUMBER || !bytes_to_u64(code.text, &number) || number > INT_MAX ||
+         !close_code_is_allowed((int64_t)number)))
+        return message_form_refuse(KEY_CODE, CLOSE_CODE_RULE, error_out);
     m->code = (int)number;
-    return read_text(f, KEY_REASON, PUBLIC_REASON_MAX, &m->data, error_out);
+    return read_text(f, KEY_REASON, CLOSE_TEXT_MAX, &m->data, error_out);
 }
 
 /* --- send --- */

@@ -14,7 +14,7 @@
 
 enum public_op { PUBLIC_OP_SEND, PUBLIC_OP_CLOSE };
 
-enum { PUBLIC_ID_MAX = 256, PUBLIC_REASON_MAX = 123 };
+enum { PUBLIC_ID_MAX = 256 };
 
 struct public_message {
     enum public_op op;

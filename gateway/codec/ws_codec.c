@@ -4,8 +4,10 @@
 
 #include <string.h>
 
+#include "common/base/close_reason.h"
+
 enum { FIN = 0x80, RSV1 = 0x40, RSV2_RSV3 = 0x30, OPCODE = 0x0F, MASKED = 0x80, LENGTH = 0x7F };
-enum { CLOSE_PROTOCOL = 1002, CLOSE_NO_CODE = 1005, CLOSE_NOT_UTF8 = 1007, CLOSE_TOO_BIG = 1009 };
+enum { NO_CODE = 1005 }; /* of a close frame without a payload; never on the wire */
 
 void ws_decoder_init(struct ws_decoder *d, size_t max_message_bytes) {
     *d = (struct ws_decoder){.max_message_bytes = max_message_bytes};
@@ -16,8 +18,8 @@ void ws_decoder_deinit(struct ws_decoder *d) {
     buf_deinit(&d->control);
 }
 
-static enum parse fail(struct ws_decoder *d, int close_code, const char *text) {
-    d->error = (struct ws_error){close_code, text};
+static enum parse fail(struct ws_decoder *d, enum close_reason reason, const char *text) {
+    d->error = (struct ws_error){close_reason_code(reason), text};
     return PARSE_BAD;
 }
 
@@ -162,9 +164,9 @@ static enum parse take_data(struct ws_decoder *d, struct bytes *in, struct ws_ev
     bool is_text = d->message_opcode == WS_TEXT && !d->is_compressed;
     bool is_last = (d->header[0] & FIN) != 0 && d->payload_left == 0;
     if (is_text && !utf8_feed(&d->utf8, part))
-        return fail(d, CLOSE_NOT_UTF8, "text is not UTF-8");
+        return fail(d, CLOSE_BAD_UTF8, "text is not UTF-8");
     if (is_text && is_last && !utf8_is_complete(&d->utf8))
-        return fail(d, CLOSE_NOT_UTF8, "text ends within a character");
+        return fail(d, CLOSE_BAD_UTF8, "text ends within a character");
     if (d->payload_left == 0)
         end_frame(d);
     if (!is_last) {
@@ -185,14 +187,14 @@ static enum parse read_close(struct ws_decoder *d, struct bytes payload,
     *event_out = (struct ws_event){.kind = WS_EVENT_CLOSE,
                                    .opcode = WS_CLOSE,
                                    .has_code = payload.len >= 2,
-                                   .code = CLOSE_NO_CODE,
+                                   .code = NO_CODE,
                                    .payload = bytes_from(payload, 2)};
     if (event_out->has_code) {
         event_out->code = (unsigned char)payload.ptr[0] << 8 | (unsigned char)payload.ptr[1];
         if (!ws_close_code_is_valid(event_out->code))
             return fail(d, CLOSE_PROTOCOL, "close code not allowed");
         if (!utf8_is_valid(event_out->payload))
-            return fail(d, CLOSE_NOT_UTF8, "close reason is not UTF-8");
+            return fail(d, CLOSE_BAD_UTF8, "close reason is not UTF-8");
     }
     d->is_closed = true;
     return PARSE_OK;

@@ -19,7 +19,7 @@
 #include <uthash.h>
 
 #include "common/bus/log/envelope.h"
-#include "gateway/conn/close_reason.h"
+#include "common/base/close_reason.h"
 #include "gateway/codec/ws_codec.h"
 #include "gateway/conn/rate.h"
 

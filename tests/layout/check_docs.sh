@@ -14,7 +14,7 @@ cat >"$work/print_tables.c" <<'C'
 #include <string.h>
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
-#include "gateway/conn/close_reason.h"
+#include "common/base/close_reason.h"
 
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "settings") == 0) settings_print_markdown(stdout);
@@ -26,7 +26,7 @@ int main(int argc, char **argv) {
 C
 # shellcheck disable=SC2046
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -I. -o "$work/print_tables" "$work/print_tables.c" common/base/*.c \
-    gateway/conn/close_reason.c $(pkg-config --cflags --libs libcrypto) || exit 1
+    $(pkg-config --cflags --libs libcrypto) || exit 1
 
 python3 - "$work/print_tables" "${1:-}" docs/*.md <<'PYTHON'
 import pathlib, re, subprocess, sys

@@ -39,7 +39,7 @@ may_include common 'common/|scripts_embedded.def'
 may_include gateway/codec 'common/(base|http)/|gateway/codec/'
 may_include gateway 'common/|gateway/'
 may_include broker 'common/|broker/'
-may_include tools 'common/|tools/|gateway/conn/close_reason.def' # a table
+may_include tools 'common/|tools/'
 
 only_in 'hiredis' '# *include <hiredis' 'common/bus/'
 only_in 'msgpack' '# *include <msgpack' 'common/'

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/close_reason.h"
 #include "gateway/codec/ws_codec.h"
 
 #define A5   "aaaaa"
@@ -311,6 +312,14 @@ static void test_close_codes(void **state) {
     }
 }
 
+static void test_close_reasons_are_sendable(void **state) {
+    (void)state;
+    assert_int_equal(CLOSE_TEXT_MAX, WS_REASON_MAX);
+    for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+        if (i != CLOSE_LOST)
+            assert_true(ws_close_code_is_valid(close_reason_code((enum close_reason)i)));
+}
+
 static const struct {
     const char *name;
     struct piece pieces[7];
@@ -526,6 +535,7 @@ int main(void) {
         cmocka_unit_test(test_raw),
         cmocka_unit_test(test_limit_zero_allows_control_and_empty),
         cmocka_unit_test(test_close_codes),
+        cmocka_unit_test(test_close_reasons_are_sendable),
         cmocka_unit_test(test_rsv1_seam),
         cmocka_unit_test(test_whole_frames_are_slices),
         cmocka_unit_test(test_claimed_length_is_not_allocated),

@@ -1,5 +1,5 @@
 /* close_reason.c - see close_reason.def. */
-#include "gateway/conn/close_reason.h"
+#include "common/base/close_reason.h"
 
 #include "common/base/must.h"
 
@@ -8,7 +8,7 @@ static const struct {
     const char *name, *text, *docs;
 } reasons[] = {
 #define X(NAME, code, text, docs) {code, #NAME, text, docs},
-#include "gateway/conn/close_reason.def"
+#include "common/base/close_reason.def"
 #undef X
 };
 
@@ -20,6 +20,11 @@ int close_reason_code(enum close_reason reason) {
 const char *close_reason_text(enum close_reason reason) {
     MUST((size_t)reason < ARRAY_LEN(reasons));
     return reasons[reason].text;
+}
+
+bool close_code_is_allowed(int64_t code) {
+    return code == close_reason_code(CLOSE_NORMAL) || code == close_reason_code(CLOSE_RESTART) ||
+           (code >= 3000 && code <= 4999);
 }
 
 void close_reason_print_markdown(FILE *out) {

@@ -1,5 +1,6 @@
-/* test_close_reason.c - the table: every reason may stand in a close frame and fits one. */
-#include "gateway/conn/close_reason.h"
+/* test_close_reason.c - the table: every reason fits a close frame (that the codes may stand
+ * in one is tested with the codec); and which codes applications may use. */
+#include "common/base/close_reason.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,15 +10,11 @@
 
 #include <cmocka.h>
 
-#include "gateway/codec/ws_codec.h"
-
-static void every_reason_is_sendable(void **state) {
+static void every_reason_fits_a_frame(void **state) {
     (void)state;
     for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
         enum close_reason reason = (enum close_reason)i;
-        if (reason != CLOSE_LOST)
-            assert_true(ws_close_code_is_valid(close_reason_code(reason)));
-        assert_in_range(strlen(close_reason_text(reason)), 0, WS_REASON_MAX);
+        assert_in_range(strlen(close_reason_text(reason)), 0, CLOSE_TEXT_MAX);
     }
 }
 
@@ -35,10 +32,19 @@ static void codes_of_the_contract(void **state) {
     assert_string_equal(close_reason_text(CLOSE_GAP), "gap");
 }
 
+static void codes_of_applications(void **state) {
+    (void)state;
+    for (int64_t code = -1; code <= 0x10000; code++)
+        assert_int_equal(close_code_is_allowed(code),
+                         code == 1000 || code == 1001 || (code >= 3000 && code <= 4999));
+    assert_false(close_code_is_allowed((INT64_C(1) << 32) + 1000));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_reason_is_sendable),
+        cmocka_unit_test(every_reason_fits_a_frame),
         cmocka_unit_test(codes_of_the_contract),
+        cmocka_unit_test(codes_of_applications),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
