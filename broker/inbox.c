@@ -18,12 +18,10 @@
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/log/deferred.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/log/forward.h"
 #include "common/bus/cluster/lease.h"
-#include "common/bus/redis/link.h"
 #include "common/bus/log/log_writer.h"
-#include "common/bus/partition.h"
 #include "common/bus/redis/troubles.h"
 
 enum {

@@ -10,10 +10,9 @@
 #include "broker/outcome.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/cluster/lease.h"
 #include "common/bus/log/rejects.h"
-#include "common/bus/partition.h"
 
 enum { STRIDE_MAX = 32, RETRY_MS = 200 };
 

@@ -11,7 +11,6 @@
 #include "common/bus/bus.h"
 #include "common/bus/log/follower.h"
 #include "common/bus/cluster/store.h"
-#include "common/bus/redis/link.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/cluster/report.h"
 #include "common/bus/cluster/rules.h"
@@ -186,7 +185,7 @@ void cluster_probe(struct cluster *c) {
 static void on_commands(void *ctx) {
     struct cluster *c = ctx;
     struct gateway *g = c->gateway;
-    const char *run_id = link_run_id(bus_commands(g->bus));
+    const char *run_id = bus_run_id(g->bus);
     bool is_other = c->was_ready && strcmp(run_id, c->run_id) != 0;
     bool was_long = c->was_ready && uv_now(g->loop) - c->lost_ms > NOTICED_MS;
     snprintf(c->run_id, sizeof(c->run_id), "%s", run_id);

@@ -15,10 +15,8 @@
 #include "common/app/app.h"
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/redis_settings.h"
-#include "common/bus/partition.h"
 #include "common/net/tls.h"
 #include "tools/offline.h"
 #include "tools/tool.h"
@@ -154,7 +152,7 @@ static void on_setting_info(void *ctx, struct redisReply *reply) {
     free(a);
 }
 
-static void ask(struct doctor *d, struct command *c, link_reply_fn *fn, void *ctx);
+static void ask(struct doctor *d, struct command *c, reply_fn *fn, void *ctx);
 
 /* Where CONFIG is refused, INFO has some of it. */
 static void on_config(void *ctx, struct redisReply *reply) {
@@ -174,9 +172,9 @@ static void on_config(void *ctx, struct redisReply *reply) {
     answered(d);
 }
 
-static void ask(struct doctor *d, struct command *c, link_reply_fn *fn, void *ctx) {
+static void ask(struct doctor *d, struct command *c, reply_fn *fn, void *ctx) {
     d->outstanding++;
-    link_send(bus_commands(d->tool->bus), c, fn, ctx);
+    bus_send(d->tool->bus, BUS_FLEET, c, fn, ctx);
 }
 
 static void report_fleet(struct doctor *d) {

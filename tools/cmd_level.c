@@ -9,8 +9,7 @@
 #include "common/send/address.h"
 #include "common/send/levels.h"
 #include "common/base/fold.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/cluster/rules.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -124,7 +123,7 @@ static void on_ready(void *ctx) {
     struct level_run *l = ctx;
     if (l->tool->argument_count < 2) {
         struct command c = command_begin("PING");
-        link_send(bus_commands(l->tool->bus), &c, on_pong, l);
+        bus_send(l->tool->bus, BUS_FLEET, &c, on_pong, l);
         return;
     }
     struct bytes field = bytes_str(l->field.ptr);

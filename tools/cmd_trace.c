@@ -18,9 +18,8 @@
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
 #include "common/bus/log/trace.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -211,14 +210,14 @@ static void on_event(struct follow *f, struct bytes text) {
 
 /* --- notices --- */
 
-static void notify(struct follow *f, uint64_t life_ms, link_reply_fn *fn) {
+static void notify(struct follow *f, uint64_t life_ms, reply_fn *fn) {
     struct buf notice = {0};
     bool is_client = f->client != NULL;
     trace_notice(&notice, f->token, life_ms, is_client, bytes_str(is_client ? f->client : f->name));
     struct command c = command_begin("PUBLISH");
     command_text(&c, fleet_channel(CHANNEL_CONTROL));
     command_bytes(&c, buf_bytes(&notice));
-    link_send(bus_commands(f->tool->bus), &c, fn, f);
+    bus_send(f->tool->bus, BUS_FLEET, &c, fn, f);
     buf_deinit(&notice);
 }
 

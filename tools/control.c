@@ -3,10 +3,9 @@
 
 #include "common/base/buf.h"
 #include "common/base/random.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/feed.h"
 #include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
 #include "common/bus/cluster/report.h"
 #include "tools/tool.h"
 
@@ -71,6 +70,6 @@ void control_tell(struct control *c, const char *format, ...) {
     va_end(args);
     command_text(&command, fleet_channel(CHANNEL_CONTROL));
     command_bytes(&command, buf_bytes(&text));
-    link_send(bus_commands(c->tool->bus), &command, NULL, NULL);
+    bus_send(c->tool->bus, BUS_FLEET, &command, NULL, NULL);
     buf_deinit(&text);
 }

@@ -7,9 +7,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/random.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
 
 /* Reports are a courtesy: a message goes out also when they cannot be heard in this time. */
 enum { LISTEN_MS = 1000 };
@@ -117,12 +116,12 @@ static void on_followers(void *ctx, struct redisReply *reply) {
 static void count_followers(struct receipts *r) {
     struct buf key = {0};
     struct bytes name = bytes_str(r->name);
+    unsigned partition = partition_of(name, bus_partitions(r->tool->bus));
     struct command c = command_begin("PUBSUB");
     command_text(&c, "NUMSUB");
-    command_bytes(&c,
-                  channel_of(&key, partition_of(name, bus_partitions(r->tool->bus)), "n:", name));
+    command_bytes(&c, channel_of(&key, partition, "n:", name));
     buf_deinit(&key);
-    link_send(bus_commands(r->tool->bus), &c, on_followers, r);
+    bus_send(r->tool->bus, partition, &c, on_followers, r);
 }
 
 static void on_answer(struct receipts *r, struct bytes kind, bool is_refused) {

@@ -6,10 +6,8 @@
 
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/log/entry_reader.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
 #include "tools/table.h"
 #include "tools/tool.h"
 
@@ -120,7 +118,7 @@ struct tail_events *tail_events_start(struct tool *tool,
     t->first = is_one ? partition_of(bytes_str(tool->arguments[0]), partitions) : 0;
     t->count = is_one ? 1 : partitions;
     struct command c = command_begin("TIME");
-    link_send(bus_commands(tool->bus), &c, on_time, t);
+    bus_send(tool->bus, BUS_FLEET, &c, on_time, t);
     return t;
 }
 

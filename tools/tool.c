@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/redis_url.h"
 #include "common/bus/cluster/registry.h"
 #include "tools/table.h"

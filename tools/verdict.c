@@ -8,10 +8,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/log/envelope.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
 
 /* The broker keeps that much of a refused text. REFUSED_COUNT: it keeps about 1000. */
 enum { POLL_MS = 10, KEPT_MAX = 1024, REFUSED_COUNT = 2000 };
@@ -77,7 +75,7 @@ static void ask_refused(struct verdict *v) {
     command_text(&c, "+");
     command_text(&c, "COUNT");
     command_number(&c, REFUSED_COUNT);
-    link_send(bus_commands(v->bus), &c, on_refused, v);
+    bus_send(v->bus, BUS_FLEET, &c, on_refused, v);
 }
 
 /* --- the cursor --- */
@@ -102,7 +100,7 @@ static void ask_cursor(struct verdict *v) {
     struct command c = command_begin("HGET");
     command_text(&c, fleet_key(KEY_PUBLIC_OWN));
     command_text(&c, "c");
-    link_send(bus_commands(v->bus), &c, on_cursor, v);
+    bus_send(v->bus, BUS_FLEET, &c, on_cursor, v);
 }
 
 static void on_poll(uv_timer_t *timer) {

@@ -10,10 +10,8 @@
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/bus/cluster/about.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/cluster/heartbeats.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
 #include "common/bus/cluster/liveness.h"
 
 enum { LOOK_MS = 250 };
@@ -142,7 +140,7 @@ static void ask_sizes(struct roster *r) {
             struct command c = command_begin("SCARD");
             command_bytes(&c, key_of(&key, p, "g:", bytes_str(r->members[i].id)));
             r->outstanding++;
-            link_send(bus_commands(r->bus), &c, on_size, &r->members[i]);
+            bus_send(r->bus, p, &c, on_size, &r->members[i]);
         }
     }
     buf_deinit(&key);

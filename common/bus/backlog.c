@@ -5,9 +5,7 @@
 #include <stdio.h>
 
 #include "common/base/metrics.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
+#include "common/bus/bus_send.h"
 
 enum { ASK_EVERY = 256 };
 
@@ -38,7 +36,7 @@ void backlog_ask(struct backlog *b) {
     struct command c = command_begin("XLEN");
     command_text(&c, fleet_key(KEY_PUBLIC_SEND));
     b->sent = 0;
-    link_send(bus_commands(b->bus), &c, on_length, b);
+    bus_send(b->bus, BUS_FLEET, &c, on_length, b);
 }
 
 void backlog_note_sent(struct backlog *b) {

@@ -14,13 +14,13 @@
 #include "common/base/random.h"
 #include "common/base/settings.h"
 #include "common/bus/bus_internal.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/feed.h"
 #include "common/bus/redis/link.h"
 #include "common/bus/log/log_reader.h"
 #include "common/bus/cluster/liveness.h"
 #include "common/bus/redis/redis_access.h"
 #include "common/bus/redis_check.h"
-#include "common/bus/redis/scripts.h"
 #include "common/bus/way.h"
 
 enum { BEAT_MS = 1000, PAGE_FIRST = 16, SECRET_RENEW_BEATS = 10 };

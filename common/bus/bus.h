@@ -29,7 +29,6 @@ struct backlog;
 struct paging;
 struct settings;
 struct redis_url;
-struct redisReply;
 struct troubles;
 
 enum bus_kind { BUS_GATEWAY, BUS_BROKER, BUS_TOOL /* no heartbeat, no feed, no id in Redis */ };
@@ -80,7 +79,6 @@ void bus_hang_up(struct bus *b);
 /* Closes the links; memory goes when the loop has turned. */
 void bus_close(struct bus *b);
 
-struct link *bus_commands(struct bus *b);
 /* Whether commands may be sent now. */
 bool bus_can_send(const struct bus *b);
 /* Whether the feed comes from where the commands go: only then do answers say what it brings. */
@@ -102,6 +100,9 @@ struct backlog *bus_backlog(struct bus *b);
 struct paging *bus_paging(struct bus *b);
 /* Bytes of the largest entry, message or value that Redis takes, as far as it is known. */
 size_t bus_largest(const struct bus *b);
+/* The run_id of the server, and its identity (server_info.h): of the fleet's keys. */
+const char *bus_run_id(const struct bus *b);
+const char *bus_server(const struct bus *b);
 bool bus_is_ready(const struct bus *b);
 /* A broker that others should rank behind themselves (lease.h): its heartbeats say so. */
 void bus_set_unfit(struct bus *b, bool is_unfit);
@@ -111,9 +112,6 @@ const char *bus_trouble(const struct bus *b);
 /* What does not work and does not keep it from its job, likewise. */
 const char *bus_note(const struct bus *b);
 struct troubles *bus_troubles(struct bus *b);
-/* Redis answered a command of ours with this error: for the log, /readyz and what a tool says.
- * command: lives for ever. See refusals.h. */
-void bus_refused(struct bus *b, const char *command, const struct redisReply *error);
 /* What Redis refuses at present: "in.lua: OOM …", or "". */
 const char *bus_refusals(struct bus *b);
 

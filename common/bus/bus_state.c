@@ -4,11 +4,26 @@
 
 #include "common/base/clock.h"
 #include "common/bus/bus_internal.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/link.h"
 #include "common/bus/cluster/liveness.h"
 
-struct link *bus_commands(struct bus *b) {
+/* One Redis serves all partitions. With Redis Cluster, the link to a node would be chosen here. */
+static struct link *link_to(const struct bus *b, unsigned partition) {
+    (void)partition;
     return b->commands;
+}
+
+void bus_send(struct bus *b, unsigned partition, struct command *c, reply_fn *fn, void *ctx) {
+    link_send(link_to(b, partition), c, fn, ctx);
+}
+
+bool bus_takes_now(const struct bus *b, unsigned partition, size_t bytes) {
+    return link_takes_now(link_to(b, partition), bytes);
+}
+
+size_t bus_unsent(const struct bus *b, unsigned partition) {
+    return link_backlog(link_to(b, partition));
 }
 
 /* A link that breaks answers NULL to what it owes before anybody hears of it: not then either. */
@@ -38,6 +53,18 @@ struct backlog *bus_backlog(struct bus *b) {
 
 struct paging *bus_paging(struct bus *b) {
     return &b->paging;
+}
+
+void bus_set_largest(struct bus *b, size_t bytes) {
+    link_set_largest(b->commands, bytes);
+}
+
+const char *bus_run_id(const struct bus *b) {
+    return link_run_id(b->commands);
+}
+
+const char *bus_server(const struct bus *b) {
+    return link_server(b->commands);
 }
 
 size_t bus_largest(const struct bus *b) {

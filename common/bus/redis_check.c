@@ -10,8 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/redis_settings.h"
 
 enum { EVERY_TICKS = 30, QUERY_HEADROOM = 1024 };
@@ -62,7 +61,7 @@ static void keep_bound(struct redis_check *c, const char *name, const char *valu
     else
         return;
     int64_t most = c->bulk > 0 && (c->query <= 0 || c->bulk < c->query) ? c->bulk : c->query;
-    link_set_largest(bus_commands(c->bus), most > 0 ? (size_t)most : 0);
+    bus_set_largest(c->bus, most > 0 ? (size_t)most : 0);
 }
 
 static void judge(struct watched *w, const char *value) {
@@ -94,7 +93,7 @@ static void ask_info(struct watched *w) {
     struct command info = command_begin("INFO");
     command_text(&info, w->setting->info_section);
     c->outstanding++;
-    link_send(bus_commands(c->bus), &info, on_info, w);
+    bus_send(c->bus, BUS_FLEET, &info, on_info, w);
 }
 
 /* [name, value] */
@@ -111,12 +110,11 @@ static void on_config(void *ctx, struct redisReply *reply) {
     free(text);
 }
 
-static void ask_config(const struct redis_check *c, const char *name, link_reply_fn *fn,
-                       void *ctx) {
+static void ask_config(const struct redis_check *c, const char *name, reply_fn *fn, void *ctx) {
     struct command config = command_begin("CONFIG");
     command_text(&config, "GET");
     command_text(&config, name);
-    link_send(bus_commands(c->bus), &config, fn, ctx);
+    bus_send(c->bus, BUS_FLEET, &config, fn, ctx);
 }
 
 void redis_check_look(struct redis_check *c) {

@@ -7,10 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/metrics.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis/scripts.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/troubles.h"
 
 struct way {
@@ -64,7 +61,7 @@ static void count_owners(struct way *w) {
     for (unsigned p = 0; p < bus_partitions(w->bus); p++)
         command_bytes(&c, key_of(&key, p, "lease", BYTES_NONE));
     buf_deinit(&key);
-    link_send(bus_commands(w->bus), &c, on_counted, w);
+    bus_send(w->bus, BUS_FLEET, &c, on_counted, w);
 }
 
 void way_ask(struct way *w) {
@@ -73,6 +70,6 @@ void way_ask(struct way *w) {
     struct command c = command_script(SCRIPT_way, 1);
     command_text(&c, fleet_key(KEY_WAY));
     w->is_asking = true;
-    link_send(bus_commands(w->bus), &c, on_written, w);
+    bus_send(w->bus, BUS_FLEET, &c, on_written, w);
     count_owners(w);
 }

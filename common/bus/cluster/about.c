@@ -10,9 +10,7 @@
 
 #include "common/base/must.h"
 #include "common/base/settings.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
+#include "common/bus/bus_send.h"
 
 struct about {
     struct bus *bus;
@@ -53,11 +51,10 @@ static void write_all(struct about *a) {
     add_field(&set, "admin", a->admin);
     add_key(&expire, bus_id(a->bus));
     command_number(&expire, ABOUT_TTL_S);
-    struct link *link = bus_commands(a->bus);
-    link_send(link, &begin, NULL, NULL);
-    link_send(link, &set, NULL, NULL);
-    link_send(link, &expire, NULL, NULL);
-    link_send(link, &exec, NULL, NULL);
+    bus_send(a->bus, BUS_FLEET, &begin, NULL, NULL);
+    bus_send(a->bus, BUS_FLEET, &set, NULL, NULL);
+    bus_send(a->bus, BUS_FLEET, &expire, NULL, NULL);
+    bus_send(a->bus, BUS_FLEET, &exec, NULL, NULL);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -143,5 +140,5 @@ void about_ask(struct bus *bus, const char *id, about_fn *fn, void *ctx) {
     struct asking *asking = mem_alloc(sizeof(*asking));
     *asking = (struct asking){fn, ctx};
     add_key(&c, id);
-    link_send(bus_commands(bus), &c, on_answer, asking);
+    bus_send(bus, BUS_FLEET, &c, on_answer, asking);
 }

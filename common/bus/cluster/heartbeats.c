@@ -4,9 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/cluster/liveness.h"
 
 struct heartbeats {
@@ -50,7 +48,7 @@ void heartbeats_look(struct heartbeats *h) {
     struct command c = command_begin("HGETALL");
     command_text(&c, h->key);
     h->is_looking = true;
-    link_send(bus_commands(h->bus), &c, on_look, h);
+    bus_send(h->bus, BUS_FLEET, &c, on_look, h);
 }
 
 struct trial {
@@ -71,14 +69,14 @@ void heartbeats_try(struct bus *bus, heartbeats_try_fn *fn, void *ctx) {
     *t = (struct trial){fn, ctx};
     command_text(&c, fleet_key(KEY_RULES));
     command_text(&c, "");
-    link_send(bus_commands(bus), &c, on_tried, t);
+    bus_send(bus, BUS_FLEET, &c, on_tried, t);
 }
 
 void heartbeats_forget(struct heartbeats *h, const char *id) {
     struct command c = command_begin("HDEL");
     command_text(&c, h->key);
     command_text(&c, id);
-    link_send(bus_commands(h->bus), &c, NULL, NULL);
+    bus_send(h->bus, BUS_FLEET, &c, NULL, NULL);
 }
 
 struct heartbeats *heartbeats_new(struct bus *bus, const char *key, struct liveness *pulse,

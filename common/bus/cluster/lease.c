@@ -11,12 +11,9 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/random.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/cluster/heartbeats.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
 #include "common/bus/cluster/liveness.h"
-#include "common/bus/redis/scripts.h"
 #include "common/bus/redis/troubles.h"
 
 enum state { FREE, TAKING, HELD, ENDING, RELEASING };
@@ -154,8 +151,8 @@ static struct command slot_command(struct slot *s, enum script script) {
     return c;
 }
 
-static void send_slot(struct slot *s, struct command *c, link_reply_fn *fn) {
-    link_send(bus_commands(s->lease->bus), c, fn, s);
+static void send_slot(struct slot *s, struct command *c, reply_fn *fn) {
+    bus_send(s->lease->bus, s->number, c, fn, s);
 }
 
 static void end(struct slot *s) {
@@ -264,7 +261,7 @@ static void renew(struct slot *s) {
 
 /* --- counting tries --- */
 
-void lease_try(struct lease *l, unsigned slot, const char *entry, link_reply_fn *fn, void *ctx) {
+void lease_try(struct lease *l, unsigned slot, const char *entry, reply_fn *fn, void *ctx) {
     struct buf own = {0}, lease = {0};
     struct command c = command_script(SCRIPT_try, 1);
     lease_keys(l, slot, &own, &lease);
@@ -272,7 +269,7 @@ void lease_try(struct lease *l, unsigned slot, const char *entry, link_reply_fn 
     command_text(&c, bus_id(l->bus));
     command_number(&c, (int64_t)l->slots[slot].term);
     command_text(&c, entry);
-    link_send(bus_commands(l->bus), &c, fn, ctx);
+    bus_send(l->bus, slot, &c, fn, ctx);
     buf_deinit(&own);
     buf_deinit(&lease);
 }

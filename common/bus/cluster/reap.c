@@ -8,10 +8,7 @@
 #include <sys/queue.h>
 
 #include "common/base/log.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis/scripts.h"
+#include "common/bus/bus_send.h"
 
 enum { PAGE = 500 };
 
@@ -84,7 +81,7 @@ static void forget(struct reap *r) {
     command_bytes(&c, key_of(&key, r->partition, "gws", BYTES_NONE));
     command_text(&c, r->gateway);
     buf_deinit(&key);
-    link_send(bus_commands(r->bus), &c, on_forgotten, r);
+    bus_send(r->bus, r->partition, &c, on_forgotten, r);
 }
 
 /* --- a page --- */
@@ -128,7 +125,7 @@ static void remove_member(struct reap *r, struct bytes member) {
     command_text(&c, "lost:1006:gateway");
     buf_deinit(&key);
     r->pending++;
-    link_send(bus_commands(r->bus), &c, on_removed, r);
+    bus_send(r->bus, r->partition, &c, on_removed, r);
 }
 
 static void on_page(void *ctx, struct redisReply *reply) {
@@ -150,7 +147,7 @@ static void scan(struct reap *r) {
     command_text(&c, "COUNT");
     command_number(&c, PAGE);
     buf_deinit(&key);
-    link_send(bus_commands(r->bus), &c, on_page, r);
+    bus_send(r->bus, r->partition, &c, on_page, r);
 }
 
 /* --- the beginning --- */
@@ -181,7 +178,7 @@ void reap_start(struct reaps *all, unsigned partition, struct bytes gateway) {
     command_bytes(&c, set_key(r, &key));
     command_number(&c, REAP_TOMB_SECONDS);
     buf_deinit(&key);
-    link_send(bus_commands(r->bus), &c, on_entombed, r);
+    bus_send(r->bus, r->partition, &c, on_entombed, r);
 }
 
 struct reaps *reaps_new(struct bus *bus) {

@@ -8,11 +8,8 @@
 #include <sys/queue.h>
 
 #include "common/base/log.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/cluster/registry_private.h"
-#include "common/bus/redis/scripts.h"
 
 /* A conn.lua call under way. */
 struct registering {
@@ -102,7 +99,7 @@ void registry_register(struct registry *r, const struct registration *what,
     struct registering *call = mem_alloc(sizeof(*call));
     *call = (struct registering){.registry = r, .fn = fn, .ctx = ctx};
     LIST_INSERT_HEAD(&r->registering, call, link);
-    link_send(bus_commands(r->bus), &c, on_registered, call);
+    bus_send(r->bus, p, &c, on_registered, call);
 }
 
 void registry_cancel(struct registry *r, void *ctx) {
@@ -153,7 +150,7 @@ static void ask_unregister(struct unregistering *u) {
     command_bytes(&c, bytes_of(u->cause, u->cause_len));
     buf_deinit(&member);
     u->is_asked = true;
-    link_send(bus_commands(r->bus), &c, on_unregistered, u);
+    bus_send(r->bus, p, &c, on_unregistered, u);
 }
 
 void registry_unregister(struct registry *r, struct bytes name, struct bytes client_id,

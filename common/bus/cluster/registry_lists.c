@@ -11,9 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/cluster/registry_private.h"
 
 enum { PAGE = 1000 };
@@ -149,10 +147,10 @@ static void on_page(void *ctx, struct redisReply *reply) {
 static void ask_page(struct query *q) {
     struct bytes name = bytes_of(q->name, q->name_len);
     struct buf key = {0};
+    unsigned partition = partition_of(name, bus_partitions(q->registry->bus));
     struct command c = command_begin(q->is_scan ? "SCAN" : "HSCAN");
     if (!q->is_scan)
-        command_bytes(
-            &c, key_of(&key, partition_of(name, bus_partitions(q->registry->bus)), "c:", name));
+        command_bytes(&c, key_of(&key, partition, "c:", name));
     command_bytes(&c, buf_bytes(&q->cursor));
     if (q->is_scan) {
         command_text(&c, "MATCH");
@@ -161,7 +159,7 @@ static void ask_page(struct query *q) {
     command_text(&c, "COUNT");
     command_number(&c, PAGE);
     buf_deinit(&key);
-    link_send(bus_commands(q->registry->bus), &c, on_page, q);
+    bus_send(q->registry->bus, q->is_scan ? BUS_FLEET : partition, &c, on_page, q);
 }
 
 /* An answer "Redis is away" comes on a later turn as well. */
@@ -219,14 +217,14 @@ static void on_found(void *ctx, struct redisReply *reply) {
     answer(q);
 }
 
-static void ask_member(struct query *q, struct bytes name, link_reply_fn *fn) {
+static void ask_member(struct query *q, struct bytes name, reply_fn *fn) {
     struct buf key = {0};
+    unsigned partition = partition_of(name, bus_partitions(q->registry->bus));
     struct command c = command_begin("HGET");
-    command_bytes(&c,
-                  key_of(&key, partition_of(name, bus_partitions(q->registry->bus)), "c:", name));
+    command_bytes(&c, key_of(&key, partition, "c:", name));
     command_bytes(&c, bytes_of(q->client_id, q->client_id_len));
     buf_deinit(&key);
-    link_send(bus_commands(q->registry->bus), &c, fn, q);
+    bus_send(q->registry->bus, partition, &c, fn, q);
 }
 
 void registry_find(struct registry *r, struct bytes name, struct bytes client_id,

@@ -10,9 +10,7 @@
 #include <uv.h>
 
 #include "common/base/buf.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/troubles.h"
 
 enum { RELOAD_MS = 30000, AGAIN_MS = 1000 };
@@ -109,7 +107,7 @@ static void read_all(struct rules *r) {
     struct command c = command_begin("HGETALL");
     command_text(&c, fleet_key(KEY_RULES));
     r->is_reading = true;
-    link_send(bus_commands(r->bus), &c, on_all, r);
+    bus_send(r->bus, BUS_FLEET, &c, on_all, r);
 }
 
 static void on_reload_timer(uv_timer_t *timer) {
@@ -160,11 +158,11 @@ void rules_on_notice(struct rules *r, void (*on_notice)(void *ctx, struct bytes 
     r->notice_ctx = ctx;
 }
 
-static void publish(struct rules *r, struct bytes text, link_reply_fn *fn, void *ctx) {
+static void publish(struct rules *r, struct bytes text, reply_fn *fn, void *ctx) {
     struct command c = command_begin("PUBLISH");
     command_text(&c, fleet_channel(CHANNEL_CONTROL));
     command_bytes(&c, text);
-    link_send(bus_commands(r->bus), &c, fn, ctx);
+    bus_send(r->bus, BUS_FLEET, &c, fn, ctx);
 }
 
 void rules_notify(struct rules *r, struct bytes text) {
@@ -240,7 +238,7 @@ void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_do
     command_bytes(&c, field);
     if (value.len > 0)
         command_bytes(&c, value);
-    link_send(bus_commands(r->bus), &c, on_stored, s);
+    bus_send(r->bus, BUS_FLEET, &c, on_stored, s);
 }
 
 /* --- life --- */

@@ -8,10 +8,8 @@
 #include <uthash.h>
 
 #include "common/base/clock.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/cluster/lease.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
 #include "common/bus/cluster/liveness.h"
 
 enum {
@@ -76,7 +74,7 @@ static void on_tomb(void *ctx, struct redisReply *reply) {
     if (reply_number(reply, 1) == 0 && lease_is_held(s->lease, k->partition)) {
         struct command c = src_command("HDEL", k->partition);
         command_text(&c, k->source);
-        link_send(bus_commands(s->bus), &c, NULL, NULL);
+        bus_send(s->bus, k->partition, &c, NULL, NULL);
         forget(s, k->partition, k->source);
     }
     free(k);
@@ -89,7 +87,7 @@ static void remove_unless_buried(struct sources *s, unsigned partition, struct b
     buf_printf(&key, "%s%.*s", fleet_key(KEY_DEAD), BYTES_FMT(id));
     command_bytes(&c, buf_bytes(&key));
     buf_deinit(&key);
-    link_send(bus_commands(s->bus), &c, on_tomb, look_new(s, partition, source));
+    bus_send(s->bus, BUS_FLEET, &c, on_tomb, look_new(s, partition, source));
 }
 
 /* --- watching --- */
@@ -146,7 +144,7 @@ void sources_sweep(struct sources *s, const struct liveness *gateways) {
         if (!lease_is_held(s->lease, p))
             continue;
         struct command c = src_command("HKEYS", p);
-        link_send(bus_commands(s->bus), &c, on_sources, look_new(s, p, BYTES_LIT("")));
+        bus_send(s->bus, p, &c, on_sources, look_new(s, p, BYTES_LIT("")));
     }
 }
 

@@ -12,10 +12,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis/scripts.h"
+#include "common/bus/bus_send.h"
 
 enum { LOCK_TTL_MS = 10000, LOCK_RENEW_MS = 3000, LOCK_TRY_MIN_MS = 2, LOCK_TRY_MAX_MS = 50 };
 
@@ -52,15 +49,14 @@ static void on_late(uv_timer_t *timer) {
     uv_close((uv_handle_t *)timer, on_late_closed);
 }
 
-static void ask(struct bus *b, struct command *c, store_fn *fn, void *ctx,
-                link_reply_fn *on_reply) {
+static void ask(struct bus *b, struct command *c, store_fn *fn, void *ctx, reply_fn *on_reply) {
     struct question *q = mem_zalloc(sizeof(*q));
     q->bus = b;
     q->fn = fn;
     q->ctx = ctx;
     q->late_status = c->largest > bus_largest(b) ? -EINVAL : -ENOTCONN;
     if (bus_can_send(b) && q->late_status != -EINVAL) {
-        link_send(bus_commands(b), c, on_reply, q);
+        bus_send(b, BUS_FLEET, c, on_reply, q);
         return;
     }
     command_drop(c);
@@ -117,7 +113,7 @@ void store_incr(struct bus *b, struct bytes key, int64_t by, uint64_t ttl_ms, st
     c = command_begin("PEXPIRE");
     add_key(&c, KEY_VALUE, key);
     command_number(&c, (int64_t)ttl_ms);
-    link_send(bus_commands(b), &c, NULL, NULL);
+    bus_send(b, BUS_FLEET, &c, NULL, NULL);
 }
 
 void store_delete(struct bus *b, struct bytes key, store_fn *fn, void *ctx) {
@@ -189,7 +185,7 @@ static void on_renew(uv_timer_t *timer) {
     if (!bus_can_send(l->bus))
         return;
     struct command c = lock_command(l, SCRIPT_relock);
-    link_send(bus_commands(l->bus), &c, NULL, NULL);
+    bus_send(l->bus, BUS_FLEET, &c, NULL, NULL);
 }
 
 static void on_try(uv_timer_t *timer) {
@@ -199,7 +195,7 @@ static void on_try(uv_timer_t *timer) {
 static void give_back(struct store_lock *l) {
     if (bus_can_send(l->bus)) {
         struct command c = lock_command(l, SCRIPT_unlock);
-        link_send(bus_commands(l->bus), &c, NULL, NULL);
+        bus_send(l->bus, BUS_FLEET, &c, NULL, NULL);
     }
     uv_close((uv_handle_t *)&l->timer, on_lock_closed);
 }
@@ -236,7 +232,7 @@ static void try_lock(struct store_lock *l) {
     }
     struct command c = lock_command(l, SCRIPT_lock);
     l->is_asked = true;
-    link_send(bus_commands(l->bus), &c, on_tried, l);
+    bus_send(l->bus, BUS_FLEET, &c, on_tried, l);
 }
 
 struct store_lock *store_lock_take(struct bus *b, struct bytes key, uint64_t wait_ms, store_fn *fn,

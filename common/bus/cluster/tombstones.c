@@ -4,10 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis/scripts.h"
+#include "common/bus/bus_send.h"
 
 struct question {
     tombstones_fn *fn;
@@ -47,7 +44,7 @@ void tombstones_bury(struct bus *bus, const char *gateway, const char *counter, 
     command_text(&c, gateway);
     command_text(&c, counter);
     q->fn = fn;
-    link_send(bus_commands(bus), &c, on_answer, q);
+    bus_send(bus, BUS_FLEET, &c, on_answer, q);
 }
 
 void tombstones_ask(struct bus *bus, const char *gateway, unsigned partition, tombstones_fn *fn,
@@ -56,7 +53,7 @@ void tombstones_ask(struct bus *bus, const char *gateway, unsigned partition, to
     struct command c = command_begin("EXISTS");
     add_tomb(&c, gateway);
     q->fn = fn;
-    link_send(bus_commands(bus), &c, on_answer, q);
+    bus_send(bus, BUS_FLEET, &c, on_answer, q);
 }
 
 static void on_known(void *ctx, struct redisReply *reply) {
@@ -74,5 +71,5 @@ void tombstones_list_known(struct bus *bus, unsigned partition, tombstones_known
     command_bytes(&c, key_of(&key, partition, "gws", BYTES_NONE));
     buf_deinit(&key);
     q->known_fn = fn;
-    link_send(bus_commands(bus), &c, on_known, q);
+    bus_send(bus, partition, &c, on_known, q);
 }

@@ -3,9 +3,7 @@
 
 #include <stdlib.h>
 
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
+#include "common/bus/bus_send.h"
 
 struct audit {
     struct bus *bus;
@@ -52,10 +50,10 @@ static void on_every(void *ctx, struct redisReply *reply) {
         a->fn(subject, a->own, read_id(reply));
 }
 
-static void ask(struct audit *a, struct bytes key, link_reply_fn *fn) {
+static void ask(struct audit *a, unsigned partition, struct bytes key, reply_fn *fn) {
     struct command c = command_begin("GET");
     command_bytes(&c, key);
-    link_send(bus_commands(a->bus), &c, fn, a);
+    bus_send(a->bus, partition, &c, fn, a);
 }
 
 void audit_ask(struct audit *a, struct bytes name, void *subject) {
@@ -63,8 +61,8 @@ void audit_ask(struct audit *a, struct bytes name, void *subject) {
     unsigned partition = partition_of(name, bus_partitions(a->bus));
     struct buf key = {0};
     a->subjects[a->asked++] = subject;
-    ask(a, key_of(&key, partition, "l:", name), on_own);
-    ask(a, key_of(&key, partition, "l*", BYTES_NONE), on_every);
+    ask(a, partition, key_of(&key, partition, "l:", name), on_own);
+    ask(a, partition, key_of(&key, partition, "l*", BYTES_NONE), on_every);
     buf_deinit(&key);
 }
 

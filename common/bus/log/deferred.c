@@ -1,9 +1,7 @@
 /* deferred.c - see deferred.h. */
 #include "common/bus/log/deferred.h"
 
-#include "common/bus/bus.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis/scripts.h"
+#include "common/bus/bus_send.h"
 
 static void add_key(struct command *c, const struct deferred_place *p, const char *what) {
     struct buf key = {0};
@@ -26,12 +24,12 @@ static struct command begin(const struct deferred_place *p, enum script script) 
     return c;
 }
 
-static void call(const struct deferred_place *p, struct command *c, link_reply_fn *fn, void *ctx) {
-    link_send(bus_commands(p->bus), c, fn, ctx);
+static void call(const struct deferred_place *p, struct command *c, reply_fn *fn, void *ctx) {
+    bus_send(p->bus, p->partition, c, fn, ctx);
 }
 
 void deferred_store(const struct deferred_place *p, const struct deferred_item *items, size_t count,
-                    link_reply_fn *fn, void *ctx) {
+                    reply_fn *fn, void *ctx) {
     struct command c = begin(p, SCRIPT_aside);
     for (size_t i = 0; i < count; i++) {
         add_id(&c, items[i].id);
@@ -43,14 +41,14 @@ void deferred_store(const struct deferred_place *p, const struct deferred_item *
 }
 
 void deferred_bring_back(const struct deferred_place *p, const struct message_id *ids, size_t count,
-                         link_reply_fn *fn, void *ctx) {
+                         reply_fn *fn, void *ctx) {
     struct command c = begin(p, SCRIPT_back);
     for (size_t i = 0; i < count; i++)
         add_id(&c, ids[i]);
     call(p, &c, fn, ctx);
 }
 
-void deferred_list(const struct deferred_place *p, link_reply_fn *fn, void *ctx) {
+void deferred_list(const struct deferred_place *p, reply_fn *fn, void *ctx) {
     struct command c = begin(p, SCRIPT_aside_list);
     call(p, &c, fn, ctx);
 }

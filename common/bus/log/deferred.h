@@ -13,7 +13,7 @@
 #define SIGNALBOX_BUS_LOG_DEFERRED_H
 
 #include "common/bus/log/envelope.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/redis/reply.h"
 
 struct bus;
 
@@ -38,12 +38,12 @@ struct deferred_item {
 /* All with a reply: it is NULL when the link broke (the partition is forgotten then), the error
  * FENCED when the partition is another's, any other error when Redis refuses for now. */
 void deferred_store(const struct deferred_place *p, const struct deferred_item *items, size_t count,
-                    link_reply_fn *fn, void *ctx);
+                    reply_fn *fn, void *ctx);
 void deferred_bring_back(const struct deferred_place *p, const struct message_id *ids, size_t count,
-                         link_reply_fn *fn, void *ctx);
+                         reply_fn *fn, void *ctx);
 /* Those that came back are committed: their marks go. */
 void deferred_forget(const struct deferred_place *p, const struct message_id *ids, size_t count);
-void deferred_list(const struct deferred_place *p, link_reply_fn *fn, void *ctx);
+void deferred_list(const struct deferred_place *p, reply_fn *fn, void *ctx);
 /* One row of what deferred_list brought; it borrows from the row. False: it is none. */
 bool deferred_read(const struct redisReply *row, struct deferred_item *item_out);
 

@@ -8,11 +8,10 @@
 
 #include "common/base/log.h"
 #include "common/base/settings.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/link.h"
 #include "common/bus/redis/paging.h"
 #include "common/bus/redis/redis_settings.h"
-#include "common/bus/redis/scripts.h"
 #include "common/bus/redis/troubles.h"
 
 enum { COUNT_MAX = 128, COUNT_FIRST = 16, BLOCK_MS = 2000, FIELDS_MAX = 16, PEEK_BYTES = 1024 };
@@ -254,7 +253,7 @@ static void peek(struct entry_reader *l) {
     command_bytes(&c, buf_bytes(&l->key));
     command_text(&c, message_id_format(l->position, position));
     command_number(&c, PEEK_BYTES);
-    link_send(bus_commands(l->bus), &c, on_peek, l->peeking);
+    bus_send(l->bus, BUS_FLEET, &c, on_peek, l->peeking);
 }
 
 /* A position means something only where outputs are committed. */

@@ -17,8 +17,7 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/scripts.h"
+#include "common/bus/bus_send.h"
 
 /* --- ready callbacks, always from the timer --- */
 
@@ -181,7 +180,7 @@ static void raise_floor(struct follow *w) {
     command_bytes(&c, key_of(&key, w->partition, "own", BYTES_NONE));
     command_number(&c, (int64_t)w->position.term);
     buf_deinit(&key);
-    link_send(bus_commands(w->follower->bus), &c, NULL, NULL);
+    bus_send(w->follower->bus, w->partition, &c, NULL, NULL);
 }
 
 /* Redis fell back behind what was read, and what it has up to there was read before: nothing is

@@ -10,10 +10,9 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/log/follower_internal.h"
 #include "common/bus/redis/paging.h"
-#include "common/bus/partition.h"
 
 enum { CATCH_UPS_MAX = 500, REFUSED_PAUSE_MS = 100 };
 
@@ -97,7 +96,7 @@ static void ask_lineages(struct follower *f) {
         if (f->partitions[p].follows == 0)
             continue;
         struct command c = lineage_ask(p);
-        link_send(bus_commands(f->bus), &c, on_lineage, &f->partitions[p]);
+        bus_send(f->bus, p, &c, on_lineage, &f->partitions[p]);
     }
 }
 
@@ -186,7 +185,7 @@ static void on_feed_skipped(void *ctx) {
 /* Another server, or one that fell back, may lack what was read. */
 static void on_commands(void *ctx) {
     struct follower *f = ctx;
-    const char *server = link_server(bus_commands(f->bus));
+    const char *server = bus_server(f->bus);
     bool is_other = f->server[0] != '\0' && strcmp(f->server, server) != 0;
     if (f->is_freed)
         return;

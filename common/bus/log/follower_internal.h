@@ -13,7 +13,6 @@
 #include "common/bus/log/doubt.h"
 #include "common/bus/log/follower.h"
 #include "common/bus/log/holding.h"
-#include "common/bus/redis/link.h"
 #include "common/bus/log/log_reader.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis/server_info.h"

@@ -8,10 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis/scripts.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/troubles.h"
 
 /* Far above the gateways' bound: two full partitions that forward to each other must not wait for
@@ -158,7 +155,7 @@ void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name
     command_number(&c, FORWARD_ONCE_MS);
     command_text(&c, "0");
     command_bytes(&c, entry);
-    link_send(bus_commands(bus), &c, NULL, NULL);
+    bus_send(bus, partition, &c, NULL, NULL);
     buf_deinit(&text);
 }
 
@@ -183,7 +180,7 @@ static void send_lane(struct lane *lane) {
     struct command c;
     if (lane->head == NULL || lane->in_flight > 0)
         return;
-    if (!link_takes_now(bus_commands(f->bus), largest_of(lane))) {
+    if (!bus_takes_now(f->bus, lane->partition, largest_of(lane))) {
         f->is_busy = true; /* the caller repeats */
         return;
     }
@@ -195,7 +192,7 @@ static void send_lane(struct lane *lane) {
     }
     f->calls++;
     f->refs++;
-    link_send(bus_commands(f->bus), &c, on_answer, lane);
+    bus_send(f->bus, lane->partition, &c, on_answer, lane);
 }
 
 static void finish(struct forward *f) {

@@ -20,11 +20,8 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/capacity.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis/scripts.h"
 #include "common/bus/redis/troubles.h"
 
 enum {
@@ -198,7 +195,7 @@ static void send_batch(struct lane *lane) {
         refuse_head(lane);
         return;
     }
-    if (!link_takes_now(bus_commands(g->bus), lane->head->len)) {
+    if (!bus_takes_now(g->bus, lane->partition, lane->head->len)) {
         retry_later(lane);
         return;
     }
@@ -211,7 +208,7 @@ static void send_batch(struct lane *lane) {
         command_bytes(&c, bytes_of(item->bytes, item->len));
     }
     lane->is_asked = true;
-    link_send(bus_commands(g->bus), &c, on_answer, lane);
+    bus_send(g->bus, lane->partition, &c, on_answer, lane);
 }
 
 static void send_all(struct ingest *g) {

@@ -2,7 +2,8 @@
 #include "common/bus/log/lineage.h"
 
 #include "common/base/must.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/redis/command.h"
+#include "common/bus/redis/reply.h"
 #include "common/bus/partition.h"
 
 struct command lineage_ask(unsigned partition) {

@@ -7,10 +7,8 @@
 #include <string.h>
 
 #include "common/base/log.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/redis/paging.h"
-#include "common/bus/partition.h"
 
 struct page {
     struct buf data; /* the blobs, one after the other */
@@ -23,6 +21,7 @@ struct log_reader {
     struct bus *bus;
     char *name;
     size_t name_len;
+    unsigned partition;
     struct message_id at[LOG_COUNT], until;
     const struct log_reader_events *events;
     void *ctx;
@@ -206,13 +205,13 @@ static void ask_log(struct log_reader *r, struct bytes key, struct message_id af
     command_text(&c, message_id_is_none(r->until) ? "+" : message_id_format(r->until, to));
     command_text(&c, "COUNT");
     command_number(&c, r->asked);
-    link_send(bus_commands(r->bus), &c, NULL, NULL);
+    bus_send(r->bus, r->partition, &c, NULL, NULL);
 }
 
 static void ask_last(struct log_reader *r, struct bytes key) {
     struct command c = command_begin("GET");
     command_bytes(&c, key);
-    link_send(bus_commands(r->bus), &c, NULL, NULL);
+    bus_send(r->bus, r->partition, &c, NULL, NULL);
 }
 
 static void ask_next(struct log_reader *r, struct bytes key) {
@@ -224,31 +223,30 @@ static void ask_next(struct log_reader *r, struct bytes key) {
     command_text(&c, "+");
     command_text(&c, "COUNT");
     command_number(&c, 1);
-    link_send(bus_commands(r->bus), &c, NULL, NULL);
+    bus_send(r->bus, r->partition, &c, NULL, NULL);
 }
 
 /* In one transaction: what is appended between the two would come in the wrong order, and whether
  * something is missing could not be said. */
 static void ask(struct log_reader *r) {
     struct buf key = {0};
-    struct link *link = bus_commands(r->bus);
     struct paging *paging = bus_paging(r->bus);
     r->asked = paging_is_stuck(paging) ? 0 : paging->count;
     struct bytes name = bytes_of(r->name, r->name_len);
-    unsigned p = partition_of(name, bus_partitions(r->bus));
+    unsigned p = r->partition;
     struct command multi = command_begin("MULTI"), exec = command_begin("EXEC");
     struct command lineage = lineage_ask(p);
-    link_send(link, &multi, NULL, NULL);
+    bus_send(r->bus, p, &multi, NULL, NULL);
     ask_log(r, key_of(&key, p, "h:", name), r->at[LOG_OWN]);
     ask_log(r, key_of(&key, p, "h*", BYTES_NONE), r->at[LOG_EVERY]);
-    link_send(link, &lineage, NULL, NULL);
+    bus_send(r->bus, p, &lineage, NULL, NULL);
     ask_last(r, key_of(&key, p, "l:", name));
     ask_last(r, key_of(&key, p, "l*", BYTES_NONE));
     if (!message_id_is_none(r->until)) {
         ask_next(r, key_of(&key, p, "h:", name));
         ask_next(r, key_of(&key, p, "h*", BYTES_NONE));
     }
-    link_send(link, &exec, on_pages, r);
+    bus_send(r->bus, p, &exec, on_pages, r);
     buf_deinit(&key);
 }
 
@@ -261,6 +259,7 @@ struct log_reader *log_reader_start(struct bus *bus, struct bytes name,
     r->bus = bus;
     r->name = bytes_dup(name);
     r->name_len = name.len;
+    r->partition = partition_of(name, bus_partitions(bus));
     memcpy(r->at, after, sizeof(r->at));
     r->until = until;
     r->events = events;

@@ -13,11 +13,8 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/arena.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/log/history.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis/scripts.h"
 #include "common/bus/redis/troubles.h"
 
 enum { EXPIRE_EVERY_S = 30 };
@@ -184,9 +181,9 @@ static void unref(struct log_writer *o) {
     free(o);
 }
 
-static void send_command(struct log_writer *o, struct command *c, link_reply_fn *fn) {
+static void send_command(struct log_writer *o, struct command *c, reply_fn *fn) {
     o->refs++;
-    link_send(bus_commands(o->bus), c, fn, o);
+    bus_send(o->bus, o->partition, c, fn, o);
 }
 
 static void tell(struct log_writer *o, enum log_writer_result result) {
@@ -251,7 +248,7 @@ static void add_output(struct log_writer *o, struct command *c, const struct pen
 }
 
 static void send_out(struct log_writer *o) {
-    if (!link_takes_now(bus_commands(o->bus), log_writer_largest(o))) {
+    if (!bus_takes_now(o->bus, o->partition, log_writer_largest(o))) {
         tell(o, LOG_WRITER_BUSY);
         return;
     }
@@ -367,7 +364,7 @@ static void ask_prev(struct log_writer *o, struct log *l) {
     l->is_asked = true;
     o->lookups++;
     o->refs++;
-    link_send(bus_commands(o->bus), &c, on_prev, look);
+    bus_send(o->bus, o->partition, &c, on_prev, look);
 }
 
 static void ask_prevs(struct log_writer *o) {

@@ -6,9 +6,7 @@
 
 #include "common/base/metrics.h"
 #include "common/bus/backlog.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
+#include "common/bus/bus_send.h"
 
 struct publishing {
     struct bus *bus;
@@ -71,7 +69,7 @@ void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void 
     command_text(&c, "*");
     command_text(&c, "m");
     command_bytes(&c, json);
-    link_send(bus_commands(bus), &c, on_answer, p);
+    bus_send(bus, BUS_FLEET, &c, on_answer, p);
     backlog_note_sent(bus_backlog(bus));
 }
 
@@ -84,7 +82,7 @@ static void report(struct bus *bus, struct bytes token, struct bytes text) {
     struct command c = command_begin("PUBLISH");
     command_bytes(&c, buf_bytes(&channel));
     command_bytes(&c, text);
-    link_send(bus_commands(bus), &c, NULL, NULL);
+    bus_send(bus, BUS_FLEET, &c, NULL, NULL);
     buf_deinit(&channel);
 }
 

@@ -1,8 +1,7 @@
 /* rejects.c - see rejects.h. */
 #include "common/bus/log/rejects.h"
 
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/bus_send.h"
 
 static void on_added(void *ctx, struct redisReply *reply) {
     if (reply_is_error(reply, NULL))
@@ -25,5 +24,5 @@ void rejects_add(struct bus *bus, struct bytes key, const struct bytes *fields, 
         command_text(&c, "bytes");
         command_number(&c, (int64_t)longest);
     }
-    link_send(bus_commands(bus), &c, on_added, bus);
+    bus_send(bus, BUS_FLEET, &c, on_added, bus);
 }

@@ -7,11 +7,8 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/bus/bus.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/log/envelope.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
-#include "common/bus/redis/scripts.h"
 
 enum { STREAM_LIMIT = 1000000 };
 
@@ -44,7 +41,7 @@ void tick_ask_clock(struct bus *bus, tick_clock_fn *fn, void *ctx) {
     struct command c = command_begin("TIME");
     struct asking *a = mem_alloc(sizeof(*a));
     *a = (struct asking){fn, ctx};
-    link_send(bus_commands(bus), &c, on_clock, a);
+    bus_send(bus, BUS_FLEET, &c, on_clock, a);
 }
 
 /* --- a tick --- */
@@ -97,5 +94,5 @@ void tick_add(struct bus *bus, const char *schedule, time_t tick, time_t next, t
     buf_deinit(&blob);
     struct adding *a = mem_alloc(sizeof(*a));
     *a = (struct adding){fn, ctx, tick};
-    link_send(bus_commands(bus), &c, on_added, a);
+    bus_send(bus, partition, &c, on_added, a);
 }

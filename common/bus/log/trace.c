@@ -8,9 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/bus/bus.h"
-#include "common/bus/redis/link.h"
-#include "common/bus/partition.h"
+#include "common/bus/bus_send.h"
 
 /* A link that does not drain is no place for what nobody needs. */
 enum { BACKLOG_MAX = 4 * 1024 * 1024, TEXT_MAX = 1024 };
@@ -140,7 +138,7 @@ static bool may_tell(struct trace *t) {
         t->second = second;
         t->told = 0;
     }
-    return bus_can_send(t->bus) && link_backlog(bus_commands(t->bus)) < BACKLOG_MAX &&
+    return bus_can_send(t->bus) && bus_unsent(t->bus, BUS_FLEET) < BACKLOG_MAX &&
            t->told++ < TRACE_EVENTS_MAX;
 }
 
@@ -151,7 +149,7 @@ static void publish(struct trace *t, const char *token, struct bytes event) {
     struct command c = command_begin("PUBLISH");
     command_bytes(&c, buf_bytes(&channel));
     command_bytes(&c, event);
-    link_send(bus_commands(t->bus), &c, NULL, NULL);
+    bus_send(t->bus, BUS_FLEET, &c, NULL, NULL);
     buf_deinit(&channel);
 }
 

@@ -87,7 +87,7 @@ const char *link_trouble(const struct link *l) {
 
 /* ---- waiters ---- */
 
-static void push_waiter(struct link *l, size_t largest, link_reply_fn *fn, void *ctx) {
+static void push_waiter(struct link *l, size_t largest, reply_fn *fn, void *ctx) {
     if (l->waiters_len == l->waiters_cap) {
         size_t cap = l->waiters_cap > 0 ? 2 * l->waiters_cap : 16;
         struct waiter *ring = mem_alloc(cap * sizeof(*ring));
@@ -178,7 +178,7 @@ void link_queue(struct link *l, struct command *c) {
     wake(l);
 }
 
-void link_send(struct link *l, struct command *c, link_reply_fn *fn, void *ctx) {
+void link_send(struct link *l, struct command *c, reply_fn *fn, void *ctx) {
     MUST(l->state == LINK_READY);
     MUST(l->kind != LINK_FEED || fn == NULL);
     MUST(l->kind != LINK_BLOCKING || l->waiters_len == 0);

@@ -35,9 +35,9 @@
 #include <uv.h>
 
 #include "common/bus/redis/command.h"
+#include "common/bus/redis/reply.h"
 
 struct link;
-struct redisReply;
 struct redis_url;
 
 enum link_kind {
@@ -56,10 +56,6 @@ struct link_events {
     /* LINK_FEED only. Borrowed until return. */
     void (*on_push)(void *ctx, struct redisReply *reply);
 };
-
-/* reply: borrowed until return; NULL when the connection broke first: whether the command ran is
- * unknown. */
-typedef void link_reply_fn(void *ctx, struct redisReply *reply);
 
 /* url is borrowed for the life of the link. Starts at once; `name` is for logs ("commands", "feed",
  * "in 7"). */
@@ -83,7 +79,7 @@ const char *link_trouble(const struct link *l);
 
 /* Sends and remembers the callback. Must be READY (LINK_FEED: fn NULL). All commands of one loop
  * turn go out in one write. Takes the command's buffer. */
-void link_send(struct link *l, struct command *c, link_reply_fn *fn, void *ctx);
+void link_send(struct link *l, struct command *c, reply_fn *fn, void *ctx);
 /* capacity.h: bytes of the largest argument that this Redis takes, SIZE_MAX while none is known;
  * whether one of so many bytes may go out now, or has to wait; what is known from elsewhere. */
 size_t link_largest(const struct link *l);
@@ -95,15 +91,5 @@ size_t link_backlog(const struct link *l);
 void link_break(struct link *l, const char *why);
 /* Likewise, because Redis answered `command` with this error. */
 void link_refused(struct link *l, const char *command, const struct redisReply *error);
-
-/* Readers of replies; all tolerate NULL and a wrong type. */
-bool reply_is_error(const struct redisReply *r, const char *prefix /* NULL: any */);
-bool reply_is_nil(const struct redisReply *r);
-struct bytes
-reply_bytes(const struct redisReply *r); /* string, status or error text; else BYTES_NONE */
-int64_t reply_number(const struct redisReply *r,
-                     int64_t otherwise);        /* integer, or digits in a string */
-size_t reply_count(const struct redisReply *r); /* elements of an array, else 0 */
-struct redisReply *reply_at(const struct redisReply *r, size_t i); /* NULL past the end */
 
 #endif

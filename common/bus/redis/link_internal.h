@@ -34,7 +34,7 @@ enum { LINK_ADDRESSES_MAX = 8 };
 
 /* A command that waits for its reply. */
 struct waiter {
-    link_reply_fn *fn; /* NULL: nobody cares */
+    reply_fn *fn; /* NULL: nobody cares */
     void *ctx;
     uint64_t end;   /* how many bytes had been queued with it: it is sent when so many are */
     size_t largest; /* bytes of its largest argument */

@@ -1,9 +1,9 @@
-/* reply.c - the readers of replies, see the end of link.h. */
+/* reply.c - see reply.h. */
+#include "common/bus/redis/reply.h"
+
 #include <string.h>
 
 #include <hiredis/hiredis.h>
-
-#include "common/bus/redis/link.h"
 
 bool reply_is_error(const struct redisReply *r, const char *prefix) {
     if (r == NULL || r->type != REDIS_REPLY_ERROR)

@@ -151,7 +151,7 @@ void room_deinit(struct room *room) {
     buf_deinit(&room->last);
 }
 
-void send_words(struct room *room, const char *words, link_reply_fn *fn) {
+void send_words(struct room *room, const char *words, reply_fn *fn) {
     struct bytes rest = bytes_str(words);
     char *name = bytes_dup(bytes_split(&rest, ' '));
     struct command c = command_begin(name);

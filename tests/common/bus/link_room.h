@@ -42,7 +42,7 @@ void until(struct room *room, const unsigned *count, unsigned at_least, unsigned
 void until_trouble(struct room *room, const char *says, unsigned ms);
 
 /* "PUBLISH channel text": one word an argument. */
-void send_words(struct room *room, const char *words, link_reply_fn *fn);
+void send_words(struct room *room, const char *words, reply_fn *fn);
 /* Counts replies, errors and NULLs; ctx is the room. */
 void on_reply(void *ctx, struct redisReply *reply);
 void expect_last(struct room *room, const char *text);

@@ -9,7 +9,6 @@
 #include <hiredis/hiredis.h>
 
 #include "common/base/metrics.h"
-#include "common/bus/redis/link.h"
 #include "common/bus/redis/redis_settings.h"
 #include "tests/common/bus/bus_room.h"
 
