@@ -13,29 +13,9 @@
 #include "broker/tracing.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
+#include "common/base/percent.h"
 
 /* --- reading --- */
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-void client_message_decode_path(struct buf *out, struct bytes path) {
-    for (size_t i = 0; i < path.len; i++) {
-        char c = path.ptr[i];
-        if (c == '%' && i + 2 < path.len && hex_digit(path.ptr[i + 1]) >= 0 &&
-            hex_digit(path.ptr[i + 2]) >= 0) {
-            buf_append_char(out,
-                            (char)(hex_digit(path.ptr[i + 1]) * 16 + hex_digit(path.ptr[i + 2])));
-            i += 2;
-        } else {
-            buf_append_char(out, c == '+' ? ' ' : c);
-        }
-    }
-}
 
 static bool read_path(struct client_message *m, const struct message_form *f,
                       struct buf *error_out) {
@@ -48,7 +28,7 @@ static bool read_path(struct client_message *m, const struct message_form *f,
     if (!message_form_is_utf8(f, KEY_PATH, path, error_out))
         return false;
     json_append_text(&text, path);
-    client_message_decode_path(&decoded, buf_bytes(&text));
+    (void)percent_decode(buf_bytes(&text), true, &decoded);
     const char *fault = address_fault(buf_bytes(&decoded));
     if (fault == NULL && m->names.count > 0)
         fault = "is given by several objects";

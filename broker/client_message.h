@@ -36,7 +36,4 @@ void client_message_refuse(struct outcome *o, const struct client_message *m, co
 /* An entry CLIENT: its signal route, or the default broadcast. */
 void client_message_process(struct outcome *o);
 
-/* "a%20b+c" is "a b c"; anything after % that is no number stays. */
-void client_message_decode_path(struct buf *out, struct bytes path);
-
 #endif

@@ -7,10 +7,10 @@
 #include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/base/percent.h"
 #include "common/base/settings.h"
 #include "common/bus/cluster/report.h"
 #include "common/net/tls.h"
-#include "common/http/http_head.h"
 
 static int fail(char **error_out, const char *format, const char *what, const char *why) {
     struct buf text = {0};
@@ -65,7 +65,7 @@ static int parse_authority(struct endpoint_run *out, struct bytes authority) {
 
 static char *decoded(struct bytes text) {
     struct buf b = {0};
-    (void)http_percent_decode(text, false, &b);
+    (void)percent_decode(text, false, &b);
     return buf_take(&b);
 }
 

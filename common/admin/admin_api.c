@@ -18,6 +18,7 @@
 #include "common/send/message_form.h"
 #include "common/base/digest.h"
 #include "common/base/metrics.h"
+#include "common/base/percent.h"
 #include "common/base/settings.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
@@ -138,13 +139,13 @@ static bool query_add(struct query *q, struct bytes text, unsigned form, struct 
     struct buf name = {0};
     const char *fault = NULL;
     struct bytes value = text;
-    (void)http_percent_decode(bytes_split(&value, '='), true, &name);
+    (void)percent_decode(bytes_split(&value, '='), true, &name);
     enum message_key key = message_form_find(buf_bytes(&name), form);
     if (key == MESSAGE_KEYS)
         fault = "is no parameter here";
     else if (q->is_given[key])
         fault = "is given twice";
-    else if (!http_percent_decode(value, true, &q->values[key]))
+    else if (!percent_decode(value, true, &q->values[key]))
         fault = "has a wrong % escape";
     else
         fault = address_fault(buf_bytes(&q->values[key]));

@@ -34,15 +34,11 @@ bool bytes_equal(struct bytes a, struct bytes b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 bool bytes_equal_nocase(struct bytes a, struct bytes b) {
     if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++)
-        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+        if (bytes_lower(a.ptr[i]) != bytes_lower(b.ptr[i]))
             return false;
     return true;
 }

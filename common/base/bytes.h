@@ -32,6 +32,19 @@ static inline bool bytes_is_empty(struct bytes b) {
     return b.len == 0;
 }
 
+/* ASCII letters become lower case; every other byte stays. */
+static inline char bytes_lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* The value of a hexadecimal digit, or -1. */
+static inline int bytes_hex_value(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = bytes_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* From offset `from` to the end; an offset past the end gives an empty run. */
 struct bytes bytes_from(struct bytes b, size_t from);
 /* The first `len` bytes, or all when there are fewer. */

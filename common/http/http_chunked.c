@@ -36,7 +36,7 @@ void http_chunked_init(struct http_chunked *d, size_t head_length) {
 }
 
 static enum state on_size(struct http_chunked *d, char c) {
-    int value = http_hex_value(c);
+    int value = bytes_hex_value(c);
     if (value >= 0 && d->digits < DIGITS_MAX) {
         d->left = d->left << 4 | (unsigned)value;
         d->digits++;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/base/percent.h"
 
 struct scan {
     struct bytes rest;
@@ -33,21 +34,6 @@ static bool is_control(unsigned char c) {
 
 static bool is_one_of(unsigned char c, const char *set) {
     return c != '\0' && strchr(set, c) != NULL;
-}
-
-int http_hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-int http_escape_value(struct bytes in) {
-    if (in.len < 3 || in.ptr[0] != '%' || http_hex_value(in.ptr[1]) < 0 ||
-        http_hex_value(in.ptr[2]) < 0)
-        return -1;
-    return http_hex_value(in.ptr[1]) << 4 | http_hex_value(in.ptr[2]);
 }
 
 bool http_is_token(struct bytes text) {
@@ -94,7 +80,7 @@ static bool is_port(struct bytes text) {
 static size_t ip_literal_length(struct bytes text) {
     size_t i = 1;
     while (i < text.len &&
-           (http_hex_value(text.ptr[i]) >= 0 || text.ptr[i] == ':' || text.ptr[i] == '.'))
+           (bytes_hex_value(text.ptr[i]) >= 0 || text.ptr[i] == ':' || text.ptr[i] == '.'))
         i++;
     return i > 2 && i < text.len && text.ptr[i] == ']' ? i + 1 : 0;
 }
@@ -111,7 +97,7 @@ static bool is_host(struct bytes text) {
         n = ip_literal_length(text);
     else
         while (n < text.len &&
-               (is_host_char(text.ptr[n]) || http_escape_value(bytes_from(text, n)) >= 0))
+               (is_host_char(text.ptr[n]) || percent_escape_value(bytes_from(text, n)) >= 0))
             n += text.ptr[n] == '%' ? 3 : 1;
     return n == text.len || (n > 0 && text.ptr[n] == ':' && is_port(bytes_from(text, n + 1)));
 }
@@ -308,20 +294,4 @@ bool http_head_has_token(const struct http_head *head, const char *name, const c
                 return true;
     }
     return false;
-}
-
-bool http_percent_decode(struct bytes in, bool plus_is_space, struct buf *out) {
-    bool is_valid = true;
-    for (size_t i = 0; i < in.len; i++) {
-        char c = in.ptr[i];
-        int value = c == '%' ? http_escape_value(bytes_from(in, i)) : -1;
-        if (value >= 0) {
-            buf_append_char(out, (char)value);
-            i += 2;
-            continue;
-        }
-        is_valid = is_valid && c != '%';
-        buf_append_char(out, c == '+' && plus_is_space ? ' ' : c);
-    }
-    return is_valid;
 }

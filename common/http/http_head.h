@@ -71,15 +71,4 @@ bool http_is_token(struct bytes text);
 /* Free of control bytes other than HTAB: such a value cannot end its line. Bytes over 0x7F pass. */
 bool http_is_field_value(struct bytes text);
 
-/*
- * Appends `in` with %XX decoded, and '+' as a space where plus_is_space (form and query encoding).
- * Lenient: an invalid escape is kept as it stands; false tells that there was one.
- */
-bool http_percent_decode(struct bytes in, bool plus_is_space, struct buf *out);
-
-/* What a hexadecimal digit is worth, or -1. */
-int http_hex_value(char c);
-/* The byte that the escape %XX at the front stands for, or -1 when there is none. */
-int http_escape_value(struct bytes in);
-
 #endif

@@ -19,7 +19,7 @@ static bool is_one_of(char c, const char *set) {
 
 static void copy_lower(char *out, struct bytes text) {
     for (size_t i = 0; i < text.len; i++)
-        out[i] = is_letter(text.ptr[i]) ? (char)(text.ptr[i] | 0x20) : text.ptr[i];
+        out[i] = bytes_lower(text.ptr[i]);
     out[text.len] = '\0';
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/base/percent.h"
 #include "common/base/utf8.h"
 #include "common/http/http_head.h"
 
@@ -27,7 +28,7 @@ static const char *append_decoded(struct buf *out, struct bytes segment) {
     for (size_t i = 0; i < segment.len && error == NULL; i++) {
         int c = (unsigned char)segment.ptr[i];
         if (c == '%') {
-            c = http_escape_value(bytes_from(segment, i));
+            c = percent_escape_value(bytes_from(segment, i));
             if (c < 0)
                 return "the path holds a '%' that begins no escape";
             i += 2;
@@ -80,7 +81,7 @@ bool http_path_to_file(struct bytes canonical, struct buf *out) {
     for (size_t i = 0; i + 2 < canonical.len; i++)
         if (memcmp(canonical.ptr + i, "%2F", 3) == 0)
             return false;
-    (void)http_percent_decode(canonical, false, out);
+    (void)percent_decode(canonical, false, out);
     return true;
 }
 

@@ -42,10 +42,6 @@ static bool take_word(struct checker *c, const char *word) {
     return true;
 }
 
-static bool is_hex(char c) {
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
-}
-
 /* After the backslash. */
 static bool take_escape(struct checker *c) {
     if (c->at == c->end)
@@ -55,7 +51,7 @@ static bool take_escape(struct checker *c) {
     if (*c->at++ != 'u')
         return true;
     for (int i = 0; i < 4; i++, c->at++)
-        if (c->at == c->end || !is_hex(*c->at))
+        if (c->at == c->end || bytes_hex_value(*c->at) < 0)
             return complain(c, "a wrong \\u escape");
     return true;
 }

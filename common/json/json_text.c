@@ -107,8 +107,10 @@ static bool next_member(struct bytes object, size_t *at, struct bytes *key_out,
 /* --- texts --- */
 
 static unsigned hex4(const char *at) {
-    char digits[5] = {at[0], at[1], at[2], at[3], '\0'};
-    return (unsigned)strtoul(digits, NULL, 16);
+    unsigned value = 0;
+    for (int i = 0; i < 4; i++)
+        value = value << 4 | (unsigned)bytes_hex_value(at[i]);
+    return value;
 }
 
 /* Writes the character; returns its length. */

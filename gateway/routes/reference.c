@@ -5,6 +5,7 @@
 
 #include "common/app/app.h"
 #include "common/base/fold.h"
+#include "common/base/percent.h"
 #include "common/base/utf8.h"
 #include "common/bus/cluster/registry.h"
 #include "gateway/routes/dispatch.h"
@@ -39,7 +40,7 @@ bool reference_is_there(const struct request *r) {
 static void read_value(struct bytes value, bool is_decoded, struct buf *out) {
     struct buf plain = {0};
     if (is_decoded)
-        (void)http_percent_decode(value, false, &plain);
+        (void)percent_decode(value, false, &plain);
     else
         buf_append(&plain, value);
     buf_clear(out);

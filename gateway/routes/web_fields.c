@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "common/app/lua/fields.h"
+#include "common/base/percent.h"
 #include "gateway/endpoints.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/web_private.h"
 
 static void push_decoded(lua_State *L, struct bytes text, bool plus_is_space) {
     struct buf plain = {0};
-    (void)http_percent_decode(text, plus_is_space, &plain);
+    (void)percent_decode(text, plus_is_space, &plain);
     web_push_bytes(L, buf_bytes(&plain));
     buf_deinit(&plain);
 }

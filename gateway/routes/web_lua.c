@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "common/app/app.h"
+#include "common/base/percent.h"
 #include "gateway/gateway.h"
 #include "gateway/routes/local.h"
 #include "gateway/conn/request.h"
@@ -161,7 +162,7 @@ static void on_route_end(void *ctx, struct app_call *call, const char *error) {
 static void copy_params(struct web *w, const struct route_param *params, size_t count) {
     for (size_t i = 0; i < count; i++) {
         struct buf value = {0};
-        (void)http_percent_decode(bytes_of(params[i].value, params[i].value_len), false, &value);
+        (void)percent_decode(bytes_of(params[i].value, params[i].value_len), false, &value);
         w->params[i].name = bytes_dup(bytes_of(params[i].name, params[i].name_len));
         w->params[i].value = buf_take(&value);
     }

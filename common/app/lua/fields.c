@@ -7,10 +7,8 @@
 static void push_lower(lua_State *L, struct bytes text) {
     luaL_Buffer b;
     char *at = luaL_buffinitsize(L, &b, text.len);
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        at[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-    }
+    for (size_t i = 0; i < text.len; i++)
+        at[i] = bytes_lower(text.ptr[i]);
     luaL_pushresultsize(&b, text.len);
 }
 

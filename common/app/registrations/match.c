@@ -17,10 +17,6 @@ const struct name_options *registrations_name_options(const struct registrations
 
 /* --- signal routes --- */
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 /* '*' is any run of characters, also of none. Linear: only the last star is ever tried again. */
 bool signal_route_matches(const char *pattern, const char *path) {
     const char *star = NULL, *retry = NULL;
@@ -28,7 +24,7 @@ bool signal_route_matches(const char *pattern, const char *path) {
         if (*pattern == '*') {
             star = pattern++;
             retry = path;
-        } else if (lower(*pattern) == lower(*path)) {
+        } else if (bytes_lower(*pattern) == bytes_lower(*path)) {
             pattern++;
             path++;
         } else if (star != NULL) {

@@ -189,7 +189,7 @@ static void append_lower(struct buf *out, const char *text, bool is_escaped) {
         if (is_escaped && (*text == ':' || *text == '%'))
             buf_printf(out, "%%%02x", (unsigned char)*text);
         else
-            buf_append_char(out, *text >= 'A' && *text <= 'Z' ? (char)(*text | 0x20) : *text);
+            buf_append_char(out, bytes_lower(*text));
     }
 }
 

@@ -13,6 +13,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/digest.h"
+#include "common/base/percent.h"
 
 enum { ERROR_SIZE = 200, REDIS_PORT = 6379, SENTINEL_PORT = 26379, DB_MAX = 65535 };
 
@@ -21,25 +22,16 @@ static int bad(char *error_out, const char *why) {
     return -EINVAL;
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Percent-decodes with a NUL after it. False: too long, a broken escape, or a control character. */
 static bool decode(struct bytes in, char *out, size_t size) {
     size_t n = 0;
     for (size_t i = 0; i < in.len; i++) {
         unsigned char c = (unsigned char)in.ptr[i];
         if (c == '%') {
-            int high = i + 2 < in.len ? hex_digit(in.ptr[i + 1]) : -1;
-            int low = i + 2 < in.len ? hex_digit(in.ptr[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            int value = percent_escape_value(bytes_from(in, i));
+            if (value < 0)
                 return false;
-            c = (unsigned char)(high * 16 + low);
+            c = (unsigned char)value;
             i += 2;
         }
         if (c < ' ' || c == 0x7f || n + 1 >= size)
@@ -262,7 +254,7 @@ static void append_hosts(struct buf *out, const struct redis_url *url) {
         buf_printf(out, ":%d ", sorted[i].port);
     }
     for (size_t i = 0; i < out->len; i++)
-        out->ptr[i] = (char)tolower((unsigned char)out->ptr[i]);
+        out->ptr[i] = bytes_lower(out->ptr[i]);
     buf_append_str(out, url->master);
 }
 

@@ -318,41 +318,13 @@ static void test_chunked(void **state) {
     }
 }
 
-static void test_percent_decode(void **state) {
-    (void)state;
-    static const struct {
-        struct bytes in;
-        bool plus;
-        struct bytes want;
-        bool is_valid;
-    } cases[] = {
-        {RAW(""), false, RAW(""), true},
-        {RAW("abc"), false, RAW("abc"), true},
-        {RAW("%41%4a%4A"), false, RAW("AJJ"), true},
-        {RAW("%00%ff"), false, RAW("\0\xFF"), true},
-        {RAW("a+b%2B"), true, RAW("a b+"), true},
-        {RAW("a+b"), false, RAW("a+b"), true},
-        {RAW("%"), false, RAW("%"), false},
-        {RAW("%4"), false, RAW("%4"), false},
-        {RAW("%zz%41"), false, RAW("%zzA"), false},
-        {RAW("%%41"), false, RAW("%A"), false},
-        {RAW("%2541"), false, RAW("%41"), true},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct buf out = {0};
-        assert_int_equal(http_percent_decode(cases[i].in, cases[i].plus, &out), cases[i].is_valid);
-        assert_true(bytes_equal(buf_bytes(&out), cases[i].want));
-        buf_deinit(&out);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_right),           cmocka_unit_test(test_right_in_pieces),
         cmocka_unit_test(test_wrong),           cmocka_unit_test(test_max_bytes),
         cmocka_unit_test(test_count_of_fields), cmocka_unit_test(test_fields_are_found),
         cmocka_unit_test(test_tokens),          cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_chunked),         cmocka_unit_test(test_percent_decode),
+        cmocka_unit_test(test_chunked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
