@@ -186,7 +186,7 @@ def test_what_is_not_understood_reaches_nobody(cluster, three, op):
 
 
 def test_lua_names_nobody_with_an_empty_list(cluster, three):
-    """In the gateway; what a broker's handler says is in test_14e_send.py."""
+    """In the gateway; what a broker's handler says is in test_send.py."""
     name = three[0].name
     for fields in NOBODY:
         assert cluster.http(1, "POST", "/adm/send", {"name": name, "data": "secret", **fields}).status == 200

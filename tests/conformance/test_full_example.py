@@ -1,4 +1,4 @@
-"""14.L Full example: rows S206 to S212, with examples/chat. In a browser: tests/e2e/test_chat_page.py."""
+"""Full example: rows S206 to S212, with examples/chat. In a browser: tests/e2e/test_chat_page.py."""
 import html.parser
 import json
 import re

@@ -1,4 +1,4 @@
-"""14.D ClientIds and scopes: rows S52 to S74."""
+"""ClientIds and scopes: rows S52 to S74."""
 import re
 
 import pytest

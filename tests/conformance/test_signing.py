@@ -1,4 +1,4 @@
-"""14.H Signing: rows S141 to S156, and the vectors V1 to V10."""
+"""Signing: rows S141 to S156, and the vectors V1 to V10."""
 import base64
 import hashlib
 import hmac
@@ -9,7 +9,7 @@ import pytest
 
 from harness import Client, Cluster, Refused, eventually, free_port
 from conformance_world import APP, G1, G2, World, query, unique
-from test_14b_listening import start_error
+from test_listening import start_error
 
 UUID = "5d12f974-7b1a-4524-ab93-6afbf42c4ffa"
 MOZILLA = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"

@@ -1,4 +1,4 @@
-"""14.C Convert Request: rows S31 to S51."""
+"""Convert Request: rows S31 to S51."""
 import re
 import socket
 

@@ -1,4 +1,4 @@
-"""14.F Routes and Signal Event: rows S100 to S128."""
+"""Routes and Signal Event: rows S100 to S128."""
 import concurrent.futures
 import datetime
 import json
@@ -7,7 +7,7 @@ import re
 import pytest
 
 from conformance_world import G1, G2, query, say, unique
-from test_14b_listening import start_error
+from test_listening import start_error
 
 
 def test_S100_no_route_broadcasts_to_every_name(w, trigger):

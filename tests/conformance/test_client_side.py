@@ -1,4 +1,4 @@
-"""14.J Client side: rows S170 to S188. Clients on both gateways; the page in a browser is in tests/e2e."""
+"""Client side: rows S170 to S188. Clients on both gateways; the page in a browser is in tests/e2e."""
 import json
 
 import pytest

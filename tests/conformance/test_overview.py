@@ -1,4 +1,4 @@
-"""14.A Overview of the seed: rows S1 to S12."""
+"""Overview of the seed: rows S1 to S12."""
 import asyncio
 import json
 

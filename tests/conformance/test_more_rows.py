@@ -1,4 +1,4 @@
-"""14.M Not in the seed but part of the feature: rows S213 to S229."""
+"""Not in the seed but part of the feature: rows S213 to S229."""
 import json
 import threading
 import time

@@ -1,4 +1,4 @@
-"""14.G Broadcast levels: rows S129 to S140."""
+"""Broadcast levels: rows S129 to S140."""
 import re
 
 import pytest

@@ -1,4 +1,4 @@
-"""14.E Send Messages: rows S75 to S99."""
+"""Send Messages: rows S75 to S99."""
 import json
 import time
 

@@ -1,4 +1,4 @@
-"""14.K Events: rows S189 to S205. S203 is in test_14e_send.py, beside the gateway that is killed there."""
+"""Events: rows S189 to S205. S203 is in test_send.py, beside the gateway that is killed there."""
 import datetime
 import time
 
@@ -6,7 +6,7 @@ import pytest
 
 from harness import CLOSE
 from conformance_world import G1, G2, Audit, Failed, query, unique
-from test_14f_routes import moment
+from test_signal_routes import moment
 
 EVERY_CAUSE = ["client close", "end of stream", "reset", "close call", "take-over", "protocol error"]
 

@@ -1,4 +1,4 @@
-"""14.I Request headers: rows S157 to S169."""
+"""Request headers: rows S157 to S169."""
 import asyncio
 import json
 import urllib.parse

@@ -1,4 +1,4 @@
-"""14.B Listening: rows S13 to S30."""
+"""Listening: rows S13 to S30."""
 import re
 import ssl
 import subprocess
