@@ -10,7 +10,7 @@
 
 #include "common/base/supervisor.h"
 #include "common/bus/log/trace.h"
-#include "gateway/delivery/clients.h"
+#include "gateway/session/clients.h"
 #include "gateway/cluster.h"
 #include "gateway/conn/conn.h"
 #include "gateway/delivery/downlink.h"

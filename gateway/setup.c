@@ -7,7 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/settings.h"
 #include "gateway/gateway.h"
-#include "gateway/routes/host.h"
+#include "gateway/routes/handler_send.h"
 
 enum { DESCRIPTORS_KEPT = 64 }; /* for Redis, files, listeners */
 
@@ -18,7 +18,7 @@ struct app *setup_load_app(struct gateway *g, char **error_out) {
         .bus = g->bus,
         .registry = g->registry,
         .rules = g->rules,
-        .host = &host_of_gateway,
+        .host = &handler_send_host,
         .host_ctx = g,
         .has_ended = &g->has_ended,
     };

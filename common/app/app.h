@@ -10,7 +10,7 @@
  * What a handler does to the world outside goes through struct app_host, which gateway and broker
  * implement.
  *
- * Who touches Lua: this room's files, web_lua.c and broker/event_lua.c. Scripts see tables
+ * Who touches Lua: this room's files, web.c and broker/event_lua.c. Scripts see tables
  * and functions, never pointers of ours.
  */
 #ifndef SIGNALBOX_APP_APP_H
@@ -136,7 +136,7 @@ void app_call_forget(struct app_call *call);
 void app_call_excuse(struct app_call *call, const char *text);
 bool app_error_is(struct bytes error, const char *text);
 
-/* For host functions that answered APP_WAITING, and for Lua functions of web_lua.c that
+/* For host functions that answered APP_WAITING, and for Lua functions of web.c that
  * wait: `return app_wait(L, call)` suspends; later exactly one of the resumes, from the loop. */
 struct app_call *app_call_of(struct lua_State *L); /* NULL outside a handler */
 /* Call it before starting what is to be waited for: raises where waiting is impossible (the main

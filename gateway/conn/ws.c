@@ -8,7 +8,7 @@
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/cluster/registry.h"
-#include "gateway/delivery/clients.h"
+#include "gateway/session/clients.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/identity.h"

@@ -8,7 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/log/follower.h"
-#include "gateway/delivery/clients.h"
+#include "gateway/session/clients.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/identity.h"

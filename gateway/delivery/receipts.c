@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/bus/log/publish.h"
-#include "gateway/delivery/clients.h"
+#include "gateway/session/clients.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/identity.h"

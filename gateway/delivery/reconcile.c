@@ -6,7 +6,7 @@
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "common/bus/cluster/registry.h"
-#include "gateway/delivery/clients.h"
+#include "gateway/session/clients.h"
 #include "gateway/gateway.h"
 #include "gateway/routes/join.h"
 

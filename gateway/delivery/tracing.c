@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/bus/log/trace.h"
-#include "gateway/delivery/clients.h"
+#include "gateway/session/clients.h"
 #include "gateway/delivery/downlink.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/identity.h"

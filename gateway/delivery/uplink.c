@@ -11,7 +11,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/log/envelope.h"
 #include "common/bus/log/ingest.h"
-#include "gateway/delivery/clients.h"
+#include "gateway/session/clients.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/identity.h"

@@ -16,7 +16,7 @@
 #include "gateway/routes/reference.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/static.h"
-#include "gateway/routes/web_lua.h"
+#include "gateway/routes/web.h"
 
 static bool host_is(struct bytes host, const char *hostname) {
     ptrdiff_t colon = bytes_find_last(host, ':');

@@ -12,7 +12,7 @@
 #include "common/bus/log/follower.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/log/replay.h"
-#include "gateway/delivery/clients.h"
+#include "gateway/session/clients.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"

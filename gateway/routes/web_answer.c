@@ -8,7 +8,7 @@
 #include "gateway/routes/file_send.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/request.h"
-#include "gateway/routes/web_private.h"
+#include "gateway/routes/web_object.h"
 
 enum { JSON_DEPTH = 32 };
 

@@ -9,7 +9,7 @@
 #include "gateway/routes/local.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/upgrade.h"
-#include "gateway/routes/web_private.h"
+#include "gateway/routes/web_object.h"
 
 /* Stays on the stack. What is in it upgrade.c judges: it may have come from the client. */
 static struct bytes optional_text(lua_State *L, const char *field) {
@@ -43,7 +43,7 @@ static int refused(lua_State *L) {
     return luaL_error(L, HANDLER_REFUSED);
 }
 
-/* A handler that does not catch this ends with it: web_lua.c answers then. */
+/* A handler that does not catch this ends with it: web.c answers then. */
 static int invalid(lua_State *L, struct web *w, const struct upgrade_error *error) {
     struct app_call *call = app_call_of(L);
     if (error->status != 500) {

@@ -8,7 +8,7 @@
 #include "common/base/percent.h"
 #include "gateway/endpoints.h"
 #include "gateway/conn/request.h"
-#include "gateway/routes/web_private.h"
+#include "gateway/routes/web_object.h"
 
 static void push_decoded(lua_State *L, struct bytes text, bool plus_is_space) {
     struct buf plain = {0};

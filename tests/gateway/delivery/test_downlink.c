@@ -1,7 +1,7 @@
 /* test_downlink.c - whom a message reaches and as which frame: clients.c and downlink.c together,
  * with everything around them faked. */
 #include "common/bus/log/publish.h"
-#include "gateway/delivery/clients.c"
+#include "gateway/session/clients.c"
 #include "gateway/delivery/downlink.c"
 
 #include <setjmp.h>

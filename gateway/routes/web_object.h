@@ -1,6 +1,6 @@
-/* web_private.h - what the files of the object `web` share; everybody else uses web_lua.h. */
-#ifndef SIGNALBOX_GATEWAY_ROUTES_WEB_PRIVATE_H
-#define SIGNALBOX_GATEWAY_ROUTES_WEB_PRIVATE_H
+/* web_object.h - what the files of the object `web` share; everybody else uses web.h. */
+#ifndef SIGNALBOX_GATEWAY_ROUTES_WEB_OBJECT_H
+#define SIGNALBOX_GATEWAY_ROUTES_WEB_OBJECT_H
 
 #include "common/app/registrations/registrations.h"
 #include "gateway/routes/handler.h"

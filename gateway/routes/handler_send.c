@@ -1,5 +1,5 @@
 /* host.c - see host.h. */
-#include "gateway/routes/host.h"
+#include "gateway/routes/handler_send.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 #include "gateway/conn/identity.h"
 #include "gateway/conn/request.h"
 #include "gateway/conn/v1.h"
-#include "gateway/routes/web_lua.h"
+#include "gateway/routes/web.h"
 #include "gateway/conn/ws.h"
 
 enum { ACCEPT_MS = 10000 };
@@ -221,5 +221,5 @@ static void host_signing_context(void *ctx, struct app_call *call,
     who_out->remote_address = bytes_str(r->remote_address);
 }
 
-const struct app_host host_of_gateway = {
+const struct app_host handler_send_host = {
     .send = host_send, .close = host_close, .signing_context = host_signing_context};

@@ -1,5 +1,5 @@
 /* clients.c - see clients.h. */
-#include "gateway/delivery/clients.h"
+#include "gateway/session/clients.h"
 
 #include <stdlib.h>
 

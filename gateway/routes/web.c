@@ -1,6 +1,6 @@
-/* web_lua.c - see web_lua.h: the object itself, and running a route's handler. Its fields are in
+/* web.c - see web.h: the object itself, and running a route's handler. Its fields are in
  * web_fields.c, its methods in web_answer.c and web_convert.c. */
-#include "gateway/routes/web_lua.h"
+#include "gateway/routes/web.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -12,7 +12,7 @@
 #include "gateway/gateway.h"
 #include "gateway/routes/local.h"
 #include "gateway/conn/request.h"
-#include "gateway/routes/web_private.h"
+#include "gateway/routes/web_object.h"
 
 #define WEB_TYPE "signalbox.web"
 

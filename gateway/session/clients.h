@@ -5,8 +5,8 @@
  * its log. The attached connections lie in a dense array, which is what a message walks along. The
  * entry outlives its last connection by LINGER_MS, since clients often come back.
  */
-#ifndef SIGNALBOX_GATEWAY_DELIVERY_CLIENTS_H
-#define SIGNALBOX_GATEWAY_DELIVERY_CLIENTS_H
+#ifndef SIGNALBOX_GATEWAY_SESSION_CLIENTS_H
+#define SIGNALBOX_GATEWAY_SESSION_CLIENTS_H
 
 #include <sys/queue.h>
 #include <uthash.h>

@@ -1,0 +1,14 @@
+/*
+ * handler_send.h - what signalbox.send and signalbox.close do when a handler runs in a gateway:
+ * entries for the brokers.
+ *
+ * The broadcast levels are checked first, for all Names. The handler goes on when Redis has taken
+ * every entry, or after 10 s with an error. A handler whose connection is Local talks only to that.
+ */
+#ifndef SIGNALBOX_GATEWAY_ROUTES_HANDLER_SEND_H
+#define SIGNALBOX_GATEWAY_ROUTES_HANDLER_SEND_H
+
+/* The ctx is the struct gateway. */
+extern const struct app_host handler_send_host;
+
+#endif
