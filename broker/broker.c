@@ -22,6 +22,7 @@
 #include "common/base/settings.h"
 #include "common/bus/cluster/about.h"
 #include "common/bus/bus.h"
+#include "common/bus/notice.h"
 #include "common/bus/log/ingest.h"
 #include "common/bus/cluster/store.h"
 #include "common/bus/cluster/lease.h"
@@ -92,7 +93,7 @@ static void on_released(void *ctx) {
     if (b->is_stopping)
         finish(b);
     else
-        rules_notify(b->rules, BYTES_LIT("lease"));
+        notice_send(b->bus, &(struct notice){.kind = NOTICE_lease});
 }
 
 /* --- Redis --- */
@@ -132,15 +133,14 @@ static void on_mismatch(void *ctx, const char *why) {
     broker_stop(b);
 }
 
-static void on_notice(void *ctx, struct bytes text) {
+static void on_notice(void *ctx, const struct notice *n) {
     struct broker *b = ctx;
-    struct bytes word = bytes_split(&text, ' ');
-    if (bytes_equal_str(word, "lease"))
-        lease_hurry(b->lease, text);
-    else if (bytes_equal_str(word, "reload"))
-        on_reload_notice(b, text);
-    else if (bytes_equal_str(word, "trace"))
-        trace_on_notice(&b->trace, text);
+    if (n->kind == NOTICE_lease)
+        lease_hurry(b->lease, n->lease.leaver);
+    else if (n->kind == NOTICE_reload)
+        on_reload_notice(b, n->reload.token);
+    else if (n->kind == NOTICE_trace)
+        trace_on_notice(&b->trace, &n->trace);
 }
 
 /* --- rules --- */
@@ -237,7 +237,7 @@ void broker_reload(struct broker *b, struct report *report) {
 static void on_reload_notice(struct broker *b, struct bytes token) {
     struct report report = {0};
     broker_reload(b, &report);
-    report_send(&report, b->rules, token, bus_id(b->bus));
+    report_send(&report, b->bus, token);
     report_deinit(&report);
 }
 
@@ -379,14 +379,11 @@ static void on_left(void *ctx) {
 
 /* Nothing is ours any more: the others may take it at once. */
 static void finish(struct broker *b) {
-    struct buf text = {0};
     if (b->is_closed || b->is_leaving)
         return;
     b->is_leaving = true;
-    buf_printf(&text, "lease %s", bus_id(b->bus));
-    if (bus_can_send(b->bus))
-        rules_notify(b->rules, buf_bytes(&text));
-    buf_deinit(&text);
+    struct notice n = {.kind = NOTICE_lease, .lease = {.leaver = bytes_str(bus_id(b->bus))}};
+    notice_send(b->bus, &n);
     log_info("broker", "stopped");
     bus_leave(b->bus, on_left, b);
 }

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/bus/bus.h"
+#include "common/bus/notice.h"
 #include "common/bus/log/follower.h"
 #include "common/bus/cluster/store.h"
 #include "common/bus/cluster/registry.h"
@@ -239,11 +240,10 @@ static const struct bus_events bus_events = {
     .on_mismatch = on_mismatch,
 };
 
-/* ---- notices: "reload [<token>]", "drain <gid> <ms> <token> [exit]", "undrain <gid> <token>",
- * each answered by a report (common/bus/cluster/report.h); "trace …" (common/bus/log/trace.h) */
+/* ---- notices */
 
 static void send_report(struct cluster *c, struct report *report, struct bytes token) {
-    report_send(report, c->gateway->rules, token, bus_id(c->gateway->bus));
+    report_send(report, c->gateway->bus, token);
     report_deinit(report);
 }
 
@@ -253,16 +253,11 @@ static void reload(struct cluster *c, struct bytes token) {
     send_report(c, &report, token);
 }
 
-static void drain(struct cluster *c, struct bytes rest) {
+static void drain(struct cluster *c, const struct notice_drain *n) {
     struct report report = {0};
-    uint64_t over_ms;
-    if (!bytes_to_u64(bytes_split(&rest, ' '), &over_ms))
-        return;
-    struct bytes token = bytes_split(&rest, ' ');
-    enum drain_then then = bytes_equal_str(rest, "exit") ? DRAIN_ENDS : DRAIN_STAYS;
-    if (!drain_start(&c->gateway->drain, over_ms, then))
+    if (!drain_start(&c->gateway->drain, n->over_ms, n->exits ? DRAIN_ENDS : DRAIN_STAYS))
         report_error(&report, "the process is ending already");
-    send_report(c, &report, token);
+    send_report(c, &report, n->token);
 }
 
 static void undrain(struct cluster *c, struct bytes token) {
@@ -275,22 +270,17 @@ static void undrain(struct cluster *c, struct bytes token) {
     send_report(c, &report, token);
 }
 
-static bool is_for_me(struct cluster *c, struct bytes *rest) {
-    return bytes_equal_str(bytes_split(rest, ' '), bus_id(c->gateway->bus));
-}
-
-static void on_notice(void *ctx, struct bytes text) {
+static void on_notice(void *ctx, const struct notice *n) {
     struct cluster *c = ctx;
-    struct bytes rest = text;
-    struct bytes verb = bytes_split(&rest, ' ');
-    if (bytes_equal_str(verb, "reload"))
-        reload(c, rest);
-    else if (bytes_equal_str(verb, "trace"))
-        trace_on_notice(&c->gateway->trace, rest);
-    else if (bytes_equal_str(verb, "drain") && is_for_me(c, &rest))
-        drain(c, rest);
-    else if (bytes_equal_str(verb, "undrain") && is_for_me(c, &rest))
-        undrain(c, rest);
+    const char *id = bus_id(c->gateway->bus);
+    if (n->kind == NOTICE_reload)
+        reload(c, n->reload.token);
+    else if (n->kind == NOTICE_trace)
+        trace_on_notice(&c->gateway->trace, &n->trace);
+    else if (n->kind == NOTICE_drain && bytes_equal_str(n->drain.id, id))
+        drain(c, &n->drain);
+    else if (n->kind == NOTICE_undrain && bytes_equal_str(n->undrain.id, id))
+        undrain(c, n->undrain.token);
 }
 
 void cluster_init(struct cluster *c, struct gateway *g) {

@@ -11,6 +11,7 @@
 #include "common/admin/roster.h"
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
+#include "common/bus/notice.h"
 #include "common/bus/cluster/about.h"
 #include "common/bus/cluster/report.h"
 #include "tools/control.h"
@@ -112,11 +113,14 @@ static void on_no_answer(uv_timer_t *timer) {
 
 static void on_open(void *ctx) {
     struct drain *d = ctx;
+    struct bytes id = bytes_str(d->id), token = bytes_str(d->control.token);
+    struct notice n = {.kind = NOTICE_undrain, .undrain = {.id = id, .token = token}};
     if (is_drain(d))
-        control_tell(&d->control, "drain %s %" PRId64 " %s%s", d->id, d->over_ms, d->control.token,
-                     d->exits ? " exit" : "");
-    else
-        control_tell(&d->control, "undrain %s %s", d->id, d->control.token);
+        n = (struct notice){
+            .kind = NOTICE_drain,
+            .drain = {
+                .id = id, .over_ms = (uint64_t)d->over_ms, .token = token, .exits = d->exits}};
+    notice_send(d->tool->bus, &n);
 }
 
 static void on_report(void *ctx, struct bytes id, bool has_failed, struct bytes lines) {

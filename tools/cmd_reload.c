@@ -9,6 +9,7 @@
 
 #include "common/admin/roster.h"
 #include "common/json/json_text.h"
+#include "common/bus/notice.h"
 #include "common/bus/cluster/about.h"
 #include "common/bus/cluster/liveness.h"
 #include "common/bus/cluster/report.h"
@@ -157,7 +158,8 @@ static void on_report(void *ctx, struct bytes id, bool has_failed, struct bytes 
 
 static void on_open(void *ctx) {
     struct reload *r = ctx;
-    control_tell(&r->control, "reload %s", r->control.token);
+    struct notice n = {.kind = NOTICE_reload, .reload = {.token = bytes_str(r->control.token)}};
+    notice_send(r->tool->bus, &n);
 }
 
 static void add_process(struct reload *r, const struct roster_row *row, const char *kind) {

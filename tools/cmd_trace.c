@@ -19,6 +19,7 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/notice.h"
 #include "common/bus/redis/link.h"
 #include "common/bus/log/trace.h"
 #include "tools/table.h"
@@ -211,14 +212,13 @@ static void on_event(struct follow *f, struct bytes text) {
 /* --- notices --- */
 
 static void notify(struct follow *f, uint64_t life_ms, reply_fn *fn) {
-    struct buf notice = {0};
     bool is_client = f->client != NULL;
-    trace_notice(&notice, f->token, life_ms, is_client, bytes_str(is_client ? f->client : f->name));
-    struct command c = command_begin("PUBLISH");
-    command_text(&c, fleet_channel(CHANNEL_CONTROL));
-    command_bytes(&c, buf_bytes(&notice));
-    bus_send(f->tool->bus, BUS_FLEET, &c, fn, f);
-    buf_deinit(&notice);
+    struct notice n = {.kind = NOTICE_trace,
+                       .trace = {.token = bytes_str(f->token),
+                                 .life_ms = life_ms,
+                                 .is_client = is_client,
+                                 .text = bytes_str(is_client ? f->client : f->name)}};
+    notice_send_then(f->tool->bus, &n, fn, f);
 }
 
 static void on_renew(uv_timer_t *timer) {

@@ -1,28 +1,23 @@
 /* control.c - see control.h. */
 #include "tools/control.h"
 
-#include "common/base/buf.h"
 #include "common/base/random.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/notice.h"
 #include "common/bus/redis/feed.h"
 #include "common/bus/redis/link.h"
 #include "common/bus/cluster/report.h"
 #include "tools/tool.h"
 
-static void on_notice(struct control *c, struct bytes text) {
-    struct bytes id, lines;
-    bool has_failed;
-    if (report_read(text, c->token, &id, &has_failed, &lines))
-        c->events->on_report(c->ctx, id, has_failed, lines);
-}
-
 static void on_push(void *ctx, struct redisReply *reply) {
     struct control *c = ctx;
     struct bytes kind = reply_bytes(reply_at(reply, 0));
+    struct notice n;
     if (tool_is_refused(c->tool, "SUBSCRIBE", reply))
         return;
     if (bytes_equal(kind, BYTES_LIT("message"))) {
-        on_notice(c, reply_bytes(reply_at(reply, 2)));
+        if (notice_decode(reply_bytes(reply_at(reply, 2)), &n) && report_is_for(&n, c->token))
+            c->events->on_report(c->ctx, n.report.id, !n.report.is_done, n.report.lines);
     } else if (bytes_equal(kind, BYTES_LIT("subscribe"))) {
         (void)feed_on_subscribed(c->feed, c->link, reply_bytes(reply_at(reply, 1)));
         if (!c->is_open) {
@@ -59,17 +54,4 @@ void control_close(struct control *c) {
     link_close(c->link);
     feed_free(c->feed);
     *c = (struct control){0};
-}
-
-void control_tell(struct control *c, const char *format, ...) {
-    struct buf text = {0};
-    struct command command = command_begin("PUBLISH");
-    va_list args;
-    va_start(args, format);
-    buf_vprintf(&text, format, args);
-    va_end(args);
-    command_text(&command, fleet_channel(CHANNEL_CONTROL));
-    command_bytes(&command, buf_bytes(&text));
-    bus_send(c->tool->bus, BUS_FLEET, &command, NULL, NULL);
-    buf_deinit(&text);
 }

@@ -1,8 +1,7 @@
 /*
- * control.h - a notice on the control channel, and the reports that processes answer it with
- * (common/bus/cluster/report.h). The subscription stands before the notice goes out, and the token
- * is ours
- * alone, so that two of us at the same time do not count each other's answers.
+ * control.h - the reports with which processes answer a notice (common/bus/notice.h). The
+ * subscription stands before the notice goes out, and the token is this process' alone, so that two
+ * tools that run at the same time do not count each other's answers.
  */
 #ifndef SIGNALBOX_TOOLS_CONTROL_H
 #define SIGNALBOX_TOOLS_CONTROL_H
@@ -38,6 +37,5 @@ void control_open(struct control *c, struct tool *t, const struct control_events
                   void *ctx);
 /* Legal also when it was never opened. */
 void control_close(struct control *c);
-void control_tell(struct control *c, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -2,7 +2,8 @@
 #include "common/bus/cluster/report.h"
 
 #include "common/base/log.h"
-#include "common/bus/cluster/rules.h"
+#include "common/bus/bus.h"
+#include "common/bus/notice.h"
 
 /* A line feed would end the line. */
 static void append_line(struct report *r, const char *kind, const char *format, va_list args) {
@@ -40,7 +41,7 @@ void report_deinit(struct report *r) {
 }
 
 void report_log(const struct report *r, const char *module) {
-    struct bytes rest = bytes_from(buf_bytes(&r->lines), 1);
+    struct bytes rest = buf_bytes(&r->lines);
     struct report_line line;
     while (report_next(&rest, &line)) {
         if (bytes_equal_str(line.kind, "error"))
@@ -50,29 +51,24 @@ void report_log(const struct report *r, const char *module) {
     }
 }
 
-void report_send(const struct report *r, struct rules *rules, struct bytes token, const char *id) {
-    struct buf text = {0};
-    if (token.len == 0)
-        return;
-    buf_printf(&text, "report %.*s %s %s", BYTES_FMT(token), id, r->has_failed ? "failed" : "done");
-    buf_append(&text, buf_bytes(&r->lines));
-    rules_notify(rules, buf_bytes(&text));
-    buf_deinit(&text);
+void report_send(const struct report *r, struct bus *bus, struct bytes token) {
+    struct notice n = {.kind = NOTICE_report,
+                       .report = {.token = token,
+                                  .id = bytes_str(bus_id(bus)),
+                                  .is_done = !r->has_failed,
+                                  .lines = buf_bytes(&r->lines)}};
+    if (token.len > 0)
+        notice_send(bus, &n);
 }
 
-bool report_read(struct bytes notice, const char *token, struct bytes *id_out, bool *has_failed_out,
-                 struct bytes *rest_out) {
-    struct bytes head = bytes_split(&notice, '\n');
-    if (!bytes_equal_str(bytes_split(&head, ' '), "report") ||
-        !bytes_equal_str(bytes_split(&head, ' '), token))
-        return false;
-    *id_out = bytes_split(&head, ' ');
-    *has_failed_out = !bytes_equal_str(head, "done");
-    *rest_out = notice;
-    return id_out->len > 0;
+bool report_is_for(const struct notice *n, const char *token) {
+    return n->kind == NOTICE_report && bytes_equal_str(n->report.token, token) &&
+           n->report.id.len > 0;
 }
 
 bool report_next(struct bytes *rest, struct report_line *line_out) {
+    if (rest->len > 0 && rest->ptr[0] == '\n')
+        *rest = bytes_from(*rest, 1);
     if (rest->len == 0)
         return false;
     struct bytes line = bytes_split(rest, '\n');

@@ -1,10 +1,9 @@
 /*
- * report.h - what a process answers to a notice on the control channel ("reload <token>",
- * "drain …"), and what it logs when the same was asked by a signal.
+ * report.h - what a process answers to a notice that asks for something (reload, drain), and what
+ * it logs when a signal asked for the same. The notice is a line for the outcome and the report's
+ * lines, "LF error <text>" or "LF restart <text>" each (common/bus/notices.def).
  *
- *     report <token> <id> done|failed [LF error <text>] [LF restart <text>] …
- *
- * The token is whatever the one that asks made up; a notice without one is not answered.
+ * The token is chosen by the one that asks; a notice without one is not answered.
  */
 #ifndef SIGNALBOX_BUS_CLUSTER_REPORT_H
 #define SIGNALBOX_BUS_CLUSTER_REPORT_H
@@ -14,7 +13,8 @@
 
 #include "common/base/buf.h"
 
-struct rules;
+struct bus;
+struct notice;
 
 enum { REPORT_LINES_MAX = 64, REPORT_LINE_MAX = 1000 };
 
@@ -33,7 +33,7 @@ void report_deinit(struct report *r);
 /* A line each: errors as errors, what needs a restart as a warning. */
 void report_log(const struct report *r, const char *module);
 /* Answers a notice; an empty token is not answered. */
-void report_send(const struct report *r, struct rules *rules, struct bytes token, const char *id);
+void report_send(const struct report *r, struct bus *bus, struct bytes token);
 
 /* --- the other side */
 
@@ -41,9 +41,8 @@ struct report_line {
     struct bytes kind, text; /* "error" or "restart" */
 };
 
-/* Splits a notice; false when it is no report for this token. *rest_out: the lines. */
-bool report_read(struct bytes notice, const char *token, struct bytes *id_out, bool *has_failed_out,
-                 struct bytes *rest_out);
+/* Whether a notice is a report of a process for the one that asked with this token. */
+bool report_is_for(const struct notice *n, const char *token);
 /* Takes the next line off *rest; false when there is none. */
 bool report_next(struct bytes *rest, struct report_line *line_out);
 

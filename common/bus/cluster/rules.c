@@ -1,5 +1,4 @@
-/* rules.c - see rules.h. The hash KEY_RULES holds the values; "rule <field>" on the control channel
- * says what changed. */
+/* rules.c - see rules.h. The hash KEY_RULES holds the values; a notice says what changed. */
 #include "common/bus/cluster/rules.h"
 
 #include <errno.h>
@@ -11,6 +10,7 @@
 
 #include "common/base/buf.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/notice.h"
 #include "common/bus/redis/troubles.h"
 
 enum { RELOAD_MS = 30000, AGAIN_MS = 1000 };
@@ -27,7 +27,7 @@ struct rules {
     struct bus *bus;
     void (*on_change)(void *ctx, struct bytes field, struct bytes value);
     void *ctx;
-    void (*on_notice)(void *ctx, struct bytes text);
+    void (*on_notice)(void *ctx, const struct notice *n);
     void *notice_ctx;
     struct known *known;
     uv_timer_t reload_timer;
@@ -127,47 +127,30 @@ static void on_commands_lost(void *ctx) {
     ((struct rules *)ctx)->is_reading = false;
 }
 
-/* --- notices ---
- * "rule <len> <field><value>" carries the value, so that a change holds as soon as the notice is
- * read. */
-
-static void on_rule_notice(struct rules *r, struct bytes text) {
-    uint64_t len;
-    r->is_stale = r->is_reading; /* what is being read may be older */
-    if (bytes_to_u64(bytes_split(&text, ' '), &len) && len <= text.len)
-        apply(r, bytes_head(text, len), bytes_from(text, len));
-}
+/* --- notices: "rule" carries the value, so that a change holds as soon as it is read --- */
 
 static void on_feed_message(void *ctx, struct bytes kind, struct bytes channel,
                             struct bytes payload) {
     struct rules *r = ctx;
+    struct notice n;
     if (r->is_freed || !bytes_equal(channel, bytes_str(fleet_channel(CHANNEL_CONTROL))))
         return;
     if (bytes_equal(kind, BYTES_LIT("subscribe")))
         read_all(r);
-    else if (!bytes_equal(kind, BYTES_LIT("message")))
+    if (!bytes_equal(kind, BYTES_LIT("message")) || !notice_decode(payload, &n))
         return;
-    else if (bytes_starts_with(payload, BYTES_LIT("rule ")))
-        on_rule_notice(r, bytes_from(payload, 5));
-    else if (r->on_notice != NULL)
-        r->on_notice(r->notice_ctx, payload);
+    if (n.kind == NOTICE_rule) {
+        r->is_stale = r->is_reading; /* what is being read may be older */
+        apply(r, n.rule.field, n.rule.value);
+    } else if (r->on_notice != NULL) {
+        r->on_notice(r->notice_ctx, &n);
+    }
 }
 
-void rules_on_notice(struct rules *r, void (*on_notice)(void *ctx, struct bytes text), void *ctx) {
+void rules_on_notice(struct rules *r, void (*on_notice)(void *ctx, const struct notice *n),
+                     void *ctx) {
     r->on_notice = on_notice;
     r->notice_ctx = ctx;
-}
-
-static void publish(struct rules *r, struct bytes text, reply_fn *fn, void *ctx) {
-    struct command c = command_begin("PUBLISH");
-    command_text(&c, fleet_channel(CHANNEL_CONTROL));
-    command_bytes(&c, text);
-    bus_send(r->bus, BUS_FLEET, &c, fn, ctx);
-}
-
-void rules_notify(struct rules *r, struct bytes text) {
-    if (bus_can_send(r->bus))
-        publish(r, text, NULL, NULL);
 }
 
 /* --- setting: stored, then told to everybody, then done --- */
@@ -192,7 +175,6 @@ static void on_told(void *ctx, struct redisReply *reply) {
 static void on_stored(void *ctx, struct redisReply *reply) {
     struct setting *s = ctx;
     struct rules *r = s->rules;
-    struct buf notice = {0};
     if (reply_is_error(reply, NULL))
         bus_refused(r->bus, "a change of the rules", reply);
     if (reply == NULL || reply_is_error(reply, NULL) || !bus_can_send(r->bus)) {
@@ -200,11 +182,8 @@ static void on_stored(void *ctx, struct redisReply *reply) {
         return;
     }
     struct bytes field = bytes_of(s->field, s->field_len), value = bytes_of(s->value, s->value_len);
-    buf_printf(&notice, "rule %zu ", field.len);
-    buf_append(&notice, field);
-    buf_append(&notice, value);
-    publish(r, buf_bytes(&notice), on_told, s);
-    buf_deinit(&notice);
+    struct notice n = {.kind = NOTICE_rule, .rule = {.field = field, .value = value}};
+    notice_send_then(r->bus, &n, on_told, s);
     r->is_stale = r->is_reading;
     apply(r, field, value);
 }

@@ -13,6 +13,7 @@
 #include "common/base/bytes.h"
 
 struct bus;
+struct notice;
 struct rules;
 
 /* on_change is called for every field at (re)load and change; value empty: unset. */
@@ -27,9 +28,8 @@ typedef void rules_done_fn(void *ctx, int status);
 void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_done_fn *fn,
                void *ctx);
 
-/* Free-form notices on the control channel to every process ("reload", "drain <gid> <ms>").
- * on_notice may be NULL. */
-void rules_on_notice(struct rules *r, void (*on_notice)(void *ctx, struct bytes text), void *ctx);
-void rules_notify(struct rules *r, struct bytes text);
+/* on_notice is called for every other notice of the control channel. */
+void rules_on_notice(struct rules *r, void (*on_notice)(void *ctx, const struct notice *n),
+                     void *ctx);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/notice.h"
 
 /* A link that does not drain is no place for what nobody needs. */
 enum { BACKLOG_MAX = 4 * 1024 * 1024, TEXT_MAX = 1024 };
@@ -38,12 +39,6 @@ static void forget_expired(struct trace *t) {
 
 /* --- notices --- */
 
-void trace_notice(struct buf *out, const char *token, uint64_t life_ms, bool is_client,
-                  struct bytes text) {
-    buf_printf(out, "trace %s %" PRIu64 " %s ", token, life_ms, is_client ? "client" : "name");
-    buf_append(out, text);
-}
-
 static struct traced *find(struct trace *t, struct bytes token) {
     for (size_t i = 0; i < TRACES_MAX; i++)
         if (bytes_equal_str(token, t->all[i].token))
@@ -67,24 +62,21 @@ static struct traced *add(struct trace *t, struct bytes token, bool is_client, s
     return one;
 }
 
-void trace_on_notice(struct trace *t, struct bytes rest) {
-    struct bytes token = bytes_split(&rest, ' ');
-    uint64_t life_ms;
-    bool has_life = bytes_to_u64(bytes_split(&rest, ' '), &life_ms);
-    bool is_client = bytes_equal_str(bytes_split(&rest, ' '), "client");
-    if (token.len == 0 || token.len > TRACE_TOKEN_MAX || !has_life || rest.len == 0 ||
-        rest.len > TEXT_MAX)
+void trace_on_notice(struct trace *t, const struct notice_trace *n) {
+    uint64_t life_ms = n->life_ms < TRACE_LIFE_MAX_MS ? n->life_ms : TRACE_LIFE_MAX_MS;
+    if (n->token.len == 0 || n->token.len > TRACE_TOKEN_MAX || n->text.len == 0 ||
+        n->text.len > TEXT_MAX)
         return;
     forget_expired(t);
-    struct traced *one = find(t, token);
+    struct traced *one = find(t, n->token);
     if (life_ms == 0 && one != NULL)
         forget(t, one);
     if (life_ms == 0)
         return;
     if (one == NULL)
-        one = add(t, token, is_client, rest);
+        one = add(t, n->token, n->is_client, n->text);
     if (one != NULL)
-        one->until_ms = clock_ms() + (life_ms < TRACE_LIFE_MAX_MS ? life_ms : TRACE_LIFE_MAX_MS);
+        one->until_ms = clock_ms() + life_ms;
 }
 
 /* --- who wants it --- */

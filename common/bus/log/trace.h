@@ -2,8 +2,7 @@
  * trace.h - for `signalbox trace`: which messages somebody wants to follow, and an event for each
  * of their hops.
  *
- *     tool     notice "trace <token> <ms> client|name <text>" on the control channel, every 5 s;
- *              0 ms when it ends
+ *     tool     notice "trace" on the control channel (notices.def), every 5 s; 0 ms when it ends
  *     process  trace_on_notice remembers it for so long; trace_of_… says who wants a message;
  *              trace_tell publishes to CHANNEL_TRACE<token>
  *
@@ -16,6 +15,7 @@
 #include "common/base/buf.h"
 
 struct bus;
+struct notice_trace;
 
 enum { TRACES_MAX = 8, TRACE_TOKEN_MAX = 40, TRACE_LIFE_MAX_MS = 60000, TRACE_EVENTS_MAX = 1000 };
 
@@ -47,8 +47,7 @@ struct trace_event {
 /* process is kept by pointer. */
 void trace_init(struct trace *t, struct bus *bus, const char *process);
 void trace_deinit(struct trace *t);
-/* What follows the word "trace" in a notice. */
-void trace_on_notice(struct trace *t, struct bytes rest);
+void trace_on_notice(struct trace *t, const struct notice_trace *n);
 
 static inline bool trace_is_on(const struct trace *t) {
     return t->count > 0;
@@ -69,8 +68,5 @@ void trace_tell_encoded(struct trace *t, unsigned mask, struct bytes event);
 void trace_event_encode(struct buf *out, const struct trace_event *e);
 /* Borrows from the text; what it does not know it passes over. False: it is no event. */
 bool trace_event_decode(struct bytes text, struct trace_event *e_out);
-/* For the tool: the notice. */
-void trace_notice(struct buf *out, const char *token, uint64_t life_ms, bool is_client,
-                  struct bytes text);
 
 #endif

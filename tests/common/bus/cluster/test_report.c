@@ -11,23 +11,21 @@
 
 #include <cmocka.h>
 
-static struct bytes notice_of(const struct report *r, struct buf *out, const char *token) {
-    buf_printf(out, "report %s 0123456789abcdef %s", token, r->has_failed ? "failed" : "done");
-    buf_append(out, buf_bytes(&r->lines));
-    return buf_bytes(out);
-}
+#include "common/bus/notice.h"
 
 static void lines_come_back(void **state) {
     struct report r = {0};
     struct buf text = {0};
-    struct bytes id, rest;
     struct report_line line;
-    bool has_failed;
+    struct notice n;
     (void)state;
     report_restart(&r, "port %d", 8095);
     report_error(&r, "app.lua:3: a\nb\r\nc");
-    assert_true(report_read(notice_of(&r, &text, "tok"), "tok", &id, &has_failed, &rest));
-    assert_true(has_failed && bytes_equal_str(id, "0123456789abcdef"));
+    buf_printf(&text, "report tok 0123456789abcdef %s", r.has_failed ? "failed" : "done");
+    buf_append(&text, buf_bytes(&r.lines));
+    assert_true(notice_decode(buf_bytes(&text), &n) && report_is_for(&n, "tok"));
+    assert_true(!n.report.is_done && bytes_equal_str(n.report.id, "0123456789abcdef"));
+    struct bytes rest = n.report.lines;
     assert_true(report_next(&rest, &line));
     assert_true(bytes_equal_str(line.kind, "restart") && bytes_equal_str(line.text, "port 8095"));
     assert_true(report_next(&rest, &line));
@@ -46,13 +44,12 @@ static void other_notices_are_no_report(void **state) {
                                           "report other id done",
                                           "reload tok",
                                           "reports tok id done"};
-    struct bytes id, rest;
-    bool has_failed;
+    struct notice n;
     (void)state;
     for (size_t i = 0; i < sizeof(notices) / sizeof(notices[0]); i++)
-        assert_false(report_read(bytes_str(notices[i]), "tok", &id, &has_failed, &rest));
-    assert_true(report_read(BYTES_LIT("report tok id done"), "tok", &id, &has_failed, &rest));
-    assert_true(!has_failed && rest.len == 0);
+        assert_false(notice_decode(bytes_str(notices[i]), &n) && report_is_for(&n, "tok"));
+    assert_true(notice_decode(BYTES_LIT("report tok id done"), &n) && report_is_for(&n, "tok"));
+    assert_true(n.report.is_done && n.report.lines.len == 0);
 }
 
 static void a_report_is_bounded(void **state) {

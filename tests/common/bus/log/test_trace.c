@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
+#include "common/bus/notice.h"
 #include "common/bus/log/trace.h"
 
 /* A bus that never starts: nothing is told. */
@@ -45,11 +46,8 @@ static int teardown(void **state) {
 
 static void notice(struct trace *t, const char *token, uint64_t life_ms, bool is_client,
                    const char *text) {
-    struct buf out = {0};
-    trace_notice(&out, token, life_ms, is_client, bytes_str(text));
-    assert_true(bytes_starts_with(buf_bytes(&out), BYTES_LIT("trace ")));
-    trace_on_notice(t, bytes_from(buf_bytes(&out), 6));
-    buf_deinit(&out);
+    struct notice_trace n = {bytes_str(token), life_ms, is_client, bytes_str(text)};
+    trace_on_notice(t, &n);
 }
 
 static void test_it_expires_unless_renewed(void **state) {
@@ -99,8 +97,13 @@ static void test_bad_notices_are_passed_over(void **state) {
         "a 5 name ",
         "a x name Msg",
         "a-token-that-is-longer-than-any-that-was-ever-made 5 name Msg"};
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        trace_on_notice(t, bytes_str(bad[i]));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct notice n;
+        char text[120];
+        snprintf(text, sizeof(text), "trace %s", bad[i]);
+        if (notice_decode(bytes_str(text), &n))
+            trace_on_notice(t, &n.trace);
+    }
     assert_false(trace_is_on(t));
 }
 

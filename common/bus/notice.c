@@ -1,0 +1,138 @@
+/* notice.c - see notice.h. The table is expanded into an array of fields; all work goes over it. */
+#include "common/bus/notice.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/bus/bus_send.h"
+
+enum field_type { FIELD_WORD, FIELD_NUMBER, FIELD_EITHER, FIELD_SIZED, FIELD_TEXT, FIELD_TAIL };
+
+struct field {
+    enum notice_kind kind;
+    enum field_type type;
+    size_t offset;
+    const char *yes, *no; /* FIELD_EITHER */
+};
+
+static const char *const words[] = {
+#define NOTICE(kind) #kind,
+#include "common/bus/notices.def"
+};
+
+/* clang-format off */
+static const struct field fields[] = {
+#define FIELD(kind, type, member, ...) \
+    {NOTICE_##kind, type, offsetof(struct notice, kind.member), __VA_ARGS__},
+#define WORD(kind, member)            FIELD(kind, FIELD_WORD, member, NULL, NULL)
+#define NUMBER(kind, member)          FIELD(kind, FIELD_NUMBER, member, NULL, NULL)
+#define EITHER(kind, member, yes, no) FIELD(kind, FIELD_EITHER, member, yes, no)
+#define SIZED(kind, member)           FIELD(kind, FIELD_SIZED, member, NULL, NULL)
+#define TEXT(kind, member)            FIELD(kind, FIELD_TEXT, member, NULL, NULL)
+#define TAIL(kind, member)            FIELD(kind, FIELD_TAIL, member, NULL, NULL)
+#include "common/bus/notices.def"
+};
+/* clang-format on */
+
+/* --- encoding --- */
+
+/* *spaces: those that are due, but written only before something. */
+static void encode_text(struct buf *out, size_t *spaces, struct bytes text) {
+    if (text.len == 0)
+        return;
+    for (; *spaces > 0; (*spaces)--)
+        buf_append_char(out, ' ');
+    buf_append(out, text);
+}
+
+static void encode_field(struct buf *out, size_t *spaces, const struct field *f,
+                         const struct notice *n) {
+    const void *value = (const char *)n + f->offset;
+    char digits[24];
+    *spaces += f->type != FIELD_TAIL;
+    switch (f->type) {
+    case FIELD_EITHER:
+        encode_text(out, spaces, bytes_str(*(const bool *)value ? f->yes : f->no));
+        break;
+    case FIELD_NUMBER:
+        snprintf(digits, sizeof(digits), "%" PRIu64, *(const uint64_t *)value);
+        encode_text(out, spaces, bytes_str(digits));
+        break;
+    case FIELD_SIZED:
+        snprintf(digits, sizeof(digits), "%zu ", ((const struct bytes *)value)->len);
+        encode_text(out, spaces, bytes_str(digits));
+        buf_append(out, *(const struct bytes *)value);
+        break;
+    case FIELD_WORD:
+    case FIELD_TEXT:
+    case FIELD_TAIL: encode_text(out, spaces, *(const struct bytes *)value); break;
+    }
+}
+
+void notice_encode(struct buf *out, const struct notice *n) {
+    size_t spaces = 0;
+    buf_append_str(out, words[n->kind]);
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        if (fields[i].kind == n->kind)
+            encode_field(out, &spaces, &fields[i], n);
+}
+
+/* --- decoding --- */
+
+/* A space ends a word and goes with it; a line feed ends it and stays. */
+static struct bytes take_word(struct bytes *rest) {
+    size_t len = 0;
+    while (len < rest->len && rest->ptr[len] != ' ' && rest->ptr[len] != '\n')
+        len++;
+    struct bytes word = bytes_head(*rest, len);
+    bool has_space = len < rest->len && rest->ptr[len] == ' ';
+    *rest = bytes_from(*rest, len + has_space);
+    return word;
+}
+
+static bool decode_field(struct bytes *rest, const struct field *f, struct notice *n) {
+    void *value = (char *)n + f->offset;
+    uint64_t len;
+    switch (f->type) {
+    case FIELD_WORD: *(struct bytes *)value = take_word(rest); return true;
+    case FIELD_NUMBER: return bytes_to_u64(take_word(rest), value);
+    case FIELD_EITHER: *(bool *)value = bytes_equal_str(take_word(rest), f->yes); return true;
+    case FIELD_TEXT:
+    case FIELD_TAIL: *(struct bytes *)value = *rest; return true;
+    case FIELD_SIZED: break;
+    }
+    if (!bytes_to_u64(take_word(rest), &len) || len > rest->len)
+        return false;
+    *(struct bytes *)value = bytes_head(*rest, len);
+    *rest = bytes_from(*rest, len);
+    return true;
+}
+
+bool notice_decode(struct bytes text, struct notice *n_out) {
+    struct bytes word = take_word(&text);
+    *n_out = (struct notice){.kind = 0};
+    while (n_out->kind < NOTICE_COUNT && !bytes_equal_str(word, words[n_out->kind]))
+        n_out->kind++;
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        if (fields[i].kind == n_out->kind && !decode_field(&text, &fields[i], n_out))
+            return false;
+    return n_out->kind < NOTICE_COUNT;
+}
+
+/* --- sending --- */
+
+void notice_send_then(struct bus *b, const struct notice *n,
+                      void (*fn)(void *ctx, struct redisReply *reply), void *ctx) {
+    struct buf text = {0};
+    struct command c = command_begin("PUBLISH");
+    notice_encode(&text, n);
+    command_text(&c, fleet_channel(CHANNEL_CONTROL));
+    command_bytes(&c, buf_bytes(&text));
+    bus_send(b, BUS_FLEET, &c, fn, ctx);
+    buf_deinit(&text);
+}
+
+void notice_send(struct bus *b, const struct notice *n) {
+    if (bus_can_send(b))
+        notice_send_then(b, n, NULL, NULL);
+}
