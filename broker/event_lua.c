@@ -12,7 +12,7 @@
 #include "broker/run.h"
 #include "common/app/api/api.h"
 #include "common/app/lua/json_lua.h"
-#include "common/app/lua/fields.h"
+#include "common/app/lua/stack.h"
 #include "common/base/clock.h"
 
 enum { JSON_DEPTH = 10, CODE_NORMAL = 1000 };
@@ -67,7 +67,7 @@ static void set_message(lua_State *L, struct json_value message) {
     if (message.kind == JSON_KIND_ABSENT)
         return;
     if (!json_push(L, message.text, &error))
-        api_raise(L, &error);
+        stack_raise(L, &error);
     lua_setfield(L, -2, "message");
 }
 
@@ -87,7 +87,7 @@ static void set_data(lua_State *L, const struct client_message *m) {
 static void set_headers(lua_State *L, const struct session *s) {
     lua_createtable(L, 0, (int)s->header_count);
     for (size_t i = 0; i < s->header_count; i++)
-        lua_headers_add(L, s->headers[i].name, s->headers[i].value);
+        stack_add_header(L, s->headers[i].name, s->headers[i].value);
     lua_setfield(L, -2, "headers");
 }
 

@@ -13,6 +13,7 @@
 
 #include <lauxlib.h>
 
+#include "common/app/lua/stack.h"
 #include "common/app/running/app_state.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
@@ -30,8 +31,7 @@ static int on_panic(lua_State *L) {
 void app_error_text(lua_State *L, struct buf *out) {
     int type = lua_type(L, -1);
     if (type == LUA_TSTRING) {
-        struct bytes text;
-        text.ptr = lua_tolstring(L, -1, &text.len);
+        struct bytes text = stack_bytes_at(L, -1);
         buf_append(out, text);
     } else if (lua_isinteger(L, -1)) {
         buf_printf(out, "%lld", (long long)lua_tointeger(L, -1));

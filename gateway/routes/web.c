@@ -42,16 +42,6 @@ struct request *web_check_request(lua_State *L, const char *what) {
     return r;
 }
 
-struct bytes web_bytes_at(lua_State *L, int index) {
-    size_t len;
-    const char *text = lua_tolstring(L, index, &len);
-    return text == NULL ? BYTES_NONE : bytes_of(text, len);
-}
-
-void web_push_bytes(lua_State *L, struct bytes b) {
-    lua_pushlstring(L, b.len > 0 ? b.ptr : "", b.len);
-}
-
 /* ---- the object */
 
 /* Looks in the object's own table first, then makes the field and keeps it there. */

@@ -13,7 +13,7 @@
 enum { JSON_DEPTH = 32 };
 
 static void add_header(lua_State *L, struct request *r, struct bytes name, int value_index) {
-    struct bytes value = web_bytes_at(L, value_index);
+    struct bytes value = stack_bytes_at(L, value_index);
     if (value.ptr == NULL)
         luaL_error(L, "the value of header %s must be a string or a number", name.ptr);
     if (!request_header(r, name, value))
@@ -35,12 +35,12 @@ static void take_headers(lua_State *L, struct request *r, int table, int type) {
     for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "headers must have names");
-        struct bytes name = web_bytes_at(L, -2);
+        struct bytes name = stack_bytes_at(L, -2);
         int value = lua_gettop(L);
         if (is_own_header(name))
             continue;
         if (bytes_equal_nocase(name, BYTES_LIT("Content-Type"))) {
-            if (!lua_isstring(L, value) || !http_is_field_value(web_bytes_at(L, value)))
+            if (!lua_isstring(L, value) || !http_is_field_value(stack_bytes_at(L, value)))
                 luaL_error(L, "header Content-Type: the value holds what a header cannot");
             lua_pushvalue(L, value);
             lua_replace(L, type);
@@ -67,7 +67,7 @@ static int check_status(lua_State *L, int index, int otherwise) {
 static void answer_json(lua_State *L, struct request *r, int status, struct bytes type, int index) {
     struct buf text = {0}, error = {0};
     if (!json_from_lua(L, index, JSON_DEPTH, &text, &error)) {
-        web_push_bytes(L, buf_bytes(&error));
+        stack_push_bytes(L, buf_bytes(&error));
         buf_deinit(&error);
         buf_deinit(&text);
         luaL_error(L, "%s", lua_tostring(L, -1));
@@ -87,12 +87,12 @@ int web_respond(lua_State *L) {
     int status = check_status(L, -1, 200);
     if (lua_getfield(L, 2, "headers") == LUA_TTABLE)
         take_headers(L, r, lua_gettop(L), TYPE);
-    struct bytes type = web_bytes_at(L, TYPE);
+    struct bytes type = stack_bytes_at(L, TYPE);
     if (lua_getfield(L, 2, "body") == LUA_TTABLE) {
         answer_json(L, r, status, type, lua_gettop(L));
         return 0;
     }
-    struct bytes body = web_bytes_at(L, -1);
+    struct bytes body = stack_bytes_at(L, -1);
     if (type.len == 0 && body.len > 0)
         type = BYTES_LIT("text/plain; charset=utf-8");
     request_reply(r, status, type, body);
@@ -110,7 +110,7 @@ int web_text(lua_State *L) {
     struct request *r = web_check_request(L, "text");
     luaL_checkstring(L, 2);
     request_reply(r, check_status(L, 3, 200), BYTES_LIT("text/plain; charset=utf-8"),
-                  web_bytes_at(L, 2));
+                  stack_bytes_at(L, 2));
     return 0;
 }
 
@@ -129,8 +129,8 @@ int web_header(lua_State *L) {
     struct request *r = web_check_request(L, "header");
     luaL_checkstring(L, 2);
     luaL_checkstring(L, 3);
-    if (is_own_header(web_bytes_at(L, 2)))
+    if (is_own_header(stack_bytes_at(L, 2)))
         return luaL_error(L, "web:header: %s is the server's own", lua_tostring(L, 2));
-    add_header(L, r, web_bytes_at(L, 2), 3);
+    add_header(L, r, stack_bytes_at(L, 2), 3);
     return 0;
 }

@@ -4,7 +4,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "common/app/lua/fields.h"
+#include "common/app/lua/stack.h"
 #include "common/base/percent.h"
 #include "gateway/endpoints.h"
 #include "gateway/conn/request.h"
@@ -13,12 +13,12 @@
 static void push_decoded(lua_State *L, struct bytes text, bool plus_is_space) {
     struct buf plain = {0};
     (void)percent_decode(text, plus_is_space, &plain);
-    web_push_bytes(L, buf_bytes(&plain));
+    stack_push_bytes(L, buf_bytes(&plain));
     buf_deinit(&plain);
 }
 
 static void push_method(lua_State *L, const struct web *w) {
-    web_push_bytes(L, w->handler.request->head.method);
+    stack_push_bytes(L, w->handler.request->head.method);
 }
 
 static void push_path(lua_State *L, const struct web *w) {
@@ -26,7 +26,7 @@ static void push_path(lua_State *L, const struct web *w) {
 }
 
 static void push_body(lua_State *L, const struct web *w) {
-    web_push_bytes(L, w->handler.request->body);
+    stack_push_bytes(L, w->handler.request->body);
 }
 
 static void push_remote_address(lua_State *L, const struct web *w) {
@@ -52,7 +52,7 @@ static void push_headers(lua_State *L, const struct web *w) {
     const struct http_head *head = &w->handler.request->head;
     lua_newtable(L);
     for (size_t i = 0; i < head->header_count; i++)
-        lua_headers_add(L, head->headers[i].name, head->headers[i].value);
+        stack_add_header(L, head->headers[i].name, head->headers[i].value);
 }
 
 static void push_endpoint(lua_State *L, const struct web *w) {
@@ -65,7 +65,7 @@ static void push_endpoint(lua_State *L, const struct web *w) {
     const char *protocol = r->endpoint->is_http ? "http" : "ws";
     lua_pushfstring(L, "%s%s", protocol, r->endpoint->is_tls ? "s" : "");
     lua_setfield(L, -2, "protocol");
-    web_push_bytes(L, r->head.host);
+    stack_push_bytes(L, r->head.host);
     lua_setfield(L, -2, "address");
 }
 

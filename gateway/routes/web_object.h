@@ -2,6 +2,7 @@
 #ifndef SIGNALBOX_GATEWAY_ROUTES_WEB_OBJECT_H
 #define SIGNALBOX_GATEWAY_ROUTES_WEB_OBJECT_H
 
+#include "common/app/lua/stack.h"
 #include "common/app/registrations/registrations.h"
 #include "gateway/routes/handler.h"
 #include "gateway/routes/upgrade.h"
@@ -29,11 +30,6 @@ struct web {
 struct web *web_check(struct lua_State *L);
 /* The request to answer; an error when there is none to answer any more. */
 struct request *web_check_request(struct lua_State *L, const char *what);
-
-/* BYTES_NONE for what is neither a string nor a number; borrowed while the value is on the stack.
- */
-struct bytes web_bytes_at(struct lua_State *L, int index);
-void web_push_bytes(struct lua_State *L, struct bytes b);
 
 /* web_fields.c: pushes the field and true; or nothing and false when there is no such one. */
 bool web_push_field(struct lua_State *L, const struct web *w, const char *name);

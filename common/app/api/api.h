@@ -12,6 +12,7 @@
 
 #include <lua.h>
 
+#include "common/app/lua/stack.h"
 #include "common/app/running/app_state.h"
 
 /* --- the functions --- */
@@ -98,10 +99,6 @@ int api_arguments_ref(lua_State *L, int arguments);
 
 /* An absolute heap copy of a path beside the app file. */
 char *api_path(const struct app *a, const char *path);
-/* Raises the text of `error` after freeing it. */
-int api_raise(lua_State *L, struct buf *error);
-/* Pushes the content of `text` and frees it, also when Lua has no memory for it; returns 1. */
-int api_push_take(lua_State *L, struct buf *text);
 /* The reference of the function at `arg`. */
 int api_function_ref(lua_State *L, int arg);
 

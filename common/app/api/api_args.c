@@ -8,8 +8,6 @@
 #include "common/app/api/api.h"
 #include "common/http/http_path.h"
 
-enum { ERROR_MAX = 1024 };
-
 struct app *api_main_chunk(lua_State *L, const char *function) {
     struct app *a = app_of(L);
     if (!a->is_loading)
@@ -47,7 +45,7 @@ void api_check_options(lua_State *L, int arg, const char *const allowed[]) {
         lua_pop(L, 1);
         if (lua_type(L, -1) != LUA_TSTRING)
             api_arg_error(L, arg, "a key of the options is a %s, not a name", luaL_typename(L, -1));
-        key.ptr = lua_tolstring(L, -1, &key.len);
+        key = stack_bytes_at(L, -1);
         if (strlen(key.ptr) < key.len)
             api_arg_error(L, arg, "unknown option '%s' with a NUL after that", key.ptr);
         if (!is_among(key, allowed))
@@ -62,8 +60,7 @@ static bool has_line_end(struct bytes text) {
 
 /* Of any length; not empty. */
 static const char *check_line(lua_State *L, int arg, const char *what) {
-    struct bytes text;
-    text.ptr = luaL_checklstring(L, arg, &text.len);
+    struct bytes text = stack_check_bytes(L, arg);
     if (text.len == 0)
         api_arg_error(L, arg, "the %s is empty", what);
     if (has_line_end(text))
@@ -89,7 +86,7 @@ const char *api_check_path(lua_State *L, int arg, const char *what, const char *
         buf_deinit(&path);
         api_arg_error(L, arg, "%s", error);
     }
-    (void)api_push_take(L, &path);
+    (void)stack_push_take(L, &path);
     return lua_tostring(L, -1);
 }
 
@@ -128,7 +125,7 @@ const char *api_option_text(lua_State *L, int arg, const char *key) {
         return NULL;
     if (type != LUA_TSTRING)
         api_arg_error(L, arg, "the option '%s' must be a string", key);
-    text.ptr = lua_tolstring(L, -1, &text.len);
+    text = stack_bytes_at(L, -1);
     if (has_line_end(text))
         api_arg_error(L, arg, "the option '%s' has a line end or a NUL in it", key);
     return text.len == 0 ? NULL : text.ptr;
@@ -141,7 +138,7 @@ struct bytes api_option_bytes(lua_State *L, int arg, const char *key) {
         return text;
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
         api_arg_error(L, arg, "the option '%s' must be a string", key);
-    text.ptr = lua_tolstring(L, -1, &text.len);
+    text = stack_bytes_at(L, -1);
     return text;
 }
 
@@ -179,7 +176,7 @@ static struct bytes element(lua_State *L, int arg, const char *what) {
     int type = lua_type(L, -1);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
         api_arg_error(L, arg, "'%s' " ADDRESS_NO_TEXTS, what);
-    text.ptr = lua_tolstring(L, -1, &text.len);
+    text = stack_bytes_at(L, -1);
     const char *fault = address_fault(text);
     if (fault != NULL)
         luaL_argerror(L, arg, lua_pushfstring(L, "'%s' %s", what, fault));
@@ -253,31 +250,6 @@ char *api_path(const struct app *a, const char *path) {
         buf_printf(&out, "%s/", a->folder);
     buf_append_str(&out, path);
     return buf_take(&out);
-}
-
-int api_raise(lua_State *L, struct buf *error) {
-    char text[ERROR_MAX];
-    size_t len = error->len < sizeof(text) ? error->len : sizeof(text) - 1;
-    if (len > 0)
-        memcpy(text, error->ptr, len);
-    text[len] = '\0';
-    buf_deinit(error);
-    return luaL_error(L, "%s", text);
-}
-
-static int push_bytes(lua_State *L) {
-    const struct buf *text = lua_touserdata(L, 1);
-    lua_pushlstring(L, text->ptr == NULL ? "" : text->ptr, text->len);
-    return 1;
-}
-
-int api_push_take(lua_State *L, struct buf *text) {
-    luaL_checkstack(L, 2, NULL);
-    lua_pushcfunction(L, push_bytes);
-    lua_pushlightuserdata(L, text);
-    int status = lua_pcall(L, 1, 1, 0);
-    buf_deinit(text);
-    return status == LUA_OK ? 1 : lua_error(L);
 }
 
 int api_function_ref(lua_State *L, int arg) {

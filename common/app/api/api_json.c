@@ -19,9 +19,9 @@ int api_json(lua_State *L) {
                                      : (int)depth,
                        &text, &error)) {
         buf_deinit(&text);
-        return api_raise(L, &error);
+        return stack_raise(L, &error);
     }
-    return api_push_take(L, &text);
+    return stack_push_take(L, &text);
 }
 
 /* parse_json(text) */
@@ -29,7 +29,7 @@ int api_parse_json(lua_State *L) {
     struct buf error = {0};
     luaL_checkstring(L, 1);
     if (!json_push_string(L, 1, &error))
-        return api_raise(L, &error);
+        return stack_raise(L, &error);
     return 1;
 }
 
@@ -45,8 +45,7 @@ int api_array(lua_State *L) {
 }
 
 int api_log(lua_State *L) {
-    struct bytes text;
-    text.ptr = luaL_checklstring(L, 1, &text.len);
+    struct bytes text = stack_check_bytes(L, 1);
     log_app("app", "said text=%s", LOG_TEXT(text));
     return 0;
 }

@@ -16,7 +16,7 @@ enum { DEPTH = 10, DEPTH_OF_NONE = 2, REASON_MAX_BYTES = 123 };
 static int end_of_call(lua_State *L, struct app_call *call, enum app_outcome outcome,
                        struct buf *error) {
     if (outcome == APP_FAILED)
-        return api_raise(L, error);
+        return stack_raise(L, error);
     buf_deinit(error);
     return outcome == APP_WAITING ? app_wait(L, call) : 0;
 }
@@ -86,7 +86,7 @@ static void read_data(lua_State *L, int index, int depth, struct app_send *send,
     send->is_json = true;
     if (!json_from_lua_as(L, index, handled(L), depth, json, &error)) {
         buf_deinit(json);
-        api_raise(L, &error);
+        stack_raise(L, &error);
     }
     send->data = buf_bytes(json);
 }
@@ -126,7 +126,7 @@ int api_send(lua_State *L) {
     check_size(L, a, send.data.len, &json);
     if (!address_is_affordable(send.names, send.groups, send.clients, send.data.len, &error)) {
         buf_deinit(&json);
-        return api_raise(L, &error);
+        return stack_raise(L, &error);
     }
     enum app_outcome outcome = host->send(a->env.host_ctx, call, &send, &error);
     buf_deinit(&json);

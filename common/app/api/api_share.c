@@ -27,7 +27,7 @@ static void check_changes(lua_State *L, const struct app_change *changes, size_t
         bool is_fine = function_code_write(L, &changes[i], function, arguments, &value, &error);
         buf_deinit(&value);
         if (!is_fine)
-            api_raise(L, &error);
+            stack_raise(L, &error);
     }
 }
 

@@ -22,8 +22,7 @@ static const char *check_secret(lua_State *L) {
         return APP_SERVER_SECRET_MARKER;
     if (type != LUA_TSTRING)
         luaL_argerror(L, 1, "the option 'secret' must be a string");
-    struct bytes secret;
-    secret.ptr = lua_tolstring(L, -1, &secret.len);
+    struct bytes secret = stack_bytes_at(L, -1);
     const char *error = signing_secret_error(secret);
     if (error != NULL)
         luaL_argerror(L, 1, error);
@@ -82,8 +81,7 @@ static struct signing_context who_asks(lua_State *L) {
 }
 
 static struct bytes check_id(lua_State *L) {
-    struct bytes id;
-    id.ptr = luaL_checklstring(L, 1, &id.len);
+    struct bytes id = stack_check_bytes(L, 1);
     return id;
 }
 
@@ -104,7 +102,7 @@ int api_sign(lua_State *L) {
         buf_deinit(&out);
         luaL_argerror(L, 1, "the id has more than 1024 bytes with its signature");
     }
-    return api_push_take(L, &out);
+    return stack_push_take(L, &out);
 }
 
 /* verify(id): whether the signature holds; nothing does while signing is off. */

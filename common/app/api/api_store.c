@@ -14,12 +14,12 @@ enum { KEY_MAX_BYTES = 1024, VALUE_DEPTH = 64, TTL_MAX_SECONDS = 10 * 365 * 8640
 static struct bytes check_key(lua_State *L) {
     struct bytes key;
     lua_settop(L, 3);
-    key.ptr = luaL_checklstring(L, 1, &key.len);
+    key = stack_check_bytes(L, 1);
     luaL_argcheck(L, key.len > 0 && key.len <= KEY_MAX_BYTES, 1, "a key has from 1 to 1024 bytes");
     lua_pushliteral(L, "store:");
     lua_pushvalue(L, 1);
     lua_concat(L, 2);
-    key.ptr = lua_tolstring(L, -1, &key.len);
+    key = stack_bytes_at(L, -1);
     return key;
 }
 
@@ -44,7 +44,7 @@ static int push_value(void *ctx, lua_State *L) {
     if (answer->value.ptr == NULL)
         lua_pushnil(L);
     else if (!json_push(L, answer->value, &error))
-        return api_raise(L, &error);
+        return stack_raise(L, &error);
     return 1;
 }
 
@@ -99,7 +99,7 @@ int api_store_set(lua_State *L) {
     struct bus *bus = api_bus(L, "store.set");
     if (!json_from_lua(L, 2, VALUE_DEPTH, &value, &error)) {
         buf_deinit(&value);
-        return api_raise(L, &error);
+        return stack_raise(L, &error);
     }
     store_set(bus, key, buf_bytes(&value), ttl_ms, on_set, call);
     buf_deinit(&value);

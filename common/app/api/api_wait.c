@@ -40,7 +40,7 @@ static struct bytes check_key(lua_State *L) {
         lua_replace(L, 1);
     }
     luaL_argcheck(L, lua_type(L, 1) == LUA_TSTRING, 1, "a key or a lockable was expected");
-    key.ptr = lua_tolstring(L, 1, &key.len);
+    key = stack_bytes_at(L, 1);
     luaL_argcheck(L, key.len > 0 && key.len <= 1024, 1, "a key has from 1 to 1024 bytes");
     return key;
 }

@@ -14,6 +14,7 @@
 #include "common/app/running/app_state.h"
 #include "common/app/lua/json_lua.h"
 #include "common/app/lua/json_source.h"
+#include "common/app/lua/stack.h"
 #include "common/base/utf8.h"
 
 enum { WRITE_MAX_BYTES = 64 * 1024 * 1024, WRITE_DEPTH_MAX = 100, LOOK_EVERY_VALUES = 20000 };
@@ -253,7 +254,7 @@ static bool write_value(struct writer *w, int index, int depth) {
         buf_append_str(w->out, lua_toboolean(L, index) ? "true" : "false");
         return true;
     case LUA_TNUMBER: return write_number(w, index);
-    case LUA_TSTRING: text.ptr = lua_tolstring(L, index, &text.len); return write_string(w, text);
+    case LUA_TSTRING: text = stack_bytes_at(L, index); return write_string(w, text);
     case LUA_TTABLE: return write_table(w, index, depth);
     case LUA_TLIGHTUSERDATA:
         if (lua_touserdata(L, index) == NULL) {

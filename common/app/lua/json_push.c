@@ -14,6 +14,7 @@
 #include "common/app/lua/json_lua.h"
 #include "common/json/json_check.h"
 #include "common/app/lua/json_source.h"
+#include "common/app/lua/stack.h"
 
 enum { LOOK_EVERY_VALUES = 20000, STACK_OF_LEVEL = 8 };
 
@@ -157,7 +158,7 @@ bool json_push_string(lua_State *L, int index, struct buf *error_out) {
     struct bytes text;
     int top = lua_gettop(L);
     struct reader r = {.L = L, .text = lua_absindex(L, index), .mark = top + 1, .sources = top + 2};
-    text.ptr = lua_tolstring(L, index, &text.len);
+    text = stack_bytes_at(L, index);
     if (!json_check(text, error_out))
         return false;
     luaL_checkstack(L, STACK_OF_LEVEL, NULL);

@@ -7,6 +7,8 @@
 
 #include <lauxlib.h>
 
+#include "common/app/lua/stack.h"
+
 enum { NUMBER_SHORT = 64, LENGTH_BITS = 32 };
 
 /* Their addresses are the keys of the registry: table → text, table → (from << 32 | length). */
@@ -54,7 +56,7 @@ struct bytes json_source_of(lua_State *L, int index) {
     int top = lua_gettop(L);
     index = lua_absindex(L, index);
     if (look_up(L, &texts_key, index) == LUA_TSTRING) {
-        text.ptr = lua_tolstring(L, -1, &text.len);
+        text = stack_bytes_at(L, -1);
         (void)look_up(L, &spans_key, index);
         uint64_t span = (uint64_t)lua_tointeger(L, -1);
         text = bytes_of(text.ptr + (span >> LENGTH_BITS), (size_t)(uint32_t)span);
@@ -113,7 +115,7 @@ bool json_is_same(lua_State *L, int index, struct json_value source) {
     case LUA_TSTRING:
         if (source.kind != JSON_KIND_STRING)
             return false;
-        text.ptr = lua_tolstring(L, index, &text.len);
+        text = stack_bytes_at(L, index);
         json_append_text(&plain, source);
         is_same = bytes_equal(text, buf_bytes(&plain));
         buf_deinit(&plain);

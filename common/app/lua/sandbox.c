@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "common/app/lua/stack.h"
 #include "common/app/running/app_state.h"
 #include "common/base/log.h"
 
@@ -31,8 +32,7 @@ static int sandbox_print(lua_State *L) {
         luaL_addvalue(&text);
     }
     luaL_pushresult(&text);
-    struct bytes line;
-    line.ptr = lua_tolstring(L, -1, &line.len);
+    struct bytes line = stack_bytes_at(L, -1);
     log_app("app", "printed text=%s", LOG_TEXT(line));
     return 0;
 }
@@ -71,8 +71,7 @@ static int sandbox_load(lua_State *L) {
         gather_pieces(L, 1);
         lua_replace(L, 1);
     }
-    struct bytes text;
-    text.ptr = lua_tolstring(L, 1, &text.len);
+    struct bytes text = stack_bytes_at(L, 1);
     luaL_argcheck(L, text.len <= LOAD_MAX_BYTES, 1, "chunk larger than 1 MiB");
     if (app_load_text(L, text, name) != LUA_OK) {
         lua_pushnil(L);

@@ -8,12 +8,7 @@
 #include <lauxlib.h>
 
 #include "common/app/lua/pattern.h"
-
-static struct bytes check_bytes(lua_State *L, int arg) {
-    struct bytes b;
-    b.ptr = luaL_checklstring(L, arg, &b.len);
-    return b;
-}
+#include "common/app/lua/stack.h"
 
 /* --- captures --- */
 
@@ -100,7 +95,7 @@ static int find_pattern(lua_State *L, struct bytes text, struct bytes pattern, s
 }
 
 int strings_find(lua_State *L) {
-    struct bytes text = check_bytes(L, 1), pattern = check_bytes(L, 2);
+    struct bytes text = stack_check_bytes(L, 1), pattern = stack_check_bytes(L, 2);
     size_t from = start_offset(luaL_optinteger(L, 3, 1), text.len);
     if (from > text.len) {
         lua_pushnil(L);
@@ -112,7 +107,7 @@ int strings_find(lua_State *L) {
 }
 
 int strings_match(lua_State *L) {
-    struct bytes text = check_bytes(L, 1), pattern = check_bytes(L, 2);
+    struct bytes text = stack_check_bytes(L, 1), pattern = stack_check_bytes(L, 2);
     size_t from = start_offset(luaL_optinteger(L, 3, 1), text.len);
     if (from > text.len) {
         lua_pushnil(L);
@@ -145,7 +140,7 @@ static int next_match(lua_State *L) {
 }
 
 int strings_gmatch(lua_State *L) {
-    struct bytes text = check_bytes(L, 1), pattern = check_bytes(L, 2);
+    struct bytes text = stack_check_bytes(L, 1), pattern = stack_check_bytes(L, 2);
     size_t from = start_offset(luaL_optinteger(L, 3, 1), text.len);
     lua_settop(L, 2);
     struct iteration *it = lua_newuserdatauv(L, sizeof(*it), 0);
@@ -158,7 +153,7 @@ int strings_gmatch(lua_State *L) {
 
 static void add_replacement_text(struct pattern *p, luaL_Buffer *out, const char *s,
                                  const char *end) {
-    struct bytes text = check_bytes(p->L, 3);
+    struct bytes text = stack_check_bytes(p->L, 3);
     for (const char *at = text.ptr; at < text.ptr + text.len; at++) {
         if (*at != '%') {
             luaL_addchar(out, *at);
@@ -205,7 +200,7 @@ static void add_replacement(struct pattern *p, luaL_Buffer *out, const char *s, 
 }
 
 int strings_gsub(lua_State *L) {
-    struct bytes text = check_bytes(L, 1), pattern = check_bytes(L, 2);
+    struct bytes text = stack_check_bytes(L, 1), pattern = stack_check_bytes(L, 2);
     int type = lua_type(L, 3);
     lua_Integer most = luaL_optinteger(L, 4, (lua_Integer)text.len + 1), count = 0;
     luaL_argexpected(L,

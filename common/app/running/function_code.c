@@ -8,6 +8,7 @@
 
 #include "common/base/base64.h"
 #include "common/app/lua/json_lua.h"
+#include "common/app/lua/stack.h"
 #include "common/base/utf8.h"
 #include "common/http/http_path.h"
 
@@ -61,7 +62,7 @@ static bool write_upvalue(lua_State *L, struct buf *out) {
             buf_printf(out, "d%a", (double)lua_tonumber(L, index));
         return true;
     case LUA_TSTRING:
-        text.ptr = lua_tolstring(L, index, &text.len);
+        text = stack_bytes_at(L, index);
         buf_append_char(out, 's');
         base64_append(out, text);
         return true;
@@ -243,7 +244,7 @@ void function_code_build(lua_State *L, struct function_code *code) {
     struct json_value root = json_root(code->document), args = json_member(root, "args");
     struct bytes dumped;
     push_decoded(L, inner(json_member(root, "code")));
-    dumped.ptr = lua_tolstring(L, -1, &dumped.len);
+    dumped = stack_bytes_at(L, -1);
     if (luaL_loadbufferx(L, dumped.ptr, dumped.len, "=rule", "b") != LUA_OK)
         lua_error(L);
     struct upvalues upvalues = {L, lua_gettop(L), 0};
