@@ -5,27 +5,10 @@
 #ifndef SIGNALBOX_BROKER_BROADCAST_H
 #define SIGNALBOX_BROKER_BROADCAST_H
 
-#include "common/bus/log/envelope.h"
+#include "common/send/delivery.h"
 
 struct broker;
 struct outcome;
-
-struct delivery {
-    enum message_kind kind; /* MESSAGE_DATA or MESSAGE_CLOSE */
-    uint64_t ts_ms;
-    struct bytes_list names;           /* absent: every Name */
-    struct bytes_list groups, clients; /* absent: all; any list that is empty: nobody */
-    struct bytes from;                 /* client id of the sender, or empty */
-    unsigned flags;                    /* FLAG_BINARY, FLAG_JSON */
-    struct bytes data;                 /* CLOSE: the reason */
-    int64_t code;                      /* CLOSE */
-    struct bytes once;                 /* the publisher's idempotency key, or empty */
-};
-
-/* One connection: the Name in whose log it listens, and its value. */
-struct recipient {
-    struct bytes name, conn;
-};
 
 /* One of its lists is empty, so that it is done without anything being sent. */
 bool broadcast_is_for_nobody(const struct delivery *d);

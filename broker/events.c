@@ -9,8 +9,6 @@
 #include "common/base/fold.h"
 #include "common/base/metrics.h"
 
-enum { CLOSE_REPLACED = 4001 };
-
 struct disconnect_cause events_read_cause(struct bytes text) {
     struct disconnect_cause c = {0};
     c.cause = bytes_split(&text, ':');
@@ -40,8 +38,8 @@ static void close_replaced(struct outcome *o) {
     struct recipient old = {e->name, e->conn};
     struct delivery d = {.kind = MESSAGE_CLOSE,
                          .ts_ms = e->ts_ms,
-                         .data = BYTES_LIT("replaced"),
-                         .code = CLOSE_REPLACED};
+                         .data = bytes_str(close_reason_text(CLOSE_REPLACED)),
+                         .code = close_reason_code(CLOSE_REPLACED)};
     MUST(broadcast_to_one(o, &old, &d));
 }
 

@@ -88,11 +88,7 @@ static enum public_fault read_send(struct public_message *m, const struct messag
     m->is_nothing = json_is_empty(data);
     m->is_json = data.kind != JSON_KIND_STRING;
     json_append_text(&m->data, data);
-    if (m->data.len <= max_bytes)
-        return PUBLIC_FINE;
-    buf_printf(error_out, "data: has %zu bytes, more than %zu (--max-message-bytes)", m->data.len,
-               max_bytes);
-    return PUBLIC_TOO_BIG;
+    return delivery_check_size(m->data.len, max_bytes, error_out) ? PUBLIC_FINE : PUBLIC_TOO_BIG;
 }
 
 /* --- all together --- */
@@ -152,6 +148,21 @@ enum public_fault public_message_read(struct public_message *m, struct bytes tex
         fault = read_form(m, &form, max_bytes, error_out);
     json_close(document);
     return fault;
+}
+
+struct delivery public_message_delivery(const struct public_message *m, uint64_t ts_ms) {
+    return (struct delivery){.kind = m->op == PUBLIC_OP_CLOSE ? MESSAGE_CLOSE : MESSAGE_DATA,
+                             .ts_ms = ts_ms,
+                             .names = texts_list(&m->names),
+                             .groups = texts_list(&m->groups),
+                             .clients = texts_list(&m->clients),
+                             .from = buf_bytes(&m->receipt),
+                             .flags = (m->is_json ? FLAG_JSON : 0u) |
+                                      (m->is_binary ? FLAG_BINARY : 0u) |
+                                      (m->receipt.len > 0 ? FLAG_RECEIPT : 0u),
+                             .data = buf_bytes(&m->data),
+                             .code = m->code,
+                             .once = buf_bytes(&m->id)};
 }
 
 void public_message_deinit(struct public_message *m) {

@@ -10,6 +10,7 @@
 #ifndef SIGNALBOX_SEND_PUBLIC_MESSAGE_H
 #define SIGNALBOX_SEND_PUBLIC_MESSAGE_H
 
+#include "common/send/delivery.h"
 #include "common/send/message_form.h"
 
 enum public_op { PUBLIC_OP_SEND, PUBLIC_OP_CLOSE };
@@ -38,6 +39,8 @@ enum public_fault {
  * outlive the call; *m_out is initialised in any case. */
 enum public_fault public_message_read(struct public_message *m_out, struct bytes text,
                                       enum public_op op, size_t max_bytes, struct buf *error_out);
+/* What it asks for; borrows from the message. */
+struct delivery public_message_delivery(const struct public_message *m, uint64_t ts_ms);
 void public_message_deinit(struct public_message *m);
 
 #endif

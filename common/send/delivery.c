@@ -1,0 +1,172 @@
+/* delivery.c - see delivery.h. Read delivery_split first. */
+#include "common/send/delivery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/utf8.h"
+#include "common/bus/log/publish.h"
+#include "common/bus/partition.h"
+#include "common/send/levels.h"
+
+enum {
+    FLAGS = FLAG_BINARY | FLAG_JSON | FLAG_RECEIPT,
+    ELEMENT_BYTES = 5,   /* before a text of a list, at most */
+    AROUND_BYTES = 4096, /* a connection value, ids, numbers, at most */
+};
+
+/* --- what may be sent --- */
+
+bool delivery_check_size(size_t bytes, size_t max_message_bytes, struct buf *error_out) {
+    if (bytes <= max_message_bytes)
+        return true;
+    buf_printf(error_out, "data: has %zu bytes, more than %zu (--max-message-bytes)", bytes,
+               max_message_bytes);
+    return false;
+}
+
+bool delivery_check_data(struct bytes data, bool is_binary, size_t max_message_bytes,
+                         struct buf *error_out) {
+    if (!delivery_check_size(data.len, max_message_bytes, error_out))
+        return false;
+    if (is_binary || utf8_is_valid(data))
+        return true;
+    buf_append_str(error_out, "data: is not valid UTF-8; send it as binary");
+    return false;
+}
+
+bool delivery_is_for_nobody(const struct delivery *d) {
+    return bytes_lists_are_nobody(d->names, d->groups, d->clients);
+}
+
+bool delivery_is_allowed(const struct delivery *d, const struct levels *levels,
+                         struct buf *error_out) {
+    return d->kind == MESSAGE_CLOSE || delivery_is_for_nobody(d) ||
+           levels_allow(levels, d->names, d->groups.count > 0, d->clients.count > 0, error_out);
+}
+
+static size_t list_bytes(struct bytes_list list) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < list.count; i++)
+        bytes += list.items[i].len + ELEMENT_BYTES;
+    return bytes;
+}
+
+bool delivery_fits(const struct delivery *d, const struct bus *bus, struct buf *error_out) {
+    size_t around = AROUND_BYTES + d->from.len + list_bytes(d->names) + list_bytes(d->groups) +
+                    list_bytes(d->clients);
+    return publish_fits(bus, d->data.len + around, error_out);
+}
+
+/* --- entries --- */
+
+static void encode(struct buf *out, const struct delivery *d, const struct recipient *to,
+                   struct bytes_list names) {
+    struct entry e = {.kind = d->kind == MESSAGE_CLOSE ? ENTRY_CLOSE : ENTRY_SEND,
+                      .ts_ms = d->ts_ms,
+                      .flags = d->flags | FLAG_CHECKED,
+                      .client_id = d->from,
+                      .body = d->data,
+                      .names = names,
+                      .groups = d->groups,
+                      .clients = d->clients,
+                      .code = d->code};
+    if (to != NULL) {
+        e.name = to->name;
+        e.conn = to->conn;
+    } else if (names.count == 0) {
+        e.flags |= FLAG_EVERY;
+    }
+    entry_encode(out, &e);
+}
+
+void delivery_encode_to_one(struct buf *out, const struct recipient *to, const struct delivery *d) {
+    encode(out, d, to, (struct bytes_list){0});
+}
+
+struct delivery delivery_of_entry(const struct entry *e) {
+    return (struct delivery){.kind = e->kind == ENTRY_CLOSE ? MESSAGE_CLOSE : MESSAGE_DATA,
+                             .ts_ms = e->ts_ms,
+                             .names = e->names,
+                             .groups = e->groups,
+                             .clients = e->clients,
+                             .from = e->client_id,
+                             .flags = e->flags & FLAGS,
+                             .data = e->body,
+                             .code = e->code};
+}
+
+/* The Names of the i-th Name's partition, each once, marked as taken in `parts`. */
+static struct bytes_list take_share(struct bytes_list names, unsigned *parts, unsigned taken,
+                                    size_t i, struct bytes *share) {
+    struct bytes_list list = {share, 0};
+    unsigned part = parts[i];
+    for (size_t j = i; j < names.count; j++) {
+        if (parts[j] != part)
+            continue;
+        parts[j] = taken;
+        if (!bytes_list_has(list, names.items[j]))
+            share[list.count++] = names.items[j];
+    }
+    return list;
+}
+
+void delivery_split(const struct delivery *d, unsigned partitions, delivery_share_fn *fn,
+                    void *ctx) {
+    struct buf entry = {0};
+    if (delivery_is_for_nobody(d))
+        return;
+    if (!bytes_list_is_given(d->names)) {
+        encode(&entry, d, NULL, (struct bytes_list){0});
+        for (unsigned p = 0; p < partitions; p++)
+            fn(ctx, p, (struct bytes_list){0}, buf_bytes(&entry));
+        buf_deinit(&entry);
+        return;
+    }
+    struct bytes *share = mem_alloc(d->names.count * sizeof(*share));
+    unsigned *parts = mem_alloc(d->names.count * sizeof(*parts));
+    for (size_t i = 0; i < d->names.count; i++)
+        parts[i] = partition_of(d->names.items[i], partitions);
+    for (size_t i = 0; i < d->names.count; i++) {
+        unsigned part = parts[i];
+        if (part == partitions)
+            continue; /* taken */
+        struct bytes_list list = take_share(d->names, parts, partitions, i, share);
+        buf_clear(&entry);
+        encode(&entry, d, NULL, list);
+        fn(ctx, part, list, buf_bytes(&entry));
+    }
+    buf_deinit(&entry);
+    free(parts);
+    free(share);
+}
+
+/* --- messages --- */
+
+/* The data of a close: 2 bytes code, big endian, then the reason. */
+static struct bytes write_close(const struct delivery *d, char room[DELIVERY_CLOSE_MAX]) {
+    struct bytes reason = utf8_head(d->data, CLOSE_TEXT_MAX);
+    room[0] = (char)(d->code >> 8 & 0xff);
+    room[1] = (char)(d->code & 0xff);
+    if (reason.len > 0)
+        memcpy(room + 2, reason.ptr, reason.len);
+    return bytes_of(room, 2 + reason.len);
+}
+
+int delivery_read_close(const struct message *m, struct bytes *reason_out) {
+    *reason_out = bytes_from(m->data, 2);
+    if (m->data.len < 2)
+        return close_reason_code(CLOSE_NORMAL);
+    return (unsigned char)m->data.ptr[0] << 8 | (unsigned char)m->data.ptr[1];
+}
+
+struct message delivery_message(const struct delivery *d, char room[DELIVERY_CLOSE_MAX]) {
+    return (struct message){.kind = d->kind,
+                            .ts_ms = d->ts_ms,
+                            .to_groups = d->groups,
+                            .to_clients = d->clients,
+                            .from = d->from,
+                            .flags = d->flags & FLAGS,
+                            .data = d->kind == MESSAGE_CLOSE ? write_close(d, room) : d->data};
+}
