@@ -11,9 +11,9 @@
 #include "common/base/supervisor.h"
 #include "common/bus/log/trace.h"
 #include "gateway/session/clients.h"
+#include "gateway/session/message_frames.h"
 #include "gateway/cluster.h"
 #include "gateway/conn/conn.h"
-#include "gateway/delivery/downlink.h"
 #include "gateway/drain.h"
 #include "gateway/endpoints.h"
 #include "gateway/listener.h"
@@ -45,7 +45,7 @@ struct gateway {
     struct conns conns;
     struct clients clients;
     struct uplink uplink;
-    struct downlink downlink;
+    struct message_frames frames;
     struct receipts receipts;
     struct trace trace;
     struct cluster cluster;

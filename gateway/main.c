@@ -22,6 +22,7 @@
 #include "common/bus/cluster/registry.h"
 #include "common/bus/cluster/report.h"
 #include "common/bus/cluster/rules.h"
+#include "gateway/delivery/downlink.h"
 #include "gateway/gateway.h"
 #include "gateway/setup.h"
 
@@ -88,7 +89,7 @@ static void on_room(void *ctx) {
 
 static void on_flushed(struct conns *set) {
     struct gateway *g = set->owner;
-    downlink_on_flushed(&g->downlink);
+    message_frames_forget(&g->frames);
     receipts_report(&g->receipts);
 }
 
@@ -145,7 +146,7 @@ static void open_parts(struct gateway *g) {
     g->conns.on_conn_gone = on_conn_gone;
     clients_init(&g->clients, g);
     uplink_init(&g->uplink, g);
-    downlink_init(&g->downlink, g);
+    message_frames_init(&g->frames);
     receipts_init(&g->receipts, g);
     trace_init(&g->trace, g->bus, "gateway");
     cluster_init(&g->cluster, g);
@@ -236,7 +237,7 @@ static void end(struct process *p) {
     uplink_deinit(&g->uplink);
     receipts_deinit(&g->receipts);
     trace_deinit(&g->trace);
-    downlink_deinit(&g->downlink);
+    message_frames_deinit(&g->frames);
     conns_deinit(&g->conns);
     endpoints_deinit(&g->endpoints);
     supervisor_deinit(&g->supervisor);

@@ -9,18 +9,18 @@
 #include "common/base/metrics.h"
 #include "common/bus/log/follower.h"
 #include "gateway/session/clients.h"
+#include "gateway/session/message_frames.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/identity.h"
 #include "gateway/routes/join.h"
 #include "gateway/delivery/receipts.h"
 #include "gateway/delivery/tracing.h"
-#include "gateway/conn/v1.h"
 #include "gateway/conn/ws.h"
 
 /* One message on its way to the clients of one Name. */
 struct delivery {
-    struct downlink *downlink;
+    struct message_frames *frames;
     struct name_entry *entry;
     const struct message *m;
     struct frame plain, v1; /* made when the first client needs them */
@@ -28,95 +28,15 @@ struct delivery {
     struct pending_receipt *receipt; /* NULL: nobody asked */
 };
 
-void downlink_init(struct downlink *d, struct gateway *g) {
-    *d = (struct downlink){.gateway = g};
-    frame_arena_init(&d->arena, FRAME_CHUNK_BYTES);
-}
-
-static void forget_last(struct downlink *d) {
-    frame_unref(d->last);
-    d->last = FRAME_NONE;
-}
-
-void downlink_deinit(struct downlink *d) {
-    forget_last(d);
-    frame_arena_deinit(&d->arena);
-    buf_deinit(&d->text);
-}
-
-void downlink_on_flushed(struct downlink *d) {
-    forget_last(d);
-}
-
-/* ---- frames */
-
-static struct frame make(struct downlink *d, enum ws_opcode opcode, struct bytes payload,
-                         uint32_t *header_len_out) {
-    unsigned char header[WS_HEADER_OUT_MAX];
-    size_t len = ws_frame_header(header, opcode, payload.len);
-    *header_len_out = (uint32_t)len;
-    return frame_make(&d->arena, bytes_of(header, len), payload);
-}
-
-/* Ids are unique only within a partition, so the bytes decide. */
-static bool is_last(const struct downlink *d, const struct message *m) {
-    return d->last.chunk != NULL && message_id_compare(d->last_id, m->id) == 0 &&
-           d->last_flags == m->flags &&
-           bytes_equal(bytes_from(frame_bytes(d->last), d->last_header), m->data);
-}
-
-static struct frame plain_frame(struct downlink *d, const struct message *m) {
-    if (is_last(d, m))
-        return frame_ref(d->last);
-    forget_last(d);
-    enum ws_opcode opcode = m->flags & FLAG_BINARY ? WS_BINARY : WS_TEXT;
-    d->last = make(d, opcode, m->data, &d->last_header);
-    d->last_id = m->id;
-    d->last_flags = m->flags;
-    return frame_ref(d->last);
-}
-
-static struct frame v1_frame(struct downlink *d, const struct message *m, struct bytes name) {
-    uint32_t header_len;
-    buf_clear(&d->text);
-    v1_message(&d->text, name, m->id, m->flags, m->data);
-    struct frame f = make(d, WS_TEXT, buf_bytes(&d->text), &header_len);
-    if (d->text.cap > 65536)
-        buf_release(&d->text);
-    return f;
-}
-
-struct frame downlink_frame(struct downlink *d, const struct message *m,
-                            const struct identity *who) {
-    if (who->is_v1 && m->kind != MESSAGE_NOTE)
-        return v1_frame(d, m, who->name);
-    return plain_frame(d, m);
-}
-
+/* Each kind of wire has its frame, made when the first client needs it. */
 static struct frame frame_for(struct delivery *v, bool is_v1) {
-    if (is_v1 && v->m->kind != MESSAGE_NOTE) {
-        if (v->v1.chunk == NULL)
-            v->v1 = v1_frame(v->downlink, v->m, name_entry_name(v->entry));
-        return v->v1;
-    }
-    if (v->plain.chunk == NULL)
-        v->plain = plain_frame(v->downlink, v->m);
-    return v->plain;
+    struct frame *f = is_v1 ? &v->v1 : &v->plain;
+    if (f->chunk == NULL)
+        *f = message_frames_make(v->frames, v->m, name_entry_name(v->entry), is_v1);
+    return *f;
 }
 
 /* ---- to whom */
-
-static bool is_for_group(const struct message *m, struct bytes group) {
-    return !bytes_list_is_given(m->to_groups) ||
-           (group.len > 0 && fold_list_has(m->to_groups, group));
-}
-
-bool downlink_is_for(const struct message *m, const struct identity *who) {
-    if (m->to_conn.len > 0 && !bytes_equal(m->to_conn, who->value))
-        return false;
-    return is_for_group(m, who->group) &&
-           (!bytes_list_is_given(m->to_clients) || bytes_list_has(m->to_clients, who->client_id));
-}
 
 typedef void address_fn(struct delivery *v, struct client_slot *slot);
 
@@ -126,7 +46,7 @@ static void each_slot(struct delivery *v, address_fn *fn) {
     bool is_for_all =
         !bytes_list_is_given(v->m->to_groups) && !bytes_list_is_given(v->m->to_clients);
     for (size_t i = e->count; i-- > 0;)
-        if (is_for_all || downlink_is_for(v->m, e->slots[i].ws->who))
+        if (is_for_all || clients_is_for(v->m, e->slots[i].ws->who))
             fn(v, &e->slots[i]);
 }
 
@@ -142,7 +62,7 @@ static void each_id(struct delivery *v, address_fn *fn) {
         struct ws *next, *ws = clients_by_id(v->entry, ids.items[i]);
         for (; ws != NULL; ws = next) {
             next = ws->same_id;
-            if (is_for_group(v->m, ws->who->group))
+            if (clients_is_for_group(v->m, ws->who->group))
                 fn(v, &v->entry->slots[ws->slot]);
         }
     }
@@ -155,7 +75,7 @@ static void each_address(struct delivery *v, address_fn *fn) {
     const struct message *m = v->m;
     if (m->to_conn.len > 0) {
         struct ws *ws = clients_by_value(v->entry->owner, m->to_conn);
-        if (ws != NULL && ws->entry == v->entry && downlink_is_for(m, ws->who))
+        if (ws != NULL && ws->entry == v->entry && clients_is_for(m, ws->who))
             fn(v, &v->entry->slots[ws->slot]);
     } else if (bytes_list_is_given(m->to_clients) && m->to_clients.count <= LOOKED_UP_MAX) {
         each_id(v, fn);
@@ -215,7 +135,7 @@ static void hold_for_joins(struct delivery *v) {
 
 static void on_message(void *owner, const struct message *m) {
     struct name_entry *e = owner;
-    struct delivery v = {.downlink = &e->owner->gateway->downlink, .entry = e, .m = m};
+    struct delivery v = {.frames = &e->owner->gateway->frames, .entry = e, .m = m};
     if (!LIST_EMPTY(&e->joins))
         hold_for_joins(&v);
     if (m->flags & FLAG_RECEIPT)

@@ -6,7 +6,6 @@
 
 #include "common/bus/log/trace.h"
 #include "gateway/session/clients.h"
-#include "gateway/delivery/downlink.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/identity.h"
 #include "gateway/conn/ws.h"
@@ -92,7 +91,7 @@ static void tell_connections(struct trace *t, unsigned i, struct name_entry *e,
                              const struct message *m, struct trace_event *event) {
     struct bytes client_id = buf_bytes(&t->all[i].text);
     for (struct ws *ws = clients_by_id(e, client_id); ws != NULL; ws = ws->same_id) {
-        if (!downlink_is_for(m, ws->who) || e->slots[ws->slot].skips)
+        if (!clients_is_for(m, ws->who) || e->slots[ws->slot].skips)
             continue;
         event->to_client_id = client_id;
         event->connection = (int64_t)ws->who->number;

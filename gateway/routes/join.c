@@ -13,6 +13,7 @@
 #include "common/bus/cluster/registry.h"
 #include "common/bus/log/replay.h"
 #include "gateway/session/clients.h"
+#include "gateway/session/message_frames.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
@@ -103,11 +104,13 @@ static void drop_held(struct held_list *list) {
 
 static void hold_message(struct join *j, struct held_list *list, const struct message *m) {
     struct held item = {.id = m->id};
-    if (!downlink_is_for(m, j->who))
+    if (!clients_is_for(m, j->who))
         return;
     switch (m->kind) {
     case MESSAGE_DATA:
-    case MESSAGE_NOTE: item.frame = downlink_frame(&j->gateway->downlink, m, j->who); break;
+    case MESSAGE_NOTE:
+        item.frame = message_frames_make(&j->gateway->frames, m, j->who->name, j->who->is_v1);
+        break;
     case MESSAGE_CLOSE:
         if (list == &j->replayed)
             return; /* it was meant for the connections of that time */

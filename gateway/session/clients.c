@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/app/app.h"
+#include "common/base/fold.h"
 #include "common/base/metrics.h"
 #include "common/base/must.h"
 #include "common/bus/bus.h"
@@ -169,4 +170,16 @@ struct ws *clients_by_id(struct name_entry *e, struct bytes client_id) {
     struct ws *ws = NULL;
     HASH_FIND(hh_id, e->by_id, client_id.ptr, client_id.len, ws);
     return ws;
+}
+
+bool clients_is_for_group(const struct message *m, struct bytes group) {
+    return !bytes_list_is_given(m->to_groups) ||
+           (group.len > 0 && fold_list_has(m->to_groups, group));
+}
+
+bool clients_is_for(const struct message *m, const struct identity *who) {
+    if (m->to_conn.len > 0 && !bytes_equal(m->to_conn, who->value))
+        return false;
+    return clients_is_for_group(m, who->group) &&
+           (!bytes_list_is_given(m->to_clients) || bytes_list_has(m->to_clients, who->client_id));
 }

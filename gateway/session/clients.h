@@ -18,6 +18,7 @@ struct clients;
 struct conn;
 struct follow;
 struct gateway;
+struct identity;
 struct join;
 struct ws;
 
@@ -75,6 +76,9 @@ void clients_detach(struct ws *ws);
 struct ws *clients_by_number(struct clients *c, uint64_t number);
 /* The connection with this value, or NULL. */
 struct ws *clients_by_value(struct clients *c, struct bytes value);
+/* Whether a message is for this connection, for a connection of this group. */
+bool clients_is_for(const struct message *m, const struct identity *who);
+bool clients_is_for_group(const struct message *m, struct bytes group);
 /* The first connection of a Name with this client id; ws->same_id leads to others. */
 struct ws *clients_by_id(struct name_entry *e, struct bytes client_id);
 

@@ -140,7 +140,7 @@ static int setup(void **state) {
     struct fixture *f = calloc(1, sizeof(*f));
     f->gateway.loop = uv_default_loop();
     clients_init(&f->gateway.clients, &f->gateway);
-    downlink_init(&f->gateway.downlink, &f->gateway);
+    message_frames_init(&f->gateway.frames);
     f->entry = clients_enter(&f->gateway.clients, BYTES_LIT("N"));
     add(f, 0, "a", "Users");
     add(f, 1, "b", "");
@@ -167,7 +167,7 @@ static int teardown(void **state) {
         buf_deinit(&f->values[i]);
     }
     clients_deinit(&f->gateway.clients);
-    downlink_deinit(&f->gateway.downlink);
+    message_frames_deinit(&f->gateway.frames);
     free(f);
     return 0;
 }
@@ -342,7 +342,7 @@ static void a_message_to_every_name_is_encoded_once(void **state) {
     f->m.data = BYTES_LIT("ho"); /* the same id in another partition */
     downlink_events.on_message(other, &f->m);
     assert_true(sent[4].start != sent[0].start);
-    downlink_on_flushed(&f->gateway.downlink);
+    message_frames_forget(&f->gateway.frames);
 }
 
 int main(void) {

@@ -1,0 +1,32 @@
+/*
+ * message_frames.h - a message of a log as the frame that clients are sent.
+ *
+ * A message is encoded once for each kind of wire (plain; signalbox.v1), however many clients there
+ * are. The plain frame made last is kept until the end of the turn, so that a message to every Name
+ * is encoded once for all of them.
+ */
+#ifndef SIGNALBOX_GATEWAY_SESSION_MESSAGE_FRAMES_H
+#define SIGNALBOX_GATEWAY_SESSION_MESSAGE_FRAMES_H
+
+#include "common/bus/log/envelope.h"
+#include "gateway/codec/frame.h"
+
+struct message_frames {
+    struct frame_arena arena;
+    struct frame last; /* the plain frame made last, and of which message */
+    struct message_id last_id;
+    unsigned last_flags;
+    uint32_t last_header;
+    struct buf text; /* scratch for v1 */
+};
+
+void message_frames_init(struct message_frames *f);
+void message_frames_deinit(struct message_frames *f);
+/* At the end of each turn: releases the frame kept for other Names. */
+void message_frames_forget(struct message_frames *f);
+
+/* The message to this Name as a frame, with one reference for the caller. */
+struct frame message_frames_make(struct message_frames *f, const struct message *m,
+                                 struct bytes name, bool is_v1);
+
+#endif
