@@ -223,7 +223,7 @@ static bool is_accepted(struct inbox *i, const char *script, struct redisReply *
 
 static void on_stored(void *ctx, struct redisReply *reply) {
     struct inbox *i = ctx;
-    if (is_accepted(i, "aside.lua", reply))
+    if (is_accepted(i, "defer.lua", reply))
         commit(i);
     unref(i);
 }
@@ -319,7 +319,7 @@ static void run_alone(struct inbox *i, int64_t tries) {
 
 static void on_tries(void *ctx, struct redisReply *reply) {
     struct inbox *i = ctx;
-    if (is_accepted(i, "try.lua", reply))
+    if (is_accepted(i, "count_try.lua", reply))
         run_alone(i, reply_number(reply, 1));
     unref(i);
 }
@@ -412,7 +412,7 @@ static void begin(struct inbox *i) {
 
 static void on_listed(void *ctx, struct redisReply *reply) {
     struct inbox *i = ctx;
-    if (is_accepted(i, "aside_list.lua", reply)) {
+    if (is_accepted(i, "list_deferred.lua", reply)) {
         lanes_open(i->broker->lanes, i->slot, &i->grant, reply);
         i->retry_ms = RETRY_MIN_MS;
         begin(i);

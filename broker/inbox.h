@@ -12,7 +12,7 @@
  * the slot anew.
  *
  * Entries that were there at the take-over may have killed the previous owner: the first of them
- * run alone and counted (try.lua); after TRIES_MAX tries an entry goes to the dead letters.
+ * run alone and counted (count_try.lua); after TRIES_MAX tries an entry goes to the dead letters.
  *
  * The public stream is a slot too: no outputs, everything is forwarded.
  */

@@ -176,7 +176,7 @@ static void read_answer(struct returning *r, struct redisReply *reply) {
     if (!place->is_open || place->term != r->term || !reply_is_error(reply, NULL) ||
         reply_is_error(reply, "FENCED"))
         return; /* forgotten, done, or about to be forgotten */
-    bus_refused(l->broker->bus, "back.lua", reply);
+    bus_refused(l->broker->bus, "requeue.lua", reply);
     struct lane *lane = find(l, bytes_of(r->key, r->key_len));
     if (lane != NULL)
         refused(l, lane);

@@ -71,7 +71,7 @@ void lanes_give_up(struct outcome *o);
 
 /* --- a slot, for its inbox --- */
 
-/* The slot is ours: what was set aside there (rows of aside_list.lua) waits here. */
+/* The slot is ours: what was set aside there (rows of list_deferred.lua) waits here. */
 void lanes_open(struct lanes *l, unsigned slot, const struct lease_grant *grant,
                 const struct redisReply *list);
 /* The entries of a batch were stored and the cursor has passed them. Empties the batch. */

@@ -4,7 +4,7 @@
  * The owner of a schedule's partition puts each tick into its own `in` when Redis' clock has come
  * to it, under a source of the schedule's own whose mark is the tick's time: two owners at once, or
  * one that begins anew, add it once. A new owner also adds the tick that was missed within the last
- * minute. No process' own clock counts; a step of Redis' clock is followed (tick.lua).
+ * minute. No process' own clock counts; a step of Redis' clock is followed (append_tick.lua).
  */
 #ifndef SIGNALBOX_BROKER_SCHEDULE_H
 #define SIGNALBOX_BROKER_SCHEDULE_H

@@ -1,5 +1,5 @@
 /*
- * cluster.h - what the rest of the cluster tells this gateway: Redis lost and found, burial, rules
+ * cluster.h - what the rest of the cluster tells this gateway: Redis lost and found, expiry, rules
  * set at run time, notices.
  *
  * After an outage that others may have noticed (longer than 5 s, or another Redis instance), or

@@ -299,7 +299,7 @@ static void on_beat_answer(struct bus *b, uint64_t number, struct redisReply *re
         b->accepted_since_ms = 0;
         if (reply == NULL)
             return;
-        bus_refused(b, "hb.lua", reply);
+        bus_refused(b, "heartbeat.lua", reply);
         trouble_raise(&b->beats_refused, reply_bytes(reply));
         return;
     }
@@ -328,7 +328,7 @@ static void on_beat_reply(void *ctx, struct redisReply *reply) {
 static void send_beat(struct bus *b) {
     if (b->is_leaving)
         return; /* nobody would wait for its end */
-    struct command c = command_script(SCRIPT_hb, 2);
+    struct command c = command_script(SCRIPT_heartbeat, 2);
     char dead[FLEET_NAME_MAX + 17];
     snprintf(dead, sizeof(dead), "%s%s", fleet_key(KEY_DEAD), b->id);
     command_text(&c, heartbeat_key(b));

@@ -4,7 +4,7 @@
  * A gateway has a commands link and a feed link, a broker a commands link and a feed link (control
  * channel and redis-cli's PUBLISH) and one blocking link per partition it owns. The bus checks that
  * the cluster's number of partitions is ours (the first process decides it), beats every second
- * through hb.lua, and listens for its own beat on the feed: a beat that was accepted and does not
+ * through heartbeat.lua, and listens for its own beat on the feed: a beat that was accepted and does not
  * come back within 3 s means a deaf feed, which is then made anew; one that does not come although
  * a later one does means that the feed was deaf in between.
  *
@@ -112,7 +112,7 @@ const char *bus_trouble(const struct bus *b);
 /* What does not work and does not keep it from its job, likewise. */
 const char *bus_note(const struct bus *b);
 struct troubles *bus_troubles(struct bus *b);
-/* What Redis refuses at present: "in.lua: OOM …", or "". */
+/* What Redis refuses at present: "append.lua: OOM …", or "". */
 const char *bus_refusals(struct bus *b);
 
 uv_loop_t *bus_loop(struct bus *b);

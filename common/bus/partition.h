@@ -63,7 +63,7 @@ struct bytes key_pattern(struct buf *out, const char *what);
     X(RULES, "sb:{sb}:rules")                                                                      \
     X(VALUE, "sb:{sb}:kv:")                                                                        \
     X(LOCK, "sb:{sb}:lock:")                                                                       \
-    X(WAY, "sb:{sb}:way")                 /* see way.lua */                                        \
+    X(WAY, "sb:{sb}:way")                 /* see probe_write.lua */                                \
     X(SECRET, "sb:{sb}:secret")           /* lives as long as any process renews it */             \
     X(PUBLIC_OWN, "sb:{sb}:xown")         /* as K own, of the reading of the public stream */      \
     X(PUBLIC_LEASE, "sb:{sb}:xlease")     /* as K lease */                                         \

@@ -67,7 +67,7 @@ static void count_owners(struct way *w) {
 void way_ask(struct way *w) {
     if (w->is_asking)
         return;
-    struct command c = command_script(SCRIPT_way, 1);
+    struct command c = command_script(SCRIPT_probe_write, 1);
     command_text(&c, fleet_key(KEY_WAY));
     w->is_asking = true;
     bus_send(w->bus, BUS_FLEET, &c, on_written, w);

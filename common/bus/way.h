@@ -1,6 +1,6 @@
 /*
  * way.h - whether the way through Redis works, asked with each heartbeat: does Redis take writes
- * (way.lua), and has each partition an owner. Raises TROUBLE_writes and TROUBLE_unowned. Used by
+ * (probe_write.lua), and has each partition an owner. Raises TROUBLE_writes and TROUBLE_unowned. Used by
  * bus.c only.
  */
 #ifndef SIGNALBOX_BUS_WAY_H

@@ -305,7 +305,7 @@ class Crash:
             self.send_to(cluster, "at once")
             self.at_once = [s.recv() for s in survivors]
             self.disconnects = [audit.recv_json(30) for _ in range(5)]
-            self.buried_after = time.monotonic() - self.killed_at
+            self.expired_after = time.monotonic() - self.killed_at
             self.clients = self.adm(cluster, "clients", name="Ev")
             self.send_to(cluster, "later")
             self.later = [s.recv() for s in survivors]
@@ -333,4 +333,4 @@ def test_S203_gateway_crash_fires_one_disconnect_a_client(crash):
     assert sorted(event["id"] for event in crash.disconnects) == sorted(crash.victims)
     assert {event["type"].lower() for event in crash.disconnects} == {"disconnect"}
     assert crash.last["id"] == "last", "something more than one Disconnect each"
-    assert crash.buried_after < 20
+    assert crash.expired_after < 20

@@ -40,23 +40,23 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / 'common' / 'bus' / 'redi
 
 # name -> (script, text, replacement); rules of the brokers have no script.
 MUTATIONS = {
-    'no-fence': ('out', 'if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then', 'if false then'),
-    'no-term': ('out', ' or o[2] ~= ARGV[2] then', ' then'),
-    'no-cursor': ('out', 'if c ~= ARGV[3] then', 'if false then'),
-    'no-trim-guard': ('out', "'MINID', ARGV[4]", "'MAXLEN', 0"),
-    'no-position': ('out', ", 'i', ARGV[#ARGV - 4]", ''),
-    'no-mark': ('in', "redis.call('HGET', KEYS[2], ARGV[1]) or ''", "''"),
-    'no-dedupe': ('in_once', "redis.call('GET', KEYS[3])", 'false'),
-    'no-cas': ('disc', "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then", 'if false then'),
-    'no-member': ('conn', 'if not is_first then', 'if false then'),
-    'no-tomb': ('conn', "if redis.call('SISMEMBER', KEYS[2], '') == 1 then", 'if false then'),
-    'no-restore': ('conn', "ARGV[6] == '1'", 'false'),
-    'same-term': ('own', 'math.max((tonumber(o[1]) or 0) + 1, (tonumber(o[5]) or 0) + 1, now, tonumber(ARGV[3]) + 1)',
+    'no-fence': ('commit', 'if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then', 'if false then'),
+    'no-term': ('commit', ' or o[2] ~= ARGV[2] then', ' then'),
+    'no-cursor': ('commit', 'if c ~= ARGV[3] then', 'if false then'),
+    'no-trim-guard': ('commit', "'MINID', ARGV[4]", "'MAXLEN', 0"),
+    'no-position': ('commit', ", 'i', ARGV[#ARGV - 4]", ''),
+    'no-mark': ('append', "redis.call('HGET', KEYS[2], ARGV[1]) or ''", "''"),
+    'no-dedupe': ('append_once', "redis.call('GET', KEYS[3])", 'false'),
+    'no-cas': ('unregister', "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then", 'if false then'),
+    'no-member': ('register', 'if not is_first then', 'if false then'),
+    'no-fenced-set': ('register', "if redis.call('SISMEMBER', KEYS[2], '') == 1 then", 'if false then'),
+    'no-restore': ('register', "ARGV[6] == '1'", 'false'),
+    'same-term': ('take_partition', 'math.max((tonumber(o[1]) or 0) + 1, (tonumber(o[5]) or 0) + 1, now, tonumber(ARGV[3]) + 1)',
                   '(tonumber(o[1]) or now)'),
-    'no-lineage': ('own', "terms = terms .. ' ' .. t ..", 'terms = t ..'),
-    'no-floor': ('out', 'if o[4] and tonumber(o[4]) >= tonumber(o[2]) then', 'if false then'),
-    'low-term': ('own', '(tonumber(o[5]) or 0) + 1, ', ''),
-    'no-last': ('out', "if not err and KEYS[k + 1] ~= KEYS[k] then", 'if false then'),
+    'no-lineage': ('take_partition', "terms = terms .. ' ' .. t ..", 'terms = t ..'),
+    'no-floor': ('commit', 'if o[4] and tonumber(o[4]) >= tonumber(o[2]) then', 'if false then'),
+    'low-term': ('take_partition', '(tonumber(o[5]) or 0) + 1, ', ''),
+    'no-last': ('commit', "if not err and KEYS[k + 1] ~= KEYS[k] then", 'if false then'),
     'keep-state': (None, None, None),
 }
 NEED_ROLLBACK = {'keep-state', 'no-restore'}
@@ -309,7 +309,7 @@ class Broker(Process):
 
     def partition(self, p):
         while True:
-            reply = yield script('own', p, ['own', 'lease'], self.id, LEASE_MS, self.known[p])
+            reply = yield script('take_partition', p, ['own', 'lease'], self.id, LEASE_MS, self.known[p])
             if reply[0] == 0:
                 yield from idle(self.rng.randint(2, 8))
                 continue
@@ -330,13 +330,13 @@ class Broker(Process):
             entries = entries[:rng.randint(1, len(entries))]
             trim = rng.choice('01') if len(entries) < len(more) else '1'
             if is_first or rng.random() < 0.03:
-                reply = yield script('try', p, ['own'], self.id, term, entries[0][0])
+                reply = yield script('count_try', p, ['own'], self.id, term, entries[0][0])
                 if isinstance(reply, Error):
                     return
                 is_first = False
             outputs, forwards = self.run_routes(p, entries)
             for q, batch in sorted(forwards.items()):
-                yield script('in', q, ['in', 'src'], f'p{p}', NO_LIMIT, *batch)
+                yield script('append', q, ['in', 'src'], f'p{p}', NO_LIMIT, *batch)
             for name in sorted({o[0] for o in outputs} - set(prevs)):
                 prevs[name] = (yield command('GET', last(p, name))) or '0-0'
             args, logs = [], []
@@ -350,7 +350,7 @@ class Broker(Process):
                 logs += [history(p, name), last(p, name) if finals[name] == i else history(p, name)]
                 prevs[name] = mid
             new_cursor = entries[-1][0]
-            reply = yield Call('out', p, [key(p, 'own'), key(p, 'in')] + logs,
+            reply = yield Call('commit', p, [key(p, 'own'), key(p, 'in')] + logs,
                                [self.id, term, cursor, new_cursor, trim] + args)
             if isinstance(reply, Error):
                 return
@@ -378,10 +378,10 @@ class Broker(Process):
         """What an owner does when there is nothing to handle; False: the partition is given up."""
         what = self.rng.random()
         if what < 0.2:
-            reply = yield script('renew', p, ['own', 'lease'], self.id, term, LEASE_MS)
+            reply = yield script('renew_lease', p, ['own', 'lease'], self.id, term, LEASE_MS)
             return reply == 1
         if what < 0.24 and not self.world.is_calm:
-            yield script('release', p, ['own', 'lease'], self.id, term)
+            yield script('release_lease', p, ['own', 'lease'], self.id, term)
             yield from idle(5)
             return False
         if what < 0.5:
@@ -394,17 +394,17 @@ class Broker(Process):
         for gid in sorted((yield command('SMEMBERS', key(p, 'gws')))):
             if not (yield command('EXISTS', 'sb:{sb}:dead:' + gid)):
                 continue
-            yield script('entomb', p, ['g:' + gid], 86400)
+            yield script('fence_gateway', p, ['g:' + gid], 86400)
             members = yield command('SMEMBERS', key(p, 'g:' + gid))
             for member in sorted(m for m in members if m):
                 name, cid, val = member.split('\0')
-                yield script('disc', p, ['c:' + name, 'g:' + gid, 'in'],
+                yield script('unregister', p, ['c:' + name, 'g:' + gid, 'in'],
                              cid, val, member, name, 'gateway')
             yield command('SREM', key(p, 'gws'), gid)
 
     def reaper(self):
-        """Buries gateways whose counter stood still between two looks."""
-        seen, buried = {}, set()
+        """Expires gateways whose counter stood still between two looks."""
+        seen, dead = {}, set()
         while True:
             yield from idle(self.rng.randint(6, 12))
             pairs = yield command('HGETALL', 'sb:{sb}:gw')
@@ -415,11 +415,11 @@ class Broker(Process):
                     counters.setdefault(gid, '')
             for gid, counter in sorted(counters.items()):
                 is_live = self.world.is_calm and gid in self.world.live_ids()
-                if seen.get(gid) == counter and gid not in buried and not is_live:
-                    reply = yield Call('bury', None, ['sb:{sb}:gw', 'sb:{sb}:dead:' + gid],
+                if seen.get(gid) == counter and gid not in dead and not is_live:
+                    reply = yield Call('declare_dead', None, ['sb:{sb}:gw', 'sb:{sb}:dead:' + gid],
                                        [gid, counter])
                     if reply == 1 and counter == '':
-                        buried.add(gid)
+                        dead.add(gid)
             seen = counters
 
     def clock(self):
@@ -435,7 +435,7 @@ class Broker(Process):
             entry = dict(u=uid, s='c:clock', q=now, name=NAMES[p][0], home=NAMES[p][0],
                          to=[NAMES[(p + 1) % PARTITIONS][1]], x=0, final=False)
             self.world.model.note_sent(p, entry)
-            yield script('in', p, ['in', 'src'], 'c:clock', NO_LIMIT, f'{now:020d}',
+            yield script('append', p, ['in', 'src'], 'c:clock', NO_LIMIT, f'{now:020d}',
                          json.dumps(entry))
             self.is_sending = False
 
@@ -466,7 +466,7 @@ class Gateway(Process):
     def heart(self):
         while True:
             self.counter += 1
-            reply = yield Call('hb', None, ['sb:{sb}:gw', 'sb:{sb}:dead:' + self.id],
+            reply = yield Call('heartbeat', None, ['sb:{sb}:gw', 'sb:{sb}:dead:' + self.id],
                                [self.id, self.counter, 'probe:' + self.id])
             if isinstance(reply, Error):
                 self.world.on_dead(self)
@@ -484,7 +484,7 @@ class Gateway(Process):
         ahead = [0, 1, 50] if self.world.has_rollback else [0, 1, 50, 10**6]
         term = self.world.checker.raw_top[p][0] + self.rng.choice(ahead)
         if term > 0:
-            yield script('floor', p, ['own'], term)
+            yield script('raise_floor', p, ['own'], term)
 
     def drop_strangers(self):
         """Removes what Redis holds in our name and we do not (it fell back in time)."""
@@ -493,7 +493,7 @@ class Gateway(Process):
             for member in sorted(m for m in members if m):
                 name, cid, val = member.split('\0')
                 if val not in self.local:
-                    yield script('disc', p, ['c:' + name, 'g:' + self.id, 'in'],
+                    yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in'],
                                  cid, val, member, name, 'sync')
 
     def pump(self, p):
@@ -517,7 +517,7 @@ class Gateway(Process):
                 world.model.note_sent(p, entry)
                 batch += [f'{seq:020d}', json.dumps(entry)]
                 entries.append(entry)
-            while isinstance((yield script('in', p, ['in', 'src'], self.id, INGEST_LIMIT, *batch)),
+            while isinstance((yield script('append', p, ['in', 'src'], self.id, INGEST_LIMIT, *batch)),
                              Error):
                 yield from idle(4)
             world.model.note_accepted(e['u'] for e in entries)
@@ -540,7 +540,7 @@ class Gateway(Process):
             self.local.add(val)
             keys = ['c:' + name, 'g:' + self.id, 'gws', 'in', 'own', 'l:' + name, 'l*']
             args = [cid, val, self.id, member, name]
-            reply = yield script('conn', p, keys, *args, 0)
+            reply = yield script('register', p, keys, *args, 0)
             if isinstance(reply, Error):
                 world.on_dead(self)
                 return
@@ -555,7 +555,7 @@ class Gateway(Process):
                         continue
                     self.to_restore.discard(val)
                     self.changing.add(me)
-                    reply = yield script('conn', p, keys, *args, 1)
+                    reply = yield script('register', p, keys, *args, 1)
                     if isinstance(reply, Error):
                         world.on_dead(self)
                         return
@@ -565,7 +565,7 @@ class Gateway(Process):
                 self.changing.add(me)
                 self.to_restore.discard(val)
                 del self.open[val]
-            yield script('disc', p, ['c:' + name, 'g:' + self.id, 'in'], cid, val, member, name,
+            yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in'], cid, val, member, name,
                          'closed')
             self.local.discard(val)
             self.changing.discard(me)
@@ -597,7 +597,7 @@ class Publisher(Process):
                          home=NAMES[p][1], to=[], x=0, final=False)
             world.model.note_sent(p, entry, token)
             while True:
-                reply = yield script('in_once', p, ['in', 'src', 'd:n:' + token], self.source,
+                reply = yield script('append_once', p, ['in', 'src', 'd:n:' + token], self.source,
                                      INGEST_LIMIT, 10**8, f'{seq:020d}', json.dumps(entry))
                 if not isinstance(reply, Error):
                     break
@@ -717,21 +717,21 @@ class Checker:
 
     def after_call(self, call, reply):
         """The checks that hold after every single call."""
-        if call.script in ('out', None):
+        if call.script in ('commit', None):
             self.drain()
-        if call.script == 'out' and reply in (0, 1):
+        if call.script == 'commit' and reply in (0, 1):
             stored = self.redis.must('HGET', key(call.p, 'own'), 'i') or '0-0'
             self.must_be_top(call.p, stored, 'own.i')
             if len(call.args) > 5:
                 self.must_be_top(call.p, call.args[-5], 'what was committed')
-        if call.script == 'conn' and isinstance(reply, list):
+        if call.script == 'register' and isinstance(reply, list):
             self.check_position(call.p, reply[1])
-        if call.script == 'own' and len(reply) == 3:
+        if call.script == 'take_partition' and len(reply) == 3:
             self.must_be_top(call.p, reply[2], 'last_id')
             self.check_lineage(call.p, reply[0])
-        if call.script == 'floor':
+        if call.script == 'raise_floor':
             self.raised[call.p] = max(self.raised.get(call.p, (0, 0)), (int(call.args[0]), 10**9))
-        if call.script == 'in' and call.args[0] == 'c:clock' and reply == 1:
+        if call.script == 'append' and call.args[0] == 'c:clock' and reply == 1:
             self.world.model.note_accepted([json.loads(call.args[3])['u']])
 
     def check_position(self, p, position):
@@ -834,7 +834,7 @@ class Checker:
 
 
     def expire_the_dead(self, live):
-        """What ends a day after a burial, when nothing of the gateway is on its way any more."""
+        """What ends a day after an expiry, when nothing of the gateway is on its way any more."""
         for p in range(PARTITIONS):
             for source in self.redis.must('HKEYS', key(p, 'src')):
                 if source[0] in 'gu' and source not in live:
@@ -850,8 +850,8 @@ class Checker:
 
 
 class World:
-    ALLOWED = {'in': ('BUSY',), 'in_once': ('BUSY',), 'out': ('FENCED', 'CURSOR'),
-               'try': ('FENCED',), 'conn': ('DEAD',), 'hb': ('DEAD',)}
+    ALLOWED = {'append': ('BUSY',), 'append_once': ('BUSY',), 'commit': ('FENCED', 'CURSOR'),
+               'count_try': ('FENCED',), 'register': ('DEAD',), 'heartbeat': ('DEAD',)}
 
     def __init__(self, server, seed, mutation=None, has_rollback=False):
         self.server, self.redis = server, server.connect()
@@ -890,11 +890,11 @@ class World:
             if word not in self.ALLOWED.get(call.script, ()):
                 raise Violation(f'{call.script or call.args[0]} answered {reply}')
             self.stats[word] += 1
-        elif call.script == 'out' and reply == 0:
+        elif call.script == 'commit' and reply == 0:
             self.stats['repeated out'] += 1
-        elif call.script == 'in' and reply < (len(call.args) - 2) // 2:
+        elif call.script == 'append' and reply < (len(call.args) - 2) // 2:
             self.stats['suppressed in'] += 1
-        elif call.script == 'conn' and reply[0] == 2:
+        elif call.script == 'register' and reply[0] == 2:
             self.stats['conn overtaken'] += 1
         self.checker.after_call(call, reply)
         return reply
@@ -955,11 +955,11 @@ class World:
         fate = self.rng.choice(['lost request', 'lost reply', 'late', 'crash before',
                                 'crash after', 'zombie'])
         call, proc = task.pending, task.proc
-        if call.script == 'out' and self.rng.random() < 0.6:
+        if call.script == 'commit' and self.rng.random() < 0.6:
             fate = 'late'
-        if call.script == 'conn' and self.rng.random() < 0.6:
+        if call.script == 'register' and self.rng.random() < 0.6:
             fate = 'lost reply'
-        if fate == 'late' and call.script == 'conn':
+        if fate == 'late' and call.script == 'register':
             fate = 'lost request'  # a reconnecting gateway first kills its old connection
         self.stats[fate] += 1
         if fate == 'zombie':
@@ -969,7 +969,7 @@ class World:
             self.execute(call)
         elif fate == 'late':
             self.delay(call)
-        if fate == 'lost reply' and call.script == 'conn' and self.rng.random() < 0.6:
+        if fate == 'lost reply' and call.script == 'register' and self.rng.random() < 0.6:
             proc.paused_until = self.steps + self.rng.randint(500, 900)
             self.stats['pauses'] += 1
         if fate.startswith('crash'):
@@ -993,7 +993,7 @@ class World:
             fate = self.rng.random()
             if fate < 0.4:
                 self.execute(task.pending)
-            elif fate < 0.6 and task.pending.script != 'conn':
+            elif fate < 0.6 and task.pending.script != 'register':
                 self.delay(task.pending)
 
     def forget_partitions(self, proc, but):
@@ -1012,9 +1012,9 @@ class World:
         self.processes.remove(proc)
 
     def on_dead(self, gateway):
-        """A gateway learns that it was buried: it begins again under a new id."""
+        """A gateway learns that it was declared dead: it begins again under a new id."""
         if gateway.is_alive:
-            self.stats['buried alive'] += 1
+            self.stats['expired alive'] += 1
             self.remove(gateway)
             self.births.insert(0, (self.steps, Gateway))
 

@@ -9,7 +9,7 @@ from world import LONG, PARTITIONS, SLACK, key, partition_of
 
 ALL = "I1 I2 I3 I4 I5 I6 I7 I8"
 TAKE_OVER = 6 * 1.5
-OWN_LUA = ROOT / "common" / "bus" / "redis" / "scripts" / "own.lua"
+TAKE_PARTITION = ROOT / "common" / "bus" / "redis" / "scripts" / "take_partition.lua"
 
 
 def test_f1_broker_killed(world):
@@ -74,7 +74,7 @@ def test_f3_zombie_broker(world):
 
 def steal(w, lease_ms):
     """Another holder takes every partition, whatever the owner believes, and does nothing with it."""
-    script = w.redis.register_script(OWN_LUA.read_text())
+    script = w.redis.register_script(TAKE_PARTITION.read_text())
     for partition in range(PARTITIONS):
         w.redis.delete(key(partition, "lease"))
         script(keys=[key(partition, "own"), key(partition, "lease")], args=["thief", lease_ms, 0])

@@ -9,7 +9,7 @@ from load import NAMES, Client
 from world import LONG, SLACK, FaultCluster, key, key_of, partition_of
 
 ALL = "I1 I2 I3 I4 I5 I6 I7 I8"
-BURIAL = 12 * 1.5
+EXPIRY = 12 * 1.5
 CROWD = 5000 if LONG else 500
 
 
@@ -37,7 +37,7 @@ def test_f8_gateway_killed(world):
     w.books.disown(0)
     w.delivers(1 * SLACK, "after a gateway was killed", since=killed)
     gone = {client.connection.token for client in everybody if not client.is_eager}
-    eventually(lambda: gone <= {event.token for event in w.events() if event.type == "disconnect"}, BURIAL,
+    eventually(lambda: gone <= {event.token for event in w.events() if event.type == "disconnect"}, EXPIRY,
                "Disconnects of a killed gateway")
     print(f"Disconnects after {time.monotonic() - killed:.1f} s")
     eventually(lambda: all(client.is_open for client in everybody if client.is_eager), 30, "clients back")
@@ -65,18 +65,18 @@ def test_f8_gateway_terminated(world, at):
 
 
 def test_f8b_gateway_stopped(world):
-    """F8b, I1-I8: a gateway sleeps through its burial. When it wakes it closes everybody with 1012 and begins anew."""
+    """F8b, I1-I8: a gateway sleeps through its expiry. When it wakes it closes everybody with 1012 and begins anew."""
     w = world(rate=80, broker_args=[] if LONG else ["--dead-after-ms", "4000"])
     w.flow(50)
     asleep = w.cluster.gateways[0]
     open_there = [client.connection for client in w.load.clients if client.gateway == 0]
     asleep.stop()
-    eventually(lambda: w.metric("signalbox_buried_total", w.cluster.brokers) == 1, 12 * SLACK, "the burial")
+    eventually(lambda: w.metric("signalbox_buried_total", w.cluster.brokers) == 1, 12 * SLACK, "the expiry")
     w.hold(20 if LONG else 1)
     w.books.disown(0)
     asleep.cont()
     w.delivers(2 * SLACK, "when the gateway is back")
-    eventually(lambda: all(connection.ended for connection in open_there), 10, "clients of the buried gateway closed")
+    eventually(lambda: all(connection.ended for connection in open_there), 10, "clients of the expired gateway closed")
     assert {connection.code for connection in open_there} == {1012}
     w.check(ALL, t5=25)
 

@@ -14,7 +14,7 @@ from world import LONG, SLACK
 ALL = "I1 I2 I3 I4 I5 I6 I7 I8"
 
 
-def buried(w):
+def expired(w):
     return w.metric("signalbox_buried_total", w.cluster.brokers)
 
 
@@ -61,7 +61,7 @@ def test_f10_connections_refused(world):
     for proxy in w.cluster.proxies.values():
         proxy.accept()
     w.delivers(3 * SLACK, "after Redis was out of reach")
-    assert buried(w) == 0
+    assert expired(w) == 0
     w.assert_all_stayed()
     w.check(ALL, t5=5 * SLACK)
 
@@ -129,7 +129,7 @@ def test_f11_redis_restarted(world, persistence):
         w.delivers(5 * SLACK, "after a restart of Redis")
         recovered = come_back(w, absent).recovered
         assert recovered is (persistence != "none") or persistence == "snapshot"
-    assert buried(w) == 0
+    assert expired(w) == 0
     w.assert_all_stayed()
     w.check(ALL, t5=15 * 1.5)
     print("lost, repeated:", invariants.lost_and_repeated(w.evidence, invariants.References(w.evidence)))
@@ -156,7 +156,7 @@ def test_f13_flushall(world):
     w.evidence.logs_are_whole = False
     w.redis.flushall()
     w.delivers(3 * SLACK + 2, "after FLUSHALL")
-    assert buried(w) == 0
+    assert expired(w) == 0
     w.assert_all_stayed()
     w.check(ALL, t5=15 * 1.5)
 
@@ -169,21 +169,21 @@ def test_f17_client_pause(world):
     w.flow(100)
     w.redis.execute_command("CLIENT", "PAUSE", 5000, "ALL")
     w.delivers((5 + 5) * 1.5, "after CLIENT PAUSE")
-    assert buried(w) == 0
+    assert expired(w) == 0
     w.assert_all_stayed()
     w.check(ALL, t5=15)
 
 
 def test_f17_redis_stopped(world):
-    """F17, I1-I8: SIGSTOP of Redis, longer than dead-after in the short form already: nobody is buried for it."""
+    """F17, I1-I8: SIGSTOP of Redis, longer than dead-after in the short form already: no gateway is expired for it."""
     w = world(rate=100, broker_args=[] if LONG else ["--dead-after-ms", "3000"])
     w.flow(100)
     w.cluster.redis_server.stop()
     w.hold(30 if LONG else 5)
     w.cluster.redis_server.cont()
     w.delivers(5 * SLACK, "after Redis stood still")
-    w.hold(4)  # longer than dead-after: a false burial would come now
-    assert buried(w) == 0
+    w.hold(4)  # longer than dead-after: a false expiry would come now
+    assert expired(w) == 0
     w.assert_all_stayed()
     w.check(ALL, t5=15)
 
@@ -205,7 +205,7 @@ def test_f20_maxmemory(world):
         assert all(client.is_open for client in w.load.clients)
         w.redis.config_set("maxmemory", 0)
         w.delivers(3 * SLACK, "when there is room again")
-    assert buried(w) == 0
+    assert expired(w) == 0
     w.assert_all_stayed()
     w.check(ALL, t5=10 * 1.5)
 
@@ -231,7 +231,7 @@ def test_f21_disk_full(world):
     assert all(client.is_open for client in w.load.clients)
     os.unlink(ballast)
     w.delivers(3 * SLACK, "when the disk has room again")
-    assert buried(w) == 0
+    assert expired(w) == 0
     w.assert_all_stayed()
     w.check(ALL, t5=10 * 1.5)
 
@@ -251,10 +251,10 @@ def test_f22_clocks_jump(world, hour):
     w.flow(50)
     for name in ("gateway1", "broker1", "redis"):
         jump(w, name, hour)
-    assert buried(w) == 0
+    assert expired(w) == 0
     for name in ("redis", "gateway1", "broker1"):
         jump(w, name, 0)
-    assert buried(w) == 0
+    assert expired(w) == 0
     w.evidence.logs_are_whole = False  # an hour forward ends the history of every Name
     w.assert_all_stayed()
     w.check(ALL, t5=15)
@@ -269,7 +269,7 @@ def test_f22_clock_jumps_during_take_over(world, hour):
     w.cluster.brokers[0].kill()
     w.delivers(6 * SLACK, "after kill -9 and a jump of Redis' clock")
     w.cluster.brokers[0].restart()
-    assert buried(w) == 0
+    assert expired(w) == 0
     w.evidence.logs_are_whole = False
     w.assert_all_stayed()
     w.check(ALL, t5=15)

@@ -26,23 +26,23 @@ class Bench:
         return self.redis.must(*args)
 
     def own(self, holder='A'):
-        return self.run('own', 'own lease', holder, 5000, 0)
+        return self.run('take_partition', 'own lease', holder, 5000, 0)
 
     def out(self, holder, term, prev, new, *outputs, trim=0):
         """outputs: (id, from, ttl, blob) for the Name `room`."""
         args = [a for mid, keep_from, ttl, blob in outputs for a in (mid, keep_from, ttl, CHANNEL, blob)]
-        return self.run('out', 'own in' + ' h:room h:room' * (len(outputs) - 1) + ' h:room l:room' * (len(outputs) > 0), holder, term, prev, new, trim,
+        return self.run('commit', 'own in' + ' h:room h:room' * (len(outputs) - 1) + ' h:room l:room' * (len(outputs) > 0), holder, term, prev, new, trim,
                         *args)
 
     def conn(self, val, restore=0, client='ann', member=None):
         gid = val.split(':')[0]
         member = member if member is not None else f'room\0{client}\0{val}'
-        return self.run('conn', f'c:room g:{gid} gws in own l:room l*', client, val, gid, member, 'room',
+        return self.run('register', f'c:room g:{gid} gws in own l:room l*', client, val, gid, member, 'room',
                         restore)
 
     def disc(self, val, client='ann', reason='closed'):
         gid = val.split(':')[0]
-        return self.run('disc', f'c:room g:{gid} in', client, val, f'room\0{client}\0{val}', 'room',
+        return self.run('unregister', f'c:room g:{gid} in', client, val, f'room\0{client}\0{val}', 'room',
                         reason)
 
     def ingest(self):
@@ -84,37 +84,37 @@ def test_scripts_that_publish_before_a_refused_write_do_not_exist():
 
 class TestIn:
     def test_appends_in_order(self, bench):
-        assert bench.run('in', 'in src', 'g', 10, '01', 'a', '02', 'b') == 2
+        assert bench.run('append', 'in src', 'g', 10, '01', 'a', '02', 'b') == 2
         assert [e['m'] for e in bench.ingest()] == ['a', 'b']
         assert bench.do('HGET', 'src', 'g') == '02'
 
     def test_F25_repeated_batch_is_suppressed(self, bench):
-        bench.run('in', 'in src', 'g', 10, '01', 'a', '02', 'b')
-        assert bench.run('in', 'in src', 'g', 10, '01', 'a', '02', 'b') == 0
-        assert bench.run('in', 'in src', 'g', 10, '02', 'b', '03', 'c') == 1
+        bench.run('append', 'in src', 'g', 10, '01', 'a', '02', 'b')
+        assert bench.run('append', 'in src', 'g', 10, '01', 'a', '02', 'b') == 0
+        assert bench.run('append', 'in src', 'g', 10, '02', 'b', '03', 'c') == 1
         assert [e['m'] for e in bench.ingest()] == ['a', 'b', 'c']
 
     def test_sources_do_not_meet(self, bench):
-        assert bench.run('in', 'in src', 'g', 10, '01', 'a') == 1
-        assert bench.run('in', 'in src', 'p1', 10, '01', 'b') == 1
+        assert bench.run('append', 'in src', 'g', 10, '01', 'a') == 1
+        assert bench.run('append', 'in src', 'p1', 10, '01', 'b') == 1
 
     def test_I6_busy_at_the_bound_and_nothing_appended(self, bench):
-        bench.run('in', 'in src', 'g', 2, '01', 'a', '02', 'b')
-        reply = bench.run('in', 'in src', 'g', 2, '03', 'c')
+        bench.run('append', 'in src', 'g', 2, '01', 'a', '02', 'b')
+        reply = bench.run('append', 'in src', 'g', 2, '03', 'c')
         assert isinstance(reply, Error) and reply.startswith('BUSY')
         assert bench.do('XLEN', 'in') == 2 and bench.do('HGET', 'src', 'g') == '02'
 
     def test_repeat_of_what_is_there_is_never_busy(self, bench):
-        bench.run('in', 'in src', 'g', 2, '01', 'a', '02', 'b')
-        assert bench.run('in', 'in src', 'g', 2, '01', 'a', '02', 'b') == 0
+        bench.run('append', 'in src', 'g', 2, '01', 'a', '02', 'b')
+        assert bench.run('append', 'in src', 'g', 2, '01', 'a', '02', 'b') == 0
 
     def test_empty_batch(self, bench):
-        assert bench.run('in', 'in src', 'g', 2) == 0
+        assert bench.run('append', 'in src', 'g', 2) == 0
 
 
 class TestInOnce:
     def once(self, bench, source, seq, blob, limit=10, ttl=60000):
-        return bench.run('in_once', 'in src d', source, limit, ttl, seq, blob)
+        return bench.run('append_once', 'in src d', source, limit, ttl, seq, blob)
 
     def test_F25_repeated_after_a_lost_reply(self, bench):
         won, entry = self.once(bench, 'g', '01', 'a')
@@ -142,7 +142,7 @@ class TestInOnce:
 
     def test_moves_the_mark_of_the_source_and_the_key_has_a_term(self, bench):
         self.once(bench, 'g', '05', 'a')
-        assert bench.run('in', 'in src', 'g', 10, '05', 'a') == 0
+        assert bench.run('append', 'in src', 'g', 10, '05', 'a') == 0
         assert 0 < bench.do('PTTL', 'd') <= 60000
 
     def test_busy_and_bad_ttl_change_nothing(self, bench):
@@ -166,7 +166,7 @@ class TestOwnership:
         bench.do('HSET', 'own', 't', ahead)
         assert int(bench.own('A')[0]) == int(ahead) + 1
         bench.do('FLUSHALL')
-        assert int(bench.run('own', 'own lease', 'A', 5000, ahead)[0]) == int(ahead) + 1
+        assert int(bench.run('take_partition', 'own lease', 'A', 5000, ahead)[0]) == int(ahead) + 1
 
     def test_own_hands_over_cursor_and_last_output(self, bench):
         term = bench.own('A')[0]
@@ -197,58 +197,58 @@ class TestOwnership:
     def test_F14_floor_fences_and_raises_the_term(self, bench):
         term = bench.own('A')[0]
         later = str(int(term) + 10**6)
-        assert bench.run('floor', 'own', str(int(term) - 1)) == 0
+        assert bench.run('raise_floor', 'own', str(int(term) - 1)) == 0
         assert bench.out('A', term, '0-0', '1-0', (f'{term}-1', '0-1', 0, 'x')) == 1
-        assert bench.run('floor', 'own', later) == 1
-        assert bench.run('floor', 'own', later) == 0
+        assert bench.run('raise_floor', 'own', later) == 1
+        assert bench.run('raise_floor', 'own', later) == 0
         assert bench.out('A', term, '1-0', '2-0', (f'{term}-2', '0-1', 0, 'x')).startswith('FENCED')
         assert int(bench.own('A')[0]) == int(later) + 1
 
     @pytest.mark.parametrize('term', [str(2**52 + 1), 'x', ''])
     def test_floor_that_is_no_term(self, bench, term):
-        assert bench.run('floor', 'own', term).startswith('TERM')
+        assert bench.run('raise_floor', 'own', term).startswith('TERM')
         assert bench.do('EXISTS', 'own') == 0
 
     def test_F4_renew_takes_a_stolen_lease_back_only_from_nobody(self, bench):
         term = bench.own('A')[0]
         bench.do('DEL', 'lease')
-        assert bench.run('renew', 'own lease', 'A', term, 5000) == 1
+        assert bench.run('renew_lease', 'own lease', 'A', term, 5000) == 1
         assert bench.do('GET', 'lease') == 'A' and 0 < bench.do('PTTL', 'lease') <= 5000
         bench.do('SET', 'lease', 'B')
-        assert bench.run('renew', 'own lease', 'A', term, 5000) == 0
+        assert bench.run('renew_lease', 'own lease', 'A', term, 5000) == 0
         assert bench.do('GET', 'lease') == 'B'
 
     def test_F3_renew_and_release_by_a_former_owner(self, bench):
         term = bench.own('A')[0]
         bench.do('DEL', 'lease')
         bench.own('B')
-        assert bench.run('renew', 'own lease', 'A', term, 5000) == 0
-        assert bench.run('release', 'own lease', 'A', term) == 0
+        assert bench.run('renew_lease', 'own lease', 'A', term, 5000) == 0
+        assert bench.run('release_lease', 'own lease', 'A', term) == 0
         assert bench.do('GET', 'lease') == 'B'
 
     def test_former_term_of_the_same_holder(self, bench):
         term = bench.own('A')[0]
         bench.own('A')
-        assert bench.run('renew', 'own lease', 'A', term, 5000) == 0
-        assert bench.run('release', 'own lease', 'A', term) == 0
-        assert bench.run('try', 'own', 'A', term, '1-0').startswith('FENCED')
+        assert bench.run('renew_lease', 'own lease', 'A', term, 5000) == 0
+        assert bench.run('release_lease', 'own lease', 'A', term) == 0
+        assert bench.run('count_try', 'own', 'A', term, '1-0').startswith('FENCED')
 
     def test_release_lets_another_in_and_may_be_repeated(self, bench):
         term = bench.own('A')[0]
-        assert bench.run('release', 'own lease', 'A', term) == 1
-        assert bench.run('release', 'own lease', 'A', term) == 1
+        assert bench.run('release_lease', 'own lease', 'A', term) == 1
+        assert bench.run('release_lease', 'own lease', 'A', term) == 1
         assert len(bench.own('B')) == 3
 
     def test_F7_tries_are_counted_over_owners(self, bench):
         a = bench.own('A')[0]
-        assert bench.run('try', 'own', 'A', a, '5-0') == 1
-        assert bench.run('try', 'own', 'A', a, '5-0') == 2
+        assert bench.run('count_try', 'own', 'A', a, '5-0') == 1
+        assert bench.run('count_try', 'own', 'A', a, '5-0') == 2
         bench.do('DEL', 'lease')
         b = bench.own('B')[0]
-        assert bench.run('try', 'own', 'A', a, '5-0') == 'FENCED by B'
-        assert bench.run('try', 'own', 'B', b, '5-0') == 3
+        assert bench.run('count_try', 'own', 'A', a, '5-0') == 'FENCED by B'
+        assert bench.run('count_try', 'own', 'B', b, '5-0') == 3
         assert bench.do('HGET', 'own', 'x') == '5-0 3'
-        assert bench.run('try', 'own', 'B', b, '5-1') == 1
+        assert bench.run('count_try', 'own', 'B', b, '5-1') == 1
 
 
 class TestOut:
@@ -369,24 +369,24 @@ class TestRegistry:
         assert 'MEMBER' in bench.conn('g:1:0|', member='room\0ann')
         assert bench.do('EXISTS', 'c:room', 'in', 'g:g') == 0
 
-    def test_heartbeat_and_burial(self, bench):
+    def test_heartbeat_and_expiry(self, bench):
         sub = listen(bench, 'probe')
-        assert bench.run('hb', 'gw dead', 'g', 1, 'probe') == 2
+        assert bench.run('heartbeat', 'gw dead', 'g', 1, 'probe') == 2
         assert heard(sub) == ['1']
-        assert bench.run('hb', 'gw dead', 'g', 2, 'probe') == 1
-        assert bench.run('bury', 'gw dead', 'g', 1) == 0
-        assert bench.run('bury', 'gw dead', 'g', 2) == 1
-        assert bench.run('bury', 'gw dead', 'g', 2) == 1
-        assert bench.run('hb', 'gw dead', 'g', 3, 'probe') == 'DEAD buried'
+        assert bench.run('heartbeat', 'gw dead', 'g', 2, 'probe') == 1
+        assert bench.run('declare_dead', 'gw dead', 'g', 1) == 0
+        assert bench.run('declare_dead', 'gw dead', 'g', 2) == 1
+        assert bench.run('declare_dead', 'gw dead', 'g', 2) == 1
+        assert bench.run('heartbeat', 'gw dead', 'g', 3, 'probe') == 'DEAD expired'
         assert bench.do('HLEN', 'gw') == 0 and 86000 < bench.do('TTL', 'dead') <= 86400
 
-    def test_F8b_buried_gateway_cannot_register_any_more(self, bench):
+    def test_F8b_dead_gateway_cannot_register_any_more(self, bench):
         bench.conn('g:1:0|')
-        assert bench.run('entomb', 'g:g', 86400) == 1
-        assert bench.conn('g:1:0|') == 'DEAD buried'
-        assert bench.conn('g:2:0|', client='bob') == 'DEAD buried'
+        assert bench.run('fence_gateway', 'g:g', 86400) == 1
+        assert bench.conn('g:1:0|') == 'DEAD expired'
+        assert bench.conn('g:2:0|', client='bob') == 'DEAD expired'
         assert bench.disc('g:1:0|', reason='gateway') == 1
-        assert bench.run('entomb', 'g:g', 86400) == 0
+        assert bench.run('fence_gateway', 'g:g', 86400) == 0
         assert bench.events() == ['C g:1:0| ', 'D g:1:0| gateway']
 
     def test_F22_a_clock_that_was_ahead_before_the_first_owner_hides_nothing(self, bench):
@@ -404,19 +404,19 @@ class TestLock:
         assert bench.run('lock', 'l', 'a', 5000) == 1
         assert bench.run('lock', 'l', 'a', 5000) == 1
         assert bench.run('lock', 'l', 'b', 5000) == 0
-        assert bench.run('relock', 'l', 'b', 5000) == 0
+        assert bench.run('renew_lock', 'l', 'b', 5000) == 0
         assert bench.run('unlock', 'l', 'b') == 0
-        assert bench.run('relock', 'l', 'a', 90000) == 1
+        assert bench.run('renew_lock', 'l', 'a', 90000) == 1
         assert 5000 < bench.do('PTTL', 'l') <= 90000
         assert bench.run('unlock', 'l', 'a') == 1
         assert bench.run('unlock', 'l', 'a') == 0
         assert bench.run('lock', 'l', 'b', 5000) == 1
-        assert bench.run('relock', 'l', 'a', 5000) == 0
+        assert bench.run('renew_lock', 'l', 'a', 5000) == 0
 
     def test_a_lock_that_ran_out_is_its_holders_while_nobody_took_it(self, bench):
         assert bench.run('lock', 'l', 'a', 5000) == 1
         bench.do('DEL', 'l')
-        assert bench.run('relock', 'l', 'a', 5000) == 1
+        assert bench.run('renew_lock', 'l', 'a', 5000) == 1
         assert bench.run('lock', 'l', 'b', 5000) == 0
 
 
@@ -445,8 +445,8 @@ class TestOutOfMemory:
 
     def test_senders_and_newcomers_are_refused(self, bench):
         bench.do('CONFIG', 'SET', 'maxmemory', 1)
-        assert bench.run('in', 'in src', 'g', 10, '01', 'a').startswith('OOM')
-        assert bench.run('in_once', 'in src d', 'g', 10, 9, '01', 'a').startswith('OOM')
+        assert bench.run('append', 'in src', 'g', 10, '01', 'a').startswith('OOM')
+        assert bench.run('append_once', 'in src d', 'g', 10, 9, '01', 'a').startswith('OOM')
         assert bench.conn('g:1:0|').startswith('OOM')
         assert bench.run('lock', 'l', 'a', 5000).startswith('OOM')
         bench.do('CONFIG', 'SET', 'maxmemory', 0)
@@ -458,12 +458,12 @@ class TestOutOfMemory:
         bench.run('lock', 'l', 'a', 5000)
         bench.do('CONFIG', 'SET', 'maxmemory', 1)
         assert bench.disc('g:1:0|') == 1
-        assert bench.run('hb', 'gw dead', 'g', 1, 'probe') == 2
-        assert bench.run('renew', 'own lease', 'A', term, 5000) == 1
-        assert bench.run('release', 'own lease', 'A', term) == 1
+        assert bench.run('heartbeat', 'gw dead', 'g', 1, 'probe') == 2
+        assert bench.run('renew_lease', 'own lease', 'A', term, 5000) == 1
+        assert bench.run('release_lease', 'own lease', 'A', term) == 1
         assert len(bench.own('B')) == 3
-        assert bench.run('bury', 'gw dead', 'g', 1) == 1
-        assert bench.run('entomb', 'g:g', 86400) == 0
+        assert bench.run('declare_dead', 'gw dead', 'g', 1) == 1
+        assert bench.run('fence_gateway', 'g:g', 86400) == 0
         assert bench.run('unlock', 'l', 'a') == 1
 
 

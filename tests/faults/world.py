@@ -208,7 +208,7 @@ def read_registry(client):
     for partition in range(PARTITIONS):
         for gateway in client.smembers(key(partition, "gws")):
             for member in client.smembers(key(partition, f"g:{gateway.decode()}")):
-                if member:  # the empty one marks a buried gateway
+                if member:  # the empty one fences a dead gateway
                     name, id, value = member.split(b"\0", 2)
                     if name.decode() in values and values[name.decode()].get(id) != value:
                         strays.append(member)

@@ -193,7 +193,7 @@ static void not_taken(struct slot *s, struct redisReply *reply) {
                            : left_ms < TRY_MAX_MS ? left_ms + 1
                                                   : TRY_MAX_MS);
     if (reply_is_error(reply, NULL)) {
-        bus_refused(l->bus, "own.lua", reply);
+        bus_refused(l->bus, "take_partition.lua", reply);
         trouble_raise(&s->refused, reply_bytes(reply));
     } else {
         trouble_clear(&s->refused);
@@ -222,7 +222,7 @@ static void on_own(void *ctx, struct redisReply *reply) {
 }
 
 static void take(struct slot *s) {
-    struct command c = slot_command(s, SCRIPT_own);
+    struct command c = slot_command(s, SCRIPT_take_partition);
     command_number(&c, (int64_t)s->lease->lease_ms);
     command_number(&c, (int64_t)s->term);
     set_state(s, TAKING);
@@ -238,7 +238,7 @@ static void on_renewed(void *ctx, struct redisReply *reply) {
     if (!is_held(s) || reply == NULL)
         return;
     if (reply_is_error(reply, NULL)) {
-        bus_refused(l->bus, "renew.lua", reply);
+        bus_refused(l->bus, "renew_lease.lua", reply);
         trouble_raise(&s->refused, reply_bytes(reply));
         return;
     }
@@ -252,7 +252,7 @@ static void on_renewed(void *ctx, struct redisReply *reply) {
 }
 
 static void renew(struct slot *s) {
-    struct command c = slot_command(s, SCRIPT_renew);
+    struct command c = slot_command(s, SCRIPT_renew_lease);
     command_number(&c, (int64_t)s->term);
     command_number(&c, (int64_t)s->lease->lease_ms);
     s->renewed_ms = clock_ms();
@@ -263,7 +263,7 @@ static void renew(struct slot *s) {
 
 void lease_try(struct lease *l, unsigned slot, const char *entry, reply_fn *fn, void *ctx) {
     struct buf own = {0}, lease = {0};
-    struct command c = command_script(SCRIPT_try, 1);
+    struct command c = command_script(SCRIPT_count_try, 1);
     lease_keys(l, slot, &own, &lease);
     command_bytes(&c, buf_bytes(&own));
     command_text(&c, bus_id(l->bus));
@@ -306,7 +306,7 @@ void lease_give_back(struct lease *l, unsigned slot) {
     struct slot *s = &l->slots[slot];
     if (s->state != ENDING)
         return; /* lost meanwhile */
-    struct command c = slot_command(s, SCRIPT_release);
+    struct command c = slot_command(s, SCRIPT_release_lease);
     command_number(&c, (int64_t)s->term);
     set_state(s, RELEASING);
     send_slot(s, &c, on_release);

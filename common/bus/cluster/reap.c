@@ -104,7 +104,7 @@ static void on_removed(void *ctx, struct redisReply *reply) {
     r->pending--;
     r->is_broken = r->is_broken || reply == NULL || reply_is_error(reply, NULL);
     if (reply_is_error(reply, NULL))
-        bus_refused(r->bus, "disc.lua", reply);
+        bus_refused(r->bus, "unregister.lua", reply);
     r->removed += reply_number(reply, 0) == 1;
     page_done(r);
 }
@@ -113,8 +113,8 @@ static void remove_member(struct reap *r, struct bytes member) {
     struct bytes name, client_id, value;
     struct buf key = {0};
     if (!reap_read_member(member, &name, &client_id, &value))
-        return; /* the mark of entomb.lua */
-    struct command c = command_script(SCRIPT_disc, 3);
+        return; /* the mark of fence_gateway.lua */
+    struct command c = command_script(SCRIPT_unregister, 3);
     command_bytes(&c, key_of(&key, r->partition, "c:", name));
     command_bytes(&c, set_key(r, &key));
     command_bytes(&c, key_of(&key, r->partition, "in", BYTES_NONE));
@@ -174,7 +174,7 @@ void reap_start(struct reaps *all, unsigned partition, struct bytes gateway) {
     *r = (struct reap){.bus = all->bus, .partition = partition, .scan = "0"};
     snprintf(r->gateway, sizeof(r->gateway), "%.*s", BYTES_FMT(gateway));
     LIST_INSERT_HEAD(&all->running, r, link);
-    struct command c = command_script(SCRIPT_entomb, 1);
+    struct command c = command_script(SCRIPT_fence_gateway, 1);
     command_bytes(&c, set_key(r, &key));
     command_number(&c, REAP_TOMB_SECONDS);
     buf_deinit(&key);

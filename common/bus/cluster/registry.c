@@ -11,7 +11,7 @@
 #include "common/bus/bus_send.h"
 #include "common/bus/cluster/registry_private.h"
 
-/* A conn.lua call under way. */
+/* A register.lua call under way. */
 struct registering {
     LIST_ENTRY(registering) link;
     struct registry *registry;
@@ -19,7 +19,7 @@ struct registering {
     void *ctx;
 };
 
-/* A disc.lua call that has to be answered some day. */
+/* A unregister.lua call that has to be answered some day. */
 struct unregistering {
     TAILQ_ENTRY(unregistering) link;
     struct registry *registry;
@@ -53,7 +53,7 @@ static void add_key(struct command *c, unsigned partition, const char *what, str
 
 /* A key of the wrong type is the trouble of one Name: no reason to keep all clients away. */
 static void refused(struct registry *r, struct redisReply *reply) {
-    bus_refused(r->bus, "conn.lua", reply);
+    bus_refused(r->bus, "register.lua", reply);
     if (!reply_is_error(reply, "WRONGTYPE") && !reply_is_error(reply, "DEAD"))
         trouble_raise(&r->refused, reply_bytes(reply));
 }
@@ -80,7 +80,7 @@ void registry_register(struct registry *r, const struct registration *what,
     unsigned p = partition_of(what->name, bus_partitions(r->bus));
     struct bytes gid = gateway_of(what->value);
     struct buf member = {0};
-    struct command c = command_script(SCRIPT_conn, 7);
+    struct command c = command_script(SCRIPT_register, 7);
     add_key(&c, p, "c:", what->name);
     add_key(&c, p, "g:", gid);
     add_key(&c, p, "gws", BYTES_NONE);
@@ -123,7 +123,7 @@ static void on_unregistered(void *ctx, struct redisReply *reply) {
     struct unregistering *u = ctx;
     u->is_asked = false;
     if (reply_is_error(reply, NULL))
-        bus_refused(u->registry->bus, "disc.lua", reply);
+        bus_refused(u->registry->bus, "unregister.lua", reply);
     if (reply == NULL || reply_is_error(reply, NULL))
         return; /* asked again once the link is back, or by the timer of the next unregistration */
     TAILQ_REMOVE(&u->registry->unregistering, u, link);
@@ -138,7 +138,7 @@ static void ask_unregister(struct unregistering *u) {
     struct bytes value = bytes_of(u->value, u->value_len);
     unsigned p = partition_of(name, bus_partitions(r->bus));
     struct buf member = {0};
-    struct command c = command_script(SCRIPT_disc, 3);
+    struct command c = command_script(SCRIPT_unregister, 3);
     add_key(&c, p, "c:", name);
     add_key(&c, p, "g:", gateway_of(value));
     add_key(&c, p, "in", BYTES_NONE);

@@ -29,13 +29,13 @@ struct registration {
     bool is_restore;    /* after a Redis outage: no events, no take-over */
 };
 
-/* conn.lua. An earlier connection with the same name and id is taken over (its gateway is told
+/* register.lua. An earlier connection with the same name and id is taken over (its gateway is told
  * through the log). */
 void registry_register(struct registry *r, const struct registration *what,
                        registry_registered_fn *fn, void *ctx);
 /* Forgets the callback (the registration itself may happen: unregister it). */
 void registry_cancel(struct registry *r, void *ctx);
-/* disc.lua: only if the value is still registered. cause: "client:1000:bye" … goes to the
+/* unregister.lua: only if the value is still registered. cause: "client:1000:bye" … goes to the
  * Disconnect event; empty: it has had one, there is none now. */
 void registry_unregister(struct registry *r, struct bytes name, struct bytes client_id,
                          struct bytes value, struct bytes cause);

@@ -16,7 +16,7 @@ struct registry {
     TAILQ_HEAD(, unregistering) unregistering;
     size_t unregistering_count;
     uv_timer_t retry;
-    struct trouble refused; /* conn.lua, last time */
+    struct trouble refused; /* register.lua, last time */
 };
 
 #endif

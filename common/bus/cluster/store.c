@@ -184,7 +184,7 @@ static void on_renew(uv_timer_t *timer) {
     struct store_lock *l = container_of(timer, struct store_lock, timer);
     if (!bus_can_send(l->bus))
         return;
-    struct command c = lock_command(l, SCRIPT_relock);
+    struct command c = lock_command(l, SCRIPT_renew_lock);
     bus_send(l->bus, BUS_FLEET, &c, NULL, NULL);
 }
 

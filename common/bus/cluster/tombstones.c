@@ -38,7 +38,7 @@ static void on_answer(void *ctx, struct redisReply *reply) {
 void tombstones_bury(struct bus *bus, const char *gateway, const char *counter, tombstones_fn *fn,
                      void *ctx) {
     struct question *q = question_new(gateway, TOMBSTONES_ALL, ctx);
-    struct command c = command_script(SCRIPT_bury, 2);
+    struct command c = command_script(SCRIPT_declare_dead, 2);
     command_text(&c, fleet_key(KEY_GATEWAYS));
     add_tomb(&c, gateway);
     command_text(&c, gateway);

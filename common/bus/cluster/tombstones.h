@@ -13,7 +13,7 @@ struct bus;
 enum { TOMBSTONES_ALL = 0xffff };
 typedef void tombstones_fn(void *ctx, const char *gateway, unsigned partition, bool is_buried);
 
-/* bury.lua: unless its counter moved since. */
+/* declare_dead.lua: unless its counter moved since. */
 void tombstones_bury(struct bus *bus, const char *gateway, const char *counter, tombstones_fn *fn,
                      void *ctx);
 /* partition: where the asker would act on it. */

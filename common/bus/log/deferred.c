@@ -30,7 +30,7 @@ static void call(const struct deferred_place *p, struct command *c, reply_fn *fn
 
 void deferred_store(const struct deferred_place *p, const struct deferred_item *items, size_t count,
                     reply_fn *fn, void *ctx) {
-    struct command c = begin(p, SCRIPT_aside);
+    struct command c = begin(p, SCRIPT_defer);
     for (size_t i = 0; i < count; i++) {
         add_id(&c, items[i].id);
         add_id(&c, items[i].order);
@@ -42,14 +42,14 @@ void deferred_store(const struct deferred_place *p, const struct deferred_item *
 
 void deferred_bring_back(const struct deferred_place *p, const struct message_id *ids, size_t count,
                          reply_fn *fn, void *ctx) {
-    struct command c = begin(p, SCRIPT_back);
+    struct command c = begin(p, SCRIPT_requeue);
     for (size_t i = 0; i < count; i++)
         add_id(&c, ids[i]);
     call(p, &c, fn, ctx);
 }
 
 void deferred_list(const struct deferred_place *p, reply_fn *fn, void *ctx) {
-    struct command c = begin(p, SCRIPT_aside_list);
+    struct command c = begin(p, SCRIPT_list_deferred);
     call(p, &c, fn, ctx);
 }
 

@@ -63,7 +63,7 @@ static void copy_fields(struct in_entry *e, struct bytes *fields, size_t count) 
     e->text = bytes_of(e->bytes, (size_t)(to - e->bytes));
 }
 
-/* o: its order, h: handlers that have run (back.lua). */
+/* o: its order, h: handlers that have run (requeue.lua). */
 static void read_return(struct in_entry *e, const struct bytes *fields, size_t count) {
     struct message_id order;
     uint64_t handled = 0;
@@ -249,7 +249,7 @@ static void peek(struct entry_reader *l) {
         return;
     l->peeking = mem_alloc(sizeof(*l->peeking));
     l->peeking->inlog = l;
-    struct command c = command_script(SCRIPT_peek, 1);
+    struct command c = command_script(SCRIPT_peek_entry, 1);
     command_bytes(&c, buf_bytes(&l->key));
     command_text(&c, message_id_format(l->position, position));
     command_number(&c, PEEK_BYTES);

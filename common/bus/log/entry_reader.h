@@ -2,7 +2,7 @@
  * entry_reader.h - reads a stream entry by entry from a cursor: a partition's `in`, or the public
  * stream.
  *
- * Plain XREAD on a blocking link of its own; the cursor lives in Redis, where out.lua moves it
+ * Plain XREAD on a blocking link of its own; the cursor lives in Redis, where commit.lua moves it
  * together with what it stands for. Each read is asked for (entry_reader_read), so the reader sets
  * the
  * pace; the number of entries per read follows their size and what Redis is willing to answer
@@ -17,7 +17,7 @@ struct bus;
 struct entry_reader;
 
 enum entry_reader_kind {
-    /* Field m is an envelope, or t n i v r are those of conn.lua and disc.lua. */
+    /* Field m is an envelope, or t n i v r are those of register.lua and unregister.lua. */
     ENTRY_READER_ENTRIES,
     ENTRY_READER_TEXT /* field m is text as a publisher wrote it */
 };

@@ -2,7 +2,7 @@
  * envelope.h - what travels between processes, as msgpack arrays.
  *
  *   entry    in the `in` stream of a partition, field `m` (CONNECT and DISCONNECT: fields t n i v r
- * of conn.lua, disc.lua) [ver, kind, ts_ms, flags, name, group, client_id, conn, session, body,
+ * of register.lua, unregister.lua) [ver, kind, ts_ms, flags, name, group, client_id, conn, session, body,
  * names, groups, clients, code] message  in the log and channel of a Name, field `m` [ver, id,
  * prev, kind, ts_ms, to_groups, to_clients, to_conn, from, flags, data]
  *

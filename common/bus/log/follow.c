@@ -81,7 +81,7 @@ static void deliver(struct follow *w, enum which_log log, const struct message *
     w->follower->events->on_message(w->owner, m);
 }
 
-/* A prev with seq 0 is no message (conn.lua): the log began after it, or Redis lost what was
+/* A prev with seq 0 is no message (register.lua): the log began after it, or Redis lost what was
  * before. */
 static bool shows_gap(const struct follow *w, enum which_log log, const struct message *m) {
     return w->has_start && m->prev.seq != 0 && message_id_compare(m->prev, w->at[log]) > 0;
@@ -176,7 +176,7 @@ static void cancel_reader(struct follow *w) {
 /* Ids shall rise also for those who go on. The owner of the partition takes a later term. */
 static void raise_floor(struct follow *w) {
     struct buf key = {0};
-    struct command c = command_script(SCRIPT_floor, 1);
+    struct command c = command_script(SCRIPT_raise_floor, 1);
     command_bytes(&c, key_of(&key, w->partition, "own", BYTES_NONE));
     command_number(&c, (int64_t)w->position.term);
     buf_deinit(&key);

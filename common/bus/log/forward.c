@@ -133,7 +133,7 @@ static struct command lane_command(const struct lane *lane, enum script script, 
 }
 
 static struct command once_command(const struct lane *lane, const struct item *item) {
-    struct command c = lane_command(lane, SCRIPT_in_once, 3);
+    struct command c = lane_command(lane, SCRIPT_append_once, 3);
     command_bytes(&c, item->once);
     command_text(&c, lane->forward->source);
     command_number(&c, STREAM_LIMIT);
@@ -146,7 +146,7 @@ static struct command once_command(const struct lane *lane, const struct item *i
 void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name, struct bytes key,
                           struct bytes entry) {
     struct buf text = {0};
-    struct command c = command_script(SCRIPT_in_once, 3);
+    struct command c = command_script(SCRIPT_append_once, 3);
     command_bytes(&c, key_of(&text, partition, "in", BYTES_NONE));
     command_bytes(&c, key_of(&text, partition, "src", BYTES_NONE));
     command_bytes(&c, forward_once_key(&text, partition, name, key));
@@ -161,7 +161,7 @@ void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name
 
 /* All items up to the first with an idempotency key. */
 static struct command batch_command(struct lane *lane) {
-    struct command c = lane_command(lane, SCRIPT_in, 2);
+    struct command c = lane_command(lane, SCRIPT_append, 2);
     command_text(&c, lane->forward->source);
     command_number(&c, STREAM_LIMIT);
     lane->in_flight = 0;
@@ -212,7 +212,7 @@ static void read_answer(struct lane *lane, struct redisReply *reply) {
     if (reply == NULL)
         return; /* unknown: the owner forgets everything and begins anew */
     if (reply_is_error(reply, NULL)) {
-        bus_refused(f->bus, "in.lua of a forward", reply);
+        bus_refused(f->bus, "append.lua of a forward", reply);
         trouble_raise(&lane->refused, reply_bytes(reply));
         metrics_add(METRIC_ingest_busy, 1);
         f->is_busy = true;

@@ -42,7 +42,7 @@ void history_add(struct history *h, const struct history_bounds *b, struct messa
                  uint64_t messages, size_t bytes);
 /* The oldest message that stays. */
 struct message_id history_first(const struct history *h);
-/* How large a chunk is, for whoever counts elsewhere (last.lua). */
+/* How large a chunk is, for whoever counts elsewhere (measure_log.lua). */
 size_t history_chunk_bytes(const struct history_bounds *b);
 uint64_t history_chunk_messages(const struct history_bounds *b);
 

@@ -128,7 +128,7 @@ static bool is_too_large(const struct lane *lane) {
 
 static struct command begin_call(const struct lane *lane) {
     struct buf key = {0};
-    struct command c = command_script(SCRIPT_in, 2);
+    struct command c = command_script(SCRIPT_append, 2);
     command_bytes(&c, key_of(&key, lane->partition, "in", BYTES_NONE));
     command_bytes(&c, key_of(&key, lane->partition, "src", BYTES_NONE));
     buf_deinit(&key);
@@ -140,7 +140,7 @@ static struct command begin_call(const struct lane *lane) {
 static void hold(struct lane *lane, struct redisReply *reply) {
     struct ingest *g = lane->ingest;
     metrics_add(METRIC_ingest_busy, 1);
-    bus_refused(g->bus, "in.lua", reply);
+    bus_refused(g->bus, "append.lua", reply);
     trouble_raise(&lane->refused, reply_bytes(reply));
     retry_later(lane);
 }

@@ -1,5 +1,5 @@
 /*
- * log_writer.c - see log_writer.h. A commit: ask for unknown prevs ─▶ encode all ─▶ out.lua. Read
+ * log_writer.c - see log_writer.h. A commit: ask for unknown prevs ─▶ encode all ─▶ commit.lua. Read
  * log_writer_commit first.
  */
 #include "common/bus/log/log_writer.h"
@@ -196,7 +196,7 @@ static void tell(struct log_writer *o, enum log_writer_result result) {
     done(o->ctx, result);
 }
 
-/* --- out.lua --- */
+/* --- commit.lua --- */
 
 static void read_answer(struct log_writer *o, struct redisReply *reply) {
     if (reply == NULL)
@@ -207,7 +207,7 @@ static void read_answer(struct log_writer *o, struct redisReply *reply) {
         metrics_add(METRIC_fenced, 1);
         tell(o, LOG_WRITER_FENCED);
     } else if (reply_is_error(reply, NULL)) {
-        bus_refused(o->bus, "out.lua", reply);
+        bus_refused(o->bus, "commit.lua", reply);
         trouble_raise(&o->refused, reply_bytes(reply));
         tell(o, LOG_WRITER_BUSY);
     } else {
@@ -254,7 +254,7 @@ static void send_out(struct log_writer *o) {
     }
     char text[MESSAGE_ID_TEXT];
     struct buf key = {0};
-    struct command c = command_script(SCRIPT_out, 2 + 2 * (unsigned)o->count);
+    struct command c = command_script(SCRIPT_commit, 2 + 2 * (unsigned)o->count);
     command_bytes(&c, buf_bytes(&o->own_key));
     command_bytes(&c, buf_bytes(&o->in_key));
     for (struct pending *p = o->first; p != NULL; p = p->next) {
@@ -325,7 +325,7 @@ static void read_prev(struct log_writer *o, struct log *l, struct redisReply *re
     l->is_asked = false;
     o->lookups--;
     if (reply_is_error(reply, NULL)) {
-        bus_refused(o->bus, "last.lua", reply);
+        bus_refused(o->bus, "measure_log.lua", reply);
         trouble_raise(&o->refused, reply_bytes(reply));
         o->is_busy = true;
     } else if (reply != NULL) {
@@ -354,7 +354,7 @@ static void ask_prev(struct log_writer *o, struct log *l) {
     struct lookup *look = mem_alloc(sizeof(*look));
     *look = (struct lookup){o, l};
     struct bytes name = bytes_of(l->name, l->name_len);
-    struct command c = command_script(SCRIPT_last, 2);
+    struct command c = command_script(SCRIPT_measure_log, 2);
     command_bytes(&c, log_key(o, &key, 'l', name));
     command_bytes(&c, log_key(o, &key, 'h', name));
     command_number(&c, (int64_t)history_chunk_bytes(&o->history));

@@ -1,7 +1,7 @@
 /*
  * log_writer.h - appends to the logs of a partition: what one batch of entries led to, in one step
  * with
- * the cursor (out.lua). Only the partition's owner has one.
+ * the cursor (commit.lua). Only the partition's owner has one.
  *
  *     log_writer_add(o, …) for each message;  log_writer_commit(o, cursor, …);
  *

@@ -82,7 +82,7 @@ void tick_add(struct bus *bus, const char *schedule, time_t tick, time_t next, t
                       .name = bytes_str(schedule),
                       .code = (int64_t)tick};
     entry_encode(&blob, &e);
-    struct command c = command_script(SCRIPT_tick, 2);
+    struct command c = command_script(SCRIPT_append_tick, 2);
     command_bytes(&c, key_of(&key, partition, "in", BYTES_NONE));
     command_bytes(&c, key_of(&key, partition, "src", BYTES_NONE));
     add_source(&c, schedule);

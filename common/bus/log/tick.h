@@ -1,7 +1,7 @@
 /*
  * tick.h - a schedule's ticks in the `in` of its partition: each once, whoever adds it.
  *
- * The clock is Redis' (tick.lua): one for the whole cluster, so that a process whose own is wrong
+ * The clock is Redis' (append_tick.lua): one for the whole cluster, so that a process whose own is wrong
  * neither adds ticks that are not due nor misses those that are. The source of a schedule is
  * "c:<name>", its mark the tick's time.
  */

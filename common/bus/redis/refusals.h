@@ -1,7 +1,7 @@
 /*
  * refusals.h - what Redis refuses again and again, reported as a state.
  *
- * Callers that ask again until Redis takes it (the configuration, in.lua, out.lua, leases …) note
+ * Callers that ask again until Redis takes it (the configuration, append.lua, commit.lua, leases …) note
  * every refusal. The first one of a command is a line of the log, and so is one with another error
  * word; when the command was not refused for REFUSAL_OVER_MS, a line says so. Between the two
  * refusals_text has it, for /readyz.
@@ -25,11 +25,11 @@ struct refusals {
     char text[256];
 };
 
-/* command: lives for ever ("in.lua"); error: Redis' text. */
+/* command: lives for ever ("append.lua"); error: Redis' text. */
 void refusals_note(struct refusals *r, const char *command, struct bytes error);
 /* Every second: reports what is over. */
 void refusals_tick(struct refusals *r);
-/* "in.lua: OOM command not allowed …" of the oldest that lasts, "" when there is none. Until the
+/* "append.lua: OOM command not allowed …" of the oldest that lasts, "" when there is none. Until the
  * next call. */
 const char *refusals_text(struct refusals *r);
 

@@ -184,18 +184,18 @@ static void what_somebody_else_wrote_is_named(void **state) {
         char field[] = {wrong[i][0], '\0'}, expected[64];
         bus_room_ask(&t->room, "HSET own %s", wrong[i]);
         snprintf(expected, sizeof(expected), "DAMAGED field %s of own", field);
-        assert_string_equal(
-            bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0", script_sha(SCRIPT_own)),
-            expected);
+        assert_string_equal(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0",
+                                         script_sha(SCRIPT_take_partition)),
+                            expected);
         bus_room_ask(&t->room, "HDEL own %s", field);
-        assert_null(strstr(
-            bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0", script_sha(SCRIPT_own)),
-            "DAMAGED"));
+        assert_null(strstr(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0",
+                                        script_sha(SCRIPT_take_partition)),
+                           "DAMAGED"));
     }
     bus_room_ask(&t->room, "SET lease thief");
-    assert_null(strstr(
-        bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0", script_sha(SCRIPT_own)),
-        "0 -1"));
+    assert_null(strstr(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0",
+                                    script_sha(SCRIPT_take_partition)),
+                       "0 -1"));
 }
 
 static void ranks_are_spread(void **state) {

@@ -1,4 +1,4 @@
-/* Commits through out.lua: ids, prevs, histories, and what happens to a fenced owner. */
+/* Commits through commit.lua: ids, prevs, histories, and what happens to a fenced owner. */
 #include "common/bus/log/log_writer.h"
 
 #include <setjmp.h>

@@ -146,10 +146,10 @@ static void refusals_are_states(void **state) {
     struct refusals r = {0};
     (void)state;
     assert_string_equal(refusals_text(&r), "");
-    refusals_note(&r, "in.lua", BYTES_LIT("OOM not\nallowed\x7f"));
-    refusals_note(&r, "out.lua", BYTES_LIT("NOPERM x"));
-    refusals_note(&r, "in.lua", BYTES_LIT("OOM not allowed"));
-    assert_string_equal(refusals_text(&r), "in.lua: OOM not allowed");
+    refusals_note(&r, "append.lua", BYTES_LIT("OOM not\nallowed\x7f"));
+    refusals_note(&r, "commit.lua", BYTES_LIT("NOPERM x"));
+    refusals_note(&r, "append.lua", BYTES_LIT("OOM not allowed"));
+    assert_string_equal(refusals_text(&r), "append.lua: OOM not allowed");
     assert_int_equal(r.items[0].count, 2);
     for (int i = 0; i < 3 * REFUSALS_MAX; i++) {
         static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i",

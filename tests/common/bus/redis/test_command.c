@@ -78,10 +78,10 @@ static void carries_large_arguments(void **state) {
 static void calls_scripts(void **state) {
     (void)state;
     char text[200];
-    struct command c = command_script(SCRIPT_hb, 2);
+    struct command c = command_script(SCRIPT_heartbeat, 2);
     command_text(&c, "k1");
     snprintf(text, sizeof(text), "*4\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n2\r\n$2\r\nk1\r\n",
-             script_sha(SCRIPT_hb));
+             script_sha(SCRIPT_heartbeat));
     expect(&c, text);
 }
 

@@ -95,7 +95,7 @@ static void calls_scripts(void **state) {
     (void)state;
     struct room room;
     room_init_ready(&room, LINK_COMMANDS);
-    struct command c = command_script(SCRIPT_hb, 2);
+    struct command c = command_script(SCRIPT_heartbeat, 2);
     command_text(&c, "gw");
     command_text(&c, "dead:1");
     command_text(&c, "1");
@@ -121,7 +121,7 @@ static void lost_scripts_are_loaded_again(void **state) {
     struct room room;
     room_init_ready(&room, LINK_COMMANDS);
     redis_server_do(&room.redis, "SCRIPT FLUSH");
-    struct command c = command_script(SCRIPT_hb, 0);
+    struct command c = command_script(SCRIPT_heartbeat, 0);
     link_send(room.link, &c, on_reply, &room);
     until(&room, &room.down, 1, 5000);
     assert_int_equal(room.nulls, 1);

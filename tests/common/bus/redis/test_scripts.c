@@ -18,7 +18,7 @@ static void all_are_embedded(void **state) {
         assert_int_equal(text.len, strlen(text.ptr));
         assert_int_equal(text.ptr[text.len - 1], '\n');
     }
-    assert_string_equal(script_name(SCRIPT_in), "in");
+    assert_string_equal(script_name(SCRIPT_append), "append");
     assert_string_equal(script_name(SCRIPT_COUNT - 1), script_name(SCRIPT_unlock));
 }
 

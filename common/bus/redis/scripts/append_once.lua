@@ -1,10 +1,10 @@
 #!lua
--- Appends one message under a publisher's idempotency key: one entry per key and window, however
+-- Appends one entry under a publisher's idempotency key: one entry for each key and window, however
 -- often and by however many publishers it is sent.
 --
 -- KEYS  1 in   2 src   3 dedupe   string: id of the entry that was appended under this key
 -- ARGV  1 source ('': none, seq is ignored)   2 limit   3 ttl_ms of the key   4 seq   5 blob
---       source, limit and seq as in in.lua; the mark moves for a suppressed message too, so that
+--       source, limit and seq as in append.lua; the mark moves for a suppressed message too, so that
 --       a call repeated after its key has expired stays suppressed.
 -- Reply {1, entry id}   appended by this call
 --       {0, entry id}   the key was used before, by anybody, or by this call with its reply lost

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Brings entries that were set aside back: each moves to the end of `in`, with the fields o (its
--- order) and h (handlers that have run). In w a mark without fields stays under the new id, until
--- the entry is committed: the next owner has to know that it is ahead. Repeating a call is harmless.
+-- Brings deferred entries back: each moves to the end of `in`, with the fields o (its order) and h
+-- (handlers that have run). A mark without fields stays in w under the new id until the entry is
+-- committed: the next owner has to know that it is ahead. Repeating a call is harmless.
 --
 -- KEYS  1 own   2 in   3 w
 -- ARGV  1 holder   2 term   then the ids

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- Lists what was set aside, for the owner that takes the partition, and tidies up after the last one:
---   passed by the cursor      a copy waits in w; a mark is of an entry that was committed: dropped
---   not passed by it          the entry is ahead in `in`. Has it come back before, its lane has to
---                             wait for it, and a copy becomes a mark; else its copy is dropped
+-- Lists the deferred entries for the owner that takes the partition, and tidies up after the last one:
+--   passed by the cursor      a copy waits in w; a mark belongs to an entry that was committed: dropped
+--   not passed by it          the entry is ahead in `in`. If it has come back before, its lane has to
+--                             wait for it, and a copy becomes a mark; otherwise its copy is dropped
 --
 -- KEYS  1 own   2 in   3 w
 -- ARGV  1 holder   2 term
 -- Reply {id, order, lane, bytes, 1 when it is ahead} for each, in no order
---       {field, value}, cut at 64 and 256 bytes, for what somebody else wrote there: it is dropped
+--       {field, value}, cut at 64 and 256 bytes, for what some other program wrote there: it is dropped
 --       error "FENCED by <holder>"
 local o = redis.call('HMGET', KEYS[1], 'h', 't', 'c')
 if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then

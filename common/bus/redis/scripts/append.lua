@@ -1,6 +1,6 @@
 #!lua
--- Appends one batch to a partition's ingest, all or nothing. Repeating a call is harmless: the
--- source's high-water mark moves in the same script as the entries it stands for.
+-- Appends one batch of entries to a partition's `in`, all or nothing. Repeating a call is harmless:
+-- the source's high-water mark moves in the same script as the entries it stands for.
 --
 -- KEYS  1 in    stream of the partition      2 src   hash: source -> high-water mark
 -- ARGV  1 source   2 limit   then (seq, blob) for each message, seq rising

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Prolongs a lock, unless another token holds it: one that ran out, by a clock of Redis that jumped,
--- or while Redis refused to prolong it, is the caller's again if nobody took it meanwhile.
+-- Prolongs a lock, unless another token holds it. A lock that ran out because Redis' clock jumped, or
+-- while Redis refused to prolong it, is the caller's again if nobody took it meanwhile.
 --
 -- KEYS  1 lock
 -- ARGV  1 token   2 ttl_ms

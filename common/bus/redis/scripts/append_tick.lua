@@ -8,13 +8,13 @@
 --       tick and next are seconds, 20 digits; tick is the last one before the caller's reading of
 --       this clock
 -- Reply 1 added
---       0 it is in the stream already, or one after it is, or it was over before the schedule began
---       -1 its time has not come: the clock was set back since it was read
+--       0 this tick or a later one is in the stream already, or it was over before the schedule began
+--       -1 the tick is not due: the clock was set back since the caller read it
 --       error "BUSY ingest full"
 --
--- A mark later than now is an honest one as long as it is not later than `next`: then the clock was
--- set back by less than a period, and the tick of the mark has been. One that is later still is
--- a wrong clock's. A schedule without a mark has missed nothing but what is due right now.
+-- A mark later than now is believed as long as it is not later than `next`: then the clock was set
+-- back by less than a period, and the tick of the mark has taken place. A mark that is later still
+-- comes from a wrong clock. A schedule without a mark has missed nothing but what is due right now.
 local now, tick = tonumber(redis.call('TIME')[1]), tonumber(ARGV[3])
 local mark = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or nil)
 if mark and mark > now and mark > tonumber(ARGV[4]) then mark = nil end

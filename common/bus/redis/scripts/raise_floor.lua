@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Makes the next outputs of a partition later than a term that only data which Redis gave up has:
 -- somebody has read ids of that term already. The owner of an earlier term is fenced, and takes the
--- partition again under a later one (own.lua).
+-- partition again under a later one (take_partition.lua).
 --
 -- KEYS  1 own
 -- ARGV  1 term, at most 2^52: numbers stay exact

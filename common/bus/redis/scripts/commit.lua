@@ -1,15 +1,16 @@
 #!lua
 -- Commits one batch: the outputs go into their histories and channels and the cursor moves, in one
--- step or not at all. The only writer of a history.
+-- step or not at all. No other script writes a history.
 --
 -- KEYS  1 own   2 in   3.. two for each output, in the order of ARGV: its history, and its log's key
 --       l: that outlives the history ("no message of this log has a later id"); for an output that
 --       a later one of the same log follows, the history once more
 -- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim (1: drop `in` below new_cursor)
---         0 only while more entries are known to wait: what is not dropped counts as full in in.lua
+--         0 only while more entries are known to wait: append.lua counts what is not dropped
 --       then (id, from, ttl_s, channel, blob) for each output, ids rising
---       from: the oldest id that the history keeps; 0: no history, publish only.  ttl_s 0: leave the expiry as it is;
---       negative: set it if there is none, for the history may have ended meanwhile and be a new one
+--       from: the oldest id that the history keeps; 0: no history, publish only
+--       ttl_s: 0 leaves the expiry as it is; a negative one is set only if there is none, for the
+--       history may have expired meanwhile and be a new one
 -- Reply 1 committed   0 was committed before (the reply was lost)
 --       {1, key}        committed; the key of a history is of another type: what belongs there was
 --                       published, and is not kept

@@ -4,12 +4,12 @@
 --
 -- KEYS  1 c:<name>   hash: client id -> connection value
 --       2 g:<gid>    set: members registered by this gateway in this partition; the empty member
---                    says that the gateway is buried here (entomb.lua)
+--                    says that the gateway is fenced here (fence_gateway.lua)
 --       3 gws        set: gateways that ever registered in this partition
 --       4 in         5 own
 --       6 l:<name>   7 l*   no message of these logs has a later id; made here when absent, so that
---                    what a client misses from now on can be told (they outlive the history). An id
---                    with seq 0 is no message's: it says that the log is empty in this data set
+--                    what a client misses from now on can be told (they outlive the history). An
+--                    id with seq 0 is no message's: it says that the log is empty in this data set
 -- ARGV  1 client_id
 --       2 val        connection value, gid:connno:connected_ms|group, unlike any other ever
 --       3 gid
@@ -24,10 +24,11 @@
 --       owner, the time: all ids are later, and all ids of a data set that was lost are earlier. The
 --       time becomes the floor of the first owner's term (own.f): the clock may be set back meanwhile
 --       {2, position}   another connection took the client id since: close ours as replaced
---       error "DEAD buried": the gateway was buried, all its connections have had their Disconnect
+--       error "DEAD expired": the gateway was declared dead, and all its connections have had their
+--                       Disconnect
 local id, val, member = ARGV[1], ARGV[2], ARGV[4]
 if string.sub(member, -#val) ~= val then return redis.error_reply('MEMBER without value') end
-if redis.call('SISMEMBER', KEYS[2], '') == 1 then return redis.error_reply('DEAD buried') end
+if redis.call('SISMEMBER', KEYS[2], '') == 1 then return redis.error_reply('DEAD expired') end
 local o = redis.call('HMGET', KEYS[5], 'i', 't', 'f')
 local floor = o[2] and o[2] .. '-0'
 if not floor then

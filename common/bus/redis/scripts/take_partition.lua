@@ -3,12 +3,12 @@
 -- every write of the previous owner; the lease says only when a take-over may be tried.
 --
 -- KEYS  1 own   hash: h holder, t term, c cursor, i last output, x try counter, y lineage,
---                f floor (floor.lua)   2 lease
+--                f floor (raise_floor.lua)   2 lease
 -- ARGV  1 holder   2 ttl_ms of the lease   3 highest term the caller has ever seen here ('0')
 -- Reply {term, cursor, last_id}   all strings; cursor and last_id '0-0' when there is none
---       {0, left_ms}              another holder has the lease; it runs out after so long unless renewed
---       error "DAMAGED field <f> of <key>"   somebody else wrote there what no term, floor (at most
---                                 2^52, so that numbers stay exact) or id is
+--       {0, left_ms}              another holder has the lease; it runs out after left_ms unless renewed
+--       error "DAMAGED field <f> of <key>"   some other program wrote something there that is no term
+--                                 or floor (at most 2^52, so that numbers stay exact) and no id
 --
 -- A term is greater than the stored one, than the floor, than the one the caller knows (Redis may
 -- have lost its data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
@@ -19,8 +19,8 @@
 -- restart): see lineage.h.
 local l = redis.call('GET', KEYS[2])
 if l and l ~= ARGV[1] then
-  -- A lease longer than any process would ask for was taken before the clock was set back, and one
-  -- without an end is nobody's: ignored.
+  -- A lease longer than any process would request was taken before the clock was set back, and one
+  -- without an expiry is nobody's: both are ignored.
   local left = redis.call('PTTL', KEYS[2])
   if left >= 0 and left <= 2 * ARGV[2] then return {0, left} end
 end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Removes a connection from the registry and writes its Disconnect, once, and only this
 -- connection: a newer one with the same client id stays. Called by its gateway when it closes, and
--- for each member of a buried gateway's set by the owner of the partition.
+-- for each member of a dead gateway's set by the owner of the partition.
 --
 -- KEYS  1 c:<name>   2 g:<gid>   3 in
 -- ARGV  1 client_id   2 val   3 member (name NUL client_id NUL val)   4 name

@@ -1,6 +1,6 @@
 #!lua
--- Whether Redis takes what this process has to write: unlike hb.lua it is refused when memory is
--- out, and it asks for the time, as taking partitions and ticks of schedules do.
+-- Tells whether Redis accepts what this process has to write. Unlike heartbeat.lua it is refused when
+-- Redis is out of memory, and it asks for the time, as take_partition.lua and append_tick.lua do.
 --
 -- KEYS  1 way   stream of one entry
 -- Reply 1, or the error that Redis answers to all writes

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- What the next writer of a log must know of it: its last id, and how large its history is, in
--- chunks (history.h).
+-- Tells the next writer of a log what it must know: the log's last id, and how large its history is,
+-- in chunks (history.h).
 --
 -- KEYS  1 l:<name>   2 h:<name>
 -- ARGV  1 bytes of a chunk   2 messages of a chunk   3 bytes that an entry costs beside its message

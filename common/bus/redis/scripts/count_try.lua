@@ -1,6 +1,6 @@
 #!lua
--- Counts the tries of one ingest entry before its route runs, over all owners: an entry that kills
--- the process that runs it is found by its count and goes to the dead letters.
+-- Counts the tries of one entry before its route runs, over all owners: an entry that kills the
+-- process that runs it is found by its count and goes to the dead letters.
 --
 -- KEYS  1 own
 -- ARGV  1 holder   2 term   3 entry_id

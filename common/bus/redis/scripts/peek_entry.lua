@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Looks at the next entry of a stream without answering what it holds: for an entry that is too
--- large for client-output-buffer-limit.
+-- Describes the next entry of a stream without returning all of it: for an entry that is too large for
+-- client-output-buffer-limit.
 --
 -- KEYS  1 stream
--- ARGV  1 id: the entry after this one   2 bytes that are answered of the first value
+-- ARGV  1 id: the entry after this one   2 how many bytes of the first value to return
 -- Reply {id, bytes of all its fields and values, the beginning of its first value}, or {} when there
 --       is none
 local e = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', 1)[1]

@@ -1,7 +1,7 @@
 #!lua
--- Sets entries of `in` aside before the cursor passes them: each waits for an earlier handler of its
--- connection. Their commit follows (out.lua); should it not, the entry still lies behind the cursor
--- and aside_list.lua sees to the copy. Repeating a call is harmless.
+-- Defers entries of `in` before the cursor passes them: each waits for an earlier handler of its
+-- connection, and its copy waits in w. The commit follows (commit.lua); if it does not, the entry is
+-- still behind the cursor, and list_deferred.lua removes the copy. Repeating a call is harmless.
 --
 -- KEYS  1 own   2 in   3 w   hash: entry id -> packed {order, handled, lane, fields}
 -- ARGV  1 holder   2 term
