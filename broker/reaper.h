@@ -3,11 +3,10 @@
  *
  * Watch: a gateway whose heartbeat counter did not move for dead_after_ms, by this process' own
  * clock and while Redis accepted this process' own heartbeat all the time, is declared dead
- * (declare_dead.lua refuses if it moved after all). Reap: the owner of each partition closes the partition
- * to a dead gateway (fence_gateway.lua), removes the members of its set one by one (unregister.lua writes the
- * Disconnect), then forgets it.
- * Sweep: each second, gateways that a partition knows and whose heartbeat nobody sees: after
- * dead_after_ms they are dead, too.
+ * (declare_dead.lua refuses if it moved after all). Reap: the owner of each partition closes the
+ * partition to a dead gateway (fence_gateway.lua), removes the members of its set one by one
+ * (unregister.lua writes the Disconnect), then forgets it. Sweep: each second, gateways that a
+ * partition knows and whose heartbeat nobody sees: after dead_after_ms they are dead, too.
  *
  * Several reapers, or one that is restarted, are harmless: each step is a compare-and-set.
  */

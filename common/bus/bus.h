@@ -4,9 +4,9 @@
  * A gateway has a commands link and a feed link, a broker a commands link and a feed link (control
  * channel and redis-cli's PUBLISH) and one blocking link per partition it owns. The bus checks that
  * the cluster's number of partitions is ours (the first process decides it), beats every second
- * through heartbeat.lua, and listens for its own beat on the feed: a beat that was accepted and does not
- * come back within 3 s means a deaf feed, which is then made anew; one that does not come although
- * a later one does means that the feed was deaf in between.
+ * through heartbeat.lua, and listens for its own beat on the feed: a beat that was accepted and
+ * does not come back within 3 s means a deaf feed, which is then made anew; one that does not come
+ * although a later one does means that the feed was deaf in between.
  *
  * Both links must go to one server. see one_server.h.
  *

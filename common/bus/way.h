@@ -1,7 +1,7 @@
 /*
  * way.h - whether the way through Redis works, asked with each heartbeat: does Redis take writes
- * (probe_write.lua), and has each partition an owner. Raises TROUBLE_writes and TROUBLE_unowned. Used by
- * bus.c only.
+ * (probe_write.lua), and has each partition an owner. Raises TROUBLE_writes and TROUBLE_unowned.
+ * Used by bus.c only.
  */
 #ifndef SIGNALBOX_BUS_WAY_H
 #define SIGNALBOX_BUS_WAY_H

@@ -151,7 +151,7 @@ static void end(struct join *j, bool is_ok) {
     request_worked(r);
 }
 
-/* Its registration may have happened, or may still happen: unregister.lua comes after register.lua. */
+/* Its registration may have happened, or may still happen: unregister.lua follows register.lua. */
 static void take_back(struct join *j) {
     if (j->state == JOIN_FOLLOWING)
         return;

@@ -6,8 +6,9 @@
  *       └───────────────────────────────┴────────────────────────────────────────────────────┘
  *
  * Slots 0 … P-1 are the partitions, slot P (lease_public) is the reading of the public stream.
- * Living brokers are ranked per slot by rendezvous hash; the first takes the lease (take_partition.lua) under
- * a new term. The lease only says when a take-over may be tried: the term fences every write.
+ * Living brokers are ranked per slot by rendezvous hash; the first takes the lease
+ * (take_partition.lua) under a new term. The lease only says when a take-over may be tried: the
+ * term fences every write.
  *
  * A broker that has not been heard for LATE_MS is not waited for: the next one in rank asks for its
  * slots, is told how long their leases last, and asks again when they run out. So a take-over takes
@@ -67,7 +68,8 @@ void lease_on_commands(struct lease *l);
 /* Every slot is forgotten, without on_lost: the owner drops everything itself. */
 void lease_on_commands_lost(struct lease *l);
 
-/* Counts a try of this entry of a held slot (count_try.lua); the reply is the number of tries, or FENCED.
+/* Counts a try of this entry of a held slot (count_try.lua); the reply is the number of tries, or
+ * FENCED.
  */
 void lease_try(struct lease *l, unsigned slot, const char *entry,
                void (*fn)(void *ctx, struct redisReply *reply), void *ctx);

@@ -1,10 +1,13 @@
 /*
  * envelope.h - what travels between processes, as msgpack arrays.
  *
- *   entry    in the `in` stream of a partition, field `m` (CONNECT and DISCONNECT: fields t n i v r
- * of register.lua, unregister.lua) [ver, kind, ts_ms, flags, name, group, client_id, conn, session, body,
- * names, groups, clients, code] message  in the log and channel of a Name, field `m` [ver, id,
- * prev, kind, ts_ms, to_groups, to_clients, to_conn, from, flags, data]
+ *   entry     in the `in` stream of a partition, field m
+ *             [ver, kind, ts_ms, flags, name, group, client_id, conn, session, body,
+ *              names, groups, clients, code]
+ *             CONNECT and DISCONNECT have the fields t n i v r instead (register.lua,
+ *             unregister.lua)
+ *   message   in the log and the channel of a Name, field m
+ *             [ver, id, prev, kind, ts_ms, to_groups, to_clients, to_conn, from, flags, data]
  *
  * Absent values are nil. A decoded struct borrows from the bytes it was decoded from; its lists
  * live in the struct's zone, which entry_free / message_free give back. Readers ignore extra

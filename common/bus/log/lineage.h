@@ -3,8 +3,8 @@
  * has its place among them.
  *
  * A failover, a restart without persistence or an older snapshot gives up data that processes have
- * read already. What they read had terms (take_partition.lua); if the data set of today does not have the term
- * of an id, the id belongs to a data set that was given up:
+ * read already. What they read had terms (take_partition.lua); if the data set of today does not
+ * have the term of an id, the id belongs to a data set that was given up:
  *
  *     given up   … 1040-1 … 1040-9    1058-1 … 1058-7 ◀ read up to here
  *     today      … 1040-1 … 1040-9    1050-1 … 1050-5    1060-1 …

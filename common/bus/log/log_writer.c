@@ -1,6 +1,7 @@
 /*
- * log_writer.c - see log_writer.h. A commit: ask for unknown prevs ─▶ encode all ─▶ commit.lua. Read
- * log_writer_commit first.
+ * log_writer.c - see log_writer.h. Read log_writer_commit first.
+ *
+ *     ask for the unknown prevs (measure_log.lua) ─▶ encode all messages ─▶ commit.lua
  */
 #include "common/bus/log/log_writer.h"
 

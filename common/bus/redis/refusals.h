@@ -1,9 +1,9 @@
 /*
  * refusals.h - what Redis refuses again and again, reported as a state.
  *
- * Callers that ask again until Redis takes it (the configuration, append.lua, commit.lua, leases …) note
- * every refusal. The first one of a command is a line of the log, and so is one with another error
- * word; when the command was not refused for REFUSAL_OVER_MS, a line says so. Between the two
+ * Callers that ask again until Redis takes it (the configuration, append.lua, commit.lua, leases …)
+ * note every refusal. The first one of a command is a line of the log, and so is one with another
+ * error word; when the command was not refused for REFUSAL_OVER_MS, a line says so. Between the two
  * refusals_text has it, for /readyz.
  */
 #ifndef SIGNALBOX_BUS_REDIS_REFUSALS_H
@@ -29,8 +29,8 @@ struct refusals {
 void refusals_note(struct refusals *r, const char *command, struct bytes error);
 /* Every second: reports what is over. */
 void refusals_tick(struct refusals *r);
-/* "append.lua: OOM command not allowed …" of the oldest that lasts, "" when there is none. Until the
- * next call. */
+/* "append.lua: OOM command not allowed …" of the oldest that lasts, "" when there is none. Until
+ * the next call. */
 const char *refusals_text(struct refusals *r);
 
 #endif
