@@ -33,7 +33,7 @@ static void set_state(struct drain *d, enum drain_state to) {
                                         [DRAIN_ENDING] = "ending"};
     MUST(d->state != DRAIN_ENDING || to == DRAIN_ENDING);
     d->state = to;
-    d->gateway->is_draining = to != DRAIN_OFF;
+    d->gateway->conns.is_draining = to != DRAIN_OFF;
     about_set_state(d->gateway->about, words[to]);
 }
 

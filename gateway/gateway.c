@@ -10,7 +10,7 @@
 #include "gateway/setup.h"
 
 const char *gateway_trouble(const struct gateway *g) {
-    return g->is_draining ? "draining" : bus_trouble(g->bus);
+    return g->conns.is_draining ? "draining" : bus_trouble(g->bus);
 }
 
 static void reload_access(struct gateway *g, struct report *report) {

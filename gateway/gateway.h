@@ -14,6 +14,8 @@
 #include "gateway/session/message_frames.h"
 #include "gateway/cluster.h"
 #include "gateway/conn/conn.h"
+#include "gateway/conn/http.h"
+#include "gateway/conn/ws.h"
 #include "gateway/drain.h"
 #include "gateway/endpoints.h"
 #include "gateway/listener.h"
@@ -43,6 +45,8 @@ struct gateway {
     struct ingest *ingest;
     struct app *app;
     struct conns conns;
+    struct ws_host ws_host;
+    struct http_host http_host;
     struct clients clients;
     struct uplink uplink;
     struct message_frames frames;
@@ -57,8 +61,7 @@ struct gateway {
     struct supervisor supervisor;
     struct admin *admin;
     uv_timer_t second;
-    bool is_draining; /* no new connections; /readyz says so */
-    bool has_ended;   /* the parts are being freed: no handler goes on */
+    bool has_ended; /* the parts are being freed: no handler goes on */
     uint64_t last_number;
 };
 

@@ -75,7 +75,7 @@ static bool is_surplus(struct listeners *l, struct conn *c) {
 static void take(struct listener *listener) {
     struct listeners *l = listener->owner;
     struct conn *c = http_accept(l->conns, (uv_stream_t *)&listener->tcp, listener->endpoint->tls,
-                                 listener->endpoint);
+                                 listener->endpoint, l->http);
     if (c == NULL)
         return;
     metrics_add(METRIC_accepted, 1);
@@ -255,6 +255,7 @@ int listeners_resume(struct listeners *l, char **error_out) {
 int listeners_open(struct listeners *l, const struct listeners_options *options, char **error_out) {
     *l = (struct listeners){.loop = options->loop,
                             .conns = options->conns,
+                            .http = options->http,
                             .endpoints = options->endpoints,
                             .fleet = options->fleet,
                             .max_connections = options->max_connections,

@@ -17,12 +17,14 @@ struct conn;
 struct conns;
 struct endpoint_run;
 struct endpoints;
+struct http_host;
 struct listener;
 struct remote;
 
 struct listeners_options {
     uv_loop_t *loop;
     struct conns *conns;
+    const struct http_host *http;
     const struct endpoints *endpoints;
     const char *fleet; /* who may share a port with us: bus_fleet */
     size_t max_connections, max_per_address;
@@ -31,6 +33,7 @@ struct listeners_options {
 struct listeners {
     uv_loop_t *loop;
     struct conns *conns;
+    const struct http_host *http;
     const struct endpoints *endpoints;
     const char *fleet;
     size_t max_connections, max_per_address;

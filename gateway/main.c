@@ -24,6 +24,7 @@
 #include "common/bus/cluster/rules.h"
 #include "gateway/delivery/downlink.h"
 #include "gateway/gateway.h"
+#include "gateway/routes/dispatch.h"
 #include "gateway/setup.h"
 
 #define PROGRAM "signalbox-gateway"
@@ -144,6 +145,10 @@ static void open_parts(struct gateway *g) {
     conns_init(&g->conns, g->loop, g, (size_t)g->settings->max_queue_bytes, sweep_ms(g->settings));
     g->conns.on_flushed = on_flushed;
     g->conns.on_conn_gone = on_conn_gone;
+    g->http_host =
+        (struct http_host){.settings = g->settings, .on_request = dispatch, .gateway = g};
+    g->ws_host =
+        (struct ws_host){.settings = g->settings, .events = &uplink_events, .ctx = &g->uplink};
     clients_init(&g->clients, g);
     uplink_init(&g->uplink, g);
     message_frames_init(&g->frames);
@@ -160,6 +165,7 @@ static void open_parts(struct gateway *g) {
 static int open_listeners(struct gateway *g, size_t max_connections, char **error_out) {
     struct listeners_options options = {.loop = g->loop,
                                         .conns = &g->conns,
+                                        .http = &g->http_host,
                                         .endpoints = &g->endpoints,
                                         .fleet = bus_fleet(g->bus),
                                         .max_connections = max_connections,

@@ -60,7 +60,8 @@ LIST_HEAD(conn_list, conn);
 
 struct conns {
     uv_loop_t *loop;
-    void *owner; /* struct gateway, for the protocols */
+    void *owner;      /* of the callbacks below */
+    bool is_draining; /* the process takes no new connections and keeps none alive */
     size_t max_queue_bytes;
     uint64_t sweep_ms;        /* every connection is swept this often */
     struct frame_arena arena; /* frames of single connections */

@@ -17,8 +17,6 @@
 #include "common/http/http_chunked.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/conn.h"
-#include "gateway/routes/dispatch.h"
-#include "gateway/gateway.h"
 #include "gateway/conn/request.h"
 
 enum {
@@ -34,7 +32,7 @@ enum {
 enum http_state { HTTP_READING, HTTP_RUNNING, HTTP_ENDING };
 
 struct http {
-    struct gateway *gateway;
+    const struct http_host *host;
     struct conn *conn;
     enum http_state state;
     struct buf in;
@@ -68,12 +66,12 @@ static struct http *http_of(struct conn *c) {
 }
 
 struct conn *http_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
-                         const struct endpoint_run *endpoint) {
+                         const struct endpoint_run *endpoint, const struct http_host *host) {
     struct conn *c = conn_accept(set, server, tls, endpoint, &http_proto);
     if (c == NULL)
         return NULL;
     struct http *h = mem_zalloc(sizeof(*h));
-    h->gateway = set->owner;
+    h->host = host;
     h->conn = c;
     h->since_ms = conns_now(set);
     c->proto_state = h;
@@ -113,7 +111,7 @@ static void refuse_and_end(struct http *h, int status, const char *reason) {
 static bool find_chunked(struct http *h, size_t *len_out) {
     int status;
     const char *reason;
-    switch (http_chunked_feed(&h->chunked, &h->in, (uint64_t)h->gateway->settings->max_body_bytes,
+    switch (http_chunked_feed(&h->chunked, &h->in, (uint64_t)h->host->settings->max_body_bytes,
                               &status, &reason)) {
     case PARSE_MORE: return false;
     case PARSE_BAD: refuse_and_end(h, status, reason); return false;
@@ -137,7 +135,7 @@ static bool find_body(struct http *h, const struct http_head *head, size_t *len_
 
 /* Whether a whole request lies at the front of `in`; its length then. */
 static bool find_request(struct http *h, size_t *len_out) {
-    const struct settings *settings = h->gateway->settings;
+    const struct settings *settings = h->host->settings;
     struct http_head head;
     int status;
     const char *reason;
@@ -164,6 +162,8 @@ static bool find_request(struct http *h, size_t *len_out) {
     return false;
 }
 
+static void on_progress(struct request *r);
+
 static struct request *take_request(struct http *h, size_t len) {
     struct buf raw = {0};
     if (h->in.len == len) {
@@ -175,21 +175,25 @@ static struct request *take_request(struct http *h, size_t len) {
     }
     h->needed = 0;
     h->has_continued = false;
-    return request_new(h->gateway, h->conn, &raw);
+    struct request *r = request_new(h->conn, &raw);
+    r->gateway = h->host->gateway;
+    r->on_progress = on_progress;
+    return r;
 }
 
 static void run(struct http *h, size_t len) {
     set_state(h, HTTP_RUNNING);
     h->request = take_request(h, len);
     struct request *r = request_ref(h->request);
-    if (h->gateway->is_draining)
+    if (h->conn->set->is_draining)
         r->keeps_alive = false;
-    dispatch(r);
+    h->host->on_request(r);
     request_unref(r);
 }
 
 static void settle(struct http *h) {
-    bool keeps_alive = h->request->keeps_alive && !h->conn->is_surplus && !h->gateway->is_draining;
+    bool keeps_alive =
+        h->request->keeps_alive && !h->conn->is_surplus && !h->conn->set->is_draining;
     h->request->conn = NULL;
     request_unref(h->request);
     h->request = NULL;
@@ -255,9 +259,10 @@ static void advance(struct http *h) {
         await_next(h);
 }
 
-void http_on_progress(struct conn *c) {
-    if (conn_is_open(c) && c->proto == &http_proto)
-        advance(http_of(c));
+/* The running request was answered, or something that worked on it has ended. */
+static void on_progress(struct request *r) {
+    if (conn_is_open(r->conn) && r->conn->proto == &http_proto)
+        advance(http_of(r->conn));
 }
 
 struct buf http_leave(struct conn *c) {
@@ -315,7 +320,7 @@ static bool is_late(const struct http *h, uint64_t now_ms, uint64_t limit_ms) {
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct http *h = http_of(c);
     uint64_t limit_ms =
-        c->is_surplus ? SURPLUS_HEAD_MS : (uint64_t)h->gateway->settings->head_timeout_ms;
+        c->is_surplus ? SURPLUS_HEAD_MS : (uint64_t)h->host->settings->head_timeout_ms;
     if (!c->is_blocked)
         conn_watch(c);
     if (c->is_blocked) {

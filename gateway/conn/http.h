@@ -12,15 +12,22 @@
 struct conn;
 struct conns;
 struct endpoint_run;
+struct gateway;
 struct request;
+struct settings;
 struct tls_context;
+
+/* What all HTTP connections of a process have in common. */
+struct http_host {
+    const struct settings *settings;
+    /* A request is complete: answers it, or sets to work what will. */
+    void (*on_request)(struct request *r);
+    struct gateway *gateway; /* for on_request: request->gateway */
+};
 
 /* Takes a waiting connection of a listener; NULL when there was none. */
 struct conn *http_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
-                         const struct endpoint_run *endpoint);
-
-/* The running request was answered, or something that worked on it has ended. */
-void http_on_progress(struct conn *c);
+                         const struct endpoint_run *endpoint, const struct http_host *host);
 
 /* The request becomes something else than HTTP: the protocol's state is freed, what was read past
  * the request is returned (the caller's). conn_switch must follow. */

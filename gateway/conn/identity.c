@@ -3,10 +3,6 @@
 
 #include <string.h>
 
-#include "common/bus/log/envelope.h"
-#include "gateway/endpoints.h"
-#include "gateway/conn/request.h"
-
 static struct bytes copy_to(char **at, struct bytes from) {
     struct bytes copy = bytes_of(*at, from.len);
     if (from.len > 0)
@@ -27,32 +23,4 @@ struct identity *identity_new(const struct identity *from) {
     who->value = copy_to(&at, from->value);
     who->session = copy_to(&at, from->session);
     return who;
-}
-
-/* All of them: the bound is that of the request's head. */
-static size_t list_headers(struct session_header *out, const struct http_head *head) {
-    for (size_t i = 0; i < head->header_count; i++)
-        out[i] = (struct session_header){head->headers[i].name, head->headers[i].value};
-    return head->header_count;
-}
-
-void identity_session(struct buf *out, const struct request *r) {
-    struct session_header headers[HTTP_HEAD_HEADERS_MAX];
-    struct buf url = {0};
-    const char *protocol = r->endpoint->is_tls ? "wss" : "ws";
-    buf_printf(&url, "%s://%.*s%.*s", protocol, BYTES_FMT(r->head.host), BYTES_FMT(r->head.path));
-    if (r->head.query.ptr != NULL)
-        buf_printf(&url, "?%.*s", BYTES_FMT(r->head.query));
-    struct session session = {
-        .path = bytes_str(r->path),
-        .url = buf_bytes(&url),
-        .protocol = bytes_str(protocol),
-        .address = r->head.host,
-        .endpoint = bytes_str(r->endpoint->name),
-        .remote_address = bytes_str(r->remote_address),
-        .headers = headers,
-        .header_count = list_headers(headers, &r->head),
-    };
-    session_encode(out, &session);
-    buf_deinit(&url);
 }

@@ -8,8 +8,6 @@
 
 #include "common/base/buf.h"
 
-struct request;
-
 struct identity {
     struct bytes name, group, client_id; /* group: empty without one */
     struct bytes value;                  /* connection value; empty for a Local one */
@@ -21,8 +19,5 @@ struct identity {
 
 /* One block of memory with copies of all texts; free with free(). */
 struct identity *identity_new(const struct identity *from);
-
-/* Appends the encoded session of an upgrade request: path, URL, headers. */
-void identity_session(struct buf *out, const struct request *r);
 
 #endif

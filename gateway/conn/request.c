@@ -9,15 +9,13 @@
 #include "common/http/http_path.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/conn.h"
-#include "gateway/conn/http.h"
 #include "gateway/conn/ws.h"
 
-struct request *request_new(struct gateway *g, struct conn *c, struct buf *raw) {
+struct request *request_new(struct conn *c, struct buf *raw) {
     int status;
     const char *reason;
     struct request *r = mem_zalloc(sizeof(*r));
     r->refs = 1;
-    r->gateway = g;
     r->conn = c;
     r->endpoint = c->endpoint;
     r->raw = *raw;
@@ -70,7 +68,7 @@ void request_worked(struct request *r) {
     MUST(r->working > 0);
     r->working--;
     if (r->conn != NULL)
-        http_on_progress(r->conn);
+        r->on_progress(r);
     request_unref(r);
 }
 
@@ -106,7 +104,7 @@ static void reply(struct request *r, int status, struct bytes content_type, int6
                    has_no_body || request_is_head(r) ? BYTES_NONE : body);
     conn_send_bytes(r->conn, buf_bytes(&out));
     buf_deinit(&out);
-    http_on_progress(r->conn);
+    r->on_progress(r);
 }
 
 void request_reply(struct request *r, int status, struct bytes content_type, struct bytes body) {

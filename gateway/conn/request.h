@@ -51,14 +51,16 @@ struct request {
     /* The conversion has ended: true with a 101, false refused or gone. Set by who waits for it. */
     void (*on_converted)(struct request *r, bool is_ok);
     void *convert_ctx;
+    /* It was answered, or something that worked on it has ended; conn is not NULL. For http.c. */
+    void (*on_progress)(struct request *r);
     /* The client is gone / everything queued was handed to the socket: for who works on it. */
     void (*on_gone)(struct request *r);
     void (*on_drained)(struct request *r);
     void *work;
 };
 
-/* Takes `raw`, which holds exactly one request whose head is `head_len` long. One reference. */
-struct request *request_new(struct gateway *g, struct conn *c, struct buf *raw);
+/* Takes `raw`, which holds exactly one request of the connection. One reference. */
+struct request *request_new(struct conn *c, struct buf *raw);
 struct request *request_ref(struct request *r);
 void request_unref(struct request *r);
 

@@ -7,13 +7,9 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
-#include "common/bus/cluster/registry.h"
-#include "gateway/session/clients.h"
 #include "gateway/conn/conn.h"
-#include "gateway/gateway.h"
 #include "gateway/conn/identity.h"
 #include "gateway/conn/request.h"
-#include "gateway/delivery/uplink.h"
 
 enum {
     BYE_MS = 500, /* how long LEAVING waits for its BYE */
@@ -43,14 +39,14 @@ struct ws *ws_of(struct conn *c) {
     return c->proto == &ws_proto ? c->proto_state : NULL;
 }
 
-struct ws *ws_open(struct gateway *g, struct conn *c, struct identity *who) {
+struct ws *ws_open(const struct ws_host *host, struct conn *c, struct identity *who) {
     struct ws *ws = mem_zalloc(sizeof(*ws));
-    ws->gateway = g;
+    ws->host = host;
     ws->conn = c;
     ws->who = who;
     ws->state = WS_OPEN;
     ws->heard_ms = conns_now(c->set);
-    ws_decoder_init(&ws->decoder, (size_t)g->settings->max_message_bytes);
+    ws_decoder_init(&ws->decoder, (size_t)host->settings->max_message_bytes);
     conn_switch(c, &ws_proto, ws);
     metrics_add(METRIC_websockets, 1);
     metrics_add(METRIC_upgrades, 1);
@@ -96,14 +92,11 @@ static void set_cause(struct ws *ws, const char *who, int code, struct bytes rea
 }
 
 static void leave(struct ws *ws) {
-    clients_detach(ws);
-    uplink_forget(&ws->gateway->uplink, ws);
-    ws->is_throttled = false;
-    if (!ws->is_registered)
+    if (ws->has_left)
         return;
-    ws->is_registered = false;
-    registry_unregister(ws->gateway->registry, ws->who->name, ws->who->client_id, ws->who->value,
-                        bytes_str(ws->cause));
+    ws->has_left = true;
+    ws->is_throttled = false;
+    ws->host->events->on_leaving(ws->host->ctx, ws);
 }
 
 void ws_forget_registration(struct ws *ws) {
@@ -197,7 +190,7 @@ static void leave_politely(struct ws *ws, int code, struct bytes reason) {
     ws->close_code = code;
     ws->close_reason = bytes_dup(reason);
     set_state(ws, WS_LEAVING);
-    if (is_owed_a_bye(ws) && uplink_bye(&ws->gateway->uplink, ws))
+    if (is_owed_a_bye(ws) && ws->host->events->ask_for_bye(ws->host->ctx, ws))
         conn_set_deadline(ws->conn, BYE_MS);
     else
         finish_leaving(ws);
@@ -238,7 +231,7 @@ static bool is_held(const struct ws *ws) {
 /* Over the rate without a pause for longer than --rate-patience-ms. */
 static bool is_too_long_over(struct ws *ws, bool is_over) {
     uint64_t now = conns_now(ws->conn->set);
-    uint64_t patience = (uint64_t)ws->gateway->settings->rate_patience_ms;
+    uint64_t patience = (uint64_t)ws->host->settings->rate_patience_ms;
     if (!is_over)
         ws->over_ms = 0;
     else if (ws->over_ms == 0)
@@ -259,7 +252,7 @@ static void cut_off(struct ws *ws) {
 }
 
 static void pace(struct ws *ws) {
-    uint64_t per_second = (uint64_t)ws->gateway->settings->max_messages_per_second;
+    uint64_t per_second = (uint64_t)ws->host->settings->max_messages_per_second;
     if (per_second == 0)
         return;
     uint64_t wait_us = rate_take(&ws->rate, conns_now(ws->conn->set) * 1000, per_second);
@@ -285,7 +278,7 @@ static void on_message(struct ws *ws, const struct ws_event *event) {
         return;
     credit_held_up(ws);
     ws->said_ms = conns_now(ws->conn->set);
-    uplink_message(&ws->gateway->uplink, ws, event->opcode == WS_BINARY, event->payload);
+    ws->host->events->on_message(ws->host->ctx, ws, event->opcode == WS_BINARY, event->payload);
     pace(ws);
 }
 
@@ -398,7 +391,7 @@ static void send_ping(struct ws *ws) {
 
 /* How long it may read nothing at all. */
 static uint64_t stall_within_ms(const struct ws *ws) {
-    uint64_t within_ms = (uint64_t)ws->gateway->settings->pong_timeout_ms;
+    uint64_t within_ms = (uint64_t)ws->host->settings->pong_timeout_ms;
     return ws->was_behind && within_ms < PROBE_STALL_MS ? PROBE_STALL_MS : within_ms;
 }
 
@@ -407,7 +400,7 @@ static uint64_t stall_within_ms(const struct ws *ws) {
 static uint64_t pong_within_ms(const struct ws *ws) {
     uint64_t before = ws->ping_at - ws->heard_at;
     before = before < LEAST_RATE_MAX ? before : LEAST_RATE_MAX;
-    return (uint64_t)ws->gateway->settings->pong_timeout_ms + before / LEAST_RATE;
+    return (uint64_t)ws->host->settings->pong_timeout_ms + before / LEAST_RATE;
 }
 
 static bool is_dead(struct ws *ws, uint64_t now_ms) {
@@ -427,7 +420,7 @@ static void on_sweep(struct conn *c, uint64_t now_ms) {
         ws_close(ws, CLOSE_SLOW);
         return;
     }
-    if (now_ms - ws->heard_ms < (uint64_t)ws->gateway->settings->ping_ms)
+    if (now_ms - ws->heard_ms < (uint64_t)ws->host->settings->ping_ms)
         return;
     if (!ws->is_probed)
         begin_probe(ws);

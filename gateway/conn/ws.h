@@ -25,22 +25,41 @@
 
 struct blocked;
 struct conn;
-struct gateway;
 struct identity;
 struct name_entry;
 struct request;
+struct settings;
+struct ws;
 
 LIST_HEAD(passage_list, passage);
 
 enum ws_state { WS_OPEN, WS_LEAVING, WS_CLOSING };
 
+/* What a WebSocket tells those above. */
+struct ws_events {
+    /* A message of the client. */
+    void (*on_message)(void *ctx, struct ws *ws, bool is_binary, struct bytes body);
+    /* It asks for an entry BYE that follows its messages; ws_on_bye when that is back. False: there
+     * will be none. */
+    bool (*ask_for_bye)(void *ctx, struct ws *ws);
+    /* It ends, and leaves its Name and the registry. Called once; ws->cause says why. */
+    void (*on_leaving)(void *ctx, struct ws *ws);
+};
+
+/* What all WebSockets of a process have in common. */
+struct ws_host {
+    const struct settings *settings;
+    const struct ws_events *events;
+    void *ctx; /* of the events */
+};
+
 struct ws {
     struct conn *conn;
-    struct gateway *gateway;
+    const struct ws_host *host;
     enum ws_state state;
     struct identity *who;
     struct request *request; /* the route that made it, while that runs */
-    bool is_registered;
+    bool is_registered, has_left;
 
     struct name_entry *entry; /* NULL: Local, or detached */
     uint32_t slot;
@@ -71,7 +90,7 @@ struct ws {
 };
 
 /* The connection changes over to WebSocket. Owns `who`. Not attached to a Name yet. */
-struct ws *ws_open(struct gateway *g, struct conn *c, struct identity *who);
+struct ws *ws_open(const struct ws_host *host, struct conn *c, struct identity *who);
 /* Bytes that came before the connection was a WebSocket. */
 void ws_feed(struct ws *ws, struct bytes in);
 

@@ -9,6 +9,7 @@
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
+#include "common/bus/cluster/registry.h"
 #include "common/bus/log/envelope.h"
 #include "common/bus/log/ingest.h"
 #include "gateway/session/clients.h"
@@ -59,7 +60,7 @@ void uplink_deinit(struct uplink *u) {
 /* ---- what one connection has under way. Past its share it is not read. */
 
 static size_t share_of(const struct ws *ws) {
-    return (size_t)ws->gateway->settings->max_uplink_bytes / SHARES;
+    return (size_t)ws->host->settings->max_uplink_bytes / SHARES;
 }
 
 static void hold_back(struct ws *ws) {
@@ -144,7 +145,8 @@ static void block(struct uplink *u, struct ws *ws, struct bytes entry,
     hold_back(ws);
 }
 
-void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct bytes body) {
+static void on_message(void *ctx, struct ws *ws, bool is_binary, struct bytes body) {
+    struct uplink *u = ctx;
     if (ws->entry == NULL)
         return;
     uint64_t ts_ms = clock_wall_ms();
@@ -168,7 +170,8 @@ void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct byte
         buf_release(&u->entry);
 }
 
-bool uplink_bye(struct uplink *u, struct ws *ws) {
+static bool ask_for_bye(void *ctx, struct ws *ws) {
+    struct uplink *u = ctx;
     if (!bus_is_ready(u->gateway->bus))
         return false;
     struct bytes entry = encode(u, ws, ENTRY_BYE, 0, clock_wall_ms(), BYTES_NONE);
@@ -176,7 +179,7 @@ bool uplink_bye(struct uplink *u, struct ws *ws) {
 }
 
 /* Bounded: who comes and goes while Redis is away must not fill the memory. */
-void uplink_forget(struct uplink *u, struct ws *ws) {
+static void forget(struct uplink *u, struct ws *ws) {
     struct blocked *b = ws->blocked;
     ws->is_over_share = false;
     while (!LIST_EMPTY(&ws->passages))
@@ -189,6 +192,20 @@ void uplink_forget(struct uplink *u, struct ws *ws) {
     if (u->orphan_bytes > (size_t)u->gateway->settings->max_uplink_bytes / 4)
         drop(u, b);
 }
+
+static void on_leaving(void *ctx, struct ws *ws) {
+    struct uplink *u = ctx;
+    clients_detach(ws);
+    forget(u, ws);
+    if (!ws->is_registered)
+        return;
+    ws->is_registered = false;
+    registry_unregister(u->gateway->registry, ws->who->name, ws->who->client_id, ws->who->value,
+                        bytes_str(ws->cause));
+}
+
+const struct ws_events uplink_events = {
+    .on_message = on_message, .ask_for_bye = ask_for_bye, .on_leaving = on_leaving};
 
 void uplink_on_room(struct uplink *u) {
     struct blocked *b;

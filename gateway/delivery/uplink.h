@@ -16,6 +16,7 @@
 struct blocked;
 struct gateway;
 struct ws;
+struct ws_events;
 
 TAILQ_HEAD(blocked_list, blocked);
 
@@ -29,12 +30,9 @@ struct uplink {
 void uplink_init(struct uplink *u, struct gateway *g);
 void uplink_deinit(struct uplink *u);
 
-/* Hands on a message, or keeps it and stops reading the connection (ws->blocked). */
-void uplink_message(struct uplink *u, struct ws *ws, bool is_binary, struct bytes body);
-/* Asks for the echo of everything before. False when that is not to be had now. */
-bool uplink_bye(struct uplink *u, struct ws *ws);
-/* The connection ends: what it said stays. */
-void uplink_forget(struct uplink *u, struct ws *ws);
+/* What WebSockets report goes here; their ctx is the uplink. A message is handed on, or kept while
+ * its connection is not read (ws->blocked). What a connection said stays when it ends. */
+extern const struct ws_events uplink_events;
 /* Ingest has room again. */
 void uplink_on_room(struct uplink *u);
 

@@ -198,7 +198,6 @@ static struct bytes accept_of(struct bytes key, char text_out[29]) {
 
 struct ws *join_upgrade(struct request *r, struct identity *who, struct bytes key,
                         struct buf *rest_out) {
-    struct gateway *g = r->gateway;
     struct conn *c = r->conn;
     struct buf head = {0};
     char accept[29];
@@ -216,7 +215,7 @@ struct ws *join_upgrade(struct request *r, struct identity *who, struct bytes ke
     *rest_out = http_leave(c);
     conn_send_bytes(c, buf_bytes(&head));
     buf_deinit(&head);
-    struct ws *ws = ws_open(g, c, who);
+    struct ws *ws = ws_open(&r->gateway->ws_host, c, who);
     r->ws = ws;
     ws->request = r;
     return ws;

@@ -87,7 +87,7 @@ static bool is_refused(struct request *r, struct bytes *key_out) {
         request_refuse(r, 426, "this endpoint does not speak WebSocket");
     else if (!origin_may(r))
         request_refuse(r, 403, "this origin is not allowed");
-    else if (r->gateway->is_draining)
+    else if (r->conn->set->is_draining)
         request_refuse(r, 503, "the gateway is shutting down");
     else if (!stream_is_open(&r->conn->stream))
         request_refuse(r, 400, "the client has ended the connection");
@@ -145,6 +145,35 @@ static struct upgrade_error decide_id(const struct request *r, const struct upgr
     return (struct upgrade_error){0, NULL};
 }
 
+/* All of them: the bound is that of the request's head. */
+static size_t list_headers(struct session_header *out, const struct http_head *head) {
+    for (size_t i = 0; i < head->header_count; i++)
+        out[i] = (struct session_header){head->headers[i].name, head->headers[i].value};
+    return head->header_count;
+}
+
+/* Appends the encoded session of an upgrade request: path, URL, headers. */
+static void encode_session(struct buf *out, const struct request *r) {
+    struct session_header headers[HTTP_HEAD_HEADERS_MAX];
+    struct buf url = {0};
+    const char *protocol = r->endpoint->is_tls ? "wss" : "ws";
+    buf_printf(&url, "%s://%.*s%.*s", protocol, BYTES_FMT(r->head.host), BYTES_FMT(r->head.path));
+    if (r->head.query.ptr != NULL)
+        buf_printf(&url, "?%.*s", BYTES_FMT(r->head.query));
+    struct session session = {
+        .path = bytes_str(r->path),
+        .url = buf_bytes(&url),
+        .protocol = bytes_str(protocol),
+        .address = r->head.host,
+        .endpoint = bytes_str(r->endpoint->name),
+        .remote_address = bytes_str(r->remote_address),
+        .headers = headers,
+        .header_count = list_headers(headers, &r->head),
+    };
+    session_encode(out, &session);
+    buf_deinit(&url);
+}
+
 static struct identity *identify(const struct request *r, const struct upgrade_options *o,
                                  struct bytes id) {
     struct gateway *g = r->gateway;
@@ -164,7 +193,7 @@ static struct identity *identify(const struct request *r, const struct upgrade_o
                                .connected_ms = who.connected_ms,
                                .group = who.group};
         conn_value_encode(&value, &v);
-        identity_session(&session, r);
+        encode_session(&session, r);
         who.value = buf_bytes(&value);
         who.session = buf_bytes(&session);
     }
