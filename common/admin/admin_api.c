@@ -13,7 +13,7 @@
 
 #include "common/admin/admin_conn.h"
 #include "common/admin/listing.h"
-#include "common/send/public_form.h"
+#include "common/send/public_message.h"
 #include "common/admin/roster.h"
 #include "common/send/message_form.h"
 #include "common/base/digest.h"
@@ -87,8 +87,8 @@ static void on_published(void *ctx, int status, struct bytes id) {
 static void publish(struct admin_conn *c, enum public_op op) {
     struct buf message = {0}, error = {0};
     struct bytes key = http_head_find(&c->head, "Idempotency-Key");
-    int status = public_form_check(op, c->body, key, host_of(c)->settings->max_message_bytes,
-                                   &message, &error);
+    int status = public_message_admit(op, c->body, key, host_of(c)->settings->max_message_bytes,
+                                      &message, &error);
     int refused = status == 0 ? publish_check(host_of(c)->bus, message.len, &error) : 0;
     if (refused < 0)
         status = refused == -EMSGSIZE ? 413 : 503;

@@ -36,6 +36,10 @@ enum message_key message_form_find(struct bytes key, unsigned form) {
     return (enum message_key)i;
 }
 
+const char *message_form_key(enum message_key key) {
+    return known[key].name;
+}
+
 /* The key of that text, MESSAGE_KEYS when it is none of the form's. */
 static enum message_key find(struct bytes key_text, unsigned form) {
     struct buf plain = {0};

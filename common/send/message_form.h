@@ -39,6 +39,8 @@ enum form_fault message_form_read(struct message_form *f, const struct json_docu
                                   struct json_value object, unsigned form, struct buf *error_out);
 /* The key of that text; MESSAGE_KEYS when it is none of the form's. */
 enum message_key message_form_find(struct bytes key, unsigned form);
+/* How the key is spelled. */
+const char *message_form_key(enum message_key key);
 /* Appends the keys of a form, with commas between. */
 void message_form_list(unsigned form, struct buf *out);
 

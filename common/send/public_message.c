@@ -1,11 +1,13 @@
-/* public_message.c - see public_message.h. */
+/* public_message.c - see public_message.h. Read public_message_read first. */
 #include "common/send/public_message.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 
-#include "common/base/close_reason.h"
+#include "common/base/utf8.h"
+#include "common/json/json_check.h"
 
 enum { RECEIPT_MAX = 64 };
 
@@ -148,6 +150,112 @@ enum public_fault public_message_read(struct public_message *m, struct bytes tex
         fault = read_form(m, &form, max_bytes, error_out);
     json_close(document);
     return fault;
+}
+
+/* --- requests of the HTTP API --- */
+
+/* The sender's text with what is missing, which goes in behind the opening brace. */
+static void complete(enum public_op op, struct bytes text, struct bytes id, bool adds_op,
+                     struct buf *out) {
+    ptrdiff_t brace = bytes_find(text, '{');
+    struct bytes rest = bytes_trim(bytes_from(text, (size_t)brace + 1));
+    buf_append_char(out, '{');
+    if (op == PUBLIC_OP_CLOSE && adds_op)
+        buf_append_str(out, "\"op\":\"close\",");
+    if (id.len > 0) {
+        buf_append_str(out, "\"id\":");
+        json_append_string(out, id);
+        buf_append_char(out, ',');
+    }
+    if (out->ptr[out->len - 1] == ',' && rest.ptr[0] == '}')
+        out->len--;
+    buf_append(out, rest);
+}
+
+static int refuse(struct buf *error_out, const char *why) {
+    buf_append_str(error_out, why);
+    return 400;
+}
+
+/* The idempotency key from elsewhere, and the message's own. */
+static int check_id(const struct public_message *m, struct bytes id, struct buf *error_out) {
+    if (id.len > PUBLIC_ID_MAX)
+        return refuse(error_out, "id: has more than 256 bytes");
+    if (!utf8_is_valid(id))
+        return refuse(error_out, "id: is not valid UTF-8");
+    if (m->has_id && id.len > 0 && !bytes_equal(buf_bytes(&m->id), id))
+        return refuse(error_out, "id: differs from the Idempotency-Key");
+    return 0;
+}
+
+static int check(const struct public_message *m, enum public_fault fault, enum public_op op,
+                 struct bytes id, struct buf *error_out) {
+    if (fault != PUBLIC_FINE)
+        return fault == PUBLIC_TOO_BIG ? 413 : 400;
+    if (m->op != op)
+        return refuse(error_out, "op: is another operation than the one asked for");
+    return check_id(m, id, error_out);
+}
+
+int public_message_admit(enum public_op op, struct bytes text, struct bytes id,
+                         int64_t max_data_bytes, struct buf *out, struct buf *error_out) {
+    struct public_message m;
+    enum public_fault fault = public_message_read(&m, text, op, (size_t)max_data_bytes, error_out);
+    int status = check(&m, fault, op, id, error_out);
+    if (status == 0 && !m.is_nothing)
+        complete(op, json_without_mark(text), m.has_id ? BYTES_NONE : id, !m.has_op, out);
+    public_message_deinit(&m);
+    return status;
+}
+
+/* --- writing --- */
+
+void public_message_write_list(struct buf *out, enum message_key key, struct bytes_list list) {
+    if (!bytes_list_is_given(list))
+        return;
+    buf_printf(out, "\"%s\":[", message_form_key(key));
+    for (size_t i = 0; i < list.count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        json_append_string(out, list.items[i]);
+    }
+    buf_append_str(out, "],");
+}
+
+static void write_text(struct buf *out, enum message_key key, struct bytes text) {
+    buf_printf(out, "\"%s\":", message_form_key(key));
+    json_append_string(out, text);
+    buf_append_char(out, ',');
+}
+
+size_t public_message_write(struct buf *out, const struct delivery *d) {
+    size_t before = out->len, data_at;
+    buf_append_char(out, '{');
+    if ((d->flags & FLAG_RECEIPT) != 0)
+        write_text(out, KEY_RECEIPT, d->from);
+    if (d->kind == MESSAGE_CLOSE)
+        write_text(out, KEY_OP, BYTES_LIT("close"));
+    if (d->names.count == 1)
+        write_text(out, KEY_NAME, d->names.items[0]);
+    else
+        public_message_write_list(out, KEY_NAME, d->names);
+    public_message_write_list(out, KEY_GROUP, d->groups);
+    public_message_write_list(out, KEY_CLIENT_ID, d->clients);
+    if (d->once.len > 0)
+        write_text(out, KEY_ID, d->once);
+    if ((d->flags & FLAG_BINARY) != 0)
+        buf_append_str(out, "\"binary\":true,");
+    if (d->kind == MESSAGE_CLOSE)
+        buf_printf(out, "\"code\":%" PRId64 ",\"reason\":", d->code);
+    else
+        buf_append_str(out, "\"data\":");
+    data_at = out->len;
+    if ((d->flags & FLAG_JSON) != 0)
+        buf_append(out, d->data);
+    else
+        json_append_string(out, d->data);
+    buf_append_char(out, '}');
+    return data_at - before;
 }
 
 struct delivery public_message_delivery(const struct public_message *m, uint64_t ts_ms) {

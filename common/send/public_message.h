@@ -41,6 +41,22 @@ enum public_fault public_message_read(struct public_message *m_out, struct bytes
                                       enum public_op op, size_t max_bytes, struct buf *error_out);
 /* What it asks for; borrows from the message. */
 struct delivery public_message_delivery(const struct public_message *m, uint64_t ts_ms);
+/* Appends the JSON of a delivery, which public_message_read reads as the same; its texts must be
+ * UTF-8. Returns how many bytes stand before the data, or before the reason of a close. */
+size_t public_message_write(struct buf *out, const struct delivery *d);
+/* Appends "group":["a","b"], with its comma; nothing for an absent list. */
+void public_message_write_list(struct buf *out, enum message_key key, struct bytes_list list);
+
+/*
+ * For POST /send and POST /close: checks a request's body and appends what goes into Redis, where
+ * nobody would hear of a mistake. The sender's text of the data stays as it is; "op":"close" is
+ * added to a close. Nothing is appended when there is nothing to do (empty data, an empty list as
+ * address). id: the idempotency key from elsewhere, or empty; it must not contradict the text's
+ * own. 0, or an HTTP status (400, 413) with one line in error_out.
+ */
+int public_message_admit(enum public_op op, struct bytes text, struct bytes id,
+                         int64_t max_data_bytes, struct buf *out, struct buf *error_out);
+
 void public_message_deinit(struct public_message *m);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the public entrances accept. */
+/* test_public_message.c - what the public entrances accept, and the form in both directions. */
 #include "common/send/public_message.h"
 
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-enum { MAX_BYTES = 20 };
+enum { MAX_BYTES = 20, ADMIT_BYTES = 10 };
 
 static struct public_message m;
 static char why[300];
@@ -175,6 +175,166 @@ static void what_json_can_say(void **state) {
     }
 }
 
+/* --- requests of the HTTP API --- */
+
+static int admit(enum public_op op, const char *text, const char *id, const char *expected) {
+    struct buf out = {0}, error = {0};
+    int status =
+        public_message_admit(op, bytes_str(text), bytes_str(id), ADMIT_BYTES, &out, &error);
+    if (status == 0) {
+        assert_int_equal(error.len, 0);
+        assert_int_equal(out.len, strlen(expected));
+        if (out.len > 0)
+            assert_memory_equal(out.ptr, expected, out.len);
+    } else {
+        assert_true(error.len > 0);
+        assert_null(memchr(error.ptr, '\n', error.len));
+        assert_int_equal(out.len, 0);
+    }
+    buf_deinit(&out);
+    buf_deinit(&error);
+    return status;
+}
+
+static void sends_are_admitted(void **state) {
+    static const struct {
+        const char *text, *id, *expected;
+    } rows[] = {
+        {"{\"data\":1.50}", "", "{\"data\":1.50}"},
+        {" { \"data\" : [1, 2] } ", "", "{\"data\" : [1, 2] }"},
+        {"{\"data\":\"x\"}", "k", "{\"id\":\"k\",\"data\":\"x\"}"},
+        {"{\"data\":\"x\"}", "a\"b", "{\"id\":\"a\\\"b\",\"data\":\"x\"}"},
+        {"{\"data\":\"x\",\"ID\":\"k\"}", "k", "{\"data\":\"x\",\"ID\":\"k\"}"},
+        {"{\"data\":0,\"name\":[\"a\",\"b\"],\"group\":\"g\",\"client_id\":null}", "",
+         "{\"data\":0,\"name\":[\"a\",\"b\"],\"group\":\"g\",\"client_id\":null}"},
+        {"\xef\xbb\xbf {\"data\":1}", "k", "{\"id\":\"k\",\"data\":1}"},
+        /* nothing to do */
+        {"{\"data\":null}", "", ""},
+        {"{\"data\":1,\"clientId\":[]}", "k", ""},
+        {"{\"op\":\"send\",\"data\":\"x\",\"binary\":true}", "",
+         "{\"op\":\"send\",\"data\":\"x\",\"binary\":true}"},
+        {"{\"data\":\"\\u00e4234567890\"}", "", NULL},
+        {"{\"data\":\"\\u00e423456789\"}", "", "{\"data\":\"\\u00e423456789\"}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int status = admit(PUBLIC_OP_SEND, rows[i].text, rows[i].id, rows[i].expected);
+        assert_int_equal(status, rows[i].expected != NULL ? 0 : 413);
+    }
+}
+
+static void closes_are_admitted(void **state) {
+    static const struct {
+        const char *text, *id, *expected;
+    } rows[] = {
+        {"{}", "", "{\"op\":\"close\"}"},
+        {"{}", "k", "{\"op\":\"close\",\"id\":\"k\"}"},
+        {"{\"name\":\"N\"}", "", "{\"op\":\"close\",\"name\":\"N\"}"},
+        {"{\"op\":\"close\",\"code\":1001}", "", "{\"op\":\"close\",\"code\":1001}"},
+        {"{\"code\":4999,\"reason\":\"x\"}", "",
+         "{\"op\":\"close\",\"code\":4999,\"reason\":\"x\"}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_int_equal(admit(PUBLIC_OP_CLOSE, rows[i].text, rows[i].id, rows[i].expected), 0);
+}
+
+static void mistakes_are_not_admitted(void **state) {
+    static const char *const sends[] = {
+        "",
+        "{",
+        "[]",
+        "\"x\"",
+        "null",
+        "{\"name\":\"N\"}",
+        "{\"data\":1,\"name\":7}",
+        "{\"data\":1,\"name\":[7]}",
+        "{\"data\":1,\"group\":{}}",
+        "{\"data\":1,\"clientId\":true}",
+        "{\"data\":1,\"binary\":1}",
+        "{\"data\":1,\"id\":1}",
+        "{\"data\":1,\"op\":\"close\"}",
+        "{\"data\":1,\"id\":\"other\"}",
+        "{\"data\":1,\"id\":null}",
+        "{\"data\":1,\"id\":\"\"}",
+        "{\"data\":1,\"op\":null}",
+        "{\"data\":1,\"client\":\"c\"}",
+        "{\"data\":1,\"names\":\"c\"}",
+        "{\"data\":1,\"clientId\":\"c\",\"client_id\":\"c\"}",
+    };
+    static const char *const closes[] = {
+        "{\"code\":999}",     "{\"code\":1005}", "{\"code\":5000}",   "{\"code\":\"1000\"}",
+        "{\"code\":1e3}",     "{\"reason\":1}",  "{\"op\":\"send\"}", "{\"op\":null}",
+        "{\"client\":\"c\"}", "{\"data\":1}"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sends); i++)
+        assert_int_equal(admit(PUBLIC_OP_SEND, sends[i], "k", ""), 400);
+    for (size_t i = 0; i < ARRAY_LEN(closes); i++)
+        assert_int_equal(admit(PUBLIC_OP_CLOSE, closes[i], "", ""), 400);
+}
+
+/* --- writing --- */
+
+static const struct bytes two[] = {{"a\"b", 3}, {"c", 1}};
+
+static void assert_same_list(struct bytes_list got, struct bytes_list want) {
+    assert_int_equal(bytes_list_is_given(got), bytes_list_is_given(want));
+    assert_int_equal(got.count, want.count);
+    for (size_t i = 0; i < got.count; i++)
+        assert_true(bytes_equal(got.items[i], want.items[i]));
+}
+
+static void what_is_written_is_read_as_the_same(void **state) {
+    static const struct {
+        struct delivery d;
+        const char *text;
+        size_t before_data;
+    } rows[] = {
+        {{.kind = MESSAGE_DATA, .data = {"x\n", 2}}, "{\"data\":\"x\\n\"}", 8},
+        {{.kind = MESSAGE_DATA, .names = {two, 1}, .data = {"", 0}},
+         "{\"name\":\"a\\\"b\",\"data\":\"\"}",
+         22},
+        {{.kind = MESSAGE_DATA,
+          .names = {two, 2},
+          .groups = {two, 1},
+          .clients = {two, 2},
+          .from = {"tok-1", 5},
+          .once = {"key", 3},
+          .flags = FLAG_JSON | FLAG_BINARY | FLAG_RECEIPT,
+          .data = {"[1,2]", 5}},
+         "{\"receipt\":\"tok-1\",\"name\":[\"a\\\"b\",\"c\"],\"group\":[\"a\\\"b\"],"
+         "\"clientId\":[\"a\\\"b\",\"c\"],\"id\":\"key\",\"binary\":true,\"data\":[1,2]}",
+         112},
+        {{.kind = MESSAGE_DATA, .groups = {two, 0}, .data = {"x", 1}},
+         "{\"group\":[],\"data\":\"x\"}",
+         19},
+        {{.kind = MESSAGE_CLOSE, .clients = {two, 1}, .code = 4999, .data = {"why", 3}},
+         "{\"op\":\"close\",\"clientId\":[\"a\\\"b\"],\"code\":4999,\"reason\":\"why\"}",
+         55},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct delivery *d = &rows[i].d;
+        struct buf text = {0};
+        size_t before_data = public_message_write(&text, d);
+        buf_append_char(&text, '\0');
+        assert_string_equal(text.ptr, rows[i].text);
+        assert_true(read_text(text.ptr));
+        assert_int_equal(before_data, rows[i].before_data);
+        struct delivery got = public_message_delivery(&m, 7);
+        assert_int_equal(got.kind, d->kind);
+        assert_int_equal(got.ts_ms, 7);
+        assert_int_equal(got.flags, d->flags);
+        assert_int_equal(got.code, d->code);
+        assert_same_list(got.names, d->names);
+        assert_same_list(got.groups, d->groups);
+        assert_same_list(got.clients, d->clients);
+        assert_true(bytes_equal(got.from, d->from) && bytes_equal(got.once, d->once));
+        assert_true(bytes_equal(got.data, d->data));
+        buf_deinit(&text);
+    }
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
     const struct CMUnitTest tests[] = {
@@ -185,6 +345,10 @@ int main(void) {
         TEST(refusals_say_why),
         TEST(many_names_of_much_data),
         TEST(what_json_can_say),
+        TEST(sends_are_admitted),
+        TEST(closes_are_admitted),
+        TEST(mistakes_are_not_admitted),
+        TEST(what_is_written_is_read_as_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
