@@ -10,6 +10,7 @@
 #include "common/base/percent.h"
 #include "common/base/settings.h"
 #include "common/bus/cluster/report.h"
+#include "common/http/http_authority.h"
 #include "common/net/tls.h"
 
 static int fail(char **error_out, const char *format, const char *what, const char *why) {
@@ -40,22 +41,12 @@ static int parse_scheme(struct endpoint_run *out, struct bytes scheme) {
     return out->is_tls && has_plain ? -1 : 0;
 }
 
-static int default_port(const struct endpoint_run *e) {
-    return e->is_tls ? 443 : 80;
-}
-
 static int parse_authority(struct endpoint_run *out, struct bytes authority) {
-    ptrdiff_t colon = bytes_find_last(authority, ':');
-    ptrdiff_t bracket = bytes_find_last(authority, ']');
-    struct bytes host = authority;
-    uint64_t port = (uint64_t)default_port(out);
-    if (colon > bracket) {
-        host = bytes_head(authority, (size_t)colon);
-        if (!bytes_to_u64(bytes_from(authority, (size_t)colon + 1), &port) || port > 65535)
-            return -1;
-    }
-    if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
-        host = bytes_of(host.ptr + 1, host.len - 2);
+    struct http_authority at = http_authority_split(authority);
+    struct bytes host = http_authority_address(at.host);
+    uint64_t port = (uint64_t)http_default_port(out->is_tls);
+    if (at.port.ptr != NULL && (!bytes_to_u64(at.port, &port) || port > 65535))
+        return -1;
     if (host.len == 0)
         return -1;
     out->address = bytes_dup(host);
@@ -148,7 +139,7 @@ static void copy_endpoint(struct endpoint_run *out, const struct endpoint *e) {
         .key = dup_or_null(e->key),
         .password = dup_or_null(e->password),
     };
-    out->port = e->port != 0 ? e->port : default_port(out);
+    out->port = e->port != 0 ? e->port : http_default_port(out->is_tls);
 }
 
 static int load_tls(struct endpoint_run *e, char **error_out) {

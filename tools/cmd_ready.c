@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/json/json_text.h"
+#include "common/http/http_authority.h"
 #include "tools/http_get.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
@@ -50,14 +51,10 @@ static bool read_url(struct ready *r, const char *text) {
     uint64_t port;
     if (bytes_starts_with(rest, BYTES_LIT("http://")))
         rest = bytes_from(rest, strlen("http://"));
-    struct bytes host = bytes_split(&rest, '/');
-    ptrdiff_t colon = bytes_find_last(host, ':');
-    if (colon <= 0 || !bytes_to_u64(bytes_from(host, (size_t)colon + 1), &port) || port < 1 ||
-        port > 65535)
+    struct http_authority at = http_authority_split(bytes_split(&rest, '/'));
+    struct bytes host = http_authority_address(at.host);
+    if (host.len == 0 || !bytes_to_u64(at.port, &port) || port < 1 || port > 65535)
         return false;
-    host = bytes_head(host, (size_t)colon);
-    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
-        host = bytes_of(host.ptr + 1, host.len - 2);
     r->port = (int)port;
     return snprintf(r->host, sizeof(r->host), "%.*s", BYTES_FMT(host)) < (int)sizeof(r->host);
 }

@@ -10,6 +10,7 @@
 
 #include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
+#include "common/http/http_authority.h"
 #include "common/net/port.h"
 
 enum { PORT_MAX = 65535 };
@@ -36,7 +37,7 @@ void up_listen_of_endpoint(const struct endpoint *e, int up_by, struct buf *out)
     const char *s = e->is_tls ? "s" : "";
     const char *address = e->address == NULL || *e->address == '\0' ? "*" : e->address;
     bool is_ip6 = strchr(address, ':') != NULL;
-    int port = e->port != 0 ? e->port : e->is_tls ? 443 : 80;
+    int port = e->port != 0 ? e->port : http_default_port(e->is_tls);
     char separator = '?';
     if (e->is_http)
         buf_printf(out, "http%s", s);
@@ -65,18 +66,13 @@ static int split(const char *url, struct parts *p) {
     p->scheme = bytes_of(url, (size_t)(slashes - url));
     struct bytes authority = bytes_of(slashes + 3, strcspn(slashes + 3, "/?"));
     p->rest = bytes_str(slashes + 3 + authority.len);
-    ptrdiff_t colon = bytes_find_last(authority, ':');
+    struct http_authority at = http_authority_split(authority);
     bool is_tls = bytes_starts_with(p->scheme, BYTES_LIT("https")) ||
                   bytes_starts_with(p->scheme, BYTES_LIT("wss"));
-    p->host = authority;
-    p->port = is_tls ? 443 : 80;
-    if (colon <= bytes_find_last(authority, ']'))
-        return authority.len > 0 ? 0 : -1;
-    p->host = bytes_head(authority, (size_t)colon);
-    return bytes_to_u64(bytes_from(authority, (size_t)colon + 1), &p->port) &&
-                   p->port <= PORT_MAX && p->host.len > 0
-               ? 0
-               : -1;
+    p->host = at.host;
+    p->port = (uint64_t)http_default_port(is_tls);
+    bool is_port = at.port.ptr == NULL || (bytes_to_u64(at.port, &p->port) && p->port <= PORT_MAX);
+    return is_port && p->host.len > 0 ? 0 : -1;
 }
 
 int up_listen_shift(const char *url, int up_by, struct buf *out) {

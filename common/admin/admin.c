@@ -16,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/secret_file.h"
+#include "common/http/http_authority.h"
 #include "common/base/settings.h"
 
 enum { CHECK_MS = 1000, BODY_EXTRA = 1024 * 1024 };
@@ -92,15 +93,12 @@ static bool read_port(struct bytes text, uint64_t *port_out) {
 
 /* "127.0.0.1:9090", "[::1]:9090", "localhost:9090", "*:9090", "127.0.0.1:9090+10". */
 static int read_address(const char *text, struct sockaddr_storage *out) {
-    struct bytes all = bytes_str(text);
-    ptrdiff_t colon = bytes_find_last(all, ':');
+    struct http_authority at = http_authority_split(bytes_str(text));
+    struct bytes host = http_authority_address(at.host);
     uint64_t port;
-    if (colon < 0 || !read_port(bytes_from(all, (size_t)colon + 1), &port))
+    if (!read_port(at.port, &port))
         return wrong_address(text, "must be ADDRESS:PORT, as in 127.0.0.1:9090, or ADDRESS:PORT+N; "
                                    "ports are 1 to 65535");
-    struct bytes host = bytes_head(all, (size_t)colon);
-    if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
-        host = bytes_of(host.ptr + 1, host.len - 2);
     if (host.len == 0 || bytes_equal_str(host, "*"))
         host = BYTES_LIT("0.0.0.0");
     char *name = bytes_dup(host), service[8];

@@ -25,6 +25,7 @@
 #include "common/bus/log/publish.h"
 #include "common/bus/cluster/registry.h"
 #include "common/http/http_head.h"
+#include "common/http/http_authority.h"
 
 static const char text_type[] = "text/plain; charset=utf-8";
 
@@ -266,10 +267,7 @@ static bool has_token(const struct admin_conn *c) {
  * ours. */
 static bool is_from_browser(const struct admin_conn *c) {
     const struct http_head *head = &c->head;
-    struct bytes host = head->host;
-    ptrdiff_t colon = bytes_find_last(host, ':');
-    if (colon > bytes_find_last(host, ']'))
-        host = bytes_head(host, (size_t)colon);
+    struct bytes host = http_authority_split(head->host).host;
     bool is_here = host.len == 0 || bytes_equal_nocase(host, BYTES_LIT("localhost")) ||
                    bytes_equal_str(host, "[::1]") || bytes_starts_with(host, BYTES_LIT("127."));
     return !is_here || http_head_count(head, "Origin") > 0;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/http/http_authority.h"
+
 static bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -24,7 +26,9 @@ static void copy_lower(char *out, struct bytes text) {
 }
 
 static unsigned default_port(const char *scheme) {
-    return strcmp(scheme, "http") == 0 ? 80 : strcmp(scheme, "https") == 0 ? 443 : 0;
+    return strcmp(scheme, "http") == 0    ? (unsigned)http_default_port(false)
+           : strcmp(scheme, "https") == 0 ? (unsigned)http_default_port(true)
+                                          : 0;
 }
 
 /* --- the host --- */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/app/app.h"
+#include "common/http/http_authority.h"
 #include "gateway/routes/auto_upgrade.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
@@ -19,10 +20,7 @@
 #include "gateway/routes/web.h"
 
 static bool host_is(struct bytes host, const char *hostname) {
-    ptrdiff_t colon = bytes_find_last(host, ':');
-    if (colon >= 0 && bytes_find_last(host, ']') < colon)
-        host = bytes_head(host, (size_t)colon);
-    return bytes_equal_nocase(host, bytes_str(hostname));
+    return bytes_equal_nocase(http_authority_split(host).host, bytes_str(hostname));
 }
 
 void dispatch(struct request *r) {
