@@ -6,17 +6,23 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-void base64_append(struct buf *out, struct bytes data) {
+size_t base64_encode(struct bytes data, char *out) {
     const unsigned char *in = (const unsigned char *)data.ptr;
+    char *at = out;
     for (size_t i = 0; i < data.len; i += 3) {
         size_t left = data.len - i;
         uint32_t three = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
                          (left > 2 ? in[i + 2] : 0);
-        char four[4] = {alphabet[three >> 18], alphabet[three >> 12 & 63],
-                        left > 1 ? alphabet[three >> 6 & 63] : '=',
-                        left > 2 ? alphabet[three & 63] : '='};
-        buf_append(out, bytes_of(four, 4));
+        *at++ = alphabet[three >> 18];
+        *at++ = alphabet[three >> 12 & 63];
+        *at++ = left > 1 ? alphabet[three >> 6 & 63] : '=';
+        *at++ = left > 2 ? alphabet[three & 63] : '=';
     }
+    return (size_t)(at - out);
+}
+
+void base64_append(struct buf *out, struct bytes data) {
+    buf_added(out, base64_encode(data, buf_reserve(out, base64_encoded_size(data.len))));
 }
 
 static int value_of(char c) {

@@ -6,6 +6,12 @@
 
 #include "common/base/buf.h"
 
+/* Exactly what base64_encode writes. */
+static inline size_t base64_encoded_size(size_t len) {
+    return (len + 2) / 3 * 4;
+}
+/* Returns how much it wrote; without a NUL. */
+size_t base64_encode(struct bytes data, char *out);
 void base64_append(struct buf *out, struct bytes data);
 /* Room that base64_decode needs. */
 static inline size_t base64_decoded_max(size_t len) {

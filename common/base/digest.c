@@ -5,12 +5,12 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "common/base/must.h"
+#include "common/base/base64.h"
 
 void digest_sha1_base64(struct bytes data, char text_out[29]) {
     unsigned char digest[20];
     MUST(EVP_Digest(data.ptr, data.len, digest, NULL, EVP_sha1(), NULL) == 1);
-    EVP_EncodeBlock((unsigned char *)text_out, digest, sizeof(digest));
+    text_out[base64_encode(bytes_of(digest, sizeof(digest)), text_out)] = '\0';
 }
 
 void digest_hmac_sha256_base64(struct bytes key, struct bytes data, char text_out[45]) {
@@ -18,7 +18,7 @@ void digest_hmac_sha256_base64(struct bytes key, struct bytes data, char text_ou
     const void *key_ptr = key.ptr == NULL ? "" : key.ptr;
     MUST(HMAC(EVP_sha256(), key_ptr, (int)key.len, (const unsigned char *)data.ptr, data.len,
               digest, NULL) != NULL);
-    EVP_EncodeBlock((unsigned char *)text_out, digest, sizeof(digest));
+    text_out[base64_encode(bytes_of(digest, sizeof(digest)), text_out)] = '\0';
 }
 
 bool digest_equal(struct bytes a, struct bytes b) {
