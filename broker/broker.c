@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/host.h"
+#include "broker/handlers/handler_send.h"
 #include "broker/inbox.h"
-#include "broker/lanes.h"
-#include "broker/pump.h"
+#include "broker/entry/conn_queues.h"
+#include "broker/public_entrance.h"
 #include "broker/reaper.h"
-#include "broker/schedule.h"
+#include "broker/schedules.h"
 #include "common/admin/admin.h"
 #include "common/app/app.h"
 #include "common/base/clock.h"
@@ -48,7 +48,8 @@ bool broker_owns(const struct broker *b, unsigned partition) {
 static void on_taken(void *ctx, unsigned slot, const struct lease_grant *grant) {
     struct broker *b = ctx;
     bool is_public = slot == lease_public(b->lease);
-    b->inboxes[slot] = inbox_new(b, slot, grant, is_public ? pump_process : inbox_process_entry);
+    b->inboxes[slot] =
+        inbox_new(b, slot, grant, is_public ? public_entrance_process : inbox_process_entry);
     if (!is_public)
         reaper_on_taken(b->reaper, slot);
 }
@@ -123,7 +124,7 @@ static void on_feed_message(void *ctx, struct bytes kind, struct bytes channel,
     struct broker *b = ctx;
     if (!b->is_stopping && bytes_equal_str(kind, "message") &&
         bytes_equal_str(channel, fleet_channel(CHANNEL_PUBLIC_SEND)))
-        pump_on_published(b, payload);
+        public_entrance_on_published(b, payload);
 }
 
 static void on_mismatch(void *ctx, const char *why) {
@@ -201,7 +202,7 @@ static struct app *load_app(struct broker *b, char **error_out) {
                                               .bus = b->bus,
                                               .registry = b->registry,
                                               .rules = b->rules,
-                                              .host = &broker_host,
+                                              .host = &handler_send_host,
                                               .host_ctx = b,
                                               .has_ended = &b->is_closed};
     return app_load(b->app_path, &b->environment, error_out);
@@ -297,7 +298,7 @@ static void start_parts(struct broker *b) {
     b->free_sends = ingest_new(b->bus, "b", FREE_SENDS_BYTES, NULL, NULL);
     b->lease = lease_new(b->bus, (uint64_t)b->settings->lease_ms, &lease_events, b);
     lease_ask_stuck(b->lease, on_ask_stuck);
-    b->lanes = lanes_new(b);
+    b->queues = conn_queues_new(b);
     b->reaper = reaper_new(b);
     b->schedules = schedules_new(b);
     bus_listen(b->bus, &bus_events, b);
@@ -351,7 +352,7 @@ static void close_all(struct broker *b) {
     admin_close(b->admin);
     schedules_free(b->schedules);
     reaper_free(b->reaper);
-    lanes_end(b->lanes);
+    conn_queues_end(b->queues);
     lease_free(b->lease);
     app_release(b->app);
     ingest_free(b->free_sends);
@@ -409,7 +410,7 @@ void broker_stop(struct broker *b) {
 
 void broker_deinit(struct broker *b) {
     free_rules(b);
-    lanes_free(b->lanes);
+    conn_queues_free(b->queues);
     buf_deinit(&b->secret);
     supervisor_deinit(&b->supervisor);
     free(b->inboxes);

@@ -22,7 +22,7 @@ struct bus;
 struct admin;
 struct inbox;
 struct ingest;
-struct lanes;
+struct conn_queues;
 struct lease;
 struct reaper;
 struct registry;
@@ -30,7 +30,7 @@ struct report;
 struct rules;
 struct schedules;
 struct settings;
-struct published;
+struct receipt_ids;
 struct traced_output;
 
 enum { FREE_SENDS_BYTES = 64 * 1024 * 1024 };
@@ -54,7 +54,7 @@ struct broker {
     struct app_environment environment;
     struct ingest *free_sends; /* of handlers that have waited, and of PUBLISH */
     struct lease *lease;
-    struct lanes *lanes;
+    struct conn_queues *queues;
     struct inbox **inboxes; /* by slot: partitions, then the public stream; NULL: not ours */
     struct inbox *alone;    /* runs a doubtful entry (inbox.c); no other inbox does meanwhile */
     struct message_id *survived; /* by slot: the last entry this process ran and outlived */
@@ -62,7 +62,7 @@ struct broker {
     struct schedules *schedules;
     struct trace trace;
     struct traced_output *traced_outputs; /* not committed yet */
-    struct published *published;          /* the same: who is to learn the id of a message */
+    struct receipt_ids *published;        /* the same: who is to learn the id of a message */
     struct about *about;
     struct supervisor supervisor;
     uv_timer_t second;   /* for the supervisor */

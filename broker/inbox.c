@@ -7,12 +7,12 @@
 #include <stdlib.h>
 
 #include "broker/broker.h"
-#include "broker/dead_letter.h"
-#include "broker/lanes.h"
-#include "broker/outcome.h"
-#include "broker/published.h"
-#include "broker/run.h"
-#include "broker/tracing.h"
+#include "broker/entry/dead_letter.h"
+#include "broker/entry/conn_queues.h"
+#include "broker/entry/processing.h"
+#include "broker/entry/receipt_ids.h"
+#include "broker/handlers/handler_run.h"
+#include "broker/entry/tracing.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
@@ -43,11 +43,11 @@ struct inbox {
     bool is_ending, is_closed;
     uint64_t ending_ms; /* since when */
     struct lease_grant grant;
-    struct asides asides;
+    struct deferred_batch deferred;
     struct buf own_key;
     inbox_process_fn *process;
-    struct entry_reader *inlog;
-    struct log_writer *outlog;
+    struct entry_reader *reader;
+    struct log_writer *writer;
     struct forward *forward;
     struct in_entry *queue[QUEUE_MAX]; /* read and not processed: from head to tail */
     size_t head, tail;
@@ -55,7 +55,7 @@ struct inbox {
     unsigned doubtful;        /* so many more entries may have killed the previous owner */
     uv_timer_t retry;
     uint64_t retry_ms;
-    struct run *open_runs;
+    struct handler_run *open_runs;
     struct trouble unwritten; /* a script of ours is refused */
 };
 
@@ -69,7 +69,7 @@ static void unref(struct inbox *i) {
     if (--i->refs > 0)
         return;
     buf_deinit(&i->own_key);
-    asides_deinit(&i->asides);
+    deferred_batch_deinit(&i->deferred);
     free(i);
 }
 
@@ -104,16 +104,16 @@ void inbox_close(struct inbox *i) {
     i->is_closed = true;
     trouble_clear(&i->unwritten);
     tracing_lost(i->broker, i->slot);
-    published_lost(i->broker, i->slot);
-    entry_reader_close(i->inlog);
-    log_writer_close(i->outlog);
+    receipt_ids_lost(i->broker, i->slot);
+    entry_reader_close(i->reader);
+    log_writer_close(i->writer);
     forward_close(i->forward);
     while (i->head < i->tail)
         in_entry_unref(i->queue[i->head++]);
     if (!is_public(i))
-        lanes_close(i->broker->lanes, i->slot);
+        conn_queues_close(i->broker->queues, i->slot);
     while (i->open_runs != NULL)
-        run_settle(i->open_runs, false);
+        handler_run_settle(i->open_runs, false);
     end_turn(i);
     uv_close((uv_handle_t *)&i->retry, on_retry_closed);
 }
@@ -134,13 +134,13 @@ void inbox_end(struct inbox *i) {
 /* --- what Redis refuses for now --- */
 
 static void try_next(struct inbox *i);
-static void store_asides(struct inbox *i);
+static void store_deferred(struct inbox *i);
 static void open_lanes(struct inbox *i);
 
 /* Redis turned out not to take what these entries led to: processed anew, they are refused. */
 static bool is_too_large(const struct inbox *i) {
     size_t largest = i->state == FORWARDING   ? forward_largest(i->forward)
-                     : i->state == COMMITTING ? log_writer_largest(i->outlog)
+                     : i->state == COMMITTING ? log_writer_largest(i->writer)
                                               : 0;
     return largest > bus_largest(i->broker->bus);
 }
@@ -156,8 +156,8 @@ static void on_retry(uv_timer_t *timer) {
     case IDLE: step(i); return;
     case TRYING: try_next(i); return;
     case FORWARDING: forward_repeat(i->forward); return;
-    case STORING: store_asides(i); return;
-    case COMMITTING: log_writer_repeat(i->outlog); return;
+    case STORING: store_deferred(i); return;
+    case COMMITTING: log_writer_repeat(i->writer); return;
     }
 }
 
@@ -169,10 +169,10 @@ static void repeat_later(struct inbox *i) {
 /* --- committing --- */
 
 static void settle_runs(struct inbox *i) {
-    for (struct run *r = i->open_runs, *next; r != NULL; r = next) {
+    for (struct handler_run *r = i->open_runs, *next; r != NULL; r = next) {
         next = r->next;
         if (message_id_compare(r->entry->id, i->cursor) <= 0)
-            run_settle(r, true);
+            handler_run_settle(r, true);
     }
 }
 
@@ -189,17 +189,17 @@ static void on_committed(void *ctx, enum log_writer_result result) {
     i->state = IDLE;
     i->retry_ms = RETRY_MIN_MS;
     tracing_committed(i->broker, i->slot);
-    published_committed(i->broker, i->slot);
+    receipt_ids_committed(i->broker, i->slot);
     settle_runs(i);
     if (!is_public(i))
-        lanes_committed(i->broker->lanes, i->slot, &i->asides, i->cursor);
+        conn_queues_committed(i->broker->queues, i->slot, &i->deferred, i->cursor);
     end_turn(i);
     step(i);
 }
 
 static void commit(struct inbox *i) {
     i->state = COMMITTING;
-    log_writer_commit(i->outlog, i->cursor, i->head < i->tail, on_committed, i);
+    log_writer_commit(i->writer, i->cursor, i->head < i->tail, on_committed, i);
 }
 
 /* A call that is not repeated as it was: NULL comes before the broker closes us. True: go on. */
@@ -235,19 +235,19 @@ static struct deferred_place place_of(struct inbox *i) {
                                    .term = i->grant.term};
 }
 
-static void store_asides(struct inbox *i) {
+static void store_deferred(struct inbox *i) {
     struct deferred_place place = place_of(i);
     i->state = STORING;
     i->refs++;
-    deferred_store(&place, i->asides.items, i->asides.count, on_stored, i);
+    deferred_store(&place, i->deferred.items, i->deferred.count, on_stored, i);
 }
 
 static void on_forwarded(void *ctx, bool is_busy) {
     struct inbox *i = ctx;
     if (is_busy)
         repeat_later(i);
-    else if (i->asides.count > 0)
-        store_asides(i);
+    else if (i->deferred.count > 0)
+        store_deferred(i);
     else
         commit(i);
 }
@@ -256,16 +256,16 @@ static void on_forwarded(void *ctx, bool is_busy) {
 
 static void process_next(struct inbox *i) {
     struct in_entry *entry = i->queue[i->head++];
-    struct outcome o = {.broker = i->broker,
-                        .slot = i->slot,
-                        .entry = entry,
-                        .outlog = i->outlog,
-                        .forward = i->forward,
-                        .asides = &i->asides,
-                        .open_runs = &i->open_runs};
-    tracing_begin(&o);
-    i->process(&o);
-    tracing_end(&o);
+    struct processing p = {.broker = i->broker,
+                           .slot = i->slot,
+                           .entry = entry,
+                           .writer = i->writer,
+                           .forward = i->forward,
+                           .deferred = &i->deferred,
+                           .open_runs = &i->open_runs};
+    tracing_begin(&p);
+    i->process(&p);
+    tracing_end(&p);
     metrics_add(METRIC_entries, 1);
     i->cursor = entry->id;
     i->broker->survived[i->slot] = entry->id;
@@ -274,7 +274,7 @@ static void process_next(struct inbox *i) {
 
 static void send_batch(struct inbox *i) {
     if (i->head == i->tail && !i->is_ending)
-        entry_reader_read(i->inlog);
+        entry_reader_read(i->reader);
     i->state = FORWARDING;
     forward_send(i->forward, on_forwarded, i);
 }
@@ -291,7 +291,7 @@ static void process_batch(struct inbox *i) {
     do
         process_next(i);
     while (i->head < i->tail && !is_doubtful(i) && clock_us() - from < BATCH_US &&
-           log_writer_bytes(i->outlog) + forward_bytes(i->forward) < BATCH_BYTES);
+           log_writer_bytes(i->writer) + forward_bytes(i->forward) < BATCH_BYTES);
     send_batch(i);
 }
 
@@ -299,10 +299,11 @@ static void process_batch(struct inbox *i) {
 
 static void give_up_entry(struct inbox *i) {
     struct in_entry *entry = i->queue[i->head++];
-    struct outcome o = {.broker = i->broker, .slot = i->slot, .entry = entry, .asides = &i->asides};
+    struct processing p = {
+        .broker = i->broker, .slot = i->slot, .entry = entry, .deferred = &i->deferred};
     dead_letter(i->broker, i->slot, entry, "its owners died of it");
     if (entry->is_back)
-        lanes_give_up(&o);
+        conn_queues_give_up(&p);
     i->cursor = entry->id;
     in_entry_unref(entry);
 }
@@ -334,7 +335,7 @@ static void try_next(struct inbox *i) {
 
 /* The next owner begins with what waits for these, so they get a moment to end. */
 static bool has_last_handlers(const struct inbox *i) {
-    return lanes_are_busy(i->broker->lanes, i->slot) &&
+    return conn_queues_are_busy(i->broker->queues, i->slot) &&
            clock_ms() - i->ending_ms < LAST_HANDLERS_MS;
 }
 
@@ -346,7 +347,7 @@ static void step(struct inbox *i) {
     else if (i->is_ending)
         give_up(i, false);
     else if (i->head == i->tail)
-        entry_reader_read(i->inlog);
+        entry_reader_read(i->reader);
     else if (!is_doubtful(i))
         process_batch(i);
     else if (take_turn(i))
@@ -365,7 +366,7 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
 }
 
 uint64_t inbox_stuck_ms(const struct inbox *i) {
-    return entry_reader_unread_ms(i->inlog);
+    return entry_reader_unread_ms(i->reader);
 }
 
 /* --- the beginning --- */
@@ -394,11 +395,11 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
                                          .history_messages = s->history_messages,
                                          .history_seconds = s->history_seconds};
     trouble_init(&i->unwritten, bus_troubles(bus), TROUBLE_commits, label);
-    i->outlog = log_writer_new(bus, &options);
+    i->writer = log_writer_new(bus, &options);
     i->forward = forward_new(bus, source);
-    i->inlog = entry_reader_new(bus, buf_bytes(&in),
-                                is_public(i) ? ENTRY_READER_TEXT : ENTRY_READER_ENTRIES,
-                                grant->cursor, label, &events, i);
+    i->reader = entry_reader_new(bus, buf_bytes(&in),
+                                 is_public(i) ? ENTRY_READER_TEXT : ENTRY_READER_ENTRIES,
+                                 grant->cursor, label, &events, i);
     buf_deinit(&in);
 }
 
@@ -407,13 +408,13 @@ static void begin(struct inbox *i) {
     if (i->is_ending)
         step(i);
     else
-        entry_reader_read(i->inlog);
+        entry_reader_read(i->reader);
 }
 
 static void on_listed(void *ctx, struct redisReply *reply) {
     struct inbox *i = ctx;
     if (is_accepted(i, "list_deferred.lua", reply)) {
-        lanes_open(i->broker->lanes, i->slot, &i->grant, reply);
+        conn_queues_open(i->broker->queues, i->slot, &i->grant, reply);
         i->retry_ms = RETRY_MIN_MS;
         begin(i);
     }

@@ -24,9 +24,9 @@
 struct broker;
 struct inbox;
 struct lease_grant;
-struct outcome;
+struct processing;
 
-typedef void inbox_process_fn(struct outcome *o);
+typedef void inbox_process_fn(struct processing *p);
 
 struct inbox *inbox_new(struct broker *b, unsigned slot, const struct lease_grant *grant,
                         inbox_process_fn *process);
@@ -36,7 +36,7 @@ void inbox_end(struct inbox *i);
 void inbox_close(struct inbox *i);
 
 /* What becomes of an entry of a partition. */
-void inbox_process_entry(struct outcome *o);
+void inbox_process_entry(struct processing *p);
 
 /* For how long the slot has not been read, for a reason that may be this process' own; 0: it is. */
 uint64_t inbox_stuck_ms(const struct inbox *i);

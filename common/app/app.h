@@ -10,7 +10,7 @@
  * What a handler does to the world outside goes through struct app_host, which gateway and broker
  * implement.
  *
- * Who touches Lua: this room's files, web.c and broker/event_lua.c. Scripts see tables
+ * Who touches Lua: this room's files, web.c and event_table.c. Scripts see tables
  * and functions, never pointers of ours.
  */
 #ifndef SIGNALBOX_APP_APP_H

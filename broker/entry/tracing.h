@@ -1,0 +1,64 @@
+/*
+ * tracing.h - for `signalbox trace`: the hops of a message in a broker (common/bus/log/trace.h).
+ *
+ *     tracing_begin ─▶ address, rule, verdict, outputs are noted ─▶ tracing_end: processed, verdict
+ *                                          the batch is committed ─▶ tracing_committed: published
+ *
+ * An entry is noted only while somebody traces: p->tracing is NULL otherwise, and all of this does
+ * nothing.
+ */
+#ifndef SIGNALBOX_BROKER_ENTRY_TRACING_H
+#define SIGNALBOX_BROKER_ENTRY_TRACING_H
+
+#include "broker/entry/processing.h"
+
+struct delivery;
+struct traced_output;
+
+/* The worst that was said stands. */
+enum traced_verdict {
+    TRACED_NONE,
+    TRACED_ALLOWED,
+    TRACED_WAITING,
+    TRACED_IGNORED,
+    TRACED_FAILED,
+    TRACED_REFUSED
+};
+
+/* Before and after an entry is processed. */
+void tracing_begin(struct processing *p);
+void tracing_end(struct processing *p);
+
+/* Read by the inline functions below. */
+void tracing_note_rule(struct processing *p, const char *rule);
+void tracing_note_verdict(struct processing *p, enum traced_verdict verdict, struct bytes why);
+void tracing_note_address(struct processing *p, const struct delivery *d);
+void tracing_note_output(struct processing *p, struct bytes name, const struct message *m,
+                         struct message_id id);
+
+static inline void tracing_rule(struct processing *p, const char *rule) {
+    if (p->tracing != NULL)
+        tracing_note_rule(p, rule);
+}
+/* p: NULL for a handler that has waited. */
+static inline void tracing_verdict(struct processing *p, enum traced_verdict verdict,
+                                   struct bytes why) {
+    if (p != NULL && p->tracing != NULL)
+        tracing_note_verdict(p, verdict, why);
+}
+/* What the entry says is for these. */
+static inline void tracing_address(struct processing *p, const struct delivery *d) {
+    if (p->tracing != NULL)
+        tracing_note_address(p, d);
+}
+static inline void tracing_output(struct processing *p, struct bytes name, const struct message *m,
+                                  struct message_id id) {
+    if (p->tracing != NULL)
+        tracing_note_output(p, name, m, id);
+}
+
+/* The outputs of a slot's batch are in their logs / will never be. */
+void tracing_committed(struct broker *b, unsigned slot);
+void tracing_lost(struct broker *b, unsigned slot);
+
+#endif

@@ -1,0 +1,293 @@
+/* client_message.c - see client_message.h. Read client_message_process first. */
+#include "broker/handlers/client_message.h"
+
+#include <stdlib.h>
+
+#include "broker/entry/broadcast.h"
+#include "broker/broker.h"
+#include "broker/entry/dead_letter.h"
+#include "broker/entry/conn_queues.h"
+#include "broker/handlers/sender_reply.h"
+#include "broker/entry/processing.h"
+#include "broker/handlers/client_entry.h"
+#include "broker/entry/tracing.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/base/percent.h"
+
+/* --- reading --- */
+
+static bool read_path(struct client_message *m, const struct message_form *f,
+                      struct buf *error_out) {
+    struct json_value path = f->values[KEY_PATH];
+    struct buf text = {0}, decoded = {0};
+    if (path.kind == JSON_KIND_ABSENT || path.kind == JSON_KIND_NULL)
+        return true;
+    if (path.kind != JSON_KIND_STRING && path.kind != JSON_KIND_NUMBER)
+        return message_form_refuse(KEY_PATH, ADDRESS_NO_TEXT, error_out);
+    if (!message_form_is_utf8(f, KEY_PATH, path, error_out))
+        return false;
+    json_append_text(&text, path);
+    (void)percent_decode(buf_bytes(&text), true, &decoded);
+    const char *fault = address_fault(buf_bytes(&decoded));
+    if (fault == NULL && m->names.count > 0)
+        fault = "is given by several objects";
+    if (fault == NULL && decoded.len > 0)
+        texts_add(&m->names, buf_bytes(&decoded));
+    buf_deinit(&text);
+    buf_deinit(&decoded);
+    return fault == NULL || message_form_refuse(KEY_PATH, fault, error_out);
+}
+
+/* To whom, of the object or of one of several. */
+static bool read_fields(struct client_message *m, const struct message_form *f,
+                        struct buf *error_out) {
+    m->is_direct = m->is_direct || json_is_truthy(f->values[KEY_DIRECT]);
+    return read_path(m, f, error_out) &&
+           message_form_texts(f, KEY_GROUP, TEXTS_NUMBERS, &m->groups, error_out) &&
+           message_form_texts(f, KEY_CLIENT_ID, TEXTS_NUMBERS, &m->clients, error_out);
+}
+
+static bool has_own_key(const struct message_form *f) {
+    static const enum message_key keys[] = {KEY_MESSAGE, KEY_PATH, KEY_GROUP, KEY_CLIENT_ID,
+                                            KEY_DIRECT};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        if (f->values[keys[i]].kind != JSON_KIND_ABSENT)
+            return true;
+    return false;
+}
+
+/* What the object, or all of several, came to. */
+struct finding {
+    bool is_meant;  /* else it is the application's own, of which a signal route makes something */
+    bool is_broken; /* a key is there twice, or its value makes no sense */
+    bool has_unknown; /* a key is not known */
+};
+
+static void read_object(struct client_message *m, struct json_value object, struct message_form *f,
+                        struct finding *found) {
+    struct buf why = {0};
+    enum form_fault fault = message_form_read(f, m->document, object, FORM_CLIENT, &why);
+    found->is_meant = found->is_meant || has_own_key(f);
+    found->has_unknown = found->has_unknown || fault == FORM_UNKNOWN;
+    if (fault == FORM_UNKNOWN && m->error.len == 0)
+        buf_append(&m->error, buf_bytes(&why));
+    if (fault != FORM_TWICE)
+        buf_clear(&why);
+    if (!found->is_broken && (fault == FORM_TWICE || !read_fields(m, f, &why))) {
+        found->is_broken = true;
+        buf_clear(&m->error);
+        buf_append(&m->error, buf_bytes(&why));
+    }
+    buf_deinit(&why);
+}
+
+/* A string goes out as text, which must be UTF-8. */
+static void take_message(struct client_message *m, struct json_value message,
+                         struct finding *found) {
+    struct message_form f = {.document = m->document};
+    struct buf why = {0};
+    m->message = message;
+    if (!found->is_broken && !message_form_is_utf8(&f, KEY_MESSAGE, message, &why)) {
+        found->is_broken = true;
+        buf_clear(&m->error);
+        buf_append(&m->error, buf_bytes(&why));
+    }
+    buf_deinit(&why);
+}
+
+static void take_merged(struct client_message *m) {
+    if (m->merged_text.len == 0)
+        return;
+    buf_append_char(&m->merged_text, ']');
+    m->merged = json_open(buf_bytes(&m->merged_text), NULL);
+    MUST(m->merged != NULL);
+    m->message = json_root(m->merged);
+}
+
+/* An array of several objects: their messages as an array, the fields of all (as the seed's shell
+ * reads a property of a list). */
+static void read_array(struct client_message *m, struct json_value array, struct finding *found) {
+    struct message_form f = {0};
+    struct json_value element;
+    size_t at = 0, count = 0;
+    for (; (element = json_next_element(array.text, &at)).kind != JSON_KIND_ABSENT; count++) {
+        read_object(m, element, &f, found);
+        if (f.values[KEY_MESSAGE].kind == JSON_KIND_ABSENT)
+            continue;
+        buf_append_char(&m->merged_text, m->merged_text.len == 0 ? '[' : ',');
+        json_append_compact(&m->merged_text, f.values[KEY_MESSAGE]);
+    }
+    if (count == 1)
+        take_message(m, f.values[KEY_MESSAGE], found);
+    else
+        take_merged(m);
+}
+
+/* False when nothing is to be made of it; more is known of a message that has_unknown. */
+static bool read_root(struct client_message *m, struct json_value root) {
+    struct message_form f;
+    struct finding found = {0};
+    if (root.kind == JSON_KIND_ARRAY) {
+        read_array(m, root, &found);
+    } else {
+        read_object(m, root, &f, &found);
+        m->ref = f.values[KEY_REF];
+        take_message(m, f.values[KEY_MESSAGE], &found);
+    }
+    m->is_misunderstood = found.is_broken && found.is_meant;
+    m->has_unknown = found.has_unknown && found.is_meant && !found.is_broken;
+    return !found.is_broken && (!found.has_unknown || found.is_meant);
+}
+
+static void forget_fields(struct client_message *m) {
+    m->message = (struct json_value){0};
+    m->is_direct = false;
+    texts_deinit(&m->names);
+    texts_deinit(&m->groups);
+    texts_deinit(&m->clients);
+}
+
+void client_message_init(struct client_message *m, struct bytes body) {
+    *m = (struct client_message){0};
+    m->document = json_open(body, &m->error);
+    bool is_read = m->document != NULL && read_root(m, json_root(m->document));
+    m->is_valid = is_read && !m->has_unknown;
+    if (!is_read)
+        forget_fields(m);
+    if (m->has_unknown) {
+        texts_deinit(&m->clients);
+        texts_give(&m->clients);
+    }
+}
+
+void client_message_deinit(struct client_message *m) {
+    forget_fields(m);
+    json_close(m->document);
+    json_close(m->merged);
+    buf_deinit(&m->merged_text);
+    buf_deinit(&m->error);
+}
+
+/* --- the default: broadcast again --- */
+
+/* What goes out: a string as it is, anything else as compact JSON. */
+static void append_data(struct buf *out, struct json_value message) {
+    if (message.kind == JSON_KIND_STRING)
+        json_append_text(out, message);
+    else
+        json_append_compact(out, message);
+}
+
+static struct delivery delivery_of(const struct entry *e, const struct client_message *m,
+                                   struct bytes data) {
+    return (struct delivery){.kind = MESSAGE_DATA,
+                             .ts_ms = e->ts_ms,
+                             .names = texts_list(&m->names),
+                             .groups = texts_list(&m->groups),
+                             .clients = texts_list(&m->clients),
+                             .from = e->client_id,
+                             .flags = m->message.kind == JSON_KIND_STRING ? 0 : FLAG_JSON,
+                             .data = data};
+}
+
+void client_message_refuse(struct processing *p, const struct client_message *m, const char *code,
+                           struct bytes why) {
+    const struct entry *e = &p->entry->entry;
+    bool is_level = bytes_equal_str(bytes_str(code), "level");
+    metrics_add(is_level ? METRIC_refused_level : METRIC_messages_bad, 1);
+    if (is_level)
+        log_warn("client_message", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
+                 LOG_TEXT(e->name), LOG_TEXT(why));
+    else
+        log_debug("client_message", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
+                  LOG_TEXT(e->name), LOG_TEXT(why));
+    tracing_verdict(p, is_level ? TRACED_REFUSED : TRACED_IGNORED, why);
+    sender_reply_error(p, m, code, why);
+}
+
+/* Its sender may speak no signalbox.v1: it is kept as a dead letter too. */
+static void refuse_large(struct processing *p, const struct client_message *m, struct buf *why) {
+    client_message_refuse(p, m, "too_big", buf_bytes(why));
+    char *text = bytes_dup(buf_bytes(why));
+    dead_letter(p->broker, p->slot, p->entry, text);
+    free(text);
+}
+
+static void send_again(struct processing *p, const struct client_message *m) {
+    const struct entry *e = &p->entry->entry;
+    struct recipient sender = {e->name, e->conn};
+    struct buf data = {0}, error = {0};
+    append_data(&data, m->message);
+    struct delivery d = delivery_of(e, m, buf_bytes(&data));
+    if (!broadcast_fits(p->broker, &d, &error))
+        refuse_large(p, m, &error);
+    else if (m->is_direct)
+        MUST(broadcast_to_one(p, &sender, &d));
+    else if (broadcast_is_allowed(p->broker, &d, &error))
+        MUST(broadcast(p, &d));
+    else
+        client_message_refuse(p, m, "level", buf_bytes(&error));
+    if (error.len == 0) {
+        tracing_verdict(p, TRACED_ALLOWED, BYTES_NONE);
+        sender_reply_ack(p, m);
+    }
+    buf_deinit(&data);
+    buf_deinit(&error);
+}
+
+static void accept_nothing(struct processing *p, const struct client_message *m) {
+    tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the message is empty"));
+    sender_reply_ack(p, m);
+}
+
+static void process_default(struct processing *p, const struct client_message *m) {
+    if (!m->is_valid)
+        client_message_refuse(p, m, "bad_request", buf_bytes(&m->error));
+    else if (m->message.kind == JSON_KIND_ABSENT)
+        client_message_refuse(p, m, "bad_request", BYTES_LIT("there is no message"));
+    else if (!json_is_empty(m->message))
+        send_again(p, m);
+    else
+        accept_nothing(p, m);
+}
+
+static void refuse_full(struct processing *p) {
+    const struct entry *e = &p->entry->entry;
+    struct client_message m;
+    client_message_init(&m, e->body);
+    log_warn("client_message", "refused client=%s name=%s why=\"too many messages wait\"",
+             LOG_TEXT(e->client_id), LOG_TEXT(e->name));
+    client_message_refuse(p, &m, "busy",
+                          BYTES_LIT("too many messages wait for a handler of this connection"));
+    client_message_deinit(&m);
+}
+
+/* Whether it may go on now: an earlier message or event of its connection may still be handled. */
+static bool takes_turn(struct processing *p) {
+    switch (conn_queues_take_turn(p)) {
+    case CONN_QUEUE_GO: return true;
+    case CONN_QUEUE_FULL: refuse_full(p); return false;
+    case CONN_QUEUE_DEFERRED:
+        tracing_verdict(p, TRACED_WAITING,
+                        BYTES_LIT("a handler of this connection waits: it is handled after that"));
+        return false;
+    }
+    return false;
+}
+
+void client_message_process(struct processing *p) {
+    const struct entry *e = &p->entry->entry;
+    if (!takes_turn(p))
+        return;
+    if (signal_route_process(p))
+        return;
+    if (e->body.len == 0) {
+        tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the message is empty"));
+        return;
+    }
+    struct client_message m;
+    client_message_init(&m, e->body);
+    process_default(p, &m);
+    client_message_deinit(&m);
+}

@@ -1,0 +1,18 @@
+/* handler_send.h - what signalbox.send and signalbox.close do in a broker (struct app_host). */
+#ifndef SIGNALBOX_BROKER_HANDLERS_HANDLER_SEND_H
+#define SIGNALBOX_BROKER_HANDLERS_HANDLER_SEND_H
+
+#include "common/app/app.h"
+
+struct handler_run;
+
+/* host_ctx: struct broker. */
+extern const struct app_host handler_send_host;
+
+/* The run of a handler; NULL in the main chunk. */
+struct handler_run *handler_run_of(struct app_call *call);
+/* Whether data may be sent: not over --max-message-bytes; text is UTF-8. */
+bool handler_send_accepts(const struct settings *settings, struct bytes data, bool is_binary,
+                          struct buf *error_out);
+
+#endif

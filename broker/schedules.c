@@ -1,0 +1,180 @@
+/* schedules.c - see schedules.h.
+ *
+ *     on_second ─▶ Redis' time ─▶ on_clock ─▶ look_after each ─▶ tick_add
+ */
+#include "broker/schedules.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "broker/broker.h"
+#include "broker/handlers/event_table.h"
+#include "broker/handlers/handler_run.h"
+#include "common/base/log.h"
+#include "common/base/metrics.h"
+#include "common/bus/bus.h"
+#include "common/bus/log/tick.h"
+#include "common/bus/redis/troubles.h"
+
+enum { MISSED_SECONDS = 60, FAR_SECONDS = 366 * 86400 };
+
+/* What is known of a schedule's ticks. */
+struct ticker {
+    UT_hash_handle hh;
+    char *name;
+    unsigned partition;
+    time_t settled; /* the last tick that needs nothing more */
+    bool is_asking, is_dead;
+    struct trouble refused;
+};
+
+struct schedules {
+    struct broker *broker;
+    uv_timer_t timer;
+    struct ticker *all;
+    struct trouble no_clock;
+    unsigned asked; /* for the time, without an answer */
+    bool is_freed;
+};
+
+static void free_clockwork(struct ticker *w) {
+    trouble_clear(&w->refused);
+    free(w->name);
+    free(w);
+}
+
+/* The answer may come after the clockwork was forgotten. */
+static void on_added(void *ctx, int status, time_t tick, struct bytes error) {
+    struct ticker *w = ctx;
+    w->is_asking = false;
+    if (w->is_dead) {
+        free_clockwork(w);
+        return;
+    }
+    if (error.len > 0)
+        trouble_raise(&w->refused, error);
+    if (status != 0)
+        return; /* the next second tries again */
+    trouble_clear(&w->refused);
+    w->settled = tick;
+}
+
+/* --- every second --- */
+
+static struct ticker *find(struct schedules *s, const char *name) {
+    struct ticker *w;
+    HASH_FIND_STR(s->all, name, w);
+    if (w != NULL)
+        return w;
+    w = mem_zalloc(sizeof(*w));
+    w->name = mem_strdup(name);
+    w->partition = tick_partition(s->broker->bus, name);
+    trouble_init(&w->refused, bus_troubles(s->broker->bus), TROUBLE_schedules, name);
+    HASH_ADD_KEYPTR(hh, s->all, w->name, strlen(w->name), w);
+    return w;
+}
+
+static void look_after(struct schedules *s, const struct schedule *schedule, time_t now) {
+    struct ticker *w = find(s, schedule->name);
+    if (!broker_owns(s->broker, w->partition)) {
+        trouble_clear(&w->refused);
+        return;
+    }
+    time_t tick = cron_last(&schedule->cron, now, MISSED_SECONDS);
+    if (w->is_asking || tick == -1 || tick == w->settled)
+        return;
+    time_t next = cron_next(&schedule->cron, tick);
+    w->is_asking = true;
+    tick_add(s->broker->bus, w->name, tick, next != -1 ? next : tick + FAR_SECONDS, on_added, w);
+}
+
+static void on_second(uv_timer_t *timer);
+
+static void wait(struct schedules *s, uint64_t ms) {
+    MUST(uv_timer_start(&s->timer, on_second, ms, 0) == 0);
+}
+
+/* Again at the beginning of the next second of Redis' clock. */
+static void on_clock(void *ctx, int status, uint64_t now_ms, struct bytes error) {
+    struct schedules *s = ctx;
+    s->asked--;
+    if (s->is_freed)
+        return;
+    if (error.len > 0)
+        trouble_raise(&s->no_clock, error);
+    if (status != 0)
+        return;
+    trouble_clear(&s->no_clock);
+    const struct registrations *r = broker_registrations(s->broker);
+    for (size_t i = 0; i < r->schedules.count && bus_can_send(s->broker->bus); i++)
+        look_after(s, &r->schedules.items[i], (time_t)(now_ms / 1000));
+    wait(s, 1001 - now_ms % 1000);
+}
+
+static void on_second(uv_timer_t *timer) {
+    struct schedules *s = container_of(timer, struct schedules, timer);
+    bool is_needed = broker_registrations(s->broker)->schedules.count > 0;
+    wait(s, 1000);
+    if (!is_needed)
+        trouble_clear(&s->no_clock);
+    if (!is_needed || s->asked > 0 || !bus_can_send(s->broker->bus))
+        return;
+    s->asked++;
+    tick_ask_clock(s->broker->bus, on_clock, s);
+}
+
+/* --- the handler --- */
+
+void schedules_process(struct processing *p) {
+    const struct registrations *r = broker_registrations(p->broker);
+    struct buf error = {0};
+    for (size_t i = 0; i < r->schedules.count; i++) {
+        const struct schedule *schedule = &r->schedules.items[i];
+        if (!bytes_equal_str(p->entry->entry.name, schedule->name))
+            continue;
+        struct handler_run *run =
+            handler_run_new(p, HANDLER_RUN_TICK, "schedule %s", schedule->name);
+        metrics_add(METRIC_schedule_ticks, 1);
+        /* A failure was logged. */
+        (void)handler_run_start(run, schedule->function, EVENT_NO_ARGUMENTS, event_table_push_tick,
+                                &error);
+        buf_deinit(&error);
+        return;
+    }
+    log_debug("schedule", "unknown name=%s", LOG_TEXT(p->entry->entry.name));
+}
+
+/* --- life --- */
+
+struct schedules *schedules_new(struct broker *b) {
+    struct schedules *s = mem_zalloc(sizeof(*s));
+    s->broker = b;
+    trouble_init(&s->no_clock, bus_troubles(b->bus), TROUBLE_schedules, "");
+    MUST(uv_timer_init(b->loop, &s->timer) == 0);
+    wait(s, 100);
+    return s;
+}
+
+void schedules_begin_anew(struct schedules *s) {
+    struct ticker *w, *next;
+    HASH_ITER (hh, s->all, w, next) {
+        HASH_DEL(s->all, w);
+        w->is_dead = true;
+        if (!w->is_asking) /* else the answer frees it */
+            free_clockwork(w);
+    }
+}
+
+static void on_closed(uv_handle_t *handle) {
+    free(container_of((uv_timer_t *)handle, struct schedules, timer));
+}
+
+void schedules_free(struct schedules *s) {
+    if (s == NULL)
+        return;
+    schedules_begin_anew(s);
+    trouble_clear(&s->no_clock);
+    s->is_freed = true;
+    uv_close((uv_handle_t *)&s->timer, on_closed);
+}

@@ -1,0 +1,233 @@
+/* What a client's message says: reference section 6. */
+#include "broker/handlers/client_message.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct client_message m;
+
+static void read_text(const char *text) {
+    client_message_deinit(&m);
+    client_message_init(&m, bytes_str(text));
+}
+
+static void assert_list(struct texts t, const char *joined) {
+    struct buf b = {0};
+    for (size_t i = 0; i < t.count; i++) {
+        buf_append_str(&b, i > 0 ? "," : "");
+        buf_append(&b, t.items[i]);
+    }
+    char *text = buf_take(&b);
+    assert_string_equal(text, joined);
+    free(text);
+}
+
+static void assert_message(const char *text) {
+    assert_true(bytes_equal_str(m.message.text, text));
+}
+
+static int teardown(void **state) {
+    (void)state;
+    client_message_deinit(&m);
+    memset(&m, 0, sizeof(m));
+    return 0;
+}
+
+static void fields_without_case(void **state) {
+    (void)state;
+    read_text(
+        "{\"MESSAGE\":\"hi\",\"Path\":\"N2\",\"GROUP\":\"g\",\"clientid\":\"c\",\"Direct\":true}");
+    assert_true(m.is_valid && m.is_direct);
+    assert_message("\"hi\"");
+    assert_list(m.names, "N2");
+    assert_list(m.groups, "g");
+    assert_list(m.clients, "c");
+}
+
+static void path_is_decoded(void **state) {
+    (void)state;
+    read_text("{\"message\":1,\"path\":\"%4e2+b%zz%\"}");
+    assert_list(m.names, "N2 b%zz%");
+}
+
+static void path_may_be_a_number_but_no_list(void **state) {
+    (void)state;
+    read_text("{\"message\":1,\"path\":12}");
+    assert_list(m.names, "12");
+    read_text("{\"message\":1,\"path\":[\"a\"]}");
+    assert_false(m.is_valid);
+    read_text("{\"message\":1,\"path\":{}}");
+    assert_false(m.is_valid);
+}
+
+static void lists_and_numbers(void **state) {
+    (void)state;
+    read_text("{\"message\":1,\"group\":[\"a\",7,\"\"],\"clientId\":5}");
+    assert_true(m.is_valid);
+    assert_list(m.groups, "a,7");
+    assert_list(m.clients, "5");
+    read_text("{\"message\":1,\"group\":[[\"a\"]]}");
+    assert_false(m.is_valid);
+}
+
+static void empty_counts_as_absent(void **state) {
+    (void)state;
+    read_text("{\"message\":1,\"path\":\"\",\"group\":\"\",\"clientId\":null}");
+    assert_true(m.is_valid);
+    assert_true(m.names.items == NULL && m.groups.items == NULL && m.clients.items == NULL);
+    read_text("{\"message\":1,\"path\":null}");
+    assert_true(m.is_valid && m.names.items == NULL);
+}
+
+static void an_empty_list_is_nobody(void **state) {
+    static const char *const rows[] = {"[]", "[\"\"]", "[null]"};
+    char text[80];
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(text, sizeof(text), "{\"message\":1,\"clientId\":%s,\"group\":%s}", rows[i],
+                 rows[i]);
+        read_text(text);
+        assert_true(m.is_valid);
+        assert_true(bytes_list_is_nobody(texts_list(&m.clients)));
+        assert_true(bytes_list_is_nobody(texts_list(&m.groups)));
+    }
+}
+
+/* What says to whom, and is not understood, is refused; what is the application's own is not meant.
+ */
+static void what_is_not_understood(void **state) {
+    static const struct {
+        const char *text;
+        bool is_misunderstood;
+        const char *error;
+    } rows[] = {
+        {"{\"message\":1,\"clientId\":\"a\",\"client_id\":\"b\"}", true,
+         "clientId: is given twice"},
+        {"{\"message\":1,\"group\":{}}", true, "group: must be"},
+        {"{\"message\":1,\"clientId\":true}", true, "clientId: must be"},
+        {"{\"message\":1,\"path\":\"a%0d\"}", true, "path: has a line end"},
+        {"{\"message\":\"\\ud83d\"}", true, "message: the escape at byte 13"},
+        {"[{\"message\":1},{\"message\":2,\"group\":{}}]", true, "group: must be"},
+        {"{\"op\":\"move\",\"args\":[1],\"ref\":7}", false, "unknown key \"op\""},
+        {"[{\"op\":1}]", false, "unknown key \"op\""},
+        {"[{\"x\":0,\"message\":1},{\"group\":{}}]", true, "group: must be"},
+        {"[{\"ref\":1,\"ref\":2},{\"message\":1,\"clientId\":\"c\"}]", true, "ref: is given twice"},
+        {"{\"message\":1,\"x\":0,\"group\":{}}", true, "group: must be"},
+        {"{ no JSON", false, "no JSON: a key was expected, at byte 3"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        read_text(rows[i].text);
+        assert_false(m.is_valid || m.has_unknown);
+        assert_int_equal(m.is_misunderstood, rows[i].is_misunderstood);
+        assert_true(bytes_starts_with(buf_bytes(&m.error), bytes_str(rows[i].error)));
+        assert_true(m.message.kind == JSON_KIND_ABSENT && m.names.items == NULL &&
+                    m.groups.items == NULL && m.clients.items == NULL && !m.is_direct);
+    }
+}
+
+/* A signal route may know them; to whom it goes is not known. */
+static void keys_of_the_application(void **state) {
+    static const char *const rows[] = {
+        "{\"message\":1,\"client\":\"x\"}",
+        "{\"message\":1,\"x\":0,\"clientId\":\"c\",\"ref\":\"r\"}",
+        "[{\"x\":0,\"message\":1,\"path\":\"N\"}]",
+        "[{\"message\":1,\"clientId\":\"c\"},{\"x\":0}]",
+        "[{\"x\":0},{\"message\":1,\"clientId\":\"c\"}]",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        read_text(rows[i]);
+        assert_true(m.has_unknown && !m.is_valid && !m.is_misunderstood);
+        assert_message(i < 3 ? "1" : "[1]");
+        assert_true(bytes_list_is_nobody(texts_list(&m.clients)));
+        assert_true(bytes_starts_with(buf_bytes(&m.error), BYTES_LIT("unknown key \"")));
+        if (i == 1)
+            assert_true(bytes_equal_str(m.ref.text, "\"r\""));
+    }
+}
+
+static void a_path_has_a_bound(void **state) {
+    char text[4000];
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        strcpy(text, "{\"message\":1,\"path\":\"");
+        for (int i = 0; i < 1024 + more; i++)
+            strcat(text, "%41");
+        strcat(text, "\"}");
+        read_text(text);
+        assert_int_equal(m.is_valid, more == 0);
+    }
+}
+
+static void direct_is_any_truth(void **state) {
+    static const char *const yes[] = {"true", "\"false\"", "1", "{}", "[1]"};
+    static const char *const no[] = {"false", "0", "\"\"", "null", "[]"};
+    char text[80];
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        snprintf(text, sizeof(text), "{\"message\":1,\"direct\":%s}", yes[i]);
+        read_text(text);
+        assert_true(m.is_direct);
+        snprintf(text, sizeof(text), "{\"message\":1,\"direct\":%s}", no[i]);
+        read_text(text);
+        assert_false(m.is_direct);
+    }
+}
+
+static void no_json_and_no_message(void **state) {
+    (void)state;
+    read_text("hello");
+    assert_false(m.is_valid);
+    read_text("{\"message\":1,\"Message\":2}");
+    assert_false(m.is_valid);
+    assert_true(m.is_misunderstood);
+    read_text("12");
+    assert_true(m.is_valid && m.message.kind == JSON_KIND_ABSENT);
+    read_text("{}");
+    assert_true(m.is_valid && m.message.kind == JSON_KIND_ABSENT);
+}
+
+static void arrays_of_objects(void **state) {
+    (void)state;
+    read_text("[{\"message\":\"a\",\"path\":\"P\"}]");
+    assert_message("\"a\"");
+    assert_list(m.names, "P");
+    read_text("[{\"message\":\"a\"},{\"message\": [1, 2],\"group\":\"g\"}]");
+    assert_message("[\"a\",[1,2]]");
+    assert_list(m.groups, "g");
+    read_text("[]");
+    assert_true(m.message.kind == JSON_KIND_ABSENT);
+}
+
+static void ref_is_kept_as_sent(void **state) {
+    (void)state;
+    read_text("{\"message\":1,\"ref\": 1.50}");
+    assert_true(bytes_equal_str(m.ref.text, "1.50"));
+}
+
+int main(void) {
+#define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(fields_without_case),
+        TEST(path_is_decoded),
+        TEST(path_may_be_a_number_but_no_list),
+        TEST(lists_and_numbers),
+        TEST(empty_counts_as_absent),
+        TEST(an_empty_list_is_nobody),
+        TEST(what_is_not_understood),
+        TEST(keys_of_the_application),
+        TEST(a_path_has_a_bound),
+        TEST(direct_is_any_truth),
+        TEST(no_json_and_no_message),
+        TEST(arrays_of_objects),
+        TEST(ref_is_kept_as_sent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
