@@ -72,7 +72,7 @@ def test_S57_ids_are_case_sensitive(w, trigger):
 
 
 def test_S58_signed_ids_have_their_form(signed):
-    """S58: the rest of signing is section 14.H."""
+    """S58: the rest of signing is in test_signing.py."""
     assert re.match(r"^s:.+\.[A-Za-z0-9+/]{43}=$", signed.up(G1, unique()).id)
 
 
