@@ -4,8 +4,10 @@ import itertools
 
 import pytest
 
-import simulator
-from simulator import Error, Redis, Server, Violation, load_scripts
+from simulation.layout import Violation, channel, history
+from simulation.redis import Error, Redis, Server
+from simulation.scripts import MUTATIONS, SCRIPTS, load_scripts
+from simulation.world import run
 
 CHANNEL = 'n:room'
 QUICK_SEED = {'no-restore': 4}  # the first seed to try: others need more steps
@@ -69,13 +71,13 @@ def bench(server):
 
 def test_scripts_begin_with_their_engine():
     """Without the first line Redis would run a script at maxmemory up to its first write (F20)."""
-    for path in simulator.SCRIPTS.glob('*.lua'):
+    for path in SCRIPTS.glob('*.lua'):
         assert path.read_text().startswith(('#!lua\n--', '#!lua flags=allow-oom\n--', '#!lua flags=no-writes\n--')), path.name
 
 
 def test_scripts_that_publish_before_a_refused_write_do_not_exist():
     """F20: a script that publishes either may run out of memory or writes first."""
-    for path in simulator.SCRIPTS.glob('*.lua'):
+    for path in SCRIPTS.glob('*.lua'):
         text = path.read_text()
         if "'PUBLISH'" in text:
             first = text.index("redis.call('HSET'")
@@ -307,9 +309,9 @@ class TestOut:
 
     def test_nameless_log_cannot_be_a_name(self):
         for name in ('*', 'room', ':', ''):
-            assert simulator.history(0, 'x' + name) != simulator.history(0, '*')
-        assert simulator.history(0, '*').endswith('h*') and \
-            simulator.channel(0, '*').endswith('n*')
+            assert history(0, 'x' + name) != history(0, '*')
+        assert history(0, '*').endswith('h*') and \
+            channel(0, '*').endswith('n*')
 
 
 class TestRegistry:
@@ -484,20 +486,20 @@ def heard(sub):
 
 @pytest.mark.parametrize('seed', [1, 2])
 def test_I1_to_I8_under_faults(seed):
-    stats = simulator.run(seed, 12000)
+    stats = run(seed, 12000)
     assert stats['messages'] > 500 and stats['events'] > 100
     assert stats['FENCED'] > 20 and stats['suppressed in'] > 50
 
 
 @pytest.mark.parametrize('seed', [3, 4])
 def test_F14_redis_falls_back_to_an_older_snapshot(seed):
-    stats = simulator.run(seed, 8000, has_rollback=True)
+    stats = run(seed, 8000, has_rollback=True)
     assert stats['rollbacks'] > 2 and stats['messages'] > 300
 
 
-@pytest.mark.parametrize('mutation', sorted(simulator.MUTATIONS))
+@pytest.mark.parametrize('mutation', sorted(MUTATIONS))
 def test_mutation_is_caught(mutation):
     with pytest.raises(Violation):
         first = QUICK_SEED.get(mutation, 1)
         for seed in range(first, first + 8):
-            simulator.run(seed, 25000, mutation)
+            run(seed, 25000, mutation)
