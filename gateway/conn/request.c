@@ -6,23 +6,18 @@
 #include <time.h>
 
 #include "common/base/metrics.h"
+#include "common/http/http_conn.h"
 #include "common/http/http_path.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/ws.h"
 
-struct request *request_new(struct conn *c, struct buf *raw) {
-    int status;
-    const char *reason;
+struct request *request_new(struct conn *c, struct http_conn *http) {
     struct request *r = mem_zalloc(sizeof(*r));
     r->refs = 1;
     r->conn = c;
     r->endpoint = c->endpoint;
-    r->raw = *raw;
-    buf_init(raw);
-    MUST(http_head_parse(buf_bytes(&r->raw), r->raw.len + 1, &r->head, &status, &reason) ==
-         PARSE_OK);
-    r->body = bytes_from(buf_bytes(&r->raw), r->head.length);
+    http_conn_take(http, &r->raw, &r->head, &r->body);
     r->keeps_alive = r->head.wants_keep_alive;
     struct buf path = {0};
     r->path_error = http_path_canonical(r->head.path, &path);

@@ -17,6 +17,7 @@
 struct conn;
 struct endpoint_run;
 struct gateway;
+struct http_conn;
 struct identity;
 struct local_life;
 struct request;
@@ -59,8 +60,8 @@ struct request {
     void *work;
 };
 
-/* Takes `raw`, which holds exactly one request of the connection. One reference. */
-struct request *request_new(struct conn *c, struct buf *raw);
+/* Takes the request that lies whole at the front of `http`. One reference. */
+struct request *request_new(struct conn *c, struct http_conn *http);
 struct request *request_ref(struct request *r);
 void request_unref(struct request *r);
 
