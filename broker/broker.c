@@ -23,10 +23,10 @@
 #include "common/bus/cluster/about.h"
 #include "common/bus/bus.h"
 #include "common/bus/notice.h"
+#include "common/bus/log/watch.h"
 #include "common/bus/log/ingest.h"
 #include "common/bus/cluster/store.h"
 #include "common/bus/cluster/lease.h"
-#include "common/bus/partition.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/cluster/report.h"
 #include "common/bus/cluster/rules.h"
@@ -119,11 +119,9 @@ static void on_commands_lost(void *ctx) {
         finish(b);
 }
 
-static void on_feed_message(void *ctx, struct bytes kind, struct bytes channel,
-                            struct bytes payload) {
+static void on_published(void *ctx, struct bytes payload) {
     struct broker *b = ctx;
-    if (!b->is_stopping && bytes_equal_str(kind, "message") &&
-        bytes_equal_str(channel, fleet_channel(CHANNEL_PUBLIC_SEND)))
+    if (!b->is_stopping)
         public_entrance_on_published(b, payload);
 }
 
@@ -290,10 +288,10 @@ static int open_admin(struct broker *b) {
 }
 
 static void start_parts(struct broker *b) {
+    static const struct channel_events published_events = {.on_message = on_published};
     static const struct lease_events lease_events = {on_taken, on_give_back, on_lost, on_released};
     static const struct bus_events bus_events = {.on_commands = on_commands,
                                                  .on_commands_lost = on_commands_lost,
-                                                 .on_feed_message = on_feed_message,
                                                  .on_mismatch = on_mismatch};
     b->free_sends = ingest_new(b->bus, "b", FREE_SENDS_BYTES, NULL, NULL);
     b->lease = lease_new(b->bus, (uint64_t)b->settings->lease_ms, &lease_events, b);
@@ -305,7 +303,7 @@ static void start_parts(struct broker *b) {
     trace_init(&b->trace, b->bus, "broker");
     b->about = about_new(b->bus, BYTES_NONE, b->settings->admin);
     rules_on_notice(b->rules, on_notice, b);
-    bus_subscribe(b->bus, bytes_str(fleet_channel(CHANNEL_PUBLIC_SEND)));
+    watch_public_channel(b->bus, &published_events, b);
     MUST(uv_timer_init(b->loop, &b->patience) == 0);
     MUST(uv_timer_start(&b->patience, on_patience, PATIENCE_MS / 5, PATIENCE_MS) == 0);
     supervisor_init(&b->supervisor);

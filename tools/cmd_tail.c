@@ -1,9 +1,9 @@
 /*
  * cmd_tail.c - tail: follows what is published to Names, live.
  *
- * A feed link of our own subscribes to the channel of each Name, and to one for messages to every
- * Name: of all partitions the same messages come there, so one partition's is enough. Without NAME
- * the registry is asked for Names every RESCAN_MS.
+ * It subscribes to the channel of each Name, and to one for messages to every Name, which carries
+ * the same messages in all partitions. Without NAME the registry is asked for Names every
+ * RESCAN_MS.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +16,7 @@
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/envelope.h"
-#include "common/bus/redis/feed.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/log/watch.h"
 #include "common/bus/partition.h"
 #include "common/bus/cluster/registry.h"
 #include "tools/table.h"
@@ -27,12 +26,15 @@
 
 enum { RESCAN_MS = 2000, SHOWN_BYTES = 100 };
 
-/* A channel and the last message that came. */
-struct seen {
+struct tail;
+
+/* What is published to one Name, and the last message that came. */
+struct channel {
+    struct tail *tail;
     UT_hash_handle hh;
     struct message_id last;
-    size_t len;
-    char channel[];
+    size_t len; /* 0: to every Name */
+    char name[];
 };
 
 struct tail {
@@ -40,11 +42,9 @@ struct tail {
     bool has_events; /* option */
     struct tool *tool;
     struct tail_events *events;
-    struct link *link;
-    struct feed *feed;
     uv_timer_t rescan;
     int64_t printed;
-    struct seen *seen; /* uthash */
+    struct channel *channels; /* uthash, by Name */
 };
 
 /* --- printing --- */
@@ -170,79 +170,57 @@ static void print(struct tail *t, struct bytes name, const struct message *m) {
 
 /* --- the feed --- */
 
-/* "…sb:{tag}:n:<name>" or "…sb:{tag}:n*"; no prefix of a fleet has a brace. */
-static struct bytes name_of(struct bytes channel) {
-    ptrdiff_t brace = bytes_find(channel, '}');
-    struct bytes rest = bytes_from(channel, (size_t)brace + 1);
-    return bytes_equal_str(rest, ":n*") ? BYTES_LIT("*") : bytes_from(rest, 3);
-}
-
-static struct seen *seen_of(struct tail *t, struct bytes channel) {
-    struct seen *s;
-    HASH_FIND(hh, t->seen, channel.ptr, channel.len, s);
-    if (s != NULL)
-        return s;
-    s = mem_zalloc(sizeof(*s) + channel.len);
-    s->len = channel.len;
-    memcpy(s->channel, channel.ptr, channel.len);
-    HASH_ADD_KEYPTR(hh, t->seen, s->channel, s->len, s);
-    return s;
-}
-
-static void forget_seen(struct tail *t) {
-    struct seen *s, *next;
-    HASH_ITER (hh, t->seen, s, next) {
-        HASH_DEL(t->seen, s);
-        free(s);
-    }
-}
-
 /* A predecessor that did not come. */
-static void look_for_hole(struct tail *t, struct bytes channel, const struct message *m) {
-    struct seen *s = seen_of(t, channel);
+static void look_for_hole(struct channel *c, const struct message *m) {
     char id[MESSAGE_ID_TEXT];
-    if (s->last.seq != 0 && m->prev.seq != 0 && message_id_compare(m->prev, s->last) > 0)
-        tool_complain(t->tool, "messages before %s did not come and are not shown",
+    if (c->last.seq != 0 && m->prev.seq != 0 && message_id_compare(m->prev, c->last) > 0)
+        tool_complain(c->tail->tool, "messages before %s did not come and are not shown",
                       message_id_format(m->id, id));
-    s->last = m->id;
+    c->last = m->id;
 }
 
-static void on_message(struct tail *t, struct bytes channel, struct bytes payload) {
+static void on_message(void *ctx, struct bytes payload) {
+    struct channel *c = ctx;
     struct message m;
     if (message_decode(payload, &m) != PARSE_OK)
         return;
-    look_for_hole(t, channel, &m);
+    look_for_hole(c, &m);
     if (m.kind == MESSAGE_DATA || m.kind == MESSAGE_CLOSE)
-        print(t, name_of(channel), &m);
+        print(c->tail, c->len > 0 ? bytes_of(c->name, c->len) : BYTES_LIT("*"), &m);
     message_free(&m);
 }
 
-static void on_push(void *ctx, struct redisReply *reply) {
-    struct tail *t = ctx;
-    struct bytes kind = reply_bytes(reply_at(reply, 0)), channel = reply_bytes(reply_at(reply, 1));
-    if (tool_is_refused(t->tool, "SUBSCRIBE", reply))
-        return;
-    if (bytes_equal(kind, BYTES_LIT("message")))
-        on_message(t, channel, reply_bytes(reply_at(reply, 2)));
-    else if (bytes_equal(kind, BYTES_LIT("subscribe")))
-        (void)feed_on_subscribed(t->feed, t->link, channel);
+static void on_refused(void *ctx, struct bytes error) {
+    tool_end_refused(((struct channel *)ctx)->tail->tool, "SUBSCRIBE", error);
 }
 
-static void on_feed_ready(void *ctx) {
+static void on_feed_lost(void *ctx, const char *why) {
     struct tail *t = ctx;
-    feed_on_ready(t->feed, t->link);
-}
-
-static void on_feed_down(void *ctx, const char *why) {
-    struct tail *t = ctx;
-    feed_on_down(t->feed);
     tool_complain(t->tool, "the connection broke (%s); what comes meanwhile is not shown", why);
 }
 
-static void subscribe(struct tail *t, unsigned partition, const char *what, struct bytes name) {
-    struct buf key = {0};
-    feed_subscribe(t->feed, t->link, channel_of(&key, partition, what, name));
-    buf_deinit(&key);
+/* An empty name: messages to every Name. */
+static void follow(struct tail *t, unsigned partition, struct bytes name) {
+    static const struct channel_events events = {.on_message = on_message,
+                                                 .on_refused = on_refused};
+    struct channel *c;
+    HASH_FIND(hh, t->channels, name.ptr, name.len, c);
+    if (c != NULL)
+        return;
+    c = mem_zalloc(sizeof(*c) + name.len);
+    c->tail = t;
+    c->len = name.len;
+    memcpy(c->name, name.ptr, name.len);
+    HASH_ADD_KEYPTR(hh, t->channels, c->name, c->len, c);
+    watch_log(t->tool->bus, partition, name, &events, c);
+}
+
+static void forget_channels(struct tail *t) {
+    struct channel *c, *next;
+    HASH_ITER (hh, t->channels, c, next) {
+        HASH_DEL(t->channels, c);
+        free(c);
+    }
 }
 
 /* --- which Names --- */
@@ -253,7 +231,7 @@ static void on_names(void *ctx, int status, const struct registry_row *rows, siz
     struct tail *t = ctx;
     unsigned partitions = bus_partitions(t->tool->bus);
     for (size_t i = 0; status == 0 && i < count; i++)
-        subscribe(t, partition_of(rows[i].name, partitions), "n:", rows[i].name);
+        follow(t, partition_of(rows[i].name, partitions), rows[i].name);
     MUST(uv_timer_start(&t->rescan, on_rescan, RESCAN_MS, 0) == 0);
 }
 
@@ -263,21 +241,21 @@ static void on_rescan(uv_timer_t *timer) {
 }
 
 static void on_ready(void *ctx) {
-    static const struct link_events events = {on_feed_ready, on_feed_down, on_push};
+    static const struct bus_events events = {.on_feed_lost = on_feed_lost};
     struct tail *t = ctx;
     struct bus *bus = t->tool->bus;
-    t->link = link_new(&t->tool->loop, bus_url(bus), LINK_FEED, "tail", &events, t);
-    bus_watch(bus, t->link);
+    bus_listen(bus, &events, t);
+    bus_open_feed(bus);
     if (t->has_events)
         t->events = tail_events_start(t->tool, on_event, t);
     if (t->tool->argument_count > 0) {
         struct bytes name = bytes_str(t->tool->arguments[0]);
         unsigned partition = partition_of(name, bus_partitions(bus));
-        subscribe(t, partition, "n:", name);
-        subscribe(t, partition, "n*", BYTES_NONE);
+        follow(t, partition, name);
+        follow(t, partition, BYTES_LIT(""));
         return;
     }
-    subscribe(t, 0, "n*", BYTES_NONE);
+    follow(t, 0, BYTES_LIT(""));
     MUST(uv_timer_start(&t->rescan, on_rescan, 0, 0) == 0);
 }
 
@@ -286,14 +264,11 @@ static int run(struct tool *tool, void *own) {
     t->tool = tool;
     if (!tool_connect(tool))
         return TOOL_USAGE;
-    t->feed = feed_new();
     MUST(uv_timer_init(&tool->loop, &t->rescan) == 0);
     int exit_code = tool_run(tool, on_ready, t);
     uv_close((uv_handle_t *)&t->rescan, NULL);
     tail_events_close(t->events);
-    link_close(t->link);
-    feed_free(t->feed);
-    forget_seen(t);
+    forget_channels(t);
     return exit_code;
 }
 

@@ -18,10 +18,10 @@
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
-#include "common/bus/bus_send.h"
+#include "common/bus/bus.h"
 #include "common/bus/notice.h"
-#include "common/bus/redis/link.h"
 #include "common/bus/log/trace.h"
+#include "common/bus/log/watch.h"
 #include "tools/table.h"
 #include "tools/tool.h"
 #include "tools/trace_messages.h"
@@ -39,7 +39,6 @@ struct follow {
     const char *client, *name; /* options: one of them */
     int64_t for_ms;            /* option; 0: for ever */
     struct tool *tool;
-    struct link *link;
     char token[17];
     struct trace_messages *messages;
     struct held *held;
@@ -196,7 +195,8 @@ static void on_listening(struct follow *f, const struct trace_event *e) {
     tool_complain(f->tool, "%.*s %.*s listens", BYTES_FMT(e->process), BYTES_FMT(e->process_id));
 }
 
-static void on_event(struct follow *f, struct bytes text) {
+static void on_event(void *ctx, struct bytes text) {
+    struct follow *f = ctx;
     struct trace_event e;
     if (!trace_event_decode(text, &e))
         return;
@@ -211,7 +211,7 @@ static void on_event(struct follow *f, struct bytes text) {
 
 /* --- notices --- */
 
-static void notify(struct follow *f, uint64_t life_ms, reply_fn *fn) {
+static void notify(struct follow *f, uint64_t life_ms, notice_sent_fn *fn) {
     bool is_client = f->client != NULL;
     struct notice n = {.kind = NOTICE_trace,
                        .trace = {.token = bytes_str(f->token),
@@ -227,8 +227,8 @@ static void on_renew(uv_timer_t *timer) {
         notify(f, LIFE_MS, NULL);
 }
 
-static void on_over(void *ctx, struct redisReply *reply) {
-    (void)reply;
+static void on_over(void *ctx, bool is_sent) {
+    (void)is_sent;
     tool_end(((struct follow *)ctx)->tool, TOOL_OK);
 }
 
@@ -258,41 +258,30 @@ static void on_terminate(uv_signal_t *handle, int number) {
 
 /* --- the channel --- */
 
-static void on_push(void *ctx, struct redisReply *reply) {
+static void on_subscribed(void *ctx) {
     struct follow *f = ctx;
-    struct bytes kind = reply_bytes(reply_at(reply, 0));
-    if (tool_is_refused(f->tool, "SUBSCRIBE", reply))
-        return;
-    if (bytes_equal_str(kind, "message"))
-        on_event(f, reply_bytes(reply_at(reply, 2)));
-    else if (bytes_equal_str(kind, "subscribe"))
-        MUST(uv_timer_start(&f->renew, on_renew, 0, RENEW_MS) == 0);
+    MUST(uv_timer_start(&f->renew, on_renew, 0, RENEW_MS) == 0);
 }
 
-/* --- life --- */
-
-static void on_feed_ready(void *ctx) {
-    struct follow *f = ctx;
-    struct command c = command_begin("SUBSCRIBE");
-    struct buf channel = {0};
-    buf_append_str(&channel, fleet_channel(CHANNEL_TRACE));
-    buf_append_str(&channel, f->token);
-    command_bytes(&c, buf_bytes(&channel));
-    buf_deinit(&channel);
-    link_send(f->link, &c, NULL, NULL);
+static void on_refused(void *ctx, struct bytes error) {
+    tool_end_refused(((struct follow *)ctx)->tool, "SUBSCRIBE", error);
 }
 
-static void on_feed_down(void *ctx, const char *why) {
+static void on_feed_lost(void *ctx, const char *why) {
     struct follow *f = ctx;
     tool_complain(f->tool, "the connection broke (%s); what comes meanwhile is not shown", why);
 }
 
+/* --- life --- */
+
 static void on_ready(void *ctx) {
-    static const struct link_events events = {on_feed_ready, on_feed_down, on_push};
+    static const struct bus_events bus_events = {.on_feed_lost = on_feed_lost};
+    static const struct channel_events channel_events = {on_subscribed, on_event, on_refused};
     struct follow *f = ctx;
-    uv_loop_t *loop = &f->tool->loop;
-    f->link = link_new(loop, bus_url(f->tool->bus), LINK_FEED, "trace", &events, f);
-    bus_watch(f->tool->bus, f->link);
+    struct bus *bus = f->tool->bus;
+    bus_listen(bus, &bus_events, f);
+    bus_open_feed(bus);
+    watch_trace(bus, f->token, &channel_events, f);
     MUST(uv_timer_start(&f->look, on_look, LOOK_MS, LOOK_MS) == 0);
     if (f->for_ms > 0)
         MUST(uv_timer_start(&f->end, on_end, (uint64_t)f->for_ms, 0) == 0);
@@ -319,7 +308,6 @@ static void close_parts(struct follow *f) {
     uv_close((uv_handle_t *)&f->end, NULL);
     uv_close((uv_handle_t *)&f->interrupt, NULL);
     uv_close((uv_handle_t *)&f->terminate, NULL);
-    link_close(f->link);
     trace_messages_free(f->messages);
 }
 

@@ -11,8 +11,6 @@
 #include "common/base/bytes.h"
 #include "common/base/must.h"
 
-struct feed;
-struct link;
 struct tool;
 
 struct control_events {
@@ -26,8 +24,6 @@ struct control {
     struct tool *tool;
     const struct control_events *events;
     void *ctx;
-    struct link *link;
-    struct feed *feed;
     bool is_open;
     char token[17];
 };

@@ -7,8 +7,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/random.h"
-#include "common/bus/bus_send.h"
-#include "common/bus/redis/link.h"
+#include "common/bus/bus.h"
+#include "common/bus/log/watch.h"
 
 /* Reports are a courtesy: a message goes out also when they cannot be heard in this time. */
 enum { LISTEN_MS = 1000 };
@@ -18,7 +18,6 @@ struct receipts {
     const char *name;
     const struct receipts_events *events;
     void *ctx;
-    struct link *link;
     char token[37];
     enum { LISTENING, IDLE, AWAITING_ID, COLLECTING } state;
     bool is_deaf;         /* this user of Redis may not hear reports */
@@ -39,7 +38,7 @@ static void on_timer_closed(uv_handle_t *handle) {
 void receipts_drop(struct receipts *r) {
     if (r == NULL)
         return;
-    link_close(r->link);
+    watch_receipts_end(r->tool->bus, r->token);
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
 }
 
@@ -90,7 +89,8 @@ static struct gateway_receipt *row_of(struct receipts *r, struct bytes gateway) 
     return row;
 }
 
-static void on_report(struct receipts *r, struct bytes text) {
+static void on_report(void *ctx, struct bytes text) {
+    struct receipts *r = ctx;
     struct bytes gateway;
     struct receipt more;
     if (message_id_is_none(r->id) && receipt_parse_id(text, &r->id) && r->state == AWAITING_ID)
@@ -106,72 +106,41 @@ static void on_report(struct receipts *r, struct bytes text) {
     end_if_complete(r);
 }
 
-/* PUBSUB NUMSUB answers [channel, count]. */
-static void on_followers(void *ctx, struct redisReply *reply) {
+static void on_followers(void *ctx, size_t followers) {
     struct receipts *r = ctx;
-    r->expected = (size_t)reply_number(reply_at(reply, 1), 0);
+    r->expected = followers;
     go_on_within(r, 0);
 }
 
-static void count_followers(struct receipts *r) {
-    struct buf key = {0};
-    struct bytes name = bytes_str(r->name);
-    unsigned partition = partition_of(name, bus_partitions(r->tool->bus));
-    struct command c = command_begin("PUBSUB");
-    command_text(&c, "NUMSUB");
-    command_bytes(&c, channel_of(&key, partition, "n:", name));
-    buf_deinit(&key);
-    bus_send(r->tool->bus, partition, &c, on_followers, r);
-}
-
-static void on_answer(struct receipts *r, struct bytes kind, bool is_refused) {
-    r->is_deaf = is_refused;
-    if (is_refused)
-        go_on_within(r, 0);
-    else if (!bytes_equal_str(kind, "subscribe"))
+/* After a reconnect reports in between are missed, as a receipt's may be. */
+static void on_subscribed(void *ctx) {
+    struct receipts *r = ctx;
+    if (r->state != LISTENING)
         return;
-    else if (r->name != NULL && bus_can_send(r->tool->bus))
-        count_followers(r);
+    if (r->name != NULL && bus_can_send(r->tool->bus))
+        watch_count_followers(r->tool->bus, bytes_str(r->name), on_followers, r);
     else
         go_on_within(r, 0);
 }
 
-static void on_push(void *ctx, struct redisReply *reply) {
+static void on_refused(void *ctx, struct bytes error) {
     struct receipts *r = ctx;
-    struct bytes kind = reply_bytes(reply_at(reply, 0));
-    if (bytes_equal_str(kind, "message"))
-        on_report(r, reply_bytes(reply_at(reply, 2)));
-    else if (r->state == LISTENING)
-        on_answer(r, kind, reply_is_error(reply, NULL));
-}
-
-/* It comes back by itself; reports in between are missed, as a receipt's may be. */
-static void on_down(void *ctx, const char *why) {
-    (void)ctx;
-    (void)why;
-}
-
-static void on_ready(void *ctx) {
-    struct receipts *r = ctx;
-    struct command c = command_begin("SUBSCRIBE");
-    struct buf channel = {0};
-    buf_append_str(&channel, fleet_channel(CHANNEL_RECEIPT));
-    buf_append_str(&channel, r->token);
-    command_bytes(&c, buf_bytes(&channel));
-    buf_deinit(&channel);
-    link_send(r->link, &c, NULL, NULL);
+    (void)error;
+    r->is_deaf = true;
+    if (r->state == LISTENING)
+        go_on_within(r, 0);
 }
 
 struct receipts *receipts_listen(struct tool *t, const char *name,
                                  const struct receipts_events *events, void *ctx) {
-    static const struct link_events link_events = {on_ready, on_down, on_push};
+    static const struct channel_events channel_events = {on_subscribed, on_report, on_refused};
     struct receipts *r = mem_zalloc(sizeof(*r));
     *r = (struct receipts){.tool = t, .name = name, .events = events, .ctx = ctx};
     random_uuid(r->token);
     MUST(uv_timer_init(&t->loop, &r->timer) == 0);
     go_on_within(r, LISTEN_MS);
-    r->link = link_new(&t->loop, bus_url(t->bus), LINK_FEED, "receipts", &link_events, r);
-    bus_watch(t->bus, r->link);
+    bus_open_feed(t->bus);
+    watch_receipts(t->bus, r->token, &channel_events, r);
     return r;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bus/bus_send.h"
+#include "common/bus/bus.h"
 #include "common/bus/redis/redis_url.h"
 #include "common/bus/cluster/registry.h"
 #include "tools/table.h"
@@ -99,12 +99,9 @@ void tool_end_lost(struct tool *t) {
     tool_end(t, TOOL_FAILED);
 }
 
-bool tool_is_refused(struct tool *t, const char *command, const struct redisReply *reply) {
-    if (!reply_is_error(reply, NULL))
-        return false;
-    bus_refused(t->bus, command, reply);
-    tool_end_lost(t);
-    return true;
+void tool_end_refused(struct tool *t, const char *command, struct bytes error) {
+    tool_complain(t, "Redis refuses %s: %.*s", command, BYTES_FMT(error));
+    tool_end(t, TOOL_FAILED);
 }
 
 void tool_close(struct tool *t) {

@@ -15,7 +15,6 @@
 #include "common/base/settings.h"
 
 struct bus;
-struct redisReply;
 struct registry;
 struct verb;
 
@@ -58,8 +57,8 @@ void tool_end(struct tool *t, int exit_code);
 /* Something under way has failed: says what Redis refuses, or that the connection broke, and ends.
  */
 void tool_end_lost(struct tool *t);
-/* Whether Redis' reply to this command (a text that lives for ever) is an error; then we end. */
-bool tool_is_refused(struct tool *t, const char *command, const struct redisReply *reply);
+/* Redis answers a command with this error: says so and ends. */
+void tool_end_refused(struct tool *t, const char *command, struct bytes error);
 /* Closes what tool_connect made; the loop turns until it is empty. */
 void tool_close(struct tool *t);
 

@@ -36,6 +36,9 @@ static void new_id(struct bus *b) {
              b->id);
 }
 
+static void on_feed_ready(void *ctx);
+static void on_feed_down(void *ctx, const char *why);
+
 /* --- making --- */
 
 static const char *prefix_of(const struct settings *s) {
@@ -57,6 +60,7 @@ char *bus_reload(struct bus *b) {
 }
 
 struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_kind kind) {
+    static const struct feed_events feed_events = {on_feed_ready, on_feed_down};
     struct bus *b = mem_zalloc(sizeof(*b));
     *b = (struct bus){.loop = loop, .settings = settings, .kind = kind};
     b->partitions = (unsigned)settings->partitions;
@@ -74,7 +78,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     fleet_init(prefix_of(settings), b->url.db);
     redis_url_fingerprint(&b->url, prefix_of(settings), b->fleet);
     new_id(b);
-    b->feed = feed_new();
+    b->feed = feed_new(&feed_events, b);
     b->troubles = troubles_new();
     trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
     b->way = way_new(b);
@@ -201,21 +205,24 @@ static void on_commands_down(void *ctx, const char *why) {
 static void on_feed_ready(void *ctx) {
     struct bus *b = ctx;
     b->probe_sent_ms = 0;
-    one_server_on_ready(&b->one_server, b->feed_link);
-    feed_on_ready(b->feed, b->feed_link);
-    TELL(b, on_feed);
+    if (b->kind != BUS_TOOL) /* a tool's feed follows its commands, which are not repeated */
+        one_server_on_ready(&b->one_server, feed_link(b->feed));
 }
 
 static void on_feed_down(void *ctx, const char *why) {
     struct bus *b = ctx;
-    (void)why;
-    feed_on_down(b->feed);
     beats_begin(&b->beats, UINT64_MAX);
     b->probe_seen_ms = 0;
-    TELL(b, on_feed_lost);
+    TELL(b, on_feed_lost, why);
 }
 
-static void on_probe(struct bus *b, struct bytes payload) {
+static void on_probe_subscribed(void *ctx) {
+    struct bus *b = ctx;
+    beats_begin(&b->beats, bus_next_beat(b));
+}
+
+static void on_probe(void *ctx, struct bytes payload) {
+    struct bus *b = ctx;
     uint64_t beat;
     b->probe_seen_ms = clock_ms();
     b->probe_sent_ms = 0;
@@ -227,33 +234,10 @@ static void on_probe(struct bus *b, struct bytes payload) {
     TELL(b, on_feed_passed, beat);
 }
 
-static void on_feed_push(void *ctx, struct redisReply *reply) {
-    struct bus *b = ctx;
-    struct bytes kind = reply_bytes(reply_at(reply, 0)), channel = reply_bytes(reply_at(reply, 1));
-    struct bytes payload = reply_bytes(reply_at(reply, 2));
-    bool is_message = bytes_equal(kind, BYTES_LIT("message"));
-    if (bytes_equal(kind, BYTES_LIT("pong")))
-        return;
-    if (is_message && bytes_equal_str(channel, b->probe_channel)) {
-        on_probe(b, payload);
-        return;
-    }
-    if (bytes_equal_str(channel, b->probe_channel) && bytes_equal(kind, BYTES_LIT("subscribe")))
-        beats_begin(&b->beats, bus_next_beat(b));
-    bool is_known = is_message;
-    if (bytes_equal(kind, BYTES_LIT("subscribe")))
-        is_known = feed_on_subscribed(b->feed, b->feed_link, channel);
-    else if (bytes_equal(kind, BYTES_LIT("unsubscribe")))
-        is_known = feed_on_unsubscribed(b->feed, b->feed_link, channel);
-    if (reply_is_error(reply, NULL)) {
-        link_refused(b->feed_link, "SUBSCRIBE", reply);
-        return;
-    }
-    if (!is_known) {
-        link_break(b->feed_link, "an unsubscription that nobody asked for, or an unknown message");
-        return;
-    }
-    TELL(b, on_feed_message, kind, channel, payload);
+static void listen_for_probe(struct bus *b) {
+    static const struct channel_events events = {.on_subscribed = on_probe_subscribed,
+                                                 .on_message = on_probe};
+    feed_subscribe(b->feed, bytes_str(b->probe_channel), &events, b);
 }
 
 /* --- the heartbeat --- */
@@ -266,13 +250,13 @@ static void buried(struct bus *b) {
     log_error("bus",
               "was_buried id=%s: another process saw no heartbeat of this one; beginning anew",
               b->id);
-    bus_unsubscribe(b, bytes_str(b->probe_channel));
+    feed_unsubscribe(b->feed, bytes_str(b->probe_channel));
     new_id(b);
     b->foreign_beats = b->unanswered_beats;
     beats_begin(&b->beats, UINT64_MAX);
     b->was_counted = false;
     b->accepted_since_ms = 0;
-    bus_subscribe(b, bytes_str(b->probe_channel));
+    listen_for_probe(b);
     send_beat(b);
     TELL(b, on_buried);
 }
@@ -365,9 +349,9 @@ static void on_beat(uv_timer_t *timer) {
     uint64_t now = clock_ms();
     bool is_late = b->probe_sent_ms != 0 && now - b->probe_sent_ms > DEAF_AFTER_MS;
     b->deaf_beats = is_late ? b->deaf_beats + 1 : 0;
-    if (b->deaf_beats > 1 && link_is_ready(b->feed_link)) {
+    if (b->deaf_beats > 1 && link_is_ready(feed_link(b->feed))) {
         b->probe_sent_ms = 0;
-        link_break(b->feed_link, "deaf: a probe was published and did not come back");
+        link_break(feed_link(b->feed), "deaf: a probe was published and did not come back");
     }
     ask_config(b);
     if (b->is_configured) {
@@ -400,9 +384,15 @@ static void tell_fleet(const struct bus *b) {
              fleet_channel(CHANNEL_PUBLIC_SEND));
 }
 
+void bus_open_feed(struct bus *b) {
+    if (feed_link(b->feed) != NULL)
+        return;
+    feed_open(b->feed, b->loop, &b->url);
+    b->one_server.feed = feed_link(b->feed);
+}
+
 void bus_start(struct bus *b) {
     static const struct link_events commands_events = {on_commands_ready, on_commands_down, NULL};
-    static const struct link_events feed_events = {on_feed_ready, on_feed_down, on_feed_push};
     b->one_server.commands = b->commands =
         link_new(b->loop, &b->url, LINK_COMMANDS, "commands", &commands_events, b);
     if (b->kind == BUS_TOOL) {
@@ -410,9 +400,8 @@ void bus_start(struct bus *b) {
         return;
     }
     tell_fleet(b);
-    b->one_server.feed = b->feed_link =
-        link_new(b->loop, &b->url, LINK_FEED, "feed", &feed_events, b);
-    bus_subscribe(b, bytes_str(b->probe_channel));
+    bus_open_feed(b);
+    listen_for_probe(b);
     MUST(uv_timer_start(&b->beat_timer, on_beat, 100, BEAT_MS) == 0);
 }
 
@@ -465,7 +454,7 @@ void bus_close(struct bus *b) {
     if (b == NULL)
         return;
     link_close(b->commands);
-    link_close(b->feed_link);
+    feed_close(b->feed);
     uv_close((uv_handle_t *)&b->beat_timer, on_timer_closed);
 }
 
@@ -478,14 +467,11 @@ void bus_set_unfit(struct bus *b, bool is_unfit) {
         send_beat(b);
 }
 
-void bus_watch(struct bus *b, struct link *feed) {
-    one_server_add(&b->one_server, feed);
-}
-
-void bus_subscribe(struct bus *b, struct bytes channel) {
-    feed_subscribe(b->feed, b->feed_link, channel);
+void bus_subscribe(struct bus *b, struct bytes channel, const struct channel_events *events,
+                   void *ctx) {
+    feed_subscribe(b->feed, channel, events, ctx);
 }
 
 void bus_unsubscribe(struct bus *b, struct bytes channel) {
-    feed_unsubscribe(b->feed, b->feed_link, channel);
+    feed_unsubscribe(b->feed, channel);
 }

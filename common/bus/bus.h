@@ -24,8 +24,9 @@
 #include "common/base/must.h"
 
 struct bus;
-struct link;
 struct backlog;
+struct channel_events;
+struct link;
 struct paging;
 struct settings;
 struct redis_url;
@@ -39,13 +40,8 @@ struct bus_events {
     void (*on_commands)(void *ctx);
     /* The commands link broke. Unanswered commands have had their NULL. */
     void (*on_commands_lost)(void *ctx);
-    /* The feed link is up and has no subscriptions yet / broke. */
-    void (*on_feed)(void *ctx);
-    void (*on_feed_lost)(void *ctx);
-    /* A message of a channel, or the confirmation of (un)subscribe: kind is "message", "subscribe",
-     * "unsubscribe". */
-    void (*on_feed_message)(void *ctx, struct bytes kind, struct bytes channel,
-                            struct bytes payload);
+    /* The feed broke: its subscriptions are made again by themselves. */
+    void (*on_feed_lost)(void *ctx, const char *why);
     /* The feed was deaf for a while and did not break: what it brings may lack messages. */
     void (*on_feed_skipped)(void *ctx);
     /* What was published before heartbeat `beat` was sent has come over the feed, or never will. */
@@ -85,9 +81,6 @@ bool bus_can_send(const struct bus *b);
 bool bus_is_on_one_server(const struct bus *b);
 /* Whether a link of the caller's own goes there, too. */
 bool bus_goes_with_commands(const struct bus *b, const struct link *link);
-/* From now on the bus makes this feed of the caller's own anew when it does not. The link stays
- * until the bus is closed. */
-void bus_watch(struct bus *b, struct link *feed);
 /* The number of the next heartbeat, see on_feed_passed. */
 uint64_t bus_next_beat(const struct bus *b);
 /* Whether connections may be registered now: Redis has accepted a heartbeat of this id on this
@@ -133,9 +126,11 @@ uint64_t bus_accepted_since(const struct bus *b);
 const char *bus_secret(const struct bus *b);
 void bus_learn_secret(struct bus *b, struct bytes secret);
 
-/* Desired subscriptions of the feed; kept over reconnects, sent in batches of 512. Channel bytes
- * are copied. The confirmation arrives as on_feed_message(kind "subscribe"). Idempotent. */
-void bus_subscribe(struct bus *b, struct bytes channel);
+/* Subscriptions, which outlive reconnects: see feed_subscribe. A tool that wants any opens the feed
+ * itself; a daemon has it from bus_start on. */
+void bus_subscribe(struct bus *b, struct bytes channel, const struct channel_events *events,
+                   void *ctx);
 void bus_unsubscribe(struct bus *b, struct bytes channel);
+void bus_open_feed(struct bus *b);
 
 #endif

@@ -29,7 +29,7 @@ struct bus {
     struct redis_url url;
     char fleet[FLEET_FINGERPRINT_SIZE];
     char id[17];
-    struct link *commands, *feed_link;
+    struct link *commands;
     struct one_server one_server;
     struct feed *feed;
     struct {

@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/bus/bus_internal.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/redis/feed.h"
 #include "common/bus/redis/link.h"
 #include "common/bus/cluster/liveness.h"
 
@@ -95,8 +96,8 @@ static void describe_links(const struct bus *b, struct buf *out) {
         buf_printf(out, "redis refuses %s", refused);
     else if (!b->is_configured)
         buf_append_str(out, "redis: the cluster's configuration is not read yet");
-    else if (!link_is_ready(b->feed_link))
-        buf_printf(out, "redis feed: %s", link_trouble(b->feed_link));
+    else if (!link_is_ready(feed_link(b->feed)))
+        buf_printf(out, "redis feed: %s", link_trouble(feed_link(b->feed)));
     else if (!bus_is_on_one_server(b))
         buf_append_str(out, "redis feed: it goes to another server than the commands");
     else if (!trouble_is_raised(&b->beats_refused)) /* else there is nothing to come back */

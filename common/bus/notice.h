@@ -18,7 +18,7 @@
 #include "common/base/buf.h"
 
 struct bus;
-struct redisReply;
+struct channel_events;
 
 /* clang-format off */
 #define NOTICE(kind)                  struct notice_##kind {
@@ -52,8 +52,13 @@ bool notice_decode(struct bytes text, struct notice *n_out);
 
 /* Publishes a notice; does nothing while Redis is away. */
 void notice_send(struct bus *b, const struct notice *n);
-/* The same for a caller that knows that Redis is there; fn gets the answer. */
-void notice_send_then(struct bus *b, const struct notice *n,
-                      void (*fn)(void *ctx, struct redisReply *reply), void *ctx);
+/* The same for a caller that knows that Redis is there. fn, which may be NULL: whether Redis has
+ * published it. */
+typedef void notice_sent_fn(void *ctx, bool is_sent);
+void notice_send_then(struct bus *b, const struct notice *n, notice_sent_fn *fn, void *ctx);
+
+/* What comes over the control channel, for notice_decode: see bus_subscribe. */
+void notice_listen(struct bus *b, const struct channel_events *events, void *ctx);
+void notice_listen_end(struct bus *b);
 
 #endif

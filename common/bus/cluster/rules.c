@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/notice.h"
+#include "common/bus/redis/feed.h"
 #include "common/bus/redis/troubles.h"
 
 enum { RELOAD_MS = 30000, AGAIN_MS = 1000 };
@@ -129,15 +130,14 @@ static void on_commands_lost(void *ctx) {
 
 /* --- notices: "rule" carries the value, so that a change holds as soon as it is read --- */
 
-static void on_feed_message(void *ctx, struct bytes kind, struct bytes channel,
-                            struct bytes payload) {
+static void on_subscribed(void *ctx) {
+    read_all(ctx);
+}
+
+static void on_message(void *ctx, struct bytes payload) {
     struct rules *r = ctx;
     struct notice n;
-    if (r->is_freed || !bytes_equal(channel, bytes_str(fleet_channel(CHANNEL_CONTROL))))
-        return;
-    if (bytes_equal(kind, BYTES_LIT("subscribe")))
-        read_all(r);
-    if (!bytes_equal(kind, BYTES_LIT("message")) || !notice_decode(payload, &n))
+    if (!notice_decode(payload, &n))
         return;
     if (n.kind == NOTICE_rule) {
         r->is_stale = r->is_reading; /* what is being read may be older */
@@ -167,9 +167,8 @@ static void end_setting(struct setting *s, int status) {
     free_setting(s);
 }
 
-static void on_told(void *ctx, struct redisReply *reply) {
-    bool is_fine = reply != NULL && !reply_is_error(reply, NULL);
-    end_setting(ctx, is_fine ? 0 : -ENOTCONN);
+static void on_told(void *ctx, bool is_sent) {
+    end_setting(ctx, is_sent ? 0 : -ENOTCONN);
 }
 
 static void on_stored(void *ctx, struct redisReply *reply) {
@@ -227,15 +226,16 @@ struct rules *rules_new(struct bus *bus,
                         void *ctx) {
     static const struct bus_events events = {.on_commands = on_commands,
                                              .on_commands_lost = on_commands_lost,
-                                             .on_feed_message = on_feed_message,
                                              .on_feed_skipped = on_feed_skipped};
+    static const struct channel_events channel_events = {.on_subscribed = on_subscribed,
+                                                         .on_message = on_message};
     struct rules *r = mem_zalloc(sizeof(*r));
     *r = (struct rules){.bus = bus, .on_change = on_change, .ctx = ctx};
     trouble_init(&r->unread, bus_troubles(bus), TROUBLE_rules, "");
     MUST(uv_timer_init(bus_loop(bus), &r->reload_timer) == 0);
     MUST(uv_timer_start(&r->reload_timer, on_reload_timer, RELOAD_MS, RELOAD_MS) == 0);
     bus_listen(bus, &events, r);
-    bus_subscribe(bus, bytes_str(fleet_channel(CHANNEL_CONTROL)));
+    notice_listen(bus, &channel_events, r);
     return r;
 }
 
@@ -248,6 +248,7 @@ void rules_free(struct rules *r) {
     if (r == NULL)
         return;
     r->is_freed = true;
+    notice_listen_end(r->bus);
     trouble_clear(&r->unread);
     HASH_ITER (hh, r->known, k, next) {
         HASH_DEL(r->known, k);

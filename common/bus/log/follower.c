@@ -1,6 +1,6 @@
 /*
  * follower.c - see follower.h: all followed Names, what the feed brings them, and the looking after
- * what it may not have brought. One Name is follow.c. Read on_feed_message, then on_feed_passed.
+ * what it may not have brought. One Name is follow.c. Read on_own_message, then on_feed_passed.
  */
 #include "common/bus/log/follower.h"
 
@@ -12,6 +12,7 @@
 #include "common/base/metrics.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/log/follower_internal.h"
+#include "common/bus/redis/feed.h"
 #include "common/bus/redis/paging.h"
 
 enum { CATCH_UPS_MAX = 500, REFUSED_PAUSE_MS = 100 };
@@ -114,58 +115,63 @@ static void on_feed_passed(void *ctx, uint64_t beat) {
 
 /* --- the feed --- */
 
-static void on_payload(struct follower *f, struct follow *w, struct every *every,
-                       struct bytes payload) {
-    struct message m;
-    if (message_decode(payload, &m) != PARSE_OK) {
+/* False: it cannot be read. */
+static bool begin_dispatch(struct follower *f, struct bytes payload, struct message *m_out) {
+    if (message_decode(payload, m_out) != PARSE_OK) {
         log_error("follower", "received_bad_message bytes=%zu", payload.len);
-        return;
+        return false;
     }
     metrics_add(METRIC_feed_messages, 1);
     f->dispatching++;
-    if (w != NULL)
-        follow_on_live(w, LOG_OWN, &m, payload);
-    else
-        LIST_FOREACH (w, &every->list, in_partition)
-            follow_on_live(w, LOG_EVERY, &m, payload);
+    return true;
+}
+
+static void end_dispatch(struct follower *f, struct message *m) {
     f->dispatching--;
-    message_free(&m);
+    message_free(m);
     follower_bury_stopped(f);
 }
 
-static void on_subscribed(struct follower *f, struct follow *w, struct every *every) {
-    if (w != NULL) {
-        w->is_confirmed = true;
-        follow_on_confirmed(w);
+static void on_own_message(void *ctx, struct bytes payload) {
+    struct follow *w = ctx;
+    struct follower *f = w->follower;
+    struct message m;
+    if (!begin_dispatch(f, payload, &m))
         return;
-    }
-    every->is_confirmed = every->follows > 0;
-    struct follow *next;
+    follow_on_live(w, LOG_OWN, &m, payload);
+    end_dispatch(f, &m);
+}
+
+static void on_own_subscribed(void *ctx) {
+    struct follow *w = ctx;
+    w->is_confirmed = true;
+    follow_on_confirmed(w);
+}
+
+static void on_every_message(void *ctx, struct bytes payload) {
+    struct every *every = ctx;
+    struct follow *w;
+    struct message m;
+    if (!begin_dispatch(every->follower, payload, &m))
+        return;
+    LIST_FOREACH (w, &every->list, in_partition)
+        follow_on_live(w, LOG_EVERY, &m, payload);
+    end_dispatch(every->follower, &m);
+}
+
+static void on_every_subscribed(void *ctx) {
+    struct every *every = ctx;
+    struct follow *w, *next;
+    every->is_confirmed = true;
     for (w = LIST_FIRST(&every->list); w != NULL; w = next) {
         next = LIST_NEXT(w, in_partition);
         follow_on_confirmed(w);
     }
-    (void)f;
 }
 
-static void on_feed_message(void *ctx, struct bytes kind, struct bytes channel,
-                            struct bytes payload) {
+static void on_feed_lost(void *ctx, const char *why) {
     struct follower *f = ctx;
-    struct follow *w;
-    struct every *every = NULL;
-    HASH_FIND(hh, f->follows, channel.ptr, channel.len, w);
-    if (w == NULL)
-        HASH_FIND(hh, f->everies, channel.ptr, channel.len, every);
-    if (f->is_freed || (w == NULL && every == NULL))
-        return;
-    if (bytes_equal(kind, BYTES_LIT("message")))
-        on_payload(f, w, every, payload);
-    else if (bytes_equal(kind, BYTES_LIT("subscribe")))
-        on_subscribed(f, w, every);
-}
-
-static void on_feed_lost(void *ctx) {
-    struct follower *f = ctx;
+    (void)why;
     struct follow *w, *next;
     for (unsigned p = 0; p < bus_partitions(f->bus); p++)
         f->partitions[p].is_confirmed = false;
@@ -206,7 +212,6 @@ static void on_forgotten(void *ctx) {
 struct follower *follower_new(struct bus *bus, const struct follower_events *events) {
     static const struct bus_events listener = {.on_commands = on_commands,
                                                .on_feed_lost = on_feed_lost,
-                                               .on_feed_message = on_feed_message,
                                                .on_feed_skipped = on_feed_skipped,
                                                .on_feed_passed = on_feed_passed,
                                                .on_forgotten = on_forgotten};
@@ -228,7 +233,6 @@ struct follower *follower_new(struct bus *bus, const struct follower_events *eve
         memcpy(every->channel, channel.ptr, channel.len);
         every->channel_len = channel.len;
         LIST_INIT(&every->list);
-        HASH_ADD_KEYPTR(hh, f->everies, every->channel, every->channel_len, every);
     }
     buf_deinit(&key);
     MUST(uv_timer_init(bus_loop(bus), &f->soon) == 0);
@@ -248,7 +252,6 @@ void follower_bury_stopped(struct follower *f) {
 
 static void on_timer_closed(uv_handle_t *handle) {
     struct follower *f = container_of((uv_timer_t *)handle, struct follower, soon);
-    HASH_CLEAR(hh, f->everies);
     audit_free(f->audit);
     free(f->partitions);
     free(f);
@@ -271,6 +274,10 @@ void follower_free(struct follower *f) {
 }
 
 struct follow *follower_follow(struct follower *f, struct bytes name, void *owner) {
+    static const struct channel_events own_events = {.on_subscribed = on_own_subscribed,
+                                                     .on_message = on_own_message};
+    static const struct channel_events every_events = {.on_subscribed = on_every_subscribed,
+                                                       .on_message = on_every_message};
     struct buf key = {0};
     struct follow *w = mem_zalloc(sizeof(*w) + name.len + 1);
     w->follower = f;
@@ -289,8 +296,8 @@ struct follow *follower_follow(struct follower *f, struct bytes name, void *owne
     struct every *every = &f->partitions[w->partition];
     LIST_INSERT_HEAD(&every->list, w, in_partition);
     if (every->follows++ == 0)
-        bus_subscribe(f->bus, bytes_of(every->channel, every->channel_len));
-    bus_subscribe(f->bus, bytes_of(w->channel, w->channel_len));
+        bus_subscribe(f->bus, bytes_of(every->channel, every->channel_len), &every_events, every);
+    bus_subscribe(f->bus, bytes_of(w->channel, w->channel_len), &own_events, w);
     return w;
 }
 

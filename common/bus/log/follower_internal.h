@@ -61,14 +61,12 @@ struct every {
     bool is_confirmed;
     struct lineage known; /* of the data that all the follows have read */
     LIST_HEAD(, follow) list;
-    UT_hash_handle hh;
 };
 
 struct follower {
     struct bus *bus;
     const struct follower_events *events;
     struct follow *follows; /* by channel */
-    struct every *everies;  /* by channel */
     struct every *partitions;
     TAILQ_HEAD(, follow) queue; /* QUEUED */
     struct doubts doubts;

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "common/base/must.h"
 #include "common/bus/redis/link.h"
 #include "common/bus/redis/server_info.h"
 
@@ -19,9 +18,6 @@ static void compare(struct one_server *o) {
     if (are_apart(o->commands, o->feed))
         link_break(o->is_feed_newer ? o->commands : o->feed,
                    "commands and feed have come to different servers");
-    for (size_t i = 0; i < ONE_SERVER_OTHERS; i++)
-        if (are_apart(o->commands, o->others[i]))
-            link_break(o->others[i], "the commands have come to another server");
 }
 
 void one_server_on_ready(struct one_server *o, const struct link *link) {
@@ -29,23 +25,10 @@ void one_server_on_ready(struct one_server *o, const struct link *link) {
     compare(o);
 }
 
-void one_server_add(struct one_server *o, struct link *link) {
-    for (size_t i = 0; i < ONE_SERVER_OTHERS; i++) {
-        if (o->others[i] == NULL) {
-            o->others[i] = link;
-            return;
-        }
-    }
-    MUST(false); /* no process has more links than that */
-}
-
 static void break_all(struct one_server *o, const char *why) {
     link_break(o->commands, why);
     if (is_ready(o->feed))
         link_break(o->feed, why);
-    for (size_t i = 0; i < ONE_SERVER_OTHERS; i++)
-        if (is_ready(o->others[i]))
-            link_break(o->others[i], why);
 }
 
 static void on_info(void *ctx, struct redisReply *reply) {
