@@ -9,32 +9,75 @@
 
 #include "common/app/app.h"
 #include "common/http/http_authority.h"
-#include "gateway/routes/auto_upgrade.h"
+#include "common/http/http_path.h"
+#include "gateway/routes/file_send.h"
+#include "gateway/routes/upgrade.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/endpoints.h"
 #include "gateway/gateway.h"
 #include "gateway/routes/reference.h"
 #include "gateway/conn/request.h"
-#include "gateway/routes/static.h"
 #include "gateway/routes/web.h"
 
 static bool host_is(struct bytes host, const char *hostname) {
     return bytes_equal_nocase(http_authority_split(host).host, bytes_str(hostname));
 }
 
-void dispatch(struct request *r) {
-    if (r->conn->is_surplus)
-        request_refuse(r, 503, "the gateway is full");
-    else if (r->endpoint->hostname != NULL && !host_is(r->head.host, r->endpoint->hostname))
-        request_refuse(r, 400, "no such host here");
-    else if (r->path == NULL)
-        request_refuse(r, 400, r->path_error);
-    else if (reference_is_there(r))
-        reference_look_up(r);
-    else
-        dispatch_route(r);
+/* ---- endpoints with auto_upgrade = true: the Name is the path, no route is needed (the seed's
+ * deprecated way) */
+
+static bool wants_auto_upgrade(const struct request *r) {
+    return r->endpoint->auto_upgrade && r->endpoint->is_ws &&
+           http_head_count(&r->head, "Sec-WebSocket-Key") > 0;
 }
+
+static void auto_upgrade(struct request *r) {
+    struct upgrade_error error;
+    struct upgrade_options options = {
+        .name = bytes_str(r->path), .scope = SCOPE_GLOBAL, .is_automatic = true};
+    if (upgrade(r, &options, &error) == UPGRADE_INVALID)
+        request_refuse(r, error.status, error.text);
+}
+
+/* ---- static folders */
+
+/* The path below the prefix: it starts with '/', or is empty when the path is the prefix; NULL when
+ * the prefix does not fit. */
+static const char *below(const char *path, const char *prefix) {
+    size_t len = strlen(prefix);
+    while (len > 0 && prefix[len - 1] == '/')
+        len--;
+    if (strncmp(path, prefix, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+        return NULL;
+    return path + len;
+}
+
+static bool serve_file(struct request *r) {
+    const struct registrations *registrations = app_registrations(r->gateway->app);
+    const struct static_folder *best = NULL;
+    if (!request_is_head(r) && !bytes_equal_str(r->head.method, "GET"))
+        return false;
+    for (size_t i = 0; i < registrations->static_folders.count; i++) {
+        const struct static_folder *folder = &registrations->static_folders.items[i];
+        if (below(r->path, folder->prefix) != NULL &&
+            (best == NULL || strlen(folder->prefix) > strlen(best->prefix)))
+            best = folder;
+    }
+    if (best == NULL)
+        return false;
+    struct buf file = {0};
+    if (http_path_to_file(bytes_str(below(r->path, best->prefix)), &file)) {
+        char *path = buf_take(&file);
+        file_send(r, best->folder, path, 200);
+        free(path);
+        return true;
+    }
+    buf_deinit(&file);
+    return false;
+}
+
+/* ---- routes */
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 
@@ -65,7 +108,7 @@ static void not_found(struct request *r) {
 /* Everything that is not answered by a route. */
 static void on_no_route(struct request *r, bool has_other_method) {
     const struct registrations *registrations = app_registrations(r->gateway->app);
-    if (static_serve(r))
+    if (serve_file(r))
         return;
     if (has_other_method)
         refuse_method(r, registrations);
@@ -73,7 +116,7 @@ static void on_no_route(struct request *r, bool has_other_method) {
         not_found(r);
 }
 
-void dispatch_route(struct request *r) {
+static void run_route(struct request *r) {
     const struct registrations *registrations = app_registrations(r->gateway->app);
     struct route_param params[ROUTE_PARAMS_MAX];
     size_t count = 0;
@@ -82,7 +125,7 @@ void dispatch_route(struct request *r) {
         request_refuse(r, 426, "this endpoint does not speak WebSocket");
         return;
     }
-    if (auto_upgrade_wants(r)) {
+    if (wants_auto_upgrade(r)) {
         auto_upgrade(r);
         return;
     }
@@ -97,4 +140,17 @@ void dispatch_route(struct request *r) {
         web_run(r, route, params, count);
     else
         on_no_route(r, has_other_method);
+}
+
+void dispatch(struct request *r) {
+    if (r->conn->is_surplus)
+        request_refuse(r, 503, "the gateway is full");
+    else if (r->endpoint->hostname != NULL && !host_is(r->head.host, r->endpoint->hostname))
+        request_refuse(r, 400, "no such host here");
+    else if (r->path == NULL)
+        request_refuse(r, 400, r->path_error);
+    else if (reference_is_there(r))
+        reference_look_up(r, run_route);
+    else
+        run_route(r);
 }

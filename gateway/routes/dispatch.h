@@ -7,7 +7,5 @@ struct request;
 
 /* Answers the request, or sets to work what will. */
 void dispatch(struct request *r);
-/* Goes on after the X-PODE-SIGNAL-* headers were looked up and hold. */
-void dispatch_route(struct request *r);
 
 #endif

@@ -17,7 +17,6 @@
 #include "gateway/conn/identity.h"
 #include "gateway/conn/request.h"
 #include "gateway/conn/v1.h"
-#include "gateway/routes/web.h"
 #include "gateway/conn/ws.h"
 
 enum { ACCEPT_MS = 10000 };
@@ -166,10 +165,15 @@ static enum app_outcome send_to_own(struct ws *ws, const struct app_send *send) 
     return APP_DONE;
 }
 
+static struct request *request_of(struct app_call *call) {
+    const struct handler *handler = app_call_ctx(call);
+    return handler == NULL ? NULL : handler->request;
+}
+
 static enum app_outcome host_send(void *ctx, struct app_call *call, const struct app_send *send,
                                   struct buf *error_out) {
     struct gateway *g = ctx;
-    struct request *r = web_request_of(call);
+    struct request *r = request_of(call);
     bool is_converted = r != NULL && r->is_converted && r->signal != NULL;
     bool is_local = is_converted && r->signal->is_local;
     if (send->data.len > (size_t)g->settings->max_message_bytes)
@@ -213,7 +217,7 @@ static enum app_outcome host_close(void *ctx, struct app_call *call, const struc
 
 static void host_signing_context(void *ctx, struct app_call *call,
                                  struct signing_context *who_out) {
-    const struct request *r = web_request_of(call);
+    const struct request *r = request_of(call);
     (void)ctx;
     if (r == NULL)
         return;

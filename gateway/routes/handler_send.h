@@ -8,6 +8,13 @@
 #ifndef SIGNALBOX_GATEWAY_ROUTES_HANDLER_SEND_H
 #define SIGNALBOX_GATEWAY_ROUTES_HANDLER_SEND_H
 
+struct request;
+
+/* The first member of what a gateway gives to app_call as its ctx. */
+struct handler {
+    struct request *request; /* a route's, until that ends; NULL: an event's */
+};
+
 /* The ctx is the struct gateway. */
 extern const struct app_host handler_send_host;
 

@@ -12,7 +12,7 @@
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
 #include "gateway/gateway.h"
-#include "gateway/routes/handler.h"
+#include "gateway/routes/handler_send.h"
 #include "gateway/conn/identity.h"
 #include "gateway/conn/request.h"
 #include "gateway/conn/ws.h"
@@ -30,7 +30,7 @@ struct local_life {
 };
 
 struct local_event {
-    struct handler handler;
+    struct handler handler; /* no request */
     struct local_life *life;
     const struct event_handler *registered; /* only until app_call returns */
     char label[128];
@@ -98,7 +98,6 @@ static void run_one(struct local_life *life, const struct event_handler *registe
                                   .arguments = registered->arguments};
     struct app_call *call;
     char *error = NULL;
-    e->handler.kind = HANDLER_EVENT;
     e->life = life;
     e->registered = registered;
     snprintf(e->label, sizeof(e->label), "event %s", registered->event_name);

@@ -8,7 +8,6 @@
 #include "common/base/percent.h"
 #include "common/base/utf8.h"
 #include "common/bus/cluster/registry.h"
-#include "gateway/routes/dispatch.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/request.h"
 
@@ -20,6 +19,7 @@
  */
 struct reference {
     struct request *request;
+    request_fn *on_found;
     bool is_decoded;
     struct buf name, client_id;
 };
@@ -145,7 +145,7 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
     if (r->conn != NULL) {
         judge(f, status, rows, count);
         if (!r->is_answered)
-            dispatch_route(r);
+            f->on_found(r);
     }
     buf_deinit(&f->name);
     buf_deinit(&f->client_id);
@@ -161,13 +161,14 @@ static void ask(struct reference *f) {
         registry_find_id(registry, buf_bytes(&f->client_id), on_rows, f);
 }
 
-void reference_look_up(struct request *r) {
+void reference_look_up(struct request *r, request_fn *on_found) {
     if (is_ambiguous(r)) {
         request_refuse(r, 400, CLIENT_ID " or " NAME " came twice");
         return;
     }
     struct reference *f = mem_zalloc(sizeof(*f));
     f->request = r;
+    f->on_found = on_found;
     request_work(r);
     read_fields(f, false);
     ask(f);

@@ -12,9 +12,10 @@ struct request;
 
 /* Without a client id the other two headers mean nothing. */
 bool reference_is_there(const struct request *r);
-/* Asks the registry; then dispatch_route with r->signal set, or the request is refused: 404 no such
+typedef void request_fn(struct request *r);
+/* Asks the registry; then calls on_found with r->signal set, or refuses the request: 404 no such
  * connection, 400 its signature does not hold, the id alone is not enough, or a field came twice.
  */
-void reference_look_up(struct request *r);
+void reference_look_up(struct request *r, request_fn *on_found);
 
 #endif

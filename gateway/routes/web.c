@@ -1,5 +1,8 @@
-/* web.c - see web.h: the object itself, and running a route's handler. Its fields are in
- * web_fields.c, its methods in web_answer.c and web_convert.c. */
+/*
+ * web.c - see web.h: web:convert, the object's metatable, and running a route's handler. The fields
+ * are in web_object.c, the methods that answer in web_answer.c. To add a method: its line in
+ * web_methods.
+ */
 #include "gateway/routes/web.h"
 
 #include <lauxlib.h>
@@ -10,11 +13,14 @@
 #include "common/app/app.h"
 #include "common/base/percent.h"
 #include "gateway/gateway.h"
+#include "common/app/api/api.h"
+#include "gateway/routes/upgrade.h"
 #include "gateway/routes/local.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/web_object.h"
 
-#define WEB_TYPE "signalbox.web"
+/* The Lua error that ends a handler whose conversion was refused: the refusal was sent. */
+#define HANDLER_REFUSED "the handshake was refused"
 
 static void web_unref(struct web *w) {
     if (--w->refs > 0)
@@ -26,20 +32,95 @@ static void web_unref(struct web *w) {
     free(w);
 }
 
-struct web *web_check(lua_State *L) {
-    struct web **box = luaL_checkudata(L, 1, WEB_TYPE);
-    return *box;
+/* ---- convert */
+
+/* Stays on the stack. What is in it upgrade.c judges: it may have come from the client. */
+static struct bytes optional_text(lua_State *L, const char *field) {
+    return api_option_bytes(L, 2, field);
 }
 
-struct request *web_check_request(lua_State *L, const char *what) {
-    struct request *r = web_check(L)->handler.request;
-    if (r == NULL)
-        luaL_error(L, "web:%s: the request has ended", what);
-    if (r->is_converted)
-        luaL_error(L, "web:%s: the request became a signal connection", what);
-    if (r->is_answered || r->is_claimed)
-        luaL_error(L, "web:%s: the request was answered already", what);
-    return r;
+static enum scope scope_of(lua_State *L, const struct request *r) {
+    struct bytes text = optional_text(L, "scope");
+    if (text.len == 0 || bytes_equal_nocase(text, BYTES_LIT("default")))
+        return app_registrations(r->gateway->app)->default_scope;
+    if (bytes_equal_nocase(text, BYTES_LIT("global")))
+        return SCOPE_GLOBAL;
+    if (!bytes_equal_nocase(text, BYTES_LIT("local")))
+        luaL_error(L, "convert: scope must be \"global\" or \"local\"");
+    return SCOPE_LOCAL;
+}
+
+/* What was looked up before the conversion is forgotten: web.signal. */
+static void forget_signal_field(lua_State *L) {
+    lua_getiuservalue(L, 1, 1);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "signal");
+    lua_pop(L, 1);
+}
+
+/* The refusal was sent, so the handler has nothing to do any more. */
+static int refused(lua_State *L) {
+    struct app_call *call = app_call_of(L);
+    if (call != NULL)
+        app_call_excuse(call, HANDLER_REFUSED);
+    return luaL_error(L, HANDLER_REFUSED);
+}
+
+/* A handler that does not catch this ends with it: web.c answers then. */
+static int invalid(lua_State *L, struct web *w, const struct upgrade_error *error) {
+    struct app_call *call = app_call_of(L);
+    if (error->status != 500) {
+        w->refusal = *error;
+        if (call != NULL)
+            app_call_excuse(call, error->text);
+    }
+    return luaL_error(L, "%s", error->text);
+}
+
+static void on_converted(struct request *r, bool is_ok) {
+    struct web *w = r->convert_ctx;
+    struct app_call *call = w->call;
+    r->on_converted = NULL;
+    w->call = NULL;
+    if (call == NULL)
+        return;
+    if (is_ok) {
+        app_resume_ok(call, NULL, NULL);
+        return;
+    }
+    app_call_excuse(call, HANDLER_REFUSED);
+    app_resume_error(call, HANDLER_REFUSED);
+}
+
+static int convert(lua_State *L) {
+    struct web *w = web_check(L);
+    struct request *r = w->handler.request;
+    struct upgrade_error error;
+    static const char *const allowed[] = {"name", "group", "client_id", "scope", NULL};
+    luaL_checktype(L, 2, LUA_TTABLE);
+    if (r != NULL && r->is_converted)
+        return 0; /* the first one counts */
+    r = web_check_request(L, "convert");
+    if (r->conn == NULL)
+        return refused(L);
+    api_check_options(L, 2, allowed);
+    forget_signal_field(L);
+    struct upgrade_options options = {.name = optional_text(L, "name"),
+                                      .group = optional_text(L, "group"),
+                                      .client_id = optional_text(L, "client_id"),
+                                      .scope = scope_of(L, r)};
+    if (options.scope == SCOPE_GLOBAL)
+        w->call = app_may_wait(L);
+    r->convert_ctx = w;
+    r->on_converted = on_converted;
+    switch (upgrade(r, &options, &error)) {
+    case UPGRADE_OPEN: local_opened(r); return 0;
+    case UPGRADE_WAITING: return app_wait(L, w->call);
+    case UPGRADE_REFUSED: w->call = NULL; return refused(L);
+    case UPGRADE_INVALID: break;
+    }
+    w->call = NULL;
+    return invalid(L, w, &error);
 }
 
 /* ---- the object */
@@ -85,8 +166,8 @@ static int web_gc(lua_State *L) {
 }
 
 static const luaL_Reg web_methods[] = {
-    {"respond", web_respond}, {"json", web_json},       {"text", web_text}, {"file", web_file},
-    {"header", web_header},   {"convert", web_convert}, {NULL, NULL},
+    {"respond", web_respond}, {"json", web_json},   {"text", web_text}, {"file", web_file},
+    {"header", web_header},   {"convert", convert}, {NULL, NULL},
 };
 
 /* ---- running a handler */
@@ -166,7 +247,7 @@ void web_run(struct request *r, const struct route *route, const struct route_pa
     char *error = NULL;
     struct app_handler handler = {.function = route->function, .arguments = LUA_NOREF};
     w->refs = 1;
-    w->handler = (struct handler){.kind = HANDLER_ROUTE, .request = r};
+    w->handler = (struct handler){.request = r};
     copy_params(w, params, param_count);
     snprintf(w->label, sizeof(w->label), "route %s %s", route->method, route->path);
     handler.label = w->label;
@@ -177,9 +258,4 @@ void web_run(struct request *r, const struct route *route, const struct route_pa
     case APP_WAITING: break;
     }
     free(error);
-}
-
-struct request *web_request_of(struct app_call *call) {
-    struct handler *handler = call == NULL ? NULL : app_call_ctx(call);
-    return handler == NULL || handler->kind != HANDLER_ROUTE ? NULL : handler->request;
 }

@@ -13,14 +13,10 @@
 
 #include "common/app/registrations/registrations.h"
 
-struct app_call;
 struct request;
 
 /* Runs the route's handler. */
 void web_run(struct request *r, const struct route *route, const struct route_param *params,
              size_t param_count);
-
-/* The request whose handler makes this call; NULL for another kind of handler. */
-struct request *web_request_of(struct app_call *call);
 
 #endif

@@ -4,12 +4,14 @@
 
 #include "common/app/lua/stack.h"
 #include "common/app/registrations/registrations.h"
-#include "gateway/routes/handler.h"
+#include "gateway/routes/handler_send.h"
 #include "gateway/routes/upgrade.h"
 
 struct app_call;
 struct lua_State;
 struct request;
+
+#define WEB_TYPE "signalbox.web"
 
 struct web_param {
     char *name, *value; /* decoded */
@@ -31,7 +33,7 @@ struct web *web_check(struct lua_State *L);
 /* The request to answer; an error when there is none to answer any more. */
 struct request *web_check_request(struct lua_State *L, const char *what);
 
-/* web_fields.c: pushes the field and true; or nothing and false when there is no such one. */
+/* Pushes the field and true; or nothing and false when there is none of this name. */
 bool web_push_field(struct lua_State *L, const struct web *w, const char *name);
 
 /* web_answer.c */
@@ -40,8 +42,5 @@ int web_json(struct lua_State *L);
 int web_text(struct lua_State *L);
 int web_file(struct lua_State *L);
 int web_header(struct lua_State *L);
-
-/* web_convert.c */
-int web_convert(struct lua_State *L);
 
 #endif

@@ -1,14 +1,35 @@
-/* web_fields.c - the fields of `web`: method, path, query, headers and so on. To add one: a push
- * function, and its line in the table at the end. */
-#include <lua.h>
+/*
+ * web_object.c - see web_object.h: checking the object, and its fields. To add a field: a push
+ * function, and its line in the table at the end.
+ */
+#include "gateway/routes/web_object.h"
+
 #include <lauxlib.h>
+#include <lua.h>
 #include <string.h>
 
 #include "common/app/lua/stack.h"
 #include "common/base/percent.h"
-#include "gateway/endpoints.h"
 #include "gateway/conn/request.h"
-#include "gateway/routes/web_object.h"
+#include "gateway/endpoints.h"
+
+struct web *web_check(lua_State *L) {
+    struct web **box = luaL_checkudata(L, 1, WEB_TYPE);
+    return *box;
+}
+
+struct request *web_check_request(lua_State *L, const char *what) {
+    struct request *r = web_check(L)->handler.request;
+    if (r == NULL)
+        luaL_error(L, "web:%s: the request has ended", what);
+    if (r->is_converted)
+        luaL_error(L, "web:%s: the request became a signal connection", what);
+    if (r->is_answered || r->is_claimed)
+        luaL_error(L, "web:%s: the request was answered already", what);
+    return r;
+}
+
+/* ---- the fields */
 
 static void push_decoded(lua_State *L, struct bytes text, bool plus_is_space) {
     struct buf plain = {0};
