@@ -1,24 +1,13 @@
 /* offline.c - see offline.h. The host's sends are checked against the levels, as a broker would. */
 #include "tools/offline.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/app/app.h"
-#include "common/json/json_text.h"
+#include "common/send/public_message.h"
 #include "tools/tool.h"
-
-static void append_list(struct buf *out, const char *member, struct bytes_list list) {
-    if (!bytes_list_is_given(list))
-        return;
-    buf_printf(out, ",\"%s\":[", member);
-    for (size_t i = 0; i < list.count; i++) {
-        if (i > 0)
-            buf_append_char(out, ',');
-        json_append_string(out, list.items[i]);
-    }
-    buf_append_char(out, ']');
-}
 
 static void print_line(struct buf *line) {
     buf_append_str(line, "}\n");
@@ -41,27 +30,32 @@ static struct app_send completed(const struct app_send *send, const struct offli
     if (s.ignores_event || s.is_direct)
         return s;
     s.is_direct = c->is_direct;
-    s.names = either(s.names, c->names);
-    s.groups = either(s.groups, c->groups);
-    s.clients = either(s.clients, c->clients);
+    s.what.names = either(s.what.names, c->names);
+    s.what.groups = either(s.what.groups, c->groups);
+    s.what.clients = either(s.what.clients, c->clients);
     return s;
 }
 
+/* As the public form has it, but every list is written as one. */
+static void append_address(struct buf *line, const struct delivery *d) {
+    public_message_write_list(line, KEY_NAME, d->names);
+    public_message_write_list(line, KEY_GROUP, d->groups);
+    public_message_write_list(line, KEY_CLIENT_ID, d->clients);
+}
+
 static void print_send(const struct app_send *s) {
+    const struct delivery *d = &s->what;
     struct buf line = {0};
-    buf_append_str(&line, s->is_direct ? "{\"op\":\"reply\"" : "{\"op\":\"send\"");
-    if (!s->is_direct) {
-        append_list(&line, "name", s->names);
-        append_list(&line, "group", s->groups);
-        append_list(&line, "clientId", s->clients);
-    }
-    if (s->is_binary)
-        buf_append_str(&line, ",\"binary\":true");
-    buf_append_str(&line, ",\"data\":");
-    if (s->is_json)
-        buf_append(&line, s->data);
+    buf_append_str(&line, s->is_direct ? "{\"op\":\"reply\"," : "{\"op\":\"send\",");
+    if (!s->is_direct)
+        append_address(&line, d);
+    if ((d->flags & FLAG_BINARY) != 0)
+        buf_append_str(&line, "\"binary\":true,");
+    buf_append_str(&line, "\"data\":");
+    if ((d->flags & FLAG_JSON) != 0)
+        buf_append(&line, d->data);
     else
-        json_append_string(&line, s->data);
+        json_append_string(&line, d->data);
     print_line(&line);
 }
 
@@ -72,29 +66,26 @@ static enum app_outcome on_send(void *ctx, struct app_call *call, const struct a
     if (c == NULL)
         return refuse(error_out);
     struct app_send s = completed(send, c);
-    if (!s.is_direct && bytes_lists_are_nobody(s.names, s.groups, s.clients))
+    if (!s.is_direct && delivery_is_for_nobody(&s.what))
         return APP_DONE;
-    if (!s.is_direct && !levels_allow(app_registrations(c->app)->levels, s.names,
-                                      s.groups.count > 0, s.clients.count > 0, error_out))
+    if (!s.is_direct && !delivery_is_allowed(&s.what, app_registrations(c->app)->levels, error_out))
         return APP_FAILED;
     print_send(&s);
     return APP_DONE;
 }
 
-static enum app_outcome on_close(void *ctx, struct app_call *call, const struct app_close *close,
+static enum app_outcome on_close(void *ctx, struct app_call *call, const struct delivery *close,
                                  struct buf *error_out) {
     struct buf line = {0};
     (void)ctx;
     if (call == NULL || app_call_ctx(call) == NULL)
         return refuse(error_out);
-    if (bytes_lists_are_nobody(close->names, close->groups, close->clients))
+    if (delivery_is_for_nobody(close))
         return APP_DONE;
-    buf_append_str(&line, "{\"op\":\"close\"");
-    append_list(&line, "name", close->names);
-    append_list(&line, "group", close->groups);
-    append_list(&line, "clientId", close->clients);
-    buf_printf(&line, ",\"code\":%d,\"reason\":", close->code);
-    json_append_string(&line, close->reason);
+    buf_append_str(&line, "{\"op\":\"close\",");
+    append_address(&line, close);
+    buf_printf(&line, "\"code\":%" PRId64 ",\"reason\":", close->code);
+    json_append_string(&line, close->data);
     print_line(&line);
     return APP_DONE;
 }

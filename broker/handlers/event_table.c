@@ -14,6 +14,7 @@
 #include "common/app/lua/json_lua.h"
 #include "common/app/lua/stack.h"
 #include "common/base/clock.h"
+#include "common/base/settings.h"
 
 enum { JSON_DEPTH = 10, CODE_NORMAL = 1000 };
 _Static_assert(EVENT_NO_ARGUMENTS == LUA_NOREF, "the same number without lua.h");
@@ -181,7 +182,8 @@ static int response_send(lua_State *L) {
         return 0;
     d.data.ptr = lua_tolstring(L, -1, &d.data.len);
     d.flags = (is_binary ? FLAG_BINARY : 0) | (is_json ? FLAG_JSON : 0);
-    if (r != NULL && !handler_send_accepts(r->broker->settings, d.data, is_binary, &error))
+    if (r != NULL && !delivery_check_data(d.data, is_binary,
+                                          (size_t)r->broker->settings->max_message_bytes, &error))
         return raise_text(L, &error);
     return answer(L, &d);
 }
@@ -194,7 +196,7 @@ static int response_close(lua_State *L) {
     luaL_argcheck(L, d.code == CODE_NORMAL || (d.code >= 3000 && d.code <= 4999), 2,
                   "must be 1000 or 3000 to 4999");
     d.data.ptr = luaL_optlstring(L, 3, "", &d.data.len);
-    luaL_argcheck(L, d.data.len <= 123, 3, "has at most 123 bytes");
+    luaL_argcheck(L, d.data.len <= CLOSE_TEXT_MAX, 3, "has at most 123 bytes");
     return answer(L, &d);
 }
 

@@ -6,8 +6,6 @@
 #include "broker/entry/tracing.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
-#include "common/base/settings.h"
-#include "common/base/utf8.h"
 
 static const char no_handler[] = "this is possible in a handler only, not while the app file loads";
 
@@ -16,33 +14,6 @@ static const char not_understood[] = "to whom the message goes is not understood
 
 struct handler_run *handler_run_of(struct app_call *call) {
     return call != NULL ? app_call_ctx(call) : NULL;
-}
-
-bool handler_send_accepts(const struct settings *settings, struct bytes data, bool is_binary,
-                          struct buf *error_out) {
-    if (data.len > (size_t)settings->max_message_bytes) {
-        buf_printf(error_out, "the message has %zu bytes, at most %lld are allowed", data.len,
-                   (long long)settings->max_message_bytes);
-        return false;
-    }
-    if (!is_binary && !utf8_is_valid(data)) {
-        buf_append_str(error_out, "the message is no valid UTF-8: send it as binary");
-        return false;
-    }
-    return true;
-}
-
-static struct delivery delivery_of(const struct handler_run *r, const struct app_send *send) {
-    unsigned flags = (send->is_json ? FLAG_JSON : 0) | (send->is_binary ? FLAG_BINARY : 0);
-    return (struct delivery){.kind = MESSAGE_DATA,
-                             .ts_ms = r->state == HANDLER_RUN_NOW ? r->entry->entry.ts_ms
-                                                                  : clock_wall_ms(),
-                             .names = send->names,
-                             .groups = send->groups,
-                             .clients = send->clients,
-                             .from = r->entry->entry.client_id,
-                             .flags = flags,
-                             .data = send->data};
 }
 
 /* What the send does not say comes from the message that is handled. */
@@ -74,10 +45,10 @@ static enum app_outcome send_message(void *ctx, struct app_call *call, const str
         buf_append_str(error_out, no_handler);
         return APP_FAILED;
     }
-    if (!handler_send_accepts(b->settings, send->data, send->is_binary, error_out))
-        return APP_FAILED;
     bool minds_event = r->kind == HANDLER_RUN_SIGNAL && !send->ignores_event;
-    struct delivery d = delivery_of(r, send);
+    struct delivery d = send->what;
+    d.ts_ms = r->state == HANDLER_RUN_NOW ? r->entry->entry.ts_ms : clock_wall_ms();
+    d.from = r->entry->entry.client_id;
     if (send->is_direct || (minds_event && r->message.is_direct))
         return send_direct(r, &d, error_out);
     if (minds_event && r->message.has_unknown) {
@@ -97,20 +68,15 @@ static enum app_outcome send_message(void *ctx, struct app_call *call, const str
 }
 
 static enum app_outcome close_clients(void *ctx, struct app_call *call,
-                                      const struct app_close *close, struct buf *error_out) {
+                                      const struct delivery *close, struct buf *error_out) {
     struct handler_run *r = handler_run_of(call);
     (void)ctx;
     if (r == NULL) {
         buf_append_str(error_out, no_handler);
         return APP_FAILED;
     }
-    struct delivery d = {.kind = MESSAGE_CLOSE,
-                         .ts_ms = clock_wall_ms(),
-                         .names = close->names,
-                         .groups = close->groups,
-                         .clients = close->clients,
-                         .data = close->reason,
-                         .code = close->code};
+    struct delivery d = *close;
+    d.ts_ms = clock_wall_ms();
     return handler_run_broadcast(r, &d, error_out);
 }
 

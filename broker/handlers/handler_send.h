@@ -11,8 +11,5 @@ extern const struct app_host handler_send_host;
 
 /* The run of a handler; NULL in the main chunk. */
 struct handler_run *handler_run_of(struct app_call *call);
-/* Whether data may be sent: not over --max-message-bytes; text is UTF-8. */
-bool handler_send_accepts(const struct settings *settings, struct bytes data, bool is_binary,
-                          struct buf *error_out);
 
 #endif

@@ -23,7 +23,7 @@
 #include "common/json/json_text.h"
 #include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
-#include "common/bus/log/envelope.h"
+#include "common/send/delivery.h"
 
 struct app;
 struct app_call;
@@ -39,31 +39,23 @@ enum app_outcome {
     APP_FAILED   /* error text is set */
 };
 
-/* What signalbox.send was given, checked for types only. An empty string counts as absent; an empty
- * list addresses nobody. */
+/* What signalbox.send was given: checked against all limits, not against the levels. An empty
+ * string counts as absent; an empty list addresses nobody. */
 struct app_send {
-    struct bytes_list names, groups, clients;
-    struct bytes data; /* never empty: an empty or nil data never reaches the host */
-    bool is_json;      /* data is the compact JSON of a value that was no string */
-    bool is_binary;
-    bool is_direct; /* mode = "direct" */
+    struct delivery what; /* data never empty: an empty or nil data never reaches the host */
+    bool is_direct;       /* mode = "direct" */
     bool ignores_event;
-};
-
-struct app_close {
-    struct bytes_list names, groups, clients;
-    int code;
-    struct bytes reason;
 };
 
 /* Implemented by the gateway and the broker; all members must be set. error_out: one line for the
  * caller. */
 struct app_host {
-    /* call: the handler that sends; its ctx (app_call_ctx) tells the host where it stands.
+    /* call: the handler that sends; its ctx (app_call_ctx) tells the host where it stands. The host
+     * fills in the time and the sender.
      * APP_WAITING: the host calls app_resume_ok / app_resume_error later. */
     enum app_outcome (*send)(void *ctx, struct app_call *call, const struct app_send *send,
                              struct buf *error_out);
-    enum app_outcome (*close)(void *ctx, struct app_call *call, const struct app_close *close,
+    enum app_outcome (*close)(void *ctx, struct app_call *call, const struct delivery *close,
                               struct buf *error_out);
     /* The handler waits for the first time: app_call is about to answer APP_WAITING. May be NULL.
      */

@@ -19,7 +19,7 @@
 #include "gateway/conn/ws.h"
 
 /* One message on its way to the clients of one Name. */
-struct delivery {
+struct fan_out {
     struct message_frames *frames;
     struct name_entry *entry;
     const struct message *m;
@@ -29,7 +29,7 @@ struct delivery {
 };
 
 /* Each kind of wire has its frame, made when the first client needs it. */
-static struct frame frame_for(struct delivery *v, bool is_v1) {
+static struct frame frame_for(struct fan_out *v, bool is_v1) {
     struct frame *f = is_v1 ? &v->v1 : &v->plain;
     if (f->chunk == NULL)
         *f = message_frames_make(v->frames, v->m, name_entry_name(v->entry), is_v1);
@@ -38,10 +38,10 @@ static struct frame frame_for(struct delivery *v, bool is_v1) {
 
 /* ---- to whom */
 
-typedef void address_fn(struct delivery *v, struct client_slot *slot);
+typedef void address_fn(struct fan_out *v, struct client_slot *slot);
 
 /* From the end: fn may detach the connection it is given, and the last takes its place. */
-static void each_slot(struct delivery *v, address_fn *fn) {
+static void each_slot(struct fan_out *v, address_fn *fn) {
     struct name_entry *e = v->entry;
     bool is_for_all =
         !bytes_list_is_given(v->m->to_groups) && !bytes_list_is_given(v->m->to_clients);
@@ -54,7 +54,7 @@ static bool was_listed_before(struct bytes_list list, size_t i) {
     return bytes_list_has((struct bytes_list){.items = list.items, .count = i}, list.items[i]);
 }
 
-static void each_id(struct delivery *v, address_fn *fn) {
+static void each_id(struct fan_out *v, address_fn *fn) {
     struct bytes_list ids = v->m->to_clients;
     for (size_t i = 0; i < ids.count; i++) {
         if (was_listed_before(ids, i))
@@ -70,7 +70,7 @@ static void each_id(struct delivery *v, address_fn *fn) {
 
 /* For each attached connection that the message is for. A few named ones are looked up, not
  * searched for. */
-static void each_address(struct delivery *v, address_fn *fn) {
+static void each_address(struct fan_out *v, address_fn *fn) {
     enum { LOOKED_UP_MAX = 64 };
     const struct message *m = v->m;
     if (m->to_conn.len > 0) {
@@ -96,7 +96,7 @@ static bool is_before(struct client_slot *slot, const struct message *m) {
 
 /* ---- what */
 
-static void send_to(struct delivery *v, struct client_slot *slot) {
+static void send_to(struct fan_out *v, struct client_slot *slot) {
     if (is_before(slot, v->m))
         return;
     v->count++;
@@ -115,17 +115,17 @@ static int close_code(struct bytes data) {
                         : (unsigned char)data.ptr[0] << 8 | (unsigned char)data.ptr[1];
 }
 
-static void close_it(struct delivery *v, struct client_slot *slot) {
+static void close_it(struct fan_out *v, struct client_slot *slot) {
     if (!is_before(slot, v->m))
         ws_close_with(slot->ws, close_code(v->m->data), bytes_from(v->m->data, 2));
 }
 
-static void finish_it(struct delivery *v, struct client_slot *slot) {
+static void finish_it(struct fan_out *v, struct client_slot *slot) {
     (void)v;
     ws_on_bye(slot->ws);
 }
 
-static void hold_for_joins(struct delivery *v) {
+static void hold_for_joins(struct fan_out *v) {
     struct join *join, *next;
     for (join = LIST_FIRST(&v->entry->joins); join != NULL; join = next) {
         next = join_next(join);
@@ -135,7 +135,7 @@ static void hold_for_joins(struct delivery *v) {
 
 static void on_message(void *owner, const struct message *m) {
     struct name_entry *e = owner;
-    struct delivery v = {.frames = &e->owner->gateway->frames, .entry = e, .m = m};
+    struct fan_out v = {.frames = &e->owner->gateway->frames, .entry = e, .m = m};
     if (!LIST_EMPTY(&e->joins))
         hold_for_joins(&v);
     if (m->flags & FLAG_RECEIPT)

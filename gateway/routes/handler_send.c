@@ -8,7 +8,6 @@
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
-#include "common/base/utf8.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/ingest.h"
 #include "common/bus/partition.h"
@@ -151,15 +150,15 @@ static enum app_outcome failed(struct buf *error_out, const char *why) {
 }
 
 static enum app_outcome send_to_own(struct ws *ws, const struct app_send *send) {
-    unsigned flags = (send->is_binary ? FLAG_BINARY : 0u) | (send->is_json ? FLAG_JSON : 0u);
+    unsigned flags = send->what.flags;
     if (ws == NULL || ws->state != WS_OPEN)
         return APP_DONE; /* the client has left */
     if (!ws->who->is_v1) {
-        ws_send(ws, send->is_binary ? WS_BINARY : WS_TEXT, send->data);
+        ws_send(ws, (flags & FLAG_BINARY) != 0 ? WS_BINARY : WS_TEXT, send->what.data);
         return APP_DONE;
     }
     struct buf text = {0};
-    v1_message(&text, ws->who->name, MESSAGE_ID_NONE, flags, send->data);
+    v1_message(&text, ws->who->name, MESSAGE_ID_NONE, flags, send->what.data);
     ws_send_text(ws, buf_bytes(&text));
     buf_deinit(&text);
     return APP_DONE;
@@ -176,39 +175,34 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
     struct request *r = request_of(call);
     bool is_converted = r != NULL && r->is_converted && r->signal != NULL;
     bool is_local = is_converted && r->signal->is_local;
-    if (send->data.len > (size_t)g->settings->max_message_bytes)
-        return failed(error_out, "the data is larger than --max-message-bytes");
-    if (!send->is_binary && !utf8_is_valid(send->data))
-        return failed(error_out, "the data is not UTF-8: send it with binary = true");
     if (send->is_direct && !is_converted)
         return failed(error_out, "direct: the request is no signal connection");
     if (send->is_direct)
         return send_to_own(r->ws, send);
-    if (bytes_lists_are_nobody(send->names, send->groups, send->clients))
+    if (bytes_lists_are_nobody(send->what.names, send->what.groups, send->what.clients))
         return APP_DONE;
     if (is_local && !send->ignores_event)
         return send_to_own(r->ws, send);
-    if (!levels_allow(app_registrations(g->app)->levels, send->names, send->groups.count > 0,
-                      send->clients.count > 0, error_out)) {
+    if (!levels_allow(app_registrations(g->app)->levels, send->what.names,
+                      send->what.groups.count > 0, send->what.clients.count > 0, error_out)) {
         metrics_add(METRIC_refused_level, 1);
         return APP_FAILED;
     }
     struct entry e = {.kind = ENTRY_SEND,
-                      .flags = FLAG_CHECKED | (send->is_binary ? FLAG_BINARY : 0u) |
-                               (send->is_json ? FLAG_JSON : 0u),
-                      .body = send->data,
-                      .groups = send->groups,
-                      .clients = send->clients};
-    return publish(g, call, &e, send->names, error_out);
+                      .flags = FLAG_CHECKED | send->what.flags,
+                      .body = send->what.data,
+                      .groups = send->what.groups,
+                      .clients = send->what.clients};
+    return publish(g, call, &e, send->what.names, error_out);
 }
 
-static enum app_outcome host_close(void *ctx, struct app_call *call, const struct app_close *close,
+static enum app_outcome host_close(void *ctx, struct app_call *call, const struct delivery *close,
                                    struct buf *error_out) {
     if (bytes_lists_are_nobody(close->names, close->groups, close->clients))
         return APP_DONE;
     struct entry e = {.kind = ENTRY_CLOSE,
                       .flags = FLAG_CHECKED,
-                      .body = close->reason,
+                      .body = close->data,
                       .groups = close->groups,
                       .clients = close->clients,
                       .code = close->code};

@@ -11,7 +11,7 @@
 #include "common/app/lua/json_lua.h"
 #include "common/base/settings.h"
 
-enum { DEPTH = 10, DEPTH_OF_NONE = 2, REASON_MAX_BYTES = 123 };
+enum { DEPTH = 10, DEPTH_OF_NONE = 2 };
 
 static int end_of_call(lua_State *L, struct app_call *call, enum app_outcome outcome,
                        struct buf *error) {
@@ -77,27 +77,24 @@ static struct json_value handled(lua_State *L) {
 }
 
 /* A string is sent as it is; for anything else its JSON is put into *json. */
-static void read_data(lua_State *L, int index, int depth, struct app_send *send, struct buf *json) {
+static void read_data(lua_State *L, int index, int depth, struct delivery *d, struct buf *json) {
     struct buf error = {0};
     if (lua_type(L, index) == LUA_TSTRING) {
-        send->data.ptr = lua_tolstring(L, index, &send->data.len);
+        d->data.ptr = lua_tolstring(L, index, &d->data.len);
         return;
     }
-    send->is_json = true;
+    d->flags |= FLAG_JSON;
     if (!json_from_lua_as(L, index, handled(L), depth, json, &error)) {
         buf_deinit(json);
         stack_raise(L, &error);
     }
-    send->data = buf_bytes(json);
+    d->data = buf_bytes(json);
 }
 
-static void check_size(lua_State *L, struct app *a, size_t len, struct buf *json) {
-    int64_t most = a->env.settings->max_message_bytes;
-    if (len <= (size_t)most)
-        return;
-    buf_deinit(json);
-    luaL_error(L, "a message of %I bytes is larger than %I (--max-message-bytes)", (lua_Integer)len,
-               (lua_Integer)most);
+static bool check_limits(const struct app *a, const struct delivery *d, struct buf *error_out) {
+    return delivery_check_data(d->data, (d->flags & FLAG_BINARY) != 0,
+                               (size_t)a->env.settings->max_message_bytes, error_out) &&
+           address_is_affordable(d->names, d->groups, d->clients, d->data.len, error_out);
 }
 
 int api_send(lua_State *L) {
@@ -110,21 +107,22 @@ int api_send(lua_State *L) {
     struct app_call *call = app_waiter(L);
     api_check_options(L, 1, allowed);
     struct app_send send = {
-        .names = read_list(L, "name", &one[0]),
-        .groups = read_list(L, "group", &one[1]),
-        .clients = read_list(L, "client_id", &one[2]),
+        .what = {.kind = MESSAGE_DATA,
+                 .names = read_list(L, "name", &one[0]),
+                 .groups = read_list(L, "group", &one[1]),
+                 .clients = read_list(L, "client_id", &one[2])},
         .is_direct = read_mode(L),
         .ignores_event = api_option_bool(L, 1, "ignore_event", false),
-        .is_binary = api_option_bool(L, 1, "binary", false),
     };
+    if (api_option_bool(L, 1, "binary", false))
+        send.what.flags = FLAG_BINARY;
     int depth = read_depth(L);
     lua_pushliteral(L, "data");
     lua_rawget(L, 1);
     if (is_nothing(L, lua_gettop(L)))
         return 0;
-    read_data(L, lua_gettop(L), depth, &send, &json);
-    check_size(L, a, send.data.len, &json);
-    if (!address_is_affordable(send.names, send.groups, send.clients, send.data.len, &error)) {
+    read_data(L, lua_gettop(L), depth, &send.what, &json);
+    if (!check_limits(a, &send.what, &error)) {
         buf_deinit(&json);
         return stack_raise(L, &error);
     }
@@ -135,16 +133,16 @@ int api_send(lua_State *L) {
 
 /* --- close --- */
 
-static int read_code(lua_State *L) {
-    lua_Integer code = api_option_integer(L, 1, "code", 1000);
-    if (code != 1000 && code != 1001 && (code < 3000 || code > 4999))
-        luaL_argerror(L, 1, "the close code is 1000, 1001 or from 3000 to 4999");
-    return (int)code;
+static int64_t read_code(lua_State *L) {
+    int64_t code = api_option_integer(L, 1, "code", close_reason_code(CLOSE_NORMAL));
+    if (!close_code_is_allowed(code))
+        luaL_argerror(L, 1, "the close code " CLOSE_CODE_RULE);
+    return code;
 }
 
 static struct bytes read_reason(lua_State *L) {
     const char *reason = api_option_text(L, 1, "reason");
-    if (reason != NULL && strlen(reason) > REASON_MAX_BYTES)
+    if (reason != NULL && strlen(reason) > CLOSE_TEXT_MAX)
         luaL_argerror(L, 1, "the reason is longer than 123 bytes");
     return reason == NULL ? BYTES_LIT("") : bytes_str(reason);
 }
@@ -157,12 +155,13 @@ int api_close(lua_State *L) {
     const struct app_host *host = check_host(L, "close");
     struct app_call *call = app_waiter(L);
     api_check_options(L, 1, allowed);
-    struct app_close close = {
+    struct delivery close = {
+        .kind = MESSAGE_CLOSE,
         .names = read_list(L, "name", &one[0]),
         .groups = read_list(L, "group", &one[1]),
         .clients = read_list(L, "client_id", &one[2]),
         .code = read_code(L),
-        .reason = read_reason(L),
+        .data = read_reason(L),
     };
     if (!bytes_list_is_given(close.names) && !bytes_list_is_given(close.groups) &&
         !bytes_list_is_given(close.clients))

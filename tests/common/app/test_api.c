@@ -52,15 +52,16 @@ static enum app_outcome see_send(void *ctx, struct app_call *call, const struct 
     (void)ctx;
     (void)error_out;
     assert_non_null(call);
-    see_list("n", send->names);
-    see_list("g", send->groups);
-    see_list("c", send->clients);
-    buf_printf(&seen, "%s%s%s%s|", send->is_json ? "json " : "", send->is_binary ? "binary " : "",
-               send->is_direct ? "direct " : "", send->ignores_event ? "ignores " : "");
+    see_list("n", send->what.names);
+    see_list("g", send->what.groups);
+    see_list("c", send->what.clients);
+    buf_printf(&seen, "%s%s%s%s|", (send->what.flags & FLAG_JSON) ? "json " : "",
+               (send->what.flags & FLAG_BINARY) ? "binary " : "", send->is_direct ? "direct " : "",
+               send->ignores_event ? "ignores " : "");
     return APP_DONE;
 }
 
-static enum app_outcome see_close(void *ctx, struct app_call *call, const struct app_close *close,
+static enum app_outcome see_close(void *ctx, struct app_call *call, const struct delivery *close,
                                   struct buf *error_out) {
     (void)ctx;
     (void)call;
@@ -68,7 +69,7 @@ static enum app_outcome see_close(void *ctx, struct app_call *call, const struct
     see_list("n", close->names);
     see_list("g", close->groups);
     see_list("c", close->clients);
-    buf_printf(&seen, "%d %.*s|", close->code, BYTES_FMT(close->reason));
+    buf_printf(&seen, "%lld %.*s|", (long long)close->code, BYTES_FMT(close->data));
     return APP_DONE;
 }
 
@@ -157,12 +158,14 @@ static void test_argument_errors(void **state) {
         {"send{data='x', binary=1}", "'binary' must be true or false"},
         {"send{data='x', depth='many'}", "'depth' must be a whole number"},
         {"send{data='x', depth=1.5}", "'depth' must be a whole number"},
-        {"send{data=('x'):rep(5000000)}", "a message of 5000000 bytes is larger than 4194304"},
+        {"send{data=('x'):rep(5000000)}",
+         "data: has 5000000 bytes, more than 4194304 (--max-message-bytes)"},
         {"close{}", "a name, group or client_id is needed"},
         {"close{name=''}", "a name, group or client_id is needed"},
-        {"close{name='N', code=1005}", "the close code is"},
-        {"close{name='N', code=2999}", "the close code is"},
-        {"close{name='N', code=5000}", "the close code is"},
+        {"send{data='\\xff'}", "data: is not valid UTF-8; send it as binary"},
+        {"close{name='N', code=1005}", "the close code must be 1000, 1001, or 3000 to 4999"},
+        {"close{name='N', code=2999}", "the close code must be 1000, 1001, or 3000 to 4999"},
+        {"close{name='N', code=5000}", "the close code must be 1000, 1001, or 3000 to 4999"},
         {"close{name='N', code='x'}", "'code' must be a whole number"},
         {"close{name='N', reason=('x'):rep(124)}", "longer than 123 bytes"},
         {"close{name='N', reason='a\\r\\nb'}", "'reason' has a line end"},

@@ -29,7 +29,7 @@ static enum app_outcome note_send(void *ctx, struct app_call *call, const struct
     struct process *p = ctx;
     (void)call;
     (void)error_out;
-    buf_append(&p->sent, send->data);
+    buf_append(&p->sent, send->what.data);
     buf_append_char(&p->sent, '|');
     return APP_DONE;
 }

@@ -39,7 +39,7 @@ struct world {
 static enum app_outcome world_send(void *ctx, struct app_call *call, const struct app_send *send,
                                    struct buf *error_out) {
     struct world *w = ctx;
-    buf_append(&w->sent, send->data);
+    buf_append(&w->sent, send->what.data);
     buf_append_char(&w->sent, '|');
     w->last = *send;
     w->waiting = call;
@@ -48,11 +48,11 @@ static enum app_outcome world_send(void *ctx, struct app_call *call, const struc
     return w->answer;
 }
 
-static enum app_outcome world_close(void *ctx, struct app_call *call, const struct app_close *close,
+static enum app_outcome world_close(void *ctx, struct app_call *call, const struct delivery *close,
                                     struct buf *error_out) {
     struct world *w = ctx;
-    buf_printf(&w->sent, "close %zu %d %.*s|", close->names.count, close->code,
-               BYTES_FMT(close->reason));
+    buf_printf(&w->sent, "close %zu %lld %.*s|", close->names.count, (long long)close->code,
+               BYTES_FMT(close->data));
     w->waiting = call;
     if (w->answer == APP_FAILED)
         buf_append_str(error_out, w->refusal);
