@@ -14,20 +14,16 @@
 #include <uv.h>
 
 #include "common/app/app.h"
-#include "common/base/supervisor.h"
+#include "common/daemon/daemon.h"
 #include "common/bus/log/trace.h"
 
-struct about;
 struct bus;
-struct admin;
 struct inbox;
 struct ingest;
 struct conn_queues;
 struct lease;
 struct reaper;
 struct registry;
-struct report;
-struct rules;
 struct schedules;
 struct settings;
 struct receipt_ids;
@@ -35,23 +31,21 @@ struct traced_output;
 
 enum { FREE_SENDS_BYTES = 64 * 1024 * 1024 };
 
-/* A rule of the cluster as it was told last, for an app that is loaded later. */
-struct rule_copy {
-    struct rule_copy *next;
-    char *field, *value;
+enum broker_state {
+    BROKER_RUNS,
+    BROKER_GIVES_BACK, /* finishes batches and gives the partitions back */
+    BROKER_LEAVES      /* nothing is ours any more */
 };
 
 struct broker {
+    struct daemon daemon;
+    enum broker_state state;
+    /* The daemon's, for the parts that are given the whole broker. */
     uv_loop_t *loop;
     const struct settings *settings;
-    const char *app_path;
     struct bus *bus;
     struct registry *registry;
-    struct rules *rules;
-    struct rule_copy *rule_copies;
-    struct buf secret; /* of the cluster, once it is known */
     struct app *app;
-    struct app_environment environment;
     struct ingest *free_sends; /* of handlers that have waited, and of PUBLISH */
     struct lease *lease;
     struct conn_queues *queues;
@@ -63,25 +57,18 @@ struct broker {
     struct trace trace;
     struct traced_output *traced_outputs; /* not committed yet */
     struct receipt_ids *published;        /* the same: who is to learn the id of a message */
-    struct about *about;
-    struct supervisor supervisor;
-    uv_timer_t second;   /* for the supervisor */
-    struct admin *admin; /* NULL: none was asked for */
     uv_timer_t patience; /* says what the broker waits for; later, when to stop waiting */
     char waits_for[400]; /* what bus_trouble said last */
     uint64_t left_ms;
-    bool is_stopping, is_leaving, is_closed;
-    int exit_code;
 };
 
-/* 0, or an exit code after one line on standard error. */
-int broker_init(struct broker *b, uv_loop_t *loop, const struct settings *settings,
-                const char *app_path);
+extern const struct daemon_kind broker_kind;
+
+/* Makes the parts, once the app is loaded. */
+void broker_open(struct broker *b);
+void broker_close(struct broker *b);
+/* After the loop has turned. */
 void broker_deinit(struct broker *b);
-/* Finishes batches, gives everything back; the loop ends. A second call ends at once. */
-void broker_stop(struct broker *b);
-/* Loads the app file anew; an error is logged, is in the report, and leaves the old one. */
-void broker_reload(struct broker *b, struct report *report);
 
 /* An inbox gave its slot up (it is closed already). is_fenced: it was taken from us. */
 void broker_on_inbox_end(struct broker *b, unsigned slot, bool is_fenced);

@@ -3,70 +3,17 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
-#include "common/app/app.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/bus/bus.h"
-#include "common/bus/notice.h"
 #include "common/bus/log/follower.h"
-#include "common/bus/cluster/store.h"
 #include "common/bus/cluster/registry.h"
-#include "common/bus/cluster/report.h"
-#include "common/bus/cluster/rules.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/identity.h"
 #include "gateway/conn/ws.h"
 
 enum { NOTICED_MS = 5000, WINDOW = 512 };
-
-struct rule {
-    char *field, *value;
-    UT_hash_handle hh;
-};
-
-/* ---- rules */
-
-static void forget_rule(struct cluster *c, struct rule *rule) {
-    HASH_DEL(c->rules, rule);
-    free(rule->field);
-    free(rule->value);
-    free(rule);
-}
-
-void cluster_on_rule(void *ctx, struct bytes field, struct bytes value) {
-    struct cluster *c = ctx;
-    struct rule *rule;
-    HASH_FIND(hh, c->rules, field.ptr, field.len, rule);
-    if (rule != NULL)
-        forget_rule(c, rule);
-    if (value.len > 0) {
-        rule = mem_zalloc(sizeof(*rule));
-        rule->field = bytes_dup(field);
-        rule->value = bytes_dup(value);
-        HASH_ADD_KEYPTR(hh, c->rules, rule->field, field.len, rule);
-    }
-    if (c->gateway->app != NULL)
-        app_apply_rule(c->gateway->app, field, value);
-}
-
-void cluster_on_app(struct cluster *c) {
-    struct rule *rule, *next;
-    HASH_ITER (hh, c->rules, rule, next)
-        app_apply_rule(c->gateway->app, bytes_str(rule->field), bytes_str(rule->value));
-    if (c->server_secret != NULL)
-        app_set_server_secret(c->gateway->app, bytes_str(c->server_secret));
-}
-
-static void on_server_secret(void *ctx, int status, struct bytes value) {
-    struct cluster *c = ctx;
-    if (status < 0 || value.len == 0)
-        return; /* asked again when Redis is back */
-    free(c->server_secret);
-    c->server_secret = bytes_dup(value);
-    app_set_server_secret(c->gateway->app, value);
-}
 
 /* ---- restoring registrations */
 
@@ -191,7 +138,6 @@ static void on_commands(void *ctx) {
     bool was_long = c->was_ready && uv_now(g->loop) - c->lost_ms > NOTICED_MS;
     snprintf(c->run_id, sizeof(c->run_id), "%s", run_id);
     c->was_ready = true;
-    store_server_secret(g->bus, on_server_secret, c);
     if (is_other || was_long)
         begin_round(c);
     else
@@ -200,9 +146,7 @@ static void on_commands(void *ctx) {
 
 /* Redis lost its data under standing connections. */
 static void on_forgotten(void *ctx) {
-    struct cluster *c = ctx;
-    store_server_secret(c->gateway->bus, on_server_secret, c);
-    begin_round(c);
+    begin_round(ctx);
 }
 
 static void on_commands_lost(void *ctx) {
@@ -226,72 +170,14 @@ static void on_buried(void *ctx) {
     conns_each(&c->gateway->conns, close_buried, NULL);
 }
 
-static void on_mismatch(void *ctx, const char *why) {
-    (void)ctx;
-    fprintf(stderr, "signalbox-gateway: %s\n", why);
-    exit(1);
-}
-
 static const struct bus_events bus_events = {
     .on_commands = on_commands,
     .on_commands_lost = on_commands_lost,
     .on_buried = on_buried,
     .on_forgotten = on_forgotten,
-    .on_mismatch = on_mismatch,
 };
-
-/* ---- notices */
-
-static void send_report(struct cluster *c, struct report *report, struct bytes token) {
-    report_send(report, c->gateway->bus, token);
-    report_deinit(report);
-}
-
-static void reload(struct cluster *c, struct bytes token) {
-    struct report report = {0};
-    gateway_reload(c->gateway, &report);
-    send_report(c, &report, token);
-}
-
-static void drain(struct cluster *c, const struct notice_drain *n) {
-    struct report report = {0};
-    if (!drain_start(&c->gateway->drain, n->over_ms, n->exits ? DRAIN_ENDS : DRAIN_STAYS))
-        report_error(&report, "the process is ending already");
-    send_report(c, &report, n->token);
-}
-
-static void undrain(struct cluster *c, struct bytes token) {
-    struct report report = {0};
-    char *error = NULL;
-    if (drain_stop(&c->gateway->drain, &error) < 0) {
-        report_error(&report, "%s", error);
-        free(error);
-    }
-    send_report(c, &report, token);
-}
-
-static void on_notice(void *ctx, const struct notice *n) {
-    struct cluster *c = ctx;
-    const char *id = bus_id(c->gateway->bus);
-    if (n->kind == NOTICE_reload)
-        reload(c, n->reload.token);
-    else if (n->kind == NOTICE_trace)
-        trace_on_notice(&c->gateway->trace, &n->trace);
-    else if (n->kind == NOTICE_drain && bytes_equal_str(n->drain.id, id))
-        drain(c, &n->drain);
-    else if (n->kind == NOTICE_undrain && bytes_equal_str(n->undrain.id, id))
-        undrain(c, n->undrain.token);
-}
 
 void cluster_init(struct cluster *c, struct gateway *g) {
     *c = (struct cluster){.gateway = g};
     bus_listen(g->bus, &bus_events, c);
-    rules_on_notice(g->rules, on_notice, c);
-}
-
-void cluster_deinit(struct cluster *c) {
-    struct rule *rule, *next;
-    HASH_ITER (hh, c->rules, rule, next)
-        forget_rule(c, rule);
-    free(c->server_secret);
 }

@@ -1,6 +1,5 @@
 /*
- * cluster.h - what the rest of the cluster tells this gateway: Redis lost and found, expiry, rules
- * set at run time, notices.
+ * cluster.h - Redis lost and found: the registrations of this gateway, made again.
  *
  * After an outage that others may have noticed (longer than 5 s, or another Redis instance), or
  * when Redis has forgotten one of them, the registrations of all connections are made again, WINDOW
@@ -16,12 +15,9 @@
 #include "common/base/bytes.h"
 
 struct gateway;
-struct rule;
 
 struct cluster {
     struct gateway *gateway;
-    struct rule *rules; /* uthash: what is set at run time, for apps loaded later */
-    char *server_secret;
     bool was_ready;
     uint64_t lost_ms;
     char run_id[64];
@@ -32,12 +28,7 @@ struct cluster {
 };
 
 void cluster_init(struct cluster *c, struct gateway *g);
-void cluster_deinit(struct cluster *c);
-/* For rules_new. ctx is the cluster. */
-void cluster_on_rule(void *ctx, struct bytes field, struct bytes value);
 /* Every few seconds: looks whether Redis still knows one of our connections. */
 void cluster_probe(struct cluster *c);
-/* The app was loaded (again): the rules set at run time hold for it too. */
-void cluster_on_app(struct cluster *c);
 
 #endif

@@ -34,7 +34,7 @@ static void set_state(struct drain *d, enum drain_state to) {
     MUST(d->state != DRAIN_ENDING || to == DRAIN_ENDING);
     d->state = to;
     d->gateway->conns.is_draining = to != DRAIN_OFF;
-    about_set_state(d->gateway->about, words[to]);
+    about_set_state(d->gateway->daemon.about, words[to]);
 }
 
 struct closing {
@@ -61,7 +61,7 @@ static size_t due(const struct drain *d, uint64_t elapsed_ms) {
 static void on_left(void *ctx) {
     struct drain *d = ctx;
     d->has_left = true;
-    uv_stop(d->gateway->loop);
+    daemon_quit(&d->gateway->daemon);
 }
 
 static void drop_one(struct conn *c, void *ctx) {
@@ -124,7 +124,7 @@ bool drain_start(struct drain *d, uint64_t over_ms, enum drain_then then) {
     set_state(d, then == DRAIN_ENDS ? DRAIN_ENDING : DRAIN_CLOSING);
     listeners_pause(&g->listeners);
     if (then == DRAIN_ENDS)
-        supervisor_stopping(&g->supervisor, over_ms + READERS_MS + REDIS_MS + SPARE_MS);
+        supervisor_stopping(&g->daemon.supervisor, over_ms + READERS_MS + REDIS_MS + SPARE_MS);
     log_info("drain", "started connections=%zu over_ms=%llu ends=%s", d->total,
              (unsigned long long)over_ms, then == DRAIN_ENDS ? "yes" : "no");
     MUST(uv_timer_start(&d->tick, on_tick, 0, TICK_MS) == 0);

@@ -1,6 +1,7 @@
 /* endpoints.c - see endpoints.h. */
 #include "gateway/endpoints.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,7 +164,7 @@ static int fill(struct endpoints *e, const struct settings *settings,
         if (settings->listen.count == 0)
             copy_endpoint(item, &registrations->endpoints.items[i]);
         else if (endpoint_parse(item, settings->listen.items[i], error_out) < 0)
-            return -1;
+            return -EINVAL;
         e->count++;
         if (load_tls(item, error_out) < 0)
             return -1;
@@ -177,10 +178,10 @@ static int fill(struct endpoints *e, const struct settings *settings,
 int endpoints_init(struct endpoints *e, const struct settings *settings,
                    const struct registrations *registrations, char **error_out) {
     *e = (struct endpoints){0};
-    if (fill(e, settings, registrations, error_out) == 0)
-        return 0;
-    endpoints_deinit(e);
-    return -1;
+    int result = fill(e, settings, registrations, error_out);
+    if (result < 0)
+        endpoints_deinit(e);
+    return result;
 }
 
 void endpoints_deinit(struct endpoints *e) {

@@ -36,7 +36,8 @@ struct endpoints {
     size_t count;
 };
 
-/* 0, or -1 with one line for the user in *error_out (free()). */
+/* 0; or negative with one line for the user in *error_out (free()): -EINVAL when it is --listen
+ * that is wrong. */
 MUST_CHECK int endpoints_init(struct endpoints *e, const struct settings *settings,
                               const struct registrations *registrations, char **error_out);
 void endpoints_deinit(struct endpoints *e);

@@ -1,42 +1,80 @@
-/* gateway.c - see gateway.h. */
+/* gateway.c - see gateway.h: what the chassis (common/daemon) asks of a gateway and tells it. */
 #include "gateway/gateway.h"
 
 #include <stdlib.h>
 
-#include "common/app/app.h"
-#include "common/base/log.h"
-#include "common/bus/bus.h"
 #include "common/bus/cluster/report.h"
-#include "gateway/setup.h"
+#include "common/bus/notice.h"
+#include "gateway/routes/handler_send.h"
 
-const char *gateway_trouble(const struct gateway *g) {
-    return g->conns.is_draining ? "draining" : bus_trouble(g->bus);
+static const char *trouble(void *ctx) {
+    const struct gateway *g = ctx;
+    return g->conns.is_draining ? "draining" : "";
 }
 
-static void reload_access(struct gateway *g, struct report *report) {
-    char *error = bus_reload(g->bus);
-    if (error != NULL)
-        report_error(report, "%s; what was read before stays", error);
-    free(error);
+static void on_second(void *ctx) {
+    struct gateway *g = ctx;
+    clients_sweep(&g->clients);
+    cluster_probe(&g->cluster);
 }
 
-void gateway_reload(struct gateway *g, struct report *report) {
-    char *error = NULL;
-    supervisor_reloading(&g->supervisor);
-    struct app *fresh = setup_load_app(g, &error);
-    if (fresh == NULL) {
-        report_error(report, "%s; the old app stays", error);
-        free(error);
-        endpoints_reload(&g->endpoints, g->settings, NULL, report);
-    } else {
-        app_release(g->app);
-        g->app = fresh;
-        cluster_on_app(&g->cluster);
+static void on_stop(void *ctx, bool is_again) {
+    struct gateway *g = ctx;
+    if (is_again)
+        daemon_abandon(&g->daemon);
+    else
+        (void)drain_start(&g->drain, (uint64_t)g->settings->drain_ms, DRAIN_ENDS);
+}
+
+static void on_reload(void *ctx, bool is_loaded, struct report *report) {
+    struct gateway *g = ctx;
+    g->app = g->daemon.app.app;
+    if (is_loaded)
         clients_reload(&g->clients);
-        endpoints_reload(&g->endpoints, g->settings, app_registrations(fresh), report);
-        log_info("gateway", "reloaded app=%s", LOG_TEXT(bytes_str(g->app_path)));
-    }
-    reload_access(g, report);
-    report_log(report, "gateway");
-    supervisor_reloaded(&g->supervisor);
+    endpoints_reload(&g->endpoints, g->settings, is_loaded ? app_registrations(g->app) : NULL,
+                     report);
 }
+
+static void drain(struct gateway *g, const struct notice_drain *n) {
+    struct report report = {0};
+    if (!drain_start(&g->drain, n->over_ms, n->exits ? DRAIN_ENDS : DRAIN_STAYS))
+        report_error(&report, "the process is ending already");
+    report_send(&report, g->bus, n->token);
+    report_deinit(&report);
+}
+
+static void undrain(struct gateway *g, struct bytes token) {
+    struct report report = {0};
+    char *error = NULL;
+    if (drain_stop(&g->drain, &error) < 0)
+        report_error(&report, "%s", error);
+    free(error);
+    report_send(&report, g->bus, token);
+    report_deinit(&report);
+}
+
+static void on_notice(void *ctx, const struct notice *n) {
+    struct gateway *g = ctx;
+    if (n->kind == NOTICE_trace)
+        trace_on_notice(&g->trace, &n->trace);
+    else if (n->kind == NOTICE_drain && bytes_equal_str(n->drain.id, bus_id(g->bus)))
+        drain(g, &n->drain);
+    else if (n->kind == NOTICE_undrain && bytes_equal_str(n->undrain.id, bus_id(g->bus)))
+        undrain(g, n->undrain.token);
+}
+
+const struct daemon_kind gateway_kind = {
+    .program = "signalbox-gateway",
+    .name = "gateway",
+    .usage = "APP [--redis URL] [--listen URL]... [--admin ADDR:PORT]\n\n"
+             "Serves the endpoints, routes and connections of an app: a file app.lua or its "
+             "folder.\n",
+    .who = FOR_GATEWAY,
+    .bus_kind = BUS_GATEWAY,
+    .host = &handler_send_host,
+    .trouble = trouble,
+    .on_second = on_second,
+    .on_stop = on_stop,
+    .on_reload = on_reload,
+    .on_notice = on_notice,
+};

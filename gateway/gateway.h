@@ -8,7 +8,7 @@
 
 #include <uv.h>
 
-#include "common/base/supervisor.h"
+#include "common/daemon/daemon.h"
 #include "common/bus/log/trace.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
@@ -23,27 +23,19 @@
 #include "gateway/delivery/reconcile.h"
 #include "gateway/delivery/uplink.h"
 
-struct about;
-struct admin;
-struct app;
-struct bus;
 struct follower;
 struct ingest;
-struct registry;
-struct report;
-struct rules;
-struct settings;
 
 struct gateway {
+    struct daemon daemon;
+    /* The daemon's, for the parts that are given the whole gateway. */
     uv_loop_t *loop;
     const struct settings *settings;
-    const char *app_path;
     struct bus *bus;
     struct registry *registry;
-    struct rules *rules;
+    struct app *app;
     struct follower *follower;
     struct ingest *ingest;
-    struct app *app;
     struct conns conns;
     struct ws_host ws_host;
     struct http_host http_host;
@@ -57,18 +49,9 @@ struct gateway {
     struct endpoints endpoints;
     struct listeners listeners;
     struct drain drain;
-    struct about *about;
-    struct supervisor supervisor;
-    struct admin *admin;
-    uv_timer_t second;
-    bool has_ended; /* the parts are being freed: no handler goes on */
     uint64_t last_number;
 };
 
-/* "" when it does its job now; else one line. */
-const char *gateway_trouble(const struct gateway *g);
-/* Loads the app file and the certificates anew; what is wrong, or needs a restart, is logged, stays
- * as it was, and is in the report. */
-void gateway_reload(struct gateway *g, struct report *report);
+extern const struct daemon_kind gateway_kind;
 
 #endif

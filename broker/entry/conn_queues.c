@@ -184,7 +184,7 @@ static void read_answer(struct returning *r, struct redisReply *reply) {
 
 static void on_brought_back(void *ctx, struct redisReply *reply) {
     struct returning *r = ctx;
-    if (reply != NULL && !r->queues->broker->is_closed)
+    if (reply != NULL && !r->queues->broker->daemon.has_ended)
         read_answer(r, reply);
     free(r);
 }

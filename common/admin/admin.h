@@ -35,8 +35,6 @@ struct admin_host {
     const char *(*trouble)(void *ctx);
     /* What does not work and does not make it unready, one line or "": shown below "ready". */
     const char *(*note)(void *ctx);
-    /* Sets gauges just before /metrics is written; may be NULL. */
-    void (*before_metrics)(void *ctx);
     void *ctx;
 };
 

@@ -58,8 +58,6 @@ static void get_readyz(struct admin_conn *c) {
 
 static void get_metrics(struct admin_conn *c) {
     struct buf body = {0};
-    if (host_of(c)->before_metrics != NULL)
-        host_of(c)->before_metrics(host_of(c)->ctx);
     metrics_set(METRIC_ready, *host_of(c)->trouble(host_of(c)->ctx) == '\0');
     metrics_write(&body);
     admin_conn_reply(c, 200, "text/plain; version=0.0.4; charset=utf-8", buf_bytes(&body));

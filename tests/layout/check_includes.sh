@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Who may include whom. The rooms: common/{base < json, http, net < bus < send < app < admin}, gateway, broker, tools; common knows nothing
+# Who may include whom. The rooms: common/{base < json, http, net < bus < send < app < admin < daemon}, gateway, broker, tools; common knows nothing
 # of the others, gateway and broker nothing of each other, and gateway/codec nothing but bytes.
 # To open a new room: add its line to may_include.
 set -uo pipefail
@@ -35,6 +35,7 @@ may_include common/bus/log 'common/(base|net)/|common/bus/(redis|log)/|common/bu
 may_include common/bus 'common/(base|net|bus)/|scripts_embedded.def'
 may_include common/send 'common/(base|json|bus|send)/'
 may_include common/app 'common/(base|json|http|net|bus|send|app)/'
+may_include common/admin 'common/(base|json|http|net|bus|send|app|admin)/'
 may_include common 'common/|scripts_embedded.def'
 may_include gateway/codec 'common/(base|http)/|gateway/codec/'
 may_include gateway 'common/|gateway/'

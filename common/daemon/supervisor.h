@@ -11,8 +11,8 @@
  * Without NOTIFY_SOCKET nothing is sent. systemd must not hold up the process: what it does not
  * take at once, because its queue is full or its socket is gone, is told with the next tick.
  */
-#ifndef SIGNALBOX_BASE_SUPERVISOR_H
-#define SIGNALBOX_BASE_SUPERVISOR_H
+#ifndef SIGNALBOX_DAEMON_SUPERVISOR_H
+#define SIGNALBOX_DAEMON_SUPERVISOR_H
 
 #include <stdbool.h>
 #include <stdint.h>

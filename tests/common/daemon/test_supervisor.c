@@ -1,5 +1,5 @@
 /* test_supervisor.c - what a fake systemd hears, on a path and on an abstract name. */
-#include "common/base/supervisor.h"
+#include "common/daemon/supervisor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

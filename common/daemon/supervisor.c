@@ -1,5 +1,5 @@
 /* supervisor.c - see supervisor.h. */
-#include "common/base/supervisor.h"
+#include "common/daemon/supervisor.h"
 
 #include <errno.h>
 #include <inttypes.h>
