@@ -15,6 +15,9 @@
 #include "common/app/lua/stack.h"
 #include "common/app/running/app_state.h"
 
+/* Makes the table `signalbox`. May raise. */
+void api_open(lua_State *L);
+
 /* --- the functions --- */
 
 int api_endpoint(lua_State *L);
@@ -92,6 +95,11 @@ int api_arg_error(lua_State *L, int arg, const char *format, const char *detail)
 /* Makes changes at run time, here and in the whole cluster, and waits until they hold; `function`
  * and `arguments` (0: none) are stack indices for those that set. */
 int api_share(lua_State *L, struct app_change *changes, size_t count, int function, int arguments);
+/* Writes rules of the cluster, and waits until Redis has them all. */
+struct publication;
+struct publication *api_publish_begin(struct app_call *call);
+void api_publish(struct publication *p, struct bytes field, struct bytes value);
+int api_publish_wait(lua_State *L, struct publication *p);
 /* The list `args` of the options at `arg`, left on the stack: its index, or 0. */
 int api_option_args(lua_State *L, int arg);
 /* A reference for arguments: LUA_NOREF for 0. */

@@ -247,7 +247,7 @@ struct bytes_list api_check_list(lua_State *L, int arg, const char *what, struct
 char *api_path(const struct app *a, const char *path) {
     struct buf out = {0};
     if (path[0] != '/')
-        buf_printf(&out, "%s/", a->folder);
+        buf_printf(&out, "%s/", a->sandbox.folder);
     buf_append_str(&out, path);
     return buf_take(&out);
 }

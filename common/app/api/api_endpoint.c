@@ -116,7 +116,7 @@ static void merge(struct endpoint *e, const struct wish *w) {
 static const char *push_path(lua_State *L, const struct app *a, const char *path) {
     if (path == NULL)
         return NULL;
-    return path[0] == '/' ? path : lua_pushfstring(L, "%s/%s", a->folder, path);
+    return path[0] == '/' ? path : lua_pushfstring(L, "%s/%s", a->sandbox.folder, path);
 }
 
 int api_endpoint(lua_State *L) {

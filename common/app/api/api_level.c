@@ -17,9 +17,9 @@ static struct app_call *writer(lua_State *L, const char *function) {
 }
 
 static int write_rule(lua_State *L, struct app_call *call, struct bytes field, struct bytes value) {
-    struct publication *p = app_publish_begin(call);
-    app_publish(p, field, value);
-    return app_publish_wait(L, p);
+    struct publication *p = api_publish_begin(call);
+    api_publish(p, field, value);
+    return api_publish_wait(L, p);
 }
 
 /* --- levels --- */
@@ -37,10 +37,10 @@ static int set_level(lua_State *L, struct bytes name, enum level level) {
     if (name.len == 0)
         buf_append_char(&field, '*');
     levels_set(a->registrations->levels, LEVEL_FROM_CLUSTER, name, level);
-    struct publication *p = app_publish_begin(call);
-    app_publish(p, buf_bytes(&field), bytes_str(level_text(level)));
+    struct publication *p = api_publish_begin(call);
+    api_publish(p, buf_bytes(&field), bytes_str(level_text(level)));
     buf_deinit(&field);
-    return app_publish_wait(L, p);
+    return api_publish_wait(L, p);
 }
 
 /* The text at `arg`; BYTES_NONE when there is none. */

@@ -1,9 +1,55 @@
-/* api_share.c - changes of signal routes and event handlers at run time: made here at once, and by
- * every other process through the rules. */
+/* api_share.c - what holds for the whole cluster: changes of signal routes, event handlers and
+ * settings are made here at once, and by every other process through the rules. */
+#include <stdlib.h>
+
 #include <lauxlib.h>
 
 #include "common/app/api/api.h"
-#include "common/app/running/function_code.h"
+#include "common/bus/cluster/rules.h"
+
+/* --- writing rules --- */
+
+struct publication {
+    struct app_call *call;
+    size_t pending;
+    int status;
+};
+
+struct publication *api_publish_begin(struct app_call *call) {
+    struct publication *p = mem_zalloc(sizeof(*p));
+    p->call = call;
+    return p;
+}
+
+static void on_written(void *ctx, int status) {
+    struct publication *p = ctx;
+    if (status != 0)
+        p->status = status;
+    if (--p->pending > 0)
+        return;
+    struct app_call *call = p->call;
+    int worst = p->status;
+    free(p);
+    if (worst == 0)
+        app_resume_ok(call, NULL, NULL);
+    else
+        app_resume_error(call, "the change did not reach the cluster: no Redis");
+}
+
+void api_publish(struct publication *p, struct bytes field, struct bytes value) {
+    p->pending++;
+    rules_set(p->call->app->env.rules, field, value, on_written, p);
+}
+
+int api_publish_wait(lua_State *L, struct publication *p) {
+    struct app_call *call = p->call;
+    if (p->pending > 0)
+        return app_wait(L, call);
+    free(p);
+    return 0;
+}
+
+/* --- registrations --- */
 
 int api_option_args(lua_State *L, int arg) {
     lua_pushliteral(L, "args");
@@ -43,10 +89,10 @@ static void make_change(lua_State *L, struct publication *p, const struct app_ch
                         int function, int arguments) {
     struct buf field = {0}, value = {0}, error = {0};
     MUST(function_code_write(L, c, function, arguments, &value, &error));
-    app_change_field(c, &field);
+    function_code_field(c, &field);
     app_change_make(app_of(L), c, buf_bytes(&value));
     if (p != NULL)
-        app_publish(p, buf_bytes(&field), buf_bytes(&value));
+        api_publish(p, buf_bytes(&field), buf_bytes(&value));
     buf_deinit(&field);
     buf_deinit(&value);
 }
@@ -57,8 +103,8 @@ int api_share(lua_State *L, struct app_change *changes, size_t count, int functi
     check_changes(L, changes, count, function, arguments);
     for (size_t i = 0; i < count; i++)
         add_references(L, &changes[i], function, arguments);
-    struct publication *p = is_cluster ? app_publish_begin(call) : NULL;
+    struct publication *p = is_cluster ? api_publish_begin(call) : NULL;
     for (size_t i = 0; i < count; i++)
         make_change(L, p, &changes[i], function, arguments);
-    return p == NULL ? 0 : app_publish_wait(L, p);
+    return p == NULL ? 0 : api_publish_wait(L, p);
 }

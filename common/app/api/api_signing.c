@@ -5,6 +5,7 @@
 
 #include "common/send/address.h"
 #include "common/app/api/api.h"
+#include "common/app/running/app_rules.h"
 #include "common/json/json_text.h"
 #include "common/base/log.h"
 #include "common/bus/cluster/store.h"
@@ -53,11 +54,11 @@ static int set_signing(lua_State *L, bool is_on, const char *secret, bool is_str
         return luaL_error(L, "signalbox.signing needs Redis, and there is none here");
     append_rule(&rule, is_on, secret, is_strict);
     app_apply_rule(a, BYTES_LIT("signing"), buf_bytes(&rule));
-    struct publication *p = call == NULL ? NULL : app_publish_begin(call);
+    struct publication *p = call == NULL ? NULL : api_publish_begin(call);
     if (p != NULL)
-        app_publish(p, BYTES_LIT("signing"), buf_bytes(&rule));
+        api_publish(p, BYTES_LIT("signing"), buf_bytes(&rule));
     buf_deinit(&rule);
-    return p == NULL ? 0 : app_publish_wait(L, p);
+    return p == NULL ? 0 : api_publish_wait(L, p);
 }
 
 /* signing { secret=, strict=false } or signing(false) */

@@ -7,17 +7,19 @@
  * (message handlers of xpcall, finalizers, long loops inside C functions) is kept out of the
  * sandbox: see lua_libraries.c.
  */
+#include "common/app/lua/budget.h"
+
 #include <stdlib.h>
 #include <time.h>
 
 #include <lauxlib.h>
 
-#include "common/app/running/app_state.h"
-#include "common/base/settings.h"
+#include "common/base/clock.h"
+#include "common/base/must.h"
 
 enum { LOOK_FIRST = 100, LOOK_LAST = 12800, QUICK_US = 100, LONG_US = 1000 };
 
-char app_killed;
+char budget_killed;
 
 static uint64_t processor_us(void) {
     struct timespec t;
@@ -25,9 +27,8 @@ static uint64_t processor_us(void) {
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u + 1;
 }
 
-struct slice budget_slice(const struct app *a, unsigned times) {
-    return (struct slice){.begun_us = clock_us(),
-                          .limit_us = (uint64_t)a->env.settings->lua_budget_ms * 1000 * times};
+struct slice budget_slice(const struct budget *b, unsigned times) {
+    return (struct slice){.begun_us = clock_us(), .limit_us = b->slice_us * times};
 }
 
 /* Asking for the processor time is a system call, so a short handler never does: what went before
@@ -53,15 +54,15 @@ static void on_count(lua_State *L, lua_Debug *at);
 /* From now on at every instruction. */
 static int raise_over(lua_State *L, const lua_Debug *at) {
     lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-    if (*app_mark_of(L) == NULL)
-        *app_mark_of(L) = APP_KILLED;
+    if (*budget_owner_of(L) == NULL)
+        *budget_owner_of(L) = BUDGET_KILLED;
     lua_pushfstring(L, "%s:%d: used up its processor time of %d ms (--lua-budget-ms)",
-                    at->short_src, at->currentline, (int)(app_of(L)->slice->limit_us / 1000));
+                    at->short_src, at->currentline, (int)(budget_of(L)->slice->limit_us / 1000));
     return lua_error(L);
 }
 
 static void on_count(lua_State *L, lua_Debug *at) {
-    struct slice *s = app_of(L)->slice;
+    struct slice *s = budget_of(L)->slice;
     if (s == NULL)
         return;
     uint64_t before = s->last_look_us > 0 ? s->last_look_us : processor_us();
@@ -81,7 +82,7 @@ void budget_watch(lua_State *L) {
 }
 
 void budget_look(lua_State *L) {
-    struct slice *s = app_of(L)->slice;
+    struct slice *s = budget_of(L)->slice;
     lua_Debug at = {.short_src = "?", .currentline = -1};
     if (s == NULL || !is_over(s))
         return;
@@ -91,22 +92,22 @@ void budget_look(lua_State *L) {
 }
 
 bool budget_is_over(lua_State *L) {
-    const struct app *a = app_of(L);
-    return a != NULL && a->slice != NULL && is_over(a->slice);
+    const struct budget *b = budget_of(L);
+    return b != NULL && b->slice != NULL && is_over(b->slice);
 }
 
-void *app_allocate(void *ctx, void *ptr, size_t old_size, size_t new_size) {
-    struct app *a = ctx;
+void *budget_allocate(void *ctx, void *ptr, size_t old_size, size_t new_size) {
+    struct budget *b = ctx;
     size_t had = ptr == NULL ? 0 : old_size;
     if (new_size == 0) {
         free(ptr);
-        a->memory_used -= had;
+        b->memory_used -= had;
         return NULL;
     }
-    if (new_size > had && new_size - had > a->memory_limit - a->memory_used)
+    if (new_size > had && new_size - had > b->memory_limit - b->memory_used)
         return NULL;
     void *fresh = realloc(ptr, new_size);
     MUST(fresh != NULL);
-    a->memory_used += new_size - had;
+    b->memory_used += new_size - had;
     return fresh;
 }

@@ -11,7 +11,7 @@
 
 #include <lauxlib.h>
 
-#include "common/app/running/app_state.h"
+#include "common/app/lua/budget.h"
 #include "common/app/lua/json_lua.h"
 #include "common/app/lua/json_source.h"
 #include "common/app/lua/stack.h"

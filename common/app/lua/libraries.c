@@ -9,12 +9,14 @@
  *
  * The bounds are far above what an app needs within its processor time.
  */
+#include "common/app/lua/libraries.h"
+
 #include <string.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "common/app/running/app_state.h"
+#include "common/app/lua/budget.h"
 #include "common/app/lua/strings.h"
 
 #define TEXT_MAX_BYTES ((lua_Integer)64 * 1024 * 1024)
@@ -27,7 +29,7 @@ enum { DATE_FORMAT_MAX_BYTES = 1024 };
 static lua_State *check_coroutine(lua_State *L) {
     lua_State *co = lua_tothread(L, 1);
     luaL_argexpected(L, co != NULL, 1, "coroutine");
-    luaL_argcheck(L, *app_mark_of(co) == NULL || *app_mark_of(co) == APP_KILLED, 1,
+    luaL_argcheck(L, *budget_owner_of(co) == NULL || *budget_owner_of(co) == BUDGET_KILLED, 1,
                   "a handler is not the script's to resume");
     return co;
 }
@@ -65,7 +67,7 @@ static int co_resume(lua_State *L) {
 /* Closing runs the script's __close functions, which in a killed coroutine no hook would stop. */
 static bool may_be_closed(lua_State *co) {
     int status = lua_status(co);
-    return status == LUA_OK || status == LUA_YIELD || *app_mark_of(co) != APP_KILLED;
+    return status == LUA_OK || status == LUA_YIELD || *budget_owner_of(co) != BUDGET_KILLED;
 }
 
 static int co_wrapped(lua_State *L) {
@@ -125,7 +127,7 @@ static int co_close(lua_State *L) {
 }
 
 static int co_yield (lua_State *L) {
-    if (*app_mark_of(L) != NULL && *app_mark_of(L) != APP_KILLED)
+    if (*budget_owner_of(L) != NULL && *budget_owner_of(L) != BUDGET_KILLED)
         return luaL_error(L, "nothing to wait for: coroutine.yield belongs into a coroutine");
     return lua_yield(L, lua_gettop(L));
 }

@@ -10,7 +10,7 @@
 
 #include <lauxlib.h>
 
-#include "common/app/running/app_state.h"
+#include "common/app/lua/budget.h"
 
 enum { DEPTH_MAX = 200, LOOK_EVERY_STEPS = 20000 };
 

@@ -5,19 +5,85 @@
  * What is opened here must not run for long without the budget hook, raise past it, or reach
  * outside: lua_libraries.c replaces the standard functions that can.
  */
+#include "common/app/lua/sandbox.h"
+
 #include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "common/app/lua/libraries.h"
 #include "common/app/lua/stack.h"
-#include "common/app/running/app_state.h"
 #include "common/base/log.h"
 
-enum { LOAD_MAX_BYTES = 1024 * 1024 };
+enum { LOAD_MAX_BYTES = 1024 * 1024, FILE_MAX_BYTES = 16 * 1024 * 1024, MAIN_CHUNK_SLICES = 10 };
 
 static char modules_key;
+
+/* --- errors --- */
+
+void sandbox_append_error(lua_State *L, struct buf *out) {
+    int type = lua_type(L, -1);
+    if (type == LUA_TSTRING) {
+        struct bytes text = stack_bytes_at(L, -1);
+        buf_append(out, text);
+    } else if (lua_isinteger(L, -1)) {
+        buf_printf(out, "%lld", (long long)lua_tointeger(L, -1));
+    } else if (type == LUA_TNUMBER) {
+        buf_printf(out, "%.14g", (double)lua_tonumber(L, -1));
+    } else {
+        buf_printf(out, "(an error that is a %s, not a text)", lua_typename(L, type));
+    }
+}
+
+bool sandbox_protected(struct sandbox *s, lua_CFunction fn, void *ctx, struct buf *error_out) {
+    lua_pushcfunction(s->L, fn);
+    lua_pushlightuserdata(s->L, ctx);
+    bool is_fine = lua_pcall(s->L, 1, 0, 0) == LUA_OK;
+    if (!is_fine && error_out != NULL)
+        sandbox_append_error(s->L, error_out);
+    lua_settop(s->L, 0);
+    return is_fine;
+}
+
+/* --- files --- */
+
+static int load_text(lua_State *L, struct bytes text, const char *name) {
+    if (text.len > 0 && text.ptr[0] == LUA_SIGNATURE[0]) {
+        lua_pushfstring(L, "%s: bytecode is not loaded", name[0] == '@' ? name + 1 : name);
+        return LUA_ERRSYNTAX;
+    }
+    return luaL_loadbufferx(L, text.ptr == NULL ? "" : text.ptr, text.len, name, "t");
+}
+
+static bool read_all(FILE *file, struct buf *out) {
+    size_t got;
+    do {
+        got = fread(buf_reserve(out, 65536), 1, 65536, file);
+        buf_added(out, got);
+    } while (got > 0 && out->len <= FILE_MAX_BYTES);
+    return !ferror(file);
+}
+
+static bool read_file(const char *path, struct buf *out, struct buf *error_out) {
+    FILE *file = fopen(path, "rbe");
+    bool is_fine = file != NULL && read_all(file, out);
+    if (!is_fine)
+        buf_printf(error_out, "%s: %s", path, strerror(errno));
+    if (file != NULL)
+        fclose(file);
+    if (is_fine && out->len > FILE_MAX_BYTES) {
+        buf_printf(error_out, "%s: larger than 16 MiB", path);
+        return false;
+    }
+    return is_fine;
+}
 
 /* --- print, load --- */
 
@@ -73,7 +139,7 @@ static int sandbox_load(lua_State *L) {
     }
     struct bytes text = stack_bytes_at(L, 1);
     luaL_argcheck(L, text.len <= LOAD_MAX_BYTES, 1, "chunk larger than 1 MiB");
-    if (app_load_text(L, text, name) != LUA_OK) {
+    if (load_text(L, text, name) != LUA_OK) {
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;
@@ -122,16 +188,16 @@ static const char *push_module_path(lua_State *L, const char *name) {
 
 /* Reads and compiles; nothing is left allocated outside when it raises. */
 static void load_module(lua_State *L, const char *path) {
-    struct app *a = app_of(L);
+    const struct sandbox *s = sandbox_of(L);
     struct buf text = {0}, error = {0};
-    const char *file = lua_pushfstring(L, "%s/%s", a->folder, path);
-    const char *chunk = lua_pushfstring(L, "@%s%s", a->shown, path);
-    bool is_there = app_read_file(file, &text, &error);
-    int status = is_there ? app_load_text(L, buf_bytes(&text), chunk) : LUA_OK;
+    const char *file = lua_pushfstring(L, "%s/%s", s->folder, path);
+    const char *chunk = lua_pushfstring(L, "@%s%s", s->shown, path);
+    bool is_there = read_file(file, &text, &error);
+    int status = is_there ? load_text(L, buf_bytes(&text), chunk) : LUA_OK;
     buf_deinit(&text);
     buf_deinit(&error);
     if (!is_there)
-        luaL_error(L, "module not found: %s%s", a->shown, path);
+        luaL_error(L, "module not found: %s%s", s->shown, path);
     if (status != LUA_OK)
         lua_error(L);
 }
@@ -225,4 +291,82 @@ void sandbox_open(lua_State *L) {
     libraries_open(L);
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
+}
+
+/* --- the state --- */
+
+static int on_panic(lua_State *L) {
+    (void)L;
+    MUST(!"Lua raised outside of a protected call");
+    return 0;
+}
+
+void sandbox_init(struct sandbox *s, int64_t memory_bytes, int64_t slice_ms) {
+    *s = (struct sandbox){
+        .budget = {.memory_limit = (size_t)memory_bytes, .slice_us = (uint64_t)slice_ms * 1000}};
+    s->L = lua_newstate(budget_allocate, &s->budget);
+    MUST(s->L != NULL);
+    lua_atpanic(s->L, on_panic);
+    *budget_owner_of(s->L) = NULL;
+    budget_watch(s->L);
+}
+
+void sandbox_deinit(struct sandbox *s) {
+    lua_close(s->L);
+    MUST(s->budget.memory_used == 0);
+    free(s->folder);
+    free(s->shown);
+}
+
+static bool is_folder(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+bool sandbox_locate(struct sandbox *s, const char *path, struct buf *file_out,
+                    struct buf *error_out) {
+    buf_append_str(file_out, path);
+    if (is_folder(path))
+        buf_append_str(file_out, path[strlen(path) - 1] == '/' ? "app.lua" : "/app.lua");
+    ptrdiff_t slash = bytes_find_last(buf_bytes(file_out), '/');
+    s->shown = bytes_dup(bytes_head(buf_bytes(file_out), (size_t)(slash + 1)));
+    char *absolute = realpath(s->shown[0] == '\0' ? "." : s->shown, NULL);
+    if (absolute == NULL) {
+        buf_printf(error_out, "%.*s: %s", BYTES_FMT(buf_bytes(file_out)), strerror(errno));
+        return false;
+    }
+    s->folder = absolute;
+    buf_append_char(file_out, '\0');
+    return true;
+}
+
+/* --- the main chunk --- */
+
+struct main_chunk {
+    struct bytes text;
+    const char *name; /* "@app.lua" */
+};
+
+static int run_main_chunk(lua_State *L) {
+    struct main_chunk *m = lua_touserdata(L, 1);
+    if (load_text(L, m->text, m->name) != LUA_OK)
+        return lua_error(L);
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+bool sandbox_run_file(struct sandbox *s, const char *file, struct buf *error_out) {
+    struct buf text = {0}, name = {0};
+    struct slice slice = budget_slice(&s->budget, MAIN_CHUNK_SLICES);
+    bool is_fine = read_file(file, &text, error_out);
+    if (is_fine) {
+        buf_printf(&name, "@%s", file);
+        struct main_chunk chunk = {buf_bytes(&text), buf_take(&name)};
+        s->budget.slice = &slice;
+        is_fine = sandbox_protected(s, run_main_chunk, &chunk, error_out);
+        s->budget.slice = NULL;
+        free((char *)chunk.name);
+    }
+    buf_deinit(&text);
+    return is_fine;
 }

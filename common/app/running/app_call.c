@@ -1,5 +1,5 @@
 /*
- * app_call.c - see app.h: handlers, each in a coroutine that may wait.
+ * app_call.c - see app_call.h: handlers run, wait and go on.
  *
  *   app_call ── run ── lua_resume ── run_handler ── the script's function
  *                                                      └─ signalbox.sleep … app_wait: yields
@@ -8,6 +8,8 @@
  * Everything that may raise runs inside the coroutine, arguments and results of a wait included. A
  * coroutine that ended well is used again; after an error it is left to the garbage collector.
  */
+#include "common/app/running/app_call.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +44,7 @@ static int make_thread(lua_State *L) {
     struct app_call *c = lua_touserdata(L, 1);
     lua_State *thread = lua_newthread(L);
     c->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    *app_mark_of(thread) = c;
+    *budget_owner_of(thread) = c;
     c->thread = thread;
     return 0;
 }
@@ -74,7 +76,7 @@ static struct app_call *place_take(struct app *a, struct buf *error_out) {
         a->idle = c->next_idle;
         a->idle_count--;
     }
-    if (c->thread == NULL && !app_protected(a, make_thread, c, error_out)) {
+    if (c->thread == NULL && !sandbox_protected(&a->sandbox, make_thread, c, error_out)) {
         place_free(c);
         return NULL;
     }
@@ -85,7 +87,7 @@ static void place_give_back(struct app_call *c) {
     struct app *a = c->app;
     if (a->idle_count >= PLACES_KEPT) {
         if (c->thread != NULL)
-            (void)app_protected(a, drop_thread, c, NULL);
+            (void)sandbox_protected(&a->sandbox, drop_thread, c, NULL);
         place_free(c);
         return;
     }
@@ -103,6 +105,14 @@ void app_calls_free(struct app *a) {
 }
 
 /* --- failures --- */
+
+void app_call_excuse(struct app_call *call, const char *text) {
+    call->excused = text;
+}
+
+bool app_error_is(struct bytes error, const char *text) {
+    return bytes_ends_with(error, bytes_str(text));
+}
 
 static void append_trace(lua_State *thread, struct buf *out) {
     lua_Debug at;
@@ -129,13 +139,13 @@ static int collect_all(lua_State *L) {
 static void abandon(struct app_call *c) {
     if (!c->slice.is_over)
         (void)lua_resetthread(c->thread);
-    (void)app_protected(c->app, drop_thread, c, NULL);
+    (void)sandbox_protected(&c->app->sandbox, drop_thread, c, NULL);
     c->thread = NULL;
 }
 
 static void fail(struct app_call *c, int status, struct buf *error_out) {
     struct buf trace = {0};
-    app_error_text(c->thread, error_out);
+    sandbox_append_error(c->thread, error_out);
     append_trace(c->thread, &trace);
     if (c->excused == NULL || !app_error_is(buf_bytes(error_out), c->excused)) {
         metrics_add(METRIC_handler_errors, 1);
@@ -148,6 +158,14 @@ static void fail(struct app_call *c, int status, struct buf *error_out) {
 }
 
 /* --- running --- */
+
+struct app_call *app_call_of(lua_State *L) {
+    return app_of(L)->current;
+}
+
+void *app_call_ctx(struct app_call *call) {
+    return call == NULL ? NULL : call->ctx;
+}
 
 static int after_handler(lua_State *L, int status, lua_KContext ctx) {
     (void)L;
@@ -169,7 +187,7 @@ static int push_further_arguments(lua_State *L, int arguments) {
 }
 
 static int run_handler(lua_State *L) {
-    struct app_call *c = *app_mark_of(L);
+    struct app_call *c = *budget_owner_of(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->handler.function);
     int count = c->push == NULL ? 0 : c->push(c->push_ctx, L);
     count += push_further_arguments(L, c->handler.arguments);
@@ -181,14 +199,14 @@ static int run_handler(lua_State *L) {
 static enum app_outcome run(struct app_call *c, struct buf *error_out) {
     struct app *a = c->app;
     struct app_call *outer = a->current;
-    struct slice *outer_slice = a->slice;
+    struct slice *outer_slice = a->sandbox.budget.slice;
     enum app_outcome outcome = APP_DONE;
     int result_count;
     set_state(c, CALL_RUNNING);
-    c->slice = budget_slice(a, 1);
+    c->slice = budget_slice(&a->sandbox.budget, 1);
     budget_watch(c->thread);
     a->current = c;
-    a->slice = &c->slice;
+    a->sandbox.budget.slice = &c->slice;
     int status = lua_resume(c->thread, NULL, 0, &result_count);
     if (status == LUA_YIELD) {
         outcome = APP_WAITING;
@@ -199,11 +217,11 @@ static enum app_outcome run(struct app_call *c, struct buf *error_out) {
         fail(c, status, error_out);
     }
     a->current = outer;
-    a->slice = outer_slice;
+    a->sandbox.budget.slice = outer_slice;
     set_state(c, outcome == APP_WAITING ? CALL_WAITING : CALL_IDLE);
     if (a->is_out_of_memory && outer == NULL) {
         a->is_out_of_memory = false;
-        (void)app_protected(a, collect_all, NULL, NULL);
+        (void)sandbox_protected(&a->sandbox, collect_all, NULL, NULL);
     }
     return outcome;
 }
@@ -256,11 +274,12 @@ enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_
     else
         place_give_back(c);
     a->busy--;
-    app_end_if_done(a);
+    if (a->busy == 0 && a->waiting == 0)
+        a->on_idle(a);
     return outcome;
 }
 
-void app_go_on(struct app_call *c) {
+static void go_on(struct app_call *c) {
     struct app *a = c->app;
     struct buf error = {0};
     if (a->env.has_ended != NULL && *a->env.has_ended)
@@ -276,5 +295,64 @@ void app_go_on(struct app_call *c) {
     }
     buf_deinit(&error);
     a->busy--;
-    app_end_if_done(a);
+    if (a->busy == 0 && a->waiting == 0)
+        a->on_idle(a);
+}
+
+/* --- waiting --- */
+
+struct app_call *app_waiter(lua_State *L) {
+    struct app_call *call = app_call_of(L);
+    if (call == NULL)
+        luaL_error(L, "only a handler can wait, not the main chunk");
+    else if (call->thread != L)
+        luaL_error(L, "cannot wait inside a coroutine of the app's own");
+    else if (!lua_isyieldable(L))
+        luaL_error(L, "cannot wait inside a callback of a function that does not wait");
+    return call;
+}
+
+struct app_call *app_may_wait(lua_State *L) {
+    struct app_call *call = app_waiter(L);
+    int64_t limit = call->app->env.settings->max_waiting_handlers;
+    if (call->app->waiting >= (size_t)limit)
+        luaL_error(L, "%d handlers wait already (--max-waiting-handlers)", (int)limit);
+    return call;
+}
+
+int app_wait_then(lua_State *L, struct app_call *call, lua_KContext ctx, lua_KFunction then) {
+    MUST(call->state == CALL_RUNNING && call->thread == L);
+    call->push = NULL;
+    call->wait_error = NULL;
+    return lua_yieldk(L, 0, ctx, then);
+}
+
+int app_waited(lua_State *L, struct app_call *call) {
+    if (call->wait_error != NULL)
+        luaL_error(L, "%s", call->wait_error);
+    return call->push == NULL ? 0 : call->push(call->push_ctx, L);
+}
+
+static int after_wait(lua_State *L, int status, lua_KContext ctx) {
+    (void)status;
+    return app_waited(L, (struct app_call *)ctx);
+}
+
+int app_wait(lua_State *L, struct app_call *call) {
+    return app_wait_then(L, call, (lua_KContext)call, after_wait);
+}
+
+void app_resume_ok(struct app_call *call, app_push_fn *push_results, void *ctx) {
+    MUST(call->state == CALL_WAITING);
+    call->push = push_results;
+    call->push_ctx = ctx;
+    call->wait_error = NULL;
+    go_on(call);
+}
+
+void app_resume_error(struct app_call *call, const char *text) {
+    MUST(call->state == CALL_WAITING);
+    call->push = NULL;
+    call->wait_error = text;
+    go_on(call);
 }

@@ -1,15 +1,8 @@
 /*
- * app_rules.c - what the cluster decided at run time and the app file did not: levels, scope,
- * signing, signal routes and event handlers (rules.h).
+ * app_rules.c - see app_rules.h. Read app_apply_rule first.
  *
- *   level:* level:<name>                   name, group or client_id
- *   scope                                  global or local
- *   signing                                {"on":…,"secret":…,"strict":…}
- *   route:<endpoint>:<path>                {"op":"set",…} or {"op":"remove",…}: function_code.h
- *   event:<type>:<name>:<event name>       the same
- *
- * Every process gets every rule, again at each reload: app_apply_rule does nothing when nothing is
- * new. An empty value gives back what the app file said.
+ * A rule that is applied again changes nothing. A registration that a rule replaces is kept in
+ * `shared` if it is the app file's own, and is given back when the rule goes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +10,11 @@
 #include <lauxlib.h>
 #include <uthash.h>
 
+#include "common/app/running/app_rules.h"
 #include "common/app/running/app_state.h"
-#include "common/app/running/function_code.h"
 #include "common/json/json_text.h"
 #include "common/base/fold.h"
 #include "common/base/log.h"
-#include "common/bus/cluster/rules.h"
 
 /* A registration that the cluster decided about. */
 struct shared {
@@ -35,10 +27,6 @@ struct shared {
     size_t field_len;
     char field[];
 };
-
-void app_rules_init(struct app *a) {
-    a->shared = NULL;
-}
 
 static struct shared *find(struct app *a, struct bytes field) {
     struct shared *s;
@@ -97,7 +85,7 @@ static int drop_references(lua_State *L) {
 
 static void drop(struct app *a, int function, int arguments) {
     struct references r = {function, arguments};
-    (void)app_protected(a, drop_references, &r, NULL);
+    (void)sandbox_protected(&a->sandbox, drop_references, &r, NULL);
 }
 
 /* The registration that is there now goes; the app file's own is set aside. Both answer where it
@@ -183,36 +171,9 @@ static void give_back_own(struct app *a, struct shared *s) {
     forget(a, s);
 }
 
-/* A ':' or '%' in a Name would be ambiguous. */
-static void append_lower(struct buf *out, const char *text, bool is_escaped) {
-    for (; *text != '\0'; text++) {
-        if (is_escaped && (*text == ':' || *text == '%'))
-            buf_printf(out, "%%%02x", (unsigned char)*text);
-        else
-            buf_append_char(out, bytes_lower(*text));
-    }
-}
-
-void app_change_field(const struct app_change *c, struct buf *out) {
-    struct buf name = {0};
-    if (c->is_route) {
-        buf_append_str(out, "route:");
-        append_lower(out, c->endpoint == NULL ? "" : c->endpoint, true);
-        buf_append_char(out, ':');
-        append_lower(out, c->path, false);
-        return;
-    }
-    buf_printf(out, "event:%s:", event_type_text(c->type));
-    fold_append(&name, bytes_str(c->name));
-    buf_append_char(&name, '\0');
-    append_lower(out, name.ptr, true);
-    buf_deinit(&name);
-    buf_printf(out, ":%s", c->event_name);
-}
-
 void app_change_make(struct app *a, const struct app_change *c, struct bytes value) {
     struct buf field = {0};
-    app_change_field(c, &field);
+    function_code_field(c, &field);
     struct shared *s = find(a, buf_bytes(&field));
     if (s == NULL)
         s = add(a, buf_bytes(&field), c);
@@ -242,7 +203,7 @@ static void apply_registration(struct app *a, struct bytes field, struct bytes v
         return;
     }
     bool is_fine = function_code_read(&code, value, &error) &&
-                   (!code.change.is_set || app_protected(a, build, &code, &error));
+                   (!code.change.is_set || sandbox_protected(&a->sandbox, build, &code, &error));
     if (is_fine)
         app_change_make(a, &code.change, value);
     else
@@ -321,46 +282,4 @@ void app_apply_rule(struct app *a, struct bytes field, struct bytes value) {
     else if (bytes_starts_with(field, BYTES_LIT("route:")) ||
              bytes_starts_with(field, BYTES_LIT("event:")))
         apply_registration(a, field, value);
-}
-
-/* --- writing --- */
-
-struct publication {
-    struct app_call *call;
-    size_t pending;
-    int status;
-};
-
-struct publication *app_publish_begin(struct app_call *call) {
-    struct publication *p = mem_zalloc(sizeof(*p));
-    p->call = call;
-    return p;
-}
-
-static void on_written(void *ctx, int status) {
-    struct publication *p = ctx;
-    if (status != 0)
-        p->status = status;
-    if (--p->pending > 0)
-        return;
-    struct app_call *call = p->call;
-    int worst = p->status;
-    free(p);
-    if (worst == 0)
-        app_resume_ok(call, NULL, NULL);
-    else
-        app_resume_error(call, "the change did not reach the cluster: no Redis");
-}
-
-void app_publish(struct publication *p, struct bytes field, struct bytes value) {
-    p->pending++;
-    rules_set(p->call->app->env.rules, field, value, on_written, p);
-}
-
-int app_publish_wait(lua_State *L, struct publication *p) {
-    struct app_call *call = p->call;
-    if (p->pending > 0)
-        return app_wait(L, call);
-    free(p);
-    return 0;
 }

@@ -9,10 +9,40 @@
 #include "common/base/base64.h"
 #include "common/app/lua/json_lua.h"
 #include "common/app/lua/stack.h"
+#include "common/base/fold.h"
 #include "common/base/utf8.h"
 #include "common/http/http_path.h"
 
 enum { ARGUMENTS_DEPTH = 10, CODE_MAX_BYTES = 1024 * 1024 };
+
+/* --- the field --- */
+
+/* A ':' or '%' in a Name would be ambiguous. */
+static void append_lower(struct buf *out, const char *text, bool is_escaped) {
+    for (; *text != '\0'; text++) {
+        if (is_escaped && (*text == ':' || *text == '%'))
+            buf_printf(out, "%%%02x", (unsigned char)*text);
+        else
+            buf_append_char(out, bytes_lower(*text));
+    }
+}
+
+void function_code_field(const struct app_change *c, struct buf *out) {
+    struct buf name = {0};
+    if (c->is_route) {
+        buf_append_str(out, "route:");
+        append_lower(out, c->endpoint == NULL ? "" : c->endpoint, true);
+        buf_append_char(out, ':');
+        append_lower(out, c->path, false);
+        return;
+    }
+    buf_printf(out, "event:%s:", event_type_text(c->type));
+    fold_append(&name, bytes_str(c->name));
+    buf_append_char(&name, '\0');
+    append_lower(out, name.ptr, true);
+    buf_deinit(&name);
+    buf_printf(out, ":%s", c->event_name);
+}
 
 /* --- writing --- */
 

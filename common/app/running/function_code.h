@@ -1,19 +1,36 @@
 /*
- * function_code.h - a registration of a handler as text, so that every process can make it.
+ * function_code.h - a signal route or event handler that is set or removed at run time, and its
+ * text in the rules of the cluster, by which every process can make the same change.
  *
- *   {"op":"set","path":"/x","endpoint":"e","code":"<base64 of the
- * bytecode>","upvalues":["e","n",…], "args":[…]}
+ *   {"op":"set","path":"/x","endpoint":"e","code":"…","upvalues":["e","n",…],"args":[…]}
  *   {"op":"remove","type":"connect","name":"Msg","event_name":"greet"}
  *
- * Upvalues: "e" the globals, "n" nil, "t" "f" booleans, "i5" integers, "d0x1p-1" floats, "s…" texts
- * in base64. Other upvalues (tables, functions) belong to one process: refused.
+ *   code        the bytecode in base64
+ *   upvalues    "e"         the table of globals
+ *               "n"         nil
+ *               "t" "f"     booleans
+ *               "i5"        integers
+ *               "d0x1p-1"   floats
+ *               "s…"        texts in base64
+ *               Others (tables, functions) belong to one process: a handler with one is refused.
  */
 #ifndef SIGNALBOX_APP_RUNNING_FUNCTION_CODE_H
 #define SIGNALBOX_APP_RUNNING_FUNCTION_CODE_H
 
-#include "common/app/running/app_state.h"
+#include "common/app/registrations/registrations.h"
+#include "common/base/buf.h"
 
 struct json_document;
+struct lua_State;
+
+/* Texts are borrowed. */
+struct app_change {
+    bool is_route, is_set;
+    const char *path, *endpoint; /* of a route; endpoint may be NULL */
+    enum event_type type;        /* of an event handler, and its names */
+    const char *name, *event_name;
+    int function, arguments; /* references, now the registration's */
+};
 
 struct function_code {
     struct app_change change; /* its texts are owned by this struct */
@@ -21,6 +38,8 @@ struct function_code {
     struct buf text;
 };
 
+/* Appends the field of the rule. */
+void function_code_field(const struct app_change *c, struct buf *out);
 /* Appends the value of the rule. `function` and `arguments` (0: none) are stack indices. false with
  * one line in error_out; does not raise. */
 bool function_code_write(struct lua_State *L, const struct app_change *change, int function,

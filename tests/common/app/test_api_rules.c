@@ -94,13 +94,13 @@ static const struct app_change event_e = {
 static void test_fields(void **state) {
     struct buf field = {0};
     (void)state;
-    app_change_field(&route_x, &field);
+    function_code_field(&route_x, &field);
     struct app_change bound = route_x;
     bound.endpoint = "Main";
     buf_append_char(&field, ' ');
-    app_change_field(&bound, &field);
+    function_code_field(&bound, &field);
     buf_append_char(&field, ' ');
-    app_change_field(&event_e, &field);
+    function_code_field(&event_e, &field);
     buf_append_char(&field, '\0');
     assert_string_equal(field.ptr, "route::/x route:main:/x event:disconnect:a%3ab:e");
     buf_deinit(&field);

@@ -134,7 +134,6 @@ static void test_sleep(void **state) {
                         "signalbox.send{data='b'} end)");
     assert_int_equal(world_run(&w, "/a"), APP_WAITING);
     assert_non_null(w.first_waiter);
-    assert_true(app_call_has_waited(w.first_waiter));
     assert_ptr_equal(app_call_ctx(w.first_waiter), &w);
     assert_int_equal(world_run(&w, "/b"), APP_WAITING);
     assert_int_equal(app_waiting(w.app), 2);
@@ -281,21 +280,6 @@ static void test_send_that_fails(void **state) {
     world_close_all(&w);
 }
 
-static void test_forget(void **state) {
-    struct world w;
-    (void)state;
-    world_open(&w);
-    world_must_load(&w, waiting_send);
-    w.answer = APP_WAITING;
-    assert_int_equal(world_run(&w, "/"), APP_WAITING);
-    app_call_forget(w.waiting);
-    assert_null(app_call_ctx(w.waiting));
-    app_resume_ok(w.waiting, NULL, NULL);
-    app_resume_error(w.waiting, "nobody hears");
-    assert_int_equal(w.ended, 0);
-    world_close_all(&w);
-}
-
 /* --- release --- */
 
 static void test_release_while_waiting(void **state) {
@@ -393,7 +377,6 @@ int main(void) {
         cmocka_unit_test(test_too_many_wait),
         cmocka_unit_test(test_send_that_waits),
         cmocka_unit_test(test_send_that_fails),
-        cmocka_unit_test(test_forget),
         cmocka_unit_test(test_release_while_waiting),
         cmocka_unit_test(test_release_with_an_error_to_come),
         cmocka_unit_test(test_release_within_a_handler),

@@ -1,4 +1,4 @@
-/* test_app_strings.c - the sandbox' string and table functions do what the standard ones do: random
+/* test_strings.c - the sandbox' string and table functions do what the standard ones do: random
  * patterns and a list of awkward ones, side by side. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "common/app/running/app_state.h"
-#include "test_app_world.h"
+#include "common/app/lua/sandbox.h"
 
 /* Compares own and standard functions, both in the sandbox' own words: `ours` and `std`. */
 static const char compare[] =
@@ -36,15 +35,8 @@ static const char compare[] =
     "')\\n "
     "ours: ' .. a .. '\\n std:  ' .. b end end end";
 
-struct pair {
-    struct app sandbox; /* only its memory accounting and slice */
-    lua_State *L;
-};
-
-static void open_pair(struct pair *p) {
-    *p = (struct pair){.sandbox = {.memory_limit = SIZE_MAX / 2}};
-    p->L = lua_newstate(app_allocate, &p->sandbox);
-    *app_mark_of(p->L) = NULL;
+static void open_pair(struct sandbox *p) {
+    sandbox_init(p, INT64_MAX / 2, 3600000);
     luaL_requiref(p->L, "string", luaopen_string, 0);
     lua_setglobal(p->L, "std");
     sandbox_open(p->L);
@@ -53,7 +45,7 @@ static void open_pair(struct pair *p) {
     assert_int_equal(luaL_dostring(p->L, compare), LUA_OK);
 }
 
-static void expect_same(struct pair *p, const char *text, const char *pattern, int init) {
+static void expect_same(struct sandbox *p, const char *text, const char *pattern, int init) {
     lua_pushvalue(p->L, 1);
     lua_pushstring(p->L, text);
     lua_pushstring(p->L, pattern);
@@ -77,14 +69,14 @@ static void test_awkward_patterns(void **state) {
     };
     static const char *const texts[] = {"",      "a",      "aab",     "abab",       "bbb",
                                         "a(b)a", "xx[a]]", "THE cat", "a-b 1,2 %z", "aaaaaaaaab"};
-    struct pair p;
+    struct sandbox p;
     (void)state;
     open_pair(&p);
     for (size_t i = 0; i < ARRAY_LEN(patterns); i++)
         for (size_t j = 0; j < ARRAY_LEN(texts); j++)
             for (int init = -3; init <= 3; init++)
                 expect_same(&p, texts[j], patterns[i], init);
-    lua_close(p.L);
+    sandbox_deinit(&p);
 }
 
 static uint32_t seed = 12345;
@@ -103,7 +95,7 @@ static void random_text(char *out, size_t max, const char *alphabet) {
 
 static void test_random_patterns(void **state) {
     char text[20], pattern[12];
-    struct pair p;
+    struct sandbox p;
     (void)state;
     open_pair(&p);
     for (int i = 0; i < 20000; i++) {
@@ -111,7 +103,7 @@ static void test_random_patterns(void **state) {
         random_text(pattern, sizeof(pattern), "ab.c*+-?()[]^$%%fb1adw");
         expect_same(&p, text, pattern, (int)below(8) - 3);
     }
-    lua_close(p.L);
+    sandbox_deinit(&p);
 }
 
 static void test_other_functions(void **state) {
@@ -133,11 +125,13 @@ static void test_other_functions(void **state) {
         "table.sort(t, function(a, b) return a > b end) assert(table.concat(t) == '321')\n"
         "assert(table.concat(table.move({1, 2}, 1, 2, 2)) == '112')\n"
         "assert(select('#', table.unpack({}, 1, 3)) == 3)\n";
-    struct world w;
+    struct sandbox s;
     (void)state;
-    world_open(&w);
-    world_must_load(&w, script);
-    world_close_all(&w);
+    sandbox_init(&s, INT64_MAX / 2, 3600000);
+    sandbox_open(s.L);
+    if (luaL_dostring(s.L, script) != LUA_OK)
+        fail_msg("%s", lua_tostring(s.L, -1));
+    sandbox_deinit(&s);
 }
 
 int main(void) {
