@@ -1,16 +1,12 @@
 /*
- * follow.c - one followed Name, see follower.h. Read take (is a message in order?), then on_begin,
- * on_entry and on_done (catching up), then settle.
+ * follow.c - see follow.h. Read take (is a message next?), then on_begin, on_entry and on_done
+ * (catching up), then settle.
  *
- * A follow stands at two ids, one per log: everything at or before it is done. A message whose
- * `prev` is later than where we stand shows a gap. prev 0-0 says that the predecessor is not known,
- * and prev <term>-0 that the message is the first of its log in this data set: nothing to compare.
- *
- * A doubt: l:<name> is later than where we stand. The message may still be on its way over the
- * feed. It is not when a heartbeat that was sent after the answer has come back (on_feed_passed):
- * then the follow catches up, and what even that does not bring was lost.
+ * A follow stands at two ids, one for each log: everything at or before them is done. gap.h says
+ * what shows that something is missing; then the follow catches up, and what even that does not
+ * bring is lost.
  */
-#include "common/bus/log/follower_internal.h"
+#include "common/bus/log/follow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,28 +17,51 @@
 
 /* --- ready callbacks, always from the timer --- */
 
-static bool is_ready(const struct follow *w) {
-    return w->state != SUBSCRIBING;
-}
+struct follow_waiter {
+    TAILQ_ENTRY(follow_waiter) link;
+    const struct follow *follow;
+    follow_ready_fn *fn;
+    void *ctx;
+};
 
-static void fire_ready(uv_timer_t *timer) {
-    waiters_fire(&container_of(timer, struct follower, soon)->ready);
+static void on_soon(uv_timer_t *timer) {
+    struct follow_shared *s = container_of(timer, struct follow_shared, soon);
+    struct follow_waiter *waiter;
+    while ((waiter = TAILQ_FIRST(&s->ready)) != NULL) {
+        TAILQ_REMOVE(&s->ready, waiter, link);
+        waiter->fn(waiter->ctx, 0);
+        free(waiter);
+    }
 }
 
 static void wake(struct follow *w) {
-    TAILQ_CONCAT(&w->follower->ready, &w->waiters, link);
-    uv_timer_start(&w->follower->soon, fire_ready, 0, 0);
+    TAILQ_CONCAT(&w->shared->ready, &w->waiters, link);
+    uv_timer_start(&w->shared->soon, on_soon, 0, 0);
 }
 
 void follow_when_ready(struct follow *w, follow_ready_fn *fn, void *ctx) {
-    waiters_add(&w->waiters, w, fn, ctx);
-    if (is_ready(w))
+    struct follow_waiter *waiter = mem_alloc(sizeof(*waiter));
+    *waiter = (struct follow_waiter){.follow = w, .fn = fn, .ctx = ctx};
+    TAILQ_INSERT_TAIL(&w->waiters, waiter, link);
+    if (w->state != SUBSCRIBING)
         wake(w);
 }
 
+/* ctx NULL: all of the follow. */
+static void drop_waiters(struct follow_waiters *list, const struct follow *w, const void *ctx) {
+    struct follow_waiter *waiter, *next;
+    for (waiter = TAILQ_FIRST(list); waiter != NULL; waiter = next) {
+        next = TAILQ_NEXT(waiter, link);
+        if (waiter->follow != w || (ctx != NULL && waiter->ctx != ctx))
+            continue;
+        TAILQ_REMOVE(list, waiter, link);
+        free(waiter);
+    }
+}
+
 void follow_cancel(struct follow *w, void *ctx) {
-    waiters_drop(&w->waiters, w, ctx);
-    waiters_drop(&w->follower->ready, w, ctx);
+    drop_waiters(&w->waiters, w, ctx);
+    drop_waiters(&w->shared->ready, w, ctx);
 }
 
 /* --- one message --- */
@@ -50,15 +69,13 @@ void follow_cancel(struct follow *w, void *ctx) {
 static void tell_gap(struct follow *w, enum gap gap) {
     if (w->is_stopped)
         return;
-    if (gap == GAP_NONE) {
-        w->follower->events->on_gap(w->owner, gap);
-        return;
+    if (gap != GAP_NONE) {
+        metrics_add(METRIC_feed_gaps_unclosed, 1);
+        log_warn("follower", "lost_messages name=%s: %s", LOG_TEXT(follow_name(w)),
+                 gap == GAP_LOST ? "history does not reach back far enough"
+                                 : "Redis fell back behind what was read");
     }
-    metrics_add(METRIC_feed_gaps_unclosed, 1);
-    log_warn("follower", "lost_messages name=%s: %s", LOG_TEXT(follow_name(w)),
-             gap == GAP_LOST ? "history does not reach back far enough"
-                             : "Redis fell back behind what was read");
-    w->follower->events->on_gap(w->owner, gap);
+    w->shared->events->on_gap(w->owner, gap);
 }
 
 /* The first message after Redis lost everything: its clock may have been set back. */
@@ -78,22 +95,18 @@ static void deliver(struct follow *w, enum which_log log, const struct message *
     w->at[log] = m->id;
     if (message_id_compare(m->id, w->position) > 0)
         w->position = m->id;
-    w->follower->events->on_message(w->owner, m);
+    w->shared->events->on_message(w->owner, m);
 }
 
-/* A prev with seq 0 is no message (register.lua): the log began after it, or Redis lost what was
- * before. */
 static bool shows_gap(const struct follow *w, enum which_log log, const struct message *m) {
-    return w->has_start && m->prev.seq != 0 && message_id_compare(m->prev, w->at[log]) > 0;
+    return w->has_start && gap_is_before(w->at[log], m->prev);
 }
 
 static void queue_catch_up(struct follow *w) {
     w->state = QUEUED;
-    TAILQ_INSERT_TAIL(&w->follower->queue, w, in_queue);
-    follower_start_queued(w->follower);
+    catch_ups_add(&w->shared->catch_ups, &w->catch_up);
 }
 
-/* Something may have been missed that nothing shows yet. */
 void follow_look_again(struct follow *w) {
     if (w->state == LIVE && w->has_start)
         queue_catch_up(w);
@@ -103,59 +116,56 @@ void follow_look_again(struct follow *w) {
         w->was_lost = true;
 }
 
-/* A live message, or a held one. */
-static void take(struct follow *w, enum which_log log, const struct message *m, struct bytes blob) {
+/* A live message, or a held one. has_caught_up: the gap in front of it was looked up, so what is
+ * missing now is lost. */
+static void take(struct follow *w, enum which_log log, const struct message *m, struct bytes blob,
+                 bool has_caught_up) {
     if (message_id_compare(m->id, w->at[log]) <= 0)
         return;
-    if (!shows_gap(w, log, m)) {
-        deliver(w, log, m);
+    bool is_gap = shows_gap(w, log, m);
+    if (is_gap && !has_caught_up) {
+        metrics_add(METRIC_feed_gaps, 1);
+        catch_up_hold(&w->held, log, blob);
+        queue_catch_up(w);
         return;
     }
-    if (w->has_caught_up) {
+    if (is_gap)
         tell_gap(w, GAP_LOST);
-        deliver(w, log, m);
-        return;
-    }
-    metrics_add(METRIC_feed_gaps, 1);
-    holding_add(&w->held, log, blob);
-    queue_catch_up(w);
+    deliver(w, log, m);
 }
 
-/* --- doubts --- */
+/* --- suspicions --- */
 
-static void forget_doubt(struct follow *w) {
-    doubt_forget(&w->follower->doubts, &w->doubt);
+static void forget_suspicion(struct follow *w) {
+    gap_forget(&w->shared->suspicions, &w->suspicion);
 }
 
-void follow_doubt(struct follow *w, const struct message_id last[LOG_COUNT]) {
-    struct follower *f = w->follower;
-    if (doubt_is_behind(w->at, last))
-        doubt_open(&f->doubts, &w->doubt, last, bus_next_beat(f->bus));
+void follow_suspect(struct follow *w, const struct message_id last[LOG_COUNT]) {
+    struct follow_shared *s = w->shared;
+    if (gap_is_behind(w->at, last))
+        gap_suspect(&s->suspicions, &w->suspicion, last, bus_next_beat(s->bus));
 }
 
-void follow_end_doubt(struct follow *w) {
-    w->doubt.is_certain = w->state == LIVE && doubt_is_behind(w->at, w->doubt.last);
-    if (!w->doubt.is_certain)
+void follow_on_certain(struct follow *w) {
+    w->suspicion.is_certain = w->state == LIVE && gap_is_behind(w->at, w->suspicion.last);
+    if (!w->suspicion.is_certain)
         return;
     metrics_add(METRIC_feed_gaps, 1);
     queue_catch_up(w);
-}
-
-/* A doubt about what cannot be: it would lead beyond all that comes. */
-static void drop_strange_doubt(struct follow *w, const struct lineage *today) {
-    for (int i = 0; i < LOG_COUNT; i++)
-        if (lineage_is_strange(today, w->doubt.last[i]))
-            w->doubt.last[i] = MESSAGE_ID_NONE;
 }
 
 /* The logs were read to their ends, and `view` says what those are. */
 static void settle(struct follow *w, const struct log_view *view) {
-    drop_strange_doubt(w, &view->lineage);
-    if (doubt_settle(&w->doubt, w->at))
+    /* No output has an id of a term that was never given out; it would lead beyond all that comes.
+     */
+    for (int i = 0; i < LOG_COUNT; i++)
+        if (lineage_is_strange(&view->lineage, w->suspicion.last[i]))
+            w->suspicion.last[i] = MESSAGE_ID_NONE;
+    if (gap_settle(&w->suspicion, w->at))
         tell_gap(w, GAP_LOST);
     if (view->lineage.has_owner && message_id_compare(view->lineage.last, w->position) > 0)
         w->position = view->lineage.last;
-    follow_doubt(w, view->last);
+    follow_suspect(w, view->last);
 }
 
 /* --- catching up --- */
@@ -170,17 +180,17 @@ static void cancel_reader(struct follow *w) {
         return;
     log_reader_cancel(w->reader);
     w->reader = NULL;
-    w->follower->catching_up--;
+    catch_ups_done(&w->shared->catch_ups);
 }
 
-/* Ids shall rise also for those who go on. The owner of the partition takes a later term. */
+/* Ids shall rise also for a follow that goes on. The owner of the partition takes a later term. */
 static void raise_floor(struct follow *w) {
     struct buf key = {0};
     struct command c = command_script(SCRIPT_raise_floor, 1);
-    command_bytes(&c, key_of(&key, w->partition, "own", BYTES_NONE));
+    command_bytes(&c, key_of(&key, w->partition->number, "own", BYTES_NONE));
     command_number(&c, (int64_t)w->position.term);
     buf_deinit(&key);
-    bus_send(w->follower->bus, w->partition, &c, NULL, NULL);
+    bus_send(w->shared->bus, w->partition->number, &c, NULL, NULL);
 }
 
 /* Redis fell back behind what was read, and what it has up to there was read before: nothing is
@@ -196,9 +206,9 @@ static void stand_back(struct follow *w, const struct lineage *today) {
         tell_gap(w, GAP_NONE);
 }
 
-/* … and has messages that were not read: from where it stands. */
+/* Redis fell back, and has messages that were not read: from where it stands. */
 static void rewind_to(struct follow *w, const struct lineage *today) {
-    forget_doubt(w);
+    forget_suspicion(w);
     w->begins_anew = false;
     if (w->position.term > today->term)
         raise_floor(w);
@@ -210,7 +220,7 @@ static void rewind_to(struct follow *w, const struct lineage *today) {
 }
 
 static void on_elsewhere(struct follow *w, const struct lineage *today) {
-    const struct lineage *before = &w->follower->partitions[w->partition].known;
+    const struct lineage *before = &w->partition->known;
     char read[MESSAGE_ID_TEXT], has[MESSAGE_ID_TEXT];
     struct message_id common = lineage_up_to(today, w->position);
     bool is_known = lineage_contains(before, common);
@@ -231,7 +241,7 @@ static bool is_empty(const struct log_view *view) {
 
 static void on_begin(void *ctx, const struct log_view *view) {
     struct follow *w = ctx;
-    w->follower->dispatching++;
+    w->shared->dispatching++;
     if (is_empty(view)) {
         raise_floor(w);
         stand_at(w, MESSAGE_ID_NONE);
@@ -240,7 +250,7 @@ static void on_begin(void *ctx, const struct log_view *view) {
                lineage_find(&view->lineage, w->position) == LINEAGE_ELSEWHERE) {
         on_elsewhere(w, &view->lineage);
     }
-    w->follower->dispatching--;
+    w->shared->dispatching--;
 }
 
 static void on_entry(void *ctx, enum which_log log, const struct message *m) {
@@ -253,31 +263,28 @@ static void on_entry(void *ctx, enum which_log log, const struct message *m) {
 }
 
 static void take_held(struct follow *w) {
-    struct held *h;
-    w->has_caught_up = true;
-    while (w->state == LIVE && !w->is_stopped && (h = holding_take(&w->held)) != NULL) {
+    struct held_message *h;
+    while (w->state == LIVE && !w->is_stopped && (h = catch_up_take_held(&w->held)) != NULL) {
         struct message m;
         if (message_decode(bytes_of(h->blob, h->len), &m) == PARSE_OK) {
-            take(w, h->log, &m, bytes_of(h->blob, h->len));
+            take(w, h->log, &m, bytes_of(h->blob, h->len), true);
             message_free(&m);
         }
         free(h);
     }
-    w->has_caught_up = false;
 }
 
 static void on_done(void *ctx, int status, const struct log_view *view) {
     struct follow *w = ctx;
-    struct follower *f = w->follower;
-    f->catching_up--;
+    struct follow_shared *s = w->shared;
+    catch_ups_done(&s->catch_ups);
     w->reader = NULL;
-    f->dispatching++;
+    s->dispatching++;
     if (w->state != CATCHING_UP) {
         /* the feed was lost meanwhile: begins again when it is confirmed */
     } else if (status != 0) {
         w->state = QUEUED;
-        TAILQ_INSERT_TAIL(&f->queue, w, in_queue);
-        follower_pause(f);
+        catch_ups_retry(&s->catch_ups, &w->catch_up);
     } else if (w->held.has_overflowed || w->is_stale) {
         w->held.has_overflowed = w->is_stale = false;
         queue_catch_up(w);
@@ -286,32 +293,35 @@ static void on_done(void *ctx, int status, const struct log_view *view) {
         settle(w, view);
         take_held(w);
     }
-    f->dispatching--;
-    follower_bury_stopped(f);
-    follower_start_queued(f);
+    s->dispatching--;
+    follow_free_stopped(s);
+    catch_ups_start(&s->catch_ups);
 }
 
-void follow_catch_up(struct follow *w) {
+static void on_turn(struct catch_up *c) {
     static const struct log_reader_events events = {on_begin, on_entry, on_done};
-    struct follower *f = w->follower;
+    struct follow *w = container_of(c, struct follow, catch_up);
     MUST(w->state == QUEUED);
-    TAILQ_REMOVE(&f->queue, w, in_queue);
     w->state = CATCHING_UP;
-    f->catching_up++;
-    w->reader = log_reader_start(f->bus, follow_name(w), w->at, MESSAGE_ID_NONE, &events, w);
+    w->reader =
+        log_reader_start(w->shared->bus, follow_name(w), w->at, MESSAGE_ID_NONE, &events, w);
 }
 
 /* --- the feed --- */
 
-void follow_on_feed_lost(struct follow *w) {
+static void end_catch_up(struct follow *w) {
     if (w->state == QUEUED)
-        TAILQ_REMOVE(&w->follower->queue, w, in_queue);
+        catch_ups_remove(&w->shared->catch_ups, &w->catch_up);
     cancel_reader(w);
-    forget_doubt(w);
+    forget_suspicion(w);
+}
+
+void follow_on_feed_lost(struct follow *w) {
+    end_catch_up(w);
     w->state = SUBSCRIBING;
     w->is_confirmed = w->is_stale = false;
     w->was_lost = !w->has_start;
-    holding_clear(&w->held);
+    catch_up_drop_held(&w->held);
 }
 
 void follow_on_live(struct follow *w, enum which_log log, const struct message *m,
@@ -319,15 +329,14 @@ void follow_on_live(struct follow *w, enum which_log log, const struct message *
     if (w->is_stopped || w->state == SUBSCRIBING)
         return;
     if (w->state == LIVE)
-        take(w, log, m, blob);
+        take(w, log, m, blob, false);
     else
-        holding_add(&w->held, log, blob);
+        catch_up_hold(&w->held, log, blob);
 }
 
 /* Both channels stand: live from here, after what was missed. */
 void follow_on_confirmed(struct follow *w) {
-    if (w->state != SUBSCRIBING || !w->is_confirmed ||
-        !w->follower->partitions[w->partition].is_confirmed)
+    if (w->state != SUBSCRIBING || !w->is_confirmed || !w->partition->is_confirmed)
         return;
     if (w->has_start)
         queue_catch_up(w);
@@ -359,19 +368,47 @@ void follow_compare(struct follow *w, struct message_id then, struct message_id 
         follow_look_again(w);
 }
 
-/* --- its end --- */
+/* --- life --- */
 
-void follow_stop(struct follow *w) {
-    if (w->state == QUEUED)
-        TAILQ_REMOVE(&w->follower->queue, w, in_queue);
-    cancel_reader(w);
-    forget_doubt(w);
-    w->is_stopped = true;
+void follow_shared_init(struct follow_shared *s, struct bus *bus,
+                        const struct follower_events *events) {
+    s->bus = bus;
+    s->events = events;
+    catch_ups_init(&s->catch_ups, bus, on_turn);
+    TAILQ_INIT(&s->suspicions);
+    SLIST_INIT(&s->stopped);
+    TAILQ_INIT(&s->ready);
+    MUST(uv_timer_init(bus_loop(bus), &s->soon) == 0);
 }
 
-void follow_free(struct follow *w) {
-    follow_cancel(w, NULL);
-    holding_clear(&w->held);
-    free(w->channel);
-    free(w);
+struct follow *follow_new(struct follow_partition *p, struct bytes name, void *owner) {
+    struct follow *w = mem_zalloc(sizeof(*w) + name.len + 1);
+    w->shared = p->shared;
+    w->partition = p;
+    w->owner = owner;
+    w->state = SUBSCRIBING;
+    w->name_len = name.len;
+    memcpy(w->name, name.ptr, name.len);
+    catch_up_init_held(&w->held);
+    TAILQ_INIT(&w->waiters);
+    LIST_INSERT_HEAD(&p->list, w, in_partition);
+    return w;
+}
+
+/* It is not freed yet: while callbacks run, the loop over the partition's list may stand on it. */
+void follow_stop(struct follow *w) {
+    end_catch_up(w);
+    w->is_stopped = true;
+    SLIST_INSERT_HEAD(&w->shared->stopped, w, in_stopped);
+}
+
+void follow_free_stopped(struct follow_shared *s) {
+    struct follow *w;
+    while (s->dispatching == 0 && (w = SLIST_FIRST(&s->stopped)) != NULL) {
+        SLIST_REMOVE_HEAD(&s->stopped, in_stopped);
+        LIST_REMOVE(w, in_partition);
+        follow_cancel(w, NULL);
+        catch_up_drop_held(&w->held);
+        free(w);
+    }
 }

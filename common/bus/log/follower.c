@@ -1,6 +1,6 @@
 /*
- * follower.c - see follower.h: all followed Names, what the feed brings them, and the looking after
- * what it may not have brought. One Name is follow.c. Read on_own_message, then on_feed_passed.
+ * follower.c - see follower.h: all followed Names, what the feed brings them, and the search for
+ * what it did not bring. One Name is follow.c. Read on_own_message, then on_feed_passed.
  */
 #include "common/bus/log/follower.h"
 
@@ -11,42 +11,25 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus_send.h"
-#include "common/bus/log/follower_internal.h"
+#include "common/bus/log/follow.h"
 #include "common/bus/redis/feed.h"
-#include "common/bus/redis/paging.h"
+#include "common/bus/redis/server_info.h"
 
-enum { CATCH_UPS_MAX = 500, REFUSED_PAUSE_MS = 100 };
-
-/* --- catch-ups --- */
-
-/* What Redis does not answer to one reader, it does not answer to five hundred at once either. */
-static unsigned catch_ups_max(const struct follower *f) {
-    const struct paging *p = bus_paging(f->bus);
-    unsigned most = CATCH_UPS_MAX * p->most / p->top;
-    return most > 0 ? most : 1;
-}
-
-void follower_start_queued(struct follower *f) {
-    struct follow *w;
-    while (!f->is_pausing && bus_is_on_one_server(f->bus) && f->catching_up < catch_ups_max(f) &&
-           (w = TAILQ_FIRST(&f->queue)) != NULL)
-        follow_catch_up(w);
-}
-
-static void on_again(uv_timer_t *timer) {
-    struct follower *f = container_of(timer, struct follower, again);
-    f->is_pausing = false;
-    follower_start_queued(f);
-}
-
-void follower_pause(struct follower *f) {
-    uv_timer_start(&f->again, on_again, REFUSED_PAUSE_MS, 0);
-    f->is_pausing = true;
-}
+struct follower {
+    struct bus *bus;
+    struct follow_shared shared;
+    TAILQ_HEAD(, follow) follows;
+    unsigned count;
+    struct follow_partition *partitions;
+    struct gap_audit *audit;
+    struct follow *next_audited;       /* NULL: the first */
+    char server[SERVER_IDENTITY_TEXT]; /* that the commands went to last */
+    bool is_freed;
+};
 
 static void look_at_all_again(struct follower *f) {
-    struct follow *w, *next;
-    HASH_ITER (hh, f->follows, w, next)
+    struct follow *w;
+    TAILQ_FOREACH (w, &f->follows, link)
         follow_look_again(w);
 }
 
@@ -55,26 +38,26 @@ static void look_at_all_again(struct follower *f) {
 static void on_audited(void *subject, struct message_id own, struct message_id every) {
     struct follow *w = subject;
     if (w->state == LIVE)
-        follow_doubt(w, (struct message_id[LOG_COUNT]){own, every});
+        follow_suspect(w, (struct message_id[LOG_COUNT]){own, every});
 }
 
 static void audit(struct follower *f) {
-    size_t left = HASH_COUNT(f->follows);
-    while (left-- > 0 && bus_can_send(f->bus) && audit_has_room(f->audit)) {
-        struct follow *w = f->next_audited != NULL ? f->next_audited : f->follows;
-        f->next_audited = w->hh.next;
+    unsigned left = f->count;
+    while (left-- > 0 && bus_can_send(f->bus) && gap_audit_has_room(f->audit)) {
+        struct follow *w = f->next_audited != NULL ? f->next_audited : TAILQ_FIRST(&f->follows);
+        f->next_audited = TAILQ_NEXT(w, link);
         if (w->state == LIVE && w->has_start)
-            audit_ask(f->audit, follow_name(w), w);
+            gap_audit_ask(f->audit, follow_name(w), w);
     }
 }
 
 /* --- lineages: whether Redis fell back under standing connections, and what it had before --- */
 
 /* True when all the follows stand in the data of this lineage. */
-static bool have_all_read(struct every *every, const struct lineage *l) {
+static bool have_all_read(struct follow_partition *p, const struct lineage *l) {
     struct follow *w;
     bool have_all = true;
-    LIST_FOREACH (w, &every->list, in_partition) {
+    LIST_FOREACH (w, &p->list, in_partition) {
         bool is_elsewhere = w->has_start && lineage_find(l, w->position) == LINEAGE_ELSEWHERE;
         have_all = have_all && w->state == LIVE && !is_elsewhere;
         if (is_elsewhere)
@@ -84,31 +67,31 @@ static bool have_all_read(struct every *every, const struct lineage *l) {
 }
 
 static void on_lineage(void *ctx, struct redisReply *reply) {
-    struct every *every = ctx;
+    struct follow_partition *p = ctx;
     struct lineage now;
     if (reply_is_error(reply, NULL))
-        bus_refused(every->follower->bus, "HMGET", reply);
-    if (lineage_read(&now, reply) && now.has_owner && have_all_read(every, &now))
-        every->known = now;
+        bus_refused(p->shared->bus, "HMGET", reply);
+    if (lineage_read(&now, reply) && now.has_owner && have_all_read(p, &now))
+        p->known = now;
 }
 
 static void ask_lineages(struct follower *f) {
-    for (unsigned p = 0; p < bus_partitions(f->bus) && bus_can_send(f->bus); p++) {
-        if (f->partitions[p].follows == 0)
+    for (unsigned i = 0; i < bus_partitions(f->bus) && bus_can_send(f->bus); i++) {
+        if (f->partitions[i].count == 0)
             continue;
-        struct command c = lineage_ask(p);
-        bus_send(f->bus, p, &c, on_lineage, &f->partitions[p]);
+        struct command c = lineage_ask(i);
+        bus_send(f->bus, i, &c, on_lineage, &f->partitions[i]);
     }
 }
 
 /* What was published before this heartbeat was sent has come. */
 static void on_feed_passed(void *ctx, uint64_t beat) {
     struct follower *f = ctx;
-    struct doubt *d;
+    struct gap_suspicion *s;
     if (f->is_freed)
         return;
-    while ((d = doubts_end(&f->doubts, beat)) != NULL)
-        follow_end_doubt(container_of(d, struct follow, doubt));
+    while ((s = gap_next_certain(&f->shared.suspicions, beat)) != NULL)
+        follow_on_certain(container_of(s, struct follow, suspicion));
     audit(f);
     ask_lineages(f);
 }
@@ -116,30 +99,30 @@ static void on_feed_passed(void *ctx, uint64_t beat) {
 /* --- the feed --- */
 
 /* False: it cannot be read. */
-static bool begin_dispatch(struct follower *f, struct bytes payload, struct message *m_out) {
+static bool begin_dispatch(struct follow_shared *s, struct bytes payload, struct message *m_out) {
     if (message_decode(payload, m_out) != PARSE_OK) {
         log_error("follower", "received_bad_message bytes=%zu", payload.len);
         return false;
     }
     metrics_add(METRIC_feed_messages, 1);
-    f->dispatching++;
+    s->dispatching++;
     return true;
 }
 
-static void end_dispatch(struct follower *f, struct message *m) {
-    f->dispatching--;
+static void end_dispatch(struct follow_shared *s, struct message *m) {
+    s->dispatching--;
     message_free(m);
-    follower_bury_stopped(f);
+    follow_free_stopped(s);
 }
 
 static void on_own_message(void *ctx, struct bytes payload) {
     struct follow *w = ctx;
-    struct follower *f = w->follower;
+    struct follow_shared *s = w->shared;
     struct message m;
-    if (!begin_dispatch(f, payload, &m))
+    if (!begin_dispatch(s, payload, &m))
         return;
     follow_on_live(w, LOG_OWN, &m, payload);
-    end_dispatch(f, &m);
+    end_dispatch(s, &m);
 }
 
 static void on_own_subscribed(void *ctx) {
@@ -149,21 +132,21 @@ static void on_own_subscribed(void *ctx) {
 }
 
 static void on_every_message(void *ctx, struct bytes payload) {
-    struct every *every = ctx;
+    struct follow_partition *p = ctx;
     struct follow *w;
     struct message m;
-    if (!begin_dispatch(every->follower, payload, &m))
+    if (!begin_dispatch(p->shared, payload, &m))
         return;
-    LIST_FOREACH (w, &every->list, in_partition)
+    LIST_FOREACH (w, &p->list, in_partition)
         follow_on_live(w, LOG_EVERY, &m, payload);
-    end_dispatch(every->follower, &m);
+    end_dispatch(p->shared, &m);
 }
 
 static void on_every_subscribed(void *ctx) {
-    struct every *every = ctx;
+    struct follow_partition *p = ctx;
     struct follow *w, *next;
-    every->is_confirmed = true;
-    for (w = LIST_FIRST(&every->list); w != NULL; w = next) {
+    p->is_confirmed = true;
+    for (w = LIST_FIRST(&p->list); w != NULL; w = next) {
         next = LIST_NEXT(w, in_partition);
         follow_on_confirmed(w);
     }
@@ -171,11 +154,11 @@ static void on_every_subscribed(void *ctx) {
 
 static void on_feed_lost(void *ctx, const char *why) {
     struct follower *f = ctx;
+    struct follow *w;
     (void)why;
-    struct follow *w, *next;
-    for (unsigned p = 0; p < bus_partitions(f->bus); p++)
-        f->partitions[p].is_confirmed = false;
-    HASH_ITER (hh, f->follows, w, next)
+    for (unsigned i = 0; i < bus_partitions(f->bus); i++)
+        f->partitions[i].is_confirmed = false;
+    TAILQ_FOREACH (w, &f->follows, link)
         follow_on_feed_lost(w);
 }
 
@@ -184,7 +167,7 @@ static void on_feed_skipped(void *ctx) {
     if (f->is_freed)
         return;
     log_warn("follower", "missed_probe names=%u: the feed was deaf for a while; reading again",
-             HASH_COUNT(f->follows));
+             f->count);
     look_at_all_again(f);
 }
 
@@ -198,7 +181,7 @@ static void on_commands(void *ctx) {
     snprintf(f->server, sizeof(f->server), "%s", server);
     if (is_other)
         look_at_all_again(f);
-    follower_start_queued(f);
+    catch_ups_start(&f->shared.catch_ups);
 }
 
 static void on_forgotten(void *ctx) {
@@ -216,61 +199,40 @@ struct follower *follower_new(struct bus *bus, const struct follower_events *eve
                                                .on_feed_passed = on_feed_passed,
                                                .on_forgotten = on_forgotten};
     struct follower *f = mem_zalloc(sizeof(*f));
-    struct buf key = {0};
     f->bus = bus;
-    f->events = events;
-    f->audit = audit_new(bus, on_audited);
-    TAILQ_INIT(&f->queue);
-    TAILQ_INIT(&f->doubts);
-    SLIST_INIT(&f->stopped);
-    TAILQ_INIT(&f->ready);
+    follow_shared_init(&f->shared, bus, events);
+    TAILQ_INIT(&f->follows);
+    f->audit = gap_audit_new(bus, on_audited);
     f->partitions = mem_zalloc(bus_partitions(bus) * sizeof(*f->partitions));
-    for (unsigned p = 0; p < bus_partitions(bus); p++) {
-        struct every *every = &f->partitions[p];
-        every->follower = f;
-        struct bytes channel = channel_of(&key, p, "n*", BYTES_NONE);
-        MUST(channel.len < sizeof(every->channel));
-        memcpy(every->channel, channel.ptr, channel.len);
-        every->channel_len = channel.len;
-        LIST_INIT(&every->list);
+    for (unsigned i = 0; i < bus_partitions(bus); i++) {
+        f->partitions[i] = (struct follow_partition){.shared = &f->shared, .number = i};
+        LIST_INIT(&f->partitions[i].list);
     }
-    buf_deinit(&key);
-    MUST(uv_timer_init(bus_loop(bus), &f->soon) == 0);
-    MUST(uv_timer_init(bus_loop(bus), &f->again) == 0);
     bus_listen(bus, &listener, f);
     return f;
 }
 
-void follower_bury_stopped(struct follower *f) {
-    struct follow *w;
-    while (f->dispatching == 0 && (w = SLIST_FIRST(&f->stopped)) != NULL) {
-        SLIST_REMOVE_HEAD(&f->stopped, in_stopped);
-        LIST_REMOVE(w, in_partition);
-        follow_free(w);
-    }
-}
-
-static void on_timer_closed(uv_handle_t *handle) {
-    struct follower *f = container_of((uv_timer_t *)handle, struct follower, soon);
-    audit_free(f->audit);
+static void on_soon_closed(uv_handle_t *handle) {
+    struct follower *f = container_of((uv_timer_t *)handle, struct follower, shared.soon);
+    gap_audit_free(f->audit);
     free(f->partitions);
     free(f);
 }
 
-static void on_first_timer_closed(uv_handle_t *handle) {
-    struct follower *f = container_of((uv_timer_t *)handle, struct follower, again);
-    uv_close((uv_handle_t *)&f->soon, on_timer_closed);
+static void on_pause_closed(uv_handle_t *handle) {
+    struct follower *f =
+        container_of((uv_timer_t *)handle, struct follower, shared.catch_ups.pause);
+    uv_close((uv_handle_t *)&f->shared.soon, on_soon_closed);
 }
 
 void follower_free(struct follower *f) {
-    struct follow *w, *next;
     if (f == NULL)
         return;
     f->is_freed = true;
-    HASH_ITER (hh, f->follows, w, next)
-        follower_stop(f, w);
-    follower_bury_stopped(f);
-    uv_close((uv_handle_t *)&f->again, on_first_timer_closed);
+    while (!TAILQ_EMPTY(&f->follows))
+        follower_stop(f, TAILQ_FIRST(&f->follows));
+    follow_free_stopped(&f->shared);
+    uv_close((uv_handle_t *)&f->shared.catch_ups.pause, on_pause_closed);
 }
 
 struct follow *follower_follow(struct follower *f, struct bytes name, void *owner) {
@@ -278,43 +240,35 @@ struct follow *follower_follow(struct follower *f, struct bytes name, void *owne
                                                      .on_message = on_own_message};
     static const struct channel_events every_events = {.on_subscribed = on_every_subscribed,
                                                        .on_message = on_every_message};
-    struct buf key = {0};
-    struct follow *w = mem_zalloc(sizeof(*w) + name.len + 1);
-    w->follower = f;
-    w->owner = owner;
-    w->state = SUBSCRIBING;
-    w->partition = partition_of(name, bus_partitions(f->bus));
-    w->name_len = name.len;
-    memcpy(w->name, name.ptr, name.len);
-    holding_init(&w->held);
-    TAILQ_INIT(&w->waiters);
-    struct bytes channel = channel_of(&key, w->partition, "n:", name);
-    w->channel = bytes_dup(channel);
-    w->channel_len = channel.len;
-    buf_deinit(&key);
-    HASH_ADD_KEYPTR(hh, f->follows, w->channel, w->channel_len, w);
-    struct every *every = &f->partitions[w->partition];
-    LIST_INSERT_HEAD(&every->list, w, in_partition);
-    if (every->follows++ == 0)
-        bus_subscribe(f->bus, bytes_of(every->channel, every->channel_len), &every_events, every);
-    bus_subscribe(f->bus, bytes_of(w->channel, w->channel_len), &own_events, w);
+    struct follow_partition *p = &f->partitions[partition_of(name, bus_partitions(f->bus))];
+    struct follow *w = follow_new(p, name, owner);
+    struct buf channel = {0};
+    TAILQ_INSERT_TAIL(&f->follows, w, link);
+    f->count++;
+    if (p->count++ == 0)
+        bus_subscribe(f->bus, channel_of(&channel, p->number, "n*", BYTES_NONE), &every_events, p);
+    bus_subscribe(f->bus, channel_of(&channel, p->number, "n:", name), &own_events, w);
+    buf_deinit(&channel);
     return w;
 }
 
 void follower_stop(struct follower *f, struct follow *w) {
-    struct every *every = &f->partitions[w->partition];
+    struct follow_partition *p = w->partition;
+    struct buf channel = {0};
     follow_stop(w);
-    audit_forget(f->audit, w);
+    gap_audit_forget(f->audit, w);
     if (f->next_audited == w)
-        f->next_audited = w->hh.next;
-    HASH_DEL(f->follows, w);
-    bus_unsubscribe(f->bus, bytes_of(w->channel, w->channel_len));
-    if (--every->follows == 0) {
-        every->is_confirmed = false;
-        every->known = (struct lineage){.has_owner = false};
-        bus_unsubscribe(f->bus, bytes_of(every->channel, every->channel_len));
+        f->next_audited = TAILQ_NEXT(w, link);
+    TAILQ_REMOVE(&f->follows, w, link);
+    f->count--;
+    bus_unsubscribe(f->bus, channel_of(&channel, p->number, "n:", follow_name(w)));
+    if (--p->count == 0) {
+        p->is_confirmed = false;
+        p->known = (struct lineage){.has_owner = false};
+        bus_unsubscribe(f->bus, channel_of(&channel, p->number, "n*", BYTES_NONE));
     }
-    /* While callbacks run, the loop over the partition's list may stand on it. */
-    SLIST_INSERT_HEAD(&f->stopped, w, in_stopped);
-    follower_bury_stopped(f);
+    buf_deinit(&channel);
+    follow_free_stopped(&f->shared);
+    if (!f->is_freed)
+        catch_ups_start(&f->shared.catch_ups); /* it may have been one of those that were reading */
 }

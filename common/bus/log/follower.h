@@ -1,37 +1,31 @@
 /*
- * follower.h - follows the logs of Names: each message once, in id order, gaps filled from history
- * or told.
+ * follower.h - follows the logs of Names: each message once, in the order of the ids, with gaps
+ * filled from the history or reported.
  *
  * A Name has two logs: its own (h:<name>, channel n:<name>) and the partition's log for every Name
  * (h*, n*). Ids increase over both, so the follower merges them by id, live and in replay.
  *
- *   OFF ─follow▶ SUBSCRIBING ─both confirmed▶ LIVE ◀──────────────┐
- *                                              │ feed lost / prev > position: gap / doubt
- *                                              ▼
- *                                        CATCHING_UP: XRANGE both logs from the position, live
- * messages are held
+ *     follower_follow ─▶ SUBSCRIBING ─ both channels are confirmed ─▶ LIVE ◀───────────────┐
+ *                             ▲                                        │ a gap             │
+ *     the feed is lost ───────┘                                        ▼                   │
+ *     (in any state)                                                 QUEUED ─▶ CATCHING_UP ┘
+ *                                                      XRANGE of both logs from the position;
+ *                                                      live messages are held meanwhile
  *
- * A gap that history cannot fill is on_gap: the owner closes the clients of the Name, or goes on.
- * Three things show a gap: a message whose predecessor is later than where we stand; the key
- * l:<name>, which knows that a later message was published, also when nothing follows it
- * (audit.h); and a position that the data set of today does not know (lineage.h), because Redis
- * fell back behind what was read.
+ * A gap that the history cannot fill is reported by on_gap: the owner closes the clients of the
+ * Name, or goes on. Three things show a gap: a message whose predecessor is later than the
+ * position; the key l:<name>, which knows that a later message was published, also when no other
+ * follows it (both gap.h); and a position that today's data set does not know, because Redis fell
+ * back behind what was read (lineage.h).
  */
 #ifndef SIGNALBOX_BUS_LOG_FOLLOWER_H
 #define SIGNALBOX_BUS_LOG_FOLLOWER_H
 
-#include "common/bus/log/envelope.h"
+#include "common/bus/log/gap.h"
 
 struct bus;
 struct follower;
 struct follow; /* one followed Name */
-
-enum gap {
-    GAP_LOST, /* messages were lost for good between what on_message told last and what is next */
-    GAP_REWOUND, /* Redis fell back: messages may have been lost, and positions later than
-                    follow_position mean nothing, since the ids that come may be smaller */
-    GAP_NONE     /* … but nothing was lost */
-};
 
 struct follower_events {
     /* The next message for `owner` (what follower_follow was given). A message to every Name comes
