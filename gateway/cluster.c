@@ -5,13 +5,11 @@
 #include <string.h>
 
 #include "common/base/log.h"
-#include "common/base/random.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/follower.h"
 #include "common/bus/cluster/registry.h"
 #include "gateway/gateway.h"
-#include "gateway/conn/identity.h"
-#include "gateway/conn/ws.h"
+#include "gateway/session/client.h"
 
 enum { NOTICED_MS = 5000, WINDOW = 512 };
 
@@ -25,75 +23,66 @@ struct restore {
 
 static void go_on(struct cluster *c);
 
+/* Those that are still to be restored stay in front. */
+static void set_restored(struct cluster *c, struct client *client, uint64_t round) {
+    struct clients *clients = &c->gateway->clients;
+    TAILQ_REMOVE(&clients->all, client, by_restore);
+    client->restored = round;
+    if (round < c->round)
+        TAILQ_INSERT_HEAD(&clients->all, client, by_restore);
+    else
+        TAILQ_INSERT_TAIL(&clients->all, client, by_restore);
+}
+
 static void on_restored(void *ctx, enum registered result, struct message_id position) {
     struct restore *one = ctx;
     struct cluster *c = one->cluster;
-    struct ws *ws = clients_by_number(&c->gateway->clients, one->number);
-    if (result != REGISTERED_FAILED && ws != NULL && ws->entry != NULL)
-        follow_compare(ws->entry->follow, one->stood_at, position);
+    struct client *client = clients_by_number(&c->gateway->clients, one->number);
+    if (result != REGISTERED_FAILED && client != NULL && client->entry != NULL)
+        follow_compare(client->entry->follow, one->stood_at, position);
     free(one);
     c->in_flight--;
-    if (result == REGISTERED_FAILED && ws != NULL) {
-        ws->restored = c->round - 1;
+    if (result == REGISTERED_FAILED && client != NULL) {
+        set_restored(c, client, c->round - 1);
         c->has_to_wait = true;
     }
-    if (result == REGISTERED_ELSEWHERE && ws != NULL) {
-        ws_forget_registration(ws);
-        ws_close(ws, CLOSE_REPLACED);
+    if (result == REGISTERED_ELSEWHERE && client != NULL) {
+        client_forget_registration(client);
+        client_close(client, CLOSE_REPLACED);
     }
     go_on(c);
 }
 
-static void restore(struct cluster *c, struct ws *ws) {
+static void restore(struct cluster *c, struct client *client) {
     struct restore *one = mem_zalloc(sizeof(*one));
-    *one = (struct restore){.cluster = c, .number = ws->who->number};
-    if (ws->entry != NULL)
-        one->stood_at = follow_position(ws->entry->follow);
-    struct registration what = {.name = ws->who->name,
-                                .client_id = ws->who->client_id,
-                                .value = ws->who->value,
-                                .is_restore = true};
-    ws->restored = c->round;
+    *one = (struct restore){.cluster = c, .number = client->who.number};
+    if (client->entry != NULL)
+        one->stood_at = follow_position(client->entry->follow);
+    set_restored(c, client, c->round);
     c->in_flight++;
-    registry_register(c->gateway->registry, &what, on_restored, one);
-}
-
-/* Once along all connections. One that moves to a place already passed has been registered lately
- * or is found by the next round; so the walk ends with another look from the start. */
-static struct ws *next_to_restore(struct cluster *c) {
-    struct conns *conns = &c->gateway->conns;
-    for (; c->cursor < conns->count; c->cursor++) {
-        struct ws *ws = ws_of(conns->all[c->cursor]);
-        if (ws != NULL && ws->is_registered && ws->restored < c->round)
-            return ws;
-    }
-    return NULL;
+    client_register(client, true, on_restored, one);
 }
 
 static void go_on(struct cluster *c) {
-    struct ws *ws;
     while (c->is_restoring && !c->has_to_wait && c->in_flight < WINDOW &&
            bus_may_register(c->gateway->bus)) {
-        ws = next_to_restore(c);
-        if (ws == NULL) {
-            c->cursor = 0;
-            ws = next_to_restore(c);
-        }
-        if (ws == NULL && c->in_flight > 0)
+        struct client *client = TAILQ_FIRST(&c->gateway->clients.all);
+        if (client != NULL && client->restored == c->round)
+            client = NULL;
+        if (client == NULL && c->in_flight > 0)
             return; /* one of them may be refused */
-        if (ws == NULL) {
+        if (client == NULL) {
             c->is_restoring = false;
             reconcile_start(&c->gateway->reconcile);
             log_info("cluster", "restored_registrations round=%llu", (unsigned long long)c->round);
             return;
         }
-        restore(c, ws);
+        restore(c, client);
     }
 }
 
 static void begin_round(struct cluster *c) {
     c->round++;
-    c->cursor = 0;
     c->is_restoring = true;
     go_on(c);
 }
@@ -104,28 +93,26 @@ static void begin_round(struct cluster *c) {
 static void on_probed(void *ctx, int status, const struct registry_row *rows, size_t count) {
     struct restore *one = ctx;
     struct cluster *c = one->cluster;
-    struct ws *ws = clients_by_number(&c->gateway->clients, one->number);
+    struct client *client = clients_by_number(&c->gateway->clients, one->number);
     (void)rows;
     free(one);
-    if (status < 0 || count > 0 || ws == NULL || !ws->is_registered || c->is_restoring)
+    if (status < 0 || count > 0 || client == NULL || !client->is_registered || c->is_restoring)
         return;
-    log_warn("cluster", "missed_registration id=%s name=%s", LOG_TEXT(ws->who->client_id),
-             LOG_TEXT(ws->who->name));
+    log_warn("cluster", "missed_registration id=%s name=%s", LOG_TEXT(client->who.client_id),
+             LOG_TEXT(client->who.name));
     begin_round(c);
 }
 
 void cluster_probe(struct cluster *c) {
-    struct conns *conns = &c->gateway->conns;
     c->has_to_wait = false;
     go_on(c);
-    if (conns->count == 0 || c->is_restoring || !bus_can_send(c->gateway->bus))
+    struct client *client = TAILQ_LAST(&c->gateway->clients.all, client_list);
+    if (client == NULL || c->is_restoring || !bus_can_send(c->gateway->bus))
         return;
-    struct ws *ws = ws_of(conns->all[random_below(conns->count)]);
-    if (ws == NULL || !ws->is_registered)
-        return;
+    set_restored(c, client, 0); /* in front: each one gets its turn */
     struct restore *one = mem_zalloc(sizeof(*one));
-    *one = (struct restore){.cluster = c, .number = ws->who->number};
-    registry_find(c->gateway->registry, ws->who->name, ws->who->client_id, on_probed, one);
+    *one = (struct restore){.cluster = c, .number = client->who.number};
+    registry_find(c->gateway->registry, client->who.name, client->who.client_id, on_probed, one);
 }
 
 /* ---- the bus */
@@ -155,19 +142,15 @@ static void on_commands_lost(void *ctx) {
     log_info("cluster", "lost_redis reason=%s", LOG_TEXT(bytes_str(bus_trouble(c->gateway->bus))));
 }
 
-static void close_buried(struct conn *conn, void *ctx) {
-    struct ws *ws = ws_of(conn);
-    (void)ctx;
-    if (ws == NULL || ws->who->is_local)
-        return;
-    ws_forget_registration(ws);
-    ws_close(ws, CLOSE_BURIED);
-}
-
 static void on_buried(void *ctx) {
     struct cluster *c = ctx;
     log_warn("cluster", "buried clients=%zu", c->gateway->clients.count);
-    conns_each(&c->gateway->conns, close_buried, NULL);
+    struct client *client, *next;
+    for (client = TAILQ_FIRST(&c->gateway->clients.all); client != NULL; client = next) {
+        next = TAILQ_NEXT(client, by_restore);
+        client_forget_registration(client);
+        client_close(client, CLOSE_BURIED);
+    }
 }
 
 static const struct bus_events bus_events = {

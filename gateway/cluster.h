@@ -22,7 +22,7 @@ struct cluster {
     uint64_t lost_ms;
     char run_id[64];
     uint64_t round; /* of restores; a connection knows the last it was part of */
-    size_t cursor, in_flight;
+    size_t in_flight;
     bool is_restoring;
     bool has_to_wait; /* Redis refused some: goes on at the next probe */
 };

@@ -15,7 +15,7 @@
 #include "gateway/cluster.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/http.h"
-#include "gateway/conn/ws.h"
+#include "gateway/session/client.h"
 #include "gateway/drain.h"
 #include "gateway/endpoints.h"
 #include "gateway/listener.h"
@@ -37,7 +37,7 @@ struct gateway {
     struct follower *follower;
     struct ingest *ingest;
     struct conns conns;
-    struct ws_host ws_host;
+    struct client_host client_host;
     struct http_host http_host;
     struct clients clients;
     struct uplink uplink;

@@ -60,8 +60,10 @@ static void open_parts(struct gateway *g) {
     g->conns.on_conn_gone = on_conn_gone;
     g->http_host =
         (struct http_host){.settings = g->settings, .on_request = dispatch, .gateway = g};
-    g->ws_host =
-        (struct ws_host){.settings = g->settings, .events = &uplink_events, .ctx = &g->uplink};
+    g->client_host = (struct client_host){.settings = g->settings,
+                                          .registry = g->registry,
+                                          .events = &uplink_events,
+                                          .ctx = &g->uplink};
     clients_init(&g->clients, g);
     uplink_init(&g->uplink, g);
     message_frames_init(&g->frames);

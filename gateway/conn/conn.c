@@ -191,26 +191,27 @@ static size_t bound_after_trying(struct conn *c, size_t more) {
     return c->set->max_queue_bytes * (is_patient ? SLOW_TIMES : 1);
 }
 
-static bool send_over_bound(struct conn *c, struct frame f) {
+static enum conn_sent send_over_bound(struct conn *c, struct frame f) {
     unsigned dropped;
     size_t max_bytes = bound_after_trying(c, f.len);
     enum outq_result result = outq_push_message(&c->out, f, max_bytes, c->policy, &dropped);
     if (result == OUTQ_FULL)
-        return false;
-    if (result == OUTQ_DROPPED)
-        metrics_add(METRIC_slow_dropped, dropped);
+        return CONN_OVER;
     conns_mark_dirty(c->set, c);
-    return true;
+    if (result == OUTQ_OK)
+        return CONN_QUEUED;
+    metrics_add(METRIC_slow_dropped, dropped);
+    return CONN_DROPPED;
 }
 
-bool conn_send_message(struct conn *c, struct frame f) {
+enum conn_sent conn_send_message(struct conn *c, struct frame f) {
     if (c->state != CONN_OPEN)
-        return true;
+        return CONN_DROPPED;
     if (outq_would_overflow(&c->out, f.len, c->set->max_queue_bytes))
         return send_over_bound(c, f);
     outq_push_fitting(&c->out, f, c->policy);
     conns_mark_dirty(c->set, c);
-    return true;
+    return CONN_QUEUED;
 }
 
 void conn_flush(struct conn *c) {

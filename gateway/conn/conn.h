@@ -106,11 +106,20 @@ static inline bool conn_is_open(const struct conn *c) {
     return c->state == CONN_OPEN;
 }
 
-/* Queues a message under the Name's policy. At the bound the socket is tried first. False: the
- * queue stays over its bound, and the policy is to close; that is the caller's to do. */
-MUST_CHECK bool conn_send_message(struct conn *c, struct frame f);
+enum conn_sent {
+    CONN_QUEUED,
+    CONN_DROPPED, /* the policy dropped a message, perhaps this one */
+    CONN_OVER     /* nothing was queued: the queue stays over its bound, and the policy is to close,
+                   * which is up to the caller */
+};
+/* Queues a message under the Name's policy. At the bound the socket is tried first. */
+MUST_CHECK enum conn_sent conn_send_message(struct conn *c, struct frame f);
 /* Whether the queue has been at or over its bound for too long: the client is slow. */
 bool conn_is_slow(const struct conn *c);
+/* Whether the socket has taken everything that was queued. */
+static inline bool conn_is_written(const struct conn *c) {
+    return c->out.count == 0 && !c->is_blocked;
+}
 /* Queues what may not be dropped, without a bound. */
 void conn_send(struct conn *c, struct frame f);
 void conn_send_bytes(struct conn *c, struct bytes bytes);

@@ -10,7 +10,6 @@
 #include "common/http/http_path.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/conn.h"
-#include "gateway/conn/ws.h"
 
 struct request *request_new(struct conn *c, struct http_conn *http) {
     struct request *r = mem_zalloc(sizeof(*r));
@@ -45,8 +44,6 @@ static void signal_free(struct signal_reference *s) {
 void request_unref(struct request *r) {
     if (--r->refs > 0)
         return;
-    if (r->ws != NULL)
-        r->ws->request = NULL;
     buf_deinit(&r->raw);
     buf_deinit(&r->extra);
     free(r->path);

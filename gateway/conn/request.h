@@ -18,10 +18,9 @@ struct conn;
 struct endpoint_run;
 struct gateway;
 struct http_conn;
-struct identity;
 struct local_life;
 struct request;
-struct ws;
+struct client;
 
 /* The connection that X-PODE-SIGNAL-* headers refer to, or the one this request became. */
 struct signal_reference {
@@ -34,7 +33,7 @@ struct request {
     unsigned working;
     struct gateway *gateway;
     struct conn *conn;
-    struct ws *ws;            /* what it became, while that is open */
+    struct client *client;    /* what it became, while that is open */
     bool has_left;            /* its Local connection ended before the route */
     struct local_life *local; /* the handlers of a Local one, while they run (local.c); or NULL */
     const struct endpoint_run *endpoint;

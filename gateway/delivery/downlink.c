@@ -12,27 +12,26 @@
 #include "gateway/session/message_frames.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
-#include "gateway/conn/identity.h"
+#include "gateway/session/client.h"
 #include "gateway/routes/join.h"
 #include "gateway/delivery/receipts.h"
 #include "gateway/delivery/tracing.h"
-#include "gateway/conn/ws.h"
 
 /* One message on its way to the clients of one Name. */
 struct fan_out {
     struct message_frames *frames;
     struct name_entry *entry;
     const struct message *m;
-    struct frame plain, v1; /* made when the first client needs them */
+    struct frame frames_of[WIRE_COUNT]; /* made when the first client needs them */
     size_t count;
     struct pending_receipt *receipt; /* NULL: nobody asked */
 };
 
 /* Each kind of wire has its frame, made when the first client needs it. */
-static struct frame frame_for(struct fan_out *v, bool is_v1) {
-    struct frame *f = is_v1 ? &v->v1 : &v->plain;
+static struct frame frame_for(struct fan_out *v, enum wire wire) {
+    struct frame *f = &v->frames_of[wire];
     if (f->chunk == NULL)
-        *f = message_frames_make(v->frames, v->m, name_entry_name(v->entry), is_v1);
+        *f = message_frames_make(v->frames, v->m, name_entry_name(v->entry), wire);
     return *f;
 }
 
@@ -46,7 +45,7 @@ static void each_slot(struct fan_out *v, address_fn *fn) {
     bool is_for_all =
         !bytes_list_is_given(v->m->to_groups) && !bytes_list_is_given(v->m->to_clients);
     for (size_t i = e->count; i-- > 0;)
-        if (is_for_all || clients_is_for(v->m, e->slots[i].ws->who))
+        if (is_for_all || clients_is_for(v->m, &e->slots[i].client->who))
             fn(v, &e->slots[i]);
 }
 
@@ -59,11 +58,11 @@ static void each_id(struct fan_out *v, address_fn *fn) {
     for (size_t i = 0; i < ids.count; i++) {
         if (was_listed_before(ids, i))
             continue;
-        struct ws *next, *ws = clients_by_id(v->entry, ids.items[i]);
-        for (; ws != NULL; ws = next) {
-            next = ws->same_id;
-            if (clients_is_for_group(v->m, ws->who->group))
-                fn(v, &v->entry->slots[ws->slot]);
+        struct client *next, *client = clients_by_id(v->entry, ids.items[i]);
+        for (; client != NULL; client = next) {
+            next = client->same_id;
+            if (clients_is_for_group(v->m, client->who.group))
+                fn(v, &v->entry->slots[client->slot]);
         }
     }
 }
@@ -74,9 +73,9 @@ static void each_address(struct fan_out *v, address_fn *fn) {
     enum { LOOKED_UP_MAX = 64 };
     const struct message *m = v->m;
     if (m->to_conn.len > 0) {
-        struct ws *ws = clients_by_value(v->entry->owner, m->to_conn);
-        if (ws != NULL && ws->entry == v->entry && clients_is_for(m, ws->who))
-            fn(v, &v->entry->slots[ws->slot]);
+        struct client *client = clients_by_value(v->entry->owner, m->to_conn);
+        if (client != NULL && client->entry == v->entry && clients_is_for(m, &client->who))
+            fn(v, &v->entry->slots[client->slot]);
     } else if (bytes_list_is_given(m->to_clients) && m->to_clients.count <= LOOKED_UP_MAX) {
         each_id(v, fn);
     } else {
@@ -88,7 +87,7 @@ static void each_address(struct fan_out *v, address_fn *fn) {
 static bool is_before(struct client_slot *slot, const struct message *m) {
     if (!slot->skips)
         return false;
-    if (message_id_compare(m->id, slot->ws->skip_until) <= 0)
+    if (message_id_compare(m->id, slot->client->skip_until) <= 0)
         return true;
     slot->skips = false;
     return false;
@@ -100,13 +99,11 @@ static void send_to(struct fan_out *v, struct client_slot *slot) {
     if (is_before(slot, v->m))
         return;
     v->count++;
-    int64_t dropped = metrics_get(METRIC_slow_dropped);
-    bool is_queued = conn_send_message(slot->conn, frame_for(v, slot->is_v1));
+    enum conn_sent sent = conn_send_message(slot->conn, frame_for(v, slot->wire));
     if (v->receipt != NULL)
-        receipts_add(v->receipt, slot->ws,
-                     !is_queued || metrics_get(METRIC_slow_dropped) > dropped);
-    if (!is_queued)
-        ws_close(slot->ws, CLOSE_SLOW);
+        receipts_add(v->receipt, slot->client, sent != CONN_QUEUED);
+    if (sent == CONN_OVER)
+        client_close(slot->client, CLOSE_SLOW);
 }
 
 /* The first two bytes are the code. */
@@ -117,12 +114,12 @@ static int close_code(struct bytes data) {
 
 static void close_it(struct fan_out *v, struct client_slot *slot) {
     if (!is_before(slot, v->m))
-        ws_close_with(slot->ws, close_code(v->m->data), bytes_from(v->m->data, 2));
+        client_close_with(slot->client, close_code(v->m->data), bytes_from(v->m->data, 2));
 }
 
 static void finish_it(struct fan_out *v, struct client_slot *slot) {
     (void)v;
-    ws_on_bye(slot->ws);
+    client_on_bye(slot->client);
 }
 
 static void hold_for_joins(struct fan_out *v) {
@@ -147,8 +144,8 @@ static void on_message(void *owner, const struct message *m) {
     case MESSAGE_BYE: each_address(&v, finish_it); break;
     default: break; /* of a newer version */
     }
-    frame_unref(v.plain);
-    frame_unref(v.v1);
+    for (unsigned i = 0; i < WIRE_COUNT; i++)
+        frame_unref(v.frames_of[i]);
     metrics_add(METRIC_deliveries, (int64_t)v.count);
     if (trace_is_on(&e->owner->gateway->trace))
         tracing_delivered(e, m, v.count);
@@ -158,10 +155,10 @@ static void on_message(void *owner, const struct message *m) {
 static void forget_positions(struct name_entry *e) {
     struct message_id today = follow_position(e->follow);
     for (size_t i = 0; i < e->count; i++) {
-        if (message_id_compare(e->slots[i].ws->skip_until, today) <= 0)
+        if (message_id_compare(e->slots[i].client->skip_until, today) <= 0)
             continue;
         e->slots[i].skips = false;
-        e->slots[i].ws->skip_until = MESSAGE_ID_NONE;
+        e->slots[i].client->skip_until = MESSAGE_ID_NONE;
     }
 }
 
@@ -176,7 +173,7 @@ static void on_gap(void *owner, enum gap gap) {
     log_info("downlink", "closed_after_gap name=%s clients=%zu", LOG_TEXT(name_entry_name(e)),
              e->count);
     for (size_t i = e->count; i-- > 0;)
-        ws_close(e->slots[i].ws, CLOSE_GAP);
+        client_close(e->slots[i].client, CLOSE_GAP);
 }
 
 const struct follower_events downlink_events = {.on_message = on_message, .on_gap = on_gap};

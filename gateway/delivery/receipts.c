@@ -8,8 +8,7 @@
 #include "gateway/session/clients.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
-#include "gateway/conn/identity.h"
-#include "gateway/conn/ws.h"
+#include "gateway/session/client.h"
 
 struct pending_receipt {
     TAILQ_ENTRY(pending_receipt) link;
@@ -43,7 +42,7 @@ struct pending_receipt *receipts_begin(struct receipts *r, struct bytes token) {
     return p;
 }
 
-void receipts_add(struct pending_receipt *p, const struct ws *ws, bool was_dropped) {
+void receipts_add(struct pending_receipt *p, const struct client *client, bool was_dropped) {
     p->matched++;
     if (was_dropped) {
         p->dropped++;
@@ -53,16 +52,16 @@ void receipts_add(struct pending_receipt *p, const struct ws *ws, bool was_dropp
         p->cap = p->cap == 0 ? 16 : p->cap * 2;
         p->numbers = mem_realloc(p->numbers, p->cap * sizeof(*p->numbers));
     }
-    p->numbers[p->count++] = ws->who->number;
+    p->numbers[p->count++] = client->who.number;
 }
 
 static void report(struct receipts *r, const struct pending_receipt *p) {
     struct receipt sum = {.matched = p->matched, .dropped = p->dropped};
     for (size_t i = 0; i < p->count; i++) {
-        struct ws *ws = clients_by_number(&r->gateway->clients, p->numbers[i]);
-        if (ws == NULL)
+        struct client *client = clients_by_number(&r->gateway->clients, p->numbers[i]);
+        if (client == NULL)
             sum.dropped++;
-        else if (ws->conn->out.count == 0 && !ws->conn->is_blocked)
+        else if (conn_is_written(client->conn))
             sum.written++;
         else
             sum.queued++;

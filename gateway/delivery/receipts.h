@@ -12,7 +12,7 @@
 
 struct gateway;
 struct pending_receipt;
-struct ws;
+struct client;
 
 struct receipts {
     struct gateway *gateway;
@@ -24,7 +24,7 @@ void receipts_deinit(struct receipts *r);
 /* A message that asks under this token is about to be delivered. */
 struct pending_receipt *receipts_begin(struct receipts *r, struct bytes token);
 /* It went to this connection, or was_dropped. */
-void receipts_add(struct pending_receipt *p, const struct ws *ws, bool was_dropped);
+void receipts_add(struct pending_receipt *p, const struct client *client, bool was_dropped);
 /* At the end of the turn: reports and forgets. */
 void receipts_report(struct receipts *r);
 

@@ -7,8 +7,7 @@
 #include "common/bus/log/trace.h"
 #include "gateway/session/clients.h"
 #include "gateway/gateway.h"
-#include "gateway/conn/identity.h"
-#include "gateway/conn/ws.h"
+#include "gateway/session/client.h"
 
 /* On its way to Redis. */
 struct traced_message {
@@ -31,13 +30,13 @@ static struct trace_event event_of(const struct traced_message *m, const char *h
     return e;
 }
 
-static struct traced_message *remember(struct gateway *g, unsigned mask, const struct ws *ws,
-                                       uint64_t sent_ms) {
-    const struct identity *who = ws->who;
+static struct traced_message *remember(struct gateway *g, unsigned mask,
+                                       const struct client *client, uint64_t sent_ms) {
+    const struct identity *who = &client->who;
     struct traced_message *m = mem_alloc(sizeof(*m) + who->name.len + who->client_id.len);
     *m = (struct traced_message){.gateway = g,
                                  .mask = mask,
-                                 .partition = ws->entry->partition,
+                                 .partition = client->entry->partition,
                                  .connection = who->number,
                                  .sent_ms = sent_ms,
                                  .name_len = who->name.len,
@@ -47,13 +46,13 @@ static struct traced_message *remember(struct gateway *g, unsigned mask, const s
     return m;
 }
 
-struct traced_message *tracing_received(struct gateway *g, const struct ws *ws, bool is_binary,
-                                        size_t bytes, uint64_t sent_ms) {
-    unsigned mask =
-        trace_of_client(&g->trace, ws->who->client_id) | trace_of_name(&g->trace, ws->who->name);
+struct traced_message *tracing_received(struct gateway *g, const struct client *client,
+                                        bool is_binary, size_t bytes, uint64_t sent_ms) {
+    unsigned mask = trace_of_client(&g->trace, client->who.client_id) |
+                    trace_of_name(&g->trace, client->who.name);
     if (mask == 0)
         return NULL;
-    struct traced_message *m = remember(g, mask, ws, sent_ms);
+    struct traced_message *m = remember(g, mask, client, sent_ms);
     struct trace_event e = event_of(m, "received");
     e.opcode = is_binary ? BYTES_LIT("binary") : BYTES_LIT("text");
     e.bytes = (int64_t)bytes;
@@ -90,11 +89,12 @@ static struct trace_event delivered_event(const struct name_entry *e, const stru
 static void tell_connections(struct trace *t, unsigned i, struct name_entry *e,
                              const struct message *m, struct trace_event *event) {
     struct bytes client_id = buf_bytes(&t->all[i].text);
-    for (struct ws *ws = clients_by_id(e, client_id); ws != NULL; ws = ws->same_id) {
-        if (!clients_is_for(m, ws->who) || e->slots[ws->slot].skips)
+    for (struct client *client = clients_by_id(e, client_id); client != NULL;
+         client = client->same_id) {
+        if (!clients_is_for(m, &client->who) || e->slots[client->slot].skips)
             continue;
         event->to_client_id = client_id;
-        event->connection = (int64_t)ws->who->number;
+        event->connection = (int64_t)client->who.number;
         trace_tell(t, 1u << i, event);
     }
 }

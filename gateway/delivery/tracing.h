@@ -12,12 +12,12 @@
 struct gateway;
 struct name_entry;
 struct traced_message;
-struct ws;
+struct client;
 
 /* A client's message was read, and left at sent_ms. NULL when nobody wants to know; else it goes to
  * tracing_accepted, which ends it. */
-struct traced_message *tracing_received(struct gateway *g, const struct ws *ws, bool is_binary,
-                                        size_t bytes, uint64_t sent_ms);
+struct traced_message *tracing_received(struct gateway *g, const struct client *client,
+                                        bool is_binary, size_t bytes, uint64_t sent_ms);
 /* Redis has it, or status is negative. NULL is legal. */
 void tracing_accepted(struct traced_message *m, int status);
 /* A message was queued to so many connections of a Name. */

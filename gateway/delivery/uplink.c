@@ -9,21 +9,19 @@
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
-#include "common/bus/cluster/registry.h"
 #include "common/bus/log/envelope.h"
 #include "common/bus/log/ingest.h"
 #include "gateway/session/clients.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
-#include "gateway/conn/identity.h"
+#include "gateway/session/client.h"
 #include "gateway/delivery/tracing.h"
-#include "gateway/conn/ws.h"
 
-enum { BLOCKED_MAX_MS = 10000, SHARES = 8 };
+enum { SHARES = 8 };
 
 struct blocked {
     TAILQ_ENTRY(blocked) link;
-    struct ws *ws; /* NULL: it is gone */
+    struct client *client; /* NULL: it is gone */
     unsigned partition;
     struct buf entry;
     struct traced_message *traced; /* NULL: nobody traces it */
@@ -31,8 +29,8 @@ struct blocked {
 
 /* A message on its way through ingest. */
 struct passage {
-    LIST_ENTRY(passage) link; /* in ws->passages */
-    struct ws *ws;            /* NULL: it is gone */
+    LIST_ENTRY(passage) link; /* in client->passages */
+    struct client *client;    /* NULL: it is gone */
     size_t len;
     struct traced_message *traced;
 };
@@ -44,7 +42,7 @@ void uplink_init(struct uplink *u, struct gateway *g) {
 
 static void drop(struct uplink *u, struct blocked *b) {
     TAILQ_REMOVE(&u->blocked, b, link);
-    if (b->ws == NULL)
+    if (b->client == NULL)
         u->orphan_bytes -= b->entry.len;
     tracing_accepted(b->traced, -ECANCELED);
     buf_deinit(&b->entry);
@@ -59,30 +57,24 @@ void uplink_deinit(struct uplink *u) {
 
 /* ---- what one connection has under way. Past its share it is not read. */
 
-static size_t share_of(const struct ws *ws) {
-    return (size_t)ws->host->settings->max_uplink_bytes / SHARES;
-}
-
-static void hold_back(struct ws *ws) {
-    stream_pause(&ws->conn->stream);
-    conn_set_deadline(ws->conn, BLOCKED_MAX_MS);
+static size_t share_of(const struct client *client) {
+    return (size_t)client->host->settings->max_uplink_bytes / SHARES;
 }
 
 static void take_off(struct passage *p) {
-    struct ws *ws = p->ws;
+    struct client *client = p->client;
+    size_t before = client->unaccepted_bytes, half = share_of(client) / 2;
     LIST_REMOVE(p, link);
-    p->ws = NULL;
-    ws->unaccepted_bytes -= p->len;
-    if (!ws->is_over_share || ws->unaccepted_bytes > share_of(ws) / 2)
-        return;
-    ws->is_over_share = false;
-    ws_on_unblocked(ws);
+    p->client = NULL;
+    client->unaccepted_bytes -= p->len;
+    if (before > half && client->unaccepted_bytes <= half)
+        client_release(client, HOLD_SHARE);
 }
 
 /* Redis does not take a message of its size. */
-static void refuse(struct ws *ws, size_t len) {
-    log_debug("uplink", "refused_too_large id=%s bytes=%zu", LOG_TEXT(ws->who->client_id), len);
-    ws_close(ws, CLOSE_TOO_BIG);
+static void refuse(struct client *client, size_t len) {
+    log_debug("uplink", "refused_too_large id=%s bytes=%zu", LOG_TEXT(client->who.client_id), len);
+    client_close(client, CLOSE_TOO_BIG);
 }
 
 static void on_accepted(void *ctx, int status) {
@@ -90,33 +82,33 @@ static void on_accepted(void *ctx, int status) {
     if (status == 0)
         metrics_add(METRIC_messages_in, 1);
     tracing_accepted(p->traced, status);
-    if (p->ws != NULL && status == -EMSGSIZE)
-        refuse(p->ws, p->len);
-    if (p->ws != NULL)
+    if (p->client != NULL && status == -EMSGSIZE)
+        refuse(p->client, p->len);
+    if (p->client != NULL)
         take_off(p);
     free(p);
 }
 
 /* ws: NULL when it is gone. */
-static int push(struct uplink *u, struct ws *ws, unsigned partition, struct bytes entry,
+static int push(struct uplink *u, struct client *client, unsigned partition, struct bytes entry,
                 struct traced_message *traced) {
     struct passage *p = mem_alloc(sizeof(*p));
-    *p = (struct passage){.ws = ws, .len = entry.len, .traced = traced};
+    *p = (struct passage){.client = client, .len = entry.len, .traced = traced};
     int status = ingest_push(u->gateway->ingest, partition, entry, on_accepted, p);
     if (status < 0) {
         free(p);
         return status;
     }
-    if (ws != NULL) {
-        LIST_INSERT_HEAD(&ws->passages, p, link);
-        ws->unaccepted_bytes += entry.len;
+    if (client != NULL) {
+        LIST_INSERT_HEAD(&client->passages, p, link);
+        client->unaccepted_bytes += entry.len;
     }
     return 0;
 }
 
-static struct bytes encode(struct uplink *u, const struct ws *ws, enum entry_kind kind,
+static struct bytes encode(struct uplink *u, const struct client *client, enum entry_kind kind,
                            unsigned flags, uint64_t ts_ms, struct bytes body) {
-    const struct identity *who = ws->who;
+    const struct identity *who = &client->who;
     struct entry e = {
         .kind = kind,
         .ts_ms = ts_ms,
@@ -133,96 +125,82 @@ static struct bytes encode(struct uplink *u, const struct ws *ws, enum entry_kin
     return buf_bytes(&u->entry);
 }
 
-static void block(struct uplink *u, struct ws *ws, struct bytes entry,
+static void block(struct uplink *u, struct client *client, struct bytes entry,
                   struct traced_message *traced) {
     struct blocked *b = mem_zalloc(sizeof(*b));
-    b->ws = ws;
-    b->partition = ws->entry->partition;
+    b->client = client;
+    b->partition = client->entry->partition;
     b->traced = traced;
     buf_append(&b->entry, entry);
     TAILQ_INSERT_TAIL(&u->blocked, b, link);
-    ws->blocked = b;
-    hold_back(ws);
+    client->blocked = b;
+    client_hold(client, HOLD_ROOM);
 }
 
-static void on_message(void *ctx, struct ws *ws, bool is_binary, struct bytes body) {
+static void on_message(void *ctx, struct client *client, bool is_binary, struct bytes body) {
     struct uplink *u = ctx;
-    if (ws->entry == NULL)
-        return;
     uint64_t ts_ms = clock_wall_ms();
-    struct bytes entry = encode(u, ws, ENTRY_CLIENT, is_binary ? FLAG_BINARY : 0, ts_ms, body);
+    struct bytes entry = encode(u, client, ENTRY_CLIENT, is_binary ? FLAG_BINARY : 0, ts_ms, body);
     struct traced_message *traced = NULL;
     if (trace_is_on(&u->gateway->trace))
-        traced = tracing_received(u->gateway, ws, is_binary, body.len, ts_ms);
+        traced = tracing_received(u->gateway, client, is_binary, body.len, ts_ms);
     int status = -ENOBUFS; /* others are before it */
     if (TAILQ_EMPTY(&u->blocked))
-        status = push(u, ws, ws->entry->partition, entry, traced);
+        status = push(u, client, client->entry->partition, entry, traced);
     if (status == -EMSGSIZE) {
         tracing_accepted(traced, status);
-        refuse(ws, entry.len);
+        refuse(client, entry.len);
     } else if (status < 0) {
-        block(u, ws, entry, traced);
-    } else if (ws->unaccepted_bytes > share_of(ws)) {
-        ws->is_over_share = true;
-        hold_back(ws);
+        block(u, client, entry, traced);
+    } else if (client->unaccepted_bytes > share_of(client)) {
+        client_hold(client, HOLD_SHARE);
     }
     if (u->entry.cap > 65536)
         buf_release(&u->entry);
 }
 
-static bool ask_for_bye(void *ctx, struct ws *ws) {
+static bool ask_for_bye(void *ctx, struct client *client) {
     struct uplink *u = ctx;
     if (!bus_is_ready(u->gateway->bus))
         return false;
-    struct bytes entry = encode(u, ws, ENTRY_BYE, 0, clock_wall_ms(), BYTES_NONE);
-    return ingest_push(u->gateway->ingest, ws->entry->partition, entry, NULL, NULL) == 0;
+    struct bytes entry = encode(u, client, ENTRY_BYE, 0, clock_wall_ms(), BYTES_NONE);
+    return ingest_push(u->gateway->ingest, client->entry->partition, entry, NULL, NULL) == 0;
 }
 
 /* Bounded: who comes and goes while Redis is away must not fill the memory. */
-static void forget(struct uplink *u, struct ws *ws) {
-    struct blocked *b = ws->blocked;
-    ws->is_over_share = false;
-    while (!LIST_EMPTY(&ws->passages))
-        take_off(LIST_FIRST(&ws->passages));
+static void on_left(void *ctx, struct client *client) {
+    struct uplink *u = ctx;
+    struct blocked *b = client->blocked;
+    while (!LIST_EMPTY(&client->passages))
+        take_off(LIST_FIRST(&client->passages));
     if (b == NULL)
         return;
-    ws->blocked = NULL;
-    b->ws = NULL;
+    client->blocked = NULL;
+    b->client = NULL;
     u->orphan_bytes += b->entry.len;
     if (u->orphan_bytes > (size_t)u->gateway->settings->max_uplink_bytes / 4)
         drop(u, b);
 }
 
-static void on_leaving(void *ctx, struct ws *ws) {
-    struct uplink *u = ctx;
-    clients_detach(ws);
-    forget(u, ws);
-    if (!ws->is_registered)
-        return;
-    ws->is_registered = false;
-    registry_unregister(u->gateway->registry, ws->who->name, ws->who->client_id, ws->who->value,
-                        bytes_str(ws->cause));
-}
-
-const struct ws_events uplink_events = {
-    .on_message = on_message, .ask_for_bye = ask_for_bye, .on_leaving = on_leaving};
+const struct client_events uplink_events = {
+    .on_message = on_message, .ask_for_bye = ask_for_bye, .on_left = on_left};
 
 void uplink_on_room(struct uplink *u) {
     struct blocked *b;
     while ((b = TAILQ_FIRST(&u->blocked)) != NULL) {
-        struct ws *ws = b->ws;
+        struct client *client = b->client;
         size_t len = b->entry.len;
-        int status = push(u, ws, b->partition, buf_bytes(&b->entry), b->traced);
+        int status = push(u, client, b->partition, buf_bytes(&b->entry), b->traced);
         if (status < 0 && status != -EMSGSIZE)
             return;
         if (status == 0)
             b->traced = NULL;
-        if (ws != NULL)
-            ws->blocked = NULL;
+        if (client != NULL)
+            client->blocked = NULL;
         drop(u, b);
-        if (ws != NULL && status == -EMSGSIZE)
-            refuse(ws, len);
-        else if (ws != NULL)
-            ws_on_unblocked(ws);
+        if (client != NULL && status == -EMSGSIZE)
+            refuse(client, len);
+        else if (client != NULL)
+            client_release(client, HOLD_ROOM);
     }
 }

@@ -15,8 +15,8 @@
 
 struct blocked;
 struct gateway;
-struct ws;
-struct ws_events;
+struct client;
+struct client_events;
 
 TAILQ_HEAD(blocked_list, blocked);
 
@@ -30,9 +30,9 @@ struct uplink {
 void uplink_init(struct uplink *u, struct gateway *g);
 void uplink_deinit(struct uplink *u);
 
-/* What WebSockets report goes here; their ctx is the uplink. A message is handed on, or kept while
- * its connection is not read (ws->blocked). What a connection said stays when it ends. */
-extern const struct ws_events uplink_events;
+/* The messages of clients go here; ctx is the uplink. A message is handed on, or kept while its
+ * client is held. What a client said stays when it ends. */
+extern const struct client_events uplink_events;
 /* Ingest has room again. */
 void uplink_on_room(struct uplink *u);
 

@@ -13,10 +13,9 @@
 #include "common/bus/partition.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
-#include "gateway/conn/identity.h"
+#include "gateway/session/client.h"
 #include "gateway/conn/request.h"
-#include "gateway/conn/v1.h"
-#include "gateway/conn/ws.h"
+#include "gateway/session/wire.h"
 
 enum { ACCEPT_MS = 10000 };
 
@@ -149,18 +148,9 @@ static enum app_outcome failed(struct buf *error_out, const char *why) {
     return APP_FAILED;
 }
 
-static enum app_outcome send_to_own(struct ws *ws, const struct app_send *send) {
-    unsigned flags = send->what.flags;
-    if (ws == NULL || ws->state != WS_OPEN)
-        return APP_DONE; /* the client has left */
-    if (!ws->who->is_v1) {
-        ws_send(ws, (flags & FLAG_BINARY) != 0 ? WS_BINARY : WS_TEXT, send->what.data);
-        return APP_DONE;
-    }
-    struct buf text = {0};
-    v1_message(&text, ws->who->name, MESSAGE_ID_NONE, flags, send->what.data);
-    ws_send_text(ws, buf_bytes(&text));
-    buf_deinit(&text);
+static enum app_outcome send_to_own(struct client *client, const struct app_send *send) {
+    if (client != NULL && client_is_open(client))
+        client_send(client, send->what.flags, send->what.data);
     return APP_DONE;
 }
 
@@ -178,11 +168,11 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
     if (send->is_direct && !is_converted)
         return failed(error_out, "direct: the request is no signal connection");
     if (send->is_direct)
-        return send_to_own(r->ws, send);
+        return send_to_own(r->client, send);
     if (bytes_lists_are_nobody(send->what.names, send->what.groups, send->what.clients))
         return APP_DONE;
     if (is_local && !send->ignores_event)
-        return send_to_own(r->ws, send);
+        return send_to_own(r->client, send);
     if (!levels_allow(app_registrations(g->app)->levels, send->what.names,
                       send->what.groups.count > 0, send->what.clients.count > 0, error_out)) {
         metrics_add(METRIC_refused_level, 1);

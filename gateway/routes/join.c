@@ -3,9 +3,7 @@
 
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <time.h>
 
-#include "common/base/digest.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
@@ -14,14 +12,11 @@
 #include "common/bus/log/replay.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
-#include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
-#include "gateway/conn/http.h"
-#include "gateway/conn/identity.h"
+#include "gateway/session/client.h"
 #include "gateway/conn/request.h"
-#include "gateway/conn/v1.h"
-#include "gateway/conn/ws.h"
+#include "gateway/session/wire.h"
 
 enum { HELD_MAX_BYTES = 1024 * 1024, FOLLOW_MS = 5000 };
 
@@ -41,8 +36,8 @@ struct join {
     enum join_state state;
     struct gateway *gateway;
     struct request *request;
-    struct identity *who;
-    struct bytes key;
+    struct client *client;
+    join_carry_fn *carry;
     struct name_entry *entry;
     LIST_ENTRY(join) link;
     struct message_id position;
@@ -80,7 +75,7 @@ void join_on_gap(struct join *j, enum gap gap) {
 }
 
 uint64_t join_number(const struct join *j) {
-    return j->who->number;
+    return j->client->who.number;
 }
 
 /* ---- held messages */
@@ -104,12 +99,13 @@ static void drop_held(struct held_list *list) {
 
 static void hold_message(struct join *j, struct held_list *list, const struct message *m) {
     struct held item = {.id = m->id};
-    if (!clients_is_for(m, j->who))
+    if (!clients_is_for(m, &j->client->who))
         return;
     switch (m->kind) {
     case MESSAGE_DATA:
     case MESSAGE_NOTE:
-        item.frame = message_frames_make(&j->gateway->frames, m, j->who->name, j->who->is_v1);
+        item.frame =
+            message_frames_make(&j->gateway->frames, m, j->client->who.name, j->client->who.is_v1);
         break;
     case MESSAGE_CLOSE:
         if (list == &j->replayed)
@@ -142,7 +138,7 @@ static void end(struct join *j, bool is_ok) {
     clients_left(j->entry);
     drop_held(&j->replayed);
     drop_held(&j->held);
-    free(j->who);
+    client_unref(j->client);
     r->on_gone = NULL;
     r->work = NULL;
     uv_close((uv_handle_t *)&j->patience, on_patience_closed);
@@ -151,25 +147,17 @@ static void end(struct join *j, bool is_ok) {
     request_worked(r);
 }
 
-/* Its registration may have happened, or may still happen: unregister.lua follows register.lua. */
-static void take_back(struct join *j) {
-    if (j->state == JOIN_FOLLOWING)
-        return;
-    registry_unregister(j->gateway->registry, j->who->name, j->who->client_id, j->who->value,
-                        BYTES_LIT("lost:1006:"));
-}
-
 static void refuse(struct join *j, const char *why) {
-    log_debug("join", "refused name=%s reason=%s", LOG_TEXT(j->who->name),
+    log_debug("join", "refused name=%s reason=%s", LOG_TEXT(j->client->who.name),
               LOG_TEXT(bytes_str(why)));
-    take_back(j);
+    client_lose(j->client);
     request_refuse(j->request, 503, why);
     end(j, false);
 }
 
 static void on_gone(struct request *r) {
     struct join *j = r->work;
-    take_back(j);
+    client_lose(j->client);
     end(j, false);
 }
 
@@ -187,82 +175,44 @@ static void on_patience_over(uv_timer_t *timer) {
 
 /* ---- the 101 */
 
-static struct bytes accept_of(struct bytes key, char text_out[29]) {
-    struct buf salted = {0};
-    buf_append(&salted, key);
-    buf_append_str(&salted, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    digest_sha1_base64(buf_bytes(&salted), text_out);
-    buf_deinit(&salted);
-    return bytes_str(text_out);
-}
-
-struct ws *join_upgrade(struct request *r, struct identity *who, struct bytes key,
-                        struct buf *rest_out) {
-    struct conn *c = r->conn;
-    struct buf head = {0};
-    char accept[29];
-    struct ws_reply_fields fields = {
-        .client_id = who->client_id,
-        .name = who->name,
-        .group = who->group,
-        .now = time(NULL),
-        .subprotocol = who->is_v1 ? BYTES_LIT(V1_SUBPROTOCOL) : BYTES_NONE,
-        .extra = buf_bytes(&r->extra),
-    };
-    MUST(ws_handshake_reply(&head, accept_of(key, accept), &fields));
-    r->is_answered = true;
-    request_set_signal(r, who->name, who->group, who->client_id, who->is_local);
-    *rest_out = http_leave(c);
-    conn_send_bytes(c, buf_bytes(&head));
-    buf_deinit(&head);
-    struct ws *ws = ws_open(&r->gateway->ws_host, c, who);
-    r->ws = ws;
-    ws->request = r;
-    return ws;
-}
-
-static void send_hello(struct join *j, struct ws *ws) {
+static void send_hello(struct join *j, struct client *client) {
     struct buf text = {0};
-    enum v1_recovered recovered = !j->wants_resume  ? V1_NOT_ASKED
-                                  : j->is_recovered ? V1_RECOVERED
-                                                    : V1_NOT_RECOVERED;
-    v1_hello(&text, ws->who, j->position, recovered);
-    ws_send_text(ws, buf_bytes(&text));
+    enum wire_recovered recovered = !j->wants_resume  ? WIRE_NOT_ASKED
+                                    : j->is_recovered ? WIRE_RECOVERED
+                                                      : WIRE_NOT_RECOVERED;
+    wire_hello(&text, &client->who, j->position, recovered);
+    client_send_text(client, buf_bytes(&text));
     buf_deinit(&text);
 }
 
-static void send_held(struct join *j, struct ws *ws, struct held_list *list) {
+static void send_held(struct join *j, struct client *client, struct held_list *list) {
     struct held *h;
     STAILQ_FOREACH (h, list, link) {
         if (list == &j->held && !j->is_rewound && message_id_compare(h->id, j->position) <= 0)
             continue;
         if (h->frame.chunk != NULL) {
-            conn_send_initial(ws->conn, h->frame);
+            conn_send_initial(client->conn, h->frame);
             continue;
         }
-        ws_close_with(ws, h->close_code, bytes_str(h->close_reason));
+        client_close_with(client, h->close_code, bytes_str(h->close_reason));
         return;
     }
 }
 
 static void complete(struct join *j) {
-    struct buf rest;
-    struct request *r = j->request;
-    struct ws *ws = join_upgrade(r, j->who, j->key, &rest);
-    j->who = NULL;
-    ws->is_registered = true;
-    ws->skip_until = j->is_rewound ? MESSAGE_ID_NONE : j->position;
-    clients_attach(j->entry, ws);
-    if (ws->who->is_v1)
-        send_hello(j, ws);
-    send_held(j, ws, &j->replayed);
-    send_held(j, ws, &j->held);
+    struct client *client = client_ref(j->client);
+    j->carry(j->request, client);
+    client->skip_until = j->is_rewound ? MESSAGE_ID_NONE : j->position;
+    clients_attach(j->entry, client);
+    if (client->who.is_v1)
+        send_hello(j, client);
+    send_held(j, client, &j->replayed);
+    send_held(j, client, &j->held);
     bool has_gap = j->has_gap && !j->entry->continues_on_gap;
     end(j, true);
-    ws_feed(ws, buf_bytes(&rest));
-    buf_deinit(&rest);
     if (has_gap)
-        ws_close(ws, CLOSE_GAP);
+        client_close(client, CLOSE_GAP);
+    client_unref(client);
 }
 
 /* ---- steps */
@@ -279,8 +229,8 @@ static void on_replay_done(void *ctx, int status, bool is_complete) {
     struct join *j = ctx;
     j->replay = NULL;
     j->is_recovered = status == 0 && is_complete && j->has_resume;
-    log_debug("join", "replayed name=%s status=%d complete=%d bytes=%zu", LOG_TEXT(j->who->name),
-              status, is_complete, j->replayed_bytes);
+    log_debug("join", "replayed name=%s status=%d complete=%d bytes=%zu",
+              LOG_TEXT(j->client->who.name), status, is_complete, j->replayed_bytes);
     if (status == 0 && !j->has_resume)
         drop_held(&j->replayed);
     if (status < 0)
@@ -309,7 +259,8 @@ static void on_registered(void *ctx, enum registered result, struct message_id p
         complete(j);
     } else if (j->has_resume && message_id_compare(j->resume, position) < 0 &&
                bus_can_send(j->gateway->bus)) {
-        j->replay = replay_start(j->gateway->bus, j->who->name, j->resume, position, &events, j);
+        j->replay =
+            replay_start(j->gateway->bus, j->client->who.name, j->resume, position, &events, j);
     } else {
         complete(j);
     }
@@ -325,10 +276,8 @@ static void on_following(void *ctx, int status) {
     }
     set_state(j, JOIN_REGISTERING);
     uv_timer_stop(&j->patience);
-    struct registration what = {
-        .name = j->who->name, .client_id = j->who->client_id, .value = j->who->value};
     j->stood_at = follow_position(j->entry->follow);
-    registry_register(j->gateway->registry, &what, on_registered, j);
+    client_register(j->client, false, on_registered, j);
 }
 
 void join_on_message(struct join *j, const struct message *m) {
@@ -345,14 +294,14 @@ void join_start(struct request *r, const struct join_options *options) {
     struct join *j = mem_zalloc(sizeof(*j));
     j->gateway = g;
     j->request = r;
-    j->who = options->who;
-    j->key = options->key;
+    j->client = options->client;
+    j->carry = options->carry;
     j->wants_resume = options->wants_resume;
     j->has_resume = options->has_resume;
     j->resume = options->resume;
     STAILQ_INIT(&j->replayed);
     STAILQ_INIT(&j->held);
-    j->entry = clients_enter(&g->clients, j->who->name);
+    j->entry = clients_enter(&g->clients, j->client->who.name);
     LIST_INSERT_HEAD(&j->entry->joins, j, link);
     request_work(r);
     r->work = j;

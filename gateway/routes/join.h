@@ -15,15 +15,18 @@
 #include "common/bus/log/envelope.h"
 #include "common/bus/log/follower.h"
 
-struct identity;
+struct client;
 struct join;
 struct request;
 
+/* Answers the request and lets a transport carry the client from now on. */
+typedef void join_carry_fn(struct request *r, struct client *client);
+
 struct join_options {
-    struct identity *who; /* becomes the join's */
-    struct bytes key;     /* Sec-WebSocket-Key; borrowed from the request */
-    bool wants_resume;    /* signalbox-resume was given, … */
-    bool has_resume;      /* … and is an id: */
+    struct client *client; /* the reference becomes the join's */
+    join_carry_fn *carry;
+    bool wants_resume; /* signalbox-resume was given, … */
+    bool has_resume;   /* … and is an id: */
     struct message_id resume;
 };
 
@@ -38,10 +41,5 @@ void join_on_gap(struct join *j, enum gap gap);
 struct join *join_next(struct join *j);
 /* The number its connection will have. */
 uint64_t join_number(const struct join *j);
-
-/* Writes the 101 and changes the protocol over: the common end of joins and Local conversions.
- * Takes who. */
-struct ws *join_upgrade(struct request *r, struct identity *who, struct bytes key,
-                        struct buf *rest_out);
 
 #endif

@@ -13,15 +13,14 @@
 #include "common/bus/bus.h"
 #include "gateway/gateway.h"
 #include "gateway/routes/handler_send.h"
-#include "gateway/conn/identity.h"
+#include "gateway/session/client.h"
 #include "gateway/conn/request.h"
-#include "gateway/conn/ws.h"
 
 /* The handlers of one connection, in turn. Its route holds it, and lets go when it ends; it frees
  * itself after the last handler. */
 struct local_life {
     struct gateway *gateway;
-    struct identity *who;
+    struct client *client;
     enum event_type type; /* whose handlers run, */
     size_t next;          /* and which registration is looked at next */
     bool is_waiting;      /* a handler waits */
@@ -49,13 +48,13 @@ static void set_time(lua_State *L, const char *field, uint64_t wall_ms) {
 
 static void push_connection(lua_State *L, const struct local_event *e) {
     lua_createtable(L, 0, 9);
-    set_text(L, "name", e->life->who->name);
-    set_text(L, "client_id", e->life->who->client_id);
+    set_text(L, "name", e->life->client->who.name);
+    set_text(L, "client_id", e->life->client->who.client_id);
     set_text(L, "scope", BYTES_LIT("local"));
-    if (e->life->who->group.len > 0)
-        set_text(L, "group", e->life->who->group);
+    if (e->life->client->who.group.len > 0)
+        set_text(L, "group", e->life->client->who.group);
     set_text(L, "gateway", bytes_str(bus_id(e->life->gateway->bus)));
-    set_time(L, "connected_at", e->life->who->connected_ms);
+    set_time(L, "connected_at", e->life->client->who.connected_ms);
     if (e->registered->type == EVENT_CONNECT)
         return;
     lua_pushinteger(L, close_reason_code(e->life->reason));
@@ -68,7 +67,7 @@ static void push_connection(lua_State *L, const struct local_event *e) {
 static int push_event(void *ctx, lua_State *L) {
     const struct local_event *e = ctx;
     lua_createtable(L, 0, 6);
-    set_text(L, "name", e->life->who->name);
+    set_text(L, "name", e->life->client->who.name);
     set_text(L, "type",
              e->registered->type == EVENT_CONNECT ? BYTES_LIT("connect") : BYTES_LIT("disconnect"));
     set_text(L, "lockable", BYTES_LIT("lockable"));
@@ -114,7 +113,7 @@ static const struct event_handler *next_handler(struct local_life *life) {
     const struct registrations *r = app_registrations(life->gateway->app);
     while (life->next < r->event_handlers.count) {
         const struct event_handler *h = &r->event_handlers.items[life->next++];
-        if (h->type == life->type && fold_equal(bytes_str(h->name), life->who->name))
+        if (h->type == life->type && fold_equal(bytes_str(h->name), life->client->who.name))
             return h;
     }
     return NULL;
@@ -132,7 +131,7 @@ static void go_on(struct local_life *life) {
             life->type = EVENT_DISCONNECT;
             life->next = 0;
         } else {
-            free(life->who);
+            client_unref(life->client);
             free(life);
             return;
         }
@@ -140,11 +139,11 @@ static void go_on(struct local_life *life) {
 }
 
 void local_opened(struct request *r) {
-    if (r->ws == NULL)
+    if (r->client == NULL)
         return;
     struct local_life *life = mem_zalloc(sizeof(*life));
     *life = (struct local_life){
-        .gateway = r->gateway, .who = identity_new(r->ws->who), .type = EVENT_CONNECT};
+        .gateway = r->gateway, .client = client_ref(r->client), .type = EVENT_CONNECT};
     r->local = life;
     go_on(life);
 }
@@ -160,14 +159,14 @@ static void end_life(struct request *r, enum close_reason reason) {
 }
 
 void local_route_ended(struct request *r) {
-    struct ws *ws = r->ws;
-    r->ws = NULL;
-    if (ws != NULL)
-        ws->request = NULL;
+    struct client *client = r->client;
+    r->client = NULL;
+    if (client != NULL)
+        client->request = NULL;
     if (r->has_left) /* the client did not wait for the end */
         end_life(r, CLOSE_LOST);
-    if (ws == NULL || !ws->who->is_local)
+    if (client == NULL || !client->who.is_local)
         return;
     end_life(r, CLOSE_NORMAL);
-    ws_close(ws, CLOSE_NORMAL);
+    client_close(client, CLOSE_NORMAL);
 }

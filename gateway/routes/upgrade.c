@@ -3,10 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/send/address.h"
 #include "common/app/app.h"
 #include "common/base/clock.h"
+#include "common/base/digest.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/utf8.h"
@@ -17,11 +19,11 @@
 #include "gateway/endpoints.h"
 #include "gateway/gateway.h"
 #include "gateway/conn/http.h"
-#include "gateway/conn/identity.h"
+#include "gateway/conn/ws.h"
+#include "gateway/session/client.h"
 #include "gateway/routes/join.h"
 #include "gateway/conn/request.h"
-#include "gateway/conn/v1.h"
-#include "gateway/conn/ws.h"
+#include "gateway/session/wire.h"
 
 static const struct registrations *registrations_of(const struct request *r) {
     return app_registrations(r->gateway->app);
@@ -78,9 +80,10 @@ static bool origin_may(const struct request *r) {
 
 /* ---- the handshake */
 
-static bool is_refused(struct request *r, struct bytes *key_out) {
+static bool is_refused(struct request *r) {
+    struct bytes key;
     const char *reason;
-    int status = ws_handshake_check(&r->head, key_out, &reason);
+    int status = ws_handshake_check(&r->head, &key, &reason);
     if (status != 0)
         request_refuse(r, status, reason);
     else if (!r->endpoint->is_ws)
@@ -174,8 +177,8 @@ static void encode_session(struct buf *out, const struct request *r) {
     buf_deinit(&url);
 }
 
-static struct identity *identify(const struct request *r, const struct upgrade_options *o,
-                                 struct bytes id) {
+static struct client *identify(const struct request *r, const struct upgrade_options *o,
+                               struct bytes id) {
     struct gateway *g = r->gateway;
     struct buf value = {0}, session = {0};
     struct identity who = {
@@ -185,7 +188,7 @@ static struct identity *identify(const struct request *r, const struct upgrade_o
         .number = ++g->last_number,
         .connected_ms = clock_wall_ms(),
         .is_local = o->scope == SCOPE_LOCAL,
-        .is_v1 = ws_handshake_offers(&r->head, V1_SUBPROTOCOL),
+        .is_v1 = ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL),
     };
     if (!who.is_local) {
         struct conn_value v = {.gateway = bytes_str(bus_id(g->bus)),
@@ -197,7 +200,7 @@ static struct identity *identify(const struct request *r, const struct upgrade_o
         who.value = buf_bytes(&value);
         who.session = buf_bytes(&session);
     }
-    struct identity *made = identity_new(&who);
+    struct client *made = client_new(&g->client_host, &who);
     buf_deinit(&value);
     buf_deinit(&session);
     return made;
@@ -219,24 +222,65 @@ static void read_resume(const struct request *r, struct join_options *join) {
 
 /* ---- all together */
 
-static void open_local(struct request *r, struct identity *who, struct bytes key) {
-    struct buf rest;
-    struct ws *ws = join_upgrade(r, who, key, &rest);
-    if (who->is_v1) {
+static struct bytes accept_of(struct bytes key, char text_out[29]) {
+    struct buf salted = {0};
+    buf_append(&salted, key);
+    buf_append_str(&salted, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    digest_sha1_base64(buf_bytes(&salted), text_out);
+    buf_deinit(&salted);
+    return bytes_str(text_out);
+}
+
+/* The 101, and the change to a WebSocket. */
+static void carry_by_websocket(struct request *r, struct client *client) {
+    struct conn *c = r->conn;
+    const struct identity *who = &client->who;
+    struct buf head = {0};
+    char accept[29];
+    struct ws_reply_fields fields = {
+        .client_id = who->client_id,
+        .name = who->name,
+        .group = who->group,
+        .now = time(NULL),
+        .subprotocol = who->is_v1 ? BYTES_LIT(WIRE_V1_SUBPROTOCOL) : BYTES_NONE,
+        .extra = buf_bytes(&r->extra),
+    };
+    MUST(ws_handshake_reply(&head, accept_of(http_head_find(&r->head, "Sec-WebSocket-Key"), accept),
+                            &fields));
+    r->is_answered = true;
+    request_set_signal(r, who->name, who->group, who->client_id, who->is_local);
+    struct buf rest = http_leave(c);
+    conn_send_bytes(c, buf_bytes(&head));
+    buf_deinit(&head);
+    struct ws_options options = {.settings = client->host->settings,
+                                 .events = &client_transport_events,
+                                 .client = client,
+                                 .client_id = who->client_id,
+                                 .name = who->name,
+                                 .rest = &rest};
+    client_carry(client, &ws_transport, ws_open(c, &options), c);
+    if (r->on_converted == NULL)
+        return; /* no route is interested in what becomes of it */
+    r->client = client;
+    client->request = r;
+}
+
+static void open_local(struct request *r, struct client *client) {
+    carry_by_websocket(r, client);
+    if (client->who.is_v1) {
         struct buf hello = {0};
-        v1_hello(&hello, who, MESSAGE_ID_NONE, V1_NOT_ASKED);
-        ws_send_text(ws, buf_bytes(&hello));
+        wire_hello(&hello, &client->who, MESSAGE_ID_NONE, WIRE_NOT_ASKED);
+        client_send_text(client, buf_bytes(&hello));
         buf_deinit(&hello);
     }
-    ws_feed(ws, buf_bytes(&rest));
-    buf_deinit(&rest);
+    client_unref(client);
 }
 
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
                              struct upgrade_error *error_out) {
-    struct join_options join = {0};
+    struct join_options join = {.carry = carry_by_websocket};
     struct buf id = {0};
-    if (is_refused(r, &join.key))
+    if (is_refused(r))
         return UPGRADE_REFUSED;
     *error_out = names_error(options);
     if (error_out->text == NULL)
@@ -246,16 +290,16 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
         return UPGRADE_INVALID;
     }
     r->is_converted = true;
-    join.who = identify(r, options, buf_bytes(&id));
+    join.client = identify(r, options, buf_bytes(&id));
     buf_deinit(&id);
     if (options->scope == SCOPE_LOCAL) {
-        open_local(r, join.who, join.key);
+        open_local(r, join.client);
         return UPGRADE_OPEN;
     }
-    if (join.who->is_v1)
+    if (join.client->who.is_v1)
         read_resume(r, &join);
     if (!bus_can_send(r->gateway->bus)) {
-        free(join.who);
+        client_unref(join.client);
         request_refuse(r, 503, "Redis is not reached");
         return UPGRADE_REFUSED;
     }

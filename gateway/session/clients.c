@@ -12,13 +12,13 @@
 #include "common/bus/partition.h"
 #include "gateway/conn/conn.h"
 #include "gateway/gateway.h"
-#include "gateway/conn/identity.h"
-#include "gateway/conn/ws.h"
+#include "gateway/session/client.h"
 
 enum { LINGER_MS = 30000 };
 
 void clients_init(struct clients *c, struct gateway *g) {
     *c = (struct clients){.gateway = g};
+    TAILQ_INIT(&c->all);
 }
 
 static void read_options(struct name_entry *e) {
@@ -94,82 +94,85 @@ void clients_reload(struct clients *c) {
 
 /* Two connections may bear one client id for a moment, when one takes over the other: the first is
  * in the table, the others hang on it. */
-static void index_id(struct name_entry *e, struct ws *ws) {
-    struct ws *first = clients_by_id(e, ws->who->client_id);
+static void index_id(struct name_entry *e, struct client *client) {
+    struct client *first = clients_by_id(e, client->who.client_id);
     if (first != NULL) {
-        ws->same_id = first->same_id;
-        first->same_id = ws;
+        client->same_id = first->same_id;
+        first->same_id = client;
         return;
     }
-    ws->same_id = NULL;
-    HASH_ADD_KEYPTR(hh_id, e->by_id, ws->who->client_id.ptr, ws->who->client_id.len, ws);
+    client->same_id = NULL;
+    HASH_ADD_KEYPTR(hh_id, e->by_id, client->who.client_id.ptr, client->who.client_id.len, client);
 }
 
-static void unindex_id(struct name_entry *e, struct ws *ws) {
-    struct ws *first = clients_by_id(e, ws->who->client_id);
-    if (first != ws) {
-        while (first->same_id != ws)
+static void unindex_id(struct name_entry *e, struct client *client) {
+    struct client *first = clients_by_id(e, client->who.client_id);
+    if (first != client) {
+        while (first->same_id != client)
             first = first->same_id;
-        first->same_id = ws->same_id;
+        first->same_id = client->same_id;
         return;
     }
-    HASH_DELETE(hh_id, e->by_id, ws);
-    struct ws *next = ws->same_id;
+    HASH_DELETE(hh_id, e->by_id, client);
+    struct client *next = client->same_id;
     if (next != NULL)
-        HASH_ADD_KEYPTR(hh_id, e->by_id, next->who->client_id.ptr, next->who->client_id.len, next);
+        HASH_ADD_KEYPTR(hh_id, e->by_id, next->who.client_id.ptr, next->who.client_id.len, next);
 }
 
-void clients_attach(struct name_entry *e, struct ws *ws) {
+void clients_attach(struct name_entry *e, struct client *client) {
     struct clients *c = e->owner;
     if (e->count == e->cap) {
         e->cap = e->cap == 0 ? 4 : e->cap * 2;
         e->slots = mem_realloc(e->slots, e->cap * sizeof(*e->slots));
     }
-    ws->entry = e;
-    ws->slot = (uint32_t)e->count;
-    ws->conn->policy = e->slow;
+    client->entry = e;
+    client->slot = (uint32_t)e->count;
+    client->conn->policy = e->slow;
     e->empty_ms = 0;
-    e->slots[e->count++] = (struct client_slot){.conn = ws->conn,
-                                                .ws = ws,
-                                                .is_v1 = ws->who->is_v1,
-                                                .skips = !message_id_is_none(ws->skip_until)};
-    index_id(e, ws);
-    HASH_ADD_KEYPTR(hh_number, c->by_number, &ws->who->number, sizeof(ws->who->number), ws);
+    e->slots[e->count++] = (struct client_slot){.conn = client->conn,
+                                                .client = client,
+                                                .wire = client->wire,
+                                                .skips = !message_id_is_none(client->skip_until)};
+    index_id(e, client);
+    HASH_ADD_KEYPTR(hh_number, c->by_number, &client->who.number, sizeof(client->who.number),
+                    client);
+    TAILQ_INSERT_HEAD(&c->all, client, by_restore);
     c->count++;
 }
 
-void clients_detach(struct ws *ws) {
-    struct name_entry *e = ws->entry;
+void clients_detach(struct client *client) {
+    struct name_entry *e = client->entry;
     if (e == NULL)
         return;
     struct client_slot last = e->slots[--e->count];
-    e->slots[ws->slot] = last;
-    last.ws->slot = ws->slot;
-    unindex_id(e, ws);
-    HASH_DELETE(hh_number, e->owner->by_number, ws);
+    e->slots[client->slot] = last;
+    last.client->slot = client->slot;
+    unindex_id(e, client);
+    HASH_DELETE(hh_number, e->owner->by_number, client);
+    TAILQ_REMOVE(&e->owner->all, client, by_restore);
     e->owner->count--;
-    ws->entry = NULL;
+    client->entry = NULL;
     clients_left(e);
 }
 
-struct ws *clients_by_number(struct clients *c, uint64_t number) {
-    struct ws *ws = NULL;
-    HASH_FIND(hh_number, c->by_number, &number, sizeof(number), ws);
-    return ws;
+struct client *clients_by_number(struct clients *c, uint64_t number) {
+    struct client *client = NULL;
+    HASH_FIND(hh_number, c->by_number, &number, sizeof(number), client);
+    return client;
 }
 
-struct ws *clients_by_value(struct clients *c, struct bytes value) {
+struct client *clients_by_value(struct clients *c, struct bytes value) {
     struct conn_value v;
     if (!conn_value_parse(value, &v))
         return NULL;
-    struct ws *ws = clients_by_number(c, v.number);
-    return ws != NULL && bytes_equal(ws->who->value, value) ? ws : NULL;
+    struct client *client = clients_by_number(c, v.number);
+    return client != NULL && bytes_equal(client->who.value, value) ? client : NULL;
 }
 
-struct ws *clients_by_id(struct name_entry *e, struct bytes client_id) {
-    struct ws *ws = NULL;
-    HASH_FIND(hh_id, e->by_id, client_id.ptr, client_id.len, ws);
-    return ws;
+struct client *clients_by_id(struct name_entry *e, struct bytes client_id) {
+    struct client *client = NULL;
+    HASH_FIND(hh_id, e->by_id, client_id.ptr, client_id.len, client);
+    return client;
 }
 
 bool clients_is_for_group(const struct message *m, struct bytes group) {

@@ -13,23 +13,25 @@
 
 #include "common/app/registrations/registrations.h"
 #include "common/bus/log/envelope.h"
+#include "gateway/session/wire.h"
 
 struct clients;
+struct identity;
 struct conn;
 struct follow;
 struct gateway;
-struct identity;
 struct join;
-struct ws;
+struct client;
 
 struct client_slot {
     struct conn *conn;
-    struct ws *ws;
-    bool is_v1;
-    bool skips; /* messages up to ws->skip_until are not for it */
+    struct client *client;
+    enum wire wire;
+    bool skips; /* messages up to client->skip_until are not for it */
 };
 
 LIST_HEAD(join_list, join);
+TAILQ_HEAD(client_list, client);
 
 struct name_entry {
     struct clients *owner;
@@ -42,7 +44,7 @@ struct name_entry {
     struct client_slot *slots;
     size_t count, cap;
     struct join_list joins;
-    struct ws *by_id; /* uthash over client ids */
+    struct client *by_id; /* uthash over client ids */
     UT_hash_handle hh;
     size_t name_len;
     char name[];
@@ -51,7 +53,8 @@ struct name_entry {
 struct clients {
     struct gateway *gateway;
     struct name_entry *names; /* uthash */
-    struct ws *by_number;     /* uthash over connection numbers */
+    struct client_list all;   /* those not restored yet before the others */
+    struct client *by_number; /* uthash over connection numbers */
     size_t count;             /* attached connections */
 };
 
@@ -69,18 +72,18 @@ static inline struct bytes name_entry_name(const struct name_entry *e) {
 /* Something that used the entry is gone: a join or a connection. */
 void clients_left(struct name_entry *e);
 
-void clients_attach(struct name_entry *e, struct ws *ws);
-void clients_detach(struct ws *ws);
+void clients_attach(struct name_entry *e, struct client *client);
+void clients_detach(struct client *client);
 
 /* The connection with this number, or NULL. */
-struct ws *clients_by_number(struct clients *c, uint64_t number);
+struct client *clients_by_number(struct clients *c, uint64_t number);
 /* The connection with this value, or NULL. */
-struct ws *clients_by_value(struct clients *c, struct bytes value);
+struct client *clients_by_value(struct clients *c, struct bytes value);
 /* Whether a message is for this connection, for a connection of this group. */
 bool clients_is_for(const struct message *m, const struct identity *who);
 bool clients_is_for_group(const struct message *m, struct bytes group);
-/* The first connection of a Name with this client id; ws->same_id leads to others. */
-struct ws *clients_by_id(struct name_entry *e, struct bytes client_id);
+/* The first connection of a Name with this client id; client->same_id leads to others. */
+struct client *clients_by_id(struct name_entry *e, struct bytes client_id);
 
 /* Every second: stops following Names nobody came back to. */
 void clients_sweep(struct clients *c);

@@ -10,12 +10,14 @@
 
 #include "common/bus/log/envelope.h"
 #include "gateway/codec/frame.h"
+#include "gateway/session/wire.h"
 
 struct message_frames {
     struct frame_arena arena;
     struct frame last; /* the plain frame made last, and of which message */
     struct message_id last_id;
     unsigned last_flags;
+    enum wire last_wire;
     uint32_t last_header;
     struct buf text; /* scratch for v1 */
 };
@@ -27,6 +29,6 @@ void message_frames_forget(struct message_frames *f);
 
 /* The message to this Name as a frame, with one reference for the caller. */
 struct frame message_frames_make(struct message_frames *f, const struct message *m,
-                                 struct bytes name, bool is_v1);
+                                 struct bytes name, enum wire wire);
 
 #endif

@@ -149,7 +149,7 @@ static void the_socket_is_tried_at_the_bound(void **state) {
     for (size_t i = 0; i < 4; i++) {
         f->conn->policy = policies[i];
         for (int n = 0; n < 20; n++) /* within one turn, and many times the bound */
-            assert_true(conn_send_message(f->conn, frame));
+            assert_int_equal(conn_send_message(f->conn, frame), CONN_QUEUED);
         assert_true(f->conn->out.bytes <= 1024);
         turn(f, 2);
     }
@@ -160,7 +160,7 @@ static void the_socket_is_tried_at_the_bound(void **state) {
 /* Until the socket takes no more: what then waits is less than max_bytes. */
 static void fill(struct fixture *f, struct frame frame, size_t max_bytes) {
     for (int i = 0; i < 100000 && f->conn->out.bytes + frame.len <= max_bytes; i++) {
-        assert_true(conn_send_message(f->conn, frame));
+        assert_int_equal(conn_send_message(f->conn, frame), CONN_QUEUED);
         conns_flush(&f->set);
     }
     assert_true(f->conn->is_blocked);
@@ -174,7 +174,7 @@ static void a_queue_over_its_bound_has_a_second(void **state) {
     for (int i = 0; i < 10000 && !conn_is_slow(f->conn); i++)
         turn(f, 1);
     assert_true(conn_is_slow(f->conn));
-    assert_false(conn_send_message(f->conn, frame));
+    assert_int_equal(conn_send_message(f->conn, frame), CONN_OVER);
     frame_unref(frame);
 }
 
@@ -182,9 +182,9 @@ static void four_times_the_bound_are_the_end(void **state) {
     struct fixture *f = *state;
     struct frame frame = frame_make(&f->set.arena, BYTES_NONE, bytes_of((char[600]){0}, 600));
     fill(f, frame, 3600);
-    assert_false(conn_send_message(f->conn, frame));
+    assert_int_equal(conn_send_message(f->conn, frame), CONN_OVER);
     f->conn->policy = SLOW_DROP_NEWEST;
-    assert_true(conn_send_message(f->conn, frame));
+    assert_int_equal(conn_send_message(f->conn, frame), CONN_DROPPED);
     assert_true(f->conn->out.bytes <= 4096);
     frame_unref(frame);
 }

@@ -19,7 +19,7 @@ static struct frame sent[64];
 static struct conn *sent_to[64];
 static size_t sent_count;
 static struct conn *full; /* this one's queue is over its bound */
-static struct ws *closed, *finished;
+static struct client *closed, *finished;
 static int closed_with;
 
 const struct registrations *app_registrations(const struct app *a) {
@@ -61,29 +61,29 @@ void follower_stop(struct follower *f, struct follow *w) {
     (void)w;
 }
 
-bool conn_send_message(struct conn *c, struct frame f) {
+enum conn_sent conn_send_message(struct conn *c, struct frame f) {
     if (c == full)
-        return false;
+        return CONN_OVER;
     sent_to[sent_count] = c;
     sent[sent_count++] = frame_ref(f);
-    return true;
+    return CONN_QUEUED;
 }
 
-void ws_close(struct ws *ws, enum close_reason reason) {
-    closed = ws;
+void client_close(struct client *client, enum close_reason reason) {
+    closed = client;
     closed_with = close_reason_code(reason);
-    clients_detach(ws);
+    clients_detach(client);
 }
 
-void ws_close_with(struct ws *ws, int code, struct bytes reason) {
+void client_close_with(struct client *client, int code, struct bytes reason) {
     (void)reason;
-    closed = ws;
+    closed = client;
     closed_with = code;
-    clients_detach(ws);
+    clients_detach(client);
 }
 
-void ws_on_bye(struct ws *ws) {
-    finished = ws;
+void client_on_bye(struct client *client) {
+    finished = client;
 }
 
 void tracing_delivered(struct name_entry *e, const struct message *m, size_t connections) {
@@ -115,8 +115,7 @@ struct fixture {
     struct gateway gateway;
     struct name_entry *entry;
     struct conn conns[CLIENTS];
-    struct ws ws[CLIENTS];
-    struct identity who[CLIENTS];
+    struct client client[CLIENTS];
     struct buf values[CLIENTS];
     struct message m;
 };
@@ -127,13 +126,13 @@ static void add(struct fixture *f, int i, const char *id, const char *group) {
                                .connected_ms = 5,
                                .group = bytes_str(group)};
     conn_value_encode(&f->values[i], &value);
-    f->who[i] = (struct identity){.name = BYTES_LIT("N"),
-                                  .client_id = bytes_str(id),
-                                  .group = bytes_str(group),
-                                  .number = value.number,
-                                  .value = buf_bytes(&f->values[i])};
-    f->ws[i] = (struct ws){.conn = &f->conns[i], .who = &f->who[i]};
-    clients_attach(f->entry, &f->ws[i]);
+    f->client[i] = (struct client){.conn = &f->conns[i],
+                                   .who = {.name = BYTES_LIT("N"),
+                                           .client_id = bytes_str(id),
+                                           .group = bytes_str(group),
+                                           .number = value.number,
+                                           .value = buf_bytes(&f->values[i])}};
+    clients_attach(f->entry, &f->client[i]);
 }
 
 static int setup(void **state) {
@@ -163,7 +162,7 @@ static int teardown(void **state) {
     struct fixture *f = *state;
     forget_sent();
     for (int i = 0; i < CLIENTS; i++) {
-        clients_detach(&f->ws[i]);
+        clients_detach(&f->client[i]);
         buf_deinit(&f->values[i]);
     }
     clients_deinit(&f->gateway.clients);
@@ -215,7 +214,7 @@ static void an_id_named_twice_is_reached_once(void **state) {
     struct fixture *f = *state;
     f->m.to_clients = LIST(BYTES_LIT("b"), BYTES_LIT("zz"), BYTES_LIT("b"));
     assert_reaches(f, "13");
-    clients_detach(&f->ws[1]);
+    clients_detach(&f->client[1]);
     assert_reaches(f, "3");
 }
 
@@ -243,7 +242,7 @@ static void an_empty_list_reaches_nobody(void **state) {
 
 static void one_connection_by_its_value(void **state) {
     struct fixture *f = *state;
-    f->m.to_conn = f->who[1].value;
+    f->m.to_conn = f->client[1].who.value;
     assert_reaches(f, "1");
     f->m.to_conn = BYTES_LIT("00000000000000bb:2:5|");
     assert_reaches(f, "");
@@ -251,9 +250,9 @@ static void one_connection_by_its_value(void **state) {
 
 static void what_is_before_the_position_is_skipped(void **state) {
     struct fixture *f = *state;
-    clients_detach(&f->ws[0]);
-    f->ws[0].skip_until = (struct message_id){1, 5};
-    clients_attach(f->entry, &f->ws[0]);
+    clients_detach(&f->client[0]);
+    f->client[0].skip_until = (struct message_id){1, 5};
+    clients_attach(f->entry, &f->client[0]);
     f->m.id.seq = 5;
     assert_reaches(f, "123");
     f->m.id.seq = 6;
@@ -264,9 +263,9 @@ static void v1_clients_get_json(void **state) {
     static const char expected[] =
         "{\"type\":\"message\",\"id\":\"1-1\",\"name\":\"N\",\"data\":\"hi\"}";
     struct fixture *f = *state;
-    clients_detach(&f->ws[2]);
-    f->who[2].is_v1 = true;
-    clients_attach(f->entry, &f->ws[2]);
+    clients_detach(&f->client[2]);
+    f->client[2].wire = WIRE_WS_V1;
+    clients_attach(f->entry, &f->client[2]);
     f->m.to_clients = LIST(BYTES_LIT("c"));
     assert_reaches(f, "2");
     assert_int_equal(sent[0].len, sizeof(expected) - 1 + 2);
@@ -277,7 +276,7 @@ static void a_slow_client_is_closed_and_the_others_served(void **state) {
     struct fixture *f = *state;
     full = &f->conns[1];
     assert_reaches(f, "023");
-    assert_ptr_equal(closed, &f->ws[1]);
+    assert_ptr_equal(closed, &f->client[1]);
     assert_int_equal(closed_with, 4002);
     assert_int_equal(f->entry->count, 3);
 }
@@ -294,9 +293,9 @@ static void closing_everybody(void **state) {
 static void bye_finishes_its_connection(void **state) {
     struct fixture *f = *state;
     f->m.kind = MESSAGE_BYE;
-    f->m.to_conn = f->who[2].value;
+    f->m.to_conn = f->client[2].who.value;
     assert_reaches(f, "");
-    assert_ptr_equal(finished, &f->ws[2]);
+    assert_ptr_equal(finished, &f->client[2]);
 }
 
 static void a_gap_closes_or_goes_on(void **state) {
@@ -314,9 +313,9 @@ static void a_gap_closes_or_goes_on(void **state) {
 static void redis_that_fell_back_makes_positions_mean_nothing(void **state) {
     struct fixture *f = *state;
     f->entry->continues_on_gap = true;
-    clients_detach(&f->ws[0]);
-    f->ws[0].skip_until = (struct message_id){9, 9};
-    clients_attach(f->entry, &f->ws[0]);
+    clients_detach(&f->client[0]);
+    f->client[0].skip_until = (struct message_id){9, 9};
+    clients_attach(f->entry, &f->client[0]);
     f->m.id = (struct message_id){4, 1};
     downlink_events.on_gap(f->entry, GAP_LOST);
     downlink_events.on_message(f->entry, &f->m);
@@ -333,8 +332,8 @@ static void redis_that_fell_back_makes_positions_mean_nothing(void **state) {
 static void a_message_to_every_name_is_encoded_once(void **state) {
     struct fixture *f = *state;
     struct name_entry *other = clients_enter(&f->gateway.clients, BYTES_LIT("M"));
-    clients_detach(&f->ws[3]);
-    clients_attach(other, &f->ws[3]);
+    clients_detach(&f->client[3]);
+    clients_attach(other, &f->client[3]);
     downlink_events.on_message(f->entry, &f->m);
     downlink_events.on_message(other, &f->m);
     assert_int_equal(sent_count, 4);

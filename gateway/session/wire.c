@@ -1,17 +1,26 @@
-/* v1.c - see v1.h. */
-#include "gateway/conn/v1.h"
+/* wire.c - see wire.h. */
+#include "gateway/session/wire.h"
 
 #include "common/base/base64.h"
 #include "common/json/json_text.h"
-#include "gateway/conn/identity.h"
+#include "gateway/codec/ws_codec.h"
+#include "gateway/session/client.h"
+
+struct frame wire_frame(enum wire wire, struct frame_arena *arena, bool is_binary,
+                        struct bytes payload) {
+    unsigned char header[WS_HEADER_OUT_MAX];
+    MUST(wire < WIRE_COUNT);
+    size_t len = ws_frame_header(header, is_binary ? WS_BINARY : WS_TEXT, payload.len);
+    return frame_make(arena, bytes_of(header, len), payload);
+}
 
 static void append_id(struct buf *out, struct message_id id) {
     char text[MESSAGE_ID_TEXT];
     buf_printf(out, "\"%s\"", message_id_format(id, text));
 }
 
-void v1_hello(struct buf *out, const struct identity *who, struct message_id position,
-              enum v1_recovered recovered) {
+void wire_hello(struct buf *out, const struct identity *who, struct message_id position,
+                enum wire_recovered recovered) {
     static const char *const texts[] = {"null", "true", "false"};
     buf_append_str(out, "{\"type\":\"hello\",\"clientId\":");
     json_append_string(out, who->client_id);
@@ -27,8 +36,8 @@ void v1_hello(struct buf *out, const struct identity *who, struct message_id pos
     buf_printf(out, ",\"recovered\":%s}", texts[recovered]);
 }
 
-void v1_message(struct buf *out, struct bytes name, struct message_id id, unsigned flags,
-                struct bytes data) {
+void wire_message(struct buf *out, struct bytes name, struct message_id id, unsigned flags,
+                  struct bytes data) {
     buf_append_str(out, "{\"type\":\"message\",\"id\":");
     if (message_id_is_none(id))
         buf_append_str(out, "null");

@@ -1,5 +1,5 @@
-/* test_v1.c - the JSON of signalbox.v1. */
-#include "gateway/conn/v1.h"
+/* test_wire.c - the JSON of signalbox.v1. */
+#include "gateway/session/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/conn/identity.h"
+#include "gateway/session/client.h"
 
 static void assert_text(struct buf *text, const char *expected) {
     buf_append_char(text, '\0');
@@ -20,12 +20,12 @@ static void hello(void **state) {
     struct identity who = {.name = BYTES_LIT("A\"B"), .client_id = BYTES_LIT("id-1")};
     struct buf text = {0};
     (void)state;
-    v1_hello(&text, &who, (struct message_id){5, 7}, V1_NOT_ASKED);
+    wire_hello(&text, &who, (struct message_id){5, 7}, WIRE_NOT_ASKED);
     assert_text(&text,
                 "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":null,"
                 "\"id\":\"5-7\",\"recovered\":null}");
     who.group = BYTES_LIT("G");
-    v1_hello(&text, &who, (struct message_id){5, 8}, V1_NOT_RECOVERED);
+    wire_hello(&text, &who, (struct message_id){5, 8}, WIRE_NOT_RECOVERED);
     assert_text(&text,
                 "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":\"G\","
                 "\"id\":\"5-8\",\"recovered\":false}");
@@ -35,13 +35,14 @@ static void messages(void **state) {
     struct message_id id = {1, 2};
     struct buf text = {0};
     (void)state;
-    v1_message(&text, BYTES_LIT("N"), id, 0, BYTES_LIT("hi \"x\""));
+    wire_message(&text, BYTES_LIT("N"), id, 0, BYTES_LIT("hi \"x\""));
     assert_text(&text,
                 "{\"type\":\"message\",\"id\":\"1-2\",\"name\":\"N\",\"data\":\"hi \\\"x\\\"\"}");
-    v1_message(&text, BYTES_LIT("N"), id, FLAG_JSON, BYTES_LIT("{\"a\":1.50}"));
+    wire_message(&text, BYTES_LIT("N"), id, FLAG_JSON, BYTES_LIT("{\"a\":1.50}"));
     assert_text(&text,
                 "{\"type\":\"message\",\"id\":\"1-2\",\"name\":\"N\",\"data\":{\"a\":1.50}}");
-    v1_message(&text, BYTES_LIT("N"), MESSAGE_ID_NONE, FLAG_BINARY, BYTES_LIT("\x00\xff\x10\x20"));
+    wire_message(&text, BYTES_LIT("N"), MESSAGE_ID_NONE, FLAG_BINARY,
+                 BYTES_LIT("\x00\xff\x10\x20"));
     assert_text(&text, "{\"type\":\"message\",\"id\":null,\"name\":\"N\",\"data\":\"AP8QIA==\","
                        "\"binary\":true}");
 }

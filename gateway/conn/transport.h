@@ -1,0 +1,57 @@
+/*
+ * transport.h - what carries a Signal connection (session/client.h) over a conn: so far a WebSocket
+ * (ws.c).
+ *
+ *     client ── transport: close, hold, release, … ──▶ carrier (struct ws)
+ *     client ◀── transport_events: a message, the end ─ carrier
+ *
+ * Whatever the transport, frames for the client are queued by conn_send_message, so sending costs
+ * no indirection; how a message is encoded is the client's wire (session/wire.h).
+ *
+ * To add a transport: a table here, its wires, and the place that opens it.
+ */
+#ifndef SIGNALBOX_GATEWAY_CONN_TRANSPORT_H
+#define SIGNALBOX_GATEWAY_CONN_TRANSPORT_H
+
+#include "common/base/bytes.h"
+
+/* Why a client's messages are not read for now. */
+enum hold {
+    HOLD_ROOM = 1,  /* there is no room for its last message on the way to Redis */
+    HOLD_SHARE = 2, /* Redis has not confirmed too many of its messages */
+    HOLD_RATE = 4   /* it sends too many a second; the transport's own */
+};
+
+/* Who ended a connection. */
+enum ended_by { ENDED_BY_CLIENT, ENDED_BY_SERVER, ENDED_LOST };
+
+struct transport {
+    /* Ends it in good order: what is queued, then this code and reason. No effect when it ends
+     * already. */
+    void (*close)(void *carrier, int code, struct bytes reason);
+    /* Ends it with CLOSE_SLOW; the messages that wait for the client are dropped. */
+    void (*close_slow)(void *carrier);
+    /* What ask_for_bye asked for has come. */
+    void (*on_bye)(void *carrier);
+    /* Reads no messages until every hold is released. A hold that lasts too long closes the
+     * connection. Reading goes on in a turn of its own, never inside release. Idempotent. */
+    void (*hold)(void *carrier, enum hold why);
+    void (*release)(void *carrier, enum hold why);
+};
+
+/* What a transport reports of its client. */
+struct transport_events {
+    /* A message. False when this client's messages are ignored. */
+    bool (*on_message)(void *client, bool is_binary, struct bytes body);
+    /* Asks for an entry BYE that follows the client's messages; on_bye when it is back. False:
+     * there will be none. */
+    bool (*ask_for_bye)(void *client);
+    /* The end has begun, for this reason. Only the first report counts. */
+    void (*on_ending)(void *client, enum ended_by by, int code, struct bytes reason);
+    /* Nothing more goes out to the client but the end itself. May be called again. */
+    void (*on_leaving)(void *client);
+    /* The carrier goes now. */
+    void (*on_gone)(void *client);
+};
+
+#endif

@@ -1,0 +1,178 @@
+/* client.c - see client.h. Read leave, which ends what a Signal connection is. */
+#include "gateway/session/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "gateway/conn/conn.h"
+#include "gateway/conn/request.h"
+#include "gateway/session/clients.h"
+
+static struct bytes copy_to(char **at, struct bytes from) {
+    struct bytes copy = bytes_of(*at, from.len);
+    if (from.len > 0)
+        memcpy(*at, from.ptr, from.len);
+    *at += from.len;
+    return copy;
+}
+
+struct client *client_new(const struct client_host *host, const struct identity *who) {
+    size_t len =
+        who->name.len + who->group.len + who->client_id.len + who->value.len + who->session.len;
+    struct client *c = mem_zalloc(sizeof(*c) + len);
+    char *at = (char *)(c + 1);
+    c->host = host;
+    c->refs = 1;
+    c->wire = who->is_v1 ? WIRE_WS_V1 : WIRE_WS;
+    c->who = *who;
+    c->who.name = copy_to(&at, who->name);
+    c->who.group = copy_to(&at, who->group);
+    c->who.client_id = copy_to(&at, who->client_id);
+    c->who.value = copy_to(&at, who->value);
+    c->who.session = copy_to(&at, who->session);
+    return c;
+}
+
+struct client *client_ref(struct client *c) {
+    c->refs++;
+    return c;
+}
+
+void client_unref(struct client *c) {
+    if (c == NULL || --c->refs > 0)
+        return;
+    free(c->cause);
+    free(c);
+}
+
+void client_carry(struct client *c, const struct transport *transport, void *carrier,
+                  struct conn *conn) {
+    client_ref(c);
+    c->transport = transport;
+    c->carrier = carrier;
+    c->conn = conn;
+}
+
+void client_register(struct client *c, bool is_restore, registry_registered_fn *fn, void *ctx) {
+    struct registration what = {.name = c->who.name,
+                                .client_id = c->who.client_id,
+                                .value = c->who.value,
+                                .is_restore = is_restore};
+    c->is_registered = true;
+    registry_register(c->host->registry, &what, fn, ctx);
+}
+
+void client_forget_registration(struct client *c) {
+    c->is_registered = false;
+}
+
+/* ---- out */
+
+static void send_frame(struct client *c, struct frame f) {
+    if (conn_send_message(c->conn, f) == CONN_OVER)
+        client_close(c, CLOSE_SLOW);
+    frame_unref(f);
+}
+
+void client_send_text(struct client *c, struct bytes text) {
+    send_frame(c, wire_frame(c->wire, &c->conn->set->arena, false, text));
+}
+
+void client_send(struct client *c, unsigned flags, struct bytes data) {
+    struct buf text = {0};
+    if (!c->who.is_v1) {
+        send_frame(c, wire_frame(c->wire, &c->conn->set->arena, flags & FLAG_BINARY, data));
+        return;
+    }
+    wire_message(&text, c->who.name, MESSAGE_ID_NONE, flags, data);
+    client_send_text(c, buf_bytes(&text));
+    buf_deinit(&text);
+}
+
+void client_close_with(struct client *c, int code, struct bytes reason) {
+    c->transport->close(c->carrier, code, reason);
+}
+
+void client_close(struct client *c, enum close_reason reason) {
+    if (reason == CLOSE_SLOW)
+        c->transport->close_slow(c->carrier);
+    else
+        client_close_with(c, close_reason_code(reason), bytes_str(close_reason_text(reason)));
+}
+
+void client_on_bye(struct client *c) {
+    c->transport->on_bye(c->carrier);
+}
+
+void client_hold(struct client *c, enum hold why) {
+    c->transport->hold(c->carrier, why);
+}
+
+void client_release(struct client *c, enum hold why) {
+    c->transport->release(c->carrier, why);
+}
+
+/* ---- from the transport */
+
+static bool on_message(void *ctx, bool is_binary, struct bytes body) {
+    struct client *c = ctx;
+    if (c->entry == NULL)
+        return false;
+    c->host->events->on_message(c->host->ctx, c, is_binary, body);
+    return true;
+}
+
+static bool ask_for_bye(void *ctx) {
+    struct client *c = ctx;
+    return c->entry != NULL && c->host->events->ask_for_bye(c->host->ctx, c);
+}
+
+static void on_ending(void *ctx, enum ended_by by, int code, struct bytes reason) {
+    static const char *const words[] = {
+        [ENDED_BY_CLIENT] = "client", [ENDED_BY_SERVER] = "server", [ENDED_LOST] = "lost"};
+    struct client *c = ctx;
+    struct buf cause = {0};
+    if (c->cause != NULL)
+        return;
+    buf_printf(&cause, "%s:%d:", words[by], code);
+    buf_append(&cause, reason);
+    c->cause = buf_take(&cause);
+}
+
+static void leave(void *ctx) {
+    struct client *c = ctx;
+    if (c->has_left)
+        return;
+    c->has_left = true;
+    clients_detach(c);
+    c->host->events->on_left(c->host->ctx, c);
+    if (!c->is_registered)
+        return;
+    c->is_registered = false;
+    registry_unregister(c->host->registry, c->who.name, c->who.client_id, c->who.value,
+                        bytes_str(c->cause));
+}
+
+void client_lose(struct client *c) {
+    on_ending(c, ENDED_LOST, close_reason_code(CLOSE_LOST), BYTES_NONE);
+    leave(c);
+}
+
+static void on_gone(void *ctx) {
+    struct client *c = ctx;
+    client_lose(c);
+    log_debug("client", "closed id=%s cause=%s", LOG_TEXT(c->who.client_id),
+              LOG_TEXT(bytes_str(c->cause)));
+    if (c->request != NULL) {
+        c->request->client = NULL;
+        c->request->has_left = c->who.is_local; /* the route's end reports its Disconnect */
+    }
+    client_unref(c);
+}
+
+const struct transport_events client_transport_events = {.on_message = on_message,
+                                                         .ask_for_bye = ask_for_bye,
+                                                         .on_ending = on_ending,
+                                                         .on_leaving = leave,
+                                                         .on_gone = on_gone};

@@ -1,0 +1,124 @@
+/*
+ * client.h - one Signal connection, whatever carries it: who it is, its place in its Name, its
+ * registration, and why it ended.
+ *
+ *     client_new ─▶ client_register (joins) ─▶ client_carry ─▶ clients_attach ─▶ … ─▶ left ─▶ freed
+ *
+ * A join makes it before there is a 101; from client_carry on a transport (conn/transport.h) holds
+ * it and reports to it. It leaves its Name and the registry exactly once, with a cause that the
+ * Disconnect event reports. A Local connection has neither Name entry nor registration; it belongs
+ * to the request that made it.
+ */
+#ifndef SIGNALBOX_GATEWAY_SESSION_CLIENT_H
+#define SIGNALBOX_GATEWAY_SESSION_CLIENT_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "common/base/close_reason.h"
+#include "common/bus/cluster/registry.h"
+#include "common/bus/log/envelope.h"
+#include "gateway/conn/transport.h"
+#include "gateway/session/wire.h"
+
+struct blocked;
+struct client;
+struct conn;
+struct name_entry;
+struct request;
+struct settings;
+
+LIST_HEAD(passage_list, passage);
+
+/* Where a client's messages go. */
+struct client_events {
+    /* A message; it may be held within. */
+    void (*on_message)(void *ctx, struct client *c, bool is_binary, struct bytes body);
+    /* Sends an entry BYE after its messages; client_on_bye when it is back. False: not possible. */
+    bool (*ask_for_bye)(void *ctx, struct client *c);
+    /* It has left its Name. */
+    void (*on_left)(void *ctx, struct client *c);
+};
+
+/* What all Signal connections of a process have in common. */
+struct client_host {
+    const struct settings *settings;
+    struct registry *registry;
+    const struct client_events *events;
+    void *ctx; /* of the events */
+};
+
+/* Made once, at the conversion; never changes. */
+struct identity {
+    struct bytes name, group, client_id; /* group: empty without one */
+    struct bytes value;                  /* connection value; empty for a Local one */
+    struct bytes session;                /* encoded struct session; empty for a Local one */
+    uint64_t number;                     /* of the connection in this process */
+    uint64_t connected_ms;               /* wall clock */
+    bool is_local, is_v1;
+};
+
+struct client {
+    const struct client_host *host;
+    unsigned refs;
+    enum wire wire;
+    const struct transport *transport; /* NULL until client_carry */
+    void *carrier;
+    struct conn *conn;       /* where its frames are queued */
+    struct request *request; /* the route that made it, while that runs */
+    bool is_registered, has_left;
+    char *cause; /* for the Disconnect; NULL while it is open */
+
+    /* clients.c */
+    struct name_entry *entry; /* NULL: Local, or not attached */
+    uint32_t slot;
+    struct message_id skip_until; /* messages up to this one are not for it */
+    struct client *same_id;
+    UT_hash_handle hh_id, hh_number;
+    TAILQ_ENTRY(client) by_restore;
+    uint64_t restored; /* the round of restores it was part of */
+
+    /* uplink.c */
+    struct blocked *blocked;      /* its message that waits for room on the way to Redis */
+    struct passage_list passages; /* its messages that Redis has not confirmed, */
+    size_t unaccepted_bytes;      /* and their size */
+
+    struct identity who; /* its texts follow the struct */
+};
+
+/* Copies everything of `who`. One reference. */
+struct client *client_new(const struct client_host *host, const struct identity *who);
+struct client *client_ref(struct client *c);
+void client_unref(struct client *c); /* NULL is legal */
+
+/* From now on this carries it; the carrier takes a reference, and gives it back by on_gone. */
+void client_carry(struct client *c, const struct transport *transport, void *carrier,
+                  struct conn *conn);
+/* What its transport reports. */
+extern const struct transport_events client_transport_events;
+
+/* Registers it, or registers it again; from now on it will be unregistered when it leaves. */
+void client_register(struct client *c, bool is_restore, registry_registered_fn *fn, void *ctx);
+/* Its registration is gone without us: the gateway expired, or somebody took its id over. */
+void client_forget_registration(struct client *c);
+/* It was lost before a transport carried it. */
+void client_lose(struct client *c);
+
+/* Whether neither side has begun to end it. */
+static inline bool client_is_open(const struct client *c) {
+    return c->cause == NULL;
+}
+/* One text that is not a message of the log: hello. */
+void client_send_text(struct client *c, struct bytes text);
+/* A message that has no place in a log. flags: FLAG_BINARY, FLAG_JSON. */
+void client_send(struct client *c, unsigned flags, struct bytes data);
+
+/* We close. No effect when it ends already. */
+void client_close(struct client *c, enum close_reason reason);
+void client_close_with(struct client *c, int code, struct bytes reason);
+/* BYE is back. */
+void client_on_bye(struct client *c);
+void client_hold(struct client *c, enum hold why);
+void client_release(struct client *c, enum hold why);
+
+#endif
