@@ -83,13 +83,10 @@ static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DE
 
 /* 405 tells which methods the path has (RFC 9110, 15.5.6). */
 static void refuse_method(struct request *r, const struct registrations *registrations) {
-    struct route_param params[ROUTE_PARAMS_MAX];
     struct buf allow = {0};
-    size_t count;
-    bool has_other;
     for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        if (registrations_route(registrations, methods[i], r->path, r->endpoint->name, params,
-                                &count, &has_other) == NULL)
+        if (registrations_route(registrations, methods[i], r->path, r->endpoint->name).route ==
+            NULL)
             continue;
         buf_printf(&allow, "%s%s", allow.len > 0 ? ", " : "", methods[i]);
     }
@@ -118,9 +115,6 @@ static void on_no_route(struct request *r, bool has_other_method) {
 
 static void run_route(struct request *r) {
     const struct registrations *registrations = app_registrations(r->gateway->app);
-    struct route_param params[ROUTE_PARAMS_MAX];
-    size_t count = 0;
-    bool has_other_method = false;
     if (!r->endpoint->is_ws && ws_handshake_is_request(&r->head)) {
         request_refuse(r, 426, "this endpoint does not speak WebSocket");
         return;
@@ -130,16 +124,13 @@ static void run_route(struct request *r) {
         return;
     }
     char *method = bytes_dup(r->head.method);
-    const struct route *route = registrations_route(
-        registrations, method, r->path, r->endpoint->name, params, &count, &has_other_method);
-    if (route == NULL && request_is_head(r))
-        route = registrations_route(registrations, "GET", r->path, r->endpoint->name, params,
-                                    &count, &has_other_method);
+    struct route_match found =
+        registrations_route(registrations, method, r->path, r->endpoint->name);
     free(method);
-    if (route != NULL)
-        web_run(r, route, params, count);
+    if (found.route != NULL)
+        web_run(r, found.route, found.params, found.param_count);
     else
-        on_no_route(r, has_other_method);
+        on_no_route(r, found.has_other_method);
 }
 
 void dispatch(struct request *r) {

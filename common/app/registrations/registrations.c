@@ -1,5 +1,5 @@
-/* registrations.c - see registrations.h: memory of the arrays, and their items by identity.
- * Finding by what a client asks for is in match.c. */
+/* registrations.c - see registrations.h: memory of the arrays, their items by identity, and what a
+ * client's request finds: registrations_signal_route, registrations_route. */
 #include "common/app/registrations/registrations.h"
 
 #include <stdlib.h>
@@ -139,4 +139,118 @@ const char *event_type_text(enum event_type type) {
 bool event_type_parse(const char *text, enum event_type *type_out) {
     *type_out = strcasecmp(text, "connect") == 0 ? EVENT_CONNECT : EVENT_DISCONNECT;
     return *type_out == EVENT_CONNECT || strcasecmp(text, "disconnect") == 0;
+}
+
+/* --- the options of a Name --- */
+
+const struct name_options *registrations_name_options(const struct registrations *r,
+                                                      const char *name) {
+    static const struct name_options defaults = {.slow = SLOW_CLOSE, .has_history = true};
+    for (size_t i = 0; i < r->name_options.count; i++)
+        if (strcmp(r->name_options.items[i].name, name) == 0)
+            return &r->name_options.items[i];
+    return &defaults;
+}
+
+/* --- the signal route of a path --- */
+
+/* '*' is any run of characters, also of none. Linear: only the last star is ever tried again. */
+static bool matches_pattern(const char *pattern, const char *path) {
+    const char *star = NULL, *retry = NULL;
+    while (*path != '\0') {
+        if (*pattern == '*') {
+            star = pattern++;
+            retry = path;
+        } else if (bytes_lower(*pattern) == bytes_lower(*path)) {
+            pattern++;
+            path++;
+        } else if (star != NULL) {
+            pattern = star + 1;
+            path = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+/* Of the routes registered under this very path text: the endpoint's own, else the one without
+ * endpoint. */
+static const struct signal_route *of_endpoint(const struct registrations *r, const char *path,
+                                              const char *endpoint) {
+    const struct signal_route *without = NULL;
+    for (size_t i = 0; i < r->signal_routes.count; i++) {
+        const struct signal_route *route = &r->signal_routes.items[i];
+        if (strcasecmp(route->path, path) != 0)
+            continue;
+        if (endpoint != NULL && is_same_endpoint(route->endpoint, endpoint))
+            return route;
+        if (route->endpoint == NULL && without == NULL)
+            without = route;
+    }
+    return without;
+}
+
+const struct signal_route *registrations_signal_route(const struct registrations *r,
+                                                      const char *path, const char *endpoint) {
+    for (size_t i = 0; i < r->signal_routes.count; i++)
+        if (strcasecmp(r->signal_routes.items[i].path, path) == 0)
+            return of_endpoint(r, path, endpoint);
+    for (size_t i = 0; i < r->signal_routes.count; i++)
+        if (matches_pattern(r->signal_routes.items[i].path, path))
+            return of_endpoint(r, r->signal_routes.items[i].path, endpoint);
+    return NULL;
+}
+
+/* --- the route of a request --- */
+
+/* "/users/:id" and a last segment "*" against a path; parameters are slices of the path. */
+static bool route_matches(const char *pattern, const char *path, struct route_match *m) {
+    while (*pattern == '/' && *path == '/') {
+        pattern++;
+        path++;
+        size_t want = strcspn(pattern, "/"), have = strcspn(path, "/");
+        if (want == 1 && *pattern == '*' && pattern[1] == '\0')
+            return true;
+        if (want > 1 && *pattern == ':' && have > 0 && m->param_count < ROUTE_PARAMS_MAX)
+            m->params[m->param_count++] = (struct route_param){pattern + 1, want - 1, path, have};
+        else if (want != have || strncasecmp(pattern, path, want) != 0)
+            return false;
+        pattern += want;
+        path += have;
+    }
+    return *pattern == '\0' && *path == '\0';
+}
+
+static bool is_method(const struct route *route, const char *method) {
+    return strcmp(route->method, "*") == 0 || strcasecmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcasecmp(route->method, "GET") == 0);
+}
+
+/* How exact a pattern is: plain text beats a parameter, a parameter beats a star. */
+static int rank(const char *pattern) {
+    size_t len = strlen(pattern);
+    if (len > 0 && pattern[len - 1] == '*')
+        return 0;
+    return strstr(pattern, "/:") != NULL ? 1 : 2;
+}
+
+struct route_match registrations_route(const struct registrations *r, const char *method,
+                                       const char *path, const char *endpoint) {
+    struct route_match best = {0};
+    for (size_t i = 0; i < r->routes.count; i++) {
+        const struct route *route = &r->routes.items[i];
+        struct route_match found = {.route = route};
+        if ((route->endpoint != NULL && !is_same_endpoint(route->endpoint, endpoint)) ||
+            !route_matches(route->path, path, &found))
+            continue;
+        found.has_other_method = best.has_other_method || !is_method(route, method);
+        if (!is_method(route, method))
+            best.has_other_method = true;
+        else if (best.route == NULL || rank(best.route->path) < rank(route->path))
+            best = found;
+    }
+    return best;
 }

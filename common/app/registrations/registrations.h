@@ -126,28 +126,28 @@ bool event_type_parse(const char *text, enum event_type *type_out);
 const struct name_options *registrations_name_options(const struct registrations *r,
                                                       const char *name);
 
-/* Whether a pattern of a signal route matches a canonical path: exact without case, or with '*' for
- * any run of characters. */
-bool signal_route_matches(const char *pattern, const char *path);
 /* The signal route for a path and endpoint, by the rules of the seed's reference section 7: exact
  * beats wildcard, wildcards in order; then the entry of this endpoint, else one without endpoint;
  * NULL when none. */
 const struct signal_route *registrations_signal_route(const struct registrations *r,
                                                       const char *path, const char *endpoint);
-/* The route for a request. `params` receives up to 16 name/value slices of `path` (values still
- * percent-encoded). */
+
+enum { ROUTE_PARAMS_MAX = 16 };
+/* Slices of the route's pattern and of the request's path; values are still percent-encoded. */
 struct route_param {
     const char *name;
     size_t name_len;
     const char *value;
     size_t value_len;
 };
-enum { ROUTE_PARAMS_MAX = 16 };
-/* allowed_out: set when the path exists with other methods only ("GET, POST"): the caller answers
- * 405. */
-const struct route *registrations_route(const struct registrations *r, const char *method,
-                                        const char *path, const char *endpoint,
-                                        struct route_param params[ROUTE_PARAMS_MAX],
-                                        size_t *param_count_out, bool *has_other_method_out);
+struct route_match {
+    const struct route *route; /* or NULL */
+    bool has_other_method;     /* the path exists with another method: 405 when there is no route */
+    size_t param_count;
+    struct route_param params[ROUTE_PARAMS_MAX];
+};
+/* The route for a request: plain text beats a parameter, a parameter beats '*'; HEAD is a GET. */
+struct route_match registrations_route(const struct registrations *r, const char *method,
+                                       const char *path, const char *endpoint);
 
 #endif

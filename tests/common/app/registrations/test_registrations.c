@@ -1,4 +1,4 @@
-/* test_match.c - which route and which signal route a path finds. S103, S107, S111, S112 */
+/* test_registrations.c - which route and which signal route a path finds. S103, S107, S111, S112 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,12 @@
 
 #include "common/app/registrations/registrations.h"
 #include "common/base/must.h"
+
+static bool matches(const char *pattern, const char *path) {
+    struct signal_route route = {(char *)pattern, NULL, 1, 0};
+    struct registrations r = {.signal_routes = {&route, 1}};
+    return registrations_signal_route(&r, path, NULL) != NULL;
+}
 
 static void test_patterns(void **state) {
     (void)state;
@@ -21,7 +27,7 @@ static void test_patterns(void **state) {
         {"/r/:id", "/r/7", false},    {"/r/:id", "/r/:ID", true},  {"/a.b", "/axb", false},
         {"/a**", "/a", true}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        assert_int_equal(signal_route_matches(rows[i].pattern, rows[i].path), rows[i].is_match);
+        assert_int_equal(matches(rows[i].pattern, rows[i].path), rows[i].is_match);
 }
 
 /* A pattern made to be slow is not. */
@@ -34,7 +40,7 @@ static void test_hostile_pattern_is_linear(void **state) {
     pattern[401] = '\0';
     memset(path, 'a', 20000);
     path[20000] = '\0';
-    assert_false(signal_route_matches(pattern, path));
+    assert_false(matches(pattern, path));
 }
 
 static void test_signal_routes(void **state) {
@@ -62,34 +68,36 @@ static void test_routes(void **state) {
                             {"*", "/any", NULL, 5},         {"GET", "/e", "api", 6},
                             {"GET", "/u/:a/p/:b", NULL, 7}};
     struct registrations r = {.routes = {items, ARRAY_LEN(items)}};
-    struct route_param params[ROUTE_PARAMS_MAX];
-    size_t count;
-    bool other;
-    assert_int_equal(
-        registrations_route(&r, "GET", "/users/7", NULL, params, &count, &other)->function, 1);
-    assert_int_equal(count, 1);
-    assert_memory_equal(params[0].value, "7", 1);
-    assert_memory_equal(params[0].name, "id", 2);
-    assert_int_equal(
-        registrations_route(&r, "GET", "/users/me", NULL, params, &count, &other)->function, 2);
-    assert_int_equal(
-        registrations_route(&r, "HEAD", "/users/me", NULL, params, &count, &other)->function, 2);
-    assert_int_equal(
-        registrations_route(&r, "GET", "/files/a/b", NULL, params, &count, &other)->function, 3);
-    assert_null(registrations_route(&r, "GET", "/", NULL, params, &count, &other));
-    assert_true(other);
-    assert_int_equal(
-        registrations_route(&r, "DELETE", "/any", NULL, params, &count, &other)->function, 5);
-    assert_null(registrations_route(&r, "GET", "/e", NULL, params, &count, &other));
-    assert_false(other);
-    assert_int_equal(registrations_route(&r, "GET", "/e", "api", params, &count, &other)->function,
-                     6);
-    assert_int_equal(
-        registrations_route(&r, "GET", "/u/1/p/22", NULL, params, &count, &other)->function, 7);
-    assert_int_equal(count, 2);
-    assert_int_equal(params[1].value_len, 2);
-    assert_null(registrations_route(&r, "GET", "/users/", NULL, params, &count, &other));
-    assert_null(registrations_route(&r, "GET", "/users/7/x", NULL, params, &count, &other));
+    struct route_match m;
+    m = registrations_route(&r, "GET", "/users/7", NULL);
+    assert_int_equal(m.route->function, 1);
+    assert_int_equal(m.param_count, 1);
+    assert_memory_equal(m.params[0].value, "7", 1);
+    assert_memory_equal(m.params[0].name, "id", 2);
+    m = registrations_route(&r, "GET", "/users/me", NULL);
+    assert_int_equal(m.route->function, 2);
+    m = registrations_route(&r, "HEAD", "/users/me", NULL);
+    assert_int_equal(m.route->function, 2);
+    m = registrations_route(&r, "GET", "/files/a/b", NULL);
+    assert_int_equal(m.route->function, 3);
+    m = registrations_route(&r, "GET", "/", NULL);
+    assert_null(m.route);
+    assert_true(m.has_other_method);
+    m = registrations_route(&r, "DELETE", "/any", NULL);
+    assert_int_equal(m.route->function, 5);
+    m = registrations_route(&r, "GET", "/e", NULL);
+    assert_null(m.route);
+    assert_false(m.has_other_method);
+    m = registrations_route(&r, "GET", "/e", "api");
+    assert_int_equal(m.route->function, 6);
+    m = registrations_route(&r, "GET", "/u/1/p/22", NULL);
+    assert_int_equal(m.route->function, 7);
+    assert_int_equal(m.param_count, 2);
+    assert_int_equal(m.params[1].value_len, 2);
+    m = registrations_route(&r, "GET", "/users/", NULL);
+    assert_null(m.route);
+    m = registrations_route(&r, "GET", "/users/7/x", NULL);
+    assert_null(m.route);
 }
 
 int main(void) {
