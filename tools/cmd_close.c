@@ -1,38 +1,17 @@
 /* cmd_close.c - close: closes the connections of a Name, wherever they are. */
 #include <inttypes.h>
 
-#include "common/json/json_text.h"
 #include "common/base/close_reason.h"
 #include "common/base/utf8.h"
-#include "tools/message.h"
-#include "tools/send.h"
+#include "tools/send_one.h"
 #include "tools/verb.h"
 
 struct closing {
     struct settings_list groups, clients;
     int64_t code;
     const char *reason;
-    struct send send;
+    struct send_one one;
 };
-
-/* False with one line in error_out. */
-static bool write_text(struct closing *c, const char *name, struct buf *out,
-                       struct buf *error_out) {
-    buf_append_str(out, "{\"op\":\"close\",\"name\":");
-    json_append_string(out, bytes_str(name));
-    buf_append_char(out, ',');
-    if (!message_list_write(out, "group", &c->groups, error_out) ||
-        !message_list_write(out, "clientId", &c->clients, error_out))
-        return false;
-    buf_printf(out, "\"code\":%" PRId64 ",\"reason\":", c->code);
-    json_append_string(out, bytes_str(c->reason));
-    buf_append_char(out, '}');
-    return message_check(buf_bytes(out), error_out) == MESSAGE_FINE;
-}
-
-static void on_ready(void *ctx) {
-    send_text_start(ctx);
-}
 
 static bool check(const struct tool *t, const struct closing *c) {
     struct bytes reason = bytes_str(c->reason);
@@ -49,17 +28,15 @@ static bool check(const struct tool *t, const struct closing *c) {
 
 static int run(struct tool *t, void *own) {
     struct closing *c = own;
-    struct buf error = {0};
     int exit_code = TOOL_USAGE;
     if (!check(t, c))
         return TOOL_USAGE;
-    c->send.tool = t;
-    if (!write_text(c, t->arguments[0], &c->send.text, &error))
-        tool_complain(t, "%.*s", BYTES_FMT(buf_bytes(&error)));
-    else if (tool_connect(t))
-        exit_code = tool_run(t, on_ready, &c->send);
-    buf_deinit(&c->send.text);
-    buf_deinit(&error);
+    c->one.tool = t;
+    c->one.what =
+        (struct delivery){.kind = MESSAGE_CLOSE, .code = c->code, .data = bytes_str(c->reason)};
+    if (send_one_address(&c->one, t->arguments[0], &c->groups, &c->clients))
+        exit_code = send_one_run(&c->one);
+    send_one_deinit(&c->one);
     return exit_code;
 }
 

@@ -1,226 +1,289 @@
 /*
- * cmd_send.c - send: publishes through the durable public entrance.
+ * cmd_send.c - send: publishes through the durable public entrance: one message (send_one.h) or,
+ * with --stdin, one a line. At most OUTSTANDING_MAX of them wait for Redis' answer. Standard input
+ * may be a file, a pipe or a terminal, so uv_fs_read reads it.
  *
- *     on_ready ─▶ send_receipts.c ─▶ publish ─▶ on_published ─▶ verdict ─▶ on_verdict
- *            │                          ▲          ─▶ receipts_await_id ─▶ send_on_id
- *            ├──────────────────────────┘ (--no-wait, --every)
- *            └─▶ send_lines.c (--stdin)           ─▶ receipts_collect (--wait)
+ *     on_read ─▶ take_lines ─▶ publish_json … on_published ─▶ take_lines ─▶ … ─▶ finish
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json/json_text.h"
+#include "common/base/utf8.h"
+#include "common/bus/bus.h"
 #include "common/bus/log/publish.h"
-#include "tools/message.h"
-#include "tools/receipts.h"
-#include "tools/send.h"
+#include "tools/send_one.h"
 #include "tools/verb.h"
 #include "tools/verdict.h"
 
-void send_print_ids(const struct send *s) {
-    printf("\"entry\":\"%s\",\"id\":", s->entry);
-    if (s->message_id[0] != '\0')
-        printf("\"%s\"", s->message_id);
-    else
-        printf("null");
-}
+struct send {
+    /* options */
+    struct settings_list groups, clients;
+    const char *id;
+    bool is_binary, is_every, is_json_data, is_stdin, has_no_wait;
+    int64_t wait_ms; /* 0: not given */
+    /* the run */
+    struct send_one one; /* --stdin: each line in its turn */
+};
 
-/* What is no message's id is not shown as one. */
-static void print_id(const struct send *s) {
-    if (s->tool->is_json) {
-        putchar('{');
-        send_print_ids(s);
-        puts("}");
-    } else if (s->message_id[0] != '\0') {
-        puts(s->message_id);
-    } else {
-        printf("entry %s\n", s->entry);
+/* Takes the data of a message. False with one line in error_out when it is neither JSON with
+ * --json-data, nor UTF-8 without. */
+static bool read_data(struct send *s, struct bytes text, struct buf *error_out) {
+    if (s->is_json_data) {
+        struct json_document *document = json_open(text, error_out);
+        if (document == NULL)
+            return false;
+        s->one.what.data = json_root(document).text;
+        json_close(document);
+        return true;
     }
-    (void)tool_flush();
+    s->one.what.data = text;
+    if (utf8_is_valid(text))
+        return true;
+    buf_append_str(error_out, "data: is not valid UTF-8");
+    return false;
 }
 
-/* What goes to every Name has an id in each partition; and one that is not waited for has none yet.
- * What `close` sends has none. */
-static bool has_one_id(const struct send *s) {
-    return s->name != NULL && !s->has_no_wait;
-}
+/* --- --stdin --- */
 
-static void finish(struct send *s) {
-    bool collects = s->receipts != NULL && s->wait_ms > 0;
-    if (!collects || !s->tool->is_json)
-        print_id(s);
-    if (collects)
-        receipts_collect(s->receipts, (uint64_t)s->wait_ms);
+enum { OUTSTANDING_MAX = 256, READ_BYTES = 65536, LINE_MAX_BYTES = 64 * 1024 * 1024 };
+
+struct lines {
+    struct send *send;
+    struct buf head; /* what the messages of all lines begin with */
+    uv_fs_t read;
+    char piece[READ_BYTES];
+    struct buf in; /* what was read and is not sent */
+    size_t at;     /* where the next line begins */
+    bool is_reading, is_at_end, is_lost, has_finished;
+    unsigned outstanding;
+    uint64_t number, sent, failed;
+    char first[64], last[64]; /* entry ids */
+};
+
+static void end(struct lines *l, uint64_t refused) {
+    struct send *s = l->send;
+    uint64_t failed = l->failed + refused;
+    if (s->one.tool->is_json)
+        printf("{\"sent\":%llu,\"failed\":%llu}\n", (unsigned long long)(l->sent - refused),
+               (unsigned long long)failed);
     else
-        tool_end(s->tool, TOOL_OK);
-}
-
-void send_on_id(void *ctx, struct bytes id) {
-    struct send *s = ctx;
-    snprintf(s->message_id, sizeof(s->message_id), "%.*s", BYTES_FMT(id));
-    finish(s);
+        fprintf(stderr, "sent %llu, failed %llu\n", (unsigned long long)(l->sent - refused),
+                (unsigned long long)failed);
+    tool_end(s->one.tool, failed > 0 || l->is_lost ? TOOL_FAILED : TOOL_OK);
+    buf_deinit(&l->head);
+    buf_deinit(&l->in);
+    free(l);
 }
 
 static void on_verdict(void *ctx, enum verdict_kind kind, size_t refused, struct bytes reason) {
-    struct send *s = ctx;
-    (void)refused;
-    switch (kind) {
-    case VERDICT_REFUSED:
-        tool_complain(s->tool, "refused: %.*s", BYTES_FMT(reason));
-        tool_end(s->tool, TOOL_FAILED);
-        return;
-    case VERDICT_LOST:
-        tool_complain(s->tool, "accepted, but the connection to Redis broke before the verdict");
-        tool_end(s->tool, TOOL_FAILED);
-        return;
-    case VERDICT_WAITS:
-        tool_complain(s->tool, "accepted and kept, but no broker has taken it yet: does one run?");
-        print_id(s);
-        tool_end(s->tool, s->wait_ms > 0 ? TOOL_FAILED : TOOL_OK);
-        return;
-    case VERDICT_TAKEN: break;
-    }
-    if (has_one_id(s))
-        receipts_await_id(s->receipts, SEND_ID_MS);
-    else
-        finish(s);
+    struct lines *l = ctx;
+    if (kind == VERDICT_REFUSED)
+        tool_complain(l->send->one.tool, "refused: %.*s", BYTES_FMT(reason));
+    else if (kind == VERDICT_WAITS)
+        tool_complain(l->send->one.tool,
+                      "not all were taken by a broker yet; they are kept in Redis");
+    end(l, refused);
 }
 
-static void ask_verdict(struct send *s) {
-    struct verdict_question q = {.first = bytes_str(s->entry),
-                                 .last = bytes_str(s->entry),
-                                 .beginning = buf_bytes(&s->text),
-                                 .patience_ms =
-                                     s->wait_ms > 0 ? (uint64_t)s->wait_ms : SEND_VERDICT_MS};
-    verdict_ask(s->tool->bus, &q, on_verdict, s);
+static void finish(struct lines *l) {
+    l->has_finished = true;
+    if (l->sent == 0 || l->is_lost || l->send->has_no_wait) {
+        end(l, 0);
+        return;
+    }
+    struct verdict_question q = {.first = bytes_str(l->first),
+                                 .last = bytes_str(l->last),
+                                 .beginning = buf_bytes(&l->head),
+                                 .patience_ms = SEND_VERDICT_MS};
+    verdict_ask(l->send->one.tool->bus, &q, on_verdict, l);
 }
+
+static void fail_line(struct lines *l, uint64_t number, struct bytes why) {
+    if (l->failed++ < 10)
+        tool_complain(l->send->one.tool, "line %llu: %.*s", (unsigned long long)number,
+                      BYTES_FMT(why));
+}
+
+static void take_lines(struct lines *l);
 
 static void on_published(void *ctx, int status, struct bytes id) {
-    struct send *s = ctx;
-    if (status < 0) {
-        tool_complain(s->tool, "%.*s", BYTES_FMT(id));
-        tool_end(s->tool, TOOL_FAILED);
-        return;
-    }
-    snprintf(s->entry, sizeof(s->entry), "%.*s", BYTES_FMT(id));
-    if (s->has_no_wait) {
-        print_id(s);
-        tool_end(s->tool, TOOL_OK);
+    struct lines *l = ctx;
+    l->outstanding--;
+    if (status == 0) {
+        if (l->sent++ == 0)
+            snprintf(l->first, sizeof(l->first), "%.*s", BYTES_FMT(id));
+        snprintf(l->last, sizeof(l->last), "%.*s", BYTES_FMT(id));
     } else {
-        ask_verdict(s);
+        l->is_lost = l->is_lost || !bus_can_send(l->send->one.tool->bus);
+        l->failed++;
+        tool_complain(l->send->one.tool, "%.*s", BYTES_FMT(id));
     }
+    take_lines(l);
 }
 
-void send_text_start(struct send *s) {
-    struct buf error = {0};
-    if (publish_check(s->tool->bus, s->text.len, &error) == 0) {
-        publish_json(s->tool->bus, buf_bytes(&s->text), on_published, s);
+static bool is_sendable(struct lines *l, struct bytes line, struct buf *text,
+                        struct buf *error_out) {
+    struct send *s = l->send;
+    if (!read_data(s, line, error_out))
+        return false;
+    public_message_write(text, &s->one.what);
+    return (!s->is_json_data || send_one_check(buf_bytes(text), error_out) == SEND_FINE) &&
+           publish_check(s->one.tool->bus, text->len, error_out) == 0;
+}
+
+static void send_line(struct lines *l, struct bytes line) {
+    struct buf text = {0}, error = {0};
+    l->number++;
+    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+        line.len--;
+    if (line.len == 0)
+        return;
+    if (is_sendable(l, line, &text, &error)) {
+        l->outstanding++;
+        publish_json(l->send->one.tool->bus, buf_bytes(&text), on_published, l);
     } else {
-        tool_complain(s->tool, "%.*s", BYTES_FMT(buf_bytes(&error)));
-        tool_end(s->tool, TOOL_FAILED);
+        fail_line(l, l->number, buf_bytes(&error));
     }
+    buf_deinit(&text);
     buf_deinit(&error);
 }
 
-/* The token goes in front of the message's other members. */
-static void start_with_receipts(struct send *s) {
+/* False when no whole line is left. The last one may lack its newline. */
+static bool take_line(struct lines *l) {
+    struct bytes rest = bytes_from(buf_bytes(&l->in), l->at);
+    ptrdiff_t newline = bytes_find(rest, '\n');
+    if (newline < 0 && (!l->is_at_end || rest.len == 0))
+        return false;
+    size_t len = newline < 0 ? rest.len : (size_t)newline;
+    l->at += len + (newline < 0 ? 0 : 1);
+    send_line(l, bytes_head(rest, len));
+    return true;
+}
+
+static void on_read(uv_fs_t *request) {
+    struct lines *l = container_of(request, struct lines, read);
+    ssize_t n = request->result;
+    uv_fs_req_cleanup(request);
+    l->is_reading = false;
+    buf_consume(&l->in, l->at);
+    l->at = 0;
+    if (n > 0)
+        buf_append(&l->in, bytes_of(l->piece, (size_t)n));
+    else
+        l->is_at_end = true;
+    if (n < 0)
+        fail_line(l, l->number, bytes_str(uv_strerror((int)n)));
+    if (l->in.len > LINE_MAX_BYTES && bytes_find(buf_bytes(&l->in), '\n') < 0) {
+        fail_line(l, l->number + 1, BYTES_LIT("a line of more than 64 MiB"));
+        buf_clear(&l->in);
+        l->is_at_end = true;
+    }
+    take_lines(l);
+}
+
+static void read_more(struct lines *l) {
+    if (l->is_reading)
+        return;
+    l->is_reading = true;
+    uv_buf_t buf = uv_buf_init(l->piece, sizeof(l->piece));
+    MUST(uv_fs_read(&l->send->one.tool->loop, &l->read, 0, &buf, 1, -1, on_read) == 0);
+}
+
+static void take_lines(struct lines *l) {
+    while (!l->is_lost && l->outstanding < OUTSTANDING_MAX) {
+        if (!bus_can_send(l->send->one.tool->bus))
+            l->is_lost = true;
+        else if (!take_line(l))
+            break;
+    }
+    bool is_stopped = l->is_at_end || l->is_lost;
+    if (is_stopped && l->outstanding == 0 && !l->is_reading && !l->has_finished)
+        finish(l);
+    else if (!is_stopped && l->outstanding < OUTSTANDING_MAX)
+        read_more(l);
+}
+
+/* What the lines have in common is checked before the first is read. */
+static enum send_check check_head(struct send *s, struct buf *error_out) {
     struct buf text = {0};
-    send_receipts_start(s);
-    buf_printf(&text, "{\"receipt\":\"%s\",", receipts_token(s->receipts));
-    buf_append(&text, bytes_from(buf_bytes(&s->text), 1));
-    buf_deinit(&s->text);
-    s->text = text;
+    s->one.what.data = BYTES_LIT("0"); /* a text, and also JSON */
+    public_message_write(&text, &s->one.what);
+    enum send_check check = send_one_check(buf_bytes(&text), error_out);
+    buf_deinit(&text);
+    return check;
 }
 
 static void on_ready(void *ctx) {
     struct send *s = ctx;
-    if (s->is_stdin)
-        send_lines_start(s);
-    else if (s->wait_ms > 0 || has_one_id(s))
-        start_with_receipts(s);
-    else
-        send_text_start(s);
+    struct lines *l = mem_zalloc(sizeof(*l));
+    l->send = s;
+    l->head.len = public_message_write(&l->head, &s->one.what);
+    read_more(l);
+}
+
+static int send_lines(struct send *s) {
+    struct buf error = {0};
+    int exit_code = TOOL_USAGE;
+    if (check_head(s, &error) != SEND_FINE)
+        tool_complain(s->one.tool, "%.*s", BYTES_FMT(buf_bytes(&error)));
+    else if (tool_connect(s->one.tool))
+        exit_code = tool_run(s->one.tool, on_ready, s);
+    buf_deinit(&error);
+    return exit_code;
 }
 
 /* --- the command line --- */
 
 static bool check(const struct send *s) {
-    const struct tool *t = s->tool;
+    const struct tool *t = s->one.tool;
     const char *wrong = NULL;
     int wanted = (s->is_every ? 0 : 1) + (s->is_stdin ? 0 : 1);
     if (t->argument_count != wanted)
-        wrong = s->is_every && s->is_stdin ? "no arguments go with --every --stdin"
+        wrong = s->is_every && s->is_stdin ? "--every --stdin takes no arguments"
                 : s->is_every              ? "--every takes DATA and no NAME"
                 : s->is_stdin              ? "--stdin takes NAME and no DATA"
                                            : "needs NAME and DATA";
     else if (!s->is_every && *t->arguments[0] == '\0')
-        wrong = "NAME is empty; --every is for every Name";
+        wrong = "NAME is empty; --every sends to every Name";
     else if (s->is_stdin && s->id != NULL)
         wrong = "--id is the key of one message: not with --stdin";
     else if (s->is_stdin && s->wait_ms > 0)
         wrong = "--wait is for one message: not with --stdin";
     else if (s->has_no_wait && s->wait_ms > 0)
-        wrong = "--wait or --no-wait, not both";
+        wrong = "--wait and --no-wait exclude each other";
     if (wrong != NULL)
         tool_complain(t, "%s", wrong);
     return wrong == NULL;
 }
 
-/* --stdin: the head is held against what a line may be. */
-static enum message_check check_head(const struct send *s, struct buf *error) {
-    struct buf text = {0};
-    enum message_check check = MESSAGE_BAD;
-    if (message_write(buf_bytes(&s->head), BYTES_LIT("x"), false, &text, error))
-        check = message_check(buf_bytes(&text), error);
-    buf_deinit(&text);
-    return check;
-}
-
-static enum message_check write_texts(struct send *s, struct buf *error) {
-    const struct tool *t = s->tool;
-    s->name = s->is_every ? NULL : t->arguments[0];
-    struct message_head head = {.name = s->name,
-                                .groups = &s->groups,
-                                .clients = &s->clients,
-                                .id = s->id,
-                                .is_binary = s->is_binary};
-    if (!message_head_write(&head, &s->head, error))
-        return MESSAGE_BAD;
-    if (s->is_stdin)
-        return check_head(s, error);
-    if (!message_write(buf_bytes(&s->head), bytes_str(t->arguments[t->argument_count - 1]),
-                       s->is_json_data, &s->text, error))
-        return MESSAGE_BAD;
-    return message_check(buf_bytes(&s->text), error);
-}
-
-/* There is no id of what is not sent. */
-static int complain(const struct send *s, enum message_check check, struct bytes why) {
-    tool_complain(s->tool, "%.*s", BYTES_FMT(why));
-    if (check == MESSAGE_BAD)
-        return TOOL_USAGE;
-    if (s->tool->is_json)
-        puts("{\"entry\":null,\"id\":null}");
-    return TOOL_FAILED;
+static int send_one(struct send *s) {
+    const struct tool *t = s->one.tool;
+    struct buf error = {0};
+    bool is_fine = read_data(s, bytes_str(t->arguments[t->argument_count - 1]), &error);
+    if (!is_fine)
+        tool_complain(t, "%.*s", BYTES_FMT(buf_bytes(&error)));
+    buf_deinit(&error);
+    s->one.has_one_id = !s->is_every;
+    s->one.has_no_wait = s->has_no_wait;
+    s->one.wait_ms = s->wait_ms;
+    return is_fine ? send_one_run(&s->one) : TOOL_USAGE;
 }
 
 static int run(struct tool *t, void *own) {
     struct send *s = own;
-    struct buf error = {0};
     int exit_code = TOOL_USAGE;
-    s->tool = t;
+    s->one.tool = t;
     if (!check(s))
         return TOOL_USAGE;
-    enum message_check kind = write_texts(s, &error);
-    if (kind != MESSAGE_FINE)
-        exit_code = complain(s, kind, buf_bytes(&error));
-    else if (tool_connect(t))
-        exit_code = tool_run(t, on_ready, s);
-    buf_deinit(&error);
-    buf_deinit(&s->head);
-    buf_deinit(&s->text);
-    receipts_drop(s->receipts);
+    s->one.what = (struct delivery){.kind = MESSAGE_DATA,
+                                    .flags = (s->is_binary ? FLAG_BINARY : 0u) |
+                                             (s->is_json_data ? FLAG_JSON : 0u),
+                                    .once = s->id != NULL ? bytes_str(s->id) : BYTES_NONE};
+    const char *name = s->is_every ? NULL : t->arguments[0];
+    if (send_one_address(&s->one, name, &s->groups, &s->clients))
+        exit_code = s->is_stdin ? send_lines(s) : send_one(s);
+    send_one_deinit(&s->one);
     return exit_code;
 }
 

@@ -15,7 +15,7 @@ enum { LISTEN_MS = 1000 };
 
 struct receipts {
     struct tool *tool;
-    const char *name;
+    struct bytes name;
     const struct receipts_events *events;
     void *ctx;
     char token[37];
@@ -24,6 +24,7 @@ struct receipts {
     struct message_id id; /* none: not reported yet */
     size_t expected;      /* reports; 0: unknown, or nobody follows the Name */
     size_t reports;
+    struct receipt sum;
     struct gateway_receipt *rows;
     size_t count;
     uv_timer_t timer;
@@ -43,7 +44,7 @@ void receipts_drop(struct receipts *r) {
 }
 
 static void end(struct receipts *r) {
-    r->events->on_end(r->ctx, r->rows, r->count);
+    r->events->on_end(r->ctx, &r->sum, r->rows, r->count);
     receipts_drop(r);
 }
 
@@ -89,6 +90,13 @@ static struct gateway_receipt *row_of(struct receipts *r, struct bytes gateway) 
     return row;
 }
 
+static void add(struct receipt *sum, const struct receipt *more) {
+    sum->matched += more->matched;
+    sum->written += more->written;
+    sum->queued += more->queued;
+    sum->dropped += more->dropped;
+}
+
 static void on_report(void *ctx, struct bytes text) {
     struct receipts *r = ctx;
     struct bytes gateway;
@@ -97,11 +105,8 @@ static void on_report(void *ctx, struct bytes text) {
         go_on_within(r, 0);
     if (!receipt_parse(text, &gateway, &more))
         return;
-    struct receipt *sum = &row_of(r, gateway)->receipt;
-    sum->matched += more.matched;
-    sum->written += more.written;
-    sum->queued += more.queued;
-    sum->dropped += more.dropped;
+    add(&row_of(r, gateway)->receipt, &more);
+    add(&r->sum, &more);
     r->reports++;
     end_if_complete(r);
 }
@@ -117,8 +122,8 @@ static void on_subscribed(void *ctx) {
     struct receipts *r = ctx;
     if (r->state != LISTENING)
         return;
-    if (r->name != NULL && bus_can_send(r->tool->bus))
-        watch_count_followers(r->tool->bus, bytes_str(r->name), on_followers, r);
+    if (r->name.len > 0 && bus_can_send(r->tool->bus))
+        watch_count_followers(r->tool->bus, r->name, on_followers, r);
     else
         go_on_within(r, 0);
 }
@@ -131,7 +136,7 @@ static void on_refused(void *ctx, struct bytes error) {
         go_on_within(r, 0);
 }
 
-struct receipts *receipts_listen(struct tool *t, const char *name,
+struct receipts *receipts_listen(struct tool *t, struct bytes name,
                                  const struct receipts_events *events, void *ctx) {
     static const struct channel_events channel_events = {on_subscribed, on_report, on_refused};
     struct receipts *r = mem_zalloc(sizeof(*r));

@@ -1,10 +1,10 @@
 /*
  * receipts.h - for send: the reports of brokers and gateways about one message (publish.h).
  *
- *     receipts_listen ─▶ on_listening: publish now, with receipts_token in the message
- *     receipts_await_id ─▶ on_id: under which id a broker has published it
- *     receipts_collect ─▶ on_end once every gateway that follows the Name has reported, or the time
- * is over
+ *     receipts_listen   ─▶ on_listening   publish now, with receipts_token in the message
+ *     receipts_await_id ─▶ on_id          the id under which a broker has published it
+ *     receipts_collect  ─▶ on_end         every gateway that follows the Name has reported,
+ *                                         or the time is over
  */
 #ifndef SIGNALBOX_TOOLS_RECEIPTS_H
 #define SIGNALBOX_TOOLS_RECEIPTS_H
@@ -23,13 +23,15 @@ struct receipts_events {
     void (*on_listening)(void *ctx);
     /* The message's id; empty: no broker has reported it. */
     void (*on_id)(void *ctx, struct bytes id);
-    /* rows are borrowed until return; the receipts are gone after it. */
-    void (*on_end)(void *ctx, const struct gateway_receipt *rows, size_t count);
+    /* The sum of all reports, and a row for each gateway, borrowed until return. The receipts are
+     * gone after it. */
+    void (*on_end)(void *ctx, const struct receipt *sum, const struct gateway_receipt *rows,
+                   size_t count);
 };
 
-/* name: how many of its gateways will report is found out. NULL: every Name, or they are not waited
- * for; receipts_collect then takes its whole time. */
-struct receipts *receipts_listen(struct tool *t, const char *name,
+/* name: the number of gateways that follow it is looked up, so that receipts_collect ends with the
+ * last report. Empty (every Name, or nobody collects): it takes its whole time. Borrowed. */
+struct receipts *receipts_listen(struct tool *t, struct bytes name,
                                  const struct receipts_events *events, void *ctx);
 const char *receipts_token(const struct receipts *r);
 /* on_id, once it is known or the time is over. */
