@@ -10,7 +10,6 @@
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
-#include "common/bus/cluster/tombstones.h"
 #include "common/bus/cluster/heartbeats.h"
 #include "common/bus/partition.h"
 #include "common/bus/cluster/liveness.h"
@@ -32,32 +31,32 @@ struct reaper {
 
 /* --- reaping --- */
 
-static void reap_if_buried(void *ctx, const char *gateway, unsigned partition, bool is_buried) {
+static void reap_if_dead(void *ctx, const char *gateway, unsigned partition, bool is_dead) {
     struct reaper *r = ctx;
     struct broker *b = r->broker;
-    for (unsigned p = 0; is_buried && p < bus_partitions(b->bus); p++)
-        if ((partition == TOMBSTONES_ALL || p == partition) && broker_owns(b, p))
+    for (unsigned p = 0; is_dead && p < bus_partitions(b->bus); p++)
+        if ((partition == REAP_ALL_PARTITIONS || p == partition) && broker_owns(b, p))
             reap_start(r->reaps, p, bytes_str(gateway));
 }
 
 static void on_gone(void *ctx, const char *gateway) {
     struct reaper *r = ctx;
-    tombstones_ask(r->broker->bus, gateway, TOMBSTONES_ALL, reap_if_buried, r);
+    reap_ask_dead(r->broker->bus, gateway, REAP_ALL_PARTITIONS, reap_if_dead, r);
 }
 
-/* --- burying --- */
+/* --- declaring dead --- */
 
 /* Its id vanishes from the heartbeats: every broker sees that and reaps. */
-static void on_buried(void *ctx, const char *gateway, unsigned partition, bool is_buried) {
+static void on_declared_dead(void *ctx, const char *gateway, unsigned partition, bool is_dead) {
     (void)ctx;
     (void)partition;
-    if (!is_buried)
+    if (!is_dead)
         return;
     metrics_add(METRIC_buried, 1);
     log_warn("reaper", "buried gateway=%s", gateway);
 }
 
-/* One broker per gateway is enough to bury it. */
+/* One broker for each gateway is enough to declare it dead. */
 static bool is_ours(const struct reaper *r, const char *gateway) {
     const struct broker *b = r->broker;
     return broker_owns(b, partition_of(bytes_str(gateway), bus_partitions(b->bus)));
@@ -72,7 +71,7 @@ static bool is_silent(const struct reaper *r, const struct liveness_one *one, ui
 static void judge(void *ctx, const struct liveness_one *one) {
     struct reaper *r = ctx;
     if (is_silent(r, one, liveness_since(r->gateways)) && is_ours(r, one->id))
-        tombstones_bury(r->broker->bus, one->id, one->counter, on_buried, r);
+        reap_declare_dead(r->broker->bus, one->id, one->counter, on_declared_dead, r);
 }
 
 /* --- sweeping --- */
@@ -86,7 +85,7 @@ static void sweep_one(void *ctx, unsigned partition, struct bytes gateway) {
         return;
     snprintf(text, sizeof(text), "%.*s", BYTES_FMT(gateway));
     liveness_see(r->strangers, gateway, BYTES_LIT("?"));
-    tombstones_ask(r->broker->bus, text, partition, reap_if_buried, r);
+    reap_ask_dead(r->broker->bus, text, partition, reap_if_dead, r);
 }
 
 /* A partition has known it for as long as a heartbeat may stay away, and nobody has seen one. */
@@ -94,7 +93,7 @@ static void judge_stranger(void *ctx, const struct liveness_one *one) {
     struct reaper *r = ctx;
     if (is_silent(r, one, liveness_since(r->strangers)) &&
         !liveness_lists(r->gateways, bytes_str(one->id)))
-        tombstones_bury(r->broker->bus, one->id, one->counter, reap_if_buried, r);
+        reap_declare_dead(r->broker->bus, one->id, one->counter, reap_if_dead, r);
 }
 
 /* While writes are refused nothing could be reaped. */
@@ -106,7 +105,7 @@ static void sweep(struct reaper *r) {
     liveness_begin(r->strangers, now, accepted_since);
     for (unsigned p = 0; accepted_since != 0 && p < bus_partitions(b->bus); p++)
         if (broker_owns(b, p))
-            tombstones_list_known(b->bus, p, sweep_one, r);
+            reap_list_gateways(b->bus, p, sweep_one, r);
     if (r->sources_ms != 0 && now - r->sources_ms < SOURCES_MS)
         return;
     r->sources_ms = now;
@@ -115,7 +114,7 @@ static void sweep(struct reaper *r) {
 
 void reaper_on_taken(struct reaper *r, unsigned partition) {
     if (liveness_since(r->gateways) != 0) /* else the first look sweeps */
-        tombstones_list_known(r->broker->bus, partition, sweep_one, r);
+        reap_list_gateways(r->broker->bus, partition, sweep_one, r);
 }
 
 void reaper_on_commands_lost(struct reaper *r) {

@@ -1,22 +1,93 @@
-/* reap.c - see reap.h. entomb ─▶ SSCAN page ─▶ disc for each member ─▶ next page … ─▶ SREM gws. */
+/* reap.c - see reap.h. Read reap_start, then on_page. */
 #include "common/bus/cluster/reap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
 #include <sys/queue.h>
 
 #include "common/base/log.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/cluster/registry_member.h"
 
-enum { PAGE = 500 };
+enum { PAGE = 500, DEAD_SECONDS = 86400 /* as declare_dead.lua has it */ };
+
+/* --- whether a gateway is dead --- */
+
+struct question {
+    reap_dead_fn *dead_fn;
+    reap_gateway_fn *gateway_fn;
+    void *ctx;
+    unsigned partition;
+    char gateway[REAP_GATEWAY_MAX];
+};
+
+static struct question *question_new(const char *gateway, unsigned partition, void *ctx) {
+    struct question *q = mem_zalloc(sizeof(*q));
+    q->ctx = ctx;
+    q->partition = partition;
+    snprintf(q->gateway, sizeof(q->gateway), "%s", gateway);
+    return q;
+}
+
+static void add_dead_key(struct command *c, const char *gateway) {
+    struct buf key = {0};
+    buf_printf(&key, "%s%s", fleet_key(KEY_DEAD), gateway);
+    command_bytes(c, buf_bytes(&key));
+    buf_deinit(&key);
+}
+
+static void on_answer(void *ctx, struct redisReply *reply) {
+    struct question *q = ctx;
+    q->dead_fn(q->ctx, q->gateway, q->partition, reply_number(reply, 0) == 1);
+    free(q);
+}
+
+void reap_declare_dead(struct bus *bus, const char *gateway, const char *counter, reap_dead_fn *fn,
+                       void *ctx) {
+    struct question *q = question_new(gateway, REAP_ALL_PARTITIONS, ctx);
+    struct command c = command_script(SCRIPT_declare_dead, 2);
+    command_text(&c, fleet_key(KEY_GATEWAYS));
+    add_dead_key(&c, gateway);
+    command_text(&c, gateway);
+    command_text(&c, counter);
+    q->dead_fn = fn;
+    bus_send(bus, BUS_FLEET, &c, on_answer, q);
+}
+
+void reap_ask_dead(struct bus *bus, const char *gateway, unsigned partition, reap_dead_fn *fn,
+                   void *ctx) {
+    struct question *q = question_new(gateway, partition, ctx);
+    struct command c = command_begin("EXISTS");
+    add_dead_key(&c, gateway);
+    q->dead_fn = fn;
+    bus_send(bus, BUS_FLEET, &c, on_answer, q);
+}
+
+static void on_gateways(void *ctx, struct redisReply *reply) {
+    struct question *q = ctx;
+    for (size_t i = 0; i < reply_count(reply); i++)
+        q->gateway_fn(q->ctx, q->partition, reply_bytes(reply_at(reply, i)));
+    free(q);
+}
+
+void reap_list_gateways(struct bus *bus, unsigned partition, reap_gateway_fn *fn, void *ctx) {
+    struct question *q = question_new("", partition, ctx);
+    struct buf key = {0};
+    struct command c = command_begin("SMEMBERS");
+    command_bytes(&c, key_of(&key, partition, "gws", BYTES_NONE));
+    buf_deinit(&key);
+    q->gateway_fn = fn;
+    bus_send(bus, partition, &c, on_gateways, q);
+}
+
+/* --- one gateway in one partition --- */
 
 struct reap {
     LIST_ENTRY(reap) link;
     struct bus *bus;
     unsigned partition;
-    char gateway[40];
+    char gateway[REAP_GATEWAY_MAX];
     char scan[24];  /* SSCAN's cursor */
     size_t pending; /* disc calls without answer */
     size_t removed;
@@ -27,21 +98,6 @@ struct reaps {
     struct bus *bus;
     LIST_HEAD(, reap) running;
 };
-
-bool reap_read_member(struct bytes member, struct bytes *name_out, struct bytes *client_id_out,
-                      struct bytes *value_out) {
-    ptrdiff_t first = bytes_find(member, '\0');
-    if (first < 0)
-        return false;
-    *name_out = bytes_head(member, (size_t)first);
-    member = bytes_from(member, (size_t)first + 1);
-    ptrdiff_t second = bytes_find(member, '\0');
-    if (second < 0)
-        return false;
-    *client_id_out = bytes_head(member, (size_t)second);
-    *value_out = bytes_from(member, (size_t)second + 1);
-    return value_out->len > 0;
-}
 
 static struct bytes set_key(const struct reap *r, struct buf *out) {
     return key_of(out, r->partition, "g:", bytes_str(r->gateway));
@@ -63,8 +119,6 @@ static bool is_good(struct reap *r, const struct redisReply *reply) {
     return false;
 }
 
-/* --- the end --- */
-
 static void on_forgotten(void *ctx, struct redisReply *reply) {
     struct reap *r = ctx;
     if (!is_good(r, reply))
@@ -83,8 +137,6 @@ static void forget(struct reap *r) {
     buf_deinit(&key);
     bus_send(r->bus, r->partition, &c, on_forgotten, r);
 }
-
-/* --- a page --- */
 
 static void scan(struct reap *r);
 
@@ -110,20 +162,11 @@ static void on_removed(void *ctx, struct redisReply *reply) {
 }
 
 static void remove_member(struct reap *r, struct bytes member) {
-    struct bytes name, client_id, value;
-    struct buf key = {0};
-    if (!reap_read_member(member, &name, &client_id, &value))
+    struct registry_row row;
+    if (!registry_member_decode(member, &row))
         return; /* the mark of fence_gateway.lua */
-    struct command c = command_script(SCRIPT_unregister, 3);
-    command_bytes(&c, key_of(&key, r->partition, "c:", name));
-    command_bytes(&c, set_key(r, &key));
-    command_bytes(&c, key_of(&key, r->partition, "in", BYTES_NONE));
-    command_bytes(&c, client_id);
-    command_bytes(&c, value);
-    command_bytes(&c, member);
-    command_bytes(&c, name);
-    command_text(&c, "lost:1006:gateway");
-    buf_deinit(&key);
+    struct command c = registry_member_remove(r->partition, bytes_str(r->gateway), &row,
+                                              BYTES_LIT("lost:1006:gateway"));
     r->pending++;
     bus_send(r->bus, r->partition, &c, on_removed, r);
 }
@@ -150,9 +193,7 @@ static void scan(struct reap *r) {
     bus_send(r->bus, r->partition, &c, on_page, r);
 }
 
-/* --- the beginning --- */
-
-static void on_entombed(void *ctx, struct redisReply *reply) {
+static void on_fenced(void *ctx, struct redisReply *reply) {
     struct reap *r = ctx;
     if (is_good(r, reply))
         scan(r);
@@ -176,9 +217,9 @@ void reap_start(struct reaps *all, unsigned partition, struct bytes gateway) {
     LIST_INSERT_HEAD(&all->running, r, link);
     struct command c = command_script(SCRIPT_fence_gateway, 1);
     command_bytes(&c, set_key(r, &key));
-    command_number(&c, REAP_TOMB_SECONDS);
+    command_number(&c, DEAD_SECONDS);
     buf_deinit(&key);
-    bus_send(r->bus, r->partition, &c, on_entombed, r);
+    bus_send(r->bus, r->partition, &c, on_fenced, r);
 }
 
 struct reaps *reaps_new(struct bus *bus) {

@@ -1,17 +1,15 @@
-/* registry.c - see registry.h: registering and unregistering. The questions are in
- * registry_lists.c. */
+/* registry.c - see registry.h: registering and unregistering. registry_query.c asks. */
 #include "common/bus/cluster/registry.h"
 
 #include <stdlib.h>
 #include <string.h>
-
 #include <sys/queue.h>
+#include <uv.h>
 
-#include "common/base/log.h"
 #include "common/bus/bus_send.h"
-#include "common/bus/cluster/registry_private.h"
+#include "common/bus/redis/troubles.h"
 
-/* A register.lua call under way. */
+/* A call of register.lua under way. */
 struct registering {
     LIST_ENTRY(registering) link;
     struct registry *registry;
@@ -19,28 +17,31 @@ struct registering {
     void *ctx;
 };
 
-/* A unregister.lua call that has to be answered some day. */
+/* A call of unregister.lua that has to be answered some day. */
 struct unregistering {
     TAILQ_ENTRY(unregistering) link;
     struct registry *registry;
     bool is_asked;
-    char *name, *client_id, *value, *cause;
-    size_t name_len, client_id_len, value_len, cause_len;
+    struct registry_row row;
+    struct bytes cause;
+    char bytes[];
 };
 
-static struct bytes gateway_of(struct bytes value) {
-    struct bytes rest = value;
-    return bytes_split(&rest, ':');
+struct registry {
+    struct bus *bus;
+    LIST_HEAD(, registering) registering;
+    TAILQ_HEAD(, unregistering) unregistering;
+    size_t unregistering_count;
+    uv_timer_t retry;
+    struct trouble refused; /* register.lua, last time */
+};
+
+struct bus *registry_bus(const struct registry *r) {
+    return r->bus;
 }
 
-/* name NUL client_id NUL value */
-static void append_member(struct buf *out, struct bytes name, struct bytes client_id,
-                          struct bytes value) {
-    buf_append(out, name);
-    buf_append_char(out, '\0');
-    buf_append(out, client_id);
-    buf_append_char(out, '\0');
-    buf_append(out, value);
+static struct bytes gateway_of(struct bytes value) {
+    return bytes_split(&value, ':');
 }
 
 static void add_key(struct command *c, unsigned partition, const char *what, struct bytes tail) {
@@ -88,7 +89,8 @@ void registry_register(struct registry *r, const struct registration *what,
     add_key(&c, p, "own", BYTES_NONE);
     add_key(&c, p, "l:", what->name);
     add_key(&c, p, "l*", BYTES_NONE);
-    append_member(&member, what->name, what->client_id, what->value);
+    registry_member_encode(&member,
+                           &(struct registry_row){what->name, what->client_id, what->value});
     command_bytes(&c, what->client_id);
     command_bytes(&c, what->value);
     command_bytes(&c, gid);
@@ -111,14 +113,6 @@ void registry_cancel(struct registry *r, void *ctx) {
 
 /* --- unregistering --- */
 
-static void free_unregistering(struct unregistering *u) {
-    free(u->name);
-    free(u->client_id);
-    free(u->value);
-    free(u->cause);
-    free(u);
-}
-
 static void on_unregistered(void *ctx, struct redisReply *reply) {
     struct unregistering *u = ctx;
     u->is_asked = false;
@@ -128,43 +122,35 @@ static void on_unregistered(void *ctx, struct redisReply *reply) {
         return; /* asked again once the link is back, or by the timer of the next unregistration */
     TAILQ_REMOVE(&u->registry->unregistering, u, link);
     u->registry->unregistering_count--;
-    free_unregistering(u);
+    free(u);
 }
 
 static void ask_unregister(struct unregistering *u) {
-    struct registry *r = u->registry;
-    struct bytes name = bytes_of(u->name, u->name_len),
-                 id = bytes_of(u->client_id, u->client_id_len);
-    struct bytes value = bytes_of(u->value, u->value_len);
-    unsigned p = partition_of(name, bus_partitions(r->bus));
-    struct buf member = {0};
-    struct command c = command_script(SCRIPT_unregister, 3);
-    add_key(&c, p, "c:", name);
-    add_key(&c, p, "g:", gateway_of(value));
-    add_key(&c, p, "in", BYTES_NONE);
-    append_member(&member, name, id, value);
-    command_bytes(&c, id);
-    command_bytes(&c, value);
-    command_bytes(&c, buf_bytes(&member));
-    command_bytes(&c, name);
-    command_bytes(&c, bytes_of(u->cause, u->cause_len));
-    buf_deinit(&member);
+    struct bus *bus = u->registry->bus;
+    unsigned p = partition_of(u->row.name, bus_partitions(bus));
+    struct command c = registry_member_remove(p, gateway_of(u->row.value), &u->row, u->cause);
     u->is_asked = true;
-    bus_send(r->bus, p, &c, on_unregistered, u);
+    bus_send(bus, p, &c, on_unregistered, u);
+}
+
+static struct bytes append_copy(char **to, struct bytes text) {
+    char *copy = *to;
+    if (text.len > 0)
+        memcpy(copy, text.ptr, text.len);
+    *to += text.len;
+    return bytes_of(copy, text.len);
 }
 
 void registry_unregister(struct registry *r, struct bytes name, struct bytes client_id,
                          struct bytes value, struct bytes cause) {
-    struct unregistering *u = mem_alloc(sizeof(*u));
-    *u = (struct unregistering){.registry = r,
-                                .name = bytes_dup(name),
-                                .name_len = name.len,
-                                .client_id = bytes_dup(client_id),
-                                .client_id_len = client_id.len,
-                                .value = bytes_dup(value),
-                                .value_len = value.len,
-                                .cause = bytes_dup(cause),
-                                .cause_len = cause.len};
+    struct unregistering *u =
+        mem_zalloc(sizeof(*u) + name.len + client_id.len + value.len + cause.len);
+    char *to = u->bytes;
+    u->registry = r;
+    u->row.name = append_copy(&to, name);
+    u->row.client_id = append_copy(&to, client_id);
+    u->row.value = append_copy(&to, value);
+    u->cause = append_copy(&to, cause);
     TAILQ_INSERT_TAIL(&r->unregistering, u, link);
     r->unregistering_count++;
     if (bus_can_send(r->bus))
@@ -219,7 +205,7 @@ void registry_free(struct registry *r) {
         return;
     while ((u = TAILQ_FIRST(&r->unregistering)) != NULL) {
         TAILQ_REMOVE(&r->unregistering, u, link);
-        free_unregistering(u);
+        free(u);
     }
     while ((call = LIST_FIRST(&r->registering)) != NULL) {
         LIST_REMOVE(call, link);

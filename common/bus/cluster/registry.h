@@ -8,6 +8,7 @@
 #ifndef SIGNALBOX_BUS_CLUSTER_REGISTRY_H
 #define SIGNALBOX_BUS_CLUSTER_REGISTRY_H
 
+#include "common/bus/cluster/registry_member.h"
 #include "common/bus/log/envelope.h"
 
 struct bus;
@@ -15,6 +16,7 @@ struct registry;
 
 struct registry *registry_new(struct bus *bus);
 void registry_free(struct registry *r);
+struct bus *registry_bus(const struct registry *r);
 
 enum registered {
     REGISTERED_OK,
@@ -42,10 +44,6 @@ void registry_unregister(struct registry *r, struct bytes name, struct bytes cli
 /* Unregistrations not answered yet. */
 size_t registry_pending(const struct registry *r);
 
-struct registry_row {
-    struct bytes name, client_id;
-    struct bytes value; /* connection value */
-};
 /* rows borrowed until return; status negative: Redis away. */
 typedef void registry_rows_fn(void *ctx, int status, const struct registry_row *rows, size_t count);
 

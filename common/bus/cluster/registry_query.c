@@ -1,5 +1,5 @@
 /*
- * registry_lists.c - the questions of registry.h.
+ * registry_query.c - the questions of registry.h.
  *
  * A list is a query that collects rows page by page (SCAN over the partitions' c:* keys, HSCAN over
  * one c:<name>) and answers once, sorted and without the repetitions that SCAN may give. A big Name
@@ -12,12 +12,11 @@
 #include <string.h>
 
 #include "common/bus/bus_send.h"
-#include "common/bus/cluster/registry_private.h"
 
 enum { PAGE = 1000 };
 
 struct query {
-    struct registry *registry;
+    struct bus *bus;
     registry_rows_fn *fn;
     void *ctx;
     void (*on_page)(struct query *q, struct redisReply *elements);
@@ -84,7 +83,7 @@ static struct registry_row *sorted_rows(struct query *q, size_t *count_out) {
 static struct query *query_new(struct registry *r, struct bytes name, struct bytes client_id,
                                registry_rows_fn *fn, void *ctx) {
     struct query *q = mem_zalloc(sizeof(*q));
-    *q = (struct query){.registry = r, .fn = fn, .ctx = ctx};
+    *q = (struct query){.bus = registry_bus(r), .fn = fn, .ctx = ctx};
     q->name = bytes_dup(name);
     q->name_len = name.len;
     q->client_id = bytes_dup(client_id);
@@ -109,7 +108,7 @@ static void fail(struct query *q) {
 
 static void note_refusal(struct query *q, const char *command, const struct redisReply *reply) {
     if (reply_is_error(reply, NULL))
-        bus_refused(q->registry->bus, command, reply);
+        bus_refused(q->bus, command, reply);
 }
 
 /* The plain end: all rows to the caller. */
@@ -138,7 +137,7 @@ static void on_page(void *ctx, struct redisReply *reply) {
     buf_append(&q->cursor, cursor);
     if (bytes_equal(cursor, BYTES_LIT("0")))
         q->on_end(q);
-    else if (bus_can_send(q->registry->bus))
+    else if (bus_can_send(q->bus))
         ask_page(q);
     else
         fail(q);
@@ -147,7 +146,7 @@ static void on_page(void *ctx, struct redisReply *reply) {
 static void ask_page(struct query *q) {
     struct bytes name = bytes_of(q->name, q->name_len);
     struct buf key = {0};
-    unsigned partition = partition_of(name, bus_partitions(q->registry->bus));
+    unsigned partition = partition_of(name, bus_partitions(q->bus));
     struct command c = command_begin(q->is_scan ? "SCAN" : "HSCAN");
     if (!q->is_scan)
         command_bytes(&c, key_of(&key, partition, "c:", name));
@@ -159,7 +158,7 @@ static void ask_page(struct query *q) {
     command_text(&c, "COUNT");
     command_number(&c, PAGE);
     buf_deinit(&key);
-    bus_send(q->registry->bus, q->is_scan ? BUS_FLEET : partition, &c, on_page, q);
+    bus_send(q->bus, q->is_scan ? BUS_FLEET : partition, &c, on_page, q);
 }
 
 /* An answer "Redis is away" comes on a later turn as well. */
@@ -179,11 +178,11 @@ static void on_late(uv_timer_t *timer) {
 }
 
 static bool can_ask(struct query *q) {
-    if (bus_can_send(q->registry->bus))
+    if (bus_can_send(q->bus))
         return true;
     struct late_failure *late = mem_alloc(sizeof(*late));
     late->query = q;
-    MUST(uv_timer_init(bus_loop(q->registry->bus), &late->timer) == 0);
+    MUST(uv_timer_init(bus_loop(q->bus), &late->timer) == 0);
     MUST(uv_timer_start(&late->timer, on_late, 0, 0) == 0);
     return false;
 }
@@ -219,12 +218,12 @@ static void on_found(void *ctx, struct redisReply *reply) {
 
 static void ask_member(struct query *q, struct bytes name, reply_fn *fn) {
     struct buf key = {0};
-    unsigned partition = partition_of(name, bus_partitions(q->registry->bus));
+    unsigned partition = partition_of(name, bus_partitions(q->bus));
     struct command c = command_begin("HGET");
     command_bytes(&c, key_of(&key, partition, "c:", name));
     command_bytes(&c, bytes_of(q->client_id, q->client_id_len));
     buf_deinit(&key);
-    bus_send(q->registry->bus, partition, &c, fn, q);
+    bus_send(q->bus, partition, &c, fn, q);
 }
 
 void registry_find(struct registry *r, struct bytes name, struct bytes client_id,
@@ -300,7 +299,7 @@ static void on_member(void *ctx, struct redisReply *reply) {
     }
     if (--q->names_outstanding > 0)
         return;
-    if (q->is_broken || (q->next_name < q->rows && !bus_can_send(q->registry->bus)))
+    if (q->is_broken || (q->next_name < q->rows && !bus_can_send(q->bus)))
         fail_find_id(q);
     else if (q->next_name == q->rows)
         end_find_id(q);
@@ -321,7 +320,7 @@ static void begin_find_id(struct query *q) {
         q->found[i].value = BYTES_NONE; /* until somebody is found there */
     if (q->rows == 0)
         end_find_id(q);
-    else if (bus_can_send(q->registry->bus))
+    else if (bus_can_send(q->bus))
         ask_names(q);
     else
         fail_find_id(q);
