@@ -45,7 +45,7 @@ static bool is_http(const struct conn *c) {
 static void settle_if_done(struct http *h) {
     struct request *r = h->request;
     struct conns *set = h->conn->set;
-    if (!r->is_answered || r->working > 0)
+    if (!request_is_answered(r) || r->working > 0)
         return;
     bool keeps_alive = r->keeps_alive && !h->conn->is_surplus && !set->is_draining;
     r->conn = NULL;
@@ -167,7 +167,7 @@ static void on_bytes(struct conn *c, struct bytes in) {
 static void on_end(struct conn *c, int status) {
     struct http *h = http_of(c);
     if (status < 0 || h->http.state == HTTP_ENDING ||
-        (h->request != NULL && h->request->is_converted))
+        (h->request != NULL && request_is_converted(h->request)))
         conn_drop(c);
     else
         http_conn_on_end(&h->http);
@@ -199,16 +199,17 @@ static void on_gone(struct conn *c) {
     struct request *r = h->request;
     if (r != NULL) {
         r->conn = NULL;
-        if (r->on_gone != NULL)
-            r->on_gone(r);
+        if (r->worker != NULL && r->worker->on_gone != NULL)
+            r->worker->on_gone(r);
     }
     free_http(h);
 }
 
 static void on_drained(struct conn *c) {
     struct http *h = http_of(c);
-    if (h->request != NULL && h->request->on_drained != NULL)
-        h->request->on_drained(h->request);
+    struct request *r = h->request;
+    if (r != NULL && r->worker != NULL && r->worker->on_drained != NULL)
+        r->worker->on_drained(r);
     else
         http_conn_drained(&h->http, conns_now(c->set));
 }

@@ -27,6 +27,24 @@ struct request *request_new(struct conn *c, struct http_conn *http) {
     return r;
 }
 
+void request_set_state(struct request *r, enum request_state to) {
+    static const unsigned may_follow[] = {
+        [REQUEST_OPEN] = 1 << REQUEST_CLAIMED | 1 << REQUEST_ANSWERED | 1 << REQUEST_CONVERTING,
+        [REQUEST_CLAIMED] = 1 << REQUEST_ANSWERED,
+        [REQUEST_ANSWERED] = 0,
+        [REQUEST_CONVERTING] = 1 << REQUEST_CONVERTED | 1 << REQUEST_UNCONVERTED,
+        [REQUEST_CONVERTED] = 0,
+        [REQUEST_UNCONVERTED] = 0,
+    };
+    MUST(may_follow[r->state] >> to & 1);
+    r->state = to;
+}
+
+void request_set_worker(struct request *r, const struct request_worker *worker, void *work) {
+    r->worker = worker;
+    r->work = work;
+}
+
 struct request *request_ref(struct request *r) {
     r->refs++;
     return r;
@@ -82,9 +100,9 @@ static void append_usual(struct buf *out) {
 static void reply(struct request *r, int status, struct bytes content_type, int64_t length,
                   struct bytes body) {
     struct buf out = {0};
-    if (r->is_answered || r->conn == NULL)
+    if (request_is_answered(r) || r->conn == NULL)
         return;
-    r->is_answered = true;
+    request_set_state(r, request_is_converted(r) ? REQUEST_UNCONVERTED : REQUEST_ANSWERED);
     metrics_add(METRIC_http_requests, 1);
     http_reply_begin(&out, r->head.minor_version, status);
     append_usual(&out);

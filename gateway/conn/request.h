@@ -28,7 +28,23 @@ struct signal_reference {
     bool is_local;
 };
 
+enum request_state {
+    REQUEST_OPEN,       /* nobody has answered it yet */
+    REQUEST_CLAIMED,    /* what works on it will answer */
+    REQUEST_ANSWERED,   /* for good */
+    REQUEST_CONVERTING, /* becoming a Signal connection; what works on it will answer */
+    REQUEST_CONVERTED,  /* answered with 101 */
+    REQUEST_UNCONVERTED /* the conversion failed, and that was the answer */
+};
+
+/* What works on a request and hears of its connection. Any function may be NULL. */
+struct request_worker {
+    void (*on_gone)(struct request *r);    /* the client is gone */
+    void (*on_drained)(struct request *r); /* everything queued was handed to the socket */
+};
+
 struct request {
+    enum request_state state; /* changed by request_set_state */
     unsigned refs;
     unsigned working;
     struct gateway *gateway;
@@ -45,24 +61,33 @@ struct request {
     const char *path_error; /* why not */
     char remote_address[64];
     struct buf extra; /* header lines for the answer or the 101 */
-    bool is_claimed;  /* something that works on it will answer */
-    bool is_answered, is_converted, keeps_alive;
+    bool keeps_alive;
     struct signal_reference *signal;
     /* The conversion has ended: true with a 101, false refused or gone. Set by who waits for it. */
     void (*on_converted)(struct request *r, bool is_ok);
     void *convert_ctx;
     /* It was answered, or something that worked on it has ended; conn is not NULL. For http.c. */
     void (*on_progress)(struct request *r);
-    /* The client is gone / everything queued was handed to the socket: for who works on it. */
-    void (*on_gone)(struct request *r);
-    void (*on_drained)(struct request *r);
-    void *work;
+    const struct request_worker *worker; /* NULL: nobody wants to know */
+    void *work;                          /* the worker's */
 };
 
 /* Takes the request that lies whole at the front of `http`. One reference. */
 struct request *request_new(struct conn *c, struct http_conn *http);
 struct request *request_ref(struct request *r);
 void request_unref(struct request *r);
+
+/* An impossible move is our bug. */
+void request_set_state(struct request *r, enum request_state to);
+static inline bool request_is_answered(const struct request *r) {
+    return r->state == REQUEST_ANSWERED || r->state >= REQUEST_CONVERTED;
+}
+/* Whether its conversion was begun, whatever has become of it. */
+static inline bool request_is_converted(const struct request *r) {
+    return r->state >= REQUEST_CONVERTING;
+}
+/* One at a time; NULL ends it. */
+void request_set_worker(struct request *r, const struct request_worker *worker, void *work);
 
 /* Something works on the request / has ended. Each holds a reference. */
 void request_work(struct request *r);

@@ -95,8 +95,7 @@ static uv_loop_t *loop_of(const struct file_send *f) {
 
 static void done(struct file_send *f) {
     struct request *r = f->request;
-    r->on_drained = NULL;
-    r->work = NULL;
+    request_set_worker(r, NULL, NULL);
     free(f->root);
     free(f->path);
     free(f->file);
@@ -139,14 +138,12 @@ static void read_piece(struct file_send *f) {
 
 static void on_drained(struct request *r) {
     struct file_send *f = r->work;
-    if (f != NULL && f->step == STEP_SENDING)
+    if (f->step == STEP_SENDING)
         read_piece(f);
 }
 
-/* A gone client is noticed where the next step begins, except while waiting for it. */
-static void on_gone(struct request *r) {
-    on_drained(r);
-}
+/* That the client is gone is noticed where the next step begins, except while waiting for it. */
+static const struct request_worker worker = {.on_gone = on_drained, .on_drained = on_drained};
 
 static void send_piece(struct file_send *f, ssize_t len) {
     struct request *r = f->request;
@@ -231,7 +228,6 @@ static void send_body(struct file_send *f) {
         f->at = f->end;
     else
         f->piece = mem_alloc(PIECE_BYTES);
-    r->on_drained = on_drained;
     read_piece(f);
 }
 
@@ -377,14 +373,13 @@ static void on_step(uv_fs_t *fs) {
 void file_send(struct request *r, const char *root, const char *path, int status) {
     struct file_send *f = mem_zalloc(sizeof(*f));
     request_work(r);
-    r->is_claimed = true;
+    request_set_state(r, REQUEST_CLAIMED);
     f->request = r;
     f->status = status;
     f->root = mem_strdup(root);
     f->path = mem_strdup(path);
     f->fd = -1;
-    r->work = f;
-    r->on_gone = on_gone;
+    request_set_worker(r, &worker, f);
     f->step = STEP_ROOT;
     if (uv_fs_realpath(loop_of(f), &f->fs, f->root, on_step) < 0)
         not_there(f);

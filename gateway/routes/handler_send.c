@@ -163,7 +163,7 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
                                   struct buf *error_out) {
     struct gateway *g = ctx;
     struct request *r = request_of(call);
-    bool is_converted = r != NULL && r->is_converted && r->signal != NULL;
+    bool is_converted = r != NULL && request_is_converted(r) && r->signal != NULL;
     bool is_local = is_converted && r->signal->is_local;
     if (send->is_direct && !is_converted)
         return failed(error_out, "direct: the request is no signal connection");

@@ -139,8 +139,7 @@ static void end(struct join *j, bool is_ok) {
     drop_held(&j->replayed);
     drop_held(&j->held);
     client_unref(j->client);
-    r->on_gone = NULL;
-    r->work = NULL;
+    request_set_worker(r, NULL, NULL);
     uv_close((uv_handle_t *)&j->patience, on_patience_closed);
     if (r->on_converted != NULL)
         r->on_converted(r, is_ok);
@@ -160,6 +159,8 @@ static void on_gone(struct request *r) {
     client_lose(j->client);
     end(j, false);
 }
+
+static const struct request_worker worker = {.on_gone = on_gone};
 
 /* A process that was held up finds the timer due and the answer unread in the same turn: the answer
  * is heard first. */
@@ -304,8 +305,7 @@ void join_start(struct request *r, const struct join_options *options) {
     j->entry = clients_enter(&g->clients, j->client->who.name);
     LIST_INSERT_HEAD(&j->entry->joins, j, link);
     request_work(r);
-    r->work = j;
-    r->on_gone = on_gone;
+    request_set_worker(r, &worker, j);
     MUST(uv_timer_init(g->loop, &j->patience) == 0);
     MUST(uv_timer_start(&j->patience, on_patience_over, FOLLOW_MS, 0) == 0);
     follow_when_ready(j->entry->follow, on_following, j);

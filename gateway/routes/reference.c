@@ -144,7 +144,7 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
     }
     if (r->conn != NULL) {
         judge(f, status, rows, count);
-        if (!r->is_answered)
+        if (!request_is_answered(r))
             f->on_found(r);
     }
     buf_deinit(&f->name);

@@ -247,7 +247,7 @@ static void carry_by_websocket(struct request *r, struct client *client) {
     };
     MUST(ws_handshake_reply(&head, accept_of(http_head_find(&r->head, "Sec-WebSocket-Key"), accept),
                             &fields));
-    r->is_answered = true;
+    request_set_state(r, REQUEST_CONVERTED);
     request_set_signal(r, who->name, who->group, who->client_id, who->is_local);
     struct buf rest = http_leave(c);
     conn_send_bytes(c, buf_bytes(&head));
@@ -289,7 +289,7 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
         buf_deinit(&id);
         return UPGRADE_INVALID;
     }
-    r->is_converted = true;
+    request_set_state(r, REQUEST_CONVERTING);
     join.client = identify(r, options, buf_bytes(&id));
     buf_deinit(&id);
     if (options->scope == SCOPE_LOCAL) {

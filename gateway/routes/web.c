@@ -98,7 +98,7 @@ static int convert(lua_State *L) {
     struct upgrade_error error;
     static const char *const allowed[] = {"name", "group", "client_id", "scope", NULL};
     luaL_checktype(L, 2, LUA_TTABLE);
-    if (r != NULL && r->is_converted)
+    if (r != NULL && request_is_converted(r))
         return 0; /* the first one counts */
     r = web_check_request(L, "convert");
     if (r->conn == NULL)
@@ -219,7 +219,7 @@ static void finish(struct web *w, const char *error) {
     w->handler.request = NULL;
     r->on_converted = NULL;
     local_route_ended(r);
-    if (!r->is_answered && !r->is_claimed && !r->is_converted)
+    if (r->state == REQUEST_OPEN)
         answer_end(w, r, error);
     request_worked(r);
     web_unref(w);

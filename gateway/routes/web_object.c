@@ -22,9 +22,9 @@ struct request *web_check_request(lua_State *L, const char *what) {
     struct request *r = web_check(L)->handler.request;
     if (r == NULL)
         luaL_error(L, "web:%s: the request has ended", what);
-    if (r->is_converted)
+    if (request_is_converted(r))
         luaL_error(L, "web:%s: the request became a signal connection", what);
-    if (r->is_answered || r->is_claimed)
+    if (r->state != REQUEST_OPEN)
         luaL_error(L, "web:%s: the request was answered already", what);
     return r;
 }
