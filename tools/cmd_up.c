@@ -1,12 +1,10 @@
 /* cmd_up.c - up: a whole cluster on this machine. See up.h; here is who is to run, and where. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/app/app.h"
@@ -22,30 +20,6 @@
 #include "tools/where.h"
 
 enum { COLOURS = 6 };
-
-/* --- ports --- */
-
-static int free_port(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    bool is_bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-                    getsockname(fd, (struct sockaddr *)&address, &len) == 0;
-    if (fd >= 0)
-        close(fd);
-    return is_bound ? ntohs(address.sin_port) : 0;
-}
-
-void up_choose_admin_port(struct up_member *m) {
-    struct up *u = m->up;
-    char text[32];
-    int64_t place = m - u->members - (u->has_own_redis ? 1 : 0);
-    m->admin_port = u->admin_base > 0 ? (int)(u->admin_base + place) : free_port();
-    snprintf(text, sizeof(text), "127.0.0.1:%d", m->admin_port);
-    free(m->child.arguments[m->admin_argument]);
-    m->child.arguments[m->admin_argument] = mem_strdup(text);
-}
 
 /* --- members --- */
 
@@ -282,7 +256,7 @@ static void print_banner(const struct up *u, const char *redis) {
 }
 
 /* Without the password: the lines end up in logs and on screens. */
-void up_print_banner(const struct up *u) {
+static void on_running(const struct up *u) {
     struct buf redis = {0};
     settings_append_shown(&redis, u->redis_url);
     buf_append_char(&redis, '\0');
@@ -307,7 +281,7 @@ static int run(struct tool *t, void *own) {
         tool_complain(t, "REDIS_URL is not used: say --redis \"$REDIS_URL\" for that Redis");
     int exit_code = plan(u);
     if (exit_code == TOOL_OK)
-        exit_code = up_run(u);
+        exit_code = up_run(u, on_running);
     for (int i = 0; i < u->member_count; i++)
         child_deinit(&u->members[i].child);
     return exit_code;

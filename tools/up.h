@@ -60,6 +60,7 @@ struct up {
     int member_count;
     int64_t drain_ms;
     /* the run */
+    void (*on_running)(const struct up *u);
     enum up_state state;
     enum up_role stopping;
     int exit_code;
@@ -71,11 +72,7 @@ struct up {
     uv_timer_t tick, kill_timer;
 };
 
-/* Runs the plan to its end; the exit code. */
-int up_run(struct up *u);
-/* cmd_up.c: all are ready. */
-void up_print_banner(const struct up *u);
-/* A new free port for the member's admin listener, into its arguments. */
-void up_choose_admin_port(struct up_member *m);
+/* Runs the plan to its end; the exit code. on_running is called once, when all are ready. */
+int up_run(struct up *u, void (*on_running)(const struct up *u));
 
 #endif

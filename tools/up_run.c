@@ -1,9 +1,13 @@
 /* up_run.c - see up.h. Read up_run, then on_tick and on_child_signal. */
 #include "tools/up.h"
 
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/bus/redis/link.h"
@@ -22,8 +26,7 @@ enum {
     GATEWAY_KILL_MS = 45000 /* a gateway waits up to 30 s for clients that still read */
 };
 
-static void say(const char *format, ...) PRINTF_LIKE(1, 2);
-
+PRINTF_LIKE(1, 2)
 static void say(const char *format, ...) {
     struct buf line = {0};
     va_list args;
@@ -118,10 +121,33 @@ static void on_stop_signal(uv_signal_t *handle, int number) {
 
 /* --- starting, and starting again --- */
 
+static int free_port(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bool is_bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+                    getsockname(fd, (struct sockaddr *)&address, &len) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_bound ? ntohs(address.sin_port) : 0;
+}
+
+/* For each start anew: somebody else may have taken a free port meanwhile. */
+static void choose_admin_port(struct up_member *m) {
+    struct up *u = m->up;
+    char text[32];
+    int64_t place = m - u->members - (u->has_own_redis ? 1 : 0);
+    m->admin_port = u->admin_base > 0 ? (int)(u->admin_base + place) : free_port();
+    snprintf(text, sizeof(text), "127.0.0.1:%d", m->admin_port);
+    free(m->child.arguments[m->admin_argument]);
+    m->child.arguments[m->admin_argument] = mem_strdup(text);
+}
+
 static void start(struct up_member *m) {
     int result;
     if (m->role != UP_REDIS)
-        up_choose_admin_port(m);
+        choose_admin_port(m);
     m->is_ready = false;
     m->started_ms = clock_ms();
     snprintf(m->trouble, sizeof(m->trouble), "it has just been started");
@@ -185,7 +211,7 @@ static void on_ready(struct up_member *m) {
             return;
     if (u->state == UP_STARTING) {
         set_state(u, UP_RUNNING);
-        up_print_banner(u);
+        u->on_running(u);
     }
 }
 
@@ -273,8 +299,9 @@ static void listen_for(struct up *u, struct up_signal *s, int number, uv_signal_
     MUST(uv_signal_start(&s->handle, fn, number) == 0);
 }
 
-int up_run(struct up *u) {
+int up_run(struct up *u, void (*on_running)(const struct up *u)) {
     uv_loop_t *loop = &u->tool->loop;
+    u->on_running = on_running;
     listen_for(u, &u->on_child, SIGCHLD, on_child_signal);
     listen_for(u, &u->on_int, SIGINT, on_stop_signal);
     listen_for(u, &u->on_term, SIGTERM, on_stop_signal);
