@@ -8,18 +8,21 @@
 #include "common/bus/bus.h"
 #include "common/bus/log/ingest.h"
 #include "common/bus/cluster/registry.h"
-#include "gateway/gateway.h"
+#include "common/daemon/daemon.h"
+#include "gateway/conn/conn.h"
+#include "gateway/listener.h"
 
 enum {
     TICK_MS = 20,
-    READERS_MS = 30000, /* how long clients that still read keep the process alive, */
-    SPARE_MS = 10000,   /* and the rest of the end */
-    REDIS_MS = 5000     /* and how long Redis does that was not told yet */
+    READERS_MS = 30000, /* how long clients that still read keep the process alive */
+    REDIS_MS = 5000,    /* how long what Redis has not taken yet does */
+    SPARE_MS = 10000    /* for the rest of the end */
 };
 
-void drain_init(struct drain *d, struct gateway *g) {
-    *d = (struct drain){.gateway = g};
-    MUST(uv_timer_init(g->loop, &d->tick) == 0);
+void drain_init(struct drain *d, struct daemon *daemon, struct conns *conns,
+                struct listeners *listeners, struct ingest *ingest) {
+    *d = (struct drain){.daemon = daemon, .conns = conns, .listeners = listeners, .ingest = ingest};
+    MUST(uv_timer_init(&daemon->loop, &d->tick) == 0);
 }
 
 void drain_deinit(struct drain *d) {
@@ -33,8 +36,8 @@ static void set_state(struct drain *d, enum drain_state to) {
                                         [DRAIN_ENDING] = "ending"};
     MUST(d->state != DRAIN_ENDING || to == DRAIN_ENDING);
     d->state = to;
-    d->gateway->conns.is_draining = to != DRAIN_OFF;
-    about_set_state(d->gateway->daemon.about, words[to]);
+    d->conns->is_draining = to != DRAIN_OFF;
+    about_set_state(d->daemon->about, words[to]);
 }
 
 struct closing {
@@ -61,7 +64,7 @@ static size_t due(const struct drain *d, uint64_t elapsed_ms) {
 static void on_left(void *ctx) {
     struct drain *d = ctx;
     d->has_left = true;
-    daemon_quit(&d->gateway->daemon);
+    daemon_quit(d->daemon);
 }
 
 static void drop_one(struct conn *c, void *ctx) {
@@ -69,13 +72,12 @@ static void drop_one(struct conn *c, void *ctx) {
     conn_drop(c);
 }
 
-/* Everybody is gone and Redis knows; or it will not get any better. */
+/* All connections are gone and Redis knows it, or waiting longer would change nothing. */
 static bool is_over(struct drain *d, uint64_t elapsed_ms) {
-    struct gateway *g = d->gateway;
-    bool is_told = registry_pending(g->registry) == 0 && ingest_count(g->ingest) == 0;
+    bool is_told = registry_pending(d->daemon->registry) == 0 && ingest_count(d->ingest) == 0;
     if (elapsed_ms >= d->over_ms + READERS_MS)
         return true;
-    if (g->conns.count > 0 || g->conns.unfreed > 0)
+    if (d->conns->count > 0 || d->conns->unfreed > 0)
         return false;
     if (d->gone_ms == 0)
         d->gone_ms = elapsed_ms > d->over_ms ? elapsed_ms : d->over_ms;
@@ -88,16 +90,15 @@ static void close_due(struct drain *d, uint64_t elapsed_ms) {
         return;
     size_t wanted = target - d->closed;
     struct closing closing = {.wanted = wanted, .is_last_call = target == SIZE_MAX};
-    conns_each(&d->gateway->conns, close_one, &closing);
+    conns_each(d->conns, close_one, &closing);
     d->closed += wanted - closing.wanted;
 }
 
 static void on_tick(uv_timer_t *timer) {
     struct drain *d = container_of(timer, struct drain, tick);
-    struct gateway *g = d->gateway;
-    uint64_t elapsed_ms = uv_now(g->loop) - d->start_ms;
+    uint64_t elapsed_ms = uv_now(&d->daemon->loop) - d->start_ms;
     close_due(d, elapsed_ms);
-    if (d->state == DRAIN_ENDING ? !is_over(d, elapsed_ms) : g->conns.count > 0)
+    if (d->state == DRAIN_ENDING ? !is_over(d, elapsed_ms) : d->conns->count > 0)
         return;
     uv_timer_stop(timer);
     log_info("drain", "drained closed=%zu", d->closed);
@@ -106,25 +107,24 @@ static void on_tick(uv_timer_t *timer) {
         return;
     }
     d->is_leaving = true;
-    conns_each(&g->conns, drop_one, NULL);
-    bus_leave(g->bus, on_left, d);
+    conns_each(d->conns, drop_one, NULL);
+    bus_leave(d->daemon->bus, on_left, d);
 }
 
 bool drain_start(struct drain *d, uint64_t over_ms, enum drain_then then) {
-    struct gateway *g = d->gateway;
     if (d->state == DRAIN_ENDING && then == DRAIN_STAYS)
         return false;
     if (d->is_leaving)
         return true;
-    d->start_ms = uv_now(g->loop);
+    d->start_ms = uv_now(&d->daemon->loop);
     d->over_ms = over_ms;
-    d->total = g->conns.count;
+    d->total = d->conns->count;
     d->closed = 0;
     d->gone_ms = 0;
     set_state(d, then == DRAIN_ENDS ? DRAIN_ENDING : DRAIN_CLOSING);
-    listeners_pause(&g->listeners);
+    listeners_pause(d->listeners);
     if (then == DRAIN_ENDS)
-        supervisor_stopping(&g->daemon.supervisor, over_ms + READERS_MS + REDIS_MS + SPARE_MS);
+        supervisor_stopping(&d->daemon->supervisor, over_ms + READERS_MS + REDIS_MS + SPARE_MS);
     log_info("drain", "started connections=%zu over_ms=%llu ends=%s", d->total,
              (unsigned long long)over_ms, then == DRAIN_ENDS ? "yes" : "no");
     MUST(uv_timer_start(&d->tick, on_tick, 0, TICK_MS) == 0);
@@ -138,10 +138,10 @@ int drain_stop(struct drain *d, char **error_out) {
         *error_out = mem_strdup("the process is ending: start it again");
         return -1;
     }
-    if (listeners_resume(&d->gateway->listeners, error_out) < 0)
+    if (listeners_resume(d->listeners, error_out) < 0)
         return -1;
     uv_timer_stop(&d->tick);
     set_state(d, DRAIN_OFF);
-    log_info("drain", "stopped connections=%zu", d->gateway->conns.count);
+    log_info("drain", "stopped connections=%zu", d->conns->count);
     return 0;
 }

@@ -1,11 +1,14 @@
 /*
- * drain.h - the end in good order: no new connections, then the connections are closed with 1001,
- * spread over a time; then the process waits for clients that still read what was queued for them,
- * for half a minute at most, and until Redis knows, and ends; or it stays and can be taken back
- * into service.
+ * drain.h - the end in good order. The gateway takes no new connections and closes those it has
+ * with 1001, spread over a time. With DRAIN_ENDS it then waits for clients that still read what was
+ * queued for them, half a minute at most, and until Redis knows that they are gone, and ends; with
+ * DRAIN_STAYS it stays and can be taken back into service.
  *
  *     OFF ──start──▶ CLOSING ─nobody left─▶ DRAINED        start … DRAIN_ENDS: ─▶ ENDING, from any
  *      ▲───────stop─────┴──────────stop────────┘           of them, for good
+ *
+ * set_state alone changes the state; it reports it to the connections (conns.is_draining) and to
+ * the CLI (about.h).
  */
 #ifndef SIGNALBOX_GATEWAY_DRAIN_H
 #define SIGNALBOX_GATEWAY_DRAIN_H
@@ -16,12 +19,18 @@
 
 #include "common/base/must.h"
 
-struct gateway;
+struct conns;
+struct daemon;
+struct ingest;
+struct listeners;
 
 enum drain_state { DRAIN_OFF, DRAIN_CLOSING, DRAIN_DRAINED, DRAIN_ENDING };
 
 struct drain {
-    struct gateway *gateway;
+    struct daemon *daemon;
+    struct conns *conns;
+    struct listeners *listeners;
+    struct ingest *ingest;
     uv_timer_t tick;
     enum drain_state state;
     bool is_leaving, has_left;
@@ -30,7 +39,8 @@ struct drain {
     size_t total, closed;
 };
 
-void drain_init(struct drain *d, struct gateway *g);
+void drain_init(struct drain *d, struct daemon *daemon, struct conns *conns,
+                struct listeners *listeners, struct ingest *ingest);
 void drain_deinit(struct drain *d);
 enum drain_then { DRAIN_STAYS, DRAIN_ENDS };
 /* A later call sets the time anew, counted from now, and may make it the end of the process. False:

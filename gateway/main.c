@@ -71,7 +71,7 @@ static void open_parts(struct gateway *g) {
     trace_init(&g->trace, g->bus, "gateway");
     cluster_init(&g->cluster, g);
     reconcile_init(&g->reconcile, g);
-    drain_init(&g->drain, g);
+    drain_init(&g->drain, &g->daemon, &g->conns, &g->listeners, g->ingest);
 }
 
 static int open_listeners(struct gateway *g) {
