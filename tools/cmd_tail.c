@@ -15,7 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
-#include "common/bus/log/envelope.h"
+#include "common/send/delivery.h"
 #include "common/bus/log/watch.h"
 #include "common/bus/partition.h"
 #include "common/bus/cluster/registry.h"
@@ -79,14 +79,9 @@ static void append_data_json(struct buf *out, const struct message *m) {
         json_append_string(out, m->data);
 }
 
-/* data of a close: two bytes of code, then the reason. */
-static unsigned close_code(const struct message *m) {
-    const unsigned char *code = (const unsigned char *)m->data.ptr;
-    return m->data.len < 2 ? 0 : (unsigned)code[0] << 8 | code[1];
-}
-
 static void write_json(struct buf *out, struct bytes name, const struct message *m,
                        const char *time, const char *id) {
+    struct bytes reason;
     buf_printf(out, "{\"time\":\"%s\",\"id\":\"%s\",\"name\":", time, id);
     json_append_string(out, name);
     append_list(out, "group", m->to_groups);
@@ -102,8 +97,8 @@ static void write_json(struct buf *out, struct bytes name, const struct message 
     if (m->flags & FLAG_BINARY)
         buf_append_str(out, ",\"binary\":true");
     if (m->kind == MESSAGE_CLOSE) {
-        buf_printf(out, ",\"close\":%u,\"reason\":", close_code(m));
-        json_append_string(out, bytes_from(m->data, 2));
+        buf_printf(out, ",\"close\":%d,\"reason\":", delivery_read_close(m, &reason));
+        json_append_string(out, reason);
     } else {
         append_data_json(out, m);
     }
@@ -119,6 +114,7 @@ static void append_to(struct buf *out, const char *what, struct bytes_list list)
 
 static void write_text(struct buf *out, struct bytes name, const struct message *m,
                        const char *time, const char *id) {
+    struct bytes reason;
     buf_printf(out, "%s  %s  ", time, id);
     table_append_shown(out, name);
     append_to(out, " group=", m->to_groups);
@@ -129,8 +125,8 @@ static void write_text(struct buf *out, struct bytes name, const struct message 
     }
     buf_append_str(out, "  ");
     if (m->kind == MESSAGE_CLOSE) {
-        buf_printf(out, "close %u ", close_code(m));
-        table_append_shown(out, bytes_from(m->data, 2));
+        buf_printf(out, "close %d ", delivery_read_close(m, &reason));
+        table_append_shown(out, reason);
     } else if (m->flags & FLAG_BINARY) {
         buf_printf(out, "binary, %zu bytes", m->data.len);
     } else {

@@ -22,7 +22,7 @@ static const struct option timeout_option = {"timeout",
                                              0,
                                              "5s"};
 
-bool options_parse_duration(const char *text, int64_t *ms_out) {
+static bool parse_duration(const char *text, int64_t *ms_out) {
     static const struct {
         const char *unit;
         int64_t ms;
@@ -71,7 +71,7 @@ static bool set(struct tool *t, void *base, const struct option *o, const char *
     case OPTION_NUMBER: return set_number(t, field, o, value);
     case OPTION_DURATION: break;
     }
-    if (options_parse_duration(value, field))
+    if (parse_duration(value, field))
         return true;
     tool_complain(t, "--%s=%s: must be a time, as in 200ms, 2s or 1m", o->name, value);
     return false;

@@ -15,7 +15,4 @@ enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_BAD };
 enum options_result options_parse(struct tool *t, void *own, int argc, char **argv);
 void options_print_help(FILE *out, const struct tool *t);
 
-/* "200ms", "2s", "1m", "1h", "250" (ms). */
-bool options_parse_duration(const char *text, int64_t *ms_out);
-
 #endif

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "common/app/lua/json_lua.h"
+#include "common/app/lua/stack.h"
 #include "common/base/clock.h"
+#include "common/base/close_reason.h"
 
-enum { JSON_DEPTH = 10, CODE_NORMAL = 1000, REASON_MAX = 123 };
+enum { JSON_DEPTH = 10, CODE_NORMAL = 1000 };
 
 /* --- defaults: the table is on top --- */
 
@@ -44,10 +46,8 @@ static void complete_data(lua_State *L) {
         lua_setfield(L, -2, "message");
     }
     set_default(L, "path", "");
-    if (!has_field(L, "direct")) {
-        lua_pushboolean(L, false);
-        lua_setfield(L, -2, "direct");
-    }
+    if (!has_field(L, "direct"))
+        stack_set_bool(L, "direct", false);
     lua_pop(L, 1);
     lua_pushnil(L);
     lua_setfield(L, -2, "message");
@@ -76,8 +76,7 @@ static void complete_endpoint(lua_State *L) {
 
 /* --- event.response: prints --- */
 
-static int print_line(lua_State *L, struct buf *line) {
-    (void)L;
+static int print_line(struct buf *line) {
     buf_append_str(line, "}\n");
     fwrite(line->ptr, 1, line->len, stdout);
     buf_deinit(line);
@@ -94,12 +93,10 @@ static int response_send(lua_State *L) {
     buf_append_str(&line, is_binary ? "{\"op\":\"reply\",\"binary\":true,\"data\":"
                                     : "{\"op\":\"reply\",\"data\":");
     if (!json_from_lua(L, 2, JSON_DEPTH, &line, &error)) {
-        lua_pushlstring(L, error.ptr, error.len);
         buf_deinit(&line);
-        buf_deinit(&error);
-        return lua_error(L);
+        return stack_raise(L, &error);
     }
-    return print_line(L, &line);
+    return print_line(&line);
 }
 
 static int response_close(lua_State *L) {
@@ -110,10 +107,10 @@ static int response_close(lua_State *L) {
     struct buf line = {0};
     luaL_argcheck(L, code == CODE_NORMAL || (code >= 3000 && code <= 4999), 2,
                   "must be 1000 or 3000 to 4999");
-    luaL_argcheck(L, len <= REASON_MAX, 3, "has at most 123 bytes");
+    luaL_argcheck(L, len <= CLOSE_TEXT_MAX, 3, "has at most 123 bytes");
     buf_printf(&line, "{\"op\":\"close\",\"sender\":true,\"code\":%d,\"reason\":", (int)code);
     json_append_string(&line, bytes_of(reason, len));
-    return print_line(L, &line);
+    return print_line(&line);
 }
 
 static void set_response(lua_State *L) {
@@ -135,19 +132,17 @@ static void set_route(lua_State *L, const struct route_event *e) {
 int route_event_push(void *ctx, struct lua_State *L) {
     const struct route_event *e = ctx;
     struct buf error = {0};
-    char now[32];
     bool is_pushed = json_push(L, e->json, &error);
     buf_deinit(&error);
     if (!is_pushed)
         lua_newtable(L);
-    clock_format_utc(clock_wall_ms(), now);
     set_default(L, "path", e->path);
     set_default(L, "client_id", "client-1");
     set_default(L, "name", "Name");
-    set_default(L, "timestamp", now);
+    if (!has_field(L, "timestamp"))
+        stack_set_time(L, "timestamp", clock_wall_ms());
     set_default(L, "lockable", "lockable");
-    lua_pushboolean(L, true);
-    lua_setfield(L, -2, "streamed");
+    stack_set_bool(L, "streamed", true);
     push_table(L, "metadata");
     lua_pop(L, 1);
     complete_data(L);

@@ -74,10 +74,6 @@ void table_init(struct table *t, unsigned columns, const char *const *names) {
         table_cell(t, bytes_str(names[i]));
 }
 
-size_t table_rows(const struct table *t) {
-    return t->count / t->columns - 1;
-}
-
 static void print_cell(const struct table *t, const char *text, size_t column) {
     fputs(text, stdout);
     if (column + 1 == t->columns) {
@@ -90,7 +86,8 @@ static void print_cell(const struct table *t, const char *text, size_t column) {
 
 void table_print(struct table *t) {
     const char *text = t->cells.ptr;
-    for (size_t i = 0; table_rows(t) > 0 && i < t->count; i++) {
+    bool has_rows = t->count > t->columns;
+    for (size_t i = 0; has_rows && i < t->count; i++) {
         print_cell(t, text, i % t->columns);
         text += strlen(text) + 1;
     }

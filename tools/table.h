@@ -30,7 +30,6 @@ void table_cell(struct table *t, struct bytes text);
 void table_init(struct table *t, unsigned columns, const char *const *names);
 /* To standard output; nothing when there are no rows below the heading. Gives the memory back. */
 void table_print(struct table *t);
-size_t table_rows(const struct table *t);
 
 /* Appends text as it may be shown on a terminal: as a cell of a table. */
 void table_append_shown(struct buf *out, struct bytes text);

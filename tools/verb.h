@@ -25,7 +25,7 @@ enum option_kind {
     OPTION_TEXT,    /* const char * */
     OPTION_LIST,    /* struct settings_list */
     OPTION_NUMBER,  /* int64_t */
-    OPTION_DURATION /* int64_t, ms: 200ms, 2s, 1m, or ms without a unit */
+    OPTION_DURATION /* int64_t, ms: 200ms, 2s, 1m, 1h, or ms without a unit */
 };
 
 struct option {

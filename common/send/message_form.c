@@ -59,7 +59,7 @@ static void append_shown(struct buf *out, struct bytes key_text) {
         buf_append_str(out, "…\"");
 }
 
-void message_form_list(unsigned form, struct buf *out) {
+static void append_keys(unsigned form, struct buf *out) {
     const char *separator = "";
     for (size_t i = 0; i < MESSAGE_KEYS; i++) {
         if ((known[i].forms & form) == 0 || (known[i].forms & FORM_HIDDEN) != 0)
@@ -74,7 +74,7 @@ static void refuse_unknown(struct bytes key_text, unsigned form, struct buf *err
     buf_append_str(error_out, "unknown key ");
     append_shown(error_out, key_text);
     buf_append_str(error_out, "; known are ");
-    message_form_list(form, error_out);
+    append_keys(form, error_out);
 }
 
 static void refuse_twice(enum message_key key, struct bytes key_text, struct buf *error_out) {

@@ -41,8 +41,6 @@ enum form_fault message_form_read(struct message_form *f, const struct json_docu
 enum message_key message_form_find(struct bytes key, unsigned form);
 /* How the key is spelled. */
 const char *message_form_key(enum message_key key);
-/* Appends the keys of a form, with commas between. */
-void message_form_list(unsigned form, struct buf *out);
 
 enum {
     TEXTS_ONE = 1,    /* a list is refused */

@@ -37,10 +37,10 @@ static void test_widths_count_characters(void **state) {
     struct table t;
     (void)state;
     table_init(&t, 2, names);
-    assert_int_equal(table_rows(&t), 0);
+    assert_int_equal(t.count, 2); /* the heading */
     table_cell(&t, BYTES_LIT("\xe2\x82\xac\xe2\x82\xac"));
     table_cell(&t, BYTES_LIT("x"));
-    assert_int_equal(table_rows(&t), 1);
+    assert_int_equal(t.count, 4);
     assert_int_equal(t.widths[0], 2);
     buf_deinit(&t.cells);
 }
