@@ -244,6 +244,11 @@ struct bytes_list api_check_list(lua_State *L, int arg, const char *what, struct
 
 /* --- the rest --- */
 
+/* A depth of 0 or less means 2. */
+int api_depth(lua_Integer wanted) {
+    return wanted <= 0 ? 2 : wanted > 100 ? 100 : (int)wanted;
+}
+
 char *api_path(const struct app *a, const char *path) {
     struct buf out = {0};
     if (path[0] != '/')

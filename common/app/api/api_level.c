@@ -1,5 +1,6 @@
-/* api_level.c - signalbox.broadcast_level and default_scope. In the main chunk they set what the
- * app file says; in a handler they set a rule of the cluster, and wait until it holds. */
+/* api_level.c - signalbox.broadcast_level, allows and default_scope. In the main chunk the setters
+ * say what the app file says; in a handler they set a rule of the cluster and wait until it holds.
+ */
 #include <string.h>
 
 #include <lauxlib.h>
@@ -62,6 +63,19 @@ int api_broadcast_level(lua_State *L) {
     if (first.ptr != NULL && level_parse(first, &level))
         return set_level(L, BYTES_NONE, level);
     lua_pushstring(L, level_text(levels_get(app_of(L)->registrations->levels, first)));
+    return 1;
+}
+
+/* allows { name=, group=, client_id= }: whether the levels allow it. */
+int api_allows(lua_State *L) {
+    static const char *const allowed[] = {"name", "group", "client_id", NULL};
+    struct bytes one[3];
+    api_check_options(L, 1, allowed);
+    struct bytes_list names = api_option_list(L, 1, "name", &one[0]);
+    bool has_groups = api_option_list(L, 1, "group", &one[1]).count > 0;
+    bool has_clients = api_option_list(L, 1, "client_id", &one[2]).count > 0;
+    lua_pushboolean(
+        L, levels_allow(app_of(L)->registrations->levels, names, has_groups, has_clients, NULL));
     return 1;
 }
 

@@ -1,5 +1,5 @@
-/* api_send.c - signalbox.send, close and allows: whom a message is for. The host (gateway, broker)
- * does the rest. */
+/* api_send.c - signalbox.send and close: whom a message is for. The host (gateway, broker) does the
+ * rest. */
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
@@ -10,8 +10,6 @@
 #include "common/app/api/api.h"
 #include "common/app/lua/json_lua.h"
 #include "common/base/settings.h"
-
-enum { DEPTH = 10, DEPTH_OF_NONE = 2 };
 
 static int end_of_call(lua_State *L, struct app_call *call, enum app_outcome outcome,
                        struct buf *error) {
@@ -37,15 +35,6 @@ static bool read_mode(lua_State *L) {
     if (strcasecmp(mode, "direct") != 0)
         api_arg_error(L, 1, "the mode '%s' is none of auto, broadcast, direct", mode);
     return true;
-}
-
-static struct bytes_list read_list(lua_State *L, const char *key, struct bytes *one) {
-    return api_option_list(L, 1, key, one);
-}
-
-static int read_depth(lua_State *L) {
-    lua_Integer depth = api_option_integer(L, 1, "depth", DEPTH);
-    return depth <= 0 ? DEPTH_OF_NONE : depth > 100 ? 100 : (int)depth;
 }
 
 static bool is_empty_table(lua_State *L, int index) {
@@ -108,15 +97,15 @@ int api_send(lua_State *L) {
     api_check_options(L, 1, allowed);
     struct app_send send = {
         .what = {.kind = MESSAGE_DATA,
-                 .names = read_list(L, "name", &one[0]),
-                 .groups = read_list(L, "group", &one[1]),
-                 .clients = read_list(L, "client_id", &one[2])},
+                 .names = api_option_list(L, 1, "name", &one[0]),
+                 .groups = api_option_list(L, 1, "group", &one[1]),
+                 .clients = api_option_list(L, 1, "client_id", &one[2])},
         .is_direct = read_mode(L),
         .ignores_event = api_option_bool(L, 1, "ignore_event", false),
     };
     if (api_option_bool(L, 1, "binary", false))
         send.what.flags = FLAG_BINARY;
-    int depth = read_depth(L);
+    int depth = api_depth(api_option_integer(L, 1, "depth", API_DEPTH));
     lua_pushliteral(L, "data");
     lua_rawget(L, 1);
     if (is_nothing(L, lua_gettop(L)))
@@ -157,9 +146,9 @@ int api_close(lua_State *L) {
     api_check_options(L, 1, allowed);
     struct delivery close = {
         .kind = MESSAGE_CLOSE,
-        .names = read_list(L, "name", &one[0]),
-        .groups = read_list(L, "group", &one[1]),
-        .clients = read_list(L, "client_id", &one[2]),
+        .names = api_option_list(L, 1, "name", &one[0]),
+        .groups = api_option_list(L, 1, "group", &one[1]),
+        .clients = api_option_list(L, 1, "client_id", &one[2]),
         .code = read_code(L),
         .data = read_reason(L),
     };
@@ -168,18 +157,4 @@ int api_close(lua_State *L) {
         return luaL_argerror(L, 1, "a name, group or client_id is needed");
     enum app_outcome outcome = host->close(a->env.host_ctx, call, &close, &error);
     return end_of_call(L, call, outcome, &error);
-}
-
-/* --- allows --- */
-
-int api_allows(lua_State *L) {
-    static const char *const allowed[] = {"name", "group", "client_id", NULL};
-    struct bytes one[3];
-    api_check_options(L, 1, allowed);
-    struct bytes_list names = read_list(L, "name", &one[0]);
-    bool has_groups = read_list(L, "group", &one[1]).count > 0;
-    bool has_clients = read_list(L, "client_id", &one[2]).count > 0;
-    lua_pushboolean(
-        L, levels_allow(app_of(L)->registrations->levels, names, has_groups, has_clients, NULL));
-    return 1;
 }

@@ -1,4 +1,5 @@
-/* api_store.c - signalbox.store: small values that all processes share, as JSON in Redis. */
+/* api_store.c - signalbox.store and lock: small values that all processes share, as JSON in Redis,
+ * and locks. All wait. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -8,7 +9,12 @@
 #include "common/app/lua/json_lua.h"
 #include "common/bus/cluster/store.h"
 
-enum { KEY_MAX_BYTES = 1024, VALUE_DEPTH = 64, TTL_MAX_SECONDS = 10 * 365 * 86400 };
+enum {
+    KEY_MAX_BYTES = 1024,
+    VALUE_DEPTH = 64,
+    TTL_MAX_SECONDS = 10 * 365 * 86400,
+    LOCK_WAIT_MS = 30000
+};
 
 /* "store:" and the key, on the stack above the three arguments. */
 static struct bytes check_key(lua_State *L) {
@@ -122,4 +128,59 @@ int api_store_delete(lua_State *L) {
     struct app_call *call = app_may_wait(L);
     store_delete(api_bus(L, "store.delete"), key, on_deleted, call);
     return app_wait(L, call);
+}
+
+/* --- lock --- */
+
+/* The key: a text, or the field lock_key of a lockable. Left on the stack. */
+static struct bytes check_lock_key(lua_State *L) {
+    struct bytes key;
+    if (lua_istable(L, 1)) {
+        lua_pushliteral(L, "lock_key");
+        lua_rawget(L, 1);
+        lua_replace(L, 1);
+    }
+    luaL_argcheck(L, lua_type(L, 1) == LUA_TSTRING, 1, "a key or a lockable was expected");
+    key = stack_bytes_at(L, 1);
+    luaL_argcheck(L, key.len > 0 && key.len <= 1024, 1, "a key has from 1 to 1024 bytes");
+    return key;
+}
+
+static void on_locked(void *ctx, int status, struct bytes value) {
+    struct app_call *call = ctx;
+    (void)value;
+    if (status == 0)
+        app_resume_ok(call, NULL, NULL);
+    else
+        app_resume_error(call, status == -ETIMEDOUT ? "the lock was not free within 30 s"
+                                                    : "the lock could not be had: no Redis");
+}
+
+/* Whatever the function did: the lock goes. Its results are above key and function. */
+static int after_locked(lua_State *L, int status, lua_KContext ctx) {
+    store_lock_drop((struct store_lock *)ctx);
+    if (status != LUA_OK && status != LUA_YIELD)
+        return lua_error(L);
+    return lua_gettop(L) - 2;
+}
+
+static int on_turn(lua_State *L, int status, lua_KContext ctx) {
+    struct app_call *call = app_call_of(L);
+    (void)status;
+    if (call->wait_error != NULL)
+        store_lock_drop((struct store_lock *)ctx);
+    app_waited(L, call);
+    lua_pushvalue(L, 2);
+    return after_locked(L, lua_pcallk(L, 0, LUA_MULTRET, 0, ctx, after_locked), ctx);
+}
+
+/* lock(key or lockable, function) */
+int api_lock(lua_State *L) {
+    struct bytes key = check_lock_key(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    struct app_call *call = app_may_wait(L);
+    struct bus *bus = api_bus(L, "lock");
+    struct store_lock *lock = store_lock_take(bus, key, LOCK_WAIT_MS, on_locked, call);
+    return app_wait_then(L, call, (lua_KContext)lock, on_turn);
 }

@@ -81,7 +81,7 @@ static void array_cut(void *items, size_t *count, size_t at, size_t item_size) {
     (*count)--;
 }
 
-static bool is_same_endpoint(const char *a, const char *b) {
+bool registrations_is_same_endpoint(const char *a, const char *b) {
     return a == NULL || b == NULL ? a == b : strcasecmp(a, b) == 0;
 }
 
@@ -89,7 +89,8 @@ struct signal_route *registrations_find_signal_route(const struct registrations 
                                                      const char *path, const char *endpoint) {
     for (size_t i = 0; i < r->signal_routes.count; i++) {
         struct signal_route *route = &r->signal_routes.items[i];
-        if (strcasecmp(route->path, path) == 0 && is_same_endpoint(route->endpoint, endpoint))
+        if (strcasecmp(route->path, path) == 0 &&
+            registrations_is_same_endpoint(route->endpoint, endpoint))
             return route;
     }
     return NULL;
@@ -185,7 +186,7 @@ static const struct signal_route *of_endpoint(const struct registrations *r, con
         const struct signal_route *route = &r->signal_routes.items[i];
         if (strcasecmp(route->path, path) != 0)
             continue;
-        if (endpoint != NULL && is_same_endpoint(route->endpoint, endpoint))
+        if (endpoint != NULL && registrations_is_same_endpoint(route->endpoint, endpoint))
             return route;
         if (route->endpoint == NULL && without == NULL)
             without = route;
@@ -243,7 +244,8 @@ struct route_match registrations_route(const struct registrations *r, const char
     for (size_t i = 0; i < r->routes.count; i++) {
         const struct route *route = &r->routes.items[i];
         struct route_match found = {.route = route};
-        if ((route->endpoint != NULL && !is_same_endpoint(route->endpoint, endpoint)) ||
+        if ((route->endpoint != NULL &&
+             !registrations_is_same_endpoint(route->endpoint, endpoint)) ||
             !route_matches(route->path, path, &found))
             continue;
         found.has_other_method = best.has_other_method || !is_method(route, method);
