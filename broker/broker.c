@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/entries.h"
+#include "broker/handlers/handler_run.h"
 #include "broker/handlers/handler_send.h"
 #include "broker/inbox.h"
-#include "broker/entry/conn_queues.h"
 #include "broker/public_entrance.h"
 #include "broker/reaper.h"
 #include "broker/schedules.h"
@@ -25,52 +26,34 @@
 
 enum { PATIENCE_MS = 5000, GIVE_BACK_MS = 5000, LINGER_MS = 2000, SPARE_MS = 10000 };
 
-/* --- questions --- */
-
-const struct registrations *broker_registrations(const struct broker *b) {
-    return app_registrations(b->app);
-}
-
-bool broker_owns(const struct broker *b, unsigned partition) {
-    return b->inboxes[partition] != NULL;
-}
-
 /* --- partitions come and go --- */
 
 static void on_taken(void *ctx, unsigned slot, const struct lease_grant *grant) {
     struct broker *b = ctx;
-    bool is_public = slot == lease_public(b->lease);
-    b->inboxes[slot] =
-        inbox_new(b, slot, grant, is_public ? public_entrance_process : inbox_process_entry);
-    if (!is_public)
+    inboxes_take(b->inboxes, slot, grant);
+    if (slot != lease_public(b->lease))
         reaper_on_taken(b->reaper, slot);
 }
 
 static uint64_t on_ask_stuck(void *ctx, unsigned slot) {
     const struct broker *b = ctx;
-    return b->inboxes[slot] != NULL ? inbox_stuck_ms(b->inboxes[slot]) : 0;
-}
-
-static void drop_inbox(struct broker *b, unsigned slot) {
-    inbox_close(b->inboxes[slot]);
-    b->inboxes[slot] = NULL;
+    return inboxes_stuck_ms(b->inboxes, slot);
 }
 
 static void on_lost(void *ctx, unsigned slot, const char *why) {
+    struct broker *b = ctx;
     (void)why;
-    drop_inbox(ctx, slot);
+    inboxes_drop(b->inboxes, slot);
 }
 
 static void on_give_back(void *ctx, unsigned slot) {
     struct broker *b = ctx;
-    if (b->inboxes[slot] != NULL)
-        inbox_end(b->inboxes[slot]);
-    else
+    if (!inboxes_give_back(b->inboxes, slot))
         lease_give_back(b->lease, slot);
 }
 
-void broker_on_inbox_end(struct broker *b, unsigned slot, bool is_fenced) {
-    b->inboxes[slot] = NULL;
+static void on_inbox_end(void *ctx, unsigned slot, bool is_fenced) {
+    struct broker *b = ctx;
     if (is_fenced)
         lease_drop(b->lease, slot);
     else
@@ -101,7 +84,7 @@ static void on_commands_lost(void *ctx) {
     struct broker *b = ctx;
     log_warn("broker", "lost_redis partitions=%zu", lease_held_count(b->lease));
     for (unsigned slot = 0; slot <= lease_public(b->lease); slot++)
-        drop_inbox(b, slot);
+        inboxes_drop(b->inboxes, slot);
     lease_on_commands_lost(b->lease);
     reaper_on_commands_lost(b->reaper);
     if (b->state != BROKER_RUNS)
@@ -111,7 +94,7 @@ static void on_commands_lost(void *ctx) {
 static void on_published(void *ctx, struct bytes payload) {
     struct broker *b = ctx;
     if (b->state == BROKER_RUNS)
-        public_entrance_on_published(b, payload);
+        public_entrance_on_published(&b->parts, b->lease, payload);
 }
 
 static void on_notice(void *ctx, const struct notice *n) {
@@ -143,46 +126,50 @@ static const char *trouble(void *ctx) {
 static void on_reload(void *ctx, bool is_loaded, struct report *report) {
     struct broker *b = ctx;
     (void)report;
-    b->app = b->daemon.app.app;
     if (is_loaded)
         schedules_begin_anew(b->schedules);
 }
 
-static void start_parts(struct broker *b) {
+void broker_open(struct broker *b) {
     static const struct channel_events published_events = {.on_message = on_published};
     static const struct lease_events lease_events = {on_taken, on_give_back, on_lost, on_released};
     static const struct bus_events bus_events = {.on_commands = on_commands,
                                                  .on_commands_lost = on_commands_lost};
-    b->free_sends = ingest_new(b->bus, "b", FREE_SENDS_BYTES, NULL, NULL);
-    b->lease = lease_new(b->bus, (uint64_t)b->settings->lease_ms, &lease_events, b);
-    lease_ask_stuck(b->lease, on_ask_stuck);
-    b->queues = conn_queues_new(b);
-    b->reaper = reaper_new(b);
-    b->schedules = schedules_new(b);
-    bus_listen(b->bus, &bus_events, b);
-    trace_init(&b->trace, b->bus, "broker");
-    watch_public_channel(b->bus, &published_events, b);
-    MUST(uv_timer_init(b->loop, &b->patience) == 0);
-    MUST(uv_timer_start(&b->patience, on_patience, PATIENCE_MS / 5, PATIENCE_MS) == 0);
-}
-
-void broker_open(struct broker *b) {
-    b->loop = &b->daemon.loop;
-    b->settings = &b->daemon.settings;
+    static const struct inbox_events inbox_events = {entries_process, public_entrance_process,
+                                                     on_inbox_end};
+    const struct settings *s = &b->daemon.settings;
+    uv_loop_t *loop = &b->daemon.loop;
     b->bus = b->daemon.bus;
-    b->registry = b->daemon.registry;
-    b->app = b->daemon.app.app;
-    size_t slots = bus_partitions(b->bus) + 1;
-    b->inboxes = mem_zalloc(slots * sizeof(*b->inboxes));
-    b->survived = mem_zalloc(slots * sizeof(*b->survived));
-    start_parts(b);
+    trace_init(&b->trace, b->bus, "broker");
+    b->lease = lease_new(b->bus, (uint64_t)s->lease_ms, &lease_events, b);
+    lease_ask_stuck(b->lease, on_ask_stuck);
+    b->parts = (struct entry_parts){
+        .bus = b->bus,
+        .app = &b->daemon.app.app,
+        .max_message_bytes = (size_t)s->max_message_bytes,
+        .queues = conn_queues_new(loop, b->bus),
+        .free_sends = ingest_new(b->bus, "b", HANDLER_RUN_UNSENT_BYTES, NULL, NULL),
+        .trace = &b->trace};
+    struct inbox_options options = {.loop = loop,
+                                    .settings = s,
+                                    .lease = b->lease,
+                                    .parts = &b->parts,
+                                    .events = &inbox_events,
+                                    .ctx = b};
+    b->inboxes = inboxes_new(&options);
+    b->reaper = reaper_new(loop, b->bus, b->lease, b->inboxes, (uint64_t)s->dead_after_ms);
+    b->schedules = schedules_new(loop, &b->parts, b->inboxes);
+    bus_listen(b->bus, &bus_events, b);
+    watch_public_channel(b->bus, &published_events, b);
+    MUST(uv_timer_init(loop, &b->patience) == 0);
+    MUST(uv_timer_start(&b->patience, on_patience, PATIENCE_MS / 5, PATIENCE_MS) == 0);
 }
 
 /* --- the end: batches, leases, goodbye, what is still on its way, links --- */
 
 static void on_linger(uv_timer_t *timer) {
     struct broker *b = container_of(timer, struct broker, patience);
-    bool is_idle = ingest_count(b->free_sends) == 0 && app_waiting(b->app) == 0;
+    bool is_idle = ingest_count(b->parts.free_sends) == 0 && app_waiting(b->daemon.app.app) == 0;
     if (is_idle || clock_ms() - b->left_ms >= LINGER_MS)
         daemon_quit(&b->daemon);
 }
@@ -226,20 +213,19 @@ static void on_stop(void *ctx, bool is_again) {
 
 void broker_close(struct broker *b) {
     for (unsigned slot = 0; slot <= lease_public(b->lease); slot++)
-        drop_inbox(b, slot);
+        inboxes_drop(b->inboxes, slot);
     schedules_free(b->schedules);
     reaper_free(b->reaper);
-    conn_queues_end(b->queues);
+    conn_queues_end(b->parts.queues);
     lease_free(b->lease);
-    ingest_free(b->free_sends);
+    ingest_free(b->parts.free_sends);
     trace_deinit(&b->trace);
     uv_close((uv_handle_t *)&b->patience, NULL);
 }
 
 void broker_deinit(struct broker *b) {
-    conn_queues_free(b->queues);
-    free(b->inboxes);
-    free(b->survived);
+    conn_queues_free(b->parts.queues);
+    inboxes_free(b->inboxes);
 }
 
 const struct daemon_kind broker_kind = {

@@ -1,23 +1,25 @@
 /*
  * public_entrance.h - the two public entrances of Redis, for redis-cli, the CLI and programs.
  *
- *   XADD signalbox:send '*' m '{…}'     durable: a slot of its own (inbox.h) reads the stream and
- * forwards PUBLISH signalbox:send '{…}'        at most once: every broker hears it, each takes the
- * shares of the partitions it owns; without a Name the owner of the public slot takes it
+ *     XADD signalbox:send '*' m '{…}'   durable: a slot of its own (inbox.h) reads the stream and
+ *                                       forwards
+ *     PUBLISH signalbox:send '{…}'      at most once: every broker hears it, and each takes the
+ *                                       shares of the partitions it owns; without a Name the
+ *                                       owner of the public slot takes it
  *
  * What is refused goes to the log, a counter and the stream signalbox:refused.
  */
 #ifndef SIGNALBOX_BROKER_PUBLIC_ENTRANCE_H
 #define SIGNALBOX_BROKER_PUBLIC_ENTRANCE_H
 
-#include "common/base/bytes.h"
+#include "broker/entry/processing.h"
 
-struct broker;
-struct processing;
+struct lease;
 
 /* An entry of the public stream. */
 void public_entrance_process(struct processing *p);
 /* A message of the public channel. */
-void public_entrance_on_published(struct broker *b, struct bytes text);
+void public_entrance_on_published(const struct entry_parts *parts, const struct lease *lease,
+                                  struct bytes text);
 
 #endif

@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/broker.h"
+#include "broker/inbox.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/base/settings.h"
 #include "common/bus/bus.h"
 #include "common/bus/cluster/heartbeats.h"
 #include "common/bus/partition.h"
@@ -19,7 +18,9 @@
 enum { LOOK_MS = 1000, SOURCES_MS = 60000 };
 
 struct reaper {
-    struct broker *broker;
+    struct bus *bus;
+    const struct inboxes *inboxes;
+    uint64_t dead_after_ms;
     uv_timer_t timer;
     struct liveness *gateways; /* by their heartbeat */
     struct heartbeats *heartbeats;
@@ -33,15 +34,14 @@ struct reaper {
 
 static void reap_if_dead(void *ctx, const char *gateway, unsigned partition, bool is_dead) {
     struct reaper *r = ctx;
-    struct broker *b = r->broker;
-    for (unsigned p = 0; is_dead && p < bus_partitions(b->bus); p++)
-        if ((partition == REAP_ALL_PARTITIONS || p == partition) && broker_owns(b, p))
+    for (unsigned p = 0; is_dead && p < bus_partitions(r->bus); p++)
+        if ((partition == REAP_ALL_PARTITIONS || p == partition) && inboxes_own(r->inboxes, p))
             reap_start(r->reaps, p, bytes_str(gateway));
 }
 
 static void on_gone(void *ctx, const char *gateway) {
     struct reaper *r = ctx;
-    reap_ask_dead(r->broker->bus, gateway, REAP_ALL_PARTITIONS, reap_if_dead, r);
+    reap_ask_dead(r->bus, gateway, REAP_ALL_PARTITIONS, reap_if_dead, r);
 }
 
 /* --- declaring dead --- */
@@ -58,20 +58,19 @@ static void on_declared_dead(void *ctx, const char *gateway, unsigned partition,
 
 /* One broker for each gateway is enough to declare it dead. */
 static bool is_ours(const struct reaper *r, const char *gateway) {
-    const struct broker *b = r->broker;
-    return broker_owns(b, partition_of(bytes_str(gateway), bus_partitions(b->bus)));
+    return inboxes_own(r->inboxes, partition_of(bytes_str(gateway), bus_partitions(r->bus)));
 }
 
 /* since_ms: when the observation of its kind began. */
 static bool is_silent(const struct reaper *r, const struct liveness_one *one, uint64_t since_ms) {
-    uint64_t now = clock_ms(), dead_ms = (uint64_t)r->broker->settings->dead_after_ms;
+    uint64_t now = clock_ms(), dead_ms = r->dead_after_ms;
     return one->is_listed && now - one->moved_ms >= dead_ms && now - since_ms >= dead_ms;
 }
 
 static void judge(void *ctx, const struct liveness_one *one) {
     struct reaper *r = ctx;
     if (is_silent(r, one, liveness_since(r->gateways)) && is_ours(r, one->id))
-        reap_declare_dead(r->broker->bus, one->id, one->counter, on_declared_dead, r);
+        reap_declare_dead(r->bus, one->id, one->counter, on_declared_dead, r);
 }
 
 /* --- sweeping --- */
@@ -85,7 +84,7 @@ static void sweep_one(void *ctx, unsigned partition, struct bytes gateway) {
         return;
     snprintf(text, sizeof(text), "%.*s", BYTES_FMT(gateway));
     liveness_see(r->strangers, gateway, BYTES_LIT("?"));
-    reap_ask_dead(r->broker->bus, text, partition, reap_if_dead, r);
+    reap_ask_dead(r->bus, text, partition, reap_if_dead, r);
 }
 
 /* A partition has known it for as long as a heartbeat may stay away, and nobody has seen one. */
@@ -93,19 +92,18 @@ static void judge_stranger(void *ctx, const struct liveness_one *one) {
     struct reaper *r = ctx;
     if (is_silent(r, one, liveness_since(r->strangers)) &&
         !liveness_lists(r->gateways, bytes_str(one->id)))
-        reap_declare_dead(r->broker->bus, one->id, one->counter, reap_if_dead, r);
+        reap_declare_dead(r->bus, one->id, one->counter, reap_if_dead, r);
 }
 
 /* While writes are refused nothing could be reaped. */
 static void sweep(struct reaper *r) {
-    struct broker *b = r->broker;
-    uint64_t now = clock_ms(), accepted_since = bus_accepted_since(b->bus);
+    uint64_t now = clock_ms(), accepted_since = bus_accepted_since(r->bus);
     liveness_end(r->strangers, NULL, NULL); /* forgets those that the last sweep did not list */
     liveness_each(r->strangers, judge_stranger, r);
     liveness_begin(r->strangers, now, accepted_since);
-    for (unsigned p = 0; accepted_since != 0 && p < bus_partitions(b->bus); p++)
-        if (broker_owns(b, p))
-            reap_list_gateways(b->bus, p, sweep_one, r);
+    for (unsigned p = 0; accepted_since != 0 && p < bus_partitions(r->bus); p++)
+        if (inboxes_own(r->inboxes, p))
+            reap_list_gateways(r->bus, p, sweep_one, r);
     if (r->sources_ms != 0 && now - r->sources_ms < SOURCES_MS)
         return;
     r->sources_ms = now;
@@ -114,7 +112,7 @@ static void sweep(struct reaper *r) {
 
 void reaper_on_taken(struct reaper *r, unsigned partition) {
     if (liveness_since(r->gateways) != 0) /* else the first look sweeps */
-        reap_list_gateways(r->broker->bus, partition, sweep_one, r);
+        reap_list_gateways(r->bus, partition, sweep_one, r);
 }
 
 void reaper_on_commands_lost(struct reaper *r) {
@@ -135,16 +133,19 @@ static void on_second(uv_timer_t *timer) {
 
 /* --- life --- */
 
-struct reaper *reaper_new(struct broker *b) {
+struct reaper *reaper_new(uv_loop_t *loop, struct bus *bus, const struct lease *lease,
+                          const struct inboxes *inboxes, uint64_t dead_after_ms) {
     static const struct heartbeats_events events = {on_gone, on_looked};
     struct reaper *r = mem_zalloc(sizeof(*r));
-    r->broker = b;
+    r->bus = bus;
+    r->inboxes = inboxes;
+    r->dead_after_ms = dead_after_ms;
     r->gateways = liveness_new();
-    r->heartbeats = heartbeats_new(b->bus, fleet_key(KEY_GATEWAYS), r->gateways, &events, r);
+    r->heartbeats = heartbeats_new(bus, fleet_key(KEY_GATEWAYS), r->gateways, &events, r);
     r->strangers = liveness_new();
-    r->reaps = reaps_new(b->bus);
-    r->sources = sources_new(b->bus, b->lease);
-    MUST(uv_timer_init(b->loop, &r->timer) == 0);
+    r->reaps = reaps_new(bus);
+    r->sources = sources_new(bus, lease);
+    MUST(uv_timer_init(loop, &r->timer) == 0);
     MUST(uv_timer_start(&r->timer, on_second, LOOK_MS, LOOK_MS) == 0);
     return r;
 }

@@ -13,12 +13,17 @@
 #ifndef SIGNALBOX_BROKER_REAPER_H
 #define SIGNALBOX_BROKER_REAPER_H
 
-#include "common/base/bytes.h"
+#include <stdint.h>
+#include <uv.h>
 
-struct broker;
+struct bus;
+struct inboxes;
+struct lease;
 struct reaper;
 
-struct reaper *reaper_new(struct broker *b);
+/* dead_after_ms: how long a heartbeat may stay away. */
+struct reaper *reaper_new(uv_loop_t *loop, struct bus *bus, const struct lease *lease,
+                          const struct inboxes *inboxes, uint64_t dead_after_ms);
 void reaper_free(struct reaper *r);
 /* A partition was taken: look for work that its last owner left. */
 void reaper_on_taken(struct reaper *r, unsigned partition);

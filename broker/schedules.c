@@ -8,7 +8,7 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "broker/broker.h"
+#include "broker/inbox.h"
 #include "broker/handlers/event_table.h"
 #include "broker/handlers/handler_run.h"
 #include "common/base/log.h"
@@ -30,7 +30,8 @@ struct ticker {
 };
 
 struct schedules {
-    struct broker *broker;
+    const struct entry_parts *parts;
+    const struct inboxes *inboxes;
     uv_timer_t timer;
     struct ticker *all;
     struct trouble no_clock;
@@ -69,15 +70,15 @@ static struct ticker *find(struct schedules *s, const char *name) {
         return w;
     w = mem_zalloc(sizeof(*w));
     w->name = mem_strdup(name);
-    w->partition = tick_partition(s->broker->bus, name);
-    trouble_init(&w->refused, bus_troubles(s->broker->bus), TROUBLE_schedules, name);
+    w->partition = tick_partition(s->parts->bus, name);
+    trouble_init(&w->refused, bus_troubles(s->parts->bus), TROUBLE_schedules, name);
     HASH_ADD_KEYPTR(hh, s->all, w->name, strlen(w->name), w);
     return w;
 }
 
 static void look_after(struct schedules *s, const struct schedule *schedule, time_t now) {
     struct ticker *w = find(s, schedule->name);
-    if (!broker_owns(s->broker, w->partition)) {
+    if (!inboxes_own(s->inboxes, w->partition)) {
         trouble_clear(&w->refused);
         return;
     }
@@ -86,7 +87,7 @@ static void look_after(struct schedules *s, const struct schedule *schedule, tim
         return;
     time_t next = cron_next(&schedule->cron, tick);
     w->is_asking = true;
-    tick_add(s->broker->bus, w->name, tick, next != -1 ? next : tick + FAR_SECONDS, on_added, w);
+    tick_add(s->parts->bus, w->name, tick, next != -1 ? next : tick + FAR_SECONDS, on_added, w);
 }
 
 static void on_second(uv_timer_t *timer);
@@ -106,28 +107,28 @@ static void on_clock(void *ctx, int status, uint64_t now_ms, struct bytes error)
     if (status != 0)
         return;
     trouble_clear(&s->no_clock);
-    const struct registrations *r = broker_registrations(s->broker);
-    for (size_t i = 0; i < r->schedules.count && bus_can_send(s->broker->bus); i++)
+    const struct registrations *r = processing_registrations(s->parts);
+    for (size_t i = 0; i < r->schedules.count && bus_can_send(s->parts->bus); i++)
         look_after(s, &r->schedules.items[i], (time_t)(now_ms / 1000));
     wait(s, 1001 - now_ms % 1000);
 }
 
 static void on_second(uv_timer_t *timer) {
     struct schedules *s = container_of(timer, struct schedules, timer);
-    bool is_needed = broker_registrations(s->broker)->schedules.count > 0;
+    bool is_needed = processing_registrations(s->parts)->schedules.count > 0;
     wait(s, 1000);
     if (!is_needed)
         trouble_clear(&s->no_clock);
-    if (!is_needed || s->asked > 0 || !bus_can_send(s->broker->bus))
+    if (!is_needed || s->asked > 0 || !bus_can_send(s->parts->bus))
         return;
     s->asked++;
-    tick_ask_clock(s->broker->bus, on_clock, s);
+    tick_ask_clock(s->parts->bus, on_clock, s);
 }
 
 /* --- the handler --- */
 
 void schedules_process(struct processing *p) {
-    const struct registrations *r = broker_registrations(p->broker);
+    const struct registrations *r = processing_registrations(p->parts);
     struct buf error = {0};
     for (size_t i = 0; i < r->schedules.count; i++) {
         const struct schedule *schedule = &r->schedules.items[i];
@@ -137,8 +138,8 @@ void schedules_process(struct processing *p) {
             handler_run_new(p, HANDLER_RUN_TICK, "schedule %s", schedule->name);
         metrics_add(METRIC_schedule_ticks, 1);
         /* A failure was logged. */
-        (void)handler_run_start(run, schedule->function, EVENT_NO_ARGUMENTS, event_table_push_tick,
-                                &error);
+        (void)handler_run_start(run, schedule->function, EVENT_TABLE_NO_ARGUMENTS,
+                                event_table_push_tick, &error);
         buf_deinit(&error);
         return;
     }
@@ -147,11 +148,13 @@ void schedules_process(struct processing *p) {
 
 /* --- life --- */
 
-struct schedules *schedules_new(struct broker *b) {
+struct schedules *schedules_new(uv_loop_t *loop, const struct entry_parts *parts,
+                                const struct inboxes *inboxes) {
     struct schedules *s = mem_zalloc(sizeof(*s));
-    s->broker = b;
-    trouble_init(&s->no_clock, bus_troubles(b->bus), TROUBLE_schedules, "");
-    MUST(uv_timer_init(b->loop, &s->timer) == 0);
+    s->parts = parts;
+    s->inboxes = inboxes;
+    trouble_init(&s->no_clock, bus_troubles(parts->bus), TROUBLE_schedules, "");
+    MUST(uv_timer_init(loop, &s->timer) == 0);
     wait(s, 100);
     return s;
 }

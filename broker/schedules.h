@@ -9,11 +9,15 @@
 #ifndef SIGNALBOX_BROKER_SCHEDULES_H
 #define SIGNALBOX_BROKER_SCHEDULES_H
 
-struct broker;
+#include <uv.h>
+
+struct entry_parts;
+struct inboxes;
 struct processing;
 struct schedules;
 
-struct schedules *schedules_new(struct broker *b);
+struct schedules *schedules_new(uv_loop_t *loop, const struct entry_parts *parts,
+                                const struct inboxes *inboxes);
 void schedules_free(struct schedules *s);
 /* The app was loaded anew: what was added so far is asked for again. */
 void schedules_begin_anew(struct schedules *s);

@@ -1,4 +1,4 @@
-/* conn_queues.c - see conn_queues.h. Read conn_queues_take_turn, then bring_back. */
+/* conn_queues.c - see conn_queues.h. Read conn_queues_take_turn, then requeue. */
 #include "broker/entry/conn_queues.h"
 
 #include <stdlib.h>
@@ -6,22 +6,19 @@
 #include <sys/queue.h>
 #include <uthash.h>
 
-#include "broker/broker.h"
+#include "broker/entry/dead_letter.h"
 #include "broker/entry/processing.h"
-#include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus_send.h"
-#include "common/bus/cluster/lease.h"
-#include "common/bus/log/rejects.h"
 
 enum { STRIDE_MAX = 32, RETRY_MS = 200 };
 
-/* One that was set aside. */
+/* A deferred entry. */
 struct waiting {
     TAILQ_ENTRY(waiting) link;
     struct message_id id, order;
     size_t size;
-    bool is_returning; /* on its way to the end of `in`, or there */
+    bool is_requeued; /* on its way to the end of `in`, or there */
 };
 
 TAILQ_HEAD(waiting_list, waiting);
@@ -29,32 +26,32 @@ TAILQ_HEAD(waiting_list, waiting);
 struct conn_queue {
     struct conn_queues *owner;
     unsigned slot;
-    unsigned running;          /* handlers that wait */
-    unsigned stride;           /* how many entries come back at a time */
-    struct waiting_list queue; /* by order */
+    unsigned running;            /* handlers that wait */
+    unsigned stride;             /* how many entries come back at a time */
+    struct waiting_list waiting; /* by order */
     size_t count;
     UT_hash_handle hh;
     size_t key_len;
     char key[];
 };
 
-struct place {
+struct slot {
     bool is_open;
-    uint64_t term;
-    struct message_id committed; /* what is at or before it was passed by the cursor */
-    unsigned running;
+    struct deferred_place place; /* while it is open */
+    struct message_id committed; /* the cursor has passed what is at or before it */
+    unsigned running;            /* handlers that wait, also of an earlier time as its owner */
 };
 
 struct conn_queues {
-    struct broker *broker;
+    struct bus *bus;
     struct conn_queue *table;
     size_t count, bytes; /* of all entries that wait */
-    bool is_stuck;       /* Redis refused to bring something back: the timer runs */
+    bool is_refused;     /* Redis refused to requeue something: nothing is requeued for RETRY_MS */
     uv_timer_t retry;
-    struct place places[];
+    struct slot slots[];
 };
 
-/* --- lanes --- */
+/* --- queues --- */
 
 /* Neither a Name nor a client id contains NUL. */
 static void append_key(struct buf *out, const struct entry *e) {
@@ -64,10 +61,10 @@ static void append_key(struct buf *out, const struct entry *e) {
 }
 
 static struct conn_queue *find(const struct conn_queues *l, struct bytes key) {
-    struct conn_queue *lane = NULL;
+    struct conn_queue *q = NULL;
     if (l->table != NULL)
-        HASH_FIND(hh, l->table, key.ptr, key.len, lane);
-    return lane;
+        HASH_FIND(hh, l->table, key.ptr, key.len, q);
+    return q;
 }
 
 static struct conn_queue *find_of(const struct conn_queues *l, const struct entry *e) {
@@ -75,74 +72,74 @@ static struct conn_queue *find_of(const struct conn_queues *l, const struct entr
     if (l->table == NULL)
         return NULL;
     append_key(&key, e);
-    struct conn_queue *lane = find(l, buf_bytes(&key));
+    struct conn_queue *q = find(l, buf_bytes(&key));
     buf_deinit(&key);
-    return lane;
+    return q;
 }
 
 static struct conn_queue *find_or_make(struct conn_queues *l, unsigned slot, struct bytes key) {
-    struct conn_queue *lane = find(l, key);
-    if (lane != NULL)
-        return lane;
-    lane = mem_zalloc(sizeof(*lane) + key.len);
-    lane->owner = l;
-    lane->slot = slot;
-    lane->stride = 1;
-    lane->key_len = key.len;
-    memcpy(lane->key, key.ptr, key.len);
-    TAILQ_INIT(&lane->queue);
-    HASH_ADD_KEYPTR(hh, l->table, lane->key, lane->key_len, lane);
-    return lane;
+    struct conn_queue *q = find(l, key);
+    if (q != NULL)
+        return q;
+    q = mem_zalloc(sizeof(*q) + key.len);
+    q->owner = l;
+    q->slot = slot;
+    q->stride = 1;
+    q->key_len = key.len;
+    memcpy(q->key, key.ptr, key.len);
+    TAILQ_INIT(&q->waiting);
+    HASH_ADD_KEYPTR(hh, l->table, q->key, q->key_len, q);
+    return q;
 }
 
-static void drop_if_unused(struct conn_queue *lane) {
-    if (lane->running > 0 || !TAILQ_EMPTY(&lane->queue))
+static void drop_if_unused(struct conn_queue *q) {
+    if (q->running > 0 || !TAILQ_EMPTY(&q->waiting))
         return;
-    HASH_DEL(lane->owner->table, lane);
-    free(lane);
+    HASH_DEL(q->owner->table, q);
+    free(q);
 }
 
-static void remove_waiting(struct conn_queue *lane, struct waiting *w) {
-    struct conn_queues *l = lane->owner;
-    TAILQ_REMOVE(&lane->queue, w, link);
-    lane->count--;
+static void remove_waiting(struct conn_queue *q, struct waiting *w) {
+    struct conn_queues *l = q->owner;
+    TAILQ_REMOVE(&q->waiting, w, link);
+    q->count--;
     l->count--;
     l->bytes -= w->size;
     metrics_set(METRIC_entries_aside, (int64_t)l->count);
     free(w);
 }
 
-static struct waiting *find_waiting(const struct conn_queue *lane, struct message_id order) {
+static struct waiting *find_waiting(const struct conn_queue *q, struct message_id order) {
     struct waiting *w;
-    TAILQ_FOREACH (w, &lane->queue, link)
+    TAILQ_FOREACH (w, &q->waiting, link)
         if (message_id_compare(w->order, order) >= 0)
             break;
     return w != NULL && message_id_compare(w->order, order) == 0 ? w : NULL;
 }
 
 /* Sorted by order; the newest is the usual one. */
-static struct waiting *add_waiting(struct conn_queue *lane, struct message_id id,
+static struct waiting *add_waiting(struct conn_queue *q, struct message_id id,
                                    struct message_id order, size_t size) {
-    struct conn_queues *l = lane->owner;
+    struct conn_queues *l = q->owner;
     struct waiting *w = mem_alloc(sizeof(*w)), *before;
     *w = (struct waiting){.id = id, .order = order, .size = size};
-    TAILQ_FOREACH_REVERSE (before, &lane->queue, waiting_list, link)
+    TAILQ_FOREACH_REVERSE (before, &q->waiting, waiting_list, link)
         if (message_id_compare(before->order, order) < 0)
             break;
     if (before != NULL)
-        TAILQ_INSERT_AFTER(&lane->queue, before, w, link);
+        TAILQ_INSERT_AFTER(&q->waiting, before, w, link);
     else
-        TAILQ_INSERT_HEAD(&lane->queue, w, link);
-    lane->count++;
+        TAILQ_INSERT_HEAD(&q->waiting, w, link);
+    q->count++;
     l->count++;
     l->bytes += size;
     metrics_set(METRIC_entries_aside, (int64_t)l->count);
     return w;
 }
 
-/* --- bringing back --- */
+/* --- requeueing --- */
 
-struct returning {
+struct requeueing {
     struct conn_queues *queues;
     unsigned slot;
     uint64_t term;
@@ -150,87 +147,65 @@ struct returning {
     char key[];
 };
 
-static void bring_back(struct conn_queue *lane);
+static void requeue(struct conn_queue *q);
 
 static void on_retry(uv_timer_t *timer) {
     struct conn_queues *l = container_of(timer, struct conn_queues, retry);
-    struct conn_queue *lane, *next;
-    l->is_stuck = false;
-    HASH_ITER (hh, l->table, lane, next)
-        bring_back(lane);
+    struct conn_queue *q, *next;
+    l->is_refused = false;
+    HASH_ITER (hh, l->table, q, next)
+        requeue(q);
 }
 
-/* Nothing of that call came back: it is asked for again. */
-static void refused(struct conn_queues *l, struct conn_queue *lane) {
+/* None of the entries of that call came back. */
+static void retry_later(struct conn_queues *l, struct conn_queue *q) {
     struct waiting *w;
-    TAILQ_FOREACH (w, &lane->queue, link)
-        w->is_returning = false;
-    if (!l->is_stuck)
+    TAILQ_FOREACH (w, &q->waiting, link)
+        w->is_requeued = false;
+    if (!l->is_refused)
         MUST(uv_timer_start(&l->retry, on_retry, RETRY_MS, 0) == 0);
-    l->is_stuck = true;
+    l->is_refused = true;
 }
 
-static void read_answer(struct returning *r, struct redisReply *reply) {
+static void on_requeued(void *ctx, struct redisReply *reply) {
+    struct requeueing *r = ctx;
     struct conn_queues *l = r->queues;
-    const struct place *place = &l->places[r->slot];
-    if (!place->is_open || place->term != r->term || !reply_is_error(reply, NULL) ||
-        reply_is_error(reply, "FENCED"))
-        return; /* forgotten, done, or about to be forgotten */
-    bus_refused(l->broker->bus, "requeue.lua", reply);
-    struct conn_queue *lane = find(l, bytes_of(r->key, r->key_len));
-    if (lane != NULL)
-        refused(l, lane);
-}
-
-static void on_brought_back(void *ctx, struct redisReply *reply) {
-    struct returning *r = ctx;
-    if (reply != NULL && !r->queues->broker->daemon.has_ended)
-        read_answer(r, reply);
+    const struct slot *slot = &l->slots[r->slot];
+    /* If it is fenced, its inbox is about to close it. */
+    if (reply != NULL && slot->is_open && slot->place.term == r->term &&
+        reply_is_error(reply, NULL) && !reply_is_error(reply, "FENCED")) {
+        bus_refused(l->bus, "requeue.lua", reply);
+        struct conn_queue *q = find(l, bytes_of(r->key, r->key_len));
+        if (q != NULL)
+            retry_later(l, q);
+    }
     free(r);
 }
 
-/* own_out: for the key that the place borrows. */
-static struct deferred_place place_of(const struct conn_queues *l, unsigned slot,
-                                      struct buf *own_out) {
-    struct buf lease = {0};
-    lease_keys(l->broker->lease, slot, own_out, &lease);
-    buf_deinit(&lease);
-    return (struct deferred_place){.bus = l->broker->bus,
-                                   .own_key = buf_bytes(own_out),
-                                   .partition = slot,
-                                   .term = l->places[slot].term};
-}
-
-static void send_back(struct conn_queue *lane, const struct message_id *ids, size_t count) {
-    struct buf own = {0};
-    struct deferred_place place = place_of(lane->owner, lane->slot, &own);
-    struct returning *r = mem_alloc(sizeof(*r) + lane->key_len);
-    *r = (struct returning){
-        .queues = lane->owner, .slot = lane->slot, .term = place.term, .key_len = lane->key_len};
-    memcpy(r->key, lane->key, lane->key_len);
-    deferred_bring_back(&place, ids, count, on_brought_back, r);
-    buf_deinit(&own);
-}
-
-/* The first entries of a lane in which no handler waits. Only what the cursor has passed: before
- * that, the entry itself is still ahead. */
-static void bring_back(struct conn_queue *lane) {
-    struct conn_queues *l = lane->owner;
-    const struct place *place = &l->places[lane->slot];
+/* The first entries of a queue in which no handler waits, as far as the cursor has passed them:
+ * before that, the entry itself is still ahead in `in`. */
+static void requeue(struct conn_queue *q) {
+    struct conn_queues *l = q->owner;
+    const struct slot *slot = &l->slots[q->slot];
     struct message_id ids[STRIDE_MAX];
     size_t count = 0;
-    struct waiting *w = TAILQ_FIRST(&lane->queue);
-    if (lane->running > 0 || w == NULL || w->is_returning || !place->is_open || l->is_stuck ||
-        !bus_can_send(l->broker->bus))
+    struct waiting *w = TAILQ_FIRST(&q->waiting);
+    if (q->running > 0 || w == NULL || w->is_requeued || !slot->is_open || l->is_refused ||
+        !bus_can_send(l->bus))
         return;
-    for (; w != NULL && count < lane->stride && !w->is_returning &&
-           message_id_compare(w->id, place->committed) <= 0;
+    for (; w != NULL && count < q->stride && !w->is_requeued &&
+           message_id_compare(w->id, slot->committed) <= 0;
          w = TAILQ_NEXT(w, link)) {
-        w->is_returning = true;
+        w->is_requeued = true;
         ids[count++] = w->id;
     }
-    if (count > 0)
-        send_back(lane, ids, count);
+    if (count == 0)
+        return;
+    struct requeueing *r = mem_alloc(sizeof(*r) + q->key_len);
+    *r = (struct requeueing){
+        .queues = l, .slot = q->slot, .term = slot->place.term, .key_len = q->key_len};
+    memcpy(r->key, q->key, q->key_len);
+    deferred_bring_back(&slot->place, ids, count, on_requeued, r);
 }
 
 /* --- handlers --- */
@@ -239,23 +214,23 @@ struct conn_queue *conn_queues_enter(struct conn_queues *l, unsigned slot,
                                      const struct in_entry *e) {
     struct buf key = {0};
     append_key(&key, &e->entry);
-    struct conn_queue *lane = find_or_make(l, slot, buf_bytes(&key));
+    struct conn_queue *q = find_or_make(l, slot, buf_bytes(&key));
     buf_deinit(&key);
-    lane->running++;
-    lane->stride = 1;
-    l->places[slot].running++;
-    return lane;
+    q->running++;
+    q->stride = 1;
+    l->slots[slot].running++;
+    return q;
 }
 
-void conn_queues_leave(struct conn_queue *lane) {
-    lane->running--;
-    lane->owner->places[lane->slot].running--;
-    bring_back(lane);
-    drop_if_unused(lane);
+void conn_queues_leave(struct conn_queue *q) {
+    q->running--;
+    q->owner->slots[q->slot].running--;
+    requeue(q);
+    drop_if_unused(q);
 }
 
 bool conn_queues_are_busy(const struct conn_queues *l, unsigned slot) {
-    return l->places[slot].running > 0;
+    return l->slots[slot].running > 0;
 }
 
 /* --- entries --- */
@@ -264,180 +239,152 @@ static bool is_event(const struct entry *e) {
     return e->kind == ENTRY_CONNECT || e->kind == ENTRY_DISCONNECT;
 }
 
-static bool has_room(const struct conn_queue *lane, const struct entry *e) {
-    const struct conn_queues *l = lane->owner;
+static bool has_room(const struct conn_queue *q, const struct entry *e) {
+    const struct conn_queues *l = q->owner;
     size_t times = is_event(e) ? 2 : 1;
-    return lane->count < CONN_QUEUE_MAX * times && l->count < CONN_QUEUES_MAX * times &&
+    return q->count < CONN_QUEUE_MAX * times && l->count < CONN_QUEUES_MAX * times &&
            l->bytes < CONN_QUEUES_BYTES * times;
 }
 
-static void add_to_batch(struct processing *p, struct conn_queue *lane, unsigned handled) {
-    struct deferred_batch *a = p->deferred;
-    if (a->count == a->cap) {
-        a->cap = a->cap == 0 ? 16 : a->cap * 2;
-        a->items = mem_realloc(a->items, a->cap * sizeof(*a->items));
-    }
-    a->items[a->count++] = (struct deferred_item){.id = p->entry->id,
-                                                  .order = p->entry->order,
-                                                  .handled = handled,
-                                                  .lane = bytes_of(lane->key, lane->key_len)};
-}
-
-static void note_done(struct deferred_batch *a, struct message_id id) {
-    if (a->done_count == a->done_cap) {
-        a->done_cap = a->done_cap == 0 ? 16 : a->done_cap * 2;
-        a->done = mem_realloc(a->done, a->done_cap * sizeof(*a->done));
-    }
-    a->done[a->done_count++] = id;
-}
-
-/* Its other handlers come later: what was noted last is not through. */
-static void take_back_done(struct deferred_batch *a, struct message_id id) {
-    if (a->done_count > 0 && message_id_compare(a->done[a->done_count - 1], id) == 0)
-        a->done_count--;
-}
-
-static void put_aside(struct processing *p, struct conn_queue *lane, unsigned handled) {
+static void defer(struct processing *p, struct conn_queue *q, unsigned handled) {
     const struct in_entry *e = p->entry;
-    struct waiting *w = e->is_back ? find_waiting(lane, e->order) : NULL;
+    struct deferred_batch *b = &p->batch->deferred;
+    struct waiting *w = e->is_back ? find_waiting(q, e->order) : NULL;
     if (w == NULL) {
-        add_waiting(lane, e->id, e->order, e->text.len + sizeof(*w) + lane->key_len);
+        add_waiting(q, e->id, e->order, e->text.len + sizeof(*w) + q->key_len);
     } else {
         w->id = e->id;
-        w->is_returning = false;
+        w->is_requeued = false;
     }
-    lane->stride = 1;
-    take_back_done(p->deferred, e->id);
-    add_to_batch(p, lane, handled);
+    q->stride = 1;
+    /* Some of its handlers may have run: it is not done. */
+    if (b->done_count > 0 && message_id_compare(b->done[b->done_count - 1], e->id) == 0)
+        b->done_count--;
+    if (b->count == b->cap) {
+        b->cap = b->cap == 0 ? 16 : b->cap * 2;
+        b->items = mem_realloc(b->items, b->cap * sizeof(*b->items));
+    }
+    b->items[b->count++] = (struct deferred_item){
+        .id = e->id, .order = e->order, .handled = handled, .lane = bytes_of(q->key, q->key_len)};
 }
 
-/* It came back: its turn, unless a handler waits or an earlier one is not back yet. */
-static bool is_its_turn(const struct conn_queue *lane, const struct in_entry *e) {
-    const struct waiting *first = TAILQ_FIRST(&lane->queue);
-    return lane->running == 0 && (first == NULL || message_id_compare(first->order, e->order) >= 0);
-}
-
-static void let_through(struct processing *p, struct conn_queue *lane) {
-    struct waiting *w = lane != NULL ? find_waiting(lane, p->entry->order) : NULL;
-    note_done(p->deferred, p->entry->id);
+/* An entry that came back goes on to be processed, or is given up. q may be NULL. */
+static void let_through(struct processing *p, struct conn_queue *q) {
+    struct deferred_batch *b = &p->batch->deferred;
+    struct waiting *w = q != NULL ? find_waiting(q, p->entry->order) : NULL;
+    if (b->done_count == b->done_cap) {
+        b->done_cap = b->done_cap == 0 ? 16 : b->done_cap * 2;
+        b->done = mem_realloc(b->done, b->done_cap * sizeof(*b->done));
+    }
+    b->done[b->done_count++] = p->entry->id;
     if (w != NULL)
-        remove_waiting(lane, w);
-    if (lane != NULL)
-        drop_if_unused(lane);
+        remove_waiting(q, w);
+    if (q != NULL)
+        drop_if_unused(q);
+}
+
+/* For an entry that came back: a handler may wait again, or an earlier entry may not be back. */
+static bool is_its_turn(const struct conn_queue *q, const struct in_entry *e) {
+    const struct waiting *first = TAILQ_FIRST(&q->waiting);
+    return q->running == 0 && (first == NULL || message_id_compare(first->order, e->order) >= 0);
 }
 
 enum conn_queue_turn conn_queues_take_turn(struct processing *p) {
     const struct in_entry *e = p->entry;
-    struct conn_queue *lane = find_of(p->broker->queues, &e->entry);
-    if (e->is_back && (lane == NULL || is_its_turn(lane, e))) {
-        let_through(p, lane);
+    struct conn_queue *q = find_of(p->parts->queues, &e->entry);
+    if (e->is_back && (q == NULL || is_its_turn(q, e))) {
+        let_through(p, q);
         return CONN_QUEUE_GO;
     }
-    if (lane == NULL)
+    if (q == NULL)
         return CONN_QUEUE_GO;
-    if (!e->is_back && !has_room(lane, &e->entry))
+    if (!e->is_back && !has_room(q, &e->entry))
         return CONN_QUEUE_FULL;
-    put_aside(p, lane, e->handled);
+    defer(p, q, e->handled);
     return CONN_QUEUE_DEFERRED;
 }
 
-void conn_queues_give_up(struct processing *p) {
-    let_through(p, find_of(p->broker->queues, &p->entry->entry));
-    conn_queues_after(p);
-}
-
 void conn_queues_defer_rest(struct processing *p, unsigned handled) {
-    struct conn_queue *lane = find_of(p->broker->queues, &p->entry->entry);
-    MUST(lane != NULL);
-    put_aside(p, lane, handled);
+    struct conn_queue *q = find_of(p->parts->queues, &p->entry->entry);
+    MUST(q != NULL);
+    defer(p, q, handled);
 }
 
 void conn_queues_after(struct processing *p) {
-    struct conn_queue *lane = find_of(p->broker->queues, &p->entry->entry);
-    if (lane == NULL || lane->running > 0)
+    struct conn_queue *q = find_of(p->parts->queues, &p->entry->entry);
+    if (q == NULL || q->running > 0)
         return;
-    lane->stride = lane->stride * 2 > STRIDE_MAX ? STRIDE_MAX : lane->stride * 2;
-    bring_back(lane);
+    q->stride = q->stride * 2 > STRIDE_MAX ? STRIDE_MAX : q->stride * 2;
+    requeue(q);
+}
+
+void conn_queues_give_up(struct processing *p) {
+    let_through(p, find_of(p->parts->queues, &p->entry->entry));
+    conn_queues_after(p);
 }
 
 /* --- a slot --- */
 
-/* {field, value} of w that somebody else wrote. */
-static void drop_strange(struct conn_queues *l, unsigned slot, const struct redisReply *row) {
-    struct buf key = {0};
-    struct bytes field = reply_bytes(reply_at(row, 0));
-    log_error("lanes", "dropped_strange partition=%u field=%s: w holds only what brokers set aside",
-              slot, LOG_TEXT(field));
-    metrics_add(METRIC_dead_letters, 1);
-    const struct bytes fields[] = {BYTES_LIT("reason"), BYTES_LIT("not set aside by a broker"),
-                                   BYTES_LIT("entry"),  field,
-                                   BYTES_LIT("m"),      reply_bytes(reply_at(row, 1))};
-    rejects_add(l->broker->bus, key_of(&key, slot, "dl", BYTES_NONE), fields, ARRAY_LEN(fields));
-    buf_deinit(&key);
-}
-
-void conn_queues_open(struct conn_queues *l, unsigned slot, const struct lease_grant *grant,
-                      const struct redisReply *list) {
-    struct place *place = &l->places[slot];
+void conn_queues_open(struct conn_queues *l, const struct deferred_place *place,
+                      struct message_id cursor, const struct redisReply *list) {
+    unsigned slot = place->partition;
     struct deferred_item item;
-    place->is_open = true;
-    place->term = grant->term;
-    place->committed = grant->cursor;
+    l->slots[slot].is_open = true;
+    l->slots[slot].place = *place;
+    l->slots[slot].committed = cursor;
     for (size_t i = 0; i < reply_count(list); i++) {
-        if (deferred_read(reply_at(list, i), &item))
+        const struct redisReply *row = reply_at(list, i);
+        if (deferred_read(row, &item))
             add_waiting(find_or_make(l, slot, item.lane), item.id, item.order, item.size)
-                ->is_returning = item.is_ahead;
+                ->is_requeued = item.is_ahead;
         else
-            drop_strange(l, slot, reply_at(list, i));
+            dead_letter_stray(l->bus, slot, reply_bytes(reply_at(row, 0)),
+                              reply_bytes(reply_at(row, 1)));
     }
     if (reply_count(list) > 0)
         on_retry(&l->retry);
 }
 
-static void forget_done(struct conn_queues *l, unsigned slot, struct deferred_batch *batch) {
-    struct buf own = {0};
-    if (batch->done_count == 0 || !bus_can_send(l->broker->bus))
-        return;
-    struct deferred_place place = place_of(l, slot, &own);
-    deferred_forget(&place, batch->done, batch->done_count);
-    batch->done_count = 0;
-    buf_deinit(&own);
-}
-
 void conn_queues_committed(struct conn_queues *l, unsigned slot, struct deferred_batch *batch,
                            struct message_id cursor) {
-    l->places[slot].committed = cursor;
-    forget_done(l, slot, batch);
+    l->slots[slot].committed = cursor;
+    if (batch->done_count > 0 && bus_can_send(l->bus)) {
+        deferred_forget(&l->slots[slot].place, batch->done, batch->done_count);
+        batch->done_count = 0;
+    }
     for (size_t i = 0; i < batch->count; i++) {
-        struct conn_queue *lane = find(l, batch->items[i].lane);
-        if (lane != NULL)
-            bring_back(lane);
+        struct conn_queue *q = find(l, batch->items[i].lane);
+        if (q != NULL)
+            requeue(q);
     }
     batch->count = 0;
 }
 
+static void empty(struct conn_queue *q) {
+    while (!TAILQ_EMPTY(&q->waiting))
+        remove_waiting(q, TAILQ_FIRST(&q->waiting));
+}
+
 void conn_queues_close(struct conn_queues *l, unsigned slot) {
-    struct conn_queue *lane, *next;
-    struct place *place = &l->places[slot];
-    if (!place->is_open)
+    struct conn_queue *q, *next;
+    if (!l->slots[slot].is_open)
         return;
-    place->is_open = false;
-    HASH_ITER (hh, l->table, lane, next) {
-        if (lane->slot != slot)
+    l->slots[slot].is_open = false;
+    HASH_ITER (hh, l->table, q, next) {
+        if (q->slot != slot)
             continue;
-        while (!TAILQ_EMPTY(&lane->queue))
-            remove_waiting(lane, TAILQ_FIRST(&lane->queue));
-        drop_if_unused(lane);
+        empty(q);
+        drop_if_unused(q);
     }
 }
 
 /* --- life --- */
 
-struct conn_queues *conn_queues_new(struct broker *b) {
-    size_t slots = bus_partitions(b->bus) + 1;
-    struct conn_queues *l = mem_zalloc(sizeof(*l) + slots * sizeof(l->places[0]));
-    l->broker = b;
-    MUST(uv_timer_init(b->loop, &l->retry) == 0);
+struct conn_queues *conn_queues_new(uv_loop_t *loop, struct bus *bus) {
+    size_t slots = bus_partitions(bus) + 1;
+    struct conn_queues *l = mem_zalloc(sizeof(*l) + slots * sizeof(l->slots[0]));
+    l->bus = bus;
+    MUST(uv_timer_init(loop, &l->retry) == 0);
     uv_unref((uv_handle_t *)&l->retry);
     return l;
 }
@@ -448,20 +395,19 @@ void conn_queues_end(struct conn_queues *l) {
 }
 
 void conn_queues_free(struct conn_queues *l) {
-    struct conn_queue *lane, *next;
+    struct conn_queue *q, *next;
     if (l == NULL)
         return;
-    HASH_ITER (hh, l->table, lane, next) {
-        while (!TAILQ_EMPTY(&lane->queue))
-            remove_waiting(lane, TAILQ_FIRST(&lane->queue));
-        HASH_DEL(l->table, lane);
-        free(lane);
+    HASH_ITER (hh, l->table, q, next) {
+        empty(q);
+        HASH_DEL(l->table, q);
+        free(q);
     }
     free(l);
 }
 
-void deferred_batch_deinit(struct deferred_batch *a) {
-    free(a->items);
-    free(a->done);
-    *a = (struct deferred_batch){0};
+void deferred_batch_deinit(struct deferred_batch *b) {
+    free(b->items);
+    free(b->done);
+    *b = (struct deferred_batch){0};
 }

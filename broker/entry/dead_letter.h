@@ -1,10 +1,15 @@
-/* dead_letter.h - entries that are given up: logged, counted and kept in a bounded stream. */
+/* dead_letter.h - what is given up: it is logged, counted and kept in a bounded stream of Redis. */
 #ifndef SIGNALBOX_BROKER_ENTRY_DEAD_LETTER_H
 #define SIGNALBOX_BROKER_ENTRY_DEAD_LETTER_H
 
-struct broker;
-struct in_entry;
+#include "common/base/bytes.h"
 
-void dead_letter(struct broker *b, unsigned slot, const struct in_entry *entry, const char *reason);
+struct bus;
+struct processing;
+
+/* The entry that is being processed. */
+void dead_letter(const struct processing *p, const char *reason);
+/* A field of the hash K w that no broker wrote. */
+void dead_letter_stray(struct bus *bus, unsigned partition, struct bytes field, struct bytes value);
 
 #endif

@@ -4,44 +4,36 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "broker/broker.h"
+#include "broker/entry/processing.h"
 #include "common/bus/log/publish.h"
 
-struct receipt_ids {
-    struct receipt_ids *prev, *next;
-    unsigned slot;
+struct receipt_id {
+    struct receipt_id *prev, *next;
     struct message_id id;
     char *token;
 };
 
-void receipt_ids_add(struct broker *b, unsigned slot, const struct message *m,
-                     struct message_id id) {
+void receipt_ids_add(struct batch *batch, const struct message *m, struct message_id id) {
     if (m->kind != MESSAGE_DATA || (m->flags & FLAG_RECEIPT) == 0 || m->from.len == 0)
         return;
-    struct receipt_ids *p = mem_zalloc(sizeof(*p));
-    p->slot = slot;
-    p->id = id;
-    p->token = bytes_dup(m->from);
-    DL_APPEND(b->published, p);
+    struct receipt_id *r = mem_zalloc(sizeof(*r));
+    r->id = id;
+    r->token = bytes_dup(m->from);
+    DL_APPEND(batch->receipt_ids, r);
 }
 
-static void end(struct broker *b, unsigned slot, bool is_committed) {
-    struct receipt_ids *p, *next;
-    DL_FOREACH_SAFE (b->published, p, next) {
-        if (p->slot != slot)
-            continue;
-        if (is_committed)
-            publish_receipt_id(b->bus, bytes_str(p->token), p->id);
-        DL_DELETE(b->published, p);
-        free(p->token);
-        free(p);
+void receipt_ids_committed(struct batch *batch, struct bus *bus) {
+    struct receipt_id *r;
+    DL_FOREACH(batch->receipt_ids, r)
+    publish_receipt_id(bus, bytes_str(r->token), r->id);
+    receipt_ids_lost(batch);
+}
+
+void receipt_ids_lost(struct batch *batch) {
+    struct receipt_id *r, *next;
+    DL_FOREACH_SAFE (batch->receipt_ids, r, next) {
+        free(r->token);
+        free(r);
     }
-}
-
-void receipt_ids_committed(struct broker *b, unsigned slot) {
-    end(b, slot, true);
-}
-
-void receipt_ids_lost(struct broker *b, unsigned slot) {
-    end(b, slot, false);
+    batch->receipt_ids = NULL;
 }

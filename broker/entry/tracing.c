@@ -6,9 +6,8 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "broker/entry/broadcast.h"
-#include "broker/broker.h"
-#include "common/bus/cluster/lease.h"
+#include "common/bus/log/trace.h"
+#include "common/send/delivery.h"
 
 enum { TO_BYTES = 200 };
 
@@ -23,7 +22,7 @@ struct tracing {
 /* A message that waits for its commit. */
 struct traced_output {
     struct traced_output *prev, *next;
-    unsigned slot, mask;
+    unsigned mask;
     struct buf event;
 };
 
@@ -48,7 +47,7 @@ static const char *rule_of(const struct in_entry *entry) {
 
 void tracing_begin(struct processing *p) {
     const struct entry *e = &p->entry->entry;
-    struct trace *t = &p->broker->trace;
+    struct trace *t = p->parts->trace;
     if (!trace_is_on(t))
         return;
     p->tracing = mem_zalloc(sizeof(*p->tracing));
@@ -76,7 +75,7 @@ void tracing_note_verdict(struct processing *p, enum traced_verdict verdict, str
 }
 
 void tracing_note_address(struct processing *p, const struct delivery *d) {
-    struct trace *t = &p->broker->trace;
+    struct trace *t = p->parts->trace;
     unsigned mask = bytes_list_is_given(d->names) ? 0 : trace_of_every_name(t);
     for (size_t i = 0; i < d->names.count; i++)
         mask |= trace_of_name(t, d->names.items[i]);
@@ -91,13 +90,12 @@ void tracing_note_address(struct processing *p, const struct delivery *d) {
 /* The public stream's entries have no sender; they enter when they are added to it. */
 static struct trace_event event_of(const struct processing *p, const char *hop) {
     const struct entry *e = &p->entry->entry;
-    bool is_public = p->slot == lease_public(p->broker->lease);
     struct trace_event event = trace_event_of(hop);
     event.entry = bytes_str(p->tracing->entry);
-    event.kind = is_public ? BYTES_LIT("public") : bytes_str(entry_kind_text(e->kind));
-    event.sent_ms = (int64_t)(is_public ? p->entry->id.term : e->ts_ms);
+    event.kind = p->is_public ? BYTES_LIT("public") : bytes_str(entry_kind_text(e->kind));
+    event.sent_ms = (int64_t)(p->is_public ? p->entry->id.term : e->ts_ms);
     event.client_id = sender_of(e->flags, e->client_id);
-    event.partition = is_public ? -1 : (int64_t)p->slot;
+    event.partition = p->is_public ? -1 : (int64_t)p->slot;
     return event;
 }
 
@@ -107,7 +105,7 @@ static void tell_processed(struct processing *p) {
     event.name = entry->entry.name;
     event.rule = buf_bytes(&p->tracing->rule);
     event.bytes = (int64_t)(event.partition < 0 ? entry->text.len : entry->entry.body.len);
-    trace_tell(&p->broker->trace, p->tracing->mask, &event);
+    trace_tell(p->parts->trace, p->tracing->mask, &event);
 }
 
 static void tell_verdict(struct processing *p) {
@@ -122,7 +120,7 @@ static void tell_verdict(struct processing *p) {
     event.verdict = bytes_str(texts[t->verdict]);
     if (t->why.len > 0)
         event.why = buf_bytes(&t->why);
-    trace_tell(&p->broker->trace, t->mask, &event);
+    trace_tell(p->parts->trace, t->mask, &event);
 }
 
 void tracing_end(struct processing *p) {
@@ -176,7 +174,7 @@ static void encode_output(struct buf *out, const struct processing *p, struct by
 }
 
 static unsigned output_mask(struct processing *p, struct bytes name, const struct message *m) {
-    struct trace *t = &p->broker->trace;
+    struct trace *t = p->parts->trace;
     unsigned mask = name.len > 0 ? trace_of_name(t, name) : trace_of_every_name(t);
     if (m->kind == MESSAGE_BYE)
         return 0;
@@ -194,29 +192,23 @@ void tracing_note_output(struct processing *p, struct bytes name, const struct m
     if (mask == 0)
         return;
     struct traced_output *output = mem_zalloc(sizeof(*output));
-    output->slot = p->slot;
     output->mask = mask;
     encode_output(&output->event, p, name, m, id);
-    DL_APPEND(p->broker->traced_outputs, output);
+    DL_APPEND(p->batch->traced, output);
 }
 
-static void end_outputs(struct broker *b, unsigned slot, bool is_committed) {
+void tracing_committed(struct batch *batch, struct trace *t) {
+    struct traced_output *output;
+    DL_FOREACH(batch->traced, output)
+    trace_tell_encoded(t, output->mask, buf_bytes(&output->event));
+    tracing_lost(batch);
+}
+
+void tracing_lost(struct batch *batch) {
     struct traced_output *output, *next;
-    DL_FOREACH_SAFE (b->traced_outputs, output, next) {
-        if (output->slot != slot)
-            continue;
-        if (is_committed)
-            trace_tell_encoded(&b->trace, output->mask, buf_bytes(&output->event));
-        DL_DELETE(b->traced_outputs, output);
+    DL_FOREACH_SAFE (batch->traced, output, next) {
         buf_deinit(&output->event);
         free(output);
     }
-}
-
-void tracing_committed(struct broker *b, unsigned slot) {
-    end_outputs(b, slot, true);
-}
-
-void tracing_lost(struct broker *b, unsigned slot) {
-    end_outputs(b, slot, false);
+    batch->traced = NULL;
 }

@@ -13,7 +13,6 @@
 #include "broker/entry/processing.h"
 
 struct delivery;
-struct traced_output;
 
 /* The worst that was said stands. */
 enum traced_verdict {
@@ -57,8 +56,8 @@ static inline void tracing_output(struct processing *p, struct bytes name, const
         tracing_note_output(p, name, m, id);
 }
 
-/* The outputs of a slot's batch are in their logs / will never be. */
-void tracing_committed(struct broker *b, unsigned slot);
-void tracing_lost(struct broker *b, unsigned slot);
+/* The outputs of a batch are in their logs. / They will never be. */
+void tracing_committed(struct batch *batch, struct trace *t);
+void tracing_lost(struct batch *batch);
 
 #endif

@@ -1,25 +1,124 @@
-/* client_entry.c - see client_entry.h. */
+/* client_entry.c - see client_entry.h. Read client_entry_process, at the end. */
 #include "broker/handlers/client_entry.h"
 
 #include <stdlib.h>
 
-#include "broker/broker.h"
-#include "broker/handlers/event_table.h"
-#include "broker/handlers/sender_reply.h"
-#include "broker/handlers/handler_run.h"
+#include "broker/entry/broadcast.h"
+#include "broker/entry/dead_letter.h"
+#include "broker/entry/level_check.h"
 #include "broker/entry/tracing.h"
+#include "broker/handlers/event_table.h"
+#include "broker/handlers/handler_run.h"
+#include "broker/handlers/sender_reply.h"
 #include "common/base/log.h"
+#include "common/base/metrics.h"
 
-static const struct signal_route *find(const struct broker *b, const struct session *s) {
+/* --- refusing --- */
+
+/* code: of sender_reply.h. */
+static void refuse(struct processing *p, const struct client_message *m, const char *code,
+                   struct bytes why) {
+    const struct entry *e = &p->entry->entry;
+    metrics_add(METRIC_messages_bad, 1);
+    log_debug("client_entry", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
+              LOG_TEXT(e->name), LOG_TEXT(why));
+    tracing_verdict(p, TRACED_IGNORED, why);
+    sender_reply_error(p, m, code, why);
+}
+
+static void refuse_level(struct processing *p, const struct client_message *m, struct bytes why) {
+    const struct entry *e = &p->entry->entry;
+    level_check_refused(p, why);
+    log_warn("client_entry", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
+             LOG_TEXT(e->name), LOG_TEXT(why));
+    sender_reply_error(p, m, "level", why);
+}
+
+/* Its sender may not speak signalbox.v1, so the message is kept as a dead letter too. */
+static void refuse_large(struct processing *p, const struct client_message *m, struct buf *why) {
+    refuse(p, m, "too_big", buf_bytes(why));
+    buf_append_char(why, '\0');
+    dead_letter(p, why->ptr);
+}
+
+static void refuse_full(struct processing *p) {
+    const struct entry *e = &p->entry->entry;
+    struct client_message *m = client_message_new(e->body);
+    log_warn("client_entry", "refused client=%s name=%s why=\"too many messages wait\"",
+             LOG_TEXT(e->client_id), LOG_TEXT(e->name));
+    refuse(p, m, "busy", BYTES_LIT("too many messages wait for a handler of this connection"));
+    client_message_unref(m);
+}
+
+/* --- the default: to everybody it addresses --- */
+
+/* What goes out: a string as it is, anything else as compact JSON. */
+static void append_data(struct buf *out, struct json_value message) {
+    if (message.kind == JSON_KIND_STRING)
+        json_append_text(out, message);
+    else
+        json_append_compact(out, message);
+}
+
+static void send_on(struct processing *p, const struct client_message *m) {
+    const struct entry *e = &p->entry->entry;
+    struct recipient sender = {e->name, e->conn};
+    struct buf data = {0}, why = {0};
+    append_data(&data, m->message);
+    struct delivery d = {.kind = MESSAGE_DATA,
+                         .ts_ms = e->ts_ms,
+                         .names = texts_list(&m->names),
+                         .groups = texts_list(&m->groups),
+                         .clients = texts_list(&m->clients),
+                         .from = e->client_id,
+                         .flags = m->message.kind == JSON_KIND_STRING ? 0 : FLAG_JSON,
+                         .data = buf_bytes(&data)};
+    if (!delivery_fits(&d, p->parts->bus, &why)) {
+        refuse_large(p, m, &why);
+    } else if (!m->is_direct && !level_check(p->parts, &d, &why)) {
+        refuse_level(p, m, buf_bytes(&why));
+    } else {
+        MUST(m->is_direct ? broadcast_to_one(p, &sender, &d) : broadcast(p, &d));
+        tracing_verdict(p, TRACED_ALLOWED, BYTES_NONE);
+        sender_reply_ack(p, m);
+    }
+    buf_deinit(&data);
+    buf_deinit(&why);
+}
+
+static void process_default(struct processing *p, const struct client_message *m) {
+    if (!m->is_valid) {
+        refuse(p, m, "bad_request", buf_bytes(&m->error));
+    } else if (m->message.kind == JSON_KIND_ABSENT) {
+        refuse(p, m, "bad_request", BYTES_LIT("there is no message"));
+    } else if (!json_is_empty(m->message)) {
+        send_on(p, m);
+    } else {
+        tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the message is empty"));
+        sender_reply_ack(p, m);
+    }
+}
+
+/* --- the signal route --- */
+
+static const struct signal_route *find_route(const struct processing *p, struct session *s) {
+    const struct registrations *r = processing_registrations(p->parts);
+    const struct entry *e = &p->entry->entry;
+    if (r->signal_routes.count == 0)
+        return NULL;
+    if (session_decode(e->session, s) != PARSE_OK) {
+        log_warn("client_entry", "undecodable_session client=%s", LOG_TEXT(e->client_id));
+        return NULL;
+    }
     char *path = bytes_dup(s->path), *endpoint = bytes_dup(s->endpoint);
-    const struct signal_route *route = registrations_signal_route(
-        broker_registrations(b), path, s->endpoint.len > 0 ? endpoint : NULL);
+    const struct signal_route *route =
+        registrations_signal_route(r, path, s->endpoint.len > 0 ? endpoint : NULL);
     free(path);
     free(endpoint);
     return route;
 }
 
-static void tell_trace(struct processing *p, enum app_outcome outcome) {
+static void trace_outcome(struct processing *p, enum app_outcome outcome) {
     if (outcome == APP_FAILED)
         tracing_verdict(p, TRACED_FAILED, BYTES_LIT("the handler failed: see the broker's log"));
     else if (outcome == APP_WAITING)
@@ -29,60 +128,59 @@ static void tell_trace(struct processing *p, enum app_outcome outcome) {
         tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the handler sent nothing"));
 }
 
-/* The session becomes the run's. */
-static void call(struct processing *p, const struct signal_route *route,
-                 const struct client_message *message, const struct session *session) {
+/* Takes what the session holds. */
+static void call_route(struct processing *p, const struct signal_route *route,
+                       struct client_message *m, struct session *session) {
     struct buf error = {0};
     struct handler_run *r = handler_run_new(p, HANDLER_RUN_SIGNAL, "signal route %s", route->path);
-    client_message_init(&r->message, r->entry->entry.body);
+    r->message = client_message_ref(m);
     r->session = *session;
+    *session = (struct session){0};
     r->route_path = mem_strdup(route->path);
     r->route_endpoint = route->endpoint != NULL ? mem_strdup(route->endpoint) : NULL;
     /* The text names files and lines: it is for the log alone. */
     enum app_outcome outcome =
         handler_run_start(r, route->function, route->arguments, event_table_push_signal, &error);
-    tell_trace(p, outcome);
-    if (outcome == APP_FAILED && message->has_unknown)
-        client_message_refuse(p, message, "bad_request", buf_bytes(&message->error));
+    trace_outcome(p, outcome);
+    if (outcome == APP_FAILED && m->has_unknown)
+        refuse(p, m, "bad_request", buf_bytes(&m->error));
     else if (outcome == APP_FAILED)
-        sender_reply_error(p, message, "handler", BYTES_LIT("the handler of this message failed"));
+        sender_reply_error(p, m, "handler", BYTES_LIT("the handler of this message failed"));
     else
-        sender_reply_ack(p, message);
+        sender_reply_ack(p, m);
     buf_deinit(&error);
 }
 
-/* A run may end, and take its message with it, before the sender can be answered; so it has one of
- * its own. */
-static void process(struct processing *p, const struct signal_route *route,
-                    struct session *session) {
-    struct client_message message;
-    client_message_init(&message, p->entry->entry.body);
-    tracing_rule(p, route->path);
-    if (message.is_misunderstood) {
-        client_message_refuse(p, &message, "bad_request", buf_bytes(&message.error));
-        session_free(session);
+/* --- either --- */
+
+static void process(struct processing *p) {
+    struct session session = {0};
+    struct bytes body = p->entry->entry.body;
+    const struct signal_route *route = find_route(p, &session);
+    if (route == NULL && body.len == 0) {
+        tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the message is empty"));
     } else {
-        call(p, route, &message, session);
+        struct client_message *m = client_message_new(body);
+        if (route != NULL)
+            tracing_rule(p, route->path);
+        if (route == NULL)
+            process_default(p, m);
+        else if (m->is_misunderstood)
+            refuse(p, m, "bad_request", buf_bytes(&m->error));
+        else
+            call_route(p, route, m, &session);
+        client_message_unref(m);
     }
-    client_message_deinit(&message);
+    session_free(&session);
 }
 
-bool signal_route_process(struct processing *p) {
-    const struct broker *b = p->broker;
-    const struct signal_route *route = NULL;
-    struct session session;
-    if (broker_registrations(b)->signal_routes.count == 0)
-        return false;
-    if (session_decode(p->entry->entry.session, &session) != PARSE_OK) {
-        log_warn("signal_routes", "undecodable_session client=%s",
-                 LOG_TEXT(p->entry->entry.client_id));
-        return false;
+void client_entry_process(struct processing *p) {
+    switch (conn_queues_take_turn(p)) {
+    case CONN_QUEUE_GO: process(p); return;
+    case CONN_QUEUE_FULL: refuse_full(p); return;
+    case CONN_QUEUE_DEFERRED:
+        tracing_verdict(p, TRACED_WAITING,
+                        BYTES_LIT("a handler of this connection waits: it is handled after that"));
+        return;
     }
-    route = find(b, &session);
-    if (route == NULL) {
-        session_free(&session);
-        return false;
-    }
-    process(p, route, &session);
-    return true;
 }

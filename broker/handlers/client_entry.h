@@ -1,12 +1,12 @@
-/* client_entry.h - finds the app's handler for a client's message and calls it. */
+/*
+ * client_entry.h - an entry CLIENT, the message of a client: the app's signal route for it, or the
+ * default, which sends it to everybody it addresses.
+ */
 #ifndef SIGNALBOX_BROKER_HANDLERS_CLIENT_ENTRY_H
 #define SIGNALBOX_BROKER_HANDLERS_CLIENT_ENTRY_H
 
-#include <stdbool.h>
-
 struct processing;
 
-/* false: no signal route is for this message. */
-bool signal_route_process(struct processing *p);
+void client_entry_process(struct processing *p);
 
 #endif

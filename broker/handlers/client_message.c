@@ -1,21 +1,9 @@
-/* client_message.c - see client_message.h. Read client_message_process first. */
+/* client_message.c - see client_message.h. Read client_message_new first. */
 #include "broker/handlers/client_message.h"
 
 #include <stdlib.h>
 
-#include "broker/entry/broadcast.h"
-#include "broker/broker.h"
-#include "broker/entry/dead_letter.h"
-#include "broker/entry/conn_queues.h"
-#include "broker/handlers/sender_reply.h"
-#include "broker/entry/processing.h"
-#include "broker/handlers/client_entry.h"
-#include "broker/entry/tracing.h"
-#include "common/base/log.h"
-#include "common/base/metrics.h"
 #include "common/base/percent.h"
-
-/* --- reading --- */
 
 static bool read_path(struct client_message *m, const struct message_form *f,
                       struct buf *error_out) {
@@ -148,8 +136,9 @@ static void forget_fields(struct client_message *m) {
     texts_deinit(&m->clients);
 }
 
-void client_message_init(struct client_message *m, struct bytes body) {
-    *m = (struct client_message){0};
+struct client_message *client_message_new(struct bytes body) {
+    struct client_message *m = mem_zalloc(sizeof(*m));
+    m->refs = 1;
     m->document = json_open(body, &m->error);
     bool is_read = m->document != NULL && read_root(m, json_root(m->document));
     m->is_valid = is_read && !m->has_unknown;
@@ -159,135 +148,21 @@ void client_message_init(struct client_message *m, struct bytes body) {
         texts_deinit(&m->clients);
         texts_give(&m->clients);
     }
+    return m;
 }
 
-void client_message_deinit(struct client_message *m) {
+struct client_message *client_message_ref(struct client_message *m) {
+    m->refs++;
+    return m;
+}
+
+void client_message_unref(struct client_message *m) {
+    if (m == NULL || --m->refs > 0)
+        return;
     forget_fields(m);
     json_close(m->document);
     json_close(m->merged);
     buf_deinit(&m->merged_text);
     buf_deinit(&m->error);
-}
-
-/* --- the default: broadcast again --- */
-
-/* What goes out: a string as it is, anything else as compact JSON. */
-static void append_data(struct buf *out, struct json_value message) {
-    if (message.kind == JSON_KIND_STRING)
-        json_append_text(out, message);
-    else
-        json_append_compact(out, message);
-}
-
-static struct delivery delivery_of(const struct entry *e, const struct client_message *m,
-                                   struct bytes data) {
-    return (struct delivery){.kind = MESSAGE_DATA,
-                             .ts_ms = e->ts_ms,
-                             .names = texts_list(&m->names),
-                             .groups = texts_list(&m->groups),
-                             .clients = texts_list(&m->clients),
-                             .from = e->client_id,
-                             .flags = m->message.kind == JSON_KIND_STRING ? 0 : FLAG_JSON,
-                             .data = data};
-}
-
-void client_message_refuse(struct processing *p, const struct client_message *m, const char *code,
-                           struct bytes why) {
-    const struct entry *e = &p->entry->entry;
-    bool is_level = bytes_equal_str(bytes_str(code), "level");
-    metrics_add(is_level ? METRIC_refused_level : METRIC_messages_bad, 1);
-    if (is_level)
-        log_warn("client_message", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
-                 LOG_TEXT(e->name), LOG_TEXT(why));
-    else
-        log_debug("client_message", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
-                  LOG_TEXT(e->name), LOG_TEXT(why));
-    tracing_verdict(p, is_level ? TRACED_REFUSED : TRACED_IGNORED, why);
-    sender_reply_error(p, m, code, why);
-}
-
-/* Its sender may speak no signalbox.v1: it is kept as a dead letter too. */
-static void refuse_large(struct processing *p, const struct client_message *m, struct buf *why) {
-    client_message_refuse(p, m, "too_big", buf_bytes(why));
-    char *text = bytes_dup(buf_bytes(why));
-    dead_letter(p->broker, p->slot, p->entry, text);
-    free(text);
-}
-
-static void send_again(struct processing *p, const struct client_message *m) {
-    const struct entry *e = &p->entry->entry;
-    struct recipient sender = {e->name, e->conn};
-    struct buf data = {0}, error = {0};
-    append_data(&data, m->message);
-    struct delivery d = delivery_of(e, m, buf_bytes(&data));
-    if (!broadcast_fits(p->broker, &d, &error))
-        refuse_large(p, m, &error);
-    else if (m->is_direct)
-        MUST(broadcast_to_one(p, &sender, &d));
-    else if (broadcast_is_allowed(p->broker, &d, &error))
-        MUST(broadcast(p, &d));
-    else
-        client_message_refuse(p, m, "level", buf_bytes(&error));
-    if (error.len == 0) {
-        tracing_verdict(p, TRACED_ALLOWED, BYTES_NONE);
-        sender_reply_ack(p, m);
-    }
-    buf_deinit(&data);
-    buf_deinit(&error);
-}
-
-static void accept_nothing(struct processing *p, const struct client_message *m) {
-    tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the message is empty"));
-    sender_reply_ack(p, m);
-}
-
-static void process_default(struct processing *p, const struct client_message *m) {
-    if (!m->is_valid)
-        client_message_refuse(p, m, "bad_request", buf_bytes(&m->error));
-    else if (m->message.kind == JSON_KIND_ABSENT)
-        client_message_refuse(p, m, "bad_request", BYTES_LIT("there is no message"));
-    else if (!json_is_empty(m->message))
-        send_again(p, m);
-    else
-        accept_nothing(p, m);
-}
-
-static void refuse_full(struct processing *p) {
-    const struct entry *e = &p->entry->entry;
-    struct client_message m;
-    client_message_init(&m, e->body);
-    log_warn("client_message", "refused client=%s name=%s why=\"too many messages wait\"",
-             LOG_TEXT(e->client_id), LOG_TEXT(e->name));
-    client_message_refuse(p, &m, "busy",
-                          BYTES_LIT("too many messages wait for a handler of this connection"));
-    client_message_deinit(&m);
-}
-
-/* Whether it may go on now: an earlier message or event of its connection may still be handled. */
-static bool takes_turn(struct processing *p) {
-    switch (conn_queues_take_turn(p)) {
-    case CONN_QUEUE_GO: return true;
-    case CONN_QUEUE_FULL: refuse_full(p); return false;
-    case CONN_QUEUE_DEFERRED:
-        tracing_verdict(p, TRACED_WAITING,
-                        BYTES_LIT("a handler of this connection waits: it is handled after that"));
-        return false;
-    }
-    return false;
-}
-
-void client_message_process(struct processing *p) {
-    const struct entry *e = &p->entry->entry;
-    if (!takes_turn(p))
-        return;
-    if (signal_route_process(p))
-        return;
-    if (e->body.len == 0) {
-        tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the message is empty"));
-        return;
-    }
-    struct client_message m;
-    client_message_init(&m, e->body);
-    process_default(p, &m);
-    client_message_deinit(&m);
+    free(m);
 }

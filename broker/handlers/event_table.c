@@ -6,42 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/broker.h"
-#include "broker/handlers/connection_events.h"
 #include "broker/handlers/handler_run.h"
-#include "broker/handlers/handler_send.h"
 #include "common/app/api/api.h"
 #include "common/app/lua/json_lua.h"
 #include "common/app/lua/stack.h"
 #include "common/base/clock.h"
-#include "common/base/settings.h"
 
 enum { JSON_DEPTH = 10, CODE_NORMAL = 1000 };
-_Static_assert(EVENT_NO_ARGUMENTS == LUA_NOREF, "the same number without lua.h");
+_Static_assert(EVENT_TABLE_NO_ARGUMENTS == LUA_NOREF, "the same number without lua.h");
 
-/* --- small pushes: the table is on top --- */
-
-static void set_bytes(lua_State *L, const char *field, struct bytes value) {
-    lua_pushlstring(L, value.ptr != NULL ? value.ptr : "", value.len);
-    lua_setfield(L, -2, field);
-}
-
-/* Absent when empty. */
-static void set_optional(lua_State *L, const char *field, struct bytes value) {
-    if (value.len > 0)
-        set_bytes(L, field, value);
-}
-
-static void set_time(lua_State *L, const char *field, uint64_t wall_ms) {
-    char text[32];
-    clock_format_utc(wall_ms, text);
-    set_bytes(L, field, bytes_str(text));
-}
+/* --- fields: the table is on the top of the stack --- */
 
 /* nil, a text, or a list of texts; an empty list addresses nobody and stays one. */
 static void set_texts(lua_State *L, const char *field, struct bytes_list list) {
     if (!bytes_list_is_given(list) || list.count == 1) {
-        set_optional(L, field, list.count == 1 ? list.items[0] : BYTES_NONE);
+        stack_set_optional(L, field, list.count == 1 ? list.items[0] : BYTES_NONE);
         return;
     }
     lua_createtable(L, (int)list.count, 0);
@@ -75,11 +54,10 @@ static void set_message(lua_State *L, struct json_value message) {
 static void set_data(lua_State *L, const struct client_message *m) {
     lua_createtable(L, 0, 5);
     set_message(L, m->message);
-    set_bytes(L, "path", m->names.count > 0 ? m->names.items[0] : BYTES_NONE);
+    stack_set_bytes(L, "path", m->names.count > 0 ? m->names.items[0] : BYTES_NONE);
     set_texts(L, "group", texts_list(&m->groups));
     set_texts(L, "client_id", texts_list(&m->clients));
-    lua_pushboolean(L, m->is_direct);
-    lua_setfield(L, -2, "direct");
+    stack_set_bool(L, "direct", m->is_direct);
     lua_setfield(L, -2, "data");
 }
 
@@ -95,42 +73,34 @@ static void set_headers(lua_State *L, const struct session *s) {
 static void set_request(lua_State *L, const struct handler_run *r) {
     const struct entry *e = &r->entry->entry;
     lua_createtable(L, 0, 5);
-    set_bytes(L, "url", r->session.url);
-    set_bytes(L, "remote_address", r->session.remote_address);
-    set_bytes(L, "body", e->body);
-    set_bytes(L, "opcode", (e->flags & FLAG_BINARY) != 0 ? BYTES_LIT("binary") : BYTES_LIT("text"));
+    stack_set_bytes(L, "url", r->session.url);
+    stack_set_bytes(L, "remote_address", r->session.remote_address);
+    stack_set_bytes(L, "body", e->body);
+    stack_set_bytes(L, "opcode",
+                    (e->flags & FLAG_BINARY) != 0 ? BYTES_LIT("binary") : BYTES_LIT("text"));
     set_headers(L, &r->session);
     lua_setfield(L, -2, "request");
 }
 
 static void set_endpoint(lua_State *L, const struct session *s) {
     lua_createtable(L, 0, 3);
-    set_bytes(L, "protocol", s->protocol);
-    set_bytes(L, "address", s->address);
-    set_optional(L, "name", s->endpoint);
+    stack_set_bytes(L, "protocol", s->protocol);
+    stack_set_bytes(L, "address", s->address);
+    stack_set_optional(L, "name", s->endpoint);
     lua_setfield(L, -2, "endpoint");
 }
 
 static void set_route(lua_State *L, const struct handler_run *r) {
     lua_createtable(L, 0, 2);
-    set_bytes(L, "path", bytes_str(r->route_path));
-    set_optional(L, "endpoint", bytes_str(r->route_endpoint));
+    stack_set_bytes(L, "path", bytes_str(r->route_path));
+    stack_set_optional(L, "endpoint", bytes_str(r->route_endpoint));
     lua_setfield(L, -2, "route");
 }
 
 /* --- event.response --- */
 
-/* Raises the text; the buffer is given back first, for luaL_error does not return. */
-static int raise_text(lua_State *L, struct buf *error) {
-    luaL_where(L, 1);
-    lua_pushlstring(L, error->ptr != NULL ? error->ptr : "", error->len);
-    buf_deinit(error);
-    lua_concat(L, 2);
-    return lua_error(L);
-}
-
 static int answer(lua_State *L, struct delivery *d) {
-    struct app_call *call = app_call_of((struct lua_State *)L);
+    struct app_call *call = app_call_of(L);
     struct handler_run *r = handler_run_of(call);
     struct buf error = {0};
     struct recipient to;
@@ -144,13 +114,13 @@ static int answer(lua_State *L, struct delivery *d) {
     d->from = r->entry->entry.client_id;
     enum app_outcome outcome = handler_run_to_one(r, &to, d, &error);
     if (outcome == APP_FAILED)
-        return raise_text(L, &error);
+        return stack_raise(L, &error);
     return outcome == APP_WAITING ? app_wait(L, call) : 0;
 }
 
 /* Leaves the text to send on the stack, an empty one too: an echo is an echo. False for nil. */
 static bool to_text(lua_State *L, int index, const struct handler_run *r, bool *is_json_out) {
-    struct json_value was = r != NULL ? r->message.message : (struct json_value){0};
+    struct json_value was = r != NULL ? handler_run_message(r) : (struct json_value){0};
     struct buf text = {0}, error = {0};
     *is_json_out = false;
     if (lua_isnoneornil(L, index))
@@ -161,7 +131,7 @@ static bool to_text(lua_State *L, int index, const struct handler_run *r, bool *
     }
     if (!json_from_lua_as(L, index, was, JSON_DEPTH, &text, &error)) {
         buf_deinit(&text);
-        raise_text(L, &error);
+        stack_raise(L, &error);
     }
     *is_json_out = true;
     lua_pushlstring(L, text.ptr, text.len);
@@ -175,16 +145,15 @@ static int response_send(lua_State *L) {
     static const char *const opcodes[] = {"text", "binary", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     bool is_binary = luaL_checkoption(L, 3, "text", opcodes) == 1, is_json;
-    struct handler_run *r = handler_run_of(app_call_of((struct lua_State *)L));
+    struct handler_run *r = handler_run_of(app_call_of(L));
     struct delivery d = {.kind = MESSAGE_DATA};
     struct buf error = {0};
     if (!to_text(L, 2, r, &is_json))
         return 0;
     d.data.ptr = lua_tolstring(L, -1, &d.data.len);
     d.flags = (is_binary ? FLAG_BINARY : 0) | (is_json ? FLAG_JSON : 0);
-    if (r != NULL && !delivery_check_data(d.data, is_binary,
-                                          (size_t)r->broker->settings->max_message_bytes, &error))
-        return raise_text(L, &error);
+    if (r != NULL && !delivery_check_data(d.data, is_binary, r->parts->max_message_bytes, &error))
+        return stack_raise(L, &error);
     return answer(L, &d);
 }
 
@@ -223,43 +192,54 @@ int event_table_push_signal(void *ctx, struct lua_State *L) {
     struct conn_value value;
     lua_createtable(L, 0, 16);
     set_common(L);
-    set_data(L, &r->message);
+    set_data(L, r->message);
     set_endpoint(L, &r->session);
     set_request(L, r);
     set_response(L, e);
     set_route(L, r);
-    set_bytes(L, "path", r->session.path);
-    set_time(L, "timestamp", e->ts_ms);
-    set_bytes(L, "name", e->name);
-    set_bytes(L, "client_id", e->client_id);
+    stack_set_bytes(L, "path", r->session.path);
+    stack_set_time(L, "timestamp", e->ts_ms);
+    stack_set_bytes(L, "name", e->name);
+    stack_set_bytes(L, "client_id", e->client_id);
     if (conn_value_parse(e->conn, &value))
-        set_optional(L, "group", value.group);
-    lua_pushboolean(L, true);
-    lua_setfield(L, -2, "streamed");
+        stack_set_optional(L, "group", value.group);
+    stack_set_bool(L, "streamed", true);
     return 1;
 }
 
+struct disconnect_cause event_table_read_cause(struct bytes text) {
+    struct disconnect_cause c = {0};
+    c.cause = bytes_split(&text, ':');
+    c.code = bytes_split(&text, ':');
+    c.reason = text;
+    if (bytes_equal_str(c.cause, "replaced")) {
+        c.code = BYTES_LIT("4001");
+        c.reason = BYTES_LIT("replaced");
+    }
+    return c;
+}
+
 static void set_disconnect(lua_State *L, struct bytes text) {
-    struct disconnect_cause c = connection_events_read_cause(text);
+    struct disconnect_cause c = event_table_read_cause(text);
     uint64_t code;
-    set_optional(L, "cause", c.cause);
+    stack_set_optional(L, "cause", c.cause);
     if (bytes_to_u64(c.code, &code)) {
         lua_pushinteger(L, (lua_Integer)code);
         lua_setfield(L, -2, "close_code");
     }
-    set_bytes(L, "close_reason", c.reason);
+    stack_set_bytes(L, "close_reason", c.reason);
 }
 
 static void set_connection(lua_State *L, const struct entry *e) {
     struct conn_value value = {0};
     lua_createtable(L, 0, 10);
-    set_bytes(L, "name", e->name);
-    set_bytes(L, "client_id", e->client_id);
-    set_bytes(L, "scope", BYTES_LIT("global"));
+    stack_set_bytes(L, "name", e->name);
+    stack_set_bytes(L, "client_id", e->client_id);
+    stack_set_bytes(L, "scope", BYTES_LIT("global"));
     if (conn_value_parse(e->conn, &value)) {
-        set_optional(L, "group", value.group);
-        set_bytes(L, "gateway", value.gateway);
-        set_time(L, "connected_at", value.connected_ms);
+        stack_set_optional(L, "group", value.group);
+        stack_set_bytes(L, "gateway", value.gateway);
+        stack_set_time(L, "connected_at", value.connected_ms);
     }
     if (e->kind == ENTRY_DISCONNECT)
         set_disconnect(L, e->body);
@@ -271,9 +251,10 @@ int event_table_push_connection(void *ctx, struct lua_State *L) {
     const struct entry *e = &r->entry->entry;
     lua_createtable(L, 0, 6);
     set_common(L);
-    set_bytes(L, "name", e->name);
-    set_bytes(L, "type", e->kind == ENTRY_CONNECT ? BYTES_LIT("connect") : BYTES_LIT("disconnect"));
-    set_time(L, "timestamp", clock_wall_ms());
+    stack_set_bytes(L, "name", e->name);
+    stack_set_bytes(L, "type",
+                    e->kind == ENTRY_CONNECT ? BYTES_LIT("connect") : BYTES_LIT("disconnect"));
+    stack_set_time(L, "timestamp", clock_wall_ms());
     set_connection(L, e);
     return 1;
 }
@@ -283,7 +264,7 @@ int event_table_push_tick(void *ctx, struct lua_State *L) {
     const struct entry *e = &r->entry->entry;
     lua_createtable(L, 0, 4);
     set_common(L);
-    set_bytes(L, "name", e->name);
-    set_time(L, "timestamp", (uint64_t)e->code * 1000);
+    stack_set_bytes(L, "name", e->name);
+    stack_set_time(L, "timestamp", (uint64_t)e->code * 1000);
     return 1;
 }

@@ -1,19 +1,27 @@
 /*
- * event_table.h - the `event` table that handlers get.
- * The only file of the broker that touches Lua.
- *
- * All are app_push_fn; ctx is the struct handler_run.
+ * event_table.h - the `event` table that handlers get. The only file of the broker that touches
+ * Lua.
  */
 #ifndef SIGNALBOX_BROKER_HANDLERS_EVENT_TABLE_H
 #define SIGNALBOX_BROKER_HANDLERS_EVENT_TABLE_H
 
+#include "common/base/bytes.h"
+
 struct lua_State;
 
 /* For handler_run_start: the handler has no further arguments (LUA_NOREF). */
-enum { EVENT_NO_ARGUMENTS = -2 };
+enum { EVENT_TABLE_NO_ARGUMENTS = -2 };
 
+/* Each is an app_push_fn; ctx is the struct handler_run. */
 int event_table_push_signal(void *ctx, struct lua_State *L);
 int event_table_push_connection(void *ctx, struct lua_State *L);
 int event_table_push_tick(void *ctx, struct lua_State *L);
+
+/* Why a connection ended: "client:1000:bye" is cause "client", code 1000, reason "bye". */
+struct disconnect_cause {
+    struct bytes cause, code, reason;
+};
+/* Exposed for tests. */
+struct disconnect_cause event_table_read_cause(struct bytes text);
 
 #endif

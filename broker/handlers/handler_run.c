@@ -1,27 +1,31 @@
-/* handler_run.c - see handler_run.h. */
+/* handler_run.c - see handler_run.h. Read handler_run_start, then handler_run_broadcast. */
 #include "broker/handlers/handler_run.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "broker/broker.h"
-#include "broker/entry/conn_queues.h"
+#include "broker/entry/broadcast.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/ingest.h"
 #include "common/bus/partition.h"
 
-static const char too_many[] = "this handler sends too much for one event";
+/* An entry for a partition, not pushed yet. */
+struct held_send {
+    struct held_send *next;
+    unsigned partition;
+    struct buf entry;
+};
 
 struct handler_run *handler_run_new(struct processing *p, enum handler_run_kind kind,
                                     const char *label_format, ...) {
     struct handler_run *r = mem_zalloc(sizeof(*r));
     struct buf label = {0};
     va_list args;
-    r->broker = p->broker;
+    r->parts = p->parts;
     r->kind = kind;
     r->entry = in_entry_ref(p->entry);
-    r->outcome = p;
+    r->processing = p;
     va_start(args, label_format);
     buf_vprintf(&label, label_format, args);
     va_end(args);
@@ -39,24 +43,32 @@ static void drop_held(struct handler_run *r) {
     r->held_bytes = 0;
 }
 
-static void leave_lane(struct handler_run *r) {
-    if (r->lane != NULL)
-        conn_queues_leave(r->lane);
-    r->lane = NULL;
+static void leave_queue(struct handler_run *r) {
+    if (r->queue != NULL)
+        conn_queues_leave(r->queue);
+    r->queue = NULL;
 }
 
 static void free_run(struct handler_run *r) {
-    leave_lane(r);
+    leave_queue(r);
     if (r->open_runs != NULL)
         DL_DELETE(*r->open_runs, r);
     drop_held(r);
-    client_message_deinit(&r->message);
+    client_message_unref(r->message);
     session_free(&r->session);
     in_entry_unref(r->entry);
     free(r->route_path);
     free(r->route_endpoint);
     free(r->label);
     free(r);
+}
+
+struct handler_run *handler_run_of(struct app_call *call) {
+    return call != NULL ? app_call_ctx(call) : NULL;
+}
+
+struct json_value handler_run_message(const struct handler_run *r) {
+    return r->message != NULL ? r->message->message : (struct json_value){0};
 }
 
 /* --- from start to end --- */
@@ -73,7 +85,7 @@ enum app_outcome handler_run_start(struct handler_run *r, int function, int argu
     struct app_call *call = NULL;
     char *error = NULL;
     enum app_outcome outcome =
-        app_call(r->broker->app, &handler, push_args, on_end, r, &call, &error);
+        app_call(*r->parts->app, &handler, push_args, on_end, r, &call, &error);
     if (outcome == APP_WAITING) {
         r->call = call;
         handler_run_wait(r);
@@ -90,21 +102,20 @@ void handler_run_wait(struct handler_run *r) {
     if (r->state != HANDLER_RUN_NOW)
         return;
     r->state = HANDLER_RUN_OPEN;
-    r->open_runs = r->outcome->open_runs;
+    r->open_runs = &r->processing->batch->open_runs;
     DL_APPEND(*r->open_runs, r);
     if (r->kind != HANDLER_RUN_TICK)
-        r->lane = conn_queues_enter(r->broker->queues, r->outcome->slot, r->entry);
-    r->outcome = NULL;
+        r->queue = conn_queues_enter(r->parts->queues, r->processing->slot, r->entry);
+    r->processing = NULL;
 }
 
 /* --- sends after the first wait --- */
 
 static void resume(struct handler_run *r, const char *error) {
-    struct app_call *call = r->call;
     if (error != NULL)
-        app_resume_error(call, error);
+        app_resume_error(r->call, error);
     else
-        app_resume_ok(call, NULL, NULL);
+        app_resume_ok(r->call, NULL, NULL);
 }
 
 static void on_pushed(void *ctx, int status) {
@@ -114,17 +125,10 @@ static void on_pushed(void *ctx, int status) {
         resume(r, r->was_refused ? "the broker ends" : NULL);
 }
 
-static bool has_room(const struct handler_run *r) {
-    size_t waiting = ingest_bytes(r->broker->free_sends);
-    return waiting == 0 || waiting + r->held_bytes <= FREE_SENDS_BYTES;
-}
-
-static const char no_room[] = "too many messages wait for Redis";
-
 static void push_held(struct handler_run *r) {
     r->was_refused = false;
     for (struct held_send *h = r->held; h != NULL; h = h->next)
-        if (ingest_push(r->broker->free_sends, h->partition, buf_bytes(&h->entry), on_pushed, r) ==
+        if (ingest_push(r->parts->free_sends, h->partition, buf_bytes(&h->entry), on_pushed, r) ==
             0)
             r->unanswered++;
         else
@@ -142,72 +146,82 @@ static void hold(void *ctx, unsigned partition, struct bytes_list names, struct 
     LL_APPEND(r->held, h);
 }
 
+static bool has_room(const struct handler_run *r) {
+    size_t unsent = ingest_bytes(r->parts->free_sends);
+    return unsent == 0 || unsent + r->held_bytes <= HANDLER_RUN_UNSENT_BYTES;
+}
+
 static enum app_outcome send_held(struct handler_run *r, struct buf *error_out) {
     if (r->state == HANDLER_RUN_OPEN)
-        return APP_WAITING; /* handler_run_settle goes on */
+        return APP_WAITING; /* settle goes on */
     if (r->state == HANDLER_RUN_FREE && has_room(r)) {
         push_held(r);
         if (r->unanswered > 0)
             return APP_WAITING;
     }
     drop_held(r);
-    buf_append_str(error_out,
-                   r->state == HANDLER_RUN_VOID ? "the event is handled again elsewhere" : no_room);
+    buf_append_str(error_out, r->state == HANDLER_RUN_VOID ? "the event is handled again elsewhere"
+                                                           : "too many messages wait for Redis");
     return APP_FAILED;
 }
 
-void handler_run_settle(struct handler_run *r, bool is_committed) {
+static void settle(struct handler_run *r, enum handler_run_state to) {
+    struct buf error = {0};
     MUST(r->state == HANDLER_RUN_OPEN);
     DL_DELETE(*r->open_runs, r);
     r->open_runs = NULL;
-    r->state = is_committed ? HANDLER_RUN_FREE : HANDLER_RUN_VOID;
-    if (r->state == HANDLER_RUN_VOID)
-        leave_lane(r); /* its entry runs again */
-    if (r->held == NULL)
-        return;
-    struct buf error = {0};
-    if (send_held(r, &error) == APP_FAILED) {
-        char *text = buf_take(&error);
-        resume(r, text);
-        free(text);
+    r->state = to;
+    if (to == HANDLER_RUN_VOID)
+        leave_queue(r); /* its entry runs again */
+    if (r->held != NULL && send_held(r, &error) == APP_FAILED) {
+        buf_append_char(&error, '\0');
+        resume(r, error.ptr);
     }
     buf_deinit(&error);
 }
 
+void handler_run_committed(struct batch *batch, struct message_id cursor) {
+    struct handler_run *r, *next;
+    DL_FOREACH_SAFE (batch->open_runs, r, next)
+        if (message_id_compare(r->entry->id, cursor) <= 0)
+            settle(r, HANDLER_RUN_FREE);
+}
+
+void handler_run_lost(struct batch *batch) {
+    while (batch->open_runs != NULL)
+        settle(batch->open_runs, HANDLER_RUN_VOID);
+}
+
 /* --- sends --- */
+
+static enum app_outcome refuse_more(struct buf *error_out) {
+    buf_append_str(error_out, "this handler sends too much for one event");
+    return APP_FAILED;
+}
 
 enum app_outcome handler_run_broadcast(struct handler_run *r, const struct delivery *d,
                                        struct buf *error_out) {
-    if (broadcast_is_for_nobody(d))
+    if (delivery_is_for_nobody(d))
         return APP_DONE;
-    if (!broadcast_fits(r->broker, d, error_out))
+    if (!delivery_fits(d, r->parts->bus, error_out))
         return APP_FAILED;
-    if (r->state != HANDLER_RUN_NOW) {
-        broadcast_split(d, bus_partitions(r->broker->bus), hold, r);
-        return send_held(r, error_out);
-    }
-    if (broadcast(r->outcome, d))
-        return APP_DONE;
-    buf_append_str(error_out, too_many);
-    return APP_FAILED;
+    if (r->state == HANDLER_RUN_NOW)
+        return broadcast(r->processing, d) ? APP_DONE : refuse_more(error_out);
+    delivery_split(d, bus_partitions(r->parts->bus), hold, r);
+    return send_held(r, error_out);
 }
 
 enum app_outcome handler_run_to_one(struct handler_run *r, const struct recipient *to,
                                     const struct delivery *d, struct buf *error_out) {
-    if (!broadcast_fits(r->broker, d, error_out))
+    if (!delivery_fits(d, r->parts->bus, error_out))
         return APP_FAILED;
-    unsigned partition = partition_of(to->name, bus_partitions(r->broker->bus));
-    if (r->state == HANDLER_RUN_NOW && partition == r->outcome->slot) {
-        if (broadcast_to_one(r->outcome, to, d))
-            return APP_DONE;
-        buf_append_str(error_out, too_many);
-        return APP_FAILED;
-    }
+    unsigned partition = partition_of(to->name, bus_partitions(r->parts->bus));
+    if (r->state == HANDLER_RUN_NOW && partition == r->processing->slot)
+        return broadcast_to_one(r->processing, to, d) ? APP_DONE : refuse_more(error_out);
     struct buf entry = {0};
-    broadcast_encode_to_one(&entry, to, d);
+    delivery_encode_to_one(&entry, to, d);
     hold(r, partition, (struct bytes_list){0}, buf_bytes(&entry));
     buf_deinit(&entry);
-    if (r->state == HANDLER_RUN_NOW)
-        handler_run_wait(r); /* the connection of another event, in another partition */
+    handler_run_wait(r); /* the connection of another event, in another partition */
     return send_held(r, error_out);
 }

@@ -3,7 +3,6 @@
 
 #include "broker/entry/broadcast.h"
 #include "broker/handlers/client_message.h"
-#include "broker/entry/processing.h"
 
 static bool is_wanted(const struct processing *p, const struct client_message *m) {
     return (p->entry->entry.flags & FLAG_V1) != 0 && m->ref.kind != JSON_KIND_ABSENT;
@@ -15,11 +14,9 @@ static void begin(struct buf *text, const char *type, const struct client_messag
 }
 
 static void finish(struct processing *p, struct buf *text) {
-    const struct entry *e = &p->entry->entry;
-    struct recipient sender = {e->name, e->conn};
     buf_append_char(text, '}');
-    /* Without room the entry has led to thousands of messages: the note is the least of it. */
-    (void)broadcast_message(p, &sender, MESSAGE_NOTE, buf_bytes(text));
+    /* Without room the entry has led to thousands of messages: the reply is the least of it. */
+    (void)broadcast_reply(p, MESSAGE_NOTE, buf_bytes(text));
     buf_deinit(text);
 }
 

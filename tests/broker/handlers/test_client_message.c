@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
-static struct client_message m;
+static struct client_message *m;
 
 static void read_text(const char *text) {
-    client_message_deinit(&m);
-    client_message_init(&m, bytes_str(text));
+    client_message_unref(m);
+    m = client_message_new(bytes_str(text));
 }
 
 static void assert_list(struct texts t, const char *joined) {
@@ -29,13 +29,13 @@ static void assert_list(struct texts t, const char *joined) {
 }
 
 static void assert_message(const char *text) {
-    assert_true(bytes_equal_str(m.message.text, text));
+    assert_true(bytes_equal_str(m->message.text, text));
 }
 
 static int teardown(void **state) {
     (void)state;
-    client_message_deinit(&m);
-    memset(&m, 0, sizeof(m));
+    client_message_unref(m);
+    m = NULL;
     return 0;
 }
 
@@ -43,46 +43,46 @@ static void fields_without_case(void **state) {
     (void)state;
     read_text(
         "{\"MESSAGE\":\"hi\",\"Path\":\"N2\",\"GROUP\":\"g\",\"clientid\":\"c\",\"Direct\":true}");
-    assert_true(m.is_valid && m.is_direct);
+    assert_true(m->is_valid && m->is_direct);
     assert_message("\"hi\"");
-    assert_list(m.names, "N2");
-    assert_list(m.groups, "g");
-    assert_list(m.clients, "c");
+    assert_list(m->names, "N2");
+    assert_list(m->groups, "g");
+    assert_list(m->clients, "c");
 }
 
 static void path_is_decoded(void **state) {
     (void)state;
     read_text("{\"message\":1,\"path\":\"%4e2+b%zz%\"}");
-    assert_list(m.names, "N2 b%zz%");
+    assert_list(m->names, "N2 b%zz%");
 }
 
 static void path_may_be_a_number_but_no_list(void **state) {
     (void)state;
     read_text("{\"message\":1,\"path\":12}");
-    assert_list(m.names, "12");
+    assert_list(m->names, "12");
     read_text("{\"message\":1,\"path\":[\"a\"]}");
-    assert_false(m.is_valid);
+    assert_false(m->is_valid);
     read_text("{\"message\":1,\"path\":{}}");
-    assert_false(m.is_valid);
+    assert_false(m->is_valid);
 }
 
 static void lists_and_numbers(void **state) {
     (void)state;
     read_text("{\"message\":1,\"group\":[\"a\",7,\"\"],\"clientId\":5}");
-    assert_true(m.is_valid);
-    assert_list(m.groups, "a,7");
-    assert_list(m.clients, "5");
+    assert_true(m->is_valid);
+    assert_list(m->groups, "a,7");
+    assert_list(m->clients, "5");
     read_text("{\"message\":1,\"group\":[[\"a\"]]}");
-    assert_false(m.is_valid);
+    assert_false(m->is_valid);
 }
 
 static void empty_counts_as_absent(void **state) {
     (void)state;
     read_text("{\"message\":1,\"path\":\"\",\"group\":\"\",\"clientId\":null}");
-    assert_true(m.is_valid);
-    assert_true(m.names.items == NULL && m.groups.items == NULL && m.clients.items == NULL);
+    assert_true(m->is_valid);
+    assert_true(m->names.items == NULL && m->groups.items == NULL && m->clients.items == NULL);
     read_text("{\"message\":1,\"path\":null}");
-    assert_true(m.is_valid && m.names.items == NULL);
+    assert_true(m->is_valid && m->names.items == NULL);
 }
 
 static void an_empty_list_is_nobody(void **state) {
@@ -93,9 +93,9 @@ static void an_empty_list_is_nobody(void **state) {
         snprintf(text, sizeof(text), "{\"message\":1,\"clientId\":%s,\"group\":%s}", rows[i],
                  rows[i]);
         read_text(text);
-        assert_true(m.is_valid);
-        assert_true(bytes_list_is_nobody(texts_list(&m.clients)));
-        assert_true(bytes_list_is_nobody(texts_list(&m.groups)));
+        assert_true(m->is_valid);
+        assert_true(bytes_list_is_nobody(texts_list(&m->clients)));
+        assert_true(bytes_list_is_nobody(texts_list(&m->groups)));
     }
 }
 
@@ -124,11 +124,11 @@ static void what_is_not_understood(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         read_text(rows[i].text);
-        assert_false(m.is_valid || m.has_unknown);
-        assert_int_equal(m.is_misunderstood, rows[i].is_misunderstood);
-        assert_true(bytes_starts_with(buf_bytes(&m.error), bytes_str(rows[i].error)));
-        assert_true(m.message.kind == JSON_KIND_ABSENT && m.names.items == NULL &&
-                    m.groups.items == NULL && m.clients.items == NULL && !m.is_direct);
+        assert_false(m->is_valid || m->has_unknown);
+        assert_int_equal(m->is_misunderstood, rows[i].is_misunderstood);
+        assert_true(bytes_starts_with(buf_bytes(&m->error), bytes_str(rows[i].error)));
+        assert_true(m->message.kind == JSON_KIND_ABSENT && m->names.items == NULL &&
+                    m->groups.items == NULL && m->clients.items == NULL && !m->is_direct);
     }
 }
 
@@ -144,12 +144,12 @@ static void keys_of_the_application(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         read_text(rows[i]);
-        assert_true(m.has_unknown && !m.is_valid && !m.is_misunderstood);
+        assert_true(m->has_unknown && !m->is_valid && !m->is_misunderstood);
         assert_message(i < 3 ? "1" : "[1]");
-        assert_true(bytes_list_is_nobody(texts_list(&m.clients)));
-        assert_true(bytes_starts_with(buf_bytes(&m.error), BYTES_LIT("unknown key \"")));
+        assert_true(bytes_list_is_nobody(texts_list(&m->clients)));
+        assert_true(bytes_starts_with(buf_bytes(&m->error), BYTES_LIT("unknown key \"")));
         if (i == 1)
-            assert_true(bytes_equal_str(m.ref.text, "\"r\""));
+            assert_true(bytes_equal_str(m->ref.text, "\"r\""));
     }
 }
 
@@ -162,7 +162,7 @@ static void a_path_has_a_bound(void **state) {
             strcat(text, "%41");
         strcat(text, "\"}");
         read_text(text);
-        assert_int_equal(m.is_valid, more == 0);
+        assert_int_equal(m->is_valid, more == 0);
     }
 }
 
@@ -174,42 +174,42 @@ static void direct_is_any_truth(void **state) {
     for (size_t i = 0; i < 5; i++) {
         snprintf(text, sizeof(text), "{\"message\":1,\"direct\":%s}", yes[i]);
         read_text(text);
-        assert_true(m.is_direct);
+        assert_true(m->is_direct);
         snprintf(text, sizeof(text), "{\"message\":1,\"direct\":%s}", no[i]);
         read_text(text);
-        assert_false(m.is_direct);
+        assert_false(m->is_direct);
     }
 }
 
 static void no_json_and_no_message(void **state) {
     (void)state;
     read_text("hello");
-    assert_false(m.is_valid);
+    assert_false(m->is_valid);
     read_text("{\"message\":1,\"Message\":2}");
-    assert_false(m.is_valid);
-    assert_true(m.is_misunderstood);
+    assert_false(m->is_valid);
+    assert_true(m->is_misunderstood);
     read_text("12");
-    assert_true(m.is_valid && m.message.kind == JSON_KIND_ABSENT);
+    assert_true(m->is_valid && m->message.kind == JSON_KIND_ABSENT);
     read_text("{}");
-    assert_true(m.is_valid && m.message.kind == JSON_KIND_ABSENT);
+    assert_true(m->is_valid && m->message.kind == JSON_KIND_ABSENT);
 }
 
 static void arrays_of_objects(void **state) {
     (void)state;
     read_text("[{\"message\":\"a\",\"path\":\"P\"}]");
     assert_message("\"a\"");
-    assert_list(m.names, "P");
+    assert_list(m->names, "P");
     read_text("[{\"message\":\"a\"},{\"message\": [1, 2],\"group\":\"g\"}]");
     assert_message("[\"a\",[1,2]]");
-    assert_list(m.groups, "g");
+    assert_list(m->groups, "g");
     read_text("[]");
-    assert_true(m.message.kind == JSON_KIND_ABSENT);
+    assert_true(m->message.kind == JSON_KIND_ABSENT);
 }
 
 static void ref_is_kept_as_sent(void **state) {
     (void)state;
     read_text("{\"message\":1,\"ref\": 1.50}");
-    assert_true(bytes_equal_str(m.ref.text, "1.50"));
+    assert_true(bytes_equal_str(m->ref.text, "1.50"));
 }
 
 int main(void) {

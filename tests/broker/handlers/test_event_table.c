@@ -1,5 +1,5 @@
 /* Why a connection ended. */
-#include "broker/handlers/connection_events.h"
+#include "broker/handlers/event_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 static void assert_cause(const char *text, const char *cause, const char *code,
                          const char *reason) {
-    struct disconnect_cause c = connection_events_read_cause(bytes_str(text));
+    struct disconnect_cause c = event_table_read_cause(bytes_str(text));
     assert_true(bytes_equal_str(c.cause, cause));
     assert_true(bytes_equal_str(c.code, code));
     assert_true(bytes_equal_str(c.reason, reason));
