@@ -11,6 +11,7 @@
 #include "common/daemon/daemon.h"
 #include "common/bus/log/trace.h"
 #include "gateway/session/clients.h"
+#include "gateway/routes/routes.h"
 #include "gateway/session/message_frames.h"
 #include "gateway/cluster.h"
 #include "gateway/conn/conn.h"
@@ -19,6 +20,7 @@
 #include "gateway/drain.h"
 #include "gateway/endpoints.h"
 #include "gateway/listener.h"
+#include "gateway/delivery/downlink.h"
 #include "gateway/delivery/receipts.h"
 #include "gateway/delivery/reconcile.h"
 #include "gateway/delivery/uplink.h"
@@ -42,6 +44,8 @@ struct gateway {
     struct clients clients;
     struct uplink uplink;
     struct message_frames frames;
+    struct routes routes;
+    struct downlink downlink;
     struct receipts receipts;
     struct trace trace;
     struct cluster cluster;
@@ -49,7 +53,6 @@ struct gateway {
     struct endpoints endpoints;
     struct listeners listeners;
     struct drain drain;
-    uint64_t last_number;
 };
 
 extern const struct daemon_kind gateway_kind;

@@ -48,29 +48,45 @@ static size_t max_connections(const struct gateway *g) {
     return wanted == 0 || wanted > possible ? possible : wanted;
 }
 
+static void open_routes(struct gateway *g) {
+    g->routes = (struct routes){.loop = g->loop,
+                                .settings = g->settings,
+                                .bus = g->bus,
+                                .registry = g->registry,
+                                .ingest = g->ingest,
+                                .app = &g->daemon.app.app,
+                                .endpoints = &g->endpoints,
+                                .clients = &g->clients,
+                                .frames = &g->frames,
+                                .client_host = &g->client_host};
+}
+
 static void open_parts(struct gateway *g) {
     g->loop = &g->daemon.loop;
     g->settings = &g->daemon.settings;
     g->bus = g->daemon.bus;
     g->registry = g->daemon.registry;
     g->ingest = ingest_new(g->bus, "", (size_t)g->settings->max_uplink_bytes, on_room, g);
-    g->follower = follower_new(g->bus, &downlink_events);
+    g->follower = follower_new(g->bus, &downlink_events, &g->downlink);
     conns_init(&g->conns, g->loop, g, (size_t)g->settings->max_queue_bytes, sweep_ms(g->settings));
     g->conns.on_flushed = on_flushed;
     g->conns.on_conn_gone = on_conn_gone;
     g->http_host =
-        (struct http_host){.settings = g->settings, .on_request = dispatch, .gateway = g};
+        (struct http_host){.settings = g->settings, .on_request = dispatch, .routes = &g->routes};
     g->client_host = (struct client_host){.settings = g->settings,
                                           .registry = g->registry,
                                           .events = &uplink_events,
                                           .ctx = &g->uplink};
-    clients_init(&g->clients, g);
-    uplink_init(&g->uplink, g);
+    clients_init(&g->clients, g->bus, g->follower, &g->daemon.app.app);
+    uplink_init(&g->uplink, g->bus, g->ingest, g->registry, &g->trace);
     message_frames_init(&g->frames);
-    receipts_init(&g->receipts, g);
+    receipts_init(&g->receipts, g->bus, &g->clients);
+    g->downlink =
+        (struct downlink){.frames = &g->frames, .receipts = &g->receipts, .trace = &g->trace};
     trace_init(&g->trace, g->bus, "gateway");
     cluster_init(&g->cluster, g);
-    reconcile_init(&g->reconcile, g);
+    open_routes(g);
+    reconcile_init(&g->reconcile, g->bus, g->registry, &g->clients);
     drain_init(&g->drain, &g->daemon, &g->conns, &g->listeners, g->ingest);
 }
 
@@ -145,6 +161,7 @@ int main(int argc, char **argv) {
     int exit_code;
     if (!daemon_read_arguments(&g->daemon, &gateway_kind, g, argc, argv, &exit_code))
         return exit_code;
+    g->daemon.host_ctx = &g->routes;
     if ((exit_code = start(g)) != 0)
         return exit_code;
     if (daemon_run(&g->daemon)) {

@@ -36,7 +36,7 @@ bool daemon_read_arguments(struct daemon *d, const struct daemon_kind *kind, voi
                            char **argv, int *exit_code_out) {
     int rest = 0;
     d->kind = kind;
-    d->ctx = ctx;
+    d->ctx = d->host_ctx = ctx;
     *exit_code_out = DAEMON_ENDED;
     switch (settings_parse(&d->settings, kind->who, argc, argv, &rest)) {
     case SETTINGS_OK: break;
@@ -128,7 +128,7 @@ int daemon_open(struct daemon *d) {
                                               .registry = d->registry,
                                               .rules = d->rules,
                                               .host = d->kind->host,
-                                              .host_ctx = d->ctx,
+                                              .host_ctx = d->host_ctx,
                                               .has_ended = &d->has_ended});
     return DAEMON_ENDED;
 }

@@ -61,6 +61,7 @@ struct daemon_kind {
 struct daemon {
     const struct daemon_kind *kind;
     void *ctx;
+    void *host_ctx; /* of kind->host: ctx, unless the owner changes it before daemon_open */
     uv_loop_t loop;
     struct settings settings;
     const char *app_path;

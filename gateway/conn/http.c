@@ -63,7 +63,7 @@ static bool run(struct http_conn *http) {
     struct conn *c = conn_of(http);
     struct http *h = http_of(c);
     struct request *r = request_ref(h->request = request_new(c, http));
-    r->gateway = h->host->gateway;
+    r->routes = h->host->routes;
     r->on_progress = on_progress;
     if (c->set->is_draining)
         r->keeps_alive = false;

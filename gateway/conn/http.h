@@ -12,7 +12,7 @@
 struct conn;
 struct conns;
 struct endpoint_run;
-struct gateway;
+struct routes;
 struct request;
 struct settings;
 struct tls_context;
@@ -22,7 +22,7 @@ struct http_host {
     const struct settings *settings;
     /* A request is complete: answers it, or sets to work what will. */
     void (*on_request)(struct request *r);
-    struct gateway *gateway; /* for on_request: request->gateway */
+    struct routes *routes; /* for on_request: request->routes */
 };
 
 /* Takes a waiting connection of a listener; NULL when there was none. */

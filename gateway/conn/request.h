@@ -16,7 +16,7 @@
 
 struct conn;
 struct endpoint_run;
-struct gateway;
+struct routes;
 struct http_conn;
 struct local_life;
 struct request;
@@ -47,7 +47,7 @@ struct request {
     enum request_state state; /* changed by request_set_state */
     unsigned refs;
     unsigned working;
-    struct gateway *gateway;
+    struct routes *routes; /* what those who answer it work with; only handed on here */
     struct conn *conn;
     struct client *client;    /* what it became, while that is open */
     bool has_left;            /* its Local connection ended before the route */

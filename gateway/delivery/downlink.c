@@ -8,10 +8,10 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/log/follower.h"
+#include "common/bus/log/trace.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
 #include "gateway/conn/conn.h"
-#include "gateway/gateway.h"
 #include "gateway/session/client.h"
 #include "gateway/routes/join.h"
 #include "gateway/delivery/receipts.h"
@@ -130,13 +130,14 @@ static void hold_for_joins(struct fan_out *v) {
     }
 }
 
-static void on_message(void *owner, const struct message *m) {
+static void on_message(void *ctx, void *owner, const struct message *m) {
+    struct downlink *d = ctx;
     struct name_entry *e = owner;
-    struct fan_out v = {.frames = &e->owner->gateway->frames, .entry = e, .m = m};
+    struct fan_out v = {.frames = d->frames, .entry = e, .m = m};
     if (!LIST_EMPTY(&e->joins))
         hold_for_joins(&v);
     if (m->flags & FLAG_RECEIPT)
-        v.receipt = receipts_begin(&e->owner->gateway->receipts, m->from);
+        v.receipt = receipts_begin(d->receipts, m->from);
     switch (m->kind) {
     case MESSAGE_DATA:
     case MESSAGE_NOTE: each_address(&v, send_to); break;
@@ -147,8 +148,8 @@ static void on_message(void *owner, const struct message *m) {
     for (unsigned i = 0; i < WIRE_COUNT; i++)
         frame_unref(v.frames_of[i]);
     metrics_add(METRIC_deliveries, (int64_t)v.count);
-    if (trace_is_on(&e->owner->gateway->trace))
-        tracing_delivered(e, m, v.count);
+    if (trace_is_on(d->trace))
+        tracing_delivered(d->trace, e, m, v.count);
 }
 
 /* Those that were taken from data that Redis gave up: ids that come may be smaller. */
@@ -162,7 +163,8 @@ static void forget_positions(struct name_entry *e) {
     }
 }
 
-static void on_gap(void *owner, enum gap gap) {
+static void on_gap(void *ctx, void *owner, enum gap gap) {
+    (void)ctx;
     struct name_entry *e = owner;
     for (struct join *j = LIST_FIRST(&e->joins); j != NULL; j = join_next(j))
         join_on_gap(j, gap);

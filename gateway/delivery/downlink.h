@@ -3,8 +3,18 @@
 #define SIGNALBOX_GATEWAY_DELIVERY_DOWNLINK_H
 
 struct follower_events;
+struct message_frames;
+struct receipts;
+struct trace;
 
-/* For follower_new: owner is a struct name_entry. */
+/* What it works with; not its own. */
+struct downlink {
+    struct message_frames *frames;
+    struct receipts *receipts;
+    struct trace *trace;
+};
+
+/* For follower_new: ctx is the downlink, owner a struct name_entry. */
 extern const struct follower_events downlink_events;
 
 #endif

@@ -7,7 +7,6 @@
 #include "common/bus/log/publish.h"
 #include "gateway/session/clients.h"
 #include "gateway/conn/conn.h"
-#include "gateway/gateway.h"
 #include "gateway/session/client.h"
 
 struct pending_receipt {
@@ -18,8 +17,8 @@ struct pending_receipt {
     size_t count, cap;
 };
 
-void receipts_init(struct receipts *r, struct gateway *g) {
-    *r = (struct receipts){.gateway = g};
+void receipts_init(struct receipts *r, struct bus *bus, struct clients *clients) {
+    *r = (struct receipts){.bus = bus, .clients = clients};
     TAILQ_INIT(&r->pending);
 }
 
@@ -58,7 +57,7 @@ void receipts_add(struct pending_receipt *p, const struct client *client, bool w
 static void report(struct receipts *r, const struct pending_receipt *p) {
     struct receipt sum = {.matched = p->matched, .dropped = p->dropped};
     for (size_t i = 0; i < p->count; i++) {
-        struct client *client = clients_by_number(&r->gateway->clients, p->numbers[i]);
+        struct client *client = clients_by_number(r->clients, p->numbers[i]);
         if (client == NULL)
             sum.dropped++;
         else if (conn_is_written(client->conn))
@@ -66,7 +65,7 @@ static void report(struct receipts *r, const struct pending_receipt *p) {
         else
             sum.queued++;
     }
-    publish_receipt(r->gateway->bus, bytes_str(p->token), &sum);
+    publish_receipt(r->bus, bytes_str(p->token), &sum);
 }
 
 void receipts_report(struct receipts *r) {

@@ -10,16 +10,18 @@
 
 #include "common/base/bytes.h"
 
-struct gateway;
+struct bus;
+struct clients;
 struct pending_receipt;
 struct client;
 
 struct receipts {
-    struct gateway *gateway;
+    struct bus *bus;
+    struct clients *clients;
     TAILQ_HEAD(, pending_receipt) pending;
 };
 
-void receipts_init(struct receipts *r, struct gateway *g);
+void receipts_init(struct receipts *r, struct bus *bus, struct clients *clients);
 void receipts_deinit(struct receipts *r);
 /* A message that asks under this token is about to be delivered. */
 struct pending_receipt *receipts_begin(struct receipts *r, struct bytes token);

@@ -7,7 +7,6 @@
 #include "common/bus/bus.h"
 #include "common/bus/cluster/registry.h"
 #include "gateway/session/clients.h"
-#include "gateway/gateway.h"
 #include "gateway/routes/join.h"
 
 struct reconcile_name {
@@ -15,8 +14,9 @@ struct reconcile_name {
     size_t len;
 };
 
-void reconcile_init(struct reconcile *r, struct gateway *g) {
-    *r = (struct reconcile){.gateway = g};
+void reconcile_init(struct reconcile *r, struct bus *bus, struct registry *registry,
+                    struct clients *clients) {
+    *r = (struct reconcile){.bus = bus, .registry = registry, .clients = clients};
 }
 
 static void forget_names(struct reconcile *r) {
@@ -31,10 +31,10 @@ void reconcile_deinit(struct reconcile *r) {
 }
 
 /* Joins count too: they are registered before they are attached. */
-static bool is_here(struct gateway *g, struct bytes name, uint64_t number) {
-    if (clients_by_number(&g->clients, number) != NULL)
+static bool is_here(struct clients *clients, struct bytes name, uint64_t number) {
+    if (clients_by_number(clients, number) != NULL)
         return true;
-    struct name_entry *e = clients_find(&g->clients, name);
+    struct name_entry *e = clients_find(clients, name);
     if (e == NULL)
         return false;
     for (struct join *j = LIST_FIRST(&e->joins); j != NULL; j = join_next(j))
@@ -43,15 +43,15 @@ static bool is_here(struct gateway *g, struct bytes name, uint64_t number) {
     return false;
 }
 
-static void look_at(struct gateway *g, const struct registry_row *row) {
+static void look_at(struct reconcile *r, const struct registry_row *row) {
     struct conn_value value;
-    if (!conn_value_parse(row->value, &value) || !bytes_equal_str(value.gateway, bus_id(g->bus)) ||
-        is_here(g, row->name, value.number))
+    if (!conn_value_parse(row->value, &value) || !bytes_equal_str(value.gateway, bus_id(r->bus)) ||
+        is_here(r->clients, row->name, value.number))
         return;
     log_info("reconcile", "unregistered id=%s name=%s", LOG_TEXT(row->client_id),
              LOG_TEXT(row->name));
     /* It had its Disconnect before Redis fell back. */
-    registry_unregister(g->registry, row->name, row->client_id, row->value, BYTES_LIT(""));
+    registry_unregister(r->registry, row->name, row->client_id, row->value, BYTES_LIT(""));
 }
 
 static void on_rows(void *ctx, int status, const struct registry_row *rows, size_t count);
@@ -70,14 +70,14 @@ static void next(struct reconcile *r) {
         return;
     }
     struct reconcile_name name = r->names[--r->count];
-    registry_list(r->gateway->registry, bytes_of(name.text, name.len), on_rows, r);
+    registry_list(r->registry, bytes_of(name.text, name.len), on_rows, r);
     free(name.text);
 }
 
 static void on_rows(void *ctx, int status, const struct registry_row *rows, size_t count) {
     struct reconcile *r = ctx;
     for (size_t i = 0; status == 0 && i < count; i++)
-        look_at(r->gateway, &rows[i]);
+        look_at(r, &rows[i]);
     if (status < 0)
         end(r, false);
     else
@@ -103,5 +103,5 @@ void reconcile_start(struct reconcile *r) {
     if (r->is_running)
         return;
     r->is_running = true;
-    registry_names(r->gateway->registry, on_names, r);
+    registry_names(r->registry, on_names, r);
 }

@@ -8,16 +8,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct gateway;
+struct bus;
+struct clients;
+struct registry;
 
 struct reconcile {
-    struct gateway *gateway;
+    struct bus *bus;
+    struct registry *registry;
+    struct clients *clients;
     struct reconcile_name *names; /* still to be looked at, the last first */
     size_t count;
     bool is_running, starts_again;
 };
 
-void reconcile_init(struct reconcile *r, struct gateway *g);
+void reconcile_init(struct reconcile *r, struct bus *bus, struct registry *registry,
+                    struct clients *clients);
 void reconcile_deinit(struct reconcile *r);
 /* While one is running: another one after it. */
 void reconcile_start(struct reconcile *r);

@@ -6,12 +6,11 @@
 
 #include "common/bus/log/trace.h"
 #include "gateway/session/clients.h"
-#include "gateway/gateway.h"
 #include "gateway/session/client.h"
 
 /* On its way to Redis. */
 struct traced_message {
-    struct gateway *gateway;
+    struct trace *trace;
     unsigned mask, partition;
     uint64_t connection, sent_ms;
     size_t name_len, client_id_len;
@@ -30,11 +29,11 @@ static struct trace_event event_of(const struct traced_message *m, const char *h
     return e;
 }
 
-static struct traced_message *remember(struct gateway *g, unsigned mask,
-                                       const struct client *client, uint64_t sent_ms) {
+static struct traced_message *remember(struct trace *t, unsigned mask, const struct client *client,
+                                       uint64_t sent_ms) {
     const struct identity *who = &client->who;
     struct traced_message *m = mem_alloc(sizeof(*m) + who->name.len + who->client_id.len);
-    *m = (struct traced_message){.gateway = g,
+    *m = (struct traced_message){.trace = t,
                                  .mask = mask,
                                  .partition = client->entry->partition,
                                  .connection = who->number,
@@ -46,17 +45,16 @@ static struct traced_message *remember(struct gateway *g, unsigned mask,
     return m;
 }
 
-struct traced_message *tracing_received(struct gateway *g, const struct client *client,
+struct traced_message *tracing_received(struct trace *t, const struct client *client,
                                         bool is_binary, size_t bytes, uint64_t sent_ms) {
-    unsigned mask = trace_of_client(&g->trace, client->who.client_id) |
-                    trace_of_name(&g->trace, client->who.name);
+    unsigned mask = trace_of_client(t, client->who.client_id) | trace_of_name(t, client->who.name);
     if (mask == 0)
         return NULL;
-    struct traced_message *m = remember(g, mask, client, sent_ms);
+    struct traced_message *m = remember(t, mask, client, sent_ms);
     struct trace_event e = event_of(m, "received");
     e.opcode = is_binary ? BYTES_LIT("binary") : BYTES_LIT("text");
     e.bytes = (int64_t)bytes;
-    trace_tell(&g->trace, mask, &e);
+    trace_tell(t, mask, &e);
     return m;
 }
 
@@ -65,7 +63,7 @@ void tracing_accepted(struct traced_message *m, int status) {
         return;
     if (status == 0) {
         struct trace_event e = event_of(m, "accepted");
-        trace_tell(&m->gateway->trace, m->mask, &e);
+        trace_tell(m->trace, m->mask, &e);
     }
     free(m);
 }
@@ -99,8 +97,8 @@ static void tell_connections(struct trace *t, unsigned i, struct name_entry *e,
     }
 }
 
-void tracing_delivered(struct name_entry *e, const struct message *m, size_t connections) {
-    struct trace *t = &e->owner->gateway->trace;
+void tracing_delivered(struct trace *t, struct name_entry *e, const struct message *m,
+                       size_t connections) {
     char id[MESSAGE_ID_TEXT];
     struct trace_event event = delivered_event(e, m, id);
     unsigned mask = trace_of_name(t, event.name);

@@ -9,18 +9,19 @@
 
 #include "common/bus/log/envelope.h"
 
-struct gateway;
 struct name_entry;
+struct trace;
 struct traced_message;
 struct client;
 
 /* A client's message was read, and left at sent_ms. NULL when nobody wants to know; else it goes to
  * tracing_accepted, which ends it. */
-struct traced_message *tracing_received(struct gateway *g, const struct client *client,
+struct traced_message *tracing_received(struct trace *t, const struct client *client,
                                         bool is_binary, size_t bytes, uint64_t sent_ms);
 /* Redis has it, or status is negative. NULL is legal. */
 void tracing_accepted(struct traced_message *m, int status);
 /* A message was queued to so many connections of a Name. */
-void tracing_delivered(struct name_entry *e, const struct message *m, size_t connections);
+void tracing_delivered(struct trace *t, struct name_entry *e, const struct message *m,
+                       size_t connections);
 
 #endif

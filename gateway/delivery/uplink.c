@@ -13,7 +13,7 @@
 #include "common/bus/log/ingest.h"
 #include "gateway/session/clients.h"
 #include "gateway/conn/conn.h"
-#include "gateway/gateway.h"
+#include "common/bus/log/trace.h"
 #include "gateway/session/client.h"
 #include "gateway/delivery/tracing.h"
 
@@ -35,8 +35,9 @@ struct passage {
     struct traced_message *traced;
 };
 
-void uplink_init(struct uplink *u, struct gateway *g) {
-    *u = (struct uplink){.gateway = g};
+void uplink_init(struct uplink *u, struct bus *bus, struct ingest *ingest,
+                 struct registry *registry, struct trace *trace) {
+    *u = (struct uplink){.bus = bus, .ingest = ingest, .registry = registry, .trace = trace};
     TAILQ_INIT(&u->blocked);
 }
 
@@ -94,7 +95,7 @@ static int push(struct uplink *u, struct client *client, unsigned partition, str
                 struct traced_message *traced) {
     struct passage *p = mem_alloc(sizeof(*p));
     *p = (struct passage){.client = client, .len = entry.len, .traced = traced};
-    int status = ingest_push(u->gateway->ingest, partition, entry, on_accepted, p);
+    int status = ingest_push(u->ingest, partition, entry, on_accepted, p);
     if (status < 0) {
         free(p);
         return status;
@@ -142,8 +143,8 @@ static void on_message(void *ctx, struct client *client, bool is_binary, struct 
     uint64_t ts_ms = clock_wall_ms();
     struct bytes entry = encode(u, client, ENTRY_CLIENT, is_binary ? FLAG_BINARY : 0, ts_ms, body);
     struct traced_message *traced = NULL;
-    if (trace_is_on(&u->gateway->trace))
-        traced = tracing_received(u->gateway, client, is_binary, body.len, ts_ms);
+    if (trace_is_on(u->trace))
+        traced = tracing_received(u->trace, client, is_binary, body.len, ts_ms);
     int status = -ENOBUFS; /* others are before it */
     if (TAILQ_EMPTY(&u->blocked))
         status = push(u, client, client->entry->partition, entry, traced);
@@ -161,10 +162,10 @@ static void on_message(void *ctx, struct client *client, bool is_binary, struct 
 
 static bool ask_for_bye(void *ctx, struct client *client) {
     struct uplink *u = ctx;
-    if (!bus_is_ready(u->gateway->bus))
+    if (!bus_is_ready(u->bus))
         return false;
     struct bytes entry = encode(u, client, ENTRY_BYE, 0, clock_wall_ms(), BYTES_NONE);
-    return ingest_push(u->gateway->ingest, client->entry->partition, entry, NULL, NULL) == 0;
+    return ingest_push(u->ingest, client->entry->partition, entry, NULL, NULL) == 0;
 }
 
 /* Bounded: who comes and goes while Redis is away must not fill the memory. */
@@ -178,7 +179,7 @@ static void on_left(void *ctx, struct client *client) {
     client->blocked = NULL;
     b->client = NULL;
     u->orphan_bytes += b->entry.len;
-    if (u->orphan_bytes > (size_t)u->gateway->settings->max_uplink_bytes / 4)
+    if (u->orphan_bytes > (size_t)bus_settings(u->bus)->max_uplink_bytes / 4)
         drop(u, b);
 }
 

@@ -14,20 +14,27 @@
 #include "common/base/buf.h"
 
 struct blocked;
-struct gateway;
+struct bus;
+struct ingest;
+struct registry;
+struct trace;
 struct client;
 struct client_events;
 
 TAILQ_HEAD(blocked_list, blocked);
 
 struct uplink {
-    struct gateway *gateway;
+    struct bus *bus;
+    struct ingest *ingest;
+    struct registry *registry;
+    struct trace *trace;
     struct buf entry; /* scratch */
     struct blocked_list blocked;
     size_t orphan_bytes; /* of blocked messages whose senders are gone */
 };
 
-void uplink_init(struct uplink *u, struct gateway *g);
+void uplink_init(struct uplink *u, struct bus *bus, struct ingest *ingest,
+                 struct registry *registry, struct trace *trace);
 void uplink_deinit(struct uplink *u);
 
 /* The messages of clients go here; ctx is the uplink. A message is handed on, or kept while its

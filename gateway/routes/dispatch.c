@@ -15,7 +15,7 @@
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/endpoints.h"
-#include "gateway/gateway.h"
+#include "gateway/routes/routes.h"
 #include "gateway/routes/reference.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/web.h"
@@ -54,7 +54,7 @@ static const char *below(const char *path, const char *prefix) {
 }
 
 static bool serve_file(struct request *r) {
-    const struct registrations *registrations = app_registrations(r->gateway->app);
+    const struct registrations *registrations = routes_registrations(r->routes);
     const struct static_folder *best = NULL;
     if (!request_is_head(r) && !bytes_equal_str(r->head.method, "GET"))
         return false;
@@ -104,7 +104,7 @@ static void not_found(struct request *r) {
 
 /* Everything that is not answered by a route. */
 static void on_no_route(struct request *r, bool has_other_method) {
-    const struct registrations *registrations = app_registrations(r->gateway->app);
+    const struct registrations *registrations = routes_registrations(r->routes);
     if (serve_file(r))
         return;
     if (has_other_method)
@@ -114,7 +114,7 @@ static void on_no_route(struct request *r, bool has_other_method) {
 }
 
 static void run_route(struct request *r) {
-    const struct registrations *registrations = app_registrations(r->gateway->app);
+    const struct registrations *registrations = routes_registrations(r->routes);
     if (!r->endpoint->is_ws && ws_handshake_is_request(&r->head)) {
         request_refuse(r, 426, "this endpoint does not speak WebSocket");
         return;

@@ -18,7 +18,7 @@
 #include "common/http/http_range.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/conn.h"
-#include "gateway/gateway.h"
+#include "gateway/routes/routes.h"
 #include "gateway/conn/request.h"
 
 /* ---- the Content-Type, by the ending of the name. To add a type: a line here. */
@@ -90,7 +90,7 @@ struct file_send {
 static void on_step(uv_fs_t *fs);
 
 static uv_loop_t *loop_of(const struct file_send *f) {
-    return f->request->gateway->loop;
+    return f->request->routes->loop;
 }
 
 static void done(struct file_send *f) {

@@ -12,7 +12,7 @@
 #include "common/bus/log/ingest.h"
 #include "common/bus/partition.h"
 #include "gateway/conn/conn.h"
-#include "gateway/gateway.h"
+#include "gateway/routes/routes.h"
 #include "gateway/session/client.h"
 #include "gateway/conn/request.h"
 #include "gateway/session/wire.h"
@@ -79,30 +79,31 @@ static void on_accepted(void *ctx, int status) {
         answer(p, why_not(p->status));
 }
 
-static struct publish *publish_new(struct gateway *g, struct app_call *call) {
+static struct publish *publish_new(struct routes *routes, struct app_call *call) {
     struct publish *p = mem_zalloc(sizeof(*p));
     p->call = call;
     p->is_timer_open = true;
-    MUST(uv_timer_init(g->loop, &p->patience) == 0);
+    MUST(uv_timer_init(routes->loop, &p->patience) == 0);
     MUST(uv_timer_start(&p->patience, on_patience_over, ACCEPT_MS, 0) == 0);
     return p;
 }
 
 /* ---- one entry for each partition concerned */
 
-static int push(struct gateway *g, struct publish *p, unsigned partition, const struct entry *e) {
+static int push(struct routes *routes, struct publish *p, unsigned partition,
+                const struct entry *e) {
     struct buf text = {0};
     entry_encode(&text, e);
-    int status = ingest_push(g->ingest, partition, buf_bytes(&text), on_accepted, p);
+    int status = ingest_push(routes->ingest, partition, buf_bytes(&text), on_accepted, p);
     if (status == 0)
         p->left++;
     buf_deinit(&text);
     return status;
 }
 
-static int push_named(struct gateway *g, struct publish *p, struct entry *e,
+static int push_named(struct routes *routes, struct publish *p, struct entry *e,
                       struct bytes_list names) {
-    unsigned partitions = bus_partitions(g->bus);
+    unsigned partitions = bus_partitions(routes->bus);
     struct bytes *here = mem_alloc(names.count * sizeof(*here));
     int status = 0;
     for (unsigned partition = 0; partition < partitions && status == 0; partition++) {
@@ -113,25 +114,27 @@ static int push_named(struct gateway *g, struct publish *p, struct entry *e,
         if (count == 0)
             continue;
         e->names = (struct bytes_list){.items = here, .count = count};
-        status = push(g, p, partition, e);
+        status = push(routes, p, partition, e);
     }
     free(here);
     return status;
 }
 
-static int push_every(struct gateway *g, struct publish *p, struct entry *e) {
+static int push_every(struct routes *routes, struct publish *p, struct entry *e) {
     int status = 0;
     e->flags |= FLAG_EVERY;
-    for (unsigned partition = 0; partition < bus_partitions(g->bus) && status == 0; partition++)
-        status = push(g, p, partition, e);
+    for (unsigned partition = 0; partition < bus_partitions(routes->bus) && status == 0;
+         partition++)
+        status = push(routes, p, partition, e);
     return status;
 }
 
-static enum app_outcome publish(struct gateway *g, struct app_call *call, struct entry *e,
+static enum app_outcome publish(struct routes *routes, struct app_call *call, struct entry *e,
                                 struct bytes_list names, struct buf *error_out) {
-    struct publish *p = publish_new(g, call);
+    struct publish *p = publish_new(routes, call);
     e->ts_ms = clock_wall_ms();
-    int status = bytes_list_is_given(names) ? push_named(g, p, e, names) : push_every(g, p, e);
+    int status =
+        bytes_list_is_given(names) ? push_named(routes, p, e, names) : push_every(routes, p, e);
     if (status < 0) { /* what was pushed goes out all the same */
         p->call = NULL;
         answer(p, NULL);
@@ -161,7 +164,7 @@ static struct request *request_of(struct app_call *call) {
 
 static enum app_outcome host_send(void *ctx, struct app_call *call, const struct app_send *send,
                                   struct buf *error_out) {
-    struct gateway *g = ctx;
+    struct routes *routes = ctx;
     struct request *r = request_of(call);
     bool is_converted = r != NULL && request_is_converted(r) && r->signal != NULL;
     bool is_local = is_converted && r->signal->is_local;
@@ -173,7 +176,7 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
         return APP_DONE;
     if (is_local && !send->ignores_event)
         return send_to_own(r->client, send);
-    if (!levels_allow(app_registrations(g->app)->levels, send->what.names,
+    if (!levels_allow(routes_registrations(routes)->levels, send->what.names,
                       send->what.groups.count > 0, send->what.clients.count > 0, error_out)) {
         metrics_add(METRIC_refused_level, 1);
         return APP_FAILED;
@@ -183,7 +186,7 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
                       .body = send->what.data,
                       .groups = send->what.groups,
                       .clients = send->what.clients};
-    return publish(g, call, &e, send->what.names, error_out);
+    return publish(routes, call, &e, send->what.names, error_out);
 }
 
 static enum app_outcome host_close(void *ctx, struct app_call *call, const struct delivery *close,

@@ -15,7 +15,7 @@ struct handler {
     struct request *request; /* a route's, until that ends; NULL: an event's */
 };
 
-/* The ctx is the struct gateway. */
+/* The ctx is the struct routes. */
 extern const struct app_host handler_send_host;
 
 #endif

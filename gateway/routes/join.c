@@ -13,7 +13,7 @@
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
 #include "gateway/conn/conn.h"
-#include "gateway/gateway.h"
+#include "gateway/routes/routes.h"
 #include "gateway/session/client.h"
 #include "gateway/conn/request.h"
 #include "gateway/session/wire.h"
@@ -34,7 +34,7 @@ STAILQ_HEAD(held_list, held);
 
 struct join {
     enum join_state state;
-    struct gateway *gateway;
+    struct routes *routes;
     struct request *request;
     struct client *client;
     join_carry_fn *carry;
@@ -105,7 +105,7 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
     case MESSAGE_DATA:
     case MESSAGE_NOTE:
         item.frame =
-            message_frames_make(&j->gateway->frames, m, j->client->who.name, j->client->who.is_v1);
+            message_frames_make(j->routes->frames, m, j->client->who.name, j->client->who.is_v1);
         break;
     case MESSAGE_CLOSE:
         if (list == &j->replayed)
@@ -132,7 +132,7 @@ static void end(struct join *j, bool is_ok) {
     struct request *r = j->request;
     set_state(j, JOIN_ENDED);
     follow_cancel(j->entry->follow, j);
-    registry_cancel(j->gateway->registry, j);
+    registry_cancel(j->routes->registry, j);
     replay_cancel(j->replay);
     LIST_REMOVE(j, link);
     clients_left(j->entry);
@@ -220,7 +220,7 @@ static void complete(struct join *j) {
 
 static void on_replayed(void *ctx, const struct message *m) {
     struct join *j = ctx;
-    if (j->replayed_bytes > HELD_MAX_BYTES + (size_t)j->gateway->settings->history_bytes)
+    if (j->replayed_bytes > HELD_MAX_BYTES + (size_t)j->routes->settings->history_bytes)
         j->has_resume = false; /* more than can be kept: told as a gap */
     else
         hold_message(j, &j->replayed, m);
@@ -259,9 +259,9 @@ static void on_registered(void *ctx, enum registered result, struct message_id p
         j->is_recovered = true;
         complete(j);
     } else if (j->has_resume && message_id_compare(j->resume, position) < 0 &&
-               bus_can_send(j->gateway->bus)) {
+               bus_can_send(j->routes->bus)) {
         j->replay =
-            replay_start(j->gateway->bus, j->client->who.name, j->resume, position, &events, j);
+            replay_start(j->routes->bus, j->client->who.name, j->resume, position, &events, j);
     } else {
         complete(j);
     }
@@ -269,8 +269,8 @@ static void on_registered(void *ctx, enum registered result, struct message_id p
 
 static void on_following(void *ctx, int status) {
     struct join *j = ctx;
-    if (status < 0 || !bus_may_register(j->gateway->bus)) {
-        refuse(j, status < 0 || !bus_can_send(j->gateway->bus)
+    if (status < 0 || !bus_may_register(j->routes->bus)) {
+        refuse(j, status < 0 || !bus_can_send(j->routes->bus)
                       ? "Redis is not reached"
                       : "Redis has not accepted this gateway's heartbeat yet");
         return;
@@ -291,9 +291,9 @@ void join_on_message(struct join *j, const struct message *m) {
 }
 
 void join_start(struct request *r, const struct join_options *options) {
-    struct gateway *g = r->gateway;
+    struct routes *routes = r->routes;
     struct join *j = mem_zalloc(sizeof(*j));
-    j->gateway = g;
+    j->routes = routes;
     j->request = r;
     j->client = options->client;
     j->carry = options->carry;
@@ -302,11 +302,11 @@ void join_start(struct request *r, const struct join_options *options) {
     j->resume = options->resume;
     STAILQ_INIT(&j->replayed);
     STAILQ_INIT(&j->held);
-    j->entry = clients_enter(&g->clients, j->client->who.name);
+    j->entry = clients_enter(routes->clients, j->client->who.name);
     LIST_INSERT_HEAD(&j->entry->joins, j, link);
     request_work(r);
     request_set_worker(r, &worker, j);
-    MUST(uv_timer_init(g->loop, &j->patience) == 0);
+    MUST(uv_timer_init(routes->loop, &j->patience) == 0);
     MUST(uv_timer_start(&j->patience, on_patience_over, FOLLOW_MS, 0) == 0);
     follow_when_ready(j->entry->follow, on_following, j);
 }

@@ -11,7 +11,7 @@
 #include "common/base/fold.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
-#include "gateway/gateway.h"
+#include "gateway/routes/routes.h"
 #include "gateway/routes/handler_send.h"
 #include "gateway/session/client.h"
 #include "gateway/conn/request.h"
@@ -19,7 +19,7 @@
 /* The handlers of one connection, in turn. Its route holds it, and lets go when it ends; it frees
  * itself after the last handler. */
 struct local_life {
-    struct gateway *gateway;
+    struct routes *routes;
     struct client *client;
     enum event_type type; /* whose handlers run, */
     size_t next;          /* and which registration is looked at next */
@@ -53,7 +53,7 @@ static void push_connection(lua_State *L, const struct local_event *e) {
     set_text(L, "scope", BYTES_LIT("local"));
     if (e->life->client->who.group.len > 0)
         set_text(L, "group", e->life->client->who.group);
-    set_text(L, "gateway", bytes_str(bus_id(e->life->gateway->bus)));
+    set_text(L, "gateway", bytes_str(bus_id(e->life->routes->bus)));
     set_time(L, "connected_at", e->life->client->who.connected_ms);
     if (e->registered->type == EVENT_CONNECT)
         return;
@@ -102,7 +102,7 @@ static void run_one(struct local_life *life, const struct event_handler *registe
     snprintf(e->label, sizeof(e->label), "event %s", registered->event_name);
     handler.label = e->label;
     metrics_add(METRIC_events, 1);
-    life->is_waiting = app_call(life->gateway->app, &handler, push_event, on_event_end, e, &call,
+    life->is_waiting = app_call(*life->routes->app, &handler, push_event, on_event_end, e, &call,
                                 &error) == APP_WAITING;
     if (!life->is_waiting)
         free(e);
@@ -110,7 +110,7 @@ static void run_one(struct local_life *life, const struct event_handler *registe
 }
 
 static const struct event_handler *next_handler(struct local_life *life) {
-    const struct registrations *r = app_registrations(life->gateway->app);
+    const struct registrations *r = routes_registrations(life->routes);
     while (life->next < r->event_handlers.count) {
         const struct event_handler *h = &r->event_handlers.items[life->next++];
         if (h->type == life->type && fold_equal(bytes_str(h->name), life->client->who.name))
@@ -143,7 +143,7 @@ void local_opened(struct request *r) {
         return;
     struct local_life *life = mem_zalloc(sizeof(*life));
     *life = (struct local_life){
-        .gateway = r->gateway, .client = client_ref(r->client), .type = EVENT_CONNECT};
+        .routes = r->routes, .client = client_ref(r->client), .type = EVENT_CONNECT};
     r->local = life;
     go_on(life);
 }

@@ -8,7 +8,7 @@
 #include "common/base/percent.h"
 #include "common/base/utf8.h"
 #include "common/bus/cluster/registry.h"
-#include "gateway/gateway.h"
+#include "gateway/routes/routes.h"
 #include "gateway/conn/request.h"
 
 #define CLIENT_ID "X-PODE-SIGNAL-CLIENT-ID"
@@ -109,7 +109,7 @@ static bool is_ambiguous(const struct request *r) {
 
 static bool signature_holds(const struct reference *f) {
     const struct request *r = f->request;
-    const struct signing *signing = &app_registrations(r->gateway->app)->signing;
+    const struct signing *signing = &routes_registrations(r->routes)->signing;
     struct signing_context who = {.user_agent = http_head_find(&r->head, "User-Agent"),
                                   .remote_address = bytes_str(r->remote_address)};
     return signing_accepts(signing, &who, buf_bytes(&f->client_id));
@@ -154,7 +154,7 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
 }
 
 static void ask(struct reference *f) {
-    struct registry *registry = f->request->gateway->registry;
+    struct registry *registry = f->request->routes->registry;
     if (f->name.len > 0)
         registry_find(registry, buf_bytes(&f->name), buf_bytes(&f->client_id), on_rows, f);
     else

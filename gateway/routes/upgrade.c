@@ -17,7 +17,7 @@
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/endpoints.h"
-#include "gateway/gateway.h"
+#include "gateway/routes/routes.h"
 #include "gateway/conn/http.h"
 #include "gateway/conn/ws.h"
 #include "gateway/session/client.h"
@@ -26,7 +26,7 @@
 #include "gateway/session/wire.h"
 
 static const struct registrations *registrations_of(const struct request *r) {
-    return app_registrations(r->gateway->app);
+    return routes_registrations(r->routes);
 }
 
 /* ---- origin */
@@ -41,7 +41,7 @@ static bool is_listed(const struct registrations *registrations, const char *ori
 /* A page that came from another endpoint of this very app, as in the seed's layout of two ports.
  * Any other port of the host may be somebody else's program. */
 static bool is_own_page(const struct request *r, const struct http_origin *origin) {
-    const struct endpoints *endpoints = &r->gateway->endpoints;
+    const struct endpoints *endpoints = r->routes->endpoints;
     if (!http_origin_is_host(origin, r->head.host))
         return false;
     for (size_t i = 0; i < endpoints->count; i++) {
@@ -179,19 +179,19 @@ static void encode_session(struct buf *out, const struct request *r) {
 
 static struct client *identify(const struct request *r, const struct upgrade_options *o,
                                struct bytes id) {
-    struct gateway *g = r->gateway;
+    struct routes *routes = r->routes;
     struct buf value = {0}, session = {0};
     struct identity who = {
         .name = o->name,
         .group = bytes_trim(o->group).len > 0 ? o->group : BYTES_NONE,
         .client_id = id,
-        .number = ++g->last_number,
+        .number = ++routes->last_number,
         .connected_ms = clock_wall_ms(),
         .is_local = o->scope == SCOPE_LOCAL,
         .is_v1 = ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL),
     };
     if (!who.is_local) {
-        struct conn_value v = {.gateway = bytes_str(bus_id(g->bus)),
+        struct conn_value v = {.gateway = bytes_str(bus_id(routes->bus)),
                                .number = who.number,
                                .connected_ms = who.connected_ms,
                                .group = who.group};
@@ -200,7 +200,7 @@ static struct client *identify(const struct request *r, const struct upgrade_opt
         who.value = buf_bytes(&value);
         who.session = buf_bytes(&session);
     }
-    struct client *made = client_new(&g->client_host, &who);
+    struct client *made = client_new(routes->client_host, &who);
     buf_deinit(&value);
     buf_deinit(&session);
     return made;
@@ -298,7 +298,7 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
     }
     if (join.client->who.is_v1)
         read_resume(r, &join);
-    if (!bus_can_send(r->gateway->bus)) {
+    if (!bus_can_send(r->routes->bus)) {
         client_unref(join.client);
         request_refuse(r, 503, "Redis is not reached");
         return UPGRADE_REFUSED;

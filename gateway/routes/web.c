@@ -12,7 +12,7 @@
 
 #include "common/app/app.h"
 #include "common/base/percent.h"
-#include "gateway/gateway.h"
+#include "gateway/routes/routes.h"
 #include "common/app/api/api.h"
 #include "gateway/routes/upgrade.h"
 #include "gateway/routes/local.h"
@@ -42,7 +42,7 @@ static struct bytes optional_text(lua_State *L, const char *field) {
 static enum scope scope_of(lua_State *L, const struct request *r) {
     struct bytes text = optional_text(L, "scope");
     if (text.len == 0 || bytes_equal_nocase(text, BYTES_LIT("default")))
-        return app_registrations(r->gateway->app)->default_scope;
+        return routes_registrations(r->routes)->default_scope;
     if (bytes_equal_nocase(text, BYTES_LIT("global")))
         return SCOPE_GLOBAL;
     if (!bytes_equal_nocase(text, BYTES_LIT("local")))
@@ -252,7 +252,7 @@ void web_run(struct request *r, const struct route *route, const struct route_pa
     snprintf(w->label, sizeof(w->label), "route %s %s", route->method, route->path);
     handler.label = w->label;
     request_work(r);
-    switch (app_call(r->gateway->app, &handler, push_web, on_route_end, w, &call, &error)) {
+    switch (app_call(*r->routes->app, &handler, push_web, on_route_end, w, &call, &error)) {
     case APP_DONE: finish(w, NULL); break;
     case APP_FAILED: finish(w, error); break;
     case APP_WAITING: break;

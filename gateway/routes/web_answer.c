@@ -6,7 +6,7 @@
 #include "common/app/app.h"
 #include "common/app/lua/json_lua.h"
 #include "gateway/routes/file_send.h"
-#include "gateway/gateway.h"
+#include "gateway/routes/routes.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/web_object.h"
 
@@ -121,7 +121,7 @@ int web_file(lua_State *L) {
     const char *below = lua_pushfstring(L, "/%s", path[0] == '/' ? path + 1 : path);
     if (strlen(below) != lua_rawlen(L, 2) + (path[0] != '/'))
         return luaL_error(L, "web:file: the path holds a NUL");
-    file_send(r, app_folder(r->gateway->app), below, status);
+    file_send(r, app_folder(*r->routes->app), below, status);
     return 0;
 }
 

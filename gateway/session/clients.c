@@ -11,18 +11,18 @@
 #include "common/bus/log/follower.h"
 #include "common/bus/partition.h"
 #include "gateway/conn/conn.h"
-#include "gateway/gateway.h"
 #include "gateway/session/client.h"
 
 enum { LINGER_MS = 30000 };
 
-void clients_init(struct clients *c, struct gateway *g) {
-    *c = (struct clients){.gateway = g};
+void clients_init(struct clients *c, struct bus *bus, struct follower *follower,
+                  struct app *const *app) {
+    *c = (struct clients){.bus = bus, .follower = follower, .app = app};
     TAILQ_INIT(&c->all);
 }
 
 static void read_options(struct name_entry *e) {
-    const struct registrations *r = app_registrations(e->owner->gateway->app);
+    const struct registrations *r = app_registrations(*e->owner->app);
     const struct name_options *options = registrations_name_options(r, e->name);
     e->slow = options->slow;
     e->continues_on_gap = options->continues_on_gap;
@@ -44,18 +44,18 @@ struct name_entry *clients_enter(struct clients *c, struct bytes name) {
     memcpy(e->name, name.ptr, name.len);
     e->name_len = name.len;
     e->owner = c;
-    e->partition = partition_of(name, bus_partitions(c->gateway->bus));
+    e->partition = partition_of(name, bus_partitions(c->bus));
     LIST_INIT(&e->joins);
     read_options(e);
     HASH_ADD_KEYPTR(hh, c->names, e->name, e->name_len, e);
-    e->follow = follower_follow(c->gateway->follower, name_entry_name(e), e);
+    e->follow = follower_follow(c->follower, name_entry_name(e), e);
     metrics_set(METRIC_names_followed, HASH_COUNT(c->names));
     return e;
 }
 
 static void forget(struct name_entry *e) {
     struct clients *c = e->owner;
-    follower_stop(c->gateway->follower, e->follow);
+    follower_stop(c->follower, e->follow);
     HASH_DEL(c->names, e);
     free(e->slots);
     free(e);
@@ -71,12 +71,12 @@ void clients_deinit(struct clients *c) {
 
 void clients_left(struct name_entry *e) {
     if (e->count == 0 && LIST_EMPTY(&e->joins))
-        e->empty_ms = uv_now(e->owner->gateway->loop) + 1;
+        e->empty_ms = uv_now(bus_loop(e->owner->bus)) + 1;
 }
 
 void clients_sweep(struct clients *c) {
     struct name_entry *e, *next;
-    uint64_t now_ms = uv_now(c->gateway->loop);
+    uint64_t now_ms = uv_now(bus_loop(c->bus));
     HASH_ITER (hh, c->names, e, next) {
         if (e->empty_ms != 0 && now_ms > e->empty_ms + LINGER_MS)
             forget(e);

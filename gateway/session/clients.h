@@ -15,11 +15,13 @@
 #include "common/bus/log/envelope.h"
 #include "gateway/session/wire.h"
 
+struct app;
+struct bus;
 struct clients;
 struct identity;
 struct conn;
 struct follow;
-struct gateway;
+struct follower;
 struct join;
 struct client;
 
@@ -51,14 +53,17 @@ struct name_entry {
 };
 
 struct clients {
-    struct gateway *gateway;
+    struct bus *bus;
+    struct follower *follower;
+    struct app *const *app;   /* the current one */
     struct name_entry *names; /* uthash */
     struct client_list all;   /* those not restored yet before the others */
     struct client *by_number; /* uthash over connection numbers */
     size_t count;             /* attached connections */
 };
 
-void clients_init(struct clients *c, struct gateway *g);
+void clients_init(struct clients *c, struct bus *bus, struct follower *follower,
+                  struct app *const *app);
 /* Nothing is attached any more: stops following. */
 void clients_deinit(struct clients *c);
 

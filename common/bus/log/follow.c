@@ -75,7 +75,7 @@ static void tell_gap(struct follow *w, enum gap gap) {
                  gap == GAP_LOST ? "history does not reach back far enough"
                                  : "Redis fell back behind what was read");
     }
-    w->shared->events->on_gap(w->owner, gap);
+    w->shared->events->on_gap(w->shared->ctx, w->owner, gap);
 }
 
 /* The first message after Redis lost everything: its clock may have been set back. */
@@ -95,7 +95,7 @@ static void deliver(struct follow *w, enum which_log log, const struct message *
     w->at[log] = m->id;
     if (message_id_compare(m->id, w->position) > 0)
         w->position = m->id;
-    w->shared->events->on_message(w->owner, m);
+    w->shared->events->on_message(w->shared->ctx, w->owner, m);
 }
 
 static bool shows_gap(const struct follow *w, enum which_log log, const struct message *m) {
@@ -371,9 +371,10 @@ void follow_compare(struct follow *w, struct message_id then, struct message_id 
 /* --- life --- */
 
 void follow_shared_init(struct follow_shared *s, struct bus *bus,
-                        const struct follower_events *events) {
+                        const struct follower_events *events, void *ctx) {
     s->bus = bus;
     s->events = events;
+    s->ctx = ctx;
     catch_ups_init(&s->catch_ups, bus, on_turn);
     TAILQ_INIT(&s->suspicions);
     SLIST_INIT(&s->stopped);

@@ -28,6 +28,7 @@ TAILQ_HEAD(follow_waiters, follow_waiter);
 struct follow_shared {
     struct bus *bus;
     const struct follower_events *events;
+    void *ctx; /* of the events */
     struct catch_ups catch_ups;
     struct gap_suspicions suspicions;
     unsigned dispatching; /* depth of callbacks: follows are not freed meanwhile */
@@ -72,7 +73,7 @@ struct follow {
 };
 
 void follow_shared_init(struct follow_shared *s, struct bus *bus,
-                        const struct follower_events *events);
+                        const struct follower_events *events, void *ctx);
 
 struct follow *follow_new(struct follow_partition *p, struct bytes name, void *owner);
 /* Nothing more happens to it; it is freed by follow_free_stopped. */

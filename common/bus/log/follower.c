@@ -192,7 +192,7 @@ static void on_forgotten(void *ctx) {
 
 /* --- life --- */
 
-struct follower *follower_new(struct bus *bus, const struct follower_events *events) {
+struct follower *follower_new(struct bus *bus, const struct follower_events *events, void *ctx) {
     static const struct bus_events listener = {.on_commands = on_commands,
                                                .on_feed_lost = on_feed_lost,
                                                .on_feed_skipped = on_feed_skipped,
@@ -200,7 +200,7 @@ struct follower *follower_new(struct bus *bus, const struct follower_events *eve
                                                .on_forgotten = on_forgotten};
     struct follower *f = mem_zalloc(sizeof(*f));
     f->bus = bus;
-    follow_shared_init(&f->shared, bus, events);
+    follow_shared_init(&f->shared, bus, events, ctx);
     TAILQ_INIT(&f->follows);
     f->audit = gap_audit_new(bus, on_audited);
     f->partitions = mem_zalloc(bus_partitions(bus) * sizeof(*f->partitions));

@@ -30,11 +30,11 @@ struct follow; /* one followed Name */
 struct follower_events {
     /* The next message for `owner` (what follower_follow was given). A message to every Name comes
      * once per followed Name, with the same `m`. Borrowed until return. */
-    void (*on_message)(void *owner, const struct message *m);
-    void (*on_gap)(void *owner, enum gap gap);
+    void (*on_message)(void *ctx, void *owner, const struct message *m);
+    void (*on_gap)(void *ctx, void *owner, enum gap gap);
 };
 
-struct follower *follower_new(struct bus *bus, const struct follower_events *events);
+struct follower *follower_new(struct bus *bus, const struct follower_events *events, void *ctx);
 void follower_free(struct follower *f);
 
 /* ready: 0 once subscriptions stand (never inside the call). A follow that is LIVE already answers

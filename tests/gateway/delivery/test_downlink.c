@@ -34,6 +34,11 @@ const struct name_options *registrations_name_options(const struct registrations
     return &options;
 }
 
+uv_loop_t *bus_loop(struct bus *b) {
+    (void)b;
+    return uv_default_loop();
+}
+
 void publish_receipt(struct bus *b, struct bytes token, const struct receipt *r) {
     (void)b;
     (void)token;
@@ -86,7 +91,9 @@ void client_on_bye(struct client *client) {
     finished = client;
 }
 
-void tracing_delivered(struct name_entry *e, const struct message *m, size_t connections) {
+void tracing_delivered(struct trace *t, struct name_entry *e, const struct message *m,
+                       size_t connections) {
+    (void)t;
     (void)e;
     (void)m;
     (void)connections;
@@ -112,7 +119,11 @@ struct join *join_next(struct join *j) {
 enum { CLIENTS = 4 };
 
 struct fixture {
-    struct gateway gateway;
+    struct clients clients;
+    struct message_frames frames;
+    struct trace trace;
+    struct downlink downlink;
+    struct app *app;
     struct name_entry *entry;
     struct conn conns[CLIENTS];
     struct client client[CLIENTS];
@@ -137,10 +148,10 @@ static void add(struct fixture *f, int i, const char *id, const char *group) {
 
 static int setup(void **state) {
     struct fixture *f = calloc(1, sizeof(*f));
-    f->gateway.loop = uv_default_loop();
-    clients_init(&f->gateway.clients, &f->gateway);
-    message_frames_init(&f->gateway.frames);
-    f->entry = clients_enter(&f->gateway.clients, BYTES_LIT("N"));
+    clients_init(&f->clients, NULL, NULL, &f->app);
+    f->downlink = (struct downlink){.frames = &f->frames, .trace = &f->trace};
+    message_frames_init(&f->frames);
+    f->entry = clients_enter(&f->clients, BYTES_LIT("N"));
     add(f, 0, "a", "Users");
     add(f, 1, "b", "");
     add(f, 2, "c", "ADMINS");
@@ -165,8 +176,8 @@ static int teardown(void **state) {
         clients_detach(&f->client[i]);
         buf_deinit(&f->values[i]);
     }
-    clients_deinit(&f->gateway.clients);
-    message_frames_deinit(&f->gateway.frames);
+    clients_deinit(&f->clients);
+    message_frames_deinit(&f->frames);
     free(f);
     return 0;
 }
@@ -175,7 +186,7 @@ static int teardown(void **state) {
 static void assert_reaches(struct fixture *f, const char *expected) {
     char got[CLIENTS + 1] = "";
     forget_sent();
-    downlink_events.on_message(f->entry, &f->m);
+    downlink_events.on_message(&f->downlink, f->entry, &f->m);
     for (int i = 0; i < CLIENTS; i++)
         for (size_t j = 0; j < sent_count; j++)
             if (sent_to[j] == &f->conns[i])
@@ -301,10 +312,10 @@ static void bye_finishes_its_connection(void **state) {
 static void a_gap_closes_or_goes_on(void **state) {
     struct fixture *f = *state;
     f->entry->continues_on_gap = true;
-    downlink_events.on_gap(f->entry, GAP_LOST);
+    downlink_events.on_gap(&f->downlink, f->entry, GAP_LOST);
     assert_null(closed);
     f->entry->continues_on_gap = false;
-    downlink_events.on_gap(f->entry, GAP_LOST);
+    downlink_events.on_gap(&f->downlink, f->entry, GAP_LOST);
     assert_int_equal(closed_with, 4004);
     assert_int_equal(f->entry->count, 0);
 }
@@ -317,31 +328,31 @@ static void redis_that_fell_back_makes_positions_mean_nothing(void **state) {
     f->client[0].skip_until = (struct message_id){9, 9};
     clients_attach(f->entry, &f->client[0]);
     f->m.id = (struct message_id){4, 1};
-    downlink_events.on_gap(f->entry, GAP_LOST);
-    downlink_events.on_message(f->entry, &f->m);
+    downlink_events.on_gap(&f->downlink, f->entry, GAP_LOST);
+    downlink_events.on_message(&f->downlink, f->entry, &f->m);
     assert_int_equal(sent_count, CLIENTS - 1);
-    downlink_events.on_gap(f->entry, GAP_REWOUND);
-    downlink_events.on_message(f->entry, &f->m);
+    downlink_events.on_gap(&f->downlink, f->entry, GAP_REWOUND);
+    downlink_events.on_message(&f->downlink, f->entry, &f->m);
     assert_int_equal(sent_count, CLIENTS - 1 + CLIENTS);
     assert_null(closed);
     f->entry->continues_on_gap = false;
-    downlink_events.on_gap(f->entry, GAP_NONE);
+    downlink_events.on_gap(&f->downlink, f->entry, GAP_NONE);
     assert_null(closed);
 }
 
 static void a_message_to_every_name_is_encoded_once(void **state) {
     struct fixture *f = *state;
-    struct name_entry *other = clients_enter(&f->gateway.clients, BYTES_LIT("M"));
+    struct name_entry *other = clients_enter(&f->clients, BYTES_LIT("M"));
     clients_detach(&f->client[3]);
     clients_attach(other, &f->client[3]);
-    downlink_events.on_message(f->entry, &f->m);
-    downlink_events.on_message(other, &f->m);
+    downlink_events.on_message(&f->downlink, f->entry, &f->m);
+    downlink_events.on_message(&f->downlink, other, &f->m);
     assert_int_equal(sent_count, 4);
     assert_true(sent[3].chunk == sent[0].chunk && sent[3].start == sent[0].start);
     f->m.data = BYTES_LIT("ho"); /* the same id in another partition */
-    downlink_events.on_message(other, &f->m);
+    downlink_events.on_message(&f->downlink, other, &f->m);
     assert_true(sent[4].start != sent[0].start);
-    message_frames_forget(&f->gateway.frames);
+    message_frames_forget(&f->frames);
 }
 
 int main(void) {

@@ -32,11 +32,13 @@ static void tell(struct test *t, const char *what, size_t len) {
     t->told++;
 }
 
-static void on_message(void *owner, const struct message *m) {
+static void on_message(void *ctx, void *owner, const struct message *m) {
+    (void)ctx;
     tell(owner, m->data.ptr, m->data.len);
 }
 
-static void on_gap(void *owner, enum gap gap) {
+static void on_gap(void *ctx, void *owner, enum gap gap) {
+    (void)ctx;
     const char *text = gap == GAP_LOST ? "LOST" : gap == GAP_NONE ? "NONE" : "REWOUND";
     tell(owner, text, strlen(text));
 }
@@ -63,7 +65,7 @@ static int setup(void **state) {
     bus_room_init(&t.room, 1);
     t.bus = bus_new(&t.room.loop, &t.room.settings, BUS_GATEWAY);
     assert_non_null(t.bus);
-    t.follower = follower_new(t.bus, &events);
+    t.follower = follower_new(t.bus, &events, NULL);
     bus_start(t.bus);
     log_own(&t.room, "5", "5-1", "0 5");
     follow(&t, "5-1");

@@ -1,0 +1,39 @@
+/*
+ * routes.h - what the routes of a gateway work with. The process fills it at its start; a request
+ * brings it along (request->routes).
+ */
+#ifndef SIGNALBOX_GATEWAY_ROUTES_ROUTES_H
+#define SIGNALBOX_GATEWAY_ROUTES_ROUTES_H
+
+#include <uv.h>
+
+#include "common/app/app.h"
+
+struct bus;
+struct clients;
+struct endpoints;
+struct ingest;
+struct message_frames;
+struct registry;
+struct settings;
+struct client_host;
+
+struct routes {
+    uv_loop_t *loop;
+    const struct settings *settings;
+    struct bus *bus;
+    struct registry *registry;
+    struct ingest *ingest;
+    struct app *const *app; /* the current one */
+    const struct endpoints *endpoints;
+    struct clients *clients;
+    struct message_frames *frames;
+    const struct client_host *client_host;
+    uint64_t last_number; /* of a connection of this process */
+};
+
+static inline const struct registrations *routes_registrations(const struct routes *routes) {
+    return app_registrations(*routes->app);
+}
+
+#endif
