@@ -8,7 +8,6 @@
 #include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
-#include "common/base/percent.h"
 #include "common/base/settings.h"
 #include "common/bus/cluster/report.h"
 #include "common/http/http_authority.h"
@@ -25,71 +24,7 @@ static char *dup_or_null(const char *text) {
     return text == NULL || *text == '\0' ? NULL : mem_strdup(text);
 }
 
-static int parse_scheme(struct endpoint_run *out, struct bytes scheme) {
-    struct bytes rest = scheme;
-    bool has_plain = false;
-    while (rest.ptr != NULL) {
-        struct bytes part = bytes_split(&rest, '+');
-        bool is_https = bytes_equal_str(part, "https"), is_wss = bytes_equal_str(part, "wss");
-        bool is_http = bytes_equal_str(part, "http"), is_ws = bytes_equal_str(part, "ws");
-        if (!is_https && !is_wss && !is_http && !is_ws)
-            return -1;
-        out->is_http |= is_http || is_https;
-        out->is_ws |= is_ws || is_wss;
-        out->is_tls |= is_https || is_wss;
-        has_plain |= is_http || is_ws;
-    }
-    return out->is_tls && has_plain ? -1 : 0;
-}
-
-static int parse_authority(struct endpoint_run *out, struct bytes authority) {
-    struct http_authority at = http_authority_split(authority);
-    struct bytes host = http_authority_address(at.host);
-    uint64_t port = (uint64_t)http_default_port(out->is_tls);
-    if (at.port.ptr != NULL && (!bytes_to_u64(at.port, &port) || port > 65535))
-        return -1;
-    if (host.len == 0)
-        return -1;
-    out->address = bytes_dup(host);
-    out->port = (int)port;
-    return 0;
-}
-
-static char *decoded(struct bytes text) {
-    struct buf b = {0};
-    (void)percent_decode(text, false, &b);
-    return buf_take(&b);
-}
-
-static int parse_option(struct endpoint_run *out, struct bytes option) {
-    ptrdiff_t equals = bytes_find(option, '=');
-    if (equals <= 0)
-        return -1;
-    struct bytes key = bytes_head(option, (size_t)equals);
-    struct bytes value = bytes_from(option, (size_t)equals + 1);
-    struct {
-        const char *name;
-        char **field;
-    } texts[] = {{"certificate", &out->certificate},
-                 {"key", &out->key},
-                 {"password", &out->password},
-                 {"name", &out->name},
-                 {"hostname", &out->hostname}};
-    if (bytes_equal_str(key, "auto_upgrade")) {
-        out->auto_upgrade = bytes_equal_str(value, "true");
-        return out->auto_upgrade || bytes_equal_str(value, "false") ? 0 : -1;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (bytes_equal_str(key, texts[i].name)) {
-            free(*texts[i].field);
-            *texts[i].field = decoded(value);
-            return 0;
-        }
-    }
-    return -1;
-}
-
-static void endpoint_deinit(struct endpoint_run *e) {
+static void drop(struct endpoint_run *e) {
     free(e->name);
     free(e->address);
     free(e->hostname);
@@ -98,33 +33,6 @@ static void endpoint_deinit(struct endpoint_run *e) {
     free(e->password);
     tls_context_unref(e->tls);
     memset(e, 0, sizeof(*e));
-}
-
-int endpoint_parse(struct endpoint_run *out, const char *url, char **error_out) {
-    memset(out, 0, sizeof(*out));
-    const char *slashes = strstr(url, "://");
-    if (slashes == NULL || parse_scheme(out, bytes_of(url, (size_t)(slashes - url))) < 0)
-        return fail(error_out,
-                    "--listen %s: the scheme must be http, ws, http+ws, https, wss or https+wss%s",
-                    url, "");
-    struct bytes options = bytes_str(slashes + 3);
-    struct bytes authority = bytes_split(&options, '?');
-    if (authority.len > 0 && authority.ptr[authority.len - 1] == '/')
-        authority.len--;
-    if (parse_authority(out, authority) < 0) {
-        endpoint_deinit(out);
-        return fail(error_out, "--listen %s: needs ADDRESS:PORT after the scheme%s", url, "");
-    }
-    while (options.ptr != NULL) {
-        if (parse_option(out, bytes_split(&options, '&')) < 0) {
-            endpoint_deinit(out);
-            return fail(error_out,
-                        "--listen %s: options are certificate, key, password, name, hostname and "
-                        "auto_upgrade%s",
-                        url, "");
-        }
-    }
-    return 0;
 }
 
 static void copy_endpoint(struct endpoint_run *out, const struct endpoint *e) {
@@ -141,6 +49,17 @@ static void copy_endpoint(struct endpoint_run *out, const struct endpoint *e) {
         .password = dup_or_null(e->password),
     };
     out->port = e->port != 0 ? e->port : http_default_port(out->is_tls);
+}
+
+static int parse_listen(struct endpoint_run *out, const char *url, char **error_out) {
+    struct endpoint e;
+    const char *error = endpoint_parse(&e, url);
+    if (error != NULL)
+        return fail(error_out, "--listen %s: %s", url, error);
+    copy_endpoint(out, &e);
+    out->port = e.port; /* also 0: the system chooses one */
+    endpoint_deinit(&e);
+    return 0;
 }
 
 static int load_tls(struct endpoint_run *e, char **error_out) {
@@ -163,7 +82,7 @@ static int fill(struct endpoints *e, const struct settings *settings,
         struct endpoint_run *item = &e->items[i];
         if (settings->listen.count == 0)
             copy_endpoint(item, &registrations->endpoints.items[i]);
-        else if (endpoint_parse(item, settings->listen.items[i], error_out) < 0)
+        else if (parse_listen(item, settings->listen.items[i], error_out) < 0)
             return -EINVAL;
         e->count++;
         if (load_tls(item, error_out) < 0)
@@ -186,23 +105,20 @@ int endpoints_init(struct endpoints *e, const struct settings *settings,
 
 void endpoints_deinit(struct endpoints *e) {
     for (size_t i = 0; i < e->count; i++)
-        endpoint_deinit(&e->items[i]);
+        drop(&e->items[i]);
     free(e->items);
     *e = (struct endpoints){0};
 }
 
 /* ---- what an endpoint is called */
 
-const char *endpoint_protocol(const struct endpoint_run *e) {
-    static const char *const plain[] = {"", "http", "ws", "http+ws"};
-    static const char *const tls[] = {"", "https", "wss", "https+wss"};
-    int i = (e->is_http ? 1 : 0) | (e->is_ws ? 2 : 0);
-    return e->is_tls ? tls[i] : plain[i];
+static const char *protocol(const struct endpoint_run *e) {
+    return endpoint_scheme(e->is_http, e->is_ws, e->is_tls);
 }
 
-void endpoint_append_url(struct buf *out, const struct endpoint_run *e) {
+static void append_url(struct buf *out, const struct endpoint_run *e) {
     bool is_ipv6 = strchr(e->address, ':') != NULL;
-    buf_printf(out, "%s://%s%s%s:%d", endpoint_protocol(e), is_ipv6 ? "[" : "", e->address,
+    buf_printf(out, "%s://%s%s%s:%d", protocol(e), is_ipv6 ? "[" : "", e->address,
                is_ipv6 ? "]" : "", e->port);
 }
 
@@ -210,7 +126,7 @@ void endpoints_append_urls(struct buf *out, const struct endpoints *e) {
     for (size_t i = 0; i < e->count; i++) {
         if (i > 0)
             buf_append_char(out, ' ');
-        endpoint_append_url(out, &e->items[i]);
+        append_url(out, &e->items[i]);
     }
 }
 
@@ -218,7 +134,7 @@ void endpoints_append_urls(struct buf *out, const struct endpoints *e) {
 
 static void report_endpoint(struct report *report, const struct endpoint_run *e, const char *what) {
     struct buf url = {0};
-    endpoint_append_url(&url, e);
+    append_url(&url, e);
     report_restart(report, "endpoint %.*s %s", BYTES_FMT(buf_bytes(&url)), what);
     buf_deinit(&url);
 }
@@ -241,8 +157,7 @@ static void compare_text(struct report *report, const struct endpoint_run *e, co
 
 static void compare(struct report *report, const struct endpoint_run *running,
                     const struct endpoint_run *wanted) {
-    compare_text(report, running, "the protocol", endpoint_protocol(running),
-                 endpoint_protocol(wanted));
+    compare_text(report, running, "the protocol", protocol(running), protocol(wanted));
     compare_text(report, running, "the hostname", running->hostname, wanted->hostname);
     compare_text(report, running, "the name", running->name, wanted->name);
     compare_text(report, running, "auto_upgrade", running->auto_upgrade ? "true" : "false",

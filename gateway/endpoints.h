@@ -1,10 +1,6 @@
 /*
  * endpoints.h - where the gateway listens: the app's endpoints, or the URLs of --listen in their
- * place.
- *
- *     http+ws://127.0.0.1:9001      https+wss://[::]:9443?certificate=F&key=F&name=Secure
- *
- * Query: certificate, key, password, name, hostname, auto_upgrade=true. "*" is every address.
+ * place. Their grammar is in common/app/registrations/endpoint.h.
  */
 #ifndef SIGNALBOX_GATEWAY_ENDPOINTS_H
 #define SIGNALBOX_GATEWAY_ENDPOINTS_H
@@ -48,13 +44,7 @@ void endpoints_deinit(struct endpoints *e);
  * used, so they are not compared. */
 void endpoints_reload(struct endpoints *e, const struct settings *settings,
                       const struct registrations *registrations, struct report *report);
-/* "http", "https+wss" … */
-const char *endpoint_protocol(const struct endpoint_run *e);
-/* "https+wss://[::1]:9443" */
-void endpoint_append_url(struct buf *out, const struct endpoint_run *e);
 /* Of all endpoints, with spaces between. */
 void endpoints_append_urls(struct buf *out, const struct endpoints *e);
-/* Parses one --listen URL into *out. */
-MUST_CHECK int endpoint_parse(struct endpoint_run *out, const char *url, char **error_out);
 
 #endif

@@ -226,8 +226,8 @@ static int open_endpoint(struct listeners *l, const struct endpoint_run *e,
 }
 
 static void log_opened(const struct endpoint_run *e) {
-    log_info("listener", "opened protocol=%s address=%s port=%d", endpoint_protocol(e), e->address,
-             e->port);
+    log_info("listener", "opened protocol=%s address=%s port=%d",
+             endpoint_scheme(e->is_http, e->is_ws, e->is_tls), e->address, e->port);
 }
 
 static void fail(const struct endpoint_run *e, int status, const char *why, char **error_out) {

@@ -15,41 +15,8 @@
 
 enum { PORT_MAX = 65535 };
 
-static bool is_plain(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           strchr("/._-", c) != NULL;
-}
-
-static void append_option(struct buf *out, char *separator, const char *name, const char *value) {
-    if (value == NULL)
-        return;
-    buf_printf(out, "%c%s=", *separator, name);
-    for (; *value != '\0'; value++) {
-        if (is_plain(*value))
-            buf_append_char(out, *value);
-        else
-            buf_printf(out, "%%%02X", (unsigned char)*value);
-    }
-    *separator = '&';
-}
-
 void up_listen_of_endpoint(const struct endpoint *e, int up_by, struct buf *out) {
-    const char *s = e->is_tls ? "s" : "";
-    const char *address = e->address == NULL || *e->address == '\0' ? "*" : e->address;
-    bool is_ip6 = strchr(address, ':') != NULL;
-    int port = e->port != 0 ? e->port : http_default_port(e->is_tls);
-    char separator = '?';
-    if (e->is_http)
-        buf_printf(out, "http%s", s);
-    if (e->is_ws)
-        buf_printf(out, "%sws%s", e->is_http ? "+" : "", s);
-    buf_printf(out, is_ip6 ? "://[%s]:%d" : "://%s:%d", address, port + up_by);
-    append_option(out, &separator, "name", e->name);
-    append_option(out, &separator, "hostname", e->hostname);
-    append_option(out, &separator, "certificate", e->certificate);
-    append_option(out, &separator, "key", e->key);
-    append_option(out, &separator, "password", e->password);
-    append_option(out, &separator, "auto_upgrade", e->auto_upgrade ? "true" : NULL);
+    endpoint_append_url(out, e, up_by);
     buf_append_char(out, '\0');
 }
 

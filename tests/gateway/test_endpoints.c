@@ -1,4 +1,4 @@
-/* test_endpoints.c - the URLs of --listen. */
+/* test_endpoints.c - the endpoints of a running gateway. */
 #include "gateway/endpoints.h"
 
 #include <setjmp.h>
@@ -13,68 +13,6 @@
 #include "common/base/buf.h"
 #include "common/base/settings.h"
 #include "common/bus/cluster/report.h"
-
-/* Owned by nobody else: endpoints_deinit frees what endpoint_parse made. */
-static void drop(struct endpoint_run *e) {
-    struct endpoints all = {.items = malloc(sizeof(*e)), .count = 1};
-    all.items[0] = *e;
-    endpoints_deinit(&all);
-}
-
-static void plain_urls(void **state) {
-    struct endpoint_run e;
-    char *error = NULL;
-    (void)state;
-    assert_int_equal(endpoint_parse(&e, "http+ws://127.0.0.1:9001", &error), 0);
-    assert_true(e.is_http && e.is_ws && !e.is_tls && !e.auto_upgrade);
-    assert_string_equal(e.address, "127.0.0.1");
-    assert_int_equal(e.port, 9001);
-    drop(&e);
-    assert_int_equal(endpoint_parse(&e, "ws://*", &error), 0);
-    assert_true(!e.is_http && e.is_ws);
-    assert_string_equal(e.address, "*");
-    assert_int_equal(e.port, 80);
-    drop(&e);
-}
-
-static void options(void **state) {
-    struct endpoint_run e;
-    char *error = NULL;
-    (void)state;
-    assert_int_equal(endpoint_parse(&e,
-                                    "https+wss://[::]:9443?certificate=/a%20b.pem&key=k&password=p"
-                                    "&name=N&hostname=h&auto_upgrade=true",
-                                    &error),
-                     0);
-    assert_true(e.is_http && e.is_ws && e.is_tls && e.auto_upgrade);
-    assert_string_equal(e.address, "::");
-    assert_int_equal(e.port, 9443);
-    assert_string_equal(e.certificate, "/a b.pem");
-    assert_string_equal(e.key, "k");
-    assert_string_equal(e.password, "p");
-    assert_string_equal(e.name, "N");
-    assert_string_equal(e.hostname, "h");
-    drop(&e);
-}
-
-static void wrong_urls_are_one_line(void **state) {
-    static const char *const urls[] = {"",
-                                       "127.0.0.1:80",
-                                       "ftp://127.0.0.1:80",
-                                       "http+wss://127.0.0.1:80",
-                                       "http://:80",
-                                       "http://a:66000",
-                                       "http://a:80?nonsense=1",
-                                       "http://a:80?auto_upgrade=perhaps"};
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
-        struct endpoint_run e;
-        char *error = NULL;
-        assert_int_equal(endpoint_parse(&e, urls[i], &error), -1);
-        assert_non_null(error);
-        free(error);
-    }
-}
 
 /* ---- reloading: what a running endpoint does not take up is told, nothing else */
 
@@ -166,9 +104,6 @@ static void listen_stands_for_the_apps_endpoints(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_urls),
-        cmocka_unit_test(options),
-        cmocka_unit_test(wrong_urls_are_one_line),
         cmocka_unit_test(what_needs_a_restart_is_told),
         cmocka_unit_test(listen_stands_for_the_apps_endpoints),
     };

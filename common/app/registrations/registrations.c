@@ -15,15 +15,6 @@ struct registrations *registrations_new(void) {
     return r;
 }
 
-static void endpoint_deinit(struct endpoint *e) {
-    free(e->name);
-    free(e->address);
-    free(e->hostname);
-    free(e->certificate);
-    free(e->key);
-    free(e->password);
-}
-
 static void free_http(struct registrations *r) {
     for (size_t i = 0; i < r->endpoints.count; i++)
         endpoint_deinit(&r->endpoints.items[i]);

@@ -15,21 +15,11 @@
 #include <stdint.h>
 
 #include "common/app/registrations/cron.h"
+#include "common/app/registrations/endpoint.h"
 #include "common/send/levels.h"
 #include "common/app/registrations/signing.h"
 
 enum scope { SCOPE_GLOBAL, SCOPE_LOCAL };
-
-struct endpoint {
-    char *name;    /* or NULL */
-    char *address; /* "*", an IP address or a host name */
-    int port;
-    bool is_http, is_ws; /* which protocols it speaks: merged for one address:port */
-    bool is_tls;
-    char *hostname;                     /* the Host it answers to, or NULL for any */
-    char *certificate, *key, *password; /* absolute paths, or NULL */
-    bool auto_upgrade;
-};
 
 /* A route of the app: "/users/:id" and a trailing "*" segment. */
 struct route {

@@ -1,0 +1,36 @@
+/*
+ * endpoint.h - where a gateway listens, and the same as a URL, as --listen takes it:
+ *
+ *     http+ws://127.0.0.1:9001      https+wss://[::]:9443?certificate=F&key=F&name=Secure
+ *
+ *     scheme    http, ws or http+ws, or the same with TLS: https, wss, https+wss
+ *     address   a host name, an IP address, or "*" for every address
+ *     port      80, or 443 with TLS, when there is none
+ *     options   certificate, key, password, name, hostname, auto_upgrade=true; %XX is decoded
+ */
+#ifndef SIGNALBOX_APP_REGISTRATIONS_ENDPOINT_H
+#define SIGNALBOX_APP_REGISTRATIONS_ENDPOINT_H
+
+#include "common/base/buf.h"
+
+struct endpoint {
+    char *name;    /* or NULL */
+    char *address; /* "*", an IP address or a host name */
+    int port;
+    bool is_http, is_ws; /* which protocols it speaks: merged for one address:port */
+    bool is_tls;
+    char *hostname;                     /* the Host it answers to, or NULL for any */
+    char *certificate, *key, *password; /* absolute paths, or NULL */
+    bool auto_upgrade;
+};
+
+void endpoint_deinit(struct endpoint *e);
+
+/* NULL, or what is wrong with the URL; *out is empty then. */
+MUST_CHECK const char *endpoint_parse(struct endpoint *out, const char *url);
+/* "http", "https+wss" …; "" for one that speaks nothing. */
+const char *endpoint_scheme(bool is_http, bool is_ws, bool is_tls);
+/* The URL with all its options, its port `up_by` higher. */
+void endpoint_append_url(struct buf *out, const struct endpoint *e, int up_by);
+
+#endif
