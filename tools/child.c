@@ -1,4 +1,5 @@
-/* child.c - see child.h. By fork and not uv_spawn, which has no place for prctl. */
+/* child.c - see child.h. Processes are made by fork, since uv_spawn cannot call prctl in the
+ * child. */
 #include "tools/child.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ void child_say(const char *name, int colour, const char *format, ...) {
     buf_deinit(&line);
 }
 
-/* --- reading what it says: one reader for each start --- */
+/* --- reading what it prints: one reader for each start --- */
 
 struct reader {
     uv_pipe_t pipe;

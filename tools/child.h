@@ -1,11 +1,12 @@
 /*
- * child.h - a process that `up` runs: started, its lines printed behind its name, signalled,
- * reaped.
+ * child.h - a process that `up` runs: it is started, its lines are printed behind its name, it is
+ * signalled, and at the end it is reaped.
  *
  *     gateway-1 | 2026-01-31T23:59:59.123Z info …
  *
  * It dies with us (PR_SET_PDEATHSIG) and has a process group of its own, so that Ctrl-C reaches
- * only us and the order of the end is ours. The struct is the caller's and must outlive the loop.
+ * only us, and we choose the order in which the processes end. The struct is the caller's and must
+ * outlive the loop.
  */
 #ifndef SIGNALBOX_TOOLS_CHILD_H
 #define SIGNALBOX_TOOLS_CHILD_H
@@ -27,7 +28,8 @@ struct child {
     pid_t pid; /* 0: not running */
 };
 
-/* Copies; the first argument is the program, looked for in PATH when it has no slash. */
+/* Copies the text. The first argument is the program, which is searched for in PATH when it has no
+ * slash. */
 void child_add_argument(struct child *c, const char *text);
 void child_add_option(struct child *c, const char *name, const char *value);
 void child_deinit(struct child *c);
@@ -38,12 +40,12 @@ void child_signal(const struct child *c, int number);
 static inline bool child_is_running(const struct child *c) {
     return c->pid != 0;
 }
-/* Whether it has ended since; then pid is 0 and *status_out is that of waitpid. */
+/* Whether it has ended; then pid becomes 0, and *status_out is that of waitpid. */
 bool child_reap(struct child *c, int *status_out);
 /* "exit status 1", "signal 11 (Segmentation fault)". */
 void child_describe_end(int status, char text_out[80]);
 
-/* A line of our own among those of the children; name as wide as theirs. */
+/* Prints a line of our own among those of the children. */
 void child_say(const char *name, int colour, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #endif

@@ -13,8 +13,8 @@
 #include "tools/verb.h"
 
 /*
- * Each part is an array of objects whose members are texts (or absent): one function makes it,
- * and it is printed as it is, or as a table with the members as columns.
+ * Each part is an array of objects whose members are texts. One function makes it, and it is
+ * printed as JSON, or as a table whose columns are the members.
  */
 
 static void add(json_t *row, const char *member, const char *text) {
@@ -202,7 +202,7 @@ static int run(struct tool *t, void *own) {
 const struct verb verb_check = {
     .name = "check",
     .arguments = "APP",
-    .summary = "load an app without serving; print what it registers",
+    .summary = "load an app without serving it, and print what it registers",
     .details = "APP is the app file or its folder. An error is printed as file:line: message.",
     .flags = VERB_JSON,
     .min_arguments = 1,

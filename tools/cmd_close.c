@@ -1,4 +1,4 @@
-/* cmd_close.c - close: closes the connections of a Name, wherever they are. */
+/* cmd_close.c - close: closes the connections of a Name at whatever gateways they are. */
 #include <inttypes.h>
 
 #include "common/base/close_reason.h"
@@ -45,17 +45,17 @@ static const struct option options[] = {
      .kind = OPTION_LIST,
      .offset = offsetof(struct closing, groups),
      .placeholder = "GROUP",
-     .help = "only of this group; may be given several times"},
+     .help = "close only those of this group; may be given several times"},
     {.name = "client",
      .kind = OPTION_LIST,
      .offset = offsetof(struct closing, clients),
      .placeholder = "ID",
-     .help = "only this client id; may be given several times"},
+     .help = "close only those with this client id; may be given several times"},
     {.name = "code",
      .kind = OPTION_NUMBER,
      .offset = offsetof(struct closing, code),
      .placeholder = "N",
-     .help = "close code: 1000, 1001, or 3000 to 4999",
+     .help = "the close code: 1000, 1001, or 3000 to 4999",
      .lowest = 1000,
      .highest = 4999,
      .initial = "1000"},
@@ -63,13 +63,13 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct closing, reason),
      .placeholder = "TEXT",
-     .help = "what the client is told",
+     .help = "the reason in the close frame",
      .initial = ""},
 };
 
 const struct verb verb_close = {.name = "close",
                                 .arguments = "NAME",
-                                .summary = "close connections",
+                                .summary = "close the connections of a Name",
                                 .flags = VERB_REDIS | VERB_JSON,
                                 .min_arguments = 1,
                                 .max_arguments = 1,

@@ -1,10 +1,9 @@
 /*
- * cmd_doctor.c - doctor: looks at Redis, this host and, given an app, its certificates. Each
+ * cmd_doctor.c - doctor: examines Redis, this host and, given an app, its certificates. Each
  * finding comes with its remedy; the exit status is 1 when something is wrong.
  *
- * To add a check: a line in the table of common/bus/redis/redis_settings.c, or a function that
- * calls
- * report().
+ * To add a check, add a line to the table of common/bus/redis/redis_settings.c, or a function that
+ * calls report().
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -70,15 +69,15 @@ static void on_info(void *ctx, struct redisReply *reply) {
     struct doctor *d = ctx;
     char *version = redis_info_value(reply_bytes(reply), "redis_version");
     if (*version == '\0')
-        report(d, UNKNOWN, "redis version", "INFO was not answered", "allow INFO to this user");
+        report(d, UNKNOWN, "redis version", "INFO was not answered", "allow this user INFO");
     else
         report(d, atoi(version) >= 7 ? FINE : WRONG, "redis version", version,
-               "Redis 7 or later is needed");
+               "Signalbox needs Redis 7 or later");
     free(version);
     answered(d);
 }
 
-/* What this user may not do says nothing about others. */
+/* What this user may not do says nothing about what the daemons' users may. */
 static void report_refusal(struct doctor *d, const char *what, const struct redisReply *reply,
                            const char *remedy) {
     char *error = bytes_dup(reply_bytes(reply));
@@ -97,20 +96,21 @@ static void on_time(void *ctx, struct redisReply *reply) {
     snprintf(found, sizeof(found), "%" PRId64 " ms from this host's", off);
     if (reply_count(reply) == 2)
         report(d, off > CLOCK_MAX_MS ? WARNING : FINE, "redis clock", found,
-               "keep the clocks by NTP: schedules follow Redis' clock, logs each their own");
+               "set the clocks by NTP: schedules follow Redis' clock, each log its own host's");
     else
         report_refusal(d, "redis clock", reply, "brokers need TIME: `signalbox redis-acl`");
     answered(d);
 }
 
-/* A write that changes nothing, for no rule has an empty name. */
+/* The answer to a write that changes nothing, since no rule has an empty name. */
 static void on_written(void *ctx, struct redisReply *reply) {
     struct doctor *d = ctx;
     if (reply_is_error(reply, NULL))
-        report_refusal(d, "redis writes", reply,
-                       "nothing works until Redis takes writes: its disk, memory or replicas");
+        report_refusal(
+            d, "redis writes", reply,
+            "nothing works until Redis accepts writes: check its disk, memory and replicas");
     else
-        report(d, FINE, "redis writes", "are taken", NULL);
+        report(d, FINE, "redis writes", "are accepted", NULL);
     answered(d);
 }
 
@@ -120,10 +120,10 @@ static void on_owners(void *ctx, struct redisReply *reply) {
     char found[64];
     snprintf(found, sizeof(found), "%" PRId64 " of %" PRId64 " have one", owned, all);
     if (reply_is_error(reply, NULL))
-        report_refusal(d, "owners of partitions", reply, "allow EXISTS to this user");
+        report_refusal(d, "owners of partitions", reply, "allow this user EXISTS");
     else
         report(d, owned == all ? FINE : WARNING, "owners of partitions", found,
-               "messages of the others wait: start brokers, or look at their /readyz");
+               "messages of the other partitions wait: start brokers, or look at their /readyz");
     answered(d);
 }
 
@@ -138,7 +138,8 @@ static void judge(struct doctor *d, const struct redis_setting *s, const char *v
     enum finding otherwise = s->is_required ? WRONG : WARNING;
     snprintf(what, sizeof(what), "redis %s", s->name);
     if (*value == '\0')
-        report(d, UNKNOWN, what, "CONFIG GET is not allowed, or not known", s->remedy);
+        report(d, UNKNOWN, what, "CONFIG GET is not allowed, or the setting is not known",
+               s->remedy);
     else
         report(d, s->is_fine(value, largest) ? FINE : otherwise, what, value, s->remedy);
 }
@@ -154,7 +155,7 @@ static void on_setting_info(void *ctx, struct redisReply *reply) {
 
 static void ask(struct doctor *d, struct command *c, reply_fn *fn, void *ctx);
 
-/* Where CONFIG is refused, INFO has some of it. */
+/* When CONFIG is refused, INFO has some of the settings. */
 static void on_config(void *ctx, struct redisReply *reply) {
     struct answer *a = ctx;
     struct doctor *d = a->doctor;
@@ -230,7 +231,7 @@ static void check_files(struct doctor *d) {
         return;
     snprintf(found, sizeof(found), "%llu", (unsigned long long)limit.rlim_max);
     report(d, limit.rlim_max >= FILES_MIN ? FINE : WARNING, "file descriptors (hard limit)", found,
-           "every connection is one: raise LimitNOFILE (systemd) or ulimit -Hn");
+           "each connection needs one: raise LimitNOFILE (systemd) or ulimit -Hn");
 }
 
 static long long read_number(const char *path) {
@@ -249,7 +250,7 @@ static void check_backlog(struct doctor *d) {
     snprintf(found, sizeof(found), "%lld", backlog);
     if (backlog >= 0)
         report(d, backlog >= BACKLOG_MIN ? FINE : WARNING, "listen backlog (somaxconn)", found,
-               "sysctl -w net.core.somaxconn=4096: a burst of connections is refused");
+               "a burst of connections would be refused: sysctl -w net.core.somaxconn=4096");
 }
 
 /* --- the app's certificates --- */
@@ -258,7 +259,7 @@ static void check_certificate(struct doctor *d, const struct endpoint *e) {
     char *error = NULL, found[64];
     struct tls_context *tls = tls_context_server(e->certificate, e->key, e->password, &error);
     if (tls == NULL) {
-        report(d, WRONG, e->certificate, error, "gateways do not start with it");
+        report(d, WRONG, e->certificate, error, "gateways do not start with this certificate");
     } else {
         int days = tls_context_days_left(tls);
         snprintf(found, sizeof(found), "%d days left", days);
@@ -299,9 +300,10 @@ static int run(struct tool *t, void *own) {
 const struct verb verb_doctor = {
     .name = "doctor",
     .arguments = "[APP]",
-    .summary = "look for trouble in Redis, this host and, with APP, its certificates",
-    .details = "ok, warning, WRONG or unknown, each with its remedy. The exit status is 1 when "
-               "something is\nWRONG.",
+    .summary = "look for trouble in Redis, on this host and, with APP, in its certificates",
+    .details =
+        "Each finding is ok, a warning, WRONG or unknown, and has its remedy. The exit status is "
+        "1 when\nsomething is WRONG.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 1,
     .size = sizeof(struct doctor),

@@ -1,7 +1,7 @@
 /*
- * cmd_drain.c - drain, undrain: one gateway out of service, and back. Both choose the gateway from
- * the roster, tell it over the control channel, and need its answer; drain then looks on until the
- * gateway says that it is drained.
+ * cmd_drain.c - drain, undrain: take one gateway out of service, and back. Both choose the gateway
+ * from the roster, notify it over the control channel, and need its answer; drain then watches the
+ * roster until the gateway is drained.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,7 +52,7 @@ static void end(struct drain *d, const char *state) {
     tool_end(d->tool, TOOL_OK);
 }
 
-/* --- looking on --- */
+/* --- watching it drain --- */
 
 static void on_look(uv_timer_t *timer);
 
@@ -89,8 +89,8 @@ static void on_progress(void *ctx, int status, const struct roster_row *rows, si
         tool_complain(d->tool, "%s takes connections again: somebody undrained it", d->id);
         tool_end(d->tool, TOOL_FAILED);
     } else if (clock_ms() >= d->until_ms) {
-        tool_complain(d->tool, "%s is not drained %" PRId64 " s after its time was over", d->id,
-                      (int64_t)GRACE_MS / 1000);
+        tool_complain(d->tool, "%s is still not drained %" PRId64 " s after its time was over",
+                      d->id, (int64_t)GRACE_MS / 1000);
         tool_end(d->tool, TOOL_FAILED);
     } else {
         look_again(d);
@@ -102,11 +102,11 @@ static void on_look(uv_timer_t *timer) {
     (void)roster_look(d->tool->bus, ROSTER_GATEWAYS, 0, on_progress, d);
 }
 
-/* --- telling it --- */
+/* --- notifying it --- */
 
 static void on_no_answer(uv_timer_t *timer) {
     struct drain *d = container_of(timer, struct drain, timer);
-    tool_complain(d->tool, "%s did not answer within %g s: it has lost Redis, or hangs", d->id,
+    tool_complain(d->tool, "%s did not answer within %g s: it has lost Redis, or it hangs", d->id,
                   (double)d->tool->timeout_ms / 1000);
     tool_end(d->tool, TOOL_FAILED);
 }
@@ -162,7 +162,7 @@ static const struct roster_row *choose(const struct drain *d, const struct roste
         tool_complain(d->tool, "there is no gateway '%s'; `signalbox gateways` lists them", wanted);
     else if (chosen->is_known && !chosen->is_alive)
         tool_complain(d->tool,
-                      "%s is silent, so it cannot be told; when it is dead, the brokers end its "
+                      "%s is silent, so it cannot be notified; if it is dead, the brokers end its "
                       "connections after --dead-after-ms",
                       chosen->id);
     return chosen != NULL && (chosen->is_alive || !chosen->is_known) ? chosen : NULL;
@@ -226,25 +226,27 @@ static const struct option drain_options[] = {
      .kind = OPTION_DURATION,
      .offset = offsetof(struct drain, over_ms),
      .placeholder = "TIME",
-     .help = "the closes are spread over this time",
+     .help = "spread the closes over this time",
      .initial = "60s"},
     {.name = "exit",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct drain, exits),
-     .help = "then the process ends; a supervisor that always restarts it brings it back"},
+     .help = "end the process afterwards; a supervisor that restarts it brings it back"},
 };
 
 const struct verb verb_drain = {
     .name = "drain",
     .arguments = "GATEWAY",
-    .summary = "take a gateway out: not ready, then its connections closed over a time",
+    .summary = "take a gateway out of service: close its connections over a time",
     .details =
-        "GATEWAY is an id of `signalbox gateways`, or the beginning of one. It stops listening "
-        "and\n"
-        "closes its connections with 1001. The process stays, drained, until `signalbox undrain` "
-        "takes\nit back into service, or a signal or --exit ends it. Progress goes to standard "
-        "error; the exit\nstatus is 0 once no connection is left. A second drain sets the time "
-        "anew.",
+        "GATEWAY is an id of `signalbox gateways`, or the beginning of one. The gateway is no "
+        "longer\n"
+        "ready, stops listening, and closes its connections with 1001. The process stays, "
+        "drained,\n"
+        "until `signalbox undrain` takes it back into service, or a signal or --exit ends it.\n"
+        "Progress goes to standard error; the exit status is 0 once no connection is left. A "
+        "second\n"
+        "drain sets the time anew.",
     .flags = VERB_REDIS | VERB_JSON,
     .min_arguments = 1,
     .max_arguments = 1,
@@ -257,8 +259,8 @@ const struct verb verb_undrain = {
     .name = "undrain",
     .arguments = "GATEWAY",
     .summary = "take a drained gateway back into service",
-    .details = "It listens again and is ready again. While a drain is under way, the connections "
-               "that are still\nthere stay. A gateway that does not drain is left as it is.",
+    .details = "The gateway listens and is ready again. If a drain is under way, the connections "
+               "that are left\nstay. A gateway that does not drain is left as it is.",
     .flags = VERB_REDIS | VERB_JSON,
     .min_arguments = 1,
     .max_arguments = 1,

@@ -1,5 +1,5 @@
-/* cmd_level.c - level: reads or sets the broadcast levels that hold at run time, for the whole
- * cluster (rules.h; the app file's own levels are not seen from here). */
+/* cmd_level.c - level: reads or sets the broadcast levels that hold for the whole cluster at run
+ * time (rules.h). The levels of the app file are not visible from here. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ static const char *value_of(const struct level_run *l, const char *name) {
     return NULL;
 }
 
-/* Empty: not set. */
+/* An empty value means that no level is set. */
 static void print_level(struct bytes value) {
     struct buf json = {0};
     if (value.len > 0)
@@ -92,7 +92,7 @@ static void print_all(const struct level_run *l) {
     buf_deinit(&json);
 }
 
-/* The rules were asked for before us, on the same connection: they are here now. */
+/* The rules were requested earlier on the same connection, so they have been read now. */
 static void on_pong(void *ctx, struct redisReply *reply) {
     struct level_run *l = ctx;
     if (reply == NULL || *bus_refusals(l->tool->bus) != '\0') {
@@ -180,9 +180,10 @@ const struct verb verb_level = {
     .name = "level",
     .arguments = "[NAME|'*' [LEVEL]]",
     .summary = "read or set broadcast levels at run time",
-    .details = "LEVEL is name, group or client_id: what a send must say at least. '*' is for every "
-               "Name\nwithout a level of its own; unset gives it back to the app file. Without "
-               "LEVEL the level is\nread, without NAME all that are set.",
+    .details =
+        "LEVEL is name, group or client_id: the least that a send must address. '*' stands for "
+        "every\nName without a level of its own. `unset` leaves the level to the app file "
+        "again. Without\nLEVEL the level is printed, without NAME all levels that are set.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 2,
     .size = sizeof(struct level_run),

@@ -75,7 +75,7 @@ static int run_names(struct tool *t, void *own) {
 
 const struct verb verb_names = {.name = "names",
                                 .arguments = "",
-                                .summary = "the Names with a live connection",
+                                .summary = "list the Names with a live connection",
                                 .flags = VERB_REDIS | VERB_JSON,
                                 .size = sizeof(struct list_options),
                                 .run = run_names};
@@ -87,7 +87,7 @@ static void add_group(struct list *l, struct bytes group) {
     l->groups[l->group_count++] = bytes_dup(group);
 }
 
-/* Those that are equal without case stand together, the first of them is shown. */
+/* Groups that differ only in case stand together, so that the first of them can be shown. */
 static int compare_groups(const void *a, const void *b) {
     const char *x = *(char *const *)a, *y = *(char *const *)b;
     int order = fold_compare(bytes_str(x), bytes_str(y));
@@ -164,7 +164,7 @@ static int run_groups(struct tool *t, void *own) {
 
 const struct verb verb_groups = {.name = "groups",
                                  .arguments = "NAME",
-                                 .summary = "the groups of a Name",
+                                 .summary = "list the groups of a Name",
                                  .flags = VERB_REDIS | VERB_JSON,
                                  .min_arguments = 1,
                                  .max_arguments = 1,
@@ -219,12 +219,12 @@ static const struct option clients_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct list_options, group),
      .placeholder = "GROUP",
-     .help = "only of this group"},
+     .help = "list only the connections of this group"},
 };
 
 const struct verb verb_clients = {.name = "clients",
                                   .arguments = "[NAME]",
-                                  .summary = "the connections of a Name, or of all",
+                                  .summary = "list the connections of a Name, or all",
                                   .flags = VERB_REDIS | VERB_JSON,
                                   .max_arguments = 1,
                                   .options = clients_options,

@@ -1,5 +1,5 @@
-/* cmd_ready.c - ready: asks /readyz of a process. For health checks: the exit status is the answer.
- */
+/* cmd_ready.c - ready: asks /readyz of a process. It is meant for health checks: the exit status is
+ * the answer. */
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +34,7 @@ static void on_answer(void *ctx, int status, struct bytes body) {
     if (r->tool->is_json)
         print_json(is_ready, is_ready ? BYTES_LIT("") : body);
     else if (is_ready)
-        printf("%.*s\n", BYTES_FMT(body)); /* "ready", and maybe a note */
+        printf("%.*s\n", BYTES_FMT(body)); /* "ready", perhaps with a note */
     else
         printf("not ready: %.*s\n", BYTES_FMT(body));
     tool_end(r->tool, is_ready ? TOOL_OK : TOOL_FAILED);
@@ -45,7 +45,7 @@ static void on_ready(void *ctx) {
     http_get(&r->tool->loop, r->host, r->port, "/readyz", (uint64_t)r->patience_ms, on_answer, r);
 }
 
-/* "http://127.0.0.1:9090", also without http:// and with a path behind it, which is ignored. */
+/* "http://127.0.0.1:9090". http:// may be absent; a path behind the port is ignored. */
 static bool read_url(struct ready *r, const char *text) {
     struct bytes rest = bytes_str(text);
     uint64_t port;
@@ -82,8 +82,8 @@ static const struct option options[] = {
 const struct verb verb_ready = {
     .name = "ready",
     .arguments = "[ADMIN_URL]",
-    .summary = "whether a gateway or broker does its job; exit status 0 or 1",
-    .details = "ADMIN_URL is where its --admin listens [" DEFAULT_URL "].",
+    .summary = "ask whether a gateway or broker is ready; the exit status is the answer",
+    .details = "ADMIN_URL is the address of its admin listener [" DEFAULT_URL "].",
     .flags = VERB_JSON,
     .max_arguments = 1,
     .options = options,

@@ -1,7 +1,7 @@
 /*
- * cmd_redis_acl.c - redis-acl: users for a Redis that others can reach, each with what it needs and
- * no more. tests/tools/test_redis_acl.py runs a cluster with them: a command that the code begins
- * to use and that is missing here fails there.
+ * cmd_redis_acl.c - redis-acl: users for a Redis that others can reach, each with the rights that
+ * it needs and no more. tests/tools/test_redis_acl.py runs a cluster with these users, and fails
+ * when the code begins to use a command that is missing here.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,19 +14,19 @@
 #include "tools/verb.h"
 #include "tools/where.h"
 
-/* Connecting: log in, is it a master, the scripts, the cluster's configuration. */
+/* For connecting: the login, the role of the server, the scripts, the cluster's configuration. */
 #define LOGIN "+auth +hello +ping +select +role +info +script|load +client|id +hmget"
-/* Connecting again: the connection before is ended. */
+/* For connecting again: the connection before is ended. */
 #define AGAIN "+client|kill"
 
-/* What the scripts and both daemons do to keys. */
+/* What the scripts and both daemons do with keys. */
 #define SHARED                                                                                     \
     "+evalsha +eval +type +exists +expire +pexpire +pttl +get +set +del +incrby +time +hget "      \
     "+hset +hsetnx "                                                                               \
     "+hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +scan +xadd +xlen "      \
     "+multi +exec +xrange +xrevrange +publish +subscribe +unsubscribe"
 
-/* Of the rules, K is replaced by what stands before the fleet's keys, C before its channels. */
+/* In the rules, K stands for the prefix of the fleet's keys, and C for that of its channels. */
 static const struct acl_user {
     const char *name, *what, *rules;
 } users[] = {
@@ -113,17 +113,18 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct acl, password),
      .placeholder = "TEXT",
-     .help = "to be put into the lines",
+     .help = "the password to write into the lines",
      .initial = "PASSWORD"},
 };
 
 const struct verb verb_redis_acl = {
     .name = "redis-acl",
     .arguments = "",
-    .summary = "Redis users with the least they need: gateway, broker, publisher, operator",
-    .details = "Feed the lines to redis-cli, or put what follows ACL SETUSER into its aclfile as "
-               "`user …`.\nGive each user a password of its own. Keys and channels are those "
-               "of the fleet that --redis (its\ndatabase) and --redis-prefix name.",
+    .summary = "print Redis users with the least rights: gateway, broker, publisher, operator",
+    .details =
+        "Feed the lines to redis-cli, or write what follows ACL SETUSER into its aclfile as "
+        "`user …`.\nGive each user a password of its own. Keys and channels are those of the "
+        "fleet that the database\nin --redis and --redis-prefix name.",
     .flags = VERB_JSON,
     .options = options,
     .option_count = ARRAY_LEN(options),

@@ -1,6 +1,7 @@
 /*
- * cmd_reload.c - reload: every process reads its app file and certificates anew, and says what it
- * took up, what it did not, and what waits for a restart. A process that does not answer is named.
+ * cmd_reload.c - reload: every process reads its app file and certificates anew, and reports what
+ * it adopted, what it did not, and what waits for a restart. A process that does not answer is
+ * named.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,7 +38,7 @@ struct reload {
     bool knows_gateways;
 };
 
-/* --- what came of it --- */
+/* --- the result --- */
 
 struct counts {
     size_t reloaded, failed, silent, restart;
@@ -110,7 +111,7 @@ static void print(const struct reload *r, const struct counts *c) {
     printf("told %zu processes: %zu reloaded, %zu failed, %zu did not answer\n", r->count,
            c->reloaded, c->failed, c->silent);
     if (c->restart > 0)
-        printf("%zu of them serve endpoints other than the app file's until they are restarted\n",
+        printf("%zu of them serve other endpoints than the app file's until they are restarted\n",
                c->restart);
 }
 
@@ -129,7 +130,7 @@ static void on_time_over(uv_timer_t *timer) {
     end(container_of(timer, struct reload, timer));
 }
 
-/* --- telling them --- */
+/* --- notifying them --- */
 
 static struct process *find(struct reload *r, struct bytes id) {
     for (size_t i = 0; i < r->count; i++)
@@ -138,7 +139,7 @@ static struct process *find(struct reload *r, struct bytes id) {
     return NULL;
 }
 
-/* One that is not in our list came meanwhile, with the new file. */
+/* A process that is not in our list started meanwhile, with the new file. */
 static void on_report(void *ctx, struct bytes id, bool has_failed, struct bytes lines) {
     struct reload *r = ctx;
     struct process *p = find(r, id);
@@ -219,13 +220,14 @@ static int run(struct tool *t, void *own) {
 const struct verb verb_reload = {
     .name = "reload",
     .arguments = "",
-    .summary = "app file and certificates anew, in every process, without dropping a connection",
+    .summary = "reload app file and certificates in every process; no connection drops",
     .details =
-        "Each process says what came of it. The exit status is 0 when every one took up all of it; "
-        "1 when\none kept its old app (its file and line are shown), did not answer within "
-        "--timeout, or serves\nan endpoint that only a restart changes: an address, a port, a "
-        "protocol, a hostname, a name.\nSettings (flags and environment) are read at the start "
-        "only.",
+        "Each process reports the result. The exit status is 0 when all of them adopted "
+        "everything,\n"
+        "and 1 when one kept its old app (file and line are shown), did not answer within "
+        "--timeout,\n"
+        "or serves an endpoint that only a restart changes: an address, a port, a protocol, a\n"
+        "hostname, a name. Settings (flags and environment) are read at the start only.",
     .flags = VERB_REDIS | VERB_JSON,
     .size = sizeof(struct reload),
     .run = run};

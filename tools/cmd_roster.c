@@ -1,4 +1,4 @@
-/* cmd_roster.c - gateways, brokers: which processes there are, by their heartbeats. */
+/* cmd_roster.c - gateways, brokers: list the processes by their heartbeats. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -68,23 +68,24 @@ static int run(struct tool *t, void *own) {
 }
 
 static const char details[] =
-    "A process is alive when its heartbeat moves while we look, which takes a second; one that\n"
-    "is silent for longer than --dead-after-ms is declared dead by the brokers and leaves the "
-    "list.\n"
-    "A gateway may also be draining or drained (`signalbox drain`), or ending (after a signal).\n"
-    "While Redis refuses writes no heartbeat can move: the state is unknown, in --json null.";
+    "A process is alive when its heartbeat moves while the CLI looks, which takes a second. The\n"
+    "brokers declare a process dead that is silent for longer than --dead-after-ms, and it leaves\n"
+    "the list. A gateway may also be draining or drained (`signalbox drain`), or ending (after a\n"
+    "signal). While Redis refuses writes, no heartbeat can move: the state is unknown, and null "
+    "in\n"
+    "--json.";
 
-const struct verb verb_gateways = {.name = "gateways",
-                                   .arguments = "",
-                                   .summary =
-                                       "the gateways: state, connections, addresses, host, version",
-                                   .details = details,
-                                   .flags = VERB_REDIS | VERB_JSON,
-                                   .run = run};
+const struct verb verb_gateways = {
+    .name = "gateways",
+    .arguments = "",
+    .summary = "list the gateways: state, connections, addresses, host, version",
+    .details = details,
+    .flags = VERB_REDIS | VERB_JSON,
+    .run = run};
 
 const struct verb verb_brokers = {.name = "brokers",
                                   .arguments = "",
-                                  .summary = "the brokers: state, addresses, host, version",
+                                  .summary = "list the brokers: state, addresses, host, version",
                                   .details = details,
                                   .flags = VERB_REDIS | VERB_JSON,
                                   .run = run};

@@ -1,5 +1,5 @@
-/* cmd_run_route.c - run-route: runs a signal route offline, with an event from standard input, and
- * prints what it would send. For tests of one's own app. */
+/* cmd_run_route.c - run-route: runs a signal route offline with an event from standard input, and
+ * prints what it would send. It is meant for tests of an app. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static bool read_input(struct route_run *r) {
     return n == 0;
 }
 
-/* event.data: what the message asked for. A path is not decoded any more. */
+/* Reads event.data: the address of the message. Its path has been decoded already. */
 static bool read_data(struct route_run *r, const struct json_document *document,
                       struct json_value data, struct buf *error_out) {
     struct offline_call *c = &r->event.call;
@@ -58,7 +58,7 @@ static void read_text(struct json_value value, struct buf *out) {
     buf_append_char(out, '\0');
 }
 
-/* "path" of the event, or --path, in the form in which the gateway hands it on. */
+/* Takes "path" of the event, or --path, in the form in which the gateway passes it on. */
 static bool read_route_path(struct route_run *r) {
     const char *path = r->path_option != NULL ? r->path_option : r->path.ptr;
     const char *error = http_path_canonical(bytes_str(path), &r->canonical);
@@ -74,7 +74,7 @@ static bool refuse(const struct route_run *r, const char *what, struct bytes why
     return false;
 }
 
-static const char no_object[] = "the event on standard input is no JSON object";
+static const char no_object[] = "the event on standard input is not a JSON object";
 
 static bool read_root(struct route_run *r, const struct json_document *document) {
     struct json_value root = json_root(document);
@@ -165,20 +165,20 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct route_run, path_option),
      .placeholder = "PATH",
-     .help = "of the URL that the client connected to, instead of the event's"},
+     .help = "the path of the URL that the client connected to, instead of the event's"},
 };
 
 const struct verb verb_run_route = {
     .name = "run-route",
     .arguments = "APP < event.json",
-    .summary = "run a signal route offline; print what it would send",
+    .summary = "run a signal route offline, and print what it would send",
     .details =
-        "The event is a JSON object with what handlers find in `event`: \"path\" (of the URL), "
+        "The event is a JSON object with the fields of `event` in a handler: \"path\" (of the "
+        "URL), "
         "\"data\"\n(\"message\" …), \"name\", \"group\", \"client_id\", \"request\", "
-        "\"endpoint\"; all but the path may be\nabsent, and \"message\" may stand at the top. "
-        "Each send, reply and close is one JSON line,\nwith --json and without. store, lock and "
-        "lists need Redis and "
-        "fail here.",
+        "\"endpoint\". All but the path may be\nabsent, and \"message\" may stand at the top. "
+        "Each send, reply and close is printed as one JSON\nline, with and without --json. store, "
+        "lock and lists need Redis and fail here.",
     .flags = VERB_JSON,
     .min_arguments = 1,
     .max_arguments = 1,

@@ -82,7 +82,7 @@ static void on_verdict(void *ctx, enum verdict_kind kind, size_t refused, struct
         tool_complain(l->send->one.tool, "refused: %.*s", BYTES_FMT(reason));
     else if (kind == VERDICT_WAITS)
         tool_complain(l->send->one.tool,
-                      "not all were taken by a broker yet; they are kept in Redis");
+                      "brokers have not taken all of them yet; they are kept in Redis");
     end(l, refused);
 }
 
@@ -175,7 +175,7 @@ static void on_read(uv_fs_t *request) {
     if (n < 0)
         fail_line(l, l->number, bytes_str(uv_strerror((int)n)));
     if (l->in.len > LINE_MAX_BYTES && bytes_find(buf_bytes(&l->in), '\n') < 0) {
-        fail_line(l, l->number + 1, BYTES_LIT("a line of more than 64 MiB"));
+        fail_line(l, l->number + 1, BYTES_LIT("it is longer than 64 MiB"));
         buf_clear(&l->in);
         l->is_at_end = true;
     }
@@ -293,52 +293,56 @@ static const struct option options[] = {
      .kind = OPTION_LIST,
      .offset = AT(groups),
      .placeholder = "GROUP",
-     .help = "only to this group; may be given several times"},
+     .help = "send only to this group; may be given several times"},
     {.name = "client",
      .kind = OPTION_LIST,
      .offset = AT(clients),
      .placeholder = "ID",
-     .help = "only to this client id; may be given several times"},
+     .help = "send only to this client id; may be given several times"},
     {.name = "every",
      .kind = OPTION_FLAG,
      .offset = AT(is_every),
-     .help = "to every Name: DATA alone, without NAME"},
+     .help = "send to every Name: DATA is the only argument"},
     {.name = "id",
      .kind = OPTION_TEXT,
      .offset = AT(id),
      .placeholder = "KEY",
-     .help = "a repetition with the same key is published once"},
-    {.name = "binary", .kind = OPTION_FLAG, .offset = AT(is_binary), .help = "a binary frame"},
+     .help = "messages with the same key are published only once"},
+    {.name = "binary",
+     .kind = OPTION_FLAG,
+     .offset = AT(is_binary),
+     .help = "send a binary message"},
     {.name = "json-data",
      .kind = OPTION_FLAG,
      .offset = AT(is_json_data),
-     .help = "DATA is JSON text, checked and sent compact"},
+     .help = "DATA is JSON, which is checked and sent compact"},
     {.name = "stdin",
      .kind = OPTION_FLAG,
      .offset = AT(is_stdin),
-     .help = "one message a line from standard input"},
+     .help = "send each line of standard input as a message"},
     {.name = "wait",
      .kind = OPTION_DURATION,
      .offset = AT(wait_ms),
      .placeholder = "TIME",
-     .help = "tell who got it: matched, written, queued, dropped, per gateway"},
+     .help = "count who got it, for each gateway: matched, written, queued, dropped"},
     {.name = "no-wait",
      .kind = OPTION_FLAG,
      .offset = AT(has_no_wait),
-     .help = "do not look for a refusal"},
+     .help = "do not wait for the id or a refusal"},
 };
 #undef AT
 
 const struct verb verb_send = {
     .name = "send",
     .arguments = "NAME DATA",
-    .summary = "publish a message; prints its id",
+    .summary = "publish a message and print its id",
     .details =
-        "DATA goes out as it is. What is printed is the message's id, which clients, tail and "
-        "trace show,\nonce a broker has published it; a refusal by a broadcast level ends with "
-        "status 1. When no\nbroker takes it within 300 ms, when it repeats an --id, with "
-        "--no-wait and with --every,\n\"entry\" and the id of its entry in Redis, where it is "
-        "kept, are printed instead.",
+        "DATA is sent as it is. Once a broker has published the message, its id is printed, which\n"
+        "clients, tail and trace show, too. When a broadcast level refuses it, the exit status is "
+        "1.\n"
+        "When no broker takes it within 300 ms, when it repeats an --id, with --no-wait and with\n"
+        "--every, \"entry\" and the id of its entry in Redis, where it is kept, are printed "
+        "instead.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 2,
     .options = options,

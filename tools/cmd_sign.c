@@ -1,4 +1,5 @@
-/* cmd_sign.c - sign, verify: client ids, as the app's signalbox.signing does. */
+/* cmd_sign.c - sign, verify: signs client ids and checks them as the app's signalbox.signing
+ * does. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,7 +30,7 @@ static bool read_signing(struct tool *t, struct sign *s) {
         return false;
     const char *secret = s->secret_file != NULL ? s->secret_text : s->secret;
     if (secret == NULL) {
-        tool_complain(t, "needs the app's secret: --secret or --secret-file");
+        tool_complain(t, "needs the app's secret: give --secret or --secret-file");
         return false;
     }
     if (signing_secret_error(bytes_str(secret)) != NULL) {
@@ -44,7 +45,7 @@ static bool read_signing(struct tool *t, struct sign *s) {
     return true;
 }
 
-/* As signalbox.sign does: no gateway takes another id. */
+/* As in signalbox.sign: gateways accept no other ids. */
 static const char *id_fault(struct bytes id, struct bytes signed_id) {
     if (id.len == 0)
         return "is empty";
@@ -95,31 +96,31 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct sign, secret),
      .placeholder = "TEXT",
-     .help = "the app's secret; other users of this machine can see it, a file they cannot"},
+     .help = "the app's secret; other users of this machine can see it, but not a file"},
     {.name = "secret-file",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct sign, secret_file),
      .placeholder = "FILE",
-     .help = "the first line of this file is the secret"},
+     .help = "read the secret from the first line of this file"},
     {.name = "strict",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct sign, is_strict),
-     .help = "the signature holds for one User-Agent and address only"},
+     .help = "the signature is valid for one User-Agent and address only"},
     {.name = "user-agent",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct sign, user_agent),
      .placeholder = "TEXT",
-     .help = "of the client, with --strict"},
+     .help = "the client's, with --strict"},
     {.name = "address",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct sign, address),
      .placeholder = "IP",
-     .help = "of the client, with --strict"},
+     .help = "the client's, with --strict"},
 };
 
 const struct verb verb_sign = {.name = "sign",
                                .arguments = "ID",
-                               .summary = "a client id with its signature",
+                               .summary = "sign a client id",
                                .flags = VERB_JSON,
                                .min_arguments = 1,
                                .max_arguments = 1,
@@ -130,7 +131,7 @@ const struct verb verb_sign = {.name = "sign",
 
 const struct verb verb_verify = {.name = "verify",
                                  .arguments = "ID",
-                                 .summary = "whether the signature of a client id holds",
+                                 .summary = "check the signature of a client id",
                                  .flags = VERB_JSON,
                                  .min_arguments = 1,
                                  .max_arguments = 1,

@@ -1,4 +1,5 @@
-/* cmd_tables.c - config, settings, metrics, close-codes: the tables that code and manual share. */
+/* cmd_tables.c - config, settings, metrics, close-codes: print the tables that code and manual
+ * share. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,15 +19,15 @@ static const struct option options[] = {
     {.name = "markdown",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct tables, is_markdown),
-     .help = "as the manual has it"},
+     .help = "print the table as the manual has it"},
 };
 
 /* --- config --- */
 
 /*
- * The settings of all programs, by this environment and these flags. As text, a comment line with
- * the source and the bounds stands before each `name=value`; as JSON, the values are members, and
- * "sources" has the rest.
+ * The settings of all programs, as this environment and these flags make them. In text, a comment
+ * with the source and the bounds stands before each `name=value`; in JSON, the values are members,
+ * and "sources" has the rest.
  */
 struct config {
     const struct tool *tool;
@@ -138,10 +139,11 @@ static int run_config(struct tool *t, void *own) {
 const struct verb verb_config = {
     .name = "config",
     .arguments = "",
-    .summary = "the settings of all programs with the values they would have here",
-    .details = "By this environment and the flags given here. Each has its source (a flag, a "
-               "variable, or the\ndefault) and its bounds; passwords in URLs are shown as ***. A "
-               "process that runs keeps the\nvalues that it was started with.",
+    .summary = "print the settings of all programs with the values they would have here",
+    .details =
+        "The values follow from this environment and the flags given here. Each is shown with its\n"
+        "source (a flag, a variable, or the default) and its bounds; passwords in URLs are shown\n"
+        "as ***. A running process keeps the values that it was started with.",
     .flags = VERB_JSON | VERB_DAEMON_SETTINGS,
     .run = run_config};
 
@@ -193,7 +195,7 @@ static int run_settings(struct tool *t, void *own) {
 
 const struct verb verb_settings = {.name = "settings",
                                    .arguments = "",
-                                   .summary = "every setting: flag, bounds, meaning",
+                                   .summary = "list every setting: flag, bounds, meaning",
                                    .flags = VERB_JSON,
                                    .options = options,
                                    .option_count = ARRAY_LEN(options),
@@ -229,7 +231,7 @@ static int run_metrics(struct tool *t, void *own) {
 
 const struct verb verb_metrics = {.name = "metrics",
                                   .arguments = "",
-                                  .summary = "every metric and what it means",
+                                  .summary = "list every metric and what it means",
                                   .flags = VERB_JSON,
                                   .options = options,
                                   .option_count = ARRAY_LEN(options),
@@ -253,11 +255,12 @@ static int run_close_codes(struct tool *t, void *own) {
     return TOOL_OK;
 }
 
-const struct verb verb_close_codes = {.name = "close-codes",
-                                      .arguments = "",
-                                      .summary = "why a gateway closes a connection",
-                                      .flags = VERB_JSON,
-                                      .options = options,
-                                      .option_count = ARRAY_LEN(options),
-                                      .size = sizeof(struct tables),
-                                      .run = run_close_codes};
+const struct verb verb_close_codes = {
+    .name = "close-codes",
+    .arguments = "",
+    .summary = "list the reasons for which a gateway closes a connection",
+    .flags = VERB_JSON,
+    .options = options,
+    .option_count = ARRAY_LEN(options),
+    .size = sizeof(struct tables),
+    .run = run_close_codes};

@@ -1,9 +1,9 @@
 /*
  * cmd_tail.c - tail: follows what is published to Names, live.
  *
- * It subscribes to the channel of each Name, and to one for messages to every Name, which carries
- * the same messages in all partitions. Without NAME the registry is asked for Names every
- * RESCAN_MS.
+ * It subscribes to the channel of each Name, and to one channel for messages to every Name, since
+ * those of all partitions carry the same messages. Without NAME, it asks the registry for the Names
+ * every RESCAN_MS.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ enum { RESCAN_MS = 2000, SHOWN_BYTES = 100 };
 
 struct tail;
 
-/* What is published to one Name, and the last message that came. */
+/* The channel of one Name, and the last message that came over it. */
 struct channel {
     struct tail *tail;
     UT_hash_handle hh;
@@ -166,7 +166,7 @@ static void print(struct tail *t, struct bytes name, const struct message *m) {
 
 /* --- the feed --- */
 
-/* A predecessor that did not come. */
+/* Reports a message whose predecessor did not come. */
 static void look_for_hole(struct channel *c, const struct message *m) {
     char id[MESSAGE_ID_TEXT];
     if (c->last.seq != 0 && m->prev.seq != 0 && message_id_compare(m->prev, c->last) > 0)
@@ -192,7 +192,8 @@ static void on_refused(void *ctx, struct bytes error) {
 
 static void on_feed_lost(void *ctx, const char *why) {
     struct tail *t = ctx;
-    tool_complain(t->tool, "the connection broke (%s); what comes meanwhile is not shown", why);
+    tool_complain(t->tool, "the connection broke (%s); what is published meanwhile is not shown",
+                  why);
 }
 
 /* An empty name: messages to every Name. */
@@ -279,15 +280,16 @@ static const struct option options[] = {
     {.name = "events",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct tail, has_events),
-     .help = "connects and disconnects too: reads everything that clients send"},
+     .help = "show connects and disconnects too, for which it reads all that clients send"},
 };
 
 const struct verb verb_tail = {
     .name = "tail",
     .arguments = "[NAME]",
-    .summary = "follow messages, and events, live",
-    .details = "Without NAME: every Name with a connection; a new one is noticed within 2 s.\n"
-               "Control bytes are shown as \\xNN, long data is cut; --json has all of it.",
+    .summary = "follow messages live, and with --events connects and disconnects",
+    .details =
+        "Without NAME, it follows every Name with a connection, and notices a new one within 2 s.\n"
+        "Control bytes are shown as \\xNN, and long data is cut; --json has all of it.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 1,
     .options = options,

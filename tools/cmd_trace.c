@@ -1,12 +1,12 @@
 /*
- * cmd_trace.c - trace: the way of messages, hop by hop, live (common/bus/log/trace.h).
+ * cmd_trace.c - trace: follows messages hop by hop, live (common/bus/log/trace.h).
  *
  *     subscribe to the trace's channel ─▶ notice on the control channel, again every RENEW_MS
  *                                         ─▶ a line for each event ─▶ notice that it is over
  *
- * A process can be faster than the one before it that hears of its own success: a broker than the
- * gateway, a gateway than the broker. Such an event is held until the one before it is there, at
- * most HOLD_MS.
+ * An event can overtake the one before it: a broker may report a message before the gateway that
+ * sent it hears from Redis that it was accepted. Such an event is held until the one before it has
+ * come, for at most HOLD_MS.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -29,8 +29,8 @@
 
 enum { RENEW_MS = 5000, LIFE_MS = 15000, HOLD_MS = 500, LOOK_MS = 100 };
 
-struct held {
-    struct held *prev, *next;
+struct held_event {
+    struct held_event *prev, *next;
     uint64_t until_ms;
     struct buf text;
 };
@@ -41,7 +41,7 @@ struct follow {
     struct tool *tool;
     char token[17];
     struct trace_messages *messages;
-    struct held *held;
+    struct held_event *held;
     uv_timer_t renew, look, end;
     uv_signal_t interrupt, terminate;
     bool has_heading, is_ending;
@@ -149,22 +149,22 @@ static void print(struct follow *f, const struct trace_event *e) {
 
 /* --- what is held --- */
 
-static void drop_held(struct follow *f, struct held *h) {
+static void drop_held(struct follow *f, struct held_event *h) {
     DL_DELETE(f->held, h);
     buf_deinit(&h->text);
     free(h);
 }
 
 static void hold(struct follow *f, struct bytes text) {
-    struct held *h = mem_zalloc(sizeof(*h));
+    struct held_event *h = mem_zalloc(sizeof(*h));
     h->until_ms = clock_ms() + HOLD_MS;
     buf_append(&h->text, text);
     DL_APPEND(f->held, h);
 }
 
-/* Whether one was printed: others may have waited for it. */
+/* Whether one was printed; others may have waited for it. */
 static bool print_some_held(struct follow *f) {
-    struct held *h, *next;
+    struct held_event *h, *next;
     struct trace_event e;
     uint64_t now = clock_ms();
     bool is_some = false;
@@ -232,7 +232,7 @@ static void on_over(void *ctx, bool is_sent) {
     tool_end(((struct follow *)ctx)->tool, TOOL_OK);
 }
 
-/* So that the processes need not wait for the trace to expire. */
+/* Ends the trace, so that the processes need not wait until it expires. */
 static void end(struct follow *f) {
     if (f->is_ending || !bus_can_send(f->tool->bus)) {
         tool_end(f->tool, TOOL_OK);
@@ -269,7 +269,7 @@ static void on_refused(void *ctx, struct bytes error) {
 
 static void on_feed_lost(void *ctx, const char *why) {
     struct follow *f = ctx;
-    tool_complain(f->tool, "the connection broke (%s); what comes meanwhile is not shown", why);
+    tool_complain(f->tool, "the connection broke (%s); what happens meanwhile is not shown", why);
 }
 
 /* --- life --- */
@@ -316,7 +316,7 @@ static int run(struct tool *t, void *own) {
     const char *wanted = f->client != NULL ? f->client : f->name;
     f->tool = t;
     if ((f->client != NULL) == (f->name != NULL) || wanted[0] == '\0') {
-        tool_complain(t, "say --client ID or --name N");
+        tool_complain(t, "give --client ID or --name N");
         return TOOL_USAGE;
     }
     if (!tool_connect(t))
@@ -332,12 +332,12 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct follow, client),
      .placeholder = "ID",
-     .help = "what this client sends, what is addressed to it, what reaches it"},
+     .help = "trace what this client sends, what is addressed to it, and what reaches it"},
     {.name = "name",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct follow, name),
      .placeholder = "N",
-     .help = "what the clients of this Name send, what is published to it"},
+     .help = "trace what the clients of this Name send, and what is published to it"},
     {.name = "for",
      .kind = OPTION_DURATION,
      .offset = offsetof(struct follow, for_ms),
@@ -348,11 +348,13 @@ static const struct option options[] = {
 const struct verb verb_trace = {
     .name = "trace",
     .arguments = "--client ID | --name N",
-    .summary = "the way of messages, hop by hop, live, with times",
-    .details = "received and accepted by a gateway; processed by a broker: its rule, the verdict, "
-               "the id it was\npublished under; delivered to connections. Times are those of each "
-               "process' clock, and after\nthe first hop of the same message. Sizes, never "
-               "contents. Eight traces at a time; a process tells\n1000 hops a second at most.",
+    .summary = "follow messages hop by hop, live, with times",
+    .details =
+        "The hops are: received and accepted by a gateway; processed by a broker, with its rule,\n"
+        "the verdict, and the id under which it was published; delivered to connections. Each\n"
+        "has the time of its process' clock, and the time since the first hop of the message.\n"
+        "Sizes are shown, contents never. Eight traces can run at a time, and a process reports\n"
+        "at most 1000 hops a second.",
     .flags = VERB_REDIS | VERB_JSON,
     .options = options,
     .option_count = ARRAY_LEN(options),

@@ -1,7 +1,7 @@
 /*
  * control.h - the reports with which processes answer a notice (common/bus/notice.h). The
- * subscription stands before the notice goes out, and the token is this process' alone, so that two
- * tools that run at the same time do not count each other's answers.
+ * subscription is confirmed before the notice goes out, and each tool has a token of its own, so
+ * that two tools that run at the same time do not count each other's answers.
  */
 #ifndef SIGNALBOX_TOOLS_CONTROL_H
 #define SIGNALBOX_TOOLS_CONTROL_H
@@ -28,10 +28,10 @@ struct control {
     char token[17];
 };
 
-/* Once Redis is reached. events and ctx are borrowed until control_close. */
+/* To be called once Redis is reached. events and ctx are borrowed until control_close. */
 void control_open(struct control *c, struct tool *t, const struct control_events *events,
                   void *ctx);
-/* Legal also when it was never opened. */
+/* Legal also if it was never opened. */
 void control_close(struct control *c);
 
 #endif

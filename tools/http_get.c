@@ -62,7 +62,7 @@ static void read_answer(struct get *g) {
             head = i + 4;
     if (head == 0 || !bytes_starts_with(all, BYTES_LIT("HTTP/1.")) ||
         !bytes_to_u64(bytes_head(bytes_from(all, 9), 3), &status))
-        fail(g, "what answered speaks no HTTP");
+        fail(g, "the answer is not HTTP");
     else
         end(g, (int)status, bytes_from(all, head));
 }
@@ -103,10 +103,10 @@ static void on_end(struct stream *s, int status) {
         read_answer(g);
 }
 
-/* Too late, or never connected: g->error is set then. */
+/* The time is over, or the connection could not be made; then g->error is set. */
 static void on_timer(uv_timer_t *timer) {
     struct get *g = container_of(timer, struct get, timer);
-    fail(g, g->error[0] != '\0' ? g->error : "no answer in time");
+    fail(g, g->error[0] != '\0' ? g->error : "no answer came in time");
 }
 
 static void connect_to(struct get *g, const char *host, int port) {

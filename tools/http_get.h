@@ -1,4 +1,4 @@
-/* http_get.h - asks an admin listener one thing: GET, an answer, the connection ends. */
+/* http_get.h - one GET of an admin listener, on a connection of its own. */
 #ifndef SIGNALBOX_TOOLS_HTTP_GET_H
 #define SIGNALBOX_TOOLS_HTTP_GET_H
 
@@ -7,8 +7,8 @@
 
 #include "common/base/bytes.h"
 
-/* status: of HTTP; 0 when there was no answer within the time, body is then one line why not.
- * Borrowed until return. */
+/* status: that of HTTP, or 0 when no answer came within the time; then body is one line that
+ * says why. Borrowed until return. */
 typedef void http_get_fn(void *ctx, int status, struct bytes body);
 
 /* host: an IP address or a name. Answers on a later turn. */

@@ -1,4 +1,4 @@
-/* offline.c - see offline.h. The host's sends are checked against the levels, as a broker would. */
+/* offline.c - see offline.h. Sends are checked against the levels as in a broker. */
 #include "tools/offline.h"
 
 #include <inttypes.h>
@@ -24,7 +24,7 @@ static struct bytes_list either(struct bytes_list said, struct bytes_list of_eve
     return bytes_list_is_given(said) ? said : of_event;
 }
 
-/* What the broker would make of it. */
+/* The send as a broker would complete it. */
 static struct app_send completed(const struct app_send *send, const struct offline_call *c) {
     struct app_send s = *send;
     if (s.ignores_event || s.is_direct)
@@ -36,7 +36,7 @@ static struct app_send completed(const struct app_send *send, const struct offli
     return s;
 }
 
-/* As the public form has it, but every list is written as one. */
+/* As in the public form, but one Name is a list, too. */
 static void append_address(struct buf *line, const struct delivery *d) {
     public_message_write_list(line, KEY_NAME, d->names);
     public_message_write_list(line, KEY_GROUP, d->groups);

@@ -1,6 +1,6 @@
 /*
- * offline.h - an app without Redis: for `check` and `run-route`, and for `up`, which wants to know
- * the endpoints. What a handler sends is printed as a JSON line each.
+ * offline.h - runs an app without Redis: for check, run-route and doctor, and for up, which needs
+ * to know the endpoints. Each send, reply and close of a handler is printed as a JSON line.
  */
 #ifndef SIGNALBOX_TOOLS_OFFLINE_H
 #define SIGNALBOX_TOOLS_OFFLINE_H
@@ -11,7 +11,7 @@
 struct app;
 struct tool;
 
-/* What a handler's ctx must begin with: what the handled message says of itself, for sends that do
+/* A handler's ctx must begin with this: to whom the handled message is addressed, for sends that do
  * not say it. */
 struct offline_call {
     struct app *app;

@@ -1,4 +1,4 @@
-/* options.c - see options.h. An option is looked for in the verb's own table, then among those of
+/* options.c - see options.h. An option is looked up in the verb's own table, then among those of
  * all verbs, then among the settings. */
 #include "tools/options.h"
 
@@ -12,7 +12,8 @@
 #include "tools/verb.h"
 
 static const struct option json_option = {
-    "json", OPTION_FLAG, offsetof(struct tool, is_json), NULL, "for scripts", 0, 0, NULL};
+    "json", OPTION_FLAG, offsetof(struct tool, is_json), NULL, "print JSON, for scripts", 0,
+    0,      NULL};
 static const struct option timeout_option = {"timeout",
                                              OPTION_DURATION,
                                              offsetof(struct tool, timeout_ms),
@@ -138,8 +139,8 @@ static void complain_of_option(const struct tool *t, const char *name) {
                   meant != NULL ? "?" : "", t->verb->name);
 }
 
-/* One option at argv[*at]; moves *at past what it used. The name's '=' becomes its end: settings
- * that are passed on keep pointing to it. */
+/* Reads the option at argv[*at] and moves *at to its last argument. The '=' behind the name becomes
+ * its end, since settings that are passed on keep pointing to the name. */
 static bool read_option(struct tool *t, void *own, int argc, char **argv, int *at) {
     char *name = argv[*at] + 2;
     char *equals = strchr(name, '=');
@@ -197,7 +198,8 @@ enum options_result options_parse(struct tool *t, void *own, int argc, char **ar
         } else if (strcmp(argv[i], "--version") == 0) {
             return OPTIONS_VERSION;
         } else if (strncmp(argv[i], "--", 2) != 0) {
-            tool_complain(t, "%s: no such option; what begins with '-' goes behind --", argv[i]);
+            tool_complain(t, "%s: no such option; an argument that begins with '-' goes behind --",
+                          argv[i]);
             return OPTIONS_BAD;
         } else if (!read_option(t, own, argc, argv, &i)) {
             return OPTIONS_BAD;
@@ -234,12 +236,13 @@ void options_print_help(FILE *out, const struct tool *t) {
     if (v->flags & VERB_REDIS)
         print_option(out, &timeout_option);
     if (v->flags & VERB_DAEMON_SETTINGS)
-        fputs("\nEvery other setting of the gateway and the broker is handed on to them; "
+        fputs("\nAll other settings of the gateway and the broker are passed on to them; "
               "`signalbox settings` lists them.\n",
               out);
     fputs("\nSettings:\n", out);
     settings_print_help(out, FOR_CLI);
-    fputs("\nExit status: 0 it worked, 1 it did not, 2 the command line is wrong, 3 nobody was "
-          "there (send --wait).\n",
-          out);
+    fputs(
+        "\nExit status: 0 success, 1 failure, 2 the command line is wrong, 3 nobody was connected "
+        "(send --wait).\n",
+        out);
 }

@@ -1,4 +1,4 @@
-/* options.h - a verb's command line, by its table. */
+/* options.h - reads a verb's command line by the table of its options, and prints its help. */
 #ifndef SIGNALBOX_TOOLS_OPTIONS_H
 #define SIGNALBOX_TOOLS_OPTIONS_H
 
@@ -10,8 +10,8 @@ struct tool;
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_BAD };
 
-/* argv: what follows the verb. Fills t->settings, t->arguments (which replace argv) and `own`.
- * OPTIONS_BAD after one line on standard error. */
+/* argv is what follows the verb. Fills t->settings, `own`, and t->arguments, for which argv is
+ * overwritten. OPTIONS_BAD after one line on standard error. */
 enum options_result options_parse(struct tool *t, void *own, int argc, char **argv);
 void options_print_help(FILE *out, const struct tool *t);
 

@@ -1,4 +1,4 @@
-/* route_event.c - see route_event.h. What the JSON does not say gets a plain default. */
+/* route_event.c - see route_event.h. Fields that the JSON lacks get plain defaults. */
 #include "tools/route_event.h"
 
 #include <lauxlib.h>

@@ -1,6 +1,6 @@
 /*
- * route_event.h - the `event` that run-route hands to a signal route, made of the JSON on standard
- * input. The only file of the tools that touches Lua.
+ * route_event.h - the `event` that run-route passes to a signal route, made from the JSON on
+ * standard input. route_event.c is the only file of the tools that touches Lua.
  */
 #ifndef SIGNALBOX_TOOLS_ROUTE_EVENT_H
 #define SIGNALBOX_TOOLS_ROUTE_EVENT_H

@@ -161,7 +161,8 @@ static void on_verdict(void *ctx, enum verdict_kind kind, size_t refused, struct
         tool_end(s->tool, TOOL_FAILED);
         return;
     case VERDICT_WAITS:
-        tool_complain(s->tool, "accepted and kept, but no broker has taken it yet: does one run?");
+        tool_complain(s->tool,
+                      "accepted and kept, but no broker has taken it yet: is one running?");
         print_id(s);
         tool_end(s->tool, s->wait_ms > 0 ? TOOL_FAILED : TOOL_OK);
         return;

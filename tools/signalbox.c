@@ -1,4 +1,5 @@
-/* signalbox.c - the CLI: finds the verb and runs it. The verbs are cmd_*.c, listed in verb.h. */
+/* signalbox.c - the CLI: finds the verb and runs it. The verbs are in cmd_*.c; verb.h lists
+ * them. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,12 +47,13 @@ static void print_verbs(FILE *out) {
     fputs("usage: signalbox VERB … [--redis URL]\n\n", out);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         fprintf(out, "  %-12s %s\n", verbs[i]->name, verbs[i]->summary);
-    fputs("\n`signalbox VERB --help` says more. Redis is the one of --redis, else of REDIS_URL, "
-          "else of a\n`signalbox up` in this folder, else redis://127.0.0.1:6379.\n",
+    fputs("\n`signalbox VERB --help` says more. The Redis is that of --redis, else of REDIS_URL, "
+          "else of "
+          "a\n`signalbox up` in this folder, else redis://127.0.0.1:6379.\n",
           out);
 }
 
-/* The environment; and only errors are logged unless somebody asked for more. */
+/* Only errors are logged unless somebody asked for more. */
 static bool read_environment(struct tool *t) {
     char *no_arguments[] = {"signalbox", NULL};
     int rest;

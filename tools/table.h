@@ -1,5 +1,5 @@
 /*
- * table.h - columns for people.
+ * table.h - prints rows as aligned columns, for people.
  *
  *     struct table t;
  *     table_init(&t, 2, names);          the first row is the heading
@@ -23,15 +23,16 @@ struct table {
     size_t count;
 };
 
-/* Copies. What others chose must not drive a terminal: control bytes, and those that are no UTF-8,
- * are shown as \xNN. */
+/* Copies the text. Since texts that others chose must not drive a terminal, control bytes and bytes
+ * that are not UTF-8 are shown as \xNN. */
 void table_cell(struct table *t, struct bytes text);
-/* Starts with the heading: columns is the number of names. */
+/* Starts with the heading; there are as many columns as names. */
 void table_init(struct table *t, unsigned columns, const char *const *names);
-/* To standard output; nothing when there are no rows below the heading. Gives the memory back. */
+/* Prints to standard output, or nothing when there are no rows below the heading. Frees the
+ * cells. */
 void table_print(struct table *t);
 
-/* Appends text as it may be shown on a terminal: as a cell of a table. */
+/* Appends text as a cell of a table shows it: safe for a terminal. */
 void table_append_shown(struct buf *out, struct bytes text);
 /* One line of such text, with its line feed. */
 void table_line(FILE *to, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -1,4 +1,5 @@
-/* tail_events.c - see tail_events.h. Redis' clock says where "now" is in its streams. */
+/* tail_events.c - see tail_events.h. The ids of a stream follow Redis' clock, so reading starts
+ * at its present time. */
 #include "tools/tail_events.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@
 
 struct reader {
     struct tail_events *events;
-    struct entry_reader *inlog;
+    struct entry_reader *entries;
 };
 
 struct tail_events {
@@ -87,7 +88,7 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
             print(r->events, entries[i]);
         in_entry_unref(entries[i]);
     }
-    entry_reader_read(r->inlog);
+    entry_reader_read(r->entries);
 }
 
 static void on_time(void *ctx, struct redisReply *reply) {
@@ -101,10 +102,10 @@ static void on_time(void *ctx, struct redisReply *reply) {
         char label[24];
         snprintf(label, sizeof(label), "tail %u", t->first + i);
         r->events = t;
-        r->inlog = entry_reader_new(t->tool->bus, key_of(&key, t->first + i, "in", BYTES_NONE),
-                                    ENTRY_READER_ENTRIES, (struct message_id){now_ms, 0}, label,
-                                    &events, r);
-        entry_reader_read(r->inlog);
+        r->entries = entry_reader_new(t->tool->bus, key_of(&key, t->first + i, "in", BYTES_NONE),
+                                      ENTRY_READER_ENTRIES, (struct message_id){now_ms, 0}, label,
+                                      &events, r);
+        entry_reader_read(r->entries);
     }
     buf_deinit(&key);
 }
@@ -126,6 +127,6 @@ void tail_events_close(struct tail_events *t) {
     if (t == NULL)
         return;
     for (unsigned i = 0; i < t->count; i++)
-        entry_reader_close(t->readers[i].inlog);
+        entry_reader_close(t->readers[i].entries);
     free(t);
 }

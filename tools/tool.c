@@ -45,7 +45,7 @@ static void on_late(uv_timer_t *timer) {
     char url[600];
     redis_url_show(bus_url(t->bus), url);
     tool_complain(t,
-                  "no Redis at %s within %g s (%s): start one, say --redis URL, or run "
+                  "no Redis at %s within %g s (%s): start one, give --redis URL, or run "
                   "`signalbox up APP`",
                   url, (double)t->timeout_ms / 1000, bus_trouble(t->bus));
     tool_end(t, TOOL_FAILED);

@@ -1,8 +1,10 @@
 /*
  * tool.h - what every verb is given: the settings, its arguments, a loop, and the way to Redis.
  *
- *     tool_connect(t);  tool_run(t, on_ready, ctx);   ... on_ready once Redis is there,
- *     tool_end(t, code) ends the loop, and tool_run returns the code
+ *     if (!tool_connect(t))
+ *         return TOOL_USAGE;
+ *     return tool_run(t, on_ready, ctx);    on_ready is called once Redis is reached,
+ *                                           tool_end(t, status) makes tool_run return
  */
 #ifndef SIGNALBOX_TOOLS_TOOL_H
 #define SIGNALBOX_TOOLS_TOOL_H
@@ -42,14 +44,15 @@ struct tool {
     int exit_code;
 };
 
-/* The program's name and the verb's in front; a newline behind. What others chose is safe in it
- * (table_line). */
+/* Prints one line on standard error, behind the names of the program and the verb. Texts that
+ * others chose are safe in it (table_line). */
 void tool_complain(const struct tool *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Finds out which Redis and makes the bus and a registry on it. False after a line that says what
- * is wrong with the URL. */
+/* Finds out which Redis to use and makes the bus and a registry on it. False after a line that
+ * says what is wrong with the URL. */
 MUST_CHECK bool tool_connect(struct tool *t);
-/* The exit code: TOOL_FAILED, with one line, when Redis is not reached within --timeout. */
+/* Returns the exit code: TOOL_FAILED, after one line, when Redis is not reached within
+ * --timeout. */
 MUST_CHECK int tool_run(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
 /* The same without Redis: on_ready is called on the first turn. */
 MUST_CHECK int tool_run_offline(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
@@ -62,7 +65,7 @@ void tool_end_refused(struct tool *t, const char *command, struct bytes error);
 /* Closes what tool_connect made; the loop turns until it is empty. */
 void tool_close(struct tool *t);
 
-/* Flushes standard output; false when nobody reads it any more. */
+/* Flushes standard output. False when nobody reads it any more. */
 bool tool_flush(void);
 
 #endif

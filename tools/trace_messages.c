@@ -1,5 +1,5 @@
-/* trace_messages.c - see trace_messages.h. A key is a text; the oldest goes when there are too
- * many. */
+/* trace_messages.c - see trace_messages.h. A key is a text; when there are too many, the oldest is
+ * forgotten. */
 #include "tools/trace_messages.h"
 
 #include <inttypes.h>
@@ -91,8 +91,8 @@ static struct known *find_id(struct trace_messages *m, const struct trace_event 
 
 /* --- which message --- */
 
-/* These come once for each message, in the order in which a sender sent; the others are hops of the
- * first that fits. */
+/* These hops come once for each message, in the order in which a sender sent them; other hops
+ * belong to the first message that fits. */
 static const char *counted_as(const struct trace_event *e) {
     if (bytes_equal_str(e->hop, "received"))
         return "received";

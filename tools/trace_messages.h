@@ -1,12 +1,12 @@
 /*
- * trace_messages.h - for trace: which events are hops of the same message.
+ * trace_messages.h - for trace: finds the events that are hops of the same message, by
  *
  *     received, accepted     sender and time of sending; the n-th of the same millisecond
  *     processed              the same, until it names its entry
  *     verdict, published     the entry
  *     delivered              the message's id in the log of its Name
  *
- * The last TRACE_MESSAGES_KEYS ways to recognise one are remembered.
+ * The last TRACE_MESSAGES_KEYS keys by which messages are recognised are remembered.
  */
 #ifndef SIGNALBOX_TOOLS_TRACE_MESSAGES_H
 #define SIGNALBOX_TOOLS_TRACE_MESSAGES_H
@@ -25,8 +25,8 @@ struct trace_message {
 struct trace_messages *trace_messages_new(void);
 void trace_messages_free(struct trace_messages *m);
 
-/* The message of an event, a new one when it is the first; learns what the event tells. Each event
- * once. */
+/* The message of an event, a new one when the event is its first; learns the keys in the event.
+ * To be called once for each event. */
 struct trace_message trace_messages_of(struct trace_messages *m, const struct trace_event *e);
 /* Whether the hop before this one has not come yet. */
 bool trace_messages_awaits(struct trace_messages *m, const struct trace_event *e);

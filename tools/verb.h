@@ -1,8 +1,8 @@
 /*
  * verb.h - what a verb of the CLI is: its words, its options, and the function that runs it.
  *
- * To add a verb: a file cmd_NAME.c with a `const struct verb verb_NAME`, its name in VERBS below,
- * the file in CMakeLists.txt.
+ * To add a verb, write a file cmd_NAME.c with a `const struct verb verb_NAME`, and add its name to
+ * VERBS below and the file to CMakeLists.txt.
  */
 #ifndef SIGNALBOX_TOOLS_VERB_H
 #define SIGNALBOX_TOOLS_VERB_H
@@ -35,25 +35,26 @@ struct option {
     const char *placeholder; /* not of a flag */
     const char *help;
     int64_t lowest, highest; /* of a number */
-    const char *initial;     /* as if given; or NULL */
+    const char *initial;     /* the value when it is not given, or NULL */
 };
 
 enum verb_flag {
     VERB_REDIS = 1,          /* speaks to Redis: --timeout */
     VERB_JSON = 2,           /* --json */
-    VERB_DAEMON_SETTINGS = 4 /* takes the settings of gateway and broker and hands them on */
+    VERB_DAEMON_SETTINGS = 4 /* takes the settings of gateway and broker and passes them on */
 };
 
 struct verb {
     const char *name;
     const char *arguments; /* "NAME [DATA]" */
-    const char *summary;   /* one line */
-    const char *details;   /* more for --help, or NULL */
+    const char *summary;   /* one line, imperative */
+    const char *details;   /* whole sentences for --help, or NULL */
     unsigned flags;
     int min_arguments, max_arguments;
     const struct option *options;
     size_t option_count;
-    size_t size; /* of the verb's own struct, which `own` is: zeroed, options filled in */
+    size_t size; /* of the verb's own struct */
+    /* own: the verb's struct, zeroed, its options filled in. Returns the exit status. */
     int (*run)(struct tool *t, void *own);
 };
 

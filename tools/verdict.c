@@ -1,4 +1,4 @@
-/* verdict.c - see verdict.h. on_cursor decides when to look at the refusals. */
+/* verdict.c - see verdict.h. on_cursor decides when to read the refusals. */
 #include "tools/verdict.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "common/bus/bus_send.h"
 #include "common/bus/log/envelope.h"
 
-/* The broker keeps that much of a refused text. REFUSED_COUNT: it keeps about 1000. */
+/* A broker keeps KEPT_MAX bytes of a refused text, and about 1000 refusals. */
 enum { POLL_MS = 10, KEPT_MAX = 1024, REFUSED_COUNT = 2000 };
 
 struct verdict {

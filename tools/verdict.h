@@ -1,9 +1,9 @@
 /*
- * verdict.h - what became of a message in the public stream: did a broker take it, and did it
- * refuse it? And who was there to get it.
+ * verdict.h - what became of messages in the public stream: whether a broker has taken them, and
+ * which it refused.
  *
- * Redis is asked, never a broker: the cursor of the public stream says how far it was read, and the
- * stream of refusals holds what was refused, with the first part of its text.
+ * The answer comes from Redis and not from a broker: the cursor of the public stream says how far
+ * it was read, and the stream of refusals holds the beginning of each message that was refused.
  */
 #ifndef SIGNALBOX_TOOLS_VERDICT_H
 #define SIGNALBOX_TOOLS_VERDICT_H
@@ -24,7 +24,7 @@ enum verdict_kind {
     VERDICT_LOST   /* Redis went away */
 };
 
-/* refused: how many messages; reason: of the last one, borrowed until return. */
+/* refused: how many messages were refused; reason: why the last one was, borrowed until return. */
 typedef void verdict_fn(void *ctx, enum verdict_kind kind, size_t refused, struct bytes reason);
 
 /*

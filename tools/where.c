@@ -12,7 +12,7 @@
 
 enum { SOCKET_PATH_MAX = 107 };
 
-/* By the relative name: a unix socket's path is short, a folder's may be long. */
+/* Connects by the relative name, since the path of a unix socket must be short. */
 bool where_private_answers(void) {
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = WHERE_SOCKET};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

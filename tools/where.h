@@ -1,6 +1,6 @@
 /*
- * where.h - which Redis: --redis, REDIS_URL, the private one of a `signalbox up` in this folder, or
- * the default.
+ * where.h - finds the Redis to use: that of --redis or REDIS_URL, the private one of a `signalbox
+ * up` in this folder, or the default.
  */
 #ifndef SIGNALBOX_TOOLS_WHERE_H
 #define SIGNALBOX_TOOLS_WHERE_H
@@ -16,7 +16,7 @@
 bool where_private_answers(void);
 /* Its URL, for processes that run in this folder. */
 void where_private_url(char *url_out, size_t size);
-/* given: settings.redis, or "". */
+/* given: settings.redis, which may be "". */
 void where_is_redis(const char *given, char *url_out, size_t size);
 
 #endif

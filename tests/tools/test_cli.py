@@ -236,7 +236,7 @@ def test_run_route_minds_the_levels(run):
 def test_run_route_without_a_route_or_an_event(run):
     assert "no signal route" in route_lines(run, {"path": "/none"}, code=1)[1]
     for text in "", "[]", "{", '"x"':
-        assert "no JSON object" in run("run-route", APP, stdin=text, code=1).stderr
+        assert "not a JSON object" in run("run-route", APP, stdin=text, code=1).stderr
 
 
 # -- tables

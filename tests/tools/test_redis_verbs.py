@@ -218,7 +218,7 @@ def test_doctor_tries_what_has_to_work(cli, redis):
     assert found["redis writes"]["finding"] == "WRONG" and "NOREPLICAS" in found["redis writes"]["found"]
     assert found["owners of partitions"]["finding"] == "warning"
     assert found["owners of partitions"]["found"] == "0 of 16 have one"
-    assert "ok       redis writes: are taken" in cli("doctor", code=None).stdout
+    assert "ok       redis writes: are accepted" in cli("doctor", code=None).stdout
 
 
 def test_doctor_finds_and_remedies(cli, redis):
