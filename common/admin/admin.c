@@ -46,20 +46,16 @@ static int read_token(struct admin *a, const char *path) {
     return result;
 }
 
-static bool is_same_file(const struct stat *a, const struct stat *b) {
-    return a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-/* A file that was replaced holds the token from now on; one that cannot be read leaves the old. */
+/* A replaced file holds the new token; one that cannot be read leaves the old token in use. */
 static void follow_token(struct admin *a) {
     const char *path = a->api.host.settings->admin_token_file;
     char text[SECRET_FILE_MAX + 1], why[SECRET_FILE_WHY];
-    struct stat now = {0};
+    struct stat now = {0}, *was = &a->token_file;
     if (*path == '\0')
         return;
     (void)stat(path, &now);
-    if (is_same_file(&now, &a->token_file))
+    if (now.st_ino == was->st_ino && now.st_size == was->st_size &&
+        now.st_mtim.tv_sec == was->st_mtim.tv_sec && now.st_mtim.tv_nsec == was->st_mtim.tv_nsec)
         return;
     a->token_file = now;
     if (secret_file_read(path, text, why) < 0) {
@@ -79,7 +75,7 @@ static int wrong_address(const char *text, const char *why) {
     return -EINVAL;
 }
 
-/* "9090", or "9090+10" for 9100: a unit file knows its instance's number and cannot add. */
+/* "9090", or "9090+10" for 9100: a unit file knows the number of its instance but cannot add. */
 static bool read_port(struct bytes text, uint64_t *port_out) {
     struct bytes first = bytes_split(&text, '+');
     uint64_t more = 0;
@@ -161,13 +157,6 @@ void admin_close(struct admin *a) {
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
 
-static int listen_at(struct admin *a, const struct sockaddr_storage *address) {
-    int result = uv_tcp_bind(&a->listener, (const struct sockaddr *)address, 0);
-    if (result == 0)
-        result = uv_listen((uv_stream_t *)&a->listener, ADMIN_CONNS_MAX, on_connection);
-    return result;
-}
-
 int admin_open(const struct admin_host *host, struct admin **admin_out) {
     struct sockaddr_storage address;
     const char *text = host->settings->admin;
@@ -195,7 +184,9 @@ int admin_open(const struct admin_host *host, struct admin **admin_out) {
     MUST(uv_tcp_init(host->loop, &a->listener) == 0);
     MUST(uv_timer_init(host->loop, &a->timer) == 0);
     MUST(uv_timer_start(&a->timer, on_check, CHECK_MS, CHECK_MS) == 0);
-    result = listen_at(a, &address);
+    result = uv_tcp_bind(&a->listener, (const struct sockaddr *)&address, 0);
+    if (result == 0)
+        result = uv_listen((uv_stream_t *)&a->listener, ADMIN_CONNS_MAX, on_connection);
     if (result < 0) {
         fprintf(stderr, "--admin=%s: %s\n", text, uv_strerror(result));
         admin_close(a);

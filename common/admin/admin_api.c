@@ -1,8 +1,8 @@
 /*
  * admin_api.c - what the admin listener answers. To add a path: a line in `routes` and a handler.
  *
- * The API (everything but health and metrics) needs the token. Without one it serves loopback peers
- * only, and of those no browser: a page of anywhere could otherwise post to 127.0.0.1.
+ * The API (everything but health and metrics) needs the token. Without a token it serves loopback
+ * peers only, and no browsers, because any page could otherwise post to 127.0.0.1.
  */
 #include "common/admin/admin_api.h"
 
@@ -74,7 +74,7 @@ static void on_published(void *ctx, int status, struct bytes id) {
         free(why);
         return;
     }
-    /* The message has no id yet: `id` is the older name of the entry's. */
+    /* The message has no id yet: `id` is the older name of the entry's id. */
     buf_append_str(&job->out, "{\"id\":");
     json_append_string(&job->out, id);
     buf_append_str(&job->out, ",\"entry\":");
@@ -116,7 +116,7 @@ static void post_close(struct admin_conn *c) {
 
 static const char redis_away[] = "Redis went away";
 
-/* The parameters of a query, decoded: an empty one counts as absent. */
+/* The decoded parameters of a query; an empty one counts as absent. */
 struct query {
     struct buf values[MESSAGE_KEYS];
     bool is_given[MESSAGE_KEYS];
@@ -125,12 +125,6 @@ struct query {
 static void query_deinit(struct query *q) {
     for (size_t i = 0; i < MESSAGE_KEYS; i++)
         buf_deinit(&q->values[i]);
-}
-
-static bool refuse_parameter(struct bytes name, const char *why, struct buf *error_out) {
-    json_append_string(error_out, utf8_head(name, 64));
-    buf_printf(error_out, ": %s", why);
-    return false;
 }
 
 /* One "name=value". False with one line in error_out. */
@@ -150,8 +144,10 @@ static bool query_add(struct query *q, struct bytes text, unsigned form, struct 
         fault = address_fault(buf_bytes(&q->values[key]));
     if (key != MESSAGE_KEYS)
         q->is_given[key] = true;
-    if (fault != NULL)
-        refuse_parameter(buf_bytes(&name), fault, error_out);
+    if (fault != NULL) {
+        json_append_string(error_out, utf8_head(buf_bytes(&name), 64));
+        buf_printf(error_out, ": %s", fault);
+    }
     buf_deinit(&name);
     return fault == NULL;
 }
@@ -252,7 +248,7 @@ static void get_brokers(struct admin_conn *c) {
     look(c, ROSTER_BROKERS);
 }
 
-/* --- who may --- */
+/* --- permission --- */
 
 static bool has_token(const struct admin_conn *c) {
     struct bytes value = http_head_find(&c->head, "Authorization");
@@ -261,8 +257,8 @@ static bool has_token(const struct admin_conn *c) {
            digest_equal(bytes_trim(value), bytes_str(api_of(c)->token));
 }
 
-/* A page's script sends an Origin, and a name that was made to point here a Host that is none of
- * ours. */
+/* A script of a page sends an Origin; a name that was made to resolve to this host sends a Host that
+ * is not ours. */
 static bool is_from_browser(const struct admin_conn *c) {
     const struct http_head *head = &c->head;
     struct bytes host = http_authority_split(head->host).host;
@@ -304,7 +300,7 @@ static const struct admin_route {
     {"GET", "/brokers", get_brokers, false, false},
 };
 
-/* What stands in a query that nobody reads may have been meant to say whom something is for. */
+/* A parameter that nobody reads may have been meant as part of an address. */
 static bool has_no_query(struct admin_conn *c) {
     struct query q;
     bool is_fine = query_read(c, 0, &q);

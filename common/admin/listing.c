@@ -1,4 +1,4 @@
-/* listing.c - see listing.h. The Names are asked for first, then each Name for its connections, one
+/* listing.c - see listing.h. It asks for the Names first, and then for the connections of one Name
  * after the other. */
 #include "common/admin/listing.h"
 

@@ -1,10 +1,11 @@
 /*
- * roster.h - which gateways and brokers there are, by their heartbeats. For the lists of the admin
+ * roster.h - which gateways and brokers there are, by their heartbeats: for the lists of the admin
  * listener and of the CLI.
  *
- * A process is alive when its counter moves while we look: nobody's clock counts. So a look takes
- * as long as the slowest beat, and patience_ms when one is dead. With each look a write is tried
- * that changes nothing: while Redis refuses it no counter can move, and silence says nothing.
+ * A process is alive if its counter moves while we look; no clock is compared. A look therefore
+ * takes as long as the slowest heartbeat, and patience_ms if a process is dead. Each look also tries
+ * a write that changes nothing: while Redis refuses it no counter can move, and silence means
+ * nothing.
  */
 #ifndef SIGNALBOX_ADMIN_ROSTER_H
 #define SIGNALBOX_ADMIN_ROSTER_H
@@ -26,14 +27,13 @@ enum { ROSTER_PATIENCE_MS = 2200 };
 struct roster_row {
     const char *id;
     bool is_alive;
-    bool
-        is_known; /* false: Redis refused writes meanwhile, so that nobody's heartbeat could move */
+    bool is_known;       /* false: Redis refused writes, so that no heartbeat could move */
     int64_t connections; /* of a gateway: in the registry; -1: a broker, or not known */
     const struct about_row *about;
 };
 
-/* "alive", "draining", "drained", "ending" as the process said, "silent", or
- * "unknown" while Redis refuses the heartbeats. */
+/* "alive", "draining", "drained" or "ending", as the process reports; "silent"; or "unknown" while
+ * Redis refuses heartbeats. */
 const char *roster_state(const struct roster_row *row);
 
 /* status negative: Redis went away. Rows are sorted by id and borrowed until return. The roster is
@@ -48,7 +48,7 @@ void roster_cancel(struct roster *r);
 
 /* [{"id":"…","alive":true,"state":"alive","connections":3,"listen":["http+ws://127.0.0.1:8091"],
  * "admin":"127.0.0.1:9090","host":"…","pid":17,"version":"…"}, …]; brokers have no "connections"
- * and no "listen"; what a process did not say of itself is missing; "alive" is null when it is not
+ * and no "listen"; what a process has not reported is missing; "alive" is null if it is not
  * known. */
 void roster_write_json(struct buf *out, const struct roster_row *rows, size_t count);
 

@@ -1,10 +1,11 @@
-/* http_chunked.c - see http_chunked.h. A machine of one state a byte, but for the data of a chunk,
- * which is moved in one piece.
+/*
+ * http_chunked.c - see http_chunked.h. A state machine that takes one byte at a time, except for the
+ * data of a chunk, which is moved in one piece.
  *
  *     size line:  SIZE ──▶ [BLANK ──▶] EXTENSION ──▶ SIZE_LF ──▶ DATA or TRAILER
  *     chunk:      DATA ──▶ DATA_CR ──▶ DATA_LF ──▶ SIZE
- *     trailer:    TRAILER ──▶ NAME ──▶ VALUE ──▶ VALUE_LF ──▶ TRAILER …  TRAILER ──▶ END_LF ──▶
- * done
+ *     trailer:    TRAILER ──▶ NAME ──▶ VALUE ──▶ VALUE_LF ──▶ TRAILER …
+ *                 TRAILER ──▶ END_LF ──▶ DONE
  */
 #include "common/http/http_chunked.h"
 
@@ -49,10 +50,6 @@ static enum state on_size(struct http_chunked *d, char c) {
     return c == ';' ? EXTENSION : c == ' ' || c == '\t' ? BLANK : BAD;
 }
 
-static enum state on_blank(char c) {
-    return c == ';' ? EXTENSION : c == ' ' || c == '\t' ? BLANK : BAD;
-}
-
 static bool is_text(char c) {
     return http_is_field_value(bytes_of(&c, 1));
 }
@@ -71,7 +68,7 @@ static enum state on_size_end(struct http_chunked *d, char c) {
 static enum state step(struct http_chunked *d, char c) {
     switch ((enum state)d->state) {
     case SIZE: return on_size(d, c);
-    case BLANK: return on_blank(c);
+    case BLANK: return c == ';' ? EXTENSION : c == ' ' || c == '\t' ? BLANK : BAD;
     case EXTENSION: return c == '\r' ? SIZE_LF : is_text(c) ? EXTENSION : BAD;
     case SIZE_LF: return on_size_end(d, c);
     case DATA_CR: return c == '\r' ? DATA_LF : BAD;
@@ -88,12 +85,7 @@ static enum state step(struct http_chunked *d, char c) {
     return BAD;
 }
 
-/* Whether bytes of this state count as extensions and trailers. */
-static bool is_rest(int state) {
-    return state == BLANK || state == EXTENSION || state == NAME || state == VALUE;
-}
-
-/* Moves as much of the chunk as there is to the payload; how much that was. */
+/* Moves as much of the chunk as there is to the payload, and returns how much that was. */
 static size_t take_data(struct http_chunked *d, struct buf *in, size_t from) {
     size_t len = in->len - from;
     if (len > d->left)
@@ -121,7 +113,8 @@ enum parse http_chunked_feed(struct http_chunked *d, struct buf *in, uint64_t ma
             continue;
         }
         d->state = step(d, in->ptr[from++]);
-        d->rest += is_rest(d->state);
+        d->rest +=
+            d->state == BLANK || d->state == EXTENSION || d->state == NAME || d->state == VALUE;
         if (d->state == BAD)
             return refuse(400, "malformed chunked body", status_out, reason_out);
         if (d->rest > HTTP_CHUNKED_REST_MAX)

@@ -29,12 +29,12 @@ struct http_header {
 struct http_head {
     struct bytes method;
     struct bytes target; /* as received: origin-form, or absolute-form of http and https */
-    struct bytes
-        path; /* starts with '/', still percent-encoded; points to a constant for "http://host" */
+    /* Starts with '/', still percent-encoded; points to a constant for "http://host". */
+    struct bytes path;
     struct bytes query; /* after the '?'; BYTES_NONE when there is none */
-    struct bytes host;  /* the target's authority, else the Host field; BYTES_NONE on HTTP/1.0
-                           without either */
-    int minor_version;  /* 0 or 1 */
+    /* The target's authority, or else the Host field; BYTES_NONE on HTTP/1.0 without either. */
+    struct bytes host;
+    int minor_version; /* 0 or 1 */
     struct http_header headers[HTTP_HEAD_HEADERS_MAX];
     size_t header_count;
     size_t length; /* of the whole head; the body starts here */
@@ -47,14 +47,18 @@ struct http_head {
 
 /*
  * Reads the head at the front of `in`, which may hold more after it. One empty line before it is
- * skipped (RFC 9112, 2.2). PARSE_OK    *head_out is set. PARSE_MORE  no wrong byte so far, and
- * fewer than max_bytes of them. PARSE_BAD   *status_out is the HTTP status to answer with,
- * *reason_out one line of constant text: 400 form, 414 request line over max_bytes, 431 fields over
- * max_bytes or HTTP_HEAD_HEADERS_MAX, 501 a Transfer-Encoding
- * other than chunked, 505 not HTTP/1.0 or 1.1. Complete
- * lines are judged when they arrive, and control bytes also within an incomplete line. After
- * PARSE_MORE and PARSE_BAD the content of *head_out means nothing. Methods are any token: which are
- * allowed is the caller's matter.
+ * skipped (RFC 9112, 2.2).
+ *
+ *     PARSE_OK    *head_out is set
+ *     PARSE_MORE  no wrong byte so far, and fewer than max_bytes of them
+ *     PARSE_BAD   *status_out is the HTTP status to answer with, *reason_out one line of constant
+ *                 text: 400 malformed, 414 a request line over max_bytes, 431 fields over max_bytes
+ *                 or HTTP_HEAD_HEADERS_MAX, 501 a Transfer-Encoding other than chunked, 505 neither
+ *                 HTTP/1.0 nor 1.1
+ *
+ * Complete lines are judged when they arrive, and control bytes even within an incomplete line.
+ * After PARSE_MORE and PARSE_BAD the content of *head_out means nothing. A method is any token;
+ * which methods are allowed is for the caller to decide.
  */
 enum parse http_head_parse(struct bytes in, size_t max_bytes, struct http_head *head_out,
                            int *status_out, const char **reason_out);
@@ -68,7 +72,7 @@ bool http_head_has_token(const struct http_head *head, const char *name, const c
 
 /* A token (RFC 9110, 5.6.2): what methods and field names are made of. Not empty. */
 bool http_is_token(struct bytes text);
-/* Free of control bytes other than HTAB: such a value cannot end its line. Bytes over 0x7F pass. */
+/* Free of control bytes other than HTAB, so that the value cannot end its line. Bytes over 0x7F pass. */
 bool http_is_field_value(struct bytes text);
 
 #endif

@@ -18,15 +18,15 @@ enum { HTTP_ORIGIN_SCHEME_MAX = 32, HTTP_ORIGIN_HOST_MAX = 255, HTTP_ORIGIN_TEXT
 struct http_origin {
     char scheme[HTTP_ORIGIN_SCHEME_MAX + 1]; /* lower case */
     char host[HTTP_ORIGIN_HOST_MAX + 1];     /* lower case; an IPv6 address in brackets */
-    unsigned port;                   /* the scheme's own when none is named; 0: it has none */
+    unsigned port;                   /* the scheme's default if none is given; 0: it has none */
     char text[HTTP_ORIGIN_TEXT_MAX]; /* all of it, without the scheme's own port */
 };
 
-/* NULL, or what is wrong, as in "has a path": only scheme, host and port make an origin. A slash at
- * the end is forgiven. "null", which any page can have, is none. */
+/* NULL, or what is wrong, as in "has a path": an origin is only scheme, host and port. A slash at the
+ * end is accepted. "null", which any page can send, is not an origin. */
 const char *http_origin_parse(struct bytes text, struct http_origin *out);
-/* Whether a Host field names the origin's host; and its port too. A field without a port means that
- * of the origin's scheme. */
+/* Whether a Host field names the origin's host; and its port too. A field without a port means the
+ * default port of the origin's scheme. */
 bool http_origin_is_host(const struct http_origin *o, struct bytes host_field);
 bool http_origin_is_host_and_port(const struct http_origin *o, struct bytes host_field);
 

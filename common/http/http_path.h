@@ -1,10 +1,9 @@
 /*
- * http_path.h - the one form of a request's path, which everything that looks at paths is given.
+ * http_path.h - the one form of a request's path, which is what every reader of paths gets.
  *
  *     /a//b/./c/../%64%C3%A9   ->  /a/b/dé          empty, "." and ".." segments resolved, decoded
  *     /files/a%2Fb             ->  /files/a%2Fb     a '/' within a segment stays escaped
- *     /100%25                  ->  /100%25          and so does '%', so that the form is
- * unambiguous
+ *     /100%25                  ->  /100%25          so does '%', which makes the form unambiguous
  *
  * Two requests that mean the same path have the same form, and the form is its own form: making it
  * canonical again changes nothing. The same function is applied to the patterns of an app.
