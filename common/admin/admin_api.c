@@ -257,8 +257,8 @@ static bool has_token(const struct admin_conn *c) {
            digest_equal(bytes_trim(value), bytes_str(api_of(c)->token));
 }
 
-/* A script of a page sends an Origin; a name that was made to resolve to this host sends a Host that
- * is not ours. */
+/* A script of a page sends an Origin; a name that was made to resolve to this host sends a Host
+ * that is not ours. */
 static bool is_from_browser(const struct admin_conn *c) {
     const struct http_head *head = &c->head;
     struct bytes host = http_authority_split(head->host).host;

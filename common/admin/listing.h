@@ -1,6 +1,6 @@
 /*
- * listing.h - the connections of the fleet, Name after Name: for the lists of the admin listener and
- * of the CLI.
+ * listing.h - the connections of the fleet, Name after Name: for the lists of the admin listener
+ * and of the CLI.
  */
 #ifndef SIGNALBOX_ADMIN_LISTING_H
 #define SIGNALBOX_ADMIN_LISTING_H

@@ -3,8 +3,8 @@
  * listener and of the CLI.
  *
  * A process is alive if its counter moves while we look; no clock is compared. A look therefore
- * takes as long as the slowest heartbeat, and patience_ms if a process is dead. Each look also tries
- * a write that changes nothing: while Redis refuses it no counter can move, and silence means
+ * takes as long as the slowest heartbeat, and patience_ms if a process is dead. Each look also
+ * tries a write that changes nothing: while Redis refuses it no counter can move, and silence means
  * nothing.
  */
 #ifndef SIGNALBOX_ADMIN_ROSTER_H

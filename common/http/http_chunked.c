@@ -1,6 +1,6 @@
 /*
- * http_chunked.c - see http_chunked.h. A state machine that takes one byte at a time, except for the
- * data of a chunk, which is moved in one piece.
+ * http_chunked.c - see http_chunked.h. A state machine that takes one byte at a time, except for
+ * the data of a chunk, which is moved in one piece.
  *
  *     size line:  SIZE ──▶ [BLANK ──▶] EXTENSION ──▶ SIZE_LF ──▶ DATA or TRAILER
  *     chunk:      DATA ──▶ DATA_CR ──▶ DATA_LF ──▶ SIZE

@@ -72,7 +72,8 @@ bool http_head_has_token(const struct http_head *head, const char *name, const c
 
 /* A token (RFC 9110, 5.6.2): what methods and field names are made of. Not empty. */
 bool http_is_token(struct bytes text);
-/* Free of control bytes other than HTAB, so that the value cannot end its line. Bytes over 0x7F pass. */
+/* Free of control bytes other than HTAB, so that the value cannot end its line. Bytes over 0x7F
+ * pass. */
 bool http_is_field_value(struct bytes text);
 
 #endif

@@ -22,8 +22,8 @@ struct http_origin {
     char text[HTTP_ORIGIN_TEXT_MAX]; /* all of it, without the scheme's own port */
 };
 
-/* NULL, or what is wrong, as in "has a path": an origin is only scheme, host and port. A slash at the
- * end is accepted. "null", which any page can send, is not an origin. */
+/* NULL, or what is wrong, as in "has a path": an origin is only scheme, host and port. A slash at
+ * the end is accepted. "null", which any page can send, is not an origin. */
 const char *http_origin_parse(struct bytes text, struct http_origin *out);
 /* Whether a Host field names the origin's host; and its port too. A field without a port means the
  * default port of the origin's scheme. */
