@@ -87,7 +87,8 @@ static void look_after(struct schedules *s, const struct schedule *schedule, tim
         return;
     time_t next = cron_next(&schedule->cron, tick);
     w->is_asking = true;
-    tick_add(s->parts->bus, w->name, tick, next != -1 ? next : tick + FAR_SECONDS, on_added, w);
+    tick_add(s->parts->bus, &(struct tick){w->name, tick, next != -1 ? next : tick + FAR_SECONDS},
+             on_added, w);
 }
 
 static void on_second(uv_timer_t *timer);

@@ -6,6 +6,7 @@
 #include "broker/entry/receipt_ids.h"
 #include "broker/entry/tracing.h"
 #include "common/bus/bus.h"
+#include "common/bus/log/append.h"
 #include "common/bus/log/forward.h"
 #include "common/bus/log/log_writer.h"
 #include "common/send/address.h"
@@ -88,8 +89,8 @@ static void forward_share(struct processing *p, const struct delivery *d, unsign
     struct buf key = {0};
     struct bytes once = BYTES_NONE;
     if (d->once.len > 0)
-        once = forward_once_key(&key, partition, names.count > 0 ? names.items[0] : BYTES_NONE,
-                                d->once);
+        once = append_once_key(&key, partition, names.count > 0 ? names.items[0] : BYTES_NONE,
+                               d->once);
     forward_add(p->batch->forward, partition, forward_seq(p->entry->id, p->count, seq), entry,
                 once);
     p->count++;

@@ -9,23 +9,20 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/log/append.h"
 #include "common/bus/redis/troubles.h"
 
-/* Far above the gateways' bound: two full partitions that forward to each other must not wait for
- * ever. */
-enum { STREAM_LIMIT = 1000000 };
-
-struct item {
-    struct item *next;
+struct forward_item {
+    struct forward_item *next;
     char seq[FORWARD_SEQ_TEXT];
     struct bytes entry, once;
     char bytes[];
 };
 
-struct lane {
+struct forward_lane {
     struct forward *forward;
     unsigned partition;
-    struct item *head, *tail;
+    struct forward_item *head, *tail;
     size_t in_flight; /* items of the call under way */
     struct trouble refused;
 };
@@ -40,7 +37,7 @@ struct forward {
     forward_done_fn *done;
     void *ctx;
     unsigned lane_count;
-    struct lane lanes[];
+    struct forward_lane lanes[];
 };
 
 const char *forward_seq(struct message_id entry, unsigned index, char text_out[FORWARD_SEQ_TEXT]) {
@@ -50,21 +47,13 @@ const char *forward_seq(struct message_id entry, unsigned index, char text_out[F
     return text_out;
 }
 
-struct bytes forward_once_key(struct buf *out, unsigned partition, struct bytes name,
-                              struct bytes key) {
-    key_of(out, partition, "d:", name);
-    buf_append_char(out, ':');
-    buf_append(out, key);
-    return buf_bytes(out);
-}
-
 void forward_add(struct forward *f, unsigned partition, const char *seq, struct bytes entry,
                  struct bytes once) {
-    struct lane *lane = &f->lanes[partition];
-    struct item *item = mem_alloc(sizeof(*item) + entry.len + once.len);
+    struct forward_lane *lane = &f->lanes[partition];
+    struct forward_item *item = mem_alloc(sizeof(*item) + entry.len + once.len);
     MUST(f->done == NULL);
-    *item = (struct item){.entry = {item->bytes, entry.len},
-                          .once = {item->bytes + entry.len, once.len}};
+    *item = (struct forward_item){.entry = {item->bytes, entry.len},
+                                  .once = {item->bytes + entry.len, once.len}};
     snprintf(item->seq, sizeof(item->seq), "%s", seq);
     memcpy(item->bytes, entry.ptr, entry.len);
     if (once.len > 0)
@@ -86,9 +75,9 @@ size_t forward_count(const struct forward *f) {
     return f->count;
 }
 
-static size_t largest_of(const struct lane *lane) {
+static size_t largest_of(const struct forward_lane *lane) {
     size_t largest = 0;
-    for (const struct item *i = lane->head; i != NULL; i = i->next)
+    for (const struct forward_item *i = lane->head; i != NULL; i = i->next)
         largest = i->entry.len > largest ? i->entry.len : largest;
     return largest;
 }
@@ -104,8 +93,8 @@ size_t forward_largest(const struct forward *f) {
 
 /* --- sending --- */
 
-static void pop(struct lane *lane) {
-    struct item *item = lane->head;
+static void pop(struct forward_lane *lane) {
+    struct forward_item *item = lane->head;
     lane->head = item->next;
     if (lane->head == NULL)
         lane->tail = NULL;
@@ -123,49 +112,18 @@ static void unref(struct forward *f) {
     free(f);
 }
 
-static struct command lane_command(const struct lane *lane, enum script script, unsigned keys) {
-    struct buf key = {0};
-    struct command c = command_script(script, keys);
-    command_bytes(&c, key_of(&key, lane->partition, "in", BYTES_NONE));
-    command_bytes(&c, key_of(&key, lane->partition, "src", BYTES_NONE));
-    buf_deinit(&key);
-    return c;
-}
-
-static struct command once_command(const struct lane *lane, const struct item *item) {
-    struct command c = lane_command(lane, SCRIPT_append_once, 3);
-    command_bytes(&c, item->once);
-    command_text(&c, lane->forward->source);
-    command_number(&c, STREAM_LIMIT);
-    command_number(&c, FORWARD_ONCE_MS);
-    command_text(&c, item->seq);
-    command_bytes(&c, item->entry);
-    return c;
-}
-
-void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name, struct bytes key,
-                          struct bytes entry) {
-    struct buf text = {0};
-    struct command c = command_script(SCRIPT_append_once, 3);
-    command_bytes(&c, key_of(&text, partition, "in", BYTES_NONE));
-    command_bytes(&c, key_of(&text, partition, "src", BYTES_NONE));
-    command_bytes(&c, forward_once_key(&text, partition, name, key));
-    command_text(&c, "");
-    command_number(&c, STREAM_LIMIT);
-    command_number(&c, FORWARD_ONCE_MS);
-    command_text(&c, "0");
-    command_bytes(&c, entry);
-    bus_send(bus, partition, &c, NULL, NULL);
-    buf_deinit(&text);
-}
-
-/* All items up to the first with an idempotency key. */
-static struct command batch_command(struct lane *lane) {
-    struct command c = lane_command(lane, SCRIPT_append, 2);
-    command_text(&c, lane->forward->source);
-    command_number(&c, STREAM_LIMIT);
-    lane->in_flight = 0;
-    for (struct item *i = lane->head; i != NULL && i->once.len == 0; i = i->next) {
+/* All items up to the first with an idempotency key; that one travels alone. */
+static struct command next_call(struct forward_lane *lane) {
+    const struct append a = {.partition = lane->partition,
+                             .source = bytes_str(lane->forward->source),
+                             .once = lane->head->once,
+                             .limit = APPEND_LIMIT_BROKER};
+    if (a.once.len > 0) {
+        lane->in_flight = 1;
+        return append_once(&a, lane->head->seq, lane->head->entry);
+    }
+    struct command c = append_begin(SCRIPT_append, &a);
+    for (struct forward_item *i = lane->head; i != NULL && i->once.len == 0; i = i->next) {
         command_text(&c, i->seq);
         command_bytes(&c, i->entry);
         lane->in_flight++;
@@ -175,21 +133,15 @@ static struct command batch_command(struct lane *lane) {
 
 static void on_answer(void *ctx, struct redisReply *reply);
 
-static void send_lane(struct lane *lane) {
+static void send_lane(struct forward_lane *lane) {
     struct forward *f = lane->forward;
-    struct command c;
     if (lane->head == NULL || lane->in_flight > 0)
         return;
     if (!bus_takes_now(f->bus, lane->partition, largest_of(lane))) {
         f->is_busy = true; /* the caller repeats */
         return;
     }
-    if (lane->head->once.len > 0) {
-        c = once_command(lane, lane->head);
-        lane->in_flight = 1;
-    } else {
-        c = batch_command(lane);
-    }
+    struct command c = next_call(lane);
     f->calls++;
     f->refs++;
     bus_send(f->bus, lane->partition, &c, on_answer, lane);
@@ -204,7 +156,7 @@ static void finish(struct forward *f) {
     done(f->ctx, f->is_busy);
 }
 
-static void read_answer(struct lane *lane, struct redisReply *reply) {
+static void read_answer(struct forward_lane *lane, struct redisReply *reply) {
     struct forward *f = lane->forward;
     size_t answered = lane->in_flight;
     lane->in_flight = 0;
@@ -212,9 +164,7 @@ static void read_answer(struct lane *lane, struct redisReply *reply) {
     if (reply == NULL)
         return; /* unknown: the owner forgets everything and begins anew */
     if (reply_is_error(reply, NULL)) {
-        bus_refused(f->bus, "append.lua of a forward", reply);
-        trouble_raise(&lane->refused, reply_bytes(reply));
-        metrics_add(METRIC_ingest_busy, 1);
+        append_refused(f->bus, "append.lua of a forward", reply, &lane->refused);
         f->is_busy = true;
     } else {
         trouble_clear(&lane->refused);
@@ -227,7 +177,7 @@ static void read_answer(struct lane *lane, struct redisReply *reply) {
 }
 
 static void on_answer(void *ctx, struct redisReply *reply) {
-    struct lane *lane = ctx;
+    struct forward_lane *lane = ctx;
     struct forward *f = lane->forward;
     if (!f->is_closed)
         read_answer(lane, reply);
@@ -260,7 +210,7 @@ struct forward *forward_new(struct bus *bus, const char *source) {
     f->lane_count = lanes;
     for (unsigned i = 0; i < lanes; i++) {
         char at[TROUBLE_AT_MAX];
-        f->lanes[i] = (struct lane){.forward = f, .partition = i};
+        f->lanes[i] = (struct forward_lane){.forward = f, .partition = i};
         snprintf(at, sizeof(at), "%s -> %u", source, i);
         trouble_init(&f->lanes[i].refused, bus_troubles(bus), TROUBLE_commits, at);
     }
@@ -275,4 +225,16 @@ void forward_close(struct forward *f) {
     for (unsigned i = 0; i < f->lane_count; i++)
         trouble_clear(&f->lanes[i].refused);
     unref(f);
+}
+
+void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name, struct bytes key,
+                          struct bytes entry) {
+    struct buf text = {0};
+    const struct append a = {.partition = partition,
+                             .source = BYTES_LIT(""),
+                             .once = append_once_key(&text, partition, name, key),
+                             .limit = APPEND_LIMIT_BROKER};
+    struct command c = append_once(&a, "0", entry);
+    bus_send(bus, partition, &c, NULL, NULL);
+    buf_deinit(&text);
 }

@@ -38,13 +38,6 @@ typedef void forward_done_fn(void *ctx, bool is_busy);
 void forward_send(struct forward *f, forward_done_fn *done, void *ctx);
 void forward_repeat(struct forward *f);
 
-/* How long a publisher's idempotency key is remembered. */
-enum { FORWARD_ONCE_MS = 3600 * 1000 };
-/* The key K d:<name>:<key> into `out`; the result borrows from it. */
-struct buf;
-struct bytes forward_once_key(struct buf *out, unsigned partition, struct bytes name,
-                              struct bytes key);
-
 /* One entry at once, without a source: the publisher's key alone keeps it from being there twice.
  */
 void forward_publish_once(struct bus *bus, unsigned partition, struct bytes name, struct bytes key,

@@ -21,19 +21,14 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/log/append.h"
 #include "common/bus/redis/capacity.h"
 #include "common/bus/redis/troubles.h"
 
-enum {
-    BATCH_ENTRIES = 128,
-    BATCH_BYTES = 256 * 1024,
-    STREAM_LIMIT = 50000,
-    RETRY_MIN_MS = 50,
-    RETRY_MAX_MS = 500
-};
+enum { BATCH_ENTRIES = 128, BATCH_BYTES = 256 * 1024, RETRY_MIN_MS = 50, RETRY_MAX_MS = 500 };
 
-struct item {
-    struct item *next;
+struct ingest_item {
+    struct ingest_item *next;
     ingest_done_fn *done;
     void *ctx;
     uint64_t seq;
@@ -41,10 +36,10 @@ struct item {
     char bytes[];
 };
 
-struct lane {
+struct ingest_lane {
     struct ingest *ingest;
     unsigned partition;
-    struct item *head, *tail;
+    struct ingest_item *head, *tail;
     uint64_t next_seq;
     size_t in_flight; /* items of the batch that Redis has or will get again */
     bool is_asked;    /* a call is under way */
@@ -67,14 +62,14 @@ struct ingest {
     unsigned open_handles;
     bool is_freed;
     unsigned lane_count;
-    struct lane lanes[];
+    struct ingest_lane lanes[];
 };
 
-static void send_batch(struct lane *lane);
+static void send_batch(struct ingest_lane *lane);
 
-static void pop(struct lane *lane, int status) {
+static void pop(struct ingest_lane *lane, int status) {
     struct ingest *g = lane->ingest;
-    struct item *item = lane->head;
+    struct ingest_item *item = lane->head;
     lane->head = item->next;
     if (lane->head == NULL)
         lane->tail = NULL;
@@ -102,7 +97,7 @@ static void on_retry(uv_timer_t *timer) {
     }
 }
 
-static void retry_later(struct lane *lane) {
+static void retry_later(struct ingest_lane *lane) {
     struct ingest *g = lane->ingest;
     if (!uv_is_active((uv_handle_t *)&g->retry)) {
         MUST(uv_timer_start(&g->retry, on_retry, g->retry_ms, 0) == 0);
@@ -111,48 +106,15 @@ static void retry_later(struct lane *lane) {
     lane->is_held = true;
 }
 
-/* The head of the lane can never be taken. */
-static void refuse_head(struct lane *lane) {
-    log_warn("ingest", "refused_too_large partition=%u bytes=%zu most=%zu", lane->partition,
-             lane->head->len, bus_largest(lane->ingest->bus));
-    metrics_add(METRIC_refused_too_large, 1);
-    lane->in_flight = 0;
-    pop(lane, -EMSGSIZE);
-    tell_room(lane->ingest);
-    send_batch(lane);
-}
-
-static bool is_too_large(const struct lane *lane) {
-    return lane->head->len > bus_largest(lane->ingest->bus);
-}
-
-static struct command begin_call(const struct lane *lane) {
-    struct buf key = {0};
-    struct command c = command_script(SCRIPT_append, 2);
-    command_bytes(&c, key_of(&key, lane->partition, "in", BYTES_NONE));
-    command_bytes(&c, key_of(&key, lane->partition, "src", BYTES_NONE));
-    buf_deinit(&key);
-    command_text(&c, lane->source);
-    command_number(&c, STREAM_LIMIT);
-    return c;
-}
-
-static void hold(struct lane *lane, struct redisReply *reply) {
-    struct ingest *g = lane->ingest;
-    metrics_add(METRIC_ingest_busy, 1);
-    bus_refused(g->bus, "append.lua", reply);
-    trouble_raise(&lane->refused, reply_bytes(reply));
-    retry_later(lane);
-}
-
 static void on_answer(void *ctx, struct redisReply *reply) {
-    struct lane *lane = ctx;
+    struct ingest_lane *lane = ctx;
     struct ingest *g = lane->ingest;
     lane->is_asked = false;
     if (reply == NULL)
         return; /* unknown: the same batch goes out again once the link is back */
     if (reply_is_error(reply, NULL)) {
-        hold(lane, reply);
+        append_refused(g->bus, "append.lua", reply, &lane->refused);
+        retry_later(lane);
         return;
     }
     g->retry_ms = RETRY_MIN_MS;
@@ -166,18 +128,19 @@ static void on_answer(void *ctx, struct redisReply *reply) {
 }
 
 /* A large entry travels alone: what Redis does not take is one entry, not a batch. */
-static bool is_batch_full(const struct lane *lane, const struct item *next, size_t bytes) {
+static bool is_batch_full(const struct ingest_lane *lane, const struct ingest_item *next,
+                          size_t bytes) {
     return lane->in_flight == BATCH_ENTRIES ||
            (lane->in_flight > 0 && (bytes > BATCH_BYTES || next->len >= CAPACITY_LARGE ||
                                     lane->head->len >= CAPACITY_LARGE));
 }
 
-static void choose_batch(struct lane *lane) {
+static void choose_batch(struct ingest_lane *lane) {
     size_t bytes = 0;
     lane->in_flight = 0;
     snprintf(lane->source, sizeof(lane->source), "%s%s", lane->ingest->prefix,
              bus_id(lane->ingest->bus));
-    for (struct item *item = lane->head; item != NULL; item = item->next) {
+    for (struct ingest_item *item = lane->head; item != NULL; item = item->next) {
         bytes += item->len;
         if (is_batch_full(lane, item, bytes))
             return;
@@ -185,22 +148,35 @@ static void choose_batch(struct lane *lane) {
     }
 }
 
-static void send_batch(struct lane *lane) {
+/* Redis can never take the head of the lane. */
+static void refuse_head(struct ingest_lane *lane) {
+    log_warn("ingest", "refused_too_large partition=%u bytes=%zu most=%zu", lane->partition,
+             lane->head->len, bus_largest(lane->ingest->bus));
+    lane->in_flight = 0;
+    pop(lane, -EMSGSIZE);
+    tell_room(lane->ingest);
+}
+
+static void send_batch(struct ingest_lane *lane) {
     struct ingest *g = lane->ingest;
     if (lane->is_asked || lane->is_held || lane->head == NULL || !bus_can_send(g->bus))
         return;
     if (lane->in_flight == 0)
         choose_batch(lane);
-    if (is_too_large(lane)) {
+    if (!append_fits(g->bus, lane->head->len)) {
         refuse_head(lane);
+        send_batch(lane);
         return;
     }
     if (!bus_takes_now(g->bus, lane->partition, lane->head->len)) {
         retry_later(lane);
         return;
     }
-    struct command c = begin_call(lane);
-    struct item *item = lane->head;
+    struct command c =
+        append_begin(SCRIPT_append, &(struct append){.partition = lane->partition,
+                                                     .source = bytes_str(lane->source),
+                                                     .limit = APPEND_LIMIT});
+    struct ingest_item *item = lane->head;
     for (size_t i = 0; i < lane->in_flight; i++, item = item->next) {
         char seq[24];
         snprintf(seq, sizeof(seq), "%020" PRIu64, item->seq);
@@ -249,7 +225,7 @@ struct ingest *ingest_new(struct bus *bus, const char *source_prefix, size_t max
     g->lane_count = lanes;
     for (unsigned i = 0; i < lanes; i++) {
         char at[TROUBLE_AT_MAX];
-        g->lanes[i] = (struct lane){.ingest = g, .partition = i};
+        g->lanes[i] = (struct ingest_lane){.ingest = g, .partition = i};
         snprintf(at, sizeof(at), "by partition %u", i);
         trouble_init(&g->lanes[i].refused, bus_troubles(bus), TROUBLE_ingest, at);
     }
@@ -296,17 +272,16 @@ static void mark_dirty(struct ingest *g) {
 int ingest_push(struct ingest *g, unsigned partition, struct bytes entry, ingest_done_fn *done,
                 void *ctx) {
     MUST(partition < g->lane_count);
-    struct lane *lane = &g->lanes[partition];
-    if (entry.len > bus_largest(g->bus)) {
-        metrics_add(METRIC_refused_too_large, 1);
+    struct ingest_lane *lane = &g->lanes[partition];
+    if (!append_fits(g->bus, entry.len))
         return -EMSGSIZE;
-    }
     if (g->count > 0 && g->bytes + entry.len > g->max_bytes) {
         g->wants_room = true;
         return -ENOBUFS;
     }
-    struct item *item = mem_alloc(sizeof(*item) + entry.len);
-    *item = (struct item){.done = done, .ctx = ctx, .seq = ++lane->next_seq, .len = entry.len};
+    struct ingest_item *item = mem_alloc(sizeof(*item) + entry.len);
+    *item =
+        (struct ingest_item){.done = done, .ctx = ctx, .seq = ++lane->next_seq, .len = entry.len};
     memcpy(item->bytes, entry.ptr, entry.len);
     if (lane->tail != NULL)
         lane->tail->next = item;

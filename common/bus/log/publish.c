@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/base/metrics.h"
 #include "common/bus/backlog.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/log/append.h"
 
 struct publishing {
     struct bus *bus;
@@ -16,14 +16,12 @@ struct publishing {
 };
 
 bool publish_fits(const struct bus *bus, size_t bytes, struct buf *error_out) {
-    size_t most = bus_largest(bus);
-    if (bytes <= most)
+    if (append_fits(bus, bytes))
         return true;
-    metrics_add(METRIC_refused_too_large, 1);
     buf_printf(error_out,
                "the message has %zu bytes with its address, and this Redis takes at most %zu "
                "(its proto-max-bulk-len or client-query-buffer-limit)",
-               bytes, most);
+               bytes, bus_largest(bus));
     return false;
 }
 

@@ -8,9 +8,8 @@
 
 #include "common/base/clock.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/log/append.h"
 #include "common/bus/log/envelope.h"
-
-enum { STREAM_LIMIT = 1000000 };
 
 unsigned tick_partition(struct bus *bus, const char *schedule) {
     struct buf key = {0};
@@ -22,13 +21,13 @@ unsigned tick_partition(struct bus *bus, const char *schedule) {
 
 /* --- the clock --- */
 
-struct asking {
+struct clock_question {
     tick_clock_fn *fn;
     void *ctx;
 };
 
 static void on_clock(void *ctx, struct redisReply *reply) {
-    struct asking *a = ctx;
+    struct clock_question *a = ctx;
     uint64_t seconds = 0, micros = 0;
     bool is_good = bytes_to_u64(reply_bytes(reply_at(reply, 0)), &seconds) &&
                    bytes_to_u64(reply_bytes(reply_at(reply, 1)), &micros);
@@ -39,8 +38,8 @@ static void on_clock(void *ctx, struct redisReply *reply) {
 
 void tick_ask_clock(struct bus *bus, tick_clock_fn *fn, void *ctx) {
     struct command c = command_begin("TIME");
-    struct asking *a = mem_alloc(sizeof(*a));
-    *a = (struct asking){fn, ctx};
+    struct clock_question *a = mem_alloc(sizeof(*a));
+    *a = (struct clock_question){fn, ctx};
     bus_send(bus, BUS_FLEET, &c, on_clock, a);
 }
 
@@ -66,33 +65,25 @@ static void add_seconds(struct command *c, time_t seconds) {
     command_text(c, text);
 }
 
-static void add_source(struct command *c, const char *schedule) {
-    struct buf source = {0};
-    buf_printf(&source, "c:%s", schedule);
-    command_bytes(c, buf_bytes(&source));
-    buf_deinit(&source);
-}
-
-void tick_add(struct bus *bus, const char *schedule, time_t tick, time_t next, tick_fn *fn,
-              void *ctx) {
-    unsigned partition = tick_partition(bus, schedule);
-    struct buf key = {0}, blob = {0};
+void tick_add(struct bus *bus, const struct tick *t, tick_fn *fn, void *ctx) {
+    struct buf source = {0}, blob = {0};
     struct entry e = {.kind = ENTRY_TICK,
-                      .ts_ms = (uint64_t)tick * 1000,
-                      .name = bytes_str(schedule),
-                      .code = (int64_t)tick};
+                      .ts_ms = (uint64_t)t->at * 1000,
+                      .name = bytes_str(t->schedule),
+                      .code = (int64_t)t->at};
+    unsigned partition = tick_partition(bus, t->schedule);
     entry_encode(&blob, &e);
-    struct command c = command_script(SCRIPT_append_tick, 2);
-    command_bytes(&c, key_of(&key, partition, "in", BYTES_NONE));
-    command_bytes(&c, key_of(&key, partition, "src", BYTES_NONE));
-    add_source(&c, schedule);
-    command_number(&c, STREAM_LIMIT);
-    add_seconds(&c, tick);
-    add_seconds(&c, next);
+    buf_printf(&source, "c:%s", t->schedule);
+    struct command c =
+        append_begin(SCRIPT_append_tick, &(struct append){.partition = partition,
+                                                          .source = buf_bytes(&source),
+                                                          .limit = APPEND_LIMIT_BROKER});
+    add_seconds(&c, t->at);
+    add_seconds(&c, t->next);
     command_bytes(&c, buf_bytes(&blob));
-    buf_deinit(&key);
+    buf_deinit(&source);
     buf_deinit(&blob);
     struct adding *a = mem_alloc(sizeof(*a));
-    *a = (struct adding){fn, ctx, tick};
+    *a = (struct adding){fn, ctx, t->at};
     bus_send(bus, partition, &c, on_added, a);
 }

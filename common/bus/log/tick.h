@@ -24,8 +24,10 @@ void tick_ask_clock(struct bus *bus, tick_clock_fn *fn, void *ctx);
 /* status 0: the tick is settled, now or before. -EAGAIN: it is not due by Redis' clock, or Redis
  * did not answer (error empty). -EIO: refused with this error. */
 typedef void tick_fn(void *ctx, int status, time_t tick, struct bytes error);
-/* next: the schedule's tick after it. */
-void tick_add(struct bus *bus, const char *schedule, time_t tick, time_t next, tick_fn *fn,
-              void *ctx);
+struct tick {
+    const char *schedule;
+    time_t at, next; /* next: the schedule's tick after it */
+};
+void tick_add(struct bus *bus, const struct tick *t, tick_fn *fn, void *ctx);
 
 #endif

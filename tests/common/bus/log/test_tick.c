@@ -33,7 +33,7 @@ static void on_tick(void *ctx, int status, time_t tick, struct bytes error) {
 
 static int add(struct test *t, const char *schedule, time_t tick, time_t next) {
     t->answers = 0;
-    tick_add(t->bus, schedule, tick, next, on_tick, t);
+    tick_add(t->bus, &(struct tick){schedule, tick, next}, on_tick, t);
     bus_room_until(&t->room, &t->answers, 1, 2000);
     return t->status;
 }
