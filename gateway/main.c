@@ -11,6 +11,7 @@
 #include "common/bus/log/follower.h"
 #include "common/bus/log/ingest.h"
 #include "gateway/delivery/downlink.h"
+#include "gateway/conn/turn.h"
 #include "gateway/gateway.h"
 #include "gateway/routes/dispatch.h"
 
@@ -24,13 +25,13 @@ static void on_room(void *ctx) {
 }
 
 static void on_flushed(struct conns *set) {
-    struct gateway *g = set->owner;
+    struct gateway *g = container_of(set, struct gateway, conns);
     message_frames_forget(&g->frames);
     receipts_report(&g->receipts);
 }
 
 static void on_conn_gone(struct conns *set, struct conn *c) {
-    struct gateway *g = set->owner;
+    struct gateway *g = container_of(set, struct gateway, conns);
     listeners_forget(&g->listeners, c);
 }
 
@@ -68,9 +69,10 @@ static void open_parts(struct gateway *g) {
     g->registry = g->daemon.registry;
     g->ingest = ingest_new(g->bus, "", (size_t)g->settings->max_uplink_bytes, on_room, g);
     g->follower = follower_new(g->bus, &downlink_events, &g->downlink);
-    conns_init(&g->conns, g->loop, g, (size_t)g->settings->max_queue_bytes, sweep_ms(g->settings));
+    conns_init(&g->conns, g->loop, (size_t)g->settings->max_queue_bytes, sweep_ms(g->settings));
     g->conns.on_flushed = on_flushed;
     g->conns.on_conn_gone = on_conn_gone;
+    turn_start(&g->conns);
     g->http_host =
         (struct http_host){.settings = g->settings, .on_request = dispatch, .routes = &g->routes};
     g->client_host = (struct client_host){.settings = g->settings,
@@ -150,6 +152,7 @@ static void end(struct gateway *g) {
     receipts_deinit(&g->receipts);
     trace_deinit(&g->trace);
     message_frames_deinit(&g->frames);
+    turn_stop(&g->conns);
     conns_deinit(&g->conns);
     endpoints_deinit(&g->endpoints);
     daemon_deinit(&g->daemon);

@@ -5,10 +5,10 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "gateway/conn/conns.h"
 
 enum {
     GATHER_MAX = 64,
+    OPENING_MAX_MS = 10000,
     END_TICK_MS = 500,
     END_MAX_MS = 300000,
     SLOW_MS = 1000, /* a queue may be over its bound for so long, … */
@@ -60,7 +60,7 @@ static void on_end(struct stream *s, int status) {
     if (c->state == CONN_OPEN)
         c->proto->on_end(c, status);
     else if (c->state != CONN_FINISHING || status < 0)
-        conn_drop(c); /* FINISHING: who ended in good order may still read what is queued */
+        conn_drop(c); /* FINISHING: a peer that ended in good order may still read what is queued */
 }
 
 static void on_writable(struct stream *s) {
@@ -263,13 +263,6 @@ void conn_finish(struct conn *c, uint64_t stall_ms) {
     conns_mark_dirty(c->set, c);
 }
 
-void conn_finish_or_drop(struct conn *c) {
-    if (c->state == CONN_FINISHING && conn_is_taking(c))
-        conn_set_deadline(c, END_TICK_MS);
-    else
-        conn_drop(c);
-}
-
 void conn_drop(struct conn *c) {
     if (c->state == CONN_CLOSED)
         return;
@@ -289,6 +282,22 @@ void conn_switch(struct conn *c, const struct conn_proto *proto, void *proto_sta
     MUST(c->state == CONN_OPEN);
     c->proto = proto;
     c->proto_state = proto_state;
+}
+
+void conn_sweep(struct conn *c, uint64_t now_ms) {
+    if (c->state == CONN_OPEN)
+        c->proto->on_sweep(c, now_ms);
+    else if (c->state == CONN_OPENING && now_ms - c->opened_ms > OPENING_MAX_MS)
+        conn_drop(c); /* the TLS handshake does not come to an end */
+}
+
+void conn_on_deadline(struct conn *c) {
+    if (c->state == CONN_OPEN)
+        c->proto->on_deadline(c);
+    else if (c->state == CONN_FINISHING && conn_is_taking(c))
+        conn_set_deadline(c, END_TICK_MS);
+    else
+        conn_drop(c);
 }
 
 void conn_set_deadline(struct conn *c, uint64_t in_ms) {

@@ -1,16 +1,15 @@
 /*
- * conn.h - one client connection: its stream, its queue, its protocol and its state; and the set of
- * them all.
+ * conn.h - one client connection: its stream, its queue, its protocol and its state.
  *
- *     OPENING ─ TLS done ─▶ OPEN ─ conn_finish ─▶ FINISHING ─ queue written ─▶ CLOSED ─▶ freed by
- *        └──────── conn_drop ┴──────────────────────────┴────────────────────────▲      on_closed
+ *     OPENING ─ TLS done ─▶ OPEN ─ conn_finish ─▶ FINISHING ─ queue written ─▶ CLOSED ─▶ freed
+ *        └──────────────────── conn_drop ─────────────┴──────────────────────────▲      on_closed
  *
- * conn_send never writes. It queues and marks the connection dirty; once per turn, before the loop
- * sleeps, each dirty connection is written with one gathered write (conns.c). The exception is a
- * message that finds the queue at its bound: the socket is tried before anything is held against
- * the client. An idle connection owns no buffers.
+ * conn_send never writes. It queues and marks the connection dirty; once a turn, before the loop
+ * sleeps, each dirty connection is written with one gathered write (turn.c). The exception is a
+ * message that finds the queue at its bound: then the socket is tried before the client is judged.
+ * An idle connection owns no buffers.
  *
- * This layer knows nothing of Names, Redis or Lua.
+ * This floor knows nothing of Names, Redis or Lua.
  */
 #ifndef SIGNALBOX_GATEWAY_CONN_CONN_H
 #define SIGNALBOX_GATEWAY_CONN_CONN_H
@@ -20,6 +19,7 @@
 #include <uv.h>
 
 #include "common/net/stream.h"
+#include "gateway/conn/conns.h"
 #include "gateway/conn/outq.h"
 #include "gateway/conn/proto.h"
 
@@ -55,48 +55,6 @@ struct conn {
     LIST_ENTRY(conn) by_deadline;
     struct stream stream;
 };
-
-LIST_HEAD(conn_list, conn);
-
-struct conns {
-    uv_loop_t *loop;
-    void *owner;      /* of the callbacks below */
-    bool is_draining; /* the process takes no new connections and keeps none alive */
-    size_t max_queue_bytes;
-    uint64_t sweep_ms;        /* every connection is swept this often */
-    struct frame_arena arena; /* frames of single connections */
-    struct conn **all;
-    size_t count, cap, cursor;
-    struct conn **dirty;
-    size_t dirty_count, dirty_cap;
-    struct conn_list deadlines;
-    size_t unfreed;                        /* closed, on_closed outstanding */
-    void (*on_flushed)(struct conns *set); /* at the end of each turn; may be NULL */
-    void (*on_conn_gone)(struct conns *set, struct conn *c); /* for the limits; may be NULL */
-    uv_prepare_t flush;
-    uv_timer_t sweep, deadline_tick;
-    /* What is due is judged after the sockets were heard: see conns.c. */
-    bool is_sweep_due, are_deadlines_due;
-    uv_idle_t hurry;
-    uv_check_t judge;
-    uint64_t heard_ms;   /* the poll of the turn before this one */
-    uint64_t held_up_ms; /* how long it had been waited for; 0: it came in time */
-};
-
-void conns_init(struct conns *set, uv_loop_t *loop, void *owner, size_t max_queue_bytes,
-                uint64_t sweep_ms);
-/* All connections must be gone. The handles are closed: the loop must run once more. */
-void conns_deinit(struct conns *set);
-/* For each connection; fn may drop it. */
-void conns_each(struct conns *set, void (*fn)(struct conn *c, void *ctx), void *ctx);
-static inline uint64_t conns_now(const struct conns *set) {
-    return uv_now(set->loop);
-}
-/* While sockets are heard: for how long none was, because the process stood still; else 0. The
- * poll that ends a standstill may bring nothing, so the turn after it counts, too. */
-uint64_t conns_held_up_ms(const struct conns *set);
-/* Writes what is queued now, without waiting for the end of the turn. */
-void conns_flush(struct conns *set);
 
 /* Takes a waiting connection. NULL when there was none (or it broke at once). */
 struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
@@ -135,6 +93,9 @@ void conn_drop(struct conn *c);
 /* Writes what is queued, as far as the socket takes it. Closes a connection that is broken, or that
  * has nothing left to finish. */
 void conn_flush(struct conn *c);
+/* Its deadline is over; the sweep has come to it. For turn.c. */
+void conn_on_deadline(struct conn *c);
+void conn_sweep(struct conn *c, uint64_t now_ms);
 
 /* ---- does the peer read? */
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "common/base/metrics.h"
+#include "gateway/conn/turn.h"
 
 struct fixture {
     uv_loop_t loop;
@@ -83,7 +84,8 @@ static int setup(void **state) {
     struct sockaddr_in address;
     int len = sizeof(address);
     uv_loop_init(&f->loop);
-    conns_init(&f->set, &f->loop, NULL, 1024, 1000);
+    conns_init(&f->set, &f->loop, 1024, 1000);
+    turn_start(&f->set);
     uv_tcp_init(&f->loop, &f->server);
     uv_ip4_addr("127.0.0.1", 0, &address);
     uv_tcp_bind(&f->server, (struct sockaddr *)&address, 0);
@@ -105,6 +107,7 @@ static int teardown(void **state) {
     while (f->set.unfreed > 0)
         turn(f, 1);
     uv_close((uv_handle_t *)&f->server, NULL);
+    turn_stop(&f->set);
     conns_deinit(&f->set);
     uv_run(&f->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&f->loop), 0);
@@ -161,7 +164,7 @@ static void the_socket_is_tried_at_the_bound(void **state) {
 static void fill(struct fixture *f, struct frame frame, size_t max_bytes) {
     for (int i = 0; i < 100000 && f->conn->out.bytes + frame.len <= max_bytes; i++) {
         assert_int_equal(conn_send_message(f->conn, frame), CONN_QUEUED);
-        conns_flush(&f->set);
+        conn_flush(f->conn);
     }
     assert_true(f->conn->is_blocked);
 }

@@ -1,0 +1,79 @@
+/* turn.c - see turn.h. Read on_judge and on_flush. */
+#include "gateway/conn/turn.h"
+
+#include "common/base/must.h"
+#include "gateway/conn/conn.h"
+
+/* What a callback queues meanwhile is written too: the list may grow while it is walked. */
+static void on_flush(uv_prepare_t *handle) {
+    struct conns *set = container_of(handle, struct conns, flush);
+    for (size_t i = 0; i < set->dirty_count; i++) {
+        struct conn *c = set->dirty[i];
+        if (c == NULL)
+            continue;
+        c->dirty_slot = 0;
+        conn_flush(c);
+    }
+    set->dirty_count = 0;
+    if (set->on_flushed != NULL)
+        set->on_flushed(set);
+}
+
+/* A callback may drop any connection, so the list is taken apart one by one. */
+static void end_deadlines(struct conns *set) {
+    uint64_t now_ms = conns_now(set);
+    struct conn_list due = set->deadlines;
+    LIST_INIT(&set->deadlines);
+    if (!LIST_EMPTY(&due))
+        LIST_FIRST(&due)->by_deadline.le_prev = &LIST_FIRST(&due);
+    while (!LIST_EMPTY(&due)) {
+        struct conn *c = LIST_FIRST(&due);
+        LIST_REMOVE(c, by_deadline);
+        if (now_ms < c->deadline_ms) {
+            LIST_INSERT_HEAD(&set->deadlines, c, by_deadline);
+            continue;
+        }
+        c->deadline_ms = 0;
+        conn_on_deadline(c);
+    }
+    if (LIST_EMPTY(&set->deadlines))
+        uv_timer_stop(&set->deadline_tick);
+}
+
+static void sweep(struct conns *set) {
+    uint64_t now_ms = conns_now(set);
+    size_t part = set->count / CONNS_SWEEP_PARTS + 1;
+    for (size_t i = 0; i < part && set->count > 0; i++) {
+        if (set->cursor >= set->count)
+            set->cursor = 0;
+        conn_sweep(set->all[set->cursor++], now_ms);
+    }
+}
+
+static void on_judge(uv_check_t *handle) {
+    struct conns *set = container_of(handle, struct conns, judge);
+    bool is_sweep_due = set->is_sweep_due, are_deadlines_due = set->are_deadlines_due;
+    conns_heard(set);
+    if (!is_sweep_due && !are_deadlines_due)
+        return;
+    set->is_sweep_due = set->are_deadlines_due = false;
+    uv_idle_stop(&set->hurry);
+    if (are_deadlines_due)
+        end_deadlines(set);
+    if (is_sweep_due)
+        sweep(set);
+}
+
+void turn_start(struct conns *set) {
+    MUST(uv_prepare_init(set->loop, &set->flush) == 0);
+    MUST(uv_prepare_start(&set->flush, on_flush) == 0);
+    uv_unref((uv_handle_t *)&set->flush);
+    MUST(uv_check_init(set->loop, &set->judge) == 0);
+    MUST(uv_check_start(&set->judge, on_judge) == 0);
+    uv_unref((uv_handle_t *)&set->judge);
+}
+
+void turn_stop(struct conns *set) {
+    uv_close((uv_handle_t *)&set->flush, NULL);
+    uv_close((uv_handle_t *)&set->judge, NULL);
+}
