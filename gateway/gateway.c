@@ -15,7 +15,7 @@ static const char *trouble(void *ctx) {
 static void on_second(void *ctx) {
     struct gateway *g = ctx;
     clients_sweep(&g->clients);
-    cluster_probe(&g->cluster);
+    restore_probe(&g->restore);
 }
 
 static void on_stop(void *ctx, bool is_again) {

@@ -13,13 +13,13 @@
 #include "gateway/session/clients.h"
 #include "gateway/routes/routes.h"
 #include "gateway/session/message_frames.h"
-#include "gateway/cluster.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/http.h"
 #include "gateway/session/client.h"
 #include "gateway/drain.h"
 #include "gateway/endpoints.h"
 #include "gateway/listener.h"
+#include "gateway/restore.h"
 #include "gateway/delivery/downlink.h"
 #include "gateway/delivery/receipts.h"
 #include "gateway/delivery/reconcile.h"
@@ -48,7 +48,7 @@ struct gateway {
     struct downlink downlink;
     struct receipts receipts;
     struct trace trace;
-    struct cluster cluster;
+    struct restore restore;
     struct reconcile reconcile;
     struct endpoints endpoints;
     struct listeners listeners;

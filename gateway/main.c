@@ -86,9 +86,9 @@ static void open_parts(struct gateway *g) {
     g->downlink =
         (struct downlink){.frames = &g->frames, .receipts = &g->receipts, .trace = &g->trace};
     trace_init(&g->trace, g->bus, "gateway");
-    cluster_init(&g->cluster, g);
     open_routes(g);
     reconcile_init(&g->reconcile, g->bus, g->registry, &g->clients);
+    restore_init(&g->restore, g->bus, g->registry, &g->clients, &g->reconcile);
     drain_init(&g->drain, &g->daemon, &g->conns, &g->listeners, g->ingest);
 }
 
