@@ -1,0 +1,67 @@
+"""The command lines of the two daemons: what is wrong is one line and exit status 2, help and version are 0."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from cli_world import APP
+from harness.cluster import BIN, free_port
+
+BOTH = [
+    ([], "needs one APP: an app file or its folder (see --help)"),
+    ([APP, APP], "needs one APP"),
+    ([APP, "--nonsense", "x"], "--nonsense: no such setting"),
+    ([APP, "--log-levle", "info"], "did you mean --log-level?"),
+    ([APP, "--log-level"], "--log-level: needs a value"),
+    ([APP, "--log-level", "loud"], "--log-level=loud: must be"),
+    ([APP, "--max-message-bytes", "7"], "--max-message-bytes=7: must be a number"),
+    ([APP, "--partitions", "7"], "--partitions=7: must be a power of two"),
+    ([APP, "--redis", "http://nowhere"], "the Redis URL is wrong"),
+    ([APP, "--admin", "nowhere"], "--admin=nowhere: must be ADDRESS:PORT"),
+]
+GATEWAY = [
+    ([APP, "--listen", "nowhere"], "--listen nowhere: the scheme must be"),
+    ([APP, "--listen", "ws://"], "--listen ws://: needs ADDRESS:PORT"),
+    ([APP, "--listen", "ws://127.0.0.1:65536"], "needs ADDRESS:PORT"),
+    ([APP, "--listen", "ws://127.0.0.1:1?x=y"], "options are certificate"),
+]
+WRONG = [(kind, *row) for kind in ("gateway", "broker") for row in BOTH] + [("gateway", *row) for row in GATEWAY]
+
+
+def run(kind, *args):
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("SIGNALBOX_", "REDIS_URL"))}
+    return subprocess.run([str(BIN / f"signalbox-{kind}"), *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=20, env=env)
+
+
+def complaints(done):
+    """Without the log: the gateway opens its ports before it looks at --admin."""
+    return [line for line in done.stderr.splitlines() if not re.match(r"\d{4}-\d\d-\d\dT", line)]
+
+
+@pytest.mark.parametrize("kind, args, words", WRONG)
+def test_a_wrong_command_line_is_one_line_and_status_2(kind, args, words):
+    if kind == "gateway" and "--listen" not in args:
+        args = [*args, "--listen", f"ws://127.0.0.1:{free_port()}"] if args and args[-1] != "--log-level" else args
+    done = run(kind, *args)
+    assert done.returncode == 2, done
+    assert len(complaints(done)) == 1 and words in complaints(done)[0] and done.stdout == "", done
+
+
+@pytest.mark.parametrize("kind", ["gateway", "broker"])
+def test_what_is_no_fault_of_the_command_line_is_status_1(kind, tmp_path):
+    done = run(kind, tmp_path / "nothing")
+    assert done.returncode == 1 and "No such file" in done.stderr and done.stderr.count("\n") == 1, done
+    (tmp_path / "app.lua").write_text("error('not like this', 0)")
+    done = run(kind, tmp_path)
+    assert done.returncode == 1 and done.stderr == f"signalbox-{kind}: not like this\n", done
+
+
+@pytest.mark.parametrize("kind", ["gateway", "broker"])
+def test_help_and_version(kind):
+    done = run(kind, "--help")
+    assert done.returncode == 0 and done.stdout.startswith(f"usage: signalbox-{kind} APP") and done.stderr == ""
+    assert "--redis URL" in done.stdout and "Exit status: 0" in done.stdout
+    done = run(kind, "--version")
+    assert done.returncode == 0 and re.fullmatch(rf"signalbox-{kind} \d+\.\d+\.\d+\n", done.stdout)
