@@ -17,7 +17,7 @@
 #include "gateway/conn/http.h"
 #include "gateway/session/client.h"
 #include "gateway/drain.h"
-#include "gateway/endpoints.h"
+#include "gateway/conn/endpoints.h"
 #include "gateway/listener.h"
 #include "gateway/restore.h"
 #include "gateway/delivery/downlink.h"

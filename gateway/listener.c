@@ -16,7 +16,7 @@
 #include "common/base/metrics.h"
 #include "common/net/port.h"
 #include "gateway/conn/conn.h"
-#include "gateway/endpoints.h"
+#include "gateway/conn/endpoints.h"
 #include "gateway/conn/http.h"
 
 enum { BACKLOG = 4096, ACCEPTS_PER_TURN = 128, SURPLUS_MAX = 32 };

@@ -14,7 +14,7 @@
 #include "gateway/routes/upgrade.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
-#include "gateway/endpoints.h"
+#include "gateway/conn/endpoints.h"
 #include "gateway/routes/routes.h"
 #include "gateway/routes/reference.h"
 #include "gateway/conn/request.h"

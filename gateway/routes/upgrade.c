@@ -16,7 +16,7 @@
 #include "common/http/http_origin.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
-#include "gateway/endpoints.h"
+#include "gateway/conn/endpoints.h"
 #include "gateway/routes/routes.h"
 #include "gateway/conn/http.h"
 #include "gateway/conn/ws.h"

@@ -11,7 +11,7 @@
 #include "common/app/lua/stack.h"
 #include "common/base/percent.h"
 #include "gateway/conn/request.h"
-#include "gateway/endpoints.h"
+#include "gateway/conn/endpoints.h"
 
 struct web *web_check(lua_State *L) {
     struct web **box = luaL_checkudata(L, 1, WEB_TYPE);

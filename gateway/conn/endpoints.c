@@ -1,5 +1,5 @@
 /* endpoints.c - see endpoints.h. */
-#include "gateway/endpoints.h"
+#include "gateway/conn/endpoints.h"
 
 #include <errno.h>
 #include <stdlib.h>

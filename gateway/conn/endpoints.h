@@ -2,8 +2,8 @@
  * endpoints.h - where the gateway listens: the app's endpoints, or the URLs of --listen in their
  * place. Their grammar is in common/app/registrations/endpoint.h.
  */
-#ifndef SIGNALBOX_GATEWAY_ENDPOINTS_H
-#define SIGNALBOX_GATEWAY_ENDPOINTS_H
+#ifndef SIGNALBOX_GATEWAY_CONN_ENDPOINTS_H
+#define SIGNALBOX_GATEWAY_CONN_ENDPOINTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

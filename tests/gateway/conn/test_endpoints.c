@@ -1,5 +1,5 @@
 /* test_endpoints.c - the endpoints of a running gateway. */
-#include "gateway/endpoints.h"
+#include "gateway/conn/endpoints.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
