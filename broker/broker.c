@@ -1,6 +1,6 @@
 /*
- * broker.c - see broker.h: the parts put together. What Redis tells (listen), what the lease tells
- * (taking and giving back partitions), the app file, the end.
+ * broker.c - see broker.h. Puts the parts together: read broker_open. The rest is what happens when
+ * the lease gives or takes a slot, when Redis comes and goes, and at the end.
  */
 #include "broker/broker.h"
 
@@ -78,8 +78,8 @@ static void on_commands(void *ctx) {
     lease_on_commands(b->lease);
 }
 
-/* Whatever is under way may have been carried out or not: everything is forgotten and taken anew,
- * under new terms. Redis may be another one now. */
+/* Each call that is under way may have been carried out or not, so everything is dropped and taken
+ * again under new terms. It may be another Redis by then. */
 static void on_commands_lost(void *ctx) {
     struct broker *b = ctx;
     log_warn("broker", "lost_redis partitions=%zu", lease_held_count(b->lease));
@@ -105,7 +105,7 @@ static void on_notice(void *ctx, const struct notice *n) {
         trace_on_notice(&b->trace, &n->trace);
 }
 
-/* --- patience: says what is waited for --- */
+/* --- waiting for Redis --- */
 
 static void on_patience(uv_timer_t *timer) {
     struct broker *b = container_of(timer, struct broker, patience);
@@ -127,7 +127,7 @@ static void on_reload(void *ctx, bool is_loaded, struct report *report) {
     struct broker *b = ctx;
     (void)report;
     if (is_loaded)
-        schedules_begin_anew(b->schedules);
+        schedules_forget_ticks(b->schedules);
 }
 
 void broker_open(struct broker *b) {
@@ -165,7 +165,7 @@ void broker_open(struct broker *b) {
     MUST(uv_timer_start(&b->patience, on_patience, PATIENCE_MS / 5, PATIENCE_MS) == 0);
 }
 
-/* --- the end: batches, leases, goodbye, what is still on its way, links --- */
+/* --- the end: batches and leases first, then the notice, then what is still on its way --- */
 
 static void on_linger(uv_timer_t *timer) {
     struct broker *b = container_of(timer, struct broker, patience);
@@ -236,7 +236,7 @@ const struct daemon_kind broker_kind = {
              "schedules. Any number of brokers share the work.\n",
     .who = FOR_BROKER,
     .bus_kind = BUS_BROKER,
-    .host = &handler_send_host,
+    .host = &handler_send_functions,
     .trouble = trouble,
     .on_stop = on_stop,
     .on_reload = on_reload,

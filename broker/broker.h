@@ -1,8 +1,6 @@
 /*
- * broker.h - one broker process: what its parts share.
- *
- * On the top floor. The way of an entry is in README.md; what its processing uses is struct
- * entry_parts (entry/processing.h).
+ * broker.h - one broker process: all of its parts. Only broker.c and main.c see it; the processing
+ * of entries gets struct entry_parts (entry/processing.h). README.md shows the way of an entry.
  */
 #ifndef SIGNALBOX_BROKER_BROKER_H
 #define SIGNALBOX_BROKER_BROKER_H

@@ -47,13 +47,13 @@ struct inbox {
     unsigned doubtful;        /* so many more entries may have killed the previous owner */
     uv_timer_t retry;
     uint64_t retry_ms;
-    struct trouble unwritten; /* a script of ours is refused */
+    struct trouble unwritten; /* Redis refuses one of our scripts */
 };
 
 /* Of a slot, whether it is ours or not. */
 struct place {
     struct inbox *inbox;        /* NULL: not ours */
-    struct message_id survived; /* the last entry that this process ran and outlived */
+    struct message_id survived; /* the last entry that this process ran without dying */
 };
 
 struct inboxes {
@@ -72,8 +72,10 @@ static void unref(struct inbox *i) {
     free(i);
 }
 
-/* --- turns: doubtful entries run one at a time in the whole process, each until it is committed,
- * so that the entry that kills the process is the only one whose tries have counted --- */
+/* --- turns --- */
+
+/* Doubtful entries run one at a time in the whole process, each until it is committed, so that a
+ * try is counted for the entry that kills the process, and for no other. */
 
 static bool take_turn(struct inbox *i) {
     if (i->all->alone == NULL)
@@ -131,7 +133,8 @@ static void try_next(struct inbox *i);
 static void store_deferred(struct inbox *i);
 static void open_queues(struct inbox *i);
 
-/* Redis turned out not to take what these entries led to: processed anew, they are refused. */
+/* Redis turned out not to take what these entries led to. The inbox is given up: when the entries
+ * are processed again, what is too large is refused. */
 static bool is_too_large(const struct inbox *i) {
     size_t largest = i->state == FORWARDING   ? forward_largest(i->batch.forward)
                      : i->state == COMMITTING ? log_writer_largest(i->batch.writer)
@@ -188,7 +191,8 @@ static void commit(struct inbox *i) {
     log_writer_commit(i->batch.writer, i->cursor, i->head < i->tail, on_committed, i);
 }
 
-/* A call that is not repeated as it was: NULL comes before the broker closes us. True: go on. */
+/* Whether to go on after a call. When not, it is repeated later, or the inbox ends; a reply of NULL
+ * means that the broker is about to drop us. */
 static bool is_accepted(struct inbox *i, const char *script, struct redisReply *reply) {
     if (i->is_closed || reply == NULL)
         return false;
@@ -274,7 +278,7 @@ static void send_batch(struct inbox *i) {
     forward_send(i->batch.forward, on_forwarded, i);
 }
 
-/* Made before this term, and not outlived by this process yet. */
+/* The entry was there before this term, and this process has not survived it yet. */
 static bool is_doubtful(const struct inbox *i) {
     const struct in_entry *next = i->queue[i->head];
     return i->doubtful > 0 && next->id.term < i->grant.term &&
@@ -300,19 +304,16 @@ static void give_up_entry(struct inbox *i) {
     end_entry(i, p.entry);
 }
 
-static void run_alone(struct inbox *i, int64_t tries) {
-    i->doubtful--;
-    if (tries > TRIES_MAX - 1)
-        give_up_entry(i);
-    else
-        process_next(i);
-    send_batch(i);
-}
-
 static void on_tries(void *ctx, struct redisReply *reply) {
     struct inbox *i = ctx;
-    if (is_accepted(i, "count_try.lua", reply))
-        run_alone(i, reply_number(reply, 1));
+    if (is_accepted(i, "count_try.lua", reply)) {
+        i->doubtful--;
+        if (reply_number(reply, 1) >= TRIES_MAX)
+            give_up_entry(i);
+        else
+            process_next(i);
+        send_batch(i);
+    }
     unref(i);
 }
 
@@ -324,7 +325,8 @@ static void try_next(struct inbox *i) {
 
 /* --- the next thing to do --- */
 
-/* The next owner begins with what waits for these, so they get a moment to end. */
+/* What waits for these handlers runs as soon as the next owner begins, so they get a moment to end.
+ */
 static bool has_last_handlers(const struct inbox *i) {
     return conn_queues_are_busy(i->parts->queues, i->slot) &&
            clock_ms() - i->ending_ms < LAST_HANDLERS_MS;

@@ -8,12 +8,12 @@
  * What waits for an earlier handler of its connection (entry/conn_queues.h) is stored before the
  * commit.
  *
- * A batch ends after BATCH_BYTES of outputs or BATCH_US of work. What Redis refuses for now is
- * repeated; what it leaves unanswered is not assumed: the broker drops the inbox then and takes
- * the slot anew.
+ * A batch ends after BATCH_BYTES of outputs or BATCH_US of work. A call that Redis refuses for now
+ * is repeated. A call without an answer may have been carried out or not, so the broker drops the
+ * inbox and takes the slot again.
  *
- * Entries that were there at the take-over may have killed the previous owner: the first of them
- * run alone and counted (count_try.lua); after TRIES_MAX tries an entry goes to the dead letters.
+ * Entries that were there at the take-over may have killed the previous owner. The first of them
+ * run alone, and each try is counted (count_try.lua); at TRIES_MAX an entry becomes a dead letter.
  *
  * The public stream is a slot too: it has no outputs, everything is forwarded.
  */

@@ -22,9 +22,9 @@ struct reaper {
     const struct inboxes *inboxes;
     uint64_t dead_after_ms;
     uv_timer_t timer;
-    struct liveness *gateways; /* by their heartbeat */
+    struct liveness *gateways; /* those with a heartbeat */
     struct heartbeats *heartbeats;
-    struct liveness *strangers; /* known to a partition, without heartbeat */
+    struct liveness *strangers; /* those that a partition knows and that have none */
     struct reaps *reaps;
     struct sources *sources;
     uint64_t sources_ms; /* when their marks were swept; 0: at the next look */
@@ -95,7 +95,7 @@ static void judge_stranger(void *ctx, const struct liveness_one *one) {
         reap_declare_dead(r->bus, one->id, one->counter, reap_if_dead, r);
 }
 
-/* While writes are refused nothing could be reaped. */
+/* Nothing can be reaped while Redis refuses writes. */
 static void sweep(struct reaper *r) {
     uint64_t now = clock_ms(), accepted_since = bus_accepted_since(r->bus);
     liveness_end(r->strangers, NULL, NULL); /* forgets those that the last sweep did not list */
@@ -111,7 +111,7 @@ static void sweep(struct reaper *r) {
 }
 
 void reaper_on_taken(struct reaper *r, unsigned partition) {
-    if (liveness_since(r->gateways) != 0) /* else the first look sweeps */
+    if (liveness_since(r->gateways) != 0) /* otherwise the first look sweeps */
         reap_list_gateways(r->bus, partition, sweep_one, r);
 }
 

@@ -1,12 +1,14 @@
 /*
- * reaper.h - gateways that died: their connections get their Disconnect.
+ * reaper.h - removes what dead gateways registered, so that their connections get a Disconnect.
  *
- * Watch: a gateway whose heartbeat counter did not move for dead_after_ms, by this process' own
- * clock and while Redis accepted this process' own heartbeat all the time, is declared dead
- * (declare_dead.lua refuses if it moved after all). Reap: the owner of each partition closes the
- * partition to a dead gateway (fence_gateway.lua), removes the members of its set one by one
- * (unregister.lua writes the Disconnect), then forgets it. Sweep: each second, gateways that a
- * partition knows and whose heartbeat nobody sees: after dead_after_ms they are dead, too.
+ *     watch   A gateway is declared dead when its heartbeat counter has not moved for
+ *             dead_after_ms, by this process' own clock, while Redis accepted this process' own
+ *             heartbeat all the time. declare_dead.lua refuses if the counter moved after all.
+ *     reap    The owner of each partition closes it to the dead gateway (fence_gateway.lua),
+ *             removes its registrations one by one (unregister.lua writes the Disconnect), and
+ *             then forgets the gateway.
+ *     sweep   Each second: a gateway that a partition knows and that has no heartbeat is dead
+ *             after dead_after_ms, too.
  *
  * Several reapers, or one that is restarted, are harmless: each step is a compare-and-set.
  */
@@ -25,7 +27,7 @@ struct reaper;
 struct reaper *reaper_new(uv_loop_t *loop, struct bus *bus, const struct lease *lease,
                           const struct inboxes *inboxes, uint64_t dead_after_ms);
 void reaper_free(struct reaper *r);
-/* A partition was taken: look for work that its last owner left. */
+/* A partition was taken: reap what its last owner did not. */
 void reaper_on_taken(struct reaper *r, unsigned partition);
 void reaper_on_commands_lost(struct reaper *r);
 

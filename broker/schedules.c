@@ -1,6 +1,7 @@
-/* schedules.c - see schedules.h.
+/*
+ * schedules.c - see schedules.h.
  *
- *     on_second ─▶ Redis' time ─▶ on_clock ─▶ look_after each ─▶ tick_add
+ *     on_second ─▶ Redis' time ─▶ on_clock ─▶ add_if_due each ─▶ tick_add
  */
 #include "broker/schedules.h"
 
@@ -24,8 +25,8 @@ struct ticker {
     UT_hash_handle hh;
     char *name;
     unsigned partition;
-    time_t settled; /* the last tick that needs nothing more */
-    bool is_asking, is_dead;
+    time_t settled; /* the last tick that was added */
+    bool is_adding, is_dead;
     struct trouble refused;
 };
 
@@ -35,60 +36,60 @@ struct schedules {
     uv_timer_t timer;
     struct ticker *all;
     struct trouble no_clock;
-    unsigned asked; /* for the time, without an answer */
+    unsigned asked; /* questions for the time that have no answer yet */
     bool is_freed;
 };
 
-static void free_clockwork(struct ticker *w) {
-    trouble_clear(&w->refused);
-    free(w->name);
-    free(w);
+static void free_ticker(struct ticker *t) {
+    trouble_clear(&t->refused);
+    free(t->name);
+    free(t);
 }
 
-/* The answer may come after the clockwork was forgotten. */
+/* The answer may come after the ticker was forgotten. */
 static void on_added(void *ctx, int status, time_t tick, struct bytes error) {
-    struct ticker *w = ctx;
-    w->is_asking = false;
-    if (w->is_dead) {
-        free_clockwork(w);
+    struct ticker *t = ctx;
+    t->is_adding = false;
+    if (t->is_dead) {
+        free_ticker(t);
         return;
     }
     if (error.len > 0)
-        trouble_raise(&w->refused, error);
+        trouble_raise(&t->refused, error);
     if (status != 0)
         return; /* the next second tries again */
-    trouble_clear(&w->refused);
-    w->settled = tick;
+    trouble_clear(&t->refused);
+    t->settled = tick;
 }
 
 /* --- every second --- */
 
 static struct ticker *find(struct schedules *s, const char *name) {
-    struct ticker *w;
-    HASH_FIND_STR(s->all, name, w);
-    if (w != NULL)
-        return w;
-    w = mem_zalloc(sizeof(*w));
-    w->name = mem_strdup(name);
-    w->partition = tick_partition(s->parts->bus, name);
-    trouble_init(&w->refused, bus_troubles(s->parts->bus), TROUBLE_schedules, name);
-    HASH_ADD_KEYPTR(hh, s->all, w->name, strlen(w->name), w);
-    return w;
+    struct ticker *t;
+    HASH_FIND_STR(s->all, name, t);
+    if (t != NULL)
+        return t;
+    t = mem_zalloc(sizeof(*t));
+    t->name = mem_strdup(name);
+    t->partition = tick_partition(s->parts->bus, name);
+    trouble_init(&t->refused, bus_troubles(s->parts->bus), TROUBLE_schedules, name);
+    HASH_ADD_KEYPTR(hh, s->all, t->name, strlen(t->name), t);
+    return t;
 }
 
-static void look_after(struct schedules *s, const struct schedule *schedule, time_t now) {
-    struct ticker *w = find(s, schedule->name);
-    if (!inboxes_own(s->inboxes, w->partition)) {
-        trouble_clear(&w->refused);
+static void add_if_due(struct schedules *s, const struct schedule *schedule, time_t now) {
+    struct ticker *t = find(s, schedule->name);
+    if (!inboxes_own(s->inboxes, t->partition)) {
+        trouble_clear(&t->refused);
         return;
     }
     time_t tick = cron_last(&schedule->cron, now, MISSED_SECONDS);
-    if (w->is_asking || tick == -1 || tick == w->settled)
+    if (t->is_adding || tick == -1 || tick == t->settled)
         return;
     time_t next = cron_next(&schedule->cron, tick);
-    w->is_asking = true;
-    tick_add(s->parts->bus, &(struct tick){w->name, tick, next != -1 ? next : tick + FAR_SECONDS},
-             on_added, w);
+    t->is_adding = true;
+    tick_add(s->parts->bus, &(struct tick){t->name, tick, next != -1 ? next : tick + FAR_SECONDS},
+             on_added, t);
 }
 
 static void on_second(uv_timer_t *timer);
@@ -110,7 +111,7 @@ static void on_clock(void *ctx, int status, uint64_t now_ms, struct bytes error)
     trouble_clear(&s->no_clock);
     const struct registrations *r = processing_registrations(s->parts);
     for (size_t i = 0; i < r->schedules.count && bus_can_send(s->parts->bus); i++)
-        look_after(s, &r->schedules.items[i], (time_t)(now_ms / 1000));
+        add_if_due(s, &r->schedules.items[i], (time_t)(now_ms / 1000));
     wait(s, 1001 - now_ms % 1000);
 }
 
@@ -160,13 +161,13 @@ struct schedules *schedules_new(uv_loop_t *loop, const struct entry_parts *parts
     return s;
 }
 
-void schedules_begin_anew(struct schedules *s) {
-    struct ticker *w, *next;
-    HASH_ITER (hh, s->all, w, next) {
-        HASH_DEL(s->all, w);
-        w->is_dead = true;
-        if (!w->is_asking) /* else the answer frees it */
-            free_clockwork(w);
+void schedules_forget_ticks(struct schedules *s) {
+    struct ticker *t, *next;
+    HASH_ITER (hh, s->all, t, next) {
+        HASH_DEL(s->all, t);
+        t->is_dead = true;
+        if (!t->is_adding) /* else the answer frees it */
+            free_ticker(t);
     }
 }
 
@@ -177,7 +178,7 @@ static void on_closed(uv_handle_t *handle) {
 void schedules_free(struct schedules *s) {
     if (s == NULL)
         return;
-    schedules_begin_anew(s);
+    schedules_forget_ticks(s);
     trouble_clear(&s->no_clock);
     s->is_freed = true;
     uv_close((uv_handle_t *)&s->timer, on_closed);

@@ -58,8 +58,8 @@ bool conn_queues_are_busy(const struct conn_queues *l, unsigned slot);
 
 enum conn_queue_turn {
     CONN_QUEUE_GO,       /* process it now */
-    CONN_QUEUE_DEFERRED, /* nothing is to be done: it comes back */
-    CONN_QUEUE_FULL      /* it would have to be deferred, but there is no room for it */
+    CONN_QUEUE_DEFERRED, /* leave it: it comes back */
+    CONN_QUEUE_FULL      /* it has to be deferred, and there is no room for it */
 };
 
 /* Only for entries of a connection (client, bye, connect, disconnect). */

@@ -39,7 +39,7 @@ struct batch {
     struct forward *forward;        /* entries for other partitions */
     struct deferred_batch deferred; /* what waits for an earlier handler of its connection */
     struct handler_run *open_runs;  /* handlers that wait, until their entries are committed */
-    struct receipt_id *receipt_ids; /* publishers to be told the id of their message */
+    struct receipt_id *receipt_ids; /* publishers that wait for the id of their message */
     struct traced_output *traced;   /* messages that somebody traces */
 };
 

@@ -1,5 +1,7 @@
-/* tracing.c - see tracing.h. Read tracing_note_output: who traces an entry is also who traces one
- * of its outputs, which only the end tells. */
+/*
+ * tracing.c - see tracing.h. Read tracing_note_output: whoever traces one of an entry's outputs
+ * traces the entry, which is known only when the entry has been processed.
+ */
 #include "broker/entry/tracing.h"
 
 #include <stdlib.h>
@@ -12,9 +14,10 @@
 enum { TO_BYTES = 200 };
 
 struct tracing {
-    unsigned entry_mask;         /* who traces the entry's sender, Name or address */
-    unsigned mask;               /* those and who traces one of its outputs */
-    char entry[MESSAGE_ID_TEXT]; /* as it first came: it may have been set aside since */
+    unsigned entry_mask; /* the tools that trace the entry's sender, Name or address */
+    unsigned mask;       /* and those that trace one of its outputs */
+    char entry
+        [MESSAGE_ID_TEXT]; /* the id it had when it first came: it may have been deferred since */
     struct buf rule, why;
     enum traced_verdict verdict;
 };
@@ -28,7 +31,7 @@ struct traced_output {
 
 /* --- the entry --- */
 
-static bool is_told(enum entry_kind kind) {
+static bool is_traceable(enum entry_kind kind) {
     return kind != ENTRY_BYE && kind != ENTRY_TICK;
 }
 
@@ -53,9 +56,9 @@ void tracing_begin(struct processing *p) {
     p->tracing = mem_zalloc(sizeof(*p->tracing));
     message_id_format(p->entry->order, p->tracing->entry);
     buf_append_str(&p->tracing->rule, rule_of(p->entry));
-    if (is_told(e->kind) && sender_of(e->flags, e->client_id).len > 0)
+    if (is_traceable(e->kind) && sender_of(e->flags, e->client_id).len > 0)
         p->tracing->entry_mask = trace_of_client(t, e->client_id);
-    if (is_told(e->kind) && e->name.len > 0)
+    if (is_traceable(e->kind) && e->name.len > 0)
         p->tracing->entry_mask |= trace_of_name(t, e->name);
     p->tracing->mask = p->tracing->entry_mask;
 }
@@ -85,7 +88,7 @@ void tracing_note_address(struct processing *p, const struct delivery *d) {
     p->tracing->mask |= mask;
 }
 
-/* --- telling --- */
+/* --- reporting --- */
 
 /* The public stream's entries have no sender; they enter when they are added to it. */
 static struct trace_event event_of(const struct processing *p, const char *hop) {
@@ -99,7 +102,7 @@ static struct trace_event event_of(const struct processing *p, const char *hop) 
     return event;
 }
 
-static void tell_processed(struct processing *p) {
+static void report_processed(struct processing *p) {
     const struct in_entry *entry = p->entry;
     struct trace_event event = event_of(p, "processed");
     event.name = entry->entry.name;
@@ -108,7 +111,7 @@ static void tell_processed(struct processing *p) {
     trace_tell(p->parts->trace, p->tracing->mask, &event);
 }
 
-static void tell_verdict(struct processing *p) {
+static void report_verdict(struct processing *p) {
     static const char *const texts[] = {
         [TRACED_ALLOWED] = "allowed", [TRACED_WAITING] = "waiting", [TRACED_IGNORED] = "ignored",
         [TRACED_FAILED] = "failed",   [TRACED_REFUSED] = "refused",
@@ -128,8 +131,8 @@ void tracing_end(struct processing *p) {
     if (t == NULL)
         return;
     if (t->mask != 0) {
-        tell_processed(p);
-        tell_verdict(p);
+        report_processed(p);
+        report_verdict(p);
     }
     buf_deinit(&t->rule);
     buf_deinit(&t->why);

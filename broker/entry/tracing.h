@@ -4,8 +4,7 @@
  *     tracing_begin ─▶ address, rule, verdict, outputs are noted ─▶ tracing_end: processed, verdict
  *                                          the batch is committed ─▶ tracing_committed: published
  *
- * An entry is noted only while somebody traces: p->tracing is NULL otherwise, and all of this does
- * nothing.
+ * While nobody traces p->tracing is NULL, and all of this does nothing.
  */
 #ifndef SIGNALBOX_BROKER_ENTRY_TRACING_H
 #define SIGNALBOX_BROKER_ENTRY_TRACING_H
@@ -14,7 +13,7 @@
 
 struct delivery;
 
-/* The worst that was said stands. */
+/* The last in this order that was noted for an entry stands. */
 enum traced_verdict {
     TRACED_NONE,
     TRACED_ALLOWED,
@@ -39,13 +38,13 @@ static inline void tracing_rule(struct processing *p, const char *rule) {
     if (p->tracing != NULL)
         tracing_note_rule(p, rule);
 }
-/* p: NULL for a handler that has waited. */
+/* p: NULL when no entry is being processed: a handler has waited, a message is of the channel. */
 static inline void tracing_verdict(struct processing *p, enum traced_verdict verdict,
                                    struct bytes why) {
     if (p != NULL && p->tracing != NULL)
         tracing_note_verdict(p, verdict, why);
 }
-/* What the entry says is for these. */
+/* The addressees that the entry names. */
 static inline void tracing_address(struct processing *p, const struct delivery *d) {
     if (p->tracing != NULL)
         tracing_note_address(p, d);

@@ -45,12 +45,19 @@ static bool has_own_key(const struct message_form *f) {
     return false;
 }
 
-/* What the object, or all of several, came to. */
+/* What was found in the object, or in all of several. */
 struct finding {
-    bool is_meant;  /* else it is the application's own, of which a signal route makes something */
-    bool is_broken; /* a key is there twice, or its value makes no sense */
+    bool is_meant;    /* for us; otherwise it is the application's own, for its signal route */
+    bool is_broken;   /* a key is there twice, or its value makes no sense */
     bool has_unknown; /* a key is not known */
 };
+
+/* The first thing that is broken is what the sender learns. */
+static void mark_broken(struct client_message *m, struct finding *found, struct bytes why) {
+    found->is_broken = true;
+    buf_clear(&m->error);
+    buf_append(&m->error, why);
+}
 
 static void read_object(struct client_message *m, struct json_value object, struct message_form *f,
                         struct finding *found) {
@@ -62,11 +69,8 @@ static void read_object(struct client_message *m, struct json_value object, stru
         buf_append(&m->error, buf_bytes(&why));
     if (fault != FORM_TWICE)
         buf_clear(&why);
-    if (!found->is_broken && (fault == FORM_TWICE || !read_fields(m, f, &why))) {
-        found->is_broken = true;
-        buf_clear(&m->error);
-        buf_append(&m->error, buf_bytes(&why));
-    }
+    if (!found->is_broken && (fault == FORM_TWICE || !read_fields(m, f, &why)))
+        mark_broken(m, found, buf_bytes(&why));
     buf_deinit(&why);
 }
 
@@ -76,11 +80,8 @@ static void take_message(struct client_message *m, struct json_value message,
     struct message_form f = {.document = m->document};
     struct buf why = {0};
     m->message = message;
-    if (!found->is_broken && !message_form_is_utf8(&f, KEY_MESSAGE, message, &why)) {
-        found->is_broken = true;
-        buf_clear(&m->error);
-        buf_append(&m->error, buf_bytes(&why));
-    }
+    if (!found->is_broken && !message_form_is_utf8(&f, KEY_MESSAGE, message, &why))
+        mark_broken(m, found, buf_bytes(&why));
     buf_deinit(&why);
 }
 
@@ -112,7 +113,7 @@ static void read_array(struct client_message *m, struct json_value array, struct
         take_merged(m);
 }
 
-/* False when nothing is to be made of it; more is known of a message that has_unknown. */
+/* False when nothing of it can be used. */
 static bool read_root(struct client_message *m, struct json_value root) {
     struct message_form f;
     struct finding found = {0};

@@ -153,7 +153,7 @@ static bool has_room(const struct handler_run *r) {
 
 static enum app_outcome send_held(struct handler_run *r, struct buf *error_out) {
     if (r->state == HANDLER_RUN_OPEN)
-        return APP_WAITING; /* settle goes on */
+        return APP_WAITING; /* settle sends it, or fails */
     if (r->state == HANDLER_RUN_FREE && has_room(r)) {
         push_held(r);
         if (r->unanswered > 0)

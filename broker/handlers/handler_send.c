@@ -93,7 +93,7 @@ static void on_first_wait(void *ctx, struct app_call *call) {
     }
 }
 
-const struct app_host handler_send_host = {
+const struct app_host handler_send_functions = {
     .send = on_send,
     .close = on_close,
     .on_first_wait = on_first_wait,

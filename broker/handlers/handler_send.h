@@ -5,6 +5,6 @@
 #include "common/app/app.h"
 
 /* Needs no ctx: what a handler may use is in its handler_run. */
-extern const struct app_host handler_send_host;
+extern const struct app_host handler_send_functions;
 
 #endif
