@@ -14,7 +14,7 @@
 enum { LISTEN_MS = 1000 };
 
 struct receipts {
-    struct tool *tool;
+    struct bus *bus;
     struct bytes name;
     const struct receipts_events *events;
     void *ctx;
@@ -39,7 +39,7 @@ static void on_timer_closed(uv_handle_t *handle) {
 void receipts_drop(struct receipts *r) {
     if (r == NULL)
         return;
-    watch_receipts_end(r->tool->bus, r->token);
+    watch_receipts_end(r->bus, r->token);
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
 }
 
@@ -122,8 +122,8 @@ static void on_subscribed(void *ctx) {
     struct receipts *r = ctx;
     if (r->state != LISTENING)
         return;
-    if (r->name.len > 0 && bus_can_send(r->tool->bus))
-        watch_count_followers(r->tool->bus, r->name, on_followers, r);
+    if (r->name.len > 0 && bus_can_send(r->bus))
+        watch_count_followers(r->bus, r->name, on_followers, r);
     else
         go_on_within(r, 0);
 }
@@ -136,16 +136,16 @@ static void on_refused(void *ctx, struct bytes error) {
         go_on_within(r, 0);
 }
 
-struct receipts *receipts_listen(struct tool *t, struct bytes name,
+struct receipts *receipts_listen(struct bus *bus, struct bytes name,
                                  const struct receipts_events *events, void *ctx) {
     static const struct channel_events channel_events = {on_subscribed, on_report, on_refused};
     struct receipts *r = mem_zalloc(sizeof(*r));
-    *r = (struct receipts){.tool = t, .name = name, .events = events, .ctx = ctx};
+    *r = (struct receipts){.bus = bus, .name = name, .events = events, .ctx = ctx};
     random_uuid(r->token);
-    MUST(uv_timer_init(&t->loop, &r->timer) == 0);
+    MUST(uv_timer_init(bus_loop(bus), &r->timer) == 0);
     go_on_within(r, LISTEN_MS);
-    bus_open_feed(t->bus);
-    watch_receipts(t->bus, r->token, &channel_events, r);
+    bus_open_feed(bus);
+    watch_receipts(bus, r->token, &channel_events, r);
     return r;
 }
 

@@ -10,8 +10,8 @@
 #define SIGNALBOX_TOOLS_RECEIPTS_H
 
 #include "common/bus/log/publish.h"
-#include "tools/tool.h"
 
+struct bus;
 struct receipts;
 
 struct gateway_receipt {
@@ -31,7 +31,7 @@ struct receipts_events {
 
 /* name: the number of gateways that follow it is looked up, so that receipts_collect ends with the
  * last report. Empty (every Name, or nobody collects): it takes its whole time. Borrowed. */
-struct receipts *receipts_listen(struct tool *t, struct bytes name,
+struct receipts *receipts_listen(struct bus *bus, struct bytes name,
                                  const struct receipts_events *events, void *ctx);
 const char *receipts_token(const struct receipts *r);
 /* on_id, once it is known or the time is over. */

@@ -220,7 +220,7 @@ static void on_ready(void *ctx) {
     }
     bool has_name = is_waited_for && s->what.names.count > 0;
     s->receipts =
-        receipts_listen(s->tool, has_name ? s->what.names.items[0] : BYTES_NONE, &events, s);
+        receipts_listen(s->tool->bus, has_name ? s->what.names.items[0] : BYTES_NONE, &events, s);
     s->what.flags |= FLAG_RECEIPT;
     s->what.from = bytes_str(receipts_token(s->receipts));
 }

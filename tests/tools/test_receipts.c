@@ -1,0 +1,99 @@
+/* test_receipts.c - the reports about one message: its id, and the counts of each gateway. */
+#include "tools/receipts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "common/base/must.h"
+#include "tests/common/bus/bus_room.h"
+
+struct seen {
+    unsigned listening, ids, ends;
+    char id[MESSAGE_ID_TEXT];
+    struct receipt sum, first;
+    size_t rows;
+};
+
+static void on_listening(void *ctx) {
+    ((struct seen *)ctx)->listening++;
+}
+
+static void on_id(void *ctx, struct bytes id) {
+    struct seen *s = ctx;
+    s->ids++;
+    snprintf(s->id, sizeof(s->id), "%.*s", BYTES_FMT(id));
+}
+
+static void on_end(void *ctx, const struct receipt *sum, const struct gateway_receipt *rows,
+                   size_t count) {
+    struct seen *s = ctx;
+    s->ends++;
+    s->sum = *sum;
+    s->rows = count;
+    if (count > 0)
+        s->first = rows[0].receipt;
+}
+
+static const struct receipts_events events = {on_listening, on_id, on_end};
+
+static void reports_are_summed_up(void **state) {
+    struct bus_room room;
+    struct seen seen = {0};
+    (void)state;
+    bus_room_init(&room, 2);
+    struct bus *bus = bus_room_join(&room, BUS_TOOL);
+    struct receipts *r = receipts_listen(bus, BYTES_NONE, &events, &seen);
+    bus_room_until(&room, &seen.listening, 1, 3000);
+    const char *token = receipts_token(r);
+    (void)bus_room_ask(&room, "PUBLISH sb:{sb}:receipt:%s nonsense", token);
+    (void)bus_room_ask(&room, "PUBLISH sb:{sb}:receipt:%s id\\ 4-7", token);
+    struct bytes to = bytes_str(token);
+    publish_receipt_id(bus, to, (struct message_id){4, 7});
+    publish_receipt_id(bus, to, (struct message_id){9, 9}); /* the first one counts */
+    receipts_await_id(r, 3000);
+    bus_room_until(&room, &seen.ids, 1, 3000);
+    assert_string_equal(seen.id, "4-7");
+    publish_receipt(bus, to, &(struct receipt){.matched = 3, .written = 2, .queued = 1});
+    publish_receipt(bus, to, &(struct receipt){.matched = 2, .dropped = 2});
+    (void)bus_room_ask(&room, "PUBLISH sb:{sb}:receipt:%s x", token);
+    receipts_collect(r, 200);
+    bus_room_until(&room, &seen.ends, 1, 3000);
+    assert_int_equal(seen.rows, 1);
+    assert_int_equal(seen.first.matched, 5);
+    assert_int_equal(seen.sum.matched, 5);
+    assert_int_equal(seen.sum.written, 2);
+    assert_int_equal(seen.sum.queued, 1);
+    assert_int_equal(seen.sum.dropped, 2);
+    bus_close(bus);
+    bus_room_deinit(&room);
+}
+
+static void an_id_that_does_not_come_is_empty(void **state) {
+    struct bus_room room;
+    struct seen seen = {0};
+    (void)state;
+    bus_room_init(&room, 2);
+    struct bus *bus = bus_room_join(&room, BUS_TOOL);
+    struct receipts *r = receipts_listen(bus, BYTES_LIT("N"), &events, &seen);
+    bus_room_until(&room, &seen.listening, 1, 3000);
+    receipts_await_id(r, 20);
+    bus_room_until(&room, &seen.ids, 1, 3000);
+    assert_string_equal(seen.id, "");
+    receipts_drop(r);
+    assert_int_equal(seen.ends, 0);
+    bus_close(bus);
+    bus_room_deinit(&room);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reports_are_summed_up),
+        cmocka_unit_test(an_id_that_does_not_come_is_empty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
