@@ -38,7 +38,6 @@ struct inbox {
     bool is_public, is_ending, is_closed;
     uint64_t ending_ms; /* since when */
     struct lease_grant grant;
-    struct buf own_key;
     struct entry_reader *reader;
     struct batch batch;
     struct in_entry *queue[QUEUE_MAX]; /* read and not processed: from head to tail */
@@ -67,7 +66,6 @@ static void step(struct inbox *i);
 static void unref(struct inbox *i) {
     if (--i->refs > 0)
         return;
-    buf_deinit(&i->own_key);
     deferred_batch_deinit(&i->batch.deferred);
     free(i);
 }
@@ -219,10 +217,8 @@ static void on_stored(void *ctx, struct redisReply *reply) {
 }
 
 static struct deferred_place place_of(struct inbox *i) {
-    return (struct deferred_place){.bus = i->parts->bus,
-                                   .own_key = buf_bytes(&i->own_key),
-                                   .partition = i->slot,
-                                   .term = i->grant.term};
+    return (struct deferred_place){
+        .bus = i->parts->bus, .partition = i->slot, .term = i->grant.term};
 }
 
 static void store_deferred(struct inbox *i) {
@@ -364,19 +360,10 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
     static const struct entry_reader_events events = {on_entries};
     const struct settings *s = i->all->o.settings;
     struct bus *bus = i->parts->bus;
-    struct buf in = {0}, lease = {0};
     char label[LEASE_LABEL], source[16];
-    lease_keys(i->all->o.lease, i->slot, &i->own_key, &lease);
-    buf_deinit(&lease);
     lease_label(i->all->o.lease, i->slot, label);
     snprintf(source, sizeof(source), i->is_public ? "x" : "p%u", i->slot);
-    if (i->is_public)
-        buf_append_str(&in, fleet_key(KEY_PUBLIC_SEND));
-    else
-        key_of(&in, i->slot, "in", BYTES_NONE);
-    struct log_writer_options options = {.own_key = buf_bytes(&i->own_key),
-                                         .in_key = buf_bytes(&in),
-                                         .partition = i->is_public ? 0 : i->slot,
+    struct log_writer_options options = {.partition = i->slot,
                                          .label = label,
                                          .term = grant->term,
                                          .cursor = grant->cursor,
@@ -386,10 +373,9 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
     trouble_init(&i->unwritten, bus_troubles(bus), TROUBLE_commits, label);
     i->batch.writer = log_writer_new(bus, &options);
     i->batch.forward = forward_new(bus, source);
-    i->reader = entry_reader_new(bus, buf_bytes(&in),
-                                 i->is_public ? ENTRY_READER_TEXT : ENTRY_READER_ENTRIES,
-                                 grant->cursor, label, &events, i);
-    buf_deinit(&in);
+    i->reader =
+        entry_reader_new(bus, i->slot, i->is_public ? ENTRY_READER_TEXT : ENTRY_READER_ENTRIES,
+                         grant->cursor, label, &events, i);
 }
 
 static void begin(struct inbox *i) {

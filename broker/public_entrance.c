@@ -63,7 +63,7 @@ static void keep_refused(const struct entry_parts *parts, struct bytes text, str
                                    BYTES_LIT("m"),      bytes_head(text, REFUSED_TEXT),
                                    BYTES_LIT("at"),     bytes_str(at)};
     log_warn("public_entrance", "refused reason=%s", LOG_TEXT(why));
-    rejects_add(parts->bus, bytes_str(fleet_key(KEY_PUBLIC_REFUSED)), fields, ARRAY_LEN(fields));
+    rejects_add_refused(parts->bus, fields, ARRAY_LEN(fields));
 }
 
 /* p: NULL for a message of the channel. */

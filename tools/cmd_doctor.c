@@ -196,7 +196,7 @@ static void ask_for_owners(struct doctor *d) {
     struct command c = command_begin("EXISTS");
     struct buf key = {0};
     for (unsigned p = 0; p < bus_partitions(d->tool->bus); p++)
-        command_bytes(&c, key_of(&key, p, "lease", BYTES_NONE));
+        command_bytes(&c, key_of(&key, p, KEY_LEASE, BYTES_NONE));
     buf_deinit(&key);
     ask(d, &c, on_owners, d);
 }

@@ -22,45 +22,70 @@
 /* What the scripts and both daemons do with keys. */
 #define SHARED                                                                                     \
     "+evalsha +eval +type +exists +expire +pexpire +pttl +get +set +del +incrby +time +hget "      \
-    "+hset +hsetnx "                                                                               \
-    "+hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +scan +xadd +xlen "      \
+    "+hset +hsetnx +hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +scan "    \
+    "+xadd +xlen "                                                                                 \
     "+multi +exec +xrange +xrevrange +publish +subscribe +unsubscribe"
 
-/* In the rules, K stands for the prefix of the fleet's keys, and C for that of its channels. */
+/* In the order of keys.def's access letters. */
+enum { GATEWAY, BROKER, PUBLISHER, OPERATOR, USERS };
+
+/* keys, channels: access to what keys.def gives no letters of its own. */
 static const struct acl_user {
-    const char *name, *what, *rules;
-} users[] = {
-    {"signalbox-gateway", "gateways",
-     "~Ksb:{* ~Ksignalbox:send &Csb:{* -@all " LOGIN " " AGAIN " " SHARED},
-    {"signalbox-broker", "brokers",
-     "~Ksb:{* ~Ksignalbox:send ~Ksignalbox:refused &Csb:{* &Csignalbox:send -@all " LOGIN " " SHARED
-     " " AGAIN " +xread +xtrim +sscan +hkeys"},
-    {"signalbox-publisher", "programs that send, and `signalbox send` and `close`",
-     "~Ksignalbox:send %R~Ksignalbox:refused %R~Ksb:{sb}:cfg %R~Ksb:{sb}:xown &Csignalbox:send "
-     "&Csb:{sb}:receipt:* -@all " LOGIN
-     " +xadd +xlen +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
-    {"signalbox-operator", "the other verbs of the CLI",
-     "~Ksignalbox:send %R~Ksignalbox:refused ~Ksb:{sb}:rules %R~Ksb:{* &Csb:{* &Csignalbox:send "
-     "-@all " LOGIN
-     " +xadd +xlen +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall +hscan +scan +scard "
-     "+exists "
-     "+xrange +xread +pubsub|numsub +time +config|get " AGAIN},
+    const char *name, *what;
+    char keys, channels;
+    const char *commands;
+} users[USERS] = {
+    [GATEWAY] = {"signalbox-gateway", "gateways", 'w', 'w', LOGIN " " AGAIN " " SHARED},
+    [BROKER] = {"signalbox-broker", "brokers", 'w', 'w',
+                LOGIN " " SHARED " " AGAIN " +xread +xtrim +sscan +hkeys"},
+    [PUBLISHER] = {"signalbox-publisher", "programs that send, and `signalbox send` and `close`",
+                   '-', '-',
+                   LOGIN
+                   " +xadd +xlen +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
+    [OPERATOR] = {"signalbox-operator", "the other verbs of the CLI", 'r', 'w',
+                  LOGIN " +xadd +xlen +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall "
+                        "+hscan +scan +scard +exists "
+                        "+xrange +xread +pubsub|numsub +time +config|get " AGAIN},
+};
+
+static const struct named {
+    bool is_channel;
+    const char *text, *access;
+} named[] = {
+#define KEY(name, text, tail, type, ends, access, content) {false, text, access},
+#define CHANNEL(name, text, tail, access, content)         {true, text, access},
+#include "common/bus/keys.def"
 };
 
 struct acl {
     const char *password;
 };
 
+static void append_pattern(struct buf *out, bool is_channel, char access, const char *text) {
+    if (access == '-')
+        return;
+    buf_append_str(out, is_channel ? "&" : access == 'w' ? "~" : "%R~");
+    buf_append_str(out, is_channel ? fleet_channel_prefix() : fleet_key_prefix());
+    buf_append_str(out, text);
+    buf_append_str(out, text[strlen(text) - 1] == ':' ? "* " : " ");
+}
+
+static void append_patterns(struct buf *out, const struct acl_user *user, bool is_channel) {
+    char usual = is_channel ? user->channels : user->keys;
+    append_pattern(out, is_channel, usual, "sb:{*");
+    for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+        char access = named[i].access[user - users];
+        bool is_covered = access == usual && strncmp(named[i].text, "sb:", 3) == 0;
+        if (named[i].is_channel == is_channel && !is_covered)
+            append_pattern(out, is_channel, access, named[i].text);
+    }
+}
+
 static void append_rules(struct buf *out, const char *password, const struct acl_user *user) {
     buf_printf(out, "reset on >%s ", password);
-    for (const char *c = user->rules; *c != '\0'; c++) {
-        if (*c == 'K')
-            buf_append_str(out, fleet_key_prefix());
-        else if (*c == 'C')
-            buf_append_str(out, fleet_channel_prefix());
-        else
-            buf_append_char(out, *c);
-    }
+    append_patterns(out, user, false);
+    append_patterns(out, user, true);
+    buf_printf(out, "-@all %s", user->commands);
 }
 
 static void append_json(struct buf *out, const char *password, const struct acl_user *user) {

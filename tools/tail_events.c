@@ -94,7 +94,6 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
 static void on_time(void *ctx, struct redisReply *reply) {
     static const struct entry_reader_events events = {on_entries};
     struct tail_events *t = ctx;
-    struct buf key = {0};
     uint64_t now_ms = (uint64_t)reply_number(reply_at(reply, 0), 0) * 1000 +
                       (uint64_t)reply_number(reply_at(reply, 1), 0) / 1000;
     for (unsigned i = 0; reply != NULL && i < t->count; i++) {
@@ -102,12 +101,10 @@ static void on_time(void *ctx, struct redisReply *reply) {
         char label[24];
         snprintf(label, sizeof(label), "tail %u", t->first + i);
         r->events = t;
-        r->entries = entry_reader_new(t->tool->bus, key_of(&key, t->first + i, "in", BYTES_NONE),
-                                      ENTRY_READER_ENTRIES, (struct message_id){now_ms, 0}, label,
-                                      &events, r);
+        r->entries = entry_reader_new(t->tool->bus, t->first + i, ENTRY_READER_ENTRIES,
+                                      (struct message_id){now_ms, 0}, label, &events, r);
         entry_reader_read(r->entries);
     }
-    buf_deinit(&key);
 }
 
 struct tail_events *tail_events_start(struct tool *tool,

@@ -138,7 +138,7 @@ static void ask_sizes(struct roster *r) {
         r->members[i].connections = 0;
         for (unsigned p = 0; p < bus_partitions(r->bus); p++) {
             struct command c = command_begin("SCARD");
-            command_bytes(&c, key_of(&key, p, "g:", bytes_str(r->members[i].id)));
+            command_bytes(&c, key_of(&key, p, KEY_GATEWAY, bytes_str(r->members[i].id)));
             r->outstanding++;
             bus_send(r->bus, p, &c, on_size, &r->members[i]);
         }

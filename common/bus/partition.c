@@ -62,14 +62,12 @@ const char *partition_tag(unsigned partition) {
 
 static char key_prefix[FLEET_PREFIX_MAX + 1], channel_prefix[FLEET_NAME_MAX];
 static char keys[KEY_COUNT][FLEET_NAME_MAX] = {
-#define X(name, text) [KEY_##name] = {text},
-    FLEET_KEYS(X)
-#undef X
+#define KEY(name, text, ...) [KEY_##name] = {text},
+#include "common/bus/keys.def"
 };
 static char channels[CHANNEL_COUNT][FLEET_NAME_MAX] = {
-#define X(name, text) [CHANNEL_##name] = {text},
-    FLEET_CHANNELS(X)
-#undef X
+#define CHANNEL(name, text, ...) [CHANNEL_##name] = {text},
+#include "common/bus/keys.def"
 };
 
 /* "db7:…" is what channels of database 7 are called. */
@@ -97,14 +95,12 @@ int fleet_check(const char *prefix, char error_out[200]) {
 
 void fleet_init(const char *prefix, int db) {
     static const char *const key_texts[] = {
-#define X(name, text) text,
-        FLEET_KEYS(X)
-#undef X
+#define KEY(name, text, ...) text,
+#include "common/bus/keys.def"
     };
     static const char *const channel_texts[] = {
-#define X(name, text) text,
-        FLEET_CHANNELS(X)
-#undef X
+#define CHANNEL(name, text, ...) text,
+#include "common/bus/keys.def"
     };
     MUST(strlen(prefix) <= FLEET_PREFIX_MAX);
     snprintf(key_prefix, sizeof(key_prefix), "%s", prefix);
@@ -136,26 +132,59 @@ const char *fleet_channel_prefix(void) {
 
 /* --- of one partition --- */
 
-static struct bytes name_of(struct buf *out, const char *prefix, const char *tag, const char *what,
+static const char *const partition_key_texts[] = {
+#define KEY_OF_PARTITION(name, text, ...) text,
+#include "common/bus/keys.def"
+};
+static const char *const partition_channel_texts[] = {
+#define CHANNEL_OF_PARTITION(name, text, ...) text,
+#include "common/bus/keys.def"
+};
+
+static struct bytes name_of(struct buf *out, const char *prefix, const char *tag, const char *text,
                             struct bytes tail) {
     buf_clear(out);
     buf_append_str(out, prefix);
     buf_append_str(out, "sb:{");
     buf_append_str(out, tag);
     buf_append_str(out, "}:");
-    buf_append_str(out, what);
+    buf_append_str(out, text);
     buf_append(out, tail);
     return buf_bytes(out);
 }
 
-struct bytes key_of(struct buf *out, unsigned partition, const char *what, struct bytes tail) {
-    return name_of(out, key_prefix, partition_tag(partition), what, tail);
+/* The public stream is read like a partition. */
+static enum fleet_key public_twin(enum partition_key key) {
+    static const struct {
+        enum partition_key key;
+        enum fleet_key twin;
+    } twins[] = {{KEY_IN, KEY_PUBLIC_SEND},
+                 {KEY_OWN, KEY_PUBLIC_OWN},
+                 {KEY_LEASE, KEY_PUBLIC_LEASE},
+                 {KEY_DEAD_LETTERS, KEY_PUBLIC_DEAD_LETTERS}};
+    size_t i = 0;
+    while (i < ARRAY_LEN(twins) && twins[i].key != key)
+        i++;
+    MUST(i < ARRAY_LEN(twins));
+    return twins[i].twin;
 }
 
-struct bytes channel_of(struct buf *out, unsigned partition, const char *what, struct bytes tail) {
-    return name_of(out, channel_prefix, partition_tag(partition), what, tail);
+struct bytes key_of(struct buf *out, unsigned partition, enum partition_key key,
+                    struct bytes tail) {
+    if (partition < tag_count)
+        return name_of(out, key_prefix, tags[partition], partition_key_texts[key], tail);
+    MUST(partition == tag_count);
+    buf_clear(out);
+    buf_append_str(out, keys[public_twin(key)]);
+    return buf_bytes(out);
 }
 
-struct bytes key_pattern(struct buf *out, const char *what) {
-    return name_of(out, key_prefix, "*", what, BYTES_NONE);
+struct bytes channel_of(struct buf *out, unsigned partition, enum partition_channel channel,
+                        struct bytes tail) {
+    return name_of(out, channel_prefix, partition_tag(partition), partition_channel_texts[channel],
+                   tail);
+}
+
+struct bytes key_pattern(struct buf *out, enum partition_key key) {
+    return name_of(out, key_prefix, "*", partition_key_texts[key], BYTES_LIT("*"));
 }

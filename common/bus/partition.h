@@ -44,56 +44,47 @@ MUST_CHECK int fleet_check(const char *prefix, char error_out[200]);
  * the one of database 0 without a prefix. */
 void fleet_init(const char *prefix, int db);
 
-/* prefix + "sb:{tag}:" + what + tail, into `out` after clearing it; the result borrows from it.
- *     key_of(&b, p, "in", BYTES_NONE)   key_of(&b, p, "c:", name) */
-struct bytes key_of(struct buf *out, unsigned partition, const char *what, struct bytes tail);
-/* The channel of that name: channel_of(&b, p, "n:", name). */
-struct bytes channel_of(struct buf *out, unsigned partition, const char *what, struct bytes tail);
-/* What a key of any partition looks like to SCAN's MATCH: key_pattern(&b, "c:*"). */
-struct bytes key_pattern(struct buf *out, const char *what);
+/* The rows of keys.def. */
+enum partition_key {
+#define KEY_OF_PARTITION(name, ...) KEY_##name,
+#include "common/bus/keys.def"
+    PARTITION_KEY_COUNT
+};
 
-/* Keys and channels that are not of one partition; a text that ends with a colon wants something
- * after it. To add one: a line here. */
-#define FLEET_KEYS(X)                                                                              \
-    X(CONFIG, "sb:{sb}:cfg")                                                                       \
-    X(GATEWAYS, "sb:{sb}:gw")                                                                      \
-    X(BROKERS, "sb:{sb}:br")                                                                       \
-    X(DEAD, "sb:{sb}:dead:")                                                                       \
-    X(ABOUT, "sb:{sb}:about:") /* and an id: what a process says of itself (about.h) */            \
-    X(RULES, "sb:{sb}:rules")                                                                      \
-    X(VALUE, "sb:{sb}:kv:")                                                                        \
-    X(LOCK, "sb:{sb}:lock:")                                                                       \
-    X(WAY, "sb:{sb}:way")                 /* see probe_write.lua */                                \
-    X(SECRET, "sb:{sb}:secret")           /* lives as long as any process renews it */             \
-    X(PUBLIC_OWN, "sb:{sb}:xown")         /* as K own, of the reading of the public stream */      \
-    X(PUBLIC_LEASE, "sb:{sb}:xlease")     /* as K lease */                                         \
-    X(PUBLIC_DEAD_LETTERS, "sb:{sb}:xdl") /* as K dl */                                            \
-    X(PUBLIC_SEND, "signalbox:send")                                                               \
-    X(PUBLIC_REFUSED, "signalbox:refused")
-#define FLEET_CHANNELS(X)                                                                          \
-    X(CONTROL, "sb:{sb}:ctl")                                                                      \
-    X(PROBE, "sb:{sb}:probe:")                                                                     \
-    X(TRACE, "sb:{sb}:trace:")     /* and a token: the hops that somebody follows (trace.h) */     \
-    X(RECEIPT, "sb:{sb}:receipt:") /* and a token: a gateway's reports (publish.h) */              \
-    X(PUBLIC_SEND, "signalbox:send")
-
-enum { SECRET_TTL_MS = 60000 };
+enum partition_channel {
+#define CHANNEL_OF_PARTITION(name, ...) CHANNEL_##name,
+#include "common/bus/keys.def"
+    PARTITION_CHANNEL_COUNT
+};
 
 enum fleet_key {
-#define X(name, text) KEY_##name,
-    FLEET_KEYS(X)
-#undef X
-        KEY_COUNT
+#define KEY(name, ...) KEY_##name,
+#include "common/bus/keys.def"
+    KEY_COUNT
 };
 
 enum fleet_channel {
-#define X(name, text) CHANNEL_##name,
-    FLEET_CHANNELS(X)
-#undef X
-        CHANNEL_COUNT
+#define CHANNEL(name, ...) CHANNEL_##name,
+#include "common/bus/keys.def"
+    CHANNEL_COUNT
 };
 
-/* Texts that stay until the end of the process. */
+enum { SECRET_TTL_MS = 60000 };
+
+/* prefix + "sb:{tag}:" + text of the key + tail, into `out` after clearing it; the result borrows
+ * from it.
+ *
+ *     key_of(&b, p, KEY_IN, BYTES_NONE)   key_of(&b, p, KEY_CONNECTIONS, name)
+ *
+ * The number of partitions in place of one of them means the public stream, which has an IN, an
+ * OWN, a LEASE and DEAD_LETTERS of its own. */
+struct bytes key_of(struct buf *out, unsigned partition, enum partition_key key, struct bytes tail);
+struct bytes channel_of(struct buf *out, unsigned partition, enum partition_channel channel,
+                        struct bytes tail);
+/* What all keys of this kind look like to SCAN's MATCH, in any partition and with any tail. */
+struct bytes key_pattern(struct buf *out, enum partition_key key);
+
+/* Texts that stay until the end of the process; one that ends with a colon wants a tail. */
 const char *fleet_key(enum fleet_key key);
 const char *fleet_channel(enum fleet_channel channel);
 /* What stands before "sb:" and "signalbox:" in this fleet's keys and channels: for hints. */

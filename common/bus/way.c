@@ -59,7 +59,7 @@ static void count_owners(struct way *w) {
     struct buf key = {0};
     struct command c = command_begin("EXISTS");
     for (unsigned p = 0; p < bus_partitions(w->bus); p++)
-        command_bytes(&c, key_of(&key, p, "lease", BYTES_NONE));
+        command_bytes(&c, key_of(&key, p, KEY_LEASE, BYTES_NONE));
     buf_deinit(&key);
     bus_send(w->bus, BUS_FLEET, &c, on_counted, w);
 }

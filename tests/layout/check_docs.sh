@@ -2,7 +2,7 @@
 # The tables in docs/ are printed by the code that they describe. Without arguments: are they up to date?
 # With --write (./dev docs): write them anew.
 #
-# In a page:  <!-- generated: settings -->  …  <!-- end -->      settings, metrics or close-codes
+# In a page:  <!-- generated: settings -->  …  <!-- end -->      settings, metrics, close-codes or keys
 # To add a table: a line in print_tables below.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
@@ -11,15 +11,26 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
 cat >"$work/print_tables.c" <<'C'
+#include <stdio.h>
 #include <string.h>
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/base/close_reason.h"
 
+static void keys_print_markdown(void) {
+    puts("| key | type | ends | written by, and what it holds |\n|---|---|---|---|");
+#define KEY_OF_PARTITION(name, text, tail, type, ends, content) puts("| `K " text tail "` | " type " | " ends " | " content " |");
+#define CHANNEL_OF_PARTITION(name, text, tail, content) puts("| `K " text tail "` | channel | | " content " |");
+#define KEY(name, text, tail, type, ends, access, content) puts("| `" text tail "` | " type " | " ends " | " content " |");
+#define CHANNEL(name, text, tail, access, content) puts("| `" text tail "` | channel | | " content " |");
+#include "common/bus/keys.def"
+}
+
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "settings") == 0) settings_print_markdown(stdout);
     else if (argc == 2 && strcmp(argv[1], "metrics") == 0) metrics_print_markdown(stdout);
     else if (argc == 2 && strcmp(argv[1], "close-codes") == 0) close_reason_print_markdown(stdout);
+    else if (argc == 2 && strcmp(argv[1], "keys") == 0) keys_print_markdown();
     else return 2;
     return 0;
 }

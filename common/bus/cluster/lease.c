@@ -100,16 +100,9 @@ void lease_label(const struct lease *l, unsigned slot, char text_out[LEASE_LABEL
         snprintf(text_out, LEASE_LABEL, "partition %u", slot);
 }
 
-void lease_keys(const struct lease *l, unsigned slot, struct buf *own_out, struct buf *lease_out) {
-    if (slot == lease_public(l)) {
-        buf_clear(own_out);
-        buf_clear(lease_out);
-        buf_append_str(own_out, fleet_key(KEY_PUBLIC_OWN));
-        buf_append_str(lease_out, fleet_key(KEY_PUBLIC_LEASE));
-        return;
-    }
-    key_of(own_out, slot, "own", BYTES_NONE);
-    key_of(lease_out, slot, "lease", BYTES_NONE);
+static void lease_keys(unsigned slot, struct buf *own_out, struct buf *lease_out) {
+    key_of(own_out, slot, KEY_OWN, BYTES_NONE);
+    key_of(lease_out, slot, KEY_LEASE, BYTES_NONE);
 }
 
 bool lease_is_held(const struct lease *l, unsigned slot) {
@@ -141,7 +134,7 @@ static bool is_unfit(const struct lease *l) {
 /* A script over the two keys of the slot. */
 static struct command slot_command(struct slot *s, enum script script) {
     struct buf own = {0}, lease = {0};
-    lease_keys(s->lease, s->number, &own, &lease);
+    lease_keys(s->number, &own, &lease);
     struct command c = command_script(script, 2);
     command_bytes(&c, buf_bytes(&own));
     command_bytes(&c, buf_bytes(&lease));
@@ -264,7 +257,7 @@ static void renew(struct slot *s) {
 void lease_try(struct lease *l, unsigned slot, const char *entry, reply_fn *fn, void *ctx) {
     struct buf own = {0}, lease = {0};
     struct command c = command_script(SCRIPT_count_try, 1);
-    lease_keys(l, slot, &own, &lease);
+    lease_keys(slot, &own, &lease);
     command_bytes(&c, buf_bytes(&own));
     command_text(&c, bus_id(l->bus));
     command_number(&c, (int64_t)l->slots[slot].term);

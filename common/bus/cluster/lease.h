@@ -54,9 +54,6 @@ unsigned lease_public(const struct lease *l);
 /* "partition 3", "the public stream". */
 enum { LEASE_LABEL = 24 };
 void lease_label(const struct lease *l, unsigned slot, char text_out[LEASE_LABEL]);
-/* The keys of a slot, into `own` and `lease`. */
-struct buf;
-void lease_keys(const struct lease *l, unsigned slot, struct buf *own_out, struct buf *lease_out);
 bool lease_is_held(const struct lease *l, unsigned slot);
 size_t lease_held_count(const struct lease *l);
 /* Whether any slot is held, being taken or being given back. */

@@ -75,7 +75,7 @@ void reap_list_gateways(struct bus *bus, unsigned partition, reap_gateway_fn *fn
     struct question *q = question_new("", partition, ctx);
     struct buf key = {0};
     struct command c = command_begin("SMEMBERS");
-    command_bytes(&c, key_of(&key, partition, "gws", BYTES_NONE));
+    command_bytes(&c, key_of(&key, partition, KEY_KNOWN_GATEWAYS, BYTES_NONE));
     buf_deinit(&key);
     q->gateway_fn = fn;
     bus_send(bus, partition, &c, on_gateways, q);
@@ -100,7 +100,7 @@ struct reaps {
 };
 
 static struct bytes set_key(const struct reap *r, struct buf *out) {
-    return key_of(out, r->partition, "g:", bytes_str(r->gateway));
+    return key_of(out, r->partition, KEY_GATEWAY, bytes_str(r->gateway));
 }
 
 static void end(struct reap *r) {
@@ -132,7 +132,7 @@ static void on_forgotten(void *ctx, struct redisReply *reply) {
 static void forget(struct reap *r) {
     struct buf key = {0};
     struct command c = command_begin("SREM");
-    command_bytes(&c, key_of(&key, r->partition, "gws", BYTES_NONE));
+    command_bytes(&c, key_of(&key, r->partition, KEY_KNOWN_GATEWAYS, BYTES_NONE));
     command_text(&c, r->gateway);
     buf_deinit(&key);
     bus_send(r->bus, r->partition, &c, on_forgotten, r);

@@ -44,7 +44,8 @@ static struct bytes gateway_of(struct bytes value) {
     return bytes_split(&value, ':');
 }
 
-static void add_key(struct command *c, unsigned partition, const char *what, struct bytes tail) {
+static void add_key(struct command *c, unsigned partition, enum partition_key what,
+                    struct bytes tail) {
     struct buf key = {0};
     command_bytes(c, key_of(&key, partition, what, tail));
     buf_deinit(&key);
@@ -82,13 +83,13 @@ void registry_register(struct registry *r, const struct registration *what,
     struct bytes gid = gateway_of(what->value);
     struct buf member = {0};
     struct command c = command_script(SCRIPT_register, 7);
-    add_key(&c, p, "c:", what->name);
-    add_key(&c, p, "g:", gid);
-    add_key(&c, p, "gws", BYTES_NONE);
-    add_key(&c, p, "in", BYTES_NONE);
-    add_key(&c, p, "own", BYTES_NONE);
-    add_key(&c, p, "l:", what->name);
-    add_key(&c, p, "l*", BYTES_NONE);
+    add_key(&c, p, KEY_CONNECTIONS, what->name);
+    add_key(&c, p, KEY_GATEWAY, gid);
+    add_key(&c, p, KEY_KNOWN_GATEWAYS, BYTES_NONE);
+    add_key(&c, p, KEY_IN, BYTES_NONE);
+    add_key(&c, p, KEY_OWN, BYTES_NONE);
+    add_key(&c, p, KEY_LAST, what->name);
+    add_key(&c, p, KEY_LAST_OF_ALL, BYTES_NONE);
     registry_member_encode(&member,
                            &(struct registry_row){what->name, what->client_id, what->value});
     command_bytes(&c, what->client_id);

@@ -149,11 +149,11 @@ static void ask_page(struct query *q) {
     unsigned partition = partition_of(name, bus_partitions(q->bus));
     struct command c = command_begin(q->is_scan ? "SCAN" : "HSCAN");
     if (!q->is_scan)
-        command_bytes(&c, key_of(&key, partition, "c:", name));
+        command_bytes(&c, key_of(&key, partition, KEY_CONNECTIONS, name));
     command_bytes(&c, buf_bytes(&q->cursor));
     if (q->is_scan) {
         command_text(&c, "MATCH");
-        command_bytes(&c, key_pattern(&key, "c:*"));
+        command_bytes(&c, key_pattern(&key, KEY_CONNECTIONS));
     }
     command_text(&c, "COUNT");
     command_number(&c, PAGE);
@@ -220,7 +220,7 @@ static void ask_member(struct query *q, struct bytes name, reply_fn *fn) {
     struct buf key = {0};
     unsigned partition = partition_of(name, bus_partitions(q->bus));
     struct command c = command_begin("HGET");
-    command_bytes(&c, key_of(&key, partition, "c:", name));
+    command_bytes(&c, key_of(&key, partition, KEY_CONNECTIONS, name));
     command_bytes(&c, bytes_of(q->client_id, q->client_id_len));
     buf_deinit(&key);
     bus_send(q->bus, partition, &c, fn, q);

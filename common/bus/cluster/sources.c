@@ -50,7 +50,7 @@ static struct look *look_new(struct sources *s, unsigned partition, struct bytes
 static struct command src_command(const char *name, unsigned partition) {
     struct buf key = {0};
     struct command c = command_begin(name);
-    command_bytes(&c, key_of(&key, partition, "src", BYTES_NONE));
+    command_bytes(&c, key_of(&key, partition, KEY_SOURCES, BYTES_NONE));
     buf_deinit(&key);
     return c;
 }

@@ -10,8 +10,8 @@ enum { ONCE_MS = 3600 * 1000 }; /* how long a publisher's idempotency key is rem
 struct command append_begin(enum script script, const struct append *a) {
     struct buf key = {0};
     struct command c = command_script(script, 2 + (a->once.len > 0));
-    command_bytes(&c, key_of(&key, a->partition, "in", BYTES_NONE));
-    command_bytes(&c, key_of(&key, a->partition, "src", BYTES_NONE));
+    command_bytes(&c, key_of(&key, a->partition, KEY_IN, BYTES_NONE));
+    command_bytes(&c, key_of(&key, a->partition, KEY_SOURCES, BYTES_NONE));
     if (a->once.len > 0)
         command_bytes(&c, a->once);
     command_bytes(&c, a->source);
@@ -31,7 +31,7 @@ struct command append_once(const struct append *a, const char *seq, struct bytes
 
 struct bytes append_once_key(struct buf *out, unsigned partition, struct bytes name,
                              struct bytes key) {
-    key_of(out, partition, "d:", name);
+    key_of(out, partition, KEY_ONCE, name);
     buf_append_char(out, ':');
     buf_append(out, key);
     return buf_bytes(out);

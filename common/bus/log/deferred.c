@@ -3,7 +3,7 @@
 
 #include "common/bus/bus_send.h"
 
-static void add_key(struct command *c, const struct deferred_place *p, const char *what) {
+static void add_key(struct command *c, const struct deferred_place *p, enum partition_key what) {
     struct buf key = {0};
     command_bytes(c, key_of(&key, p->partition, what, BYTES_NONE));
     buf_deinit(&key);
@@ -16,9 +16,9 @@ static void add_id(struct command *c, struct message_id id) {
 
 static struct command begin(const struct deferred_place *p, enum script script) {
     struct command c = command_script(script, 3);
-    command_bytes(&c, p->own_key);
-    add_key(&c, p, "in");
-    add_key(&c, p, "w");
+    add_key(&c, p, KEY_OWN);
+    add_key(&c, p, KEY_IN);
+    add_key(&c, p, KEY_DEFERRED);
     command_text(&c, bus_id(p->bus));
     command_number(&c, (int64_t)p->term);
     return c;
@@ -55,7 +55,7 @@ void deferred_list(const struct deferred_place *p, reply_fn *fn, void *ctx) {
 
 void deferred_forget(const struct deferred_place *p, const struct message_id *ids, size_t count) {
     struct command c = command_begin("HDEL");
-    add_key(&c, p, "w");
+    add_key(&c, p, KEY_DEFERRED);
     for (size_t i = 0; i < count; i++)
         add_id(&c, ids[i]);
     call(p, &c, NULL, NULL);

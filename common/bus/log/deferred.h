@@ -20,7 +20,6 @@ struct bus;
 /* A partition under a term of ours. */
 struct deferred_place {
     struct bus *bus;
-    struct bytes own_key;
     unsigned partition;
     uint64_t term;
 };

@@ -19,6 +19,7 @@ enum { COUNT_MAX = 128, COUNT_FIRST = 16, BLOCK_MS = 2000, FIELDS_MAX = 16, PEEK
 struct entry_reader {
     struct bus *bus;
     struct link *link;
+    unsigned partition;
     struct buf key;
     enum entry_reader_kind kind;
     struct message_id position;
@@ -253,7 +254,7 @@ static void peek(struct entry_reader *l) {
     command_bytes(&c, buf_bytes(&l->key));
     command_text(&c, message_id_format(l->position, position));
     command_number(&c, PEEK_BYTES);
-    bus_send(l->bus, BUS_FLEET, &c, on_peek, l->peeking);
+    bus_send(l->bus, l->partition, &c, on_peek, l->peeking);
 }
 
 /* A position means something only where outputs are committed. */
@@ -273,16 +274,20 @@ static void on_down(void *ctx, const char *why) {
         peek(l);
 }
 
-struct entry_reader *entry_reader_new(struct bus *bus, struct bytes key,
+struct entry_reader *entry_reader_new(struct bus *bus, unsigned partition,
                                       enum entry_reader_kind kind, struct message_id cursor,
                                       const char *label, const struct entry_reader_events *events,
                                       void *ctx) {
     static const struct link_events link_events = {on_ready, on_down, NULL};
     struct entry_reader *l = mem_alloc(sizeof(*l));
-    *l = (struct entry_reader){
-        .bus = bus, .kind = kind, .position = cursor, .events = events, .ctx = ctx};
+    *l = (struct entry_reader){.bus = bus,
+                               .partition = partition,
+                               .kind = kind,
+                               .position = cursor,
+                               .events = events,
+                               .ctx = ctx};
     paging_init(&l->paging, COUNT_FIRST, COUNT_MAX);
-    buf_append(&l->key, key);
+    key_of(&l->key, partition, KEY_IN, BYTES_NONE);
     char what[32];
     snprintf(what, sizeof(what), "in %s", label);
     trouble_init(&l->unread, bus_troubles(bus), TROUBLE_readers, label);

@@ -52,7 +52,7 @@ struct entry_reader_events {
 
 /* label: which stream, in the log and of its trouble: "3", "public". While nothing can be read
  * TROUBLE_readers is raised. */
-struct entry_reader *entry_reader_new(struct bus *bus, struct bytes key,
+struct entry_reader *entry_reader_new(struct bus *bus, unsigned partition,
                                       enum entry_reader_kind kind, struct message_id cursor,
                                       const char *label, const struct entry_reader_events *events,
                                       void *ctx);

@@ -187,7 +187,7 @@ static void cancel_reader(struct follow *w) {
 static void raise_floor(struct follow *w) {
     struct buf key = {0};
     struct command c = command_script(SCRIPT_raise_floor, 1);
-    command_bytes(&c, key_of(&key, w->partition->number, "own", BYTES_NONE));
+    command_bytes(&c, key_of(&key, w->partition->number, KEY_OWN, BYTES_NONE));
     command_number(&c, (int64_t)w->position.term);
     buf_deinit(&key);
     bus_send(w->shared->bus, w->partition->number, &c, NULL, NULL);

@@ -246,8 +246,9 @@ struct follow *follower_follow(struct follower *f, struct bytes name, void *owne
     TAILQ_INSERT_TAIL(&f->follows, w, link);
     f->count++;
     if (p->count++ == 0)
-        bus_subscribe(f->bus, channel_of(&channel, p->number, "n*", BYTES_NONE), &every_events, p);
-    bus_subscribe(f->bus, channel_of(&channel, p->number, "n:", name), &own_events, w);
+        bus_subscribe(f->bus, channel_of(&channel, p->number, CHANNEL_MESSAGES_TO_ALL, BYTES_NONE),
+                      &every_events, p);
+    bus_subscribe(f->bus, channel_of(&channel, p->number, CHANNEL_MESSAGES, name), &own_events, w);
     buf_deinit(&channel);
     return w;
 }
@@ -261,11 +262,12 @@ void follower_stop(struct follower *f, struct follow *w) {
         f->next_audited = TAILQ_NEXT(w, link);
     TAILQ_REMOVE(&f->follows, w, link);
     f->count--;
-    bus_unsubscribe(f->bus, channel_of(&channel, p->number, "n:", follow_name(w)));
+    bus_unsubscribe(f->bus, channel_of(&channel, p->number, CHANNEL_MESSAGES, follow_name(w)));
     if (--p->count == 0) {
         p->is_confirmed = false;
         p->known = (struct lineage){.has_owner = false};
-        bus_unsubscribe(f->bus, channel_of(&channel, p->number, "n*", BYTES_NONE));
+        bus_unsubscribe(f->bus,
+                        channel_of(&channel, p->number, CHANNEL_MESSAGES_TO_ALL, BYTES_NONE));
     }
     buf_deinit(&channel);
     follow_free_stopped(&f->shared);

@@ -111,8 +111,8 @@ void gap_audit_ask(struct gap_audit *a, struct bytes name, void *subject) {
     unsigned partition = partition_of(name, bus_partitions(a->bus));
     struct buf key = {0};
     a->subjects[a->asked++] = subject;
-    ask(a, partition, key_of(&key, partition, "l:", name), on_own);
-    ask(a, partition, key_of(&key, partition, "l*", BYTES_NONE), on_every);
+    ask(a, partition, key_of(&key, partition, KEY_LAST, name), on_own);
+    ask(a, partition, key_of(&key, partition, KEY_LAST_OF_ALL, BYTES_NONE), on_every);
     buf_deinit(&key);
 }
 

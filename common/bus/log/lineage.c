@@ -9,7 +9,7 @@
 struct command lineage_ask(unsigned partition) {
     struct buf key = {0};
     struct command c = command_begin("HMGET");
-    command_bytes(&c, key_of(&key, partition, "own", BYTES_NONE));
+    command_bytes(&c, key_of(&key, partition, KEY_OWN, BYTES_NONE));
     command_text(&c, "t");
     command_text(&c, "i");
     command_text(&c, "y");

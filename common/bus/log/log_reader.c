@@ -237,14 +237,14 @@ static void ask(struct log_reader *r) {
     struct command multi = command_begin("MULTI"), exec = command_begin("EXEC");
     struct command lineage = lineage_ask(p);
     bus_send(r->bus, p, &multi, NULL, NULL);
-    ask_log(r, key_of(&key, p, "h:", name), r->at[LOG_OWN]);
-    ask_log(r, key_of(&key, p, "h*", BYTES_NONE), r->at[LOG_EVERY]);
+    ask_log(r, key_of(&key, p, KEY_HISTORY, name), r->at[LOG_OWN]);
+    ask_log(r, key_of(&key, p, KEY_HISTORY_OF_ALL, BYTES_NONE), r->at[LOG_EVERY]);
     bus_send(r->bus, p, &lineage, NULL, NULL);
-    ask_last(r, key_of(&key, p, "l:", name));
-    ask_last(r, key_of(&key, p, "l*", BYTES_NONE));
+    ask_last(r, key_of(&key, p, KEY_LAST, name));
+    ask_last(r, key_of(&key, p, KEY_LAST_OF_ALL, BYTES_NONE));
     if (!message_id_is_none(r->until)) {
-        ask_next(r, key_of(&key, p, "h:", name));
-        ask_next(r, key_of(&key, p, "h*", BYTES_NONE));
+        ask_next(r, key_of(&key, p, KEY_HISTORY, name));
+        ask_next(r, key_of(&key, p, KEY_HISTORY_OF_ALL, BYTES_NONE));
     }
     bus_send(r->bus, p, &exec, on_pages, r);
     buf_deinit(&key);

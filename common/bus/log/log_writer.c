@@ -46,7 +46,6 @@ struct pending {
 
 struct log_writer {
     struct bus *bus;
-    struct buf own_key, in_key;
     unsigned partition, refs;
     bool is_closed;
     uint64_t term, seq;
@@ -108,15 +107,17 @@ static struct log *find_log(struct log_writer *o, struct bytes name) {
     return l;
 }
 
-/* "h*" / "h:<name>", "l*" / "l:<name>"; a Name never begins a key without its colon. */
-static struct bytes log_key(const struct log_writer *o, struct buf *out, char kind,
-                            struct bytes name) {
-    char what[3] = {kind, name.len == 0 ? '*' : ':', '\0'};
-    return key_of(out, o->partition, what, name);
+static struct bytes history_key(const struct log_writer *o, struct buf *out, struct bytes name) {
+    return key_of(out, o->partition, name.len > 0 ? KEY_HISTORY : KEY_HISTORY_OF_ALL, name);
+}
+
+static struct bytes last_key(const struct log_writer *o, struct buf *out, struct bytes name) {
+    return key_of(out, o->partition, name.len > 0 ? KEY_LAST : KEY_LAST_OF_ALL, name);
 }
 
 static struct bytes log_channel(const struct log_writer *o, struct buf *out, struct bytes name) {
-    return channel_of(out, o->partition, name.len == 0 ? "n*" : "n:", name);
+    return channel_of(out, o->partition, name.len > 0 ? CHANNEL_MESSAGES : CHANNEL_MESSAGES_TO_ALL,
+                      name);
 }
 
 /* --- adding --- */
@@ -176,8 +177,6 @@ static void unref(struct log_writer *o) {
         history_deinit(&l->history);
         free(l);
     }
-    buf_deinit(&o->own_key);
-    buf_deinit(&o->in_key);
     buf_deinit(&o->blobs);
     free(o);
 }
@@ -256,11 +255,12 @@ static void send_out(struct log_writer *o) {
     char text[MESSAGE_ID_TEXT];
     struct buf key = {0};
     struct command c = command_script(SCRIPT_commit, 2 + 2 * (unsigned)o->count);
-    command_bytes(&c, buf_bytes(&o->own_key));
-    command_bytes(&c, buf_bytes(&o->in_key));
+    command_bytes(&c, key_of(&key, o->partition, KEY_OWN, BYTES_NONE));
+    command_bytes(&c, key_of(&key, o->partition, KEY_IN, BYTES_NONE));
     for (struct pending *p = o->first; p != NULL; p = p->next) {
-        command_bytes(&c, log_key(o, &key, 'h', p->output.name));
-        command_bytes(&c, log_key(o, &key, p->log->final == p ? 'l' : 'h', p->output.name));
+        bool is_final = p->log->final == p;
+        command_bytes(&c, history_key(o, &key, p->output.name));
+        command_bytes(&c, (is_final ? last_key : history_key)(o, &key, p->output.name));
     }
     command_text(&c, bus_id(o->bus));
     command_number(&c, (int64_t)o->term);
@@ -356,8 +356,8 @@ static void ask_prev(struct log_writer *o, struct log *l) {
     *look = (struct lookup){o, l};
     struct bytes name = bytes_of(l->name, l->name_len);
     struct command c = command_script(SCRIPT_measure_log, 2);
-    command_bytes(&c, log_key(o, &key, 'l', name));
-    command_bytes(&c, log_key(o, &key, 'h', name));
+    command_bytes(&c, last_key(o, &key, name));
+    command_bytes(&c, history_key(o, &key, name));
     command_number(&c, (int64_t)history_chunk_bytes(&o->history));
     command_number(&c, (int64_t)history_chunk_messages(&o->history));
     command_number(&c, HISTORY_ENTRY_BYTES);
@@ -411,8 +411,6 @@ struct log_writer *log_writer_new(struct bus *bus, const struct log_writer_optio
         .history_seconds = options->history_seconds};
     trouble_init(&o->refused, bus_troubles(bus), TROUBLE_commits, options->label);
     trouble_init(&o->wrong_history, bus_troubles(bus), TROUBLE_histories, options->label);
-    buf_append(&o->own_key, options->own_key);
-    buf_append(&o->in_key, options->in_key);
     return o;
 }
 

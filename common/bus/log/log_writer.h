@@ -25,9 +25,8 @@ struct log_writer;
 enum { LOG_WRITER_LOGS = 10000 };
 
 struct log_writer_options {
-    struct bytes own_key, in_key; /* borrowed for the call of log_writer_new */
-    unsigned partition;
-    const char *label; /* of its troubles: "3", "public"; borrowed likewise */
+    unsigned partition; /* or the number of partitions: the public stream, which has no logs */
+    const char *label;  /* of its troubles: "3", "public"; borrowed for the call */
     uint64_t term;
     struct message_id cursor;
     int64_t history_bytes, history_messages, history_seconds;

@@ -8,7 +8,8 @@ static void on_added(void *ctx, struct redisReply *reply) {
         bus_refused(ctx, "XADD of a dead letter or a refused message", reply);
 }
 
-void rejects_add(struct bus *bus, struct bytes key, const struct bytes *fields, size_t count) {
+static void add(struct bus *bus, unsigned partition, struct bytes key, const struct bytes *fields,
+                size_t count) {
     size_t longest = 0;
     struct command c = command_begin("XADD");
     command_bytes(&c, key);
@@ -24,5 +25,16 @@ void rejects_add(struct bus *bus, struct bytes key, const struct bytes *fields, 
         command_text(&c, "bytes");
         command_number(&c, (int64_t)longest);
     }
-    bus_send(bus, BUS_FLEET, &c, on_added, bus);
+    bus_send(bus, partition, &c, on_added, bus);
+}
+
+void rejects_add_dead_letter(struct bus *bus, unsigned partition, const struct bytes *fields,
+                             size_t count) {
+    struct buf key = {0};
+    add(bus, partition, key_of(&key, partition, KEY_DEAD_LETTERS, BYTES_NONE), fields, count);
+    buf_deinit(&key);
+}
+
+void rejects_add_refused(struct bus *bus, const struct bytes *fields, size_t count) {
+    add(bus, BUS_FLEET, bytes_str(fleet_key(KEY_PUBLIC_REFUSED)), fields, count);
 }

@@ -8,8 +8,10 @@
 void watch_log(struct bus *bus, unsigned partition, struct bytes name,
                const struct channel_events *events, void *ctx) {
     struct buf channel = {0};
-    bus_subscribe(bus, channel_of(&channel, partition, name.len > 0 ? "n:" : "n*", name), events,
-                  ctx);
+    bus_subscribe(bus,
+                  channel_of(&channel, partition,
+                             name.len > 0 ? CHANNEL_MESSAGES : CHANNEL_MESSAGES_TO_ALL, name),
+                  events, ctx);
     buf_deinit(&channel);
 }
 
@@ -61,7 +63,7 @@ void watch_count_followers(struct bus *bus, struct bytes name, watch_count_fn *f
     struct buf channel = {0};
     struct command c = command_begin("PUBSUB");
     command_text(&c, "NUMSUB");
-    command_bytes(&c, channel_of(&channel, partition, "n:", name));
+    command_bytes(&c, channel_of(&channel, partition, CHANNEL_MESSAGES, name));
     buf_deinit(&channel);
     struct counting *counting = mem_alloc(sizeof(*counting));
     *counting = (struct counting){fn, ctx};

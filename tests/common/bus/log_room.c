@@ -20,8 +20,12 @@ struct message_id id_of(const char *text) {
 
 static struct bytes log_key(struct buf *out, char kind, const char *name) {
     bool is_every = strcmp(name, "*") == 0;
-    char what[3] = {kind, is_every ? '*' : ':', '\0'};
-    return key_of(out, 0, what, is_every ? BYTES_NONE : bytes_str(name));
+    struct bytes tail = is_every ? BYTES_NONE : bytes_str(name);
+    if (kind == 'n')
+        return channel_of(out, 0, is_every ? CHANNEL_MESSAGES_TO_ALL : CHANNEL_MESSAGES, tail);
+    if (kind == 'h')
+        return key_of(out, 0, is_every ? KEY_HISTORY_OF_ALL : KEY_HISTORY, tail);
+    return key_of(out, 0, is_every ? KEY_LAST_OF_ALL : KEY_LAST, tail);
 }
 
 static void run(struct bus_room *room, const char *format, struct bytes key, const char *id,
@@ -59,7 +63,7 @@ void log_append(struct bus_room *room, const char *name, const char *id, const c
 
 void log_own(struct bus_room *room, const char *term, const char *last, const char *lineage) {
     struct buf key = {0};
-    struct bytes own = key_of(&key, 0, "own", BYTES_NONE);
+    struct bytes own = key_of(&key, 0, KEY_OWN, BYTES_NONE);
     bus_room_ask(room, "DEL %.*s", BYTES_FMT(own));
     bus_room_ask(room, "HSET %.*s h broker t %s", BYTES_FMT(own), term);
     if (*last != '\0')

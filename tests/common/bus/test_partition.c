@@ -41,7 +41,7 @@ static void test_keys(void **state) {
     (void)state;
     struct buf out = {0};
     partition_init(16);
-    struct bytes key = key_of(&out, 3, "c:", BYTES_LIT("a b"));
+    struct bytes key = key_of(&out, 3, KEY_CONNECTIONS, BYTES_LIT("a b"));
     assert_true(bytes_starts_with(key, BYTES_LIT("sb:{")));
     assert_memory_equal(key.ptr + key.len - 7, "}:c:a b", 7);
     for (unsigned p = 0; p < 16; p++)
@@ -54,7 +54,7 @@ static void test_keys(void **state) {
 /* --- fleets --- */
 
 static const char *channel(struct buf *out, const char *name) {
-    channel_of(out, 0, "n:", bytes_str(name));
+    channel_of(out, 0, CHANNEL_MESSAGES, bytes_str(name));
     buf_append_char(out, '\0');
     return out->ptr;
 }
@@ -80,8 +80,8 @@ static void test_names_of_fleets(void **state) {
     partition_init(1);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         fleet_init(rows[i].prefix, rows[i].db);
-        assert_true(bytes_equal_str(key_of(&out, 0, "c:", BYTES_LIT("a")), rows[i].key));
-        assert_true(bytes_equal_str(key_pattern(&out, "c:*"), rows[i].pattern));
+        assert_true(bytes_equal_str(key_of(&out, 0, KEY_CONNECTIONS, BYTES_LIT("a")), rows[i].key));
+        assert_true(bytes_equal_str(key_pattern(&out, KEY_CONNECTIONS), rows[i].pattern));
         assert_string_equal(channel(&out, "a"), rows[i].channel);
         assert_string_equal(fleet_channel(CHANNEL_CONTROL), rows[i].control);
         assert_string_equal(fleet_key(KEY_PUBLIC_SEND), rows[i].stream);

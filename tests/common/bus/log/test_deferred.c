@@ -55,11 +55,10 @@ static int setup(void **state) {
     memset(&t, 0, sizeof(t));
     bus_room_init(&t.room, 1);
     t.bus = bus_room_join(&t.room, BUS_BROKER);
-    key_of(&t.own, 0, "own", BYTES_NONE);
-    key_of(&t.in, 0, "in", BYTES_NONE);
-    key_of(&t.w, 0, "w", BYTES_NONE);
-    t.place = (struct deferred_place){
-        .bus = t.bus, .own_key = buf_bytes(&t.own), .partition = 0, .term = TERM};
+    key_of(&t.own, 0, KEY_OWN, BYTES_NONE);
+    key_of(&t.in, 0, KEY_IN, BYTES_NONE);
+    key_of(&t.w, 0, KEY_DEFERRED, BYTES_NONE);
+    t.place = (struct deferred_place){.bus = t.bus, .partition = 0, .term = TERM};
     bus_room_ask(&t.room, "HSET %.*s h %s t %d c 2-0", BYTES_FMT(buf_bytes(&t.own)), bus_id(t.bus),
                  TERM);
     for (int i = 1; i <= 3; i++)

@@ -36,8 +36,7 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
 static void open_inlog(struct test *t, enum entry_reader_kind kind) {
     static const struct entry_reader_events events = {on_entries};
     struct buf key = {0};
-    t->inlog = entry_reader_new(t->bus, key_of(&key, 0, "in", BYTES_NONE), kind, MESSAGE_ID_NONE,
-                                "in 0", &events, t);
+    t->inlog = entry_reader_new(t->bus, 0, kind, MESSAGE_ID_NONE, "in 0", &events, t);
     buf_deinit(&key);
     entry_reader_read(t->inlog);
 }
@@ -69,7 +68,7 @@ static void add_sized(struct test *t, const char *name, size_t body_bytes) {
     struct entry e = {
         .kind = ENTRY_SEND, .ts_ms = 1, .names = {names, 1}, .body = buf_bytes(&body)};
     entry_encode(&blob, &e);
-    key_of(&key, 0, "in", BYTES_NONE);
+    key_of(&key, 0, KEY_IN, BYTES_NONE);
     struct redisReply *reply =
         redisCommand(t->room.redis.admin, "XADD %b * m %b", key.ptr, key.len, blob.ptr, blob.len);
     assert_int_equal(reply->type, REDIS_REPLY_STRING);

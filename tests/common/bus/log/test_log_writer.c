@@ -32,9 +32,7 @@ static void on_done(void *ctx, enum log_writer_result result) {
 }
 
 static void open_outlog(struct test *t, uint64_t term, const char *cursor) {
-    struct log_writer_options options = {.own_key = buf_bytes(&t->own),
-                                         .in_key = buf_bytes(&t->in),
-                                         .label = "partition 0",
+    struct log_writer_options options = {.label = "partition 0",
                                          .partition = 0,
                                          .term = term,
                                          .history_bytes = 10000,
@@ -51,8 +49,8 @@ static int setup(void **state) {
     memset(&t, 0, sizeof(t));
     bus_room_init(&t.room, 1);
     t.bus = bus_room_join(&t.room, BUS_BROKER);
-    key_of(&t.own, 0, "own", BYTES_NONE);
-    key_of(&t.in, 0, "in", BYTES_NONE);
+    key_of(&t.own, 0, KEY_OWN, BYTES_NONE);
+    key_of(&t.in, 0, KEY_IN, BYTES_NONE);
     open_outlog(&t, TERM, "0-0");
     *state = &t;
     return 0;
