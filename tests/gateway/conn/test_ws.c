@@ -1,0 +1,431 @@
+/* test_ws.c - a WebSocket over a real socket, with a recorded client: back-pressure, both ends, and
+ * what is reported when. Deadlines are made due by setting them into the past. */
+#include "gateway/conn/ws.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "common/base/settings.h"
+#include "gateway/conn/conn.h"
+#include "gateway/conn/turn.h"
+
+struct fixture {
+    uv_loop_t loop;
+    uv_tcp_t server;
+    struct conns set;
+    struct conn *conn; /* NULL when it is gone */
+    struct ws *ws;
+    struct settings settings;
+    int peer;
+    /* the client */
+    char heard[256];      /* its messages, each with a space after it */
+    unsigned holds;       /* set within on_message */
+    bool gets_bye;        /* what ask_for_bye answers */
+    bool is_ignored;      /* what on_message answers */
+    unsigned asked, left; /* calls */
+    bool is_gone;
+    char cause[64]; /* the first one */
+};
+
+static struct fixture *fixture;
+
+/* ---- the client */
+
+static bool on_message(void *client, bool is_binary, struct bytes body) {
+    struct fixture *f = client;
+    assert_false(is_binary);
+    strncat(f->heard, body.ptr, body.len);
+    strcat(f->heard, " ");
+    for (enum hold why = HOLD_ROOM; why <= HOLD_SHARE; why = (enum hold)(why << 1))
+        if ((f->holds & (unsigned)why) != 0)
+            ws_transport.hold(f->ws, why);
+    f->holds = 0;
+    return !f->is_ignored;
+}
+
+static bool ask_for_bye(void *client) {
+    struct fixture *f = client;
+    f->asked++;
+    return f->gets_bye;
+}
+
+static void on_ending(void *client, enum ended_by by, int code, struct bytes reason) {
+    struct fixture *f = client;
+    if (f->cause[0] == '\0')
+        snprintf(f->cause, sizeof(f->cause), "%c %d %.*s", "csl"[by], code, BYTES_FMT(reason));
+}
+
+static void on_leaving(void *client) {
+    struct fixture *f = client;
+    f->left++;
+}
+
+static void on_gone(void *client) {
+    struct fixture *f = client;
+    f->is_gone = true;
+    f->conn = NULL;
+    f->ws = NULL;
+}
+
+static const struct transport_events events = {.on_message = on_message,
+                                               .ask_for_bye = ask_for_bye,
+                                               .on_ending = on_ending,
+                                               .on_leaving = on_leaving,
+                                               .on_gone = on_gone};
+
+/* ---- the connection */
+
+static void ignore_bytes(struct conn *c, struct bytes in) {
+    (void)c;
+    (void)in;
+}
+
+static const struct conn_proto before = {.name = "before", .on_bytes = ignore_bytes};
+
+static void on_connection(uv_stream_t *server, int status) {
+    assert_int_equal(status, 0);
+    fixture->conn = conn_accept(&fixture->set, server, NULL, NULL, &before);
+}
+
+static void turn(struct fixture *f, int times) {
+    for (int i = 0; i < times; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        usleep(500);
+    }
+}
+
+static void open_ws(struct fixture *f, struct bytes read) {
+    struct buf rest = {0};
+    buf_append(&rest, read);
+    struct ws_options options = {.settings = &f->settings,
+                                 .events = &events,
+                                 .client = f,
+                                 .client_id = BYTES_LIT("id"),
+                                 .name = BYTES_LIT("N"),
+                                 .rest = &rest};
+    f->ws = ws_open(f->conn, &options);
+    assert_null(rest.ptr);
+}
+
+static int connect_only(void **state) {
+    struct fixture *f = fixture = calloc(1, sizeof(*f));
+    struct sockaddr_in address;
+    int len = sizeof(address);
+    f->settings =
+        (struct settings){.max_message_bytes = 1000, .ping_ms = 60000, .pong_timeout_ms = 60000};
+    uv_loop_init(&f->loop);
+    conns_init(&f->set, &f->loop, 4096, 1000);
+    turn_start(&f->set);
+    uv_tcp_init(&f->loop, &f->server);
+    uv_ip4_addr("127.0.0.1", 0, &address);
+    uv_tcp_bind(&f->server, (struct sockaddr *)&address, 0);
+    uv_listen((uv_stream_t *)&f->server, 8, on_connection);
+    uv_tcp_getsockname(&f->server, (struct sockaddr *)&address, &len);
+    f->peer = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(f->peer, (struct sockaddr *)&address, sizeof(address)), 0);
+    while (f->conn == NULL || f->conn->state != CONN_OPEN)
+        turn(f, 1);
+    *state = f;
+    return 0;
+}
+
+static int setup(void **state) {
+    int status = connect_only(state);
+    open_ws(*state, BYTES_NONE);
+    return status;
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    close(f->peer);
+    if (f->conn != NULL)
+        conn_drop(f->conn);
+    while (f->set.unfreed > 0)
+        turn(f, 1);
+    uv_close((uv_handle_t *)&f->server, NULL);
+    turn_stop(&f->set);
+    conns_deinit(&f->set);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    free(f);
+    return 0;
+}
+
+/* Frames with a mask of zeros, so that the payload stands as it is. */
+#define SAY(f, frames)       say(f, frames, sizeof(frames) - 1)
+#define A_MESSAGE(character) "\x81\x81\0\0\0\0" character
+#define CLOSE_1000           "\x88\x82\0\0\0\0\x03\xe8"
+
+static void say(struct fixture *f, const char *frames, size_t len) {
+    assert_int_equal(send(f->peer, frames, len, 0), len);
+    turn(f, 4);
+}
+
+static void assert_peer_has(struct fixture *f, const char *expected, size_t len) {
+    char got[4096];
+    turn(f, 3);
+    ssize_t n = recv(f->peer, got, sizeof(got), MSG_DONTWAIT);
+    assert_int_equal(n, len);
+    assert_memory_equal(got, expected, len);
+}
+#define ASSERT_PEER_HAS(f, bytes) assert_peer_has(f, bytes, sizeof(bytes) - 1)
+
+static void assert_peer_has_nothing(struct fixture *f) {
+    char got[16];
+    turn(f, 3);
+    assert_int_equal(recv(f->peer, got, sizeof(got), MSG_DONTWAIT), -1);
+}
+
+static void make_deadline_due(struct fixture *f) {
+    assert_true(f->conn->deadline_ms != 0);
+    f->conn->deadline_ms = 1;
+    for (int i = 0; i < 200 && f->conn != NULL && f->conn->deadline_ms == 1; i++)
+        turn(f, 1);
+    turn(f, 3);
+}
+
+/* ---- back-pressure */
+
+static void a_held_client_is_not_read(void **state) {
+    struct fixture *f = *state;
+    f->holds = HOLD_ROOM;
+    SAY(f, A_MESSAGE("a") A_MESSAGE("b"));
+    SAY(f, A_MESSAGE("c"));
+    assert_string_equal(f->heard, "a ");
+    ws_transport.release(f->ws, HOLD_SHARE); /* not the hold that is set */
+    turn(f, 3);
+    assert_string_equal(f->heard, "a ");
+}
+
+static void reading_goes_on_in_a_turn_of_its_own(void **state) {
+    struct fixture *f = *state;
+    f->holds = HOLD_ROOM;
+    SAY(f, A_MESSAGE("a") A_MESSAGE("b"));
+    SAY(f, A_MESSAGE("c"));
+    ws_transport.release(f->ws, HOLD_ROOM);
+    assert_string_equal(f->heard, "a ");
+    turn(f, 4);
+    assert_string_equal(f->heard, "a b c ");
+    assert_int_equal(f->conn->deadline_ms, 0);
+}
+
+static void every_hold_has_to_be_released(void **state) {
+    struct fixture *f = *state;
+    f->holds = HOLD_ROOM | HOLD_SHARE;
+    SAY(f, A_MESSAGE("a") A_MESSAGE("b"));
+    ws_transport.release(f->ws, HOLD_ROOM);
+    turn(f, 4);
+    assert_string_equal(f->heard, "a ");
+    ws_transport.release(f->ws, HOLD_SHARE);
+    turn(f, 4);
+    assert_string_equal(f->heard, "a b ");
+}
+
+static void a_hold_may_follow_a_release(void **state) {
+    struct fixture *f = *state;
+    f->holds = HOLD_ROOM;
+    SAY(f, A_MESSAGE("a") A_MESSAGE("b") A_MESSAGE("c"));
+    f->holds = HOLD_SHARE;
+    ws_transport.release(f->ws, HOLD_ROOM);
+    turn(f, 4);
+    assert_string_equal(f->heard, "a b ");
+}
+
+static void a_hold_that_lasts_too_long_is_the_end(void **state) {
+    struct fixture *f = *state;
+    f->holds = HOLD_ROOM;
+    SAY(f, A_MESSAGE("a"));
+    make_deadline_due(f);
+    assert_string_equal(f->cause, "s 1013 try again later");
+    ASSERT_PEER_HAS(f, "\x88\x11\x03\xf5try again later");
+}
+
+static void the_rate_holds_until_there_is_a_token(void **state) {
+    struct fixture *f = *state;
+    f->settings.max_messages_per_second = 1;
+    for (int i = 0; i < 12; i++)
+        SAY(f, A_MESSAGE("a"));
+    assert_int_equal(strlen(f->heard), 2 * 10);
+    make_deadline_due(f);
+    assert_int_equal(strlen(f->heard), 2 * 11);
+}
+
+static void ignored_messages_are_not_paced(void **state) {
+    struct fixture *f = *state;
+    f->settings.max_messages_per_second = 1;
+    f->is_ignored = true;
+    for (int i = 0; i < 12; i++)
+        SAY(f, A_MESSAGE("a"));
+    assert_int_equal(strlen(f->heard), 2 * 12);
+}
+
+static void a_client_over_the_rate_for_too_long_is_cut_off(void **state) {
+    struct fixture *f = *state;
+    f->settings.max_messages_per_second = 1;
+    f->settings.rate_patience_ms = 1;
+    for (int i = 0; i < 12 && f->cause[0] == '\0'; i++) {
+        SAY(f, A_MESSAGE("a"));
+        if (f->conn != NULL && f->conn->deadline_ms != 0)
+            make_deadline_due(f);
+    }
+    assert_string_equal(f->cause, "s 1008 rate limit");
+}
+
+static void what_came_with_the_handshake_is_read_later(void **state) {
+    struct fixture *f = *state;
+    open_ws(f, bytes_of(A_MESSAGE("a"), 7));
+    assert_string_equal(f->heard, "");
+    for (int i = 0; i < 100 && f->heard[0] == '\0'; i++)
+        turn(f, 1);
+    assert_string_equal(f->heard, "a ");
+}
+
+/* ---- the peer closes */
+
+static void a_silent_client_gets_its_close_at_once(void **state) {
+    struct fixture *f = *state;
+    SAY(f, CLOSE_1000);
+    ASSERT_PEER_HAS(f, "\x88\x02\x03\xe8");
+    assert_string_equal(f->cause, "c 1000 ");
+    assert_int_equal(f->asked, 0);
+    assert_true(f->left > 0);
+}
+
+static void a_close_waits_for_what_the_client_caused(void **state) {
+    struct fixture *f = *state;
+    f->gets_bye = true;
+    SAY(f, A_MESSAGE("a") CLOSE_1000 A_MESSAGE("b"));
+    assert_string_equal(f->heard, "a ");
+    assert_int_equal(f->asked, 1);
+    assert_int_equal(f->left, 0);
+    assert_peer_has_nothing(f);
+    ws_transport.on_bye(f->ws);
+    assert_int_equal(f->left, 1);
+    ASSERT_PEER_HAS(f, "\x88\x02\x03\xe8");
+}
+
+static void a_bye_that_does_not_come_is_not_waited_for(void **state) {
+    struct fixture *f = *state;
+    f->gets_bye = true;
+    SAY(f, A_MESSAGE("a") CLOSE_1000);
+    make_deadline_due(f);
+    ASSERT_PEER_HAS(f, "\x88\x02\x03\xe8");
+}
+
+static void a_release_does_not_stop_the_wait_for_a_bye(void **state) {
+    struct fixture *f = *state;
+    f->settings.max_messages_per_second = 1;
+    f->settings.rate_patience_ms = 1;
+    f->gets_bye = true;
+    for (int i = 0; i < 12 && f->asked == 0; i++) {
+        f->holds = HOLD_ROOM; /* the message that is too many waits for room, too */
+        SAY(f, A_MESSAGE("a"));
+        if (f->asked > 0)
+            break;
+        ws_transport.release(f->ws, HOLD_ROOM);
+        turn(f, 3);
+    }
+    assert_int_equal(f->asked, 1);
+    ws_transport.release(f->ws, HOLD_ROOM);
+    assert_peer_has_nothing(f);
+    make_deadline_due(f);
+    ASSERT_PEER_HAS(f, "\x88\x0c\x03\xf0rate limit");
+}
+
+static void a_broken_protocol_is_the_end(void **state) {
+    struct fixture *f = *state;
+    SAY(f, "\x83\x80\0\0\0\0"); /* a reserved opcode */
+    ASSERT_PEER_HAS(f, "\x88\x11\x03\xea"
+                       "reserved opcode");
+    assert_string_equal(f->cause, "s 1002 reserved opcode");
+}
+
+/* ---- we close */
+
+static void after_our_close_messages_are_ignored(void **state) {
+    struct fixture *f = *state;
+    ws_transport.close(f->ws, 4321, BYTES_LIT("why"));
+    ws_transport.close(f->ws, 4322, BYTES_LIT("again"));
+    assert_int_equal(f->left, 1);
+    assert_string_equal(f->cause, "s 4321 why");
+    ASSERT_PEER_HAS(f, "\x88\x05\x10\xe1why");
+    SAY(f, A_MESSAGE("a") "\x89\x80\0\0\0\0");
+    assert_string_equal(f->heard, "");
+    assert_peer_has_nothing(f);
+    SAY(f, CLOSE_1000);
+    assert_true(f->is_gone);
+    assert_string_equal(f->cause, "s 4321 why");
+}
+
+static void a_held_client_can_be_closed(void **state) {
+    struct fixture *f = *state;
+    f->holds = HOLD_ROOM;
+    SAY(f, A_MESSAGE("a"));
+    ws_transport.close(f->ws, 4321, BYTES_NONE);
+    ASSERT_PEER_HAS(f, "\x88\x02\x10\xe1");
+    SAY(f, CLOSE_1000); /* is read although the hold was never released */
+    assert_true(f->is_gone);
+}
+
+static void a_slow_client_gets_no_more_messages(void **state) {
+    struct fixture *f = *state;
+    struct frame frame = frame_make(&f->set.arena, BYTES_NONE, BYTES_LIT("\x81\x02hi"));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(conn_send_message(f->conn, frame), CONN_QUEUED);
+    frame_unref(frame);
+    ws_transport.close_slow(f->ws);
+    ASSERT_PEER_HAS(f, "\x88\x06\x0f\xa2slow");
+    assert_string_equal(f->cause, "s 4002 slow");
+}
+
+/* ---- the rest */
+
+static void pings_are_answered(void **state) {
+    struct fixture *f = *state;
+    SAY(f, "\x89\x82\0\0\0\0hi");
+    ASSERT_PEER_HAS(f, "\x8a\x02hi");
+}
+
+static void a_broken_connection_is_reported(void **state) {
+    struct fixture *f = *state;
+    shutdown(f->peer, SHUT_RDWR);
+    for (int i = 0; i < 200 && !f->is_gone; i++)
+        turn(f, 1);
+    assert_true(f->is_gone);
+    assert_string_equal(f->cause, ""); /* the client knows what that means */
+}
+
+int main(void) {
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_held_client_is_not_read),
+        TEST(reading_goes_on_in_a_turn_of_its_own),
+        TEST(every_hold_has_to_be_released),
+        TEST(a_hold_may_follow_a_release),
+        TEST(a_hold_that_lasts_too_long_is_the_end),
+        TEST(the_rate_holds_until_there_is_a_token),
+        TEST(ignored_messages_are_not_paced),
+        TEST(a_client_over_the_rate_for_too_long_is_cut_off),
+        cmocka_unit_test_setup_teardown(what_came_with_the_handshake_is_read_later, connect_only,
+                                        teardown),
+        TEST(a_silent_client_gets_its_close_at_once),
+        TEST(a_close_waits_for_what_the_client_caused),
+        TEST(a_bye_that_does_not_come_is_not_waited_for),
+        TEST(a_release_does_not_stop_the_wait_for_a_bye),
+        TEST(a_broken_protocol_is_the_end),
+        TEST(after_our_close_messages_are_ignored),
+        TEST(a_held_client_can_be_closed),
+        TEST(a_slow_client_gets_no_more_messages),
+        TEST(pings_are_answered),
+        TEST(a_broken_connection_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+/* test_client.c - a client and what carries it: the cause of its end, leaving once, its memory. */
+#include "gateway/session/client.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "gateway/conn/request.h"
+
+struct carrier {
+    int closed_with;
+    bool is_slow, has_bye;
+    unsigned held;
+};
+
+static void on_close(void *carrier, int code, struct bytes reason) {
+    struct carrier *c = carrier;
+    (void)reason;
+    c->closed_with = code;
+}
+
+static void on_close_slow(void *carrier) {
+    struct carrier *c = carrier;
+    c->is_slow = true;
+}
+
+static void on_bye(void *carrier) {
+    struct carrier *c = carrier;
+    c->has_bye = true;
+}
+
+static void on_hold(void *carrier, enum hold why) {
+    struct carrier *c = carrier;
+    c->held |= (unsigned)why;
+}
+
+static void on_release(void *carrier, enum hold why) {
+    struct carrier *c = carrier;
+    c->held &= ~(unsigned)why;
+}
+
+static const struct transport transport = {.close = on_close,
+                                           .close_slow = on_close_slow,
+                                           .on_bye = on_bye,
+                                           .hold = on_hold,
+                                           .release = on_release};
+
+static unsigned left, messages, byes;
+
+static void on_message(void *ctx, struct client *c, bool is_binary, struct bytes body) {
+    (void)ctx;
+    (void)c;
+    (void)is_binary;
+    (void)body;
+    messages++;
+}
+
+static bool ask_for_bye(void *ctx, struct client *c) {
+    (void)ctx;
+    (void)c;
+    byes++;
+    return true;
+}
+
+static void on_left(void *ctx, struct client *c) {
+    (void)ctx;
+    (void)c;
+    left++;
+}
+
+static const struct client_events events = {
+    .on_message = on_message, .ask_for_bye = ask_for_bye, .on_left = on_left};
+static const struct client_host host = {.events = &events};
+static const struct transport_events *const reports = &client_transport_events;
+
+static struct client *new_local(struct carrier *carrier) {
+    char name[] = "N", id[] = "id";
+    struct identity who = {
+        .name = bytes_of(name, 1), .client_id = bytes_of(id, 2), .is_local = true};
+    struct client *c = client_new(&host, &who);
+    name[0] = id[0] = '?'; /* it has copies */
+    client_carry(c, &transport, carrier, NULL);
+    client_unref(c);
+    left = messages = byes = 0;
+    return c;
+}
+
+static void it_copies_who_it_is(void **state) {
+    struct carrier carrier = {0};
+    struct client *c = new_local(&carrier);
+    (void)state;
+    assert_true(bytes_equal_str(c->who.name, "N"));
+    assert_true(bytes_equal_str(c->who.client_id, "id"));
+    assert_int_equal(c->who.group.len, 0);
+    assert_int_equal(c->wire, WIRE_WS);
+    reports->on_gone(c);
+}
+
+static void the_first_cause_counts(void **state) {
+    static const struct {
+        enum ended_by by;
+        const char *cause;
+    } cases[] = {{ENDED_BY_CLIENT, "client:1000:bye"}, {ENDED_BY_SERVER, "server:1000:bye"}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct carrier carrier = {0};
+        struct client *c = client_ref(new_local(&carrier));
+        assert_true(client_is_open(c));
+        reports->on_ending(c, cases[i].by, 1000, BYTES_LIT("bye"));
+        reports->on_ending(c, ENDED_BY_SERVER, 4001, BYTES_LIT("replaced"));
+        assert_false(client_is_open(c));
+        reports->on_gone(c);
+        assert_string_equal(c->cause, cases[i].cause);
+        client_unref(c);
+    }
+}
+
+static void a_connection_that_breaks_was_lost(void **state) {
+    struct carrier carrier = {0};
+    struct client *c = client_ref(new_local(&carrier));
+    (void)state;
+    reports->on_gone(c);
+    assert_string_equal(c->cause, "lost:1006:");
+    client_unref(c);
+}
+
+static void it_leaves_once(void **state) {
+    struct carrier carrier = {0};
+    struct client *c = new_local(&carrier);
+    (void)state;
+    reports->on_ending(c, ENDED_BY_SERVER, 1000, BYTES_NONE);
+    reports->on_leaving(c);
+    reports->on_leaving(c);
+    reports->on_gone(c);
+    assert_int_equal(left, 1);
+}
+
+static void without_a_name_its_messages_are_ignored(void **state) {
+    struct carrier carrier = {0};
+    struct client *c = new_local(&carrier);
+    (void)state;
+    assert_false(reports->on_message(c, false, BYTES_LIT("hi")));
+    assert_false(reports->ask_for_bye(c));
+    assert_int_equal(messages + byes, 0);
+    reports->on_gone(c);
+}
+
+static void its_request_hears_of_its_end(void **state) {
+    struct carrier carrier = {0};
+    struct client *c = new_local(&carrier);
+    struct request r = {.client = c};
+    (void)state;
+    c->request = &r;
+    reports->on_gone(c);
+    assert_null(r.client);
+    assert_true(r.has_left);
+}
+
+static void everything_else_goes_to_the_transport(void **state) {
+    struct carrier carrier = {0};
+    struct client *c = new_local(&carrier);
+    (void)state;
+    client_hold(c, HOLD_ROOM);
+    client_hold(c, HOLD_SHARE);
+    client_release(c, HOLD_ROOM);
+    assert_int_equal(carrier.held, HOLD_SHARE);
+    client_on_bye(c);
+    assert_true(carrier.has_bye);
+    client_close(c, CLOSE_SLOW);
+    assert_true(carrier.is_slow);
+    assert_int_equal(carrier.closed_with, 0);
+    client_close(c, CLOSE_REPLACED);
+    assert_int_equal(carrier.closed_with, 4001);
+    reports->on_gone(c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_copies_who_it_is),
+        cmocka_unit_test(the_first_cause_counts),
+        cmocka_unit_test(a_connection_that_breaks_was_lost),
+        cmocka_unit_test(it_leaves_once),
+        cmocka_unit_test(without_a_name_its_messages_are_ignored),
+        cmocka_unit_test(its_request_hears_of_its_end),
+        cmocka_unit_test(everything_else_goes_to_the_transport),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
