@@ -152,7 +152,7 @@ static void on_buried(void *ctx) {
     for (client = TAILQ_FIRST(&r->clients->all); client != NULL; client = next) {
         next = TAILQ_NEXT(client, by_restore);
         client_forget_registration(client);
-        client_close(client, CLOSE_BURIED);
+        client_close(client, CLOSE_EXPIRED);
     }
 }
 

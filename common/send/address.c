@@ -21,7 +21,7 @@ static size_t bytes_of_list(struct bytes_list list) {
     return sum;
 }
 
-/* No overflow: lists and data have bounds of their own. */
+/* Lists and data have bounds of their own, so nothing overflows. */
 bool address_is_affordable(struct bytes_list names, struct bytes_list groups,
                            struct bytes_list clients, size_t data_bytes, struct buf *error_out) {
     size_t each = data_bytes + bytes_of_list(groups) + bytes_of_list(clients);
@@ -32,7 +32,7 @@ bool address_is_affordable(struct bytes_list names, struct bytes_list groups,
     return false;
 }
 
-/* There is always room for one more. */
+/* There is always room for one more item. */
 void texts_give(struct texts *t) {
     if (t->items == NULL)
         t->items = mem_alloc(sizeof(*t->items));

@@ -1,4 +1,4 @@
-/* levels.c - see levels.h. Two tables, one per source; Names are kept folded. */
+/* levels.c - see levels.h. Each source has a table of its own, with folded Names. */
 #include "common/send/levels.h"
 
 #include <stdlib.h>
@@ -146,7 +146,7 @@ static bool refuse(struct buf *error_out, struct bytes name, enum level level) {
     return false;
 }
 
-/* A send to every Name: nobody's level may forbid it. */
+/* For a send to every Name, which no level may forbid. */
 static bool allow_every(const struct levels *l, bool has_groups, bool has_clients,
                         struct buf *error_out) {
     struct named_level *n, *next;

@@ -40,7 +40,7 @@ const char *message_form_key(enum message_key key) {
     return known[key].name;
 }
 
-/* The key of that text, MESSAGE_KEYS when it is none of the form's. */
+/* The key of a text with its quotes and escapes. */
 static enum message_key find(struct bytes key_text, unsigned form) {
     struct buf plain = {0};
     struct bytes inner = bytes_of(key_text.ptr + 1, key_text.len - 2);

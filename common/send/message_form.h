@@ -1,13 +1,13 @@
 /*
- * message_form.h - a JSON object from outside, read by the keys that it may have: the one place
- * where an address is read from JSON, for clients, POST /send and /close, PUBLISH, XADD and the
- * CLI.
+ * message_form.h - reads a JSON object from outside by the keys that it may have. This is the one
+ * place where an address is read from JSON, for clients, POST /send and /close, PUBLISH, XADD and
+ * the CLI.
  *
- * Keys are compared without case, and may be written with escapes. A key that is not known, and a
- * key that is given twice (clientId and client_id are one key), is refused by name: what was meant
- * to say to whom a message goes must never be passed over.
+ * Keys are compared without case, and may be written with escapes. An unknown key, or a key that is
+ * given twice (clientId and client_id are one key), is refused by name, since a key that was meant
+ * to say to whom a message goes must never be ignored.
  *
- * To add a key: a line in message_keys.def.
+ * To add a key, add a line to message_keys.def.
  */
 #ifndef SIGNALBOX_SEND_MESSAGE_FORM_H
 #define SIGNALBOX_SEND_MESSAGE_FORM_H
@@ -31,29 +31,30 @@ struct message_form {
 
 enum form_fault {
     FORM_FINE,
-    FORM_UNKNOWN, /* a key is not known; the others were read */
+    FORM_UNKNOWN, /* a key is unknown; the others were read */
     FORM_TWICE    /* a key is given twice */
 };
-/* One line in error_out unless it is fine. A value that is no object has no keys. */
+/* Writes one line to error_out unless the form is fine. A value that is not an object has no
+ * keys. */
 enum form_fault message_form_read(struct message_form *f, const struct json_document *document,
                                   struct json_value object, unsigned form, struct buf *error_out);
-/* The key of that text; MESSAGE_KEYS when it is none of the form's. */
+/* The key that is spelled like this, or MESSAGE_KEYS when the form has none. */
 enum message_key message_form_find(struct bytes key, unsigned form);
 /* How the key is spelled. */
 const char *message_form_key(enum message_key key);
 
 enum {
     TEXTS_ONE = 1,    /* a list is refused */
-    TEXTS_NUMBERS = 2 /* a number counts as its text */
+    TEXTS_NUMBERS = 2 /* a number is taken as its text */
 };
-/* Adds the texts of a key's value, a string or a list of strings, to *t. "" and null count as
- * absent; within a list they are left out, and the list is given all the same, even if nothing is
- * left. False with one line in error_out. */
+/* Adds the texts of a key's value, which is a string or a list of strings, to *t. "" and null
+ * count as absent. Within a list they are left out, and the list counts as given even when
+ * nothing is left of it. False with one line in error_out when the value is anything else. */
 bool message_form_texts(const struct message_form *f, enum message_key key, unsigned flags,
                         struct texts *t, struct buf *error_out);
 
-/* False with one line in error_out when a string has an escape that is half of a surrogate pair:
- * there is no UTF-8 for it. */
+/* False with one line in error_out when a string has an escape that is half of a surrogate pair,
+ * which has no UTF-8. */
 bool message_form_is_utf8(const struct message_form *f, enum message_key key,
                           struct json_value value, struct buf *error_out);
 /* Appends "key: why"; returns false. */

@@ -34,7 +34,7 @@ static bool read_text(const struct message_form *f, enum message_key key, size_t
     return message_form_refuse(key, why, error_out);
 }
 
-/* The token becomes part of a channel's name. */
+/* The token becomes a part of a channel's name, so its characters are limited. */
 static bool read_receipt(struct public_message *m, const struct message_form *f,
                          struct buf *error_out) {
     if (!read_text(f, KEY_RECEIPT, RECEIPT_MAX, &m->receipt, error_out))
@@ -95,7 +95,7 @@ static enum public_fault read_send(struct public_message *m, const struct messag
 
 /* --- all together --- */
 
-/* `op` decides which keys are known, so it is looked at first. */
+/* `op` decides which keys are known, so it is read first. */
 static bool read_op(struct public_message *m, struct json_value root, struct buf *error_out) {
     struct json_value op = json_member(root, "op");
     struct buf text = {0};
@@ -154,7 +154,7 @@ enum public_fault public_message_read(struct public_message *m, struct bytes tex
 
 /* --- requests of the HTTP API --- */
 
-/* The sender's text with what is missing, which goes in behind the opening brace. */
+/* Appends the sender's text, with the members that it lacks behind the opening brace. */
 static void complete(enum public_op op, struct bytes text, struct bytes id, bool adds_op,
                      struct buf *out) {
     ptrdiff_t brace = bytes_find(text, '{');
@@ -177,7 +177,7 @@ static int refuse(struct buf *error_out, const char *why) {
     return 400;
 }
 
-/* The idempotency key from elsewhere, and the message's own. */
+/* The idempotency key of the request's head must agree with the message's own. */
 static int check_id(const struct public_message *m, struct bytes id, struct buf *error_out) {
     if (id.len > PUBLIC_ID_MAX)
         return refuse(error_out, "id: has more than 256 bytes");

@@ -1,6 +1,7 @@
 /*
- * public_message.h - what redis-cli, the CLI and programs may say at the public entrances, POST
- * /send and POST /close included: one reader, so that what one of them accepts the broker accepts.
+ * public_message.h - the JSON of a send or a close as redis-cli, the CLI and programs write it at
+ * the public entrances, POST /send and POST /close included. All of them share this reader, so that
+ * a broker accepts what an entrance has accepted.
  *
  *     {"name": …, "group": …, "clientId": …, "data": …}      strings or lists; keys without case
  *     "binary": true    a binary message              "id": "…"    makes a retry harmless
@@ -19,13 +20,13 @@ enum { PUBLIC_ID_MAX = 256 };
 
 struct public_message {
     enum public_op op;
-    bool has_op, has_id; /* the key is there */
+    bool has_op, has_id; /* the key is present */
     struct texts names, groups, clients;
     struct buf id, receipt; /* empty: none */
     struct buf data;        /* or the reason */
     bool is_json;           /* data is the JSON text of a value that is no string */
     bool is_binary;
-    bool is_nothing; /* empty data, or an empty list as address: correct, and nothing to do */
+    bool is_nothing; /* empty data, or an empty list as address: correct, but nothing to send */
     int code;        /* of a close */
 };
 
@@ -35,8 +36,8 @@ enum public_fault {
     PUBLIC_TOO_BIG /* data is over max_bytes, or there are too many Names for it */
 };
 
-/* One line in error_out unless it is fine. op: what it is unless the text says so. text need not
- * outlive the call; *m_out is initialised in any case. */
+/* Writes one line to error_out unless the message is fine. op holds unless the text has an "op".
+ * text need not outlive the call; *m_out is initialised in any case. */
 enum public_fault public_message_read(struct public_message *m_out, struct bytes text,
                                       enum public_op op, size_t max_bytes, struct buf *error_out);
 /* What it asks for; borrows from the message. */
@@ -48,11 +49,11 @@ size_t public_message_write(struct buf *out, const struct delivery *d);
 void public_message_write_list(struct buf *out, enum message_key key, struct bytes_list list);
 
 /*
- * For POST /send and POST /close: checks a request's body and appends what goes into Redis, where
- * nobody would hear of a mistake. The sender's text of the data stays as it is; "op":"close" is
- * added to a close. Nothing is appended when there is nothing to do (empty data, an empty list as
- * address). id: the idempotency key from elsewhere, or empty; it must not contradict the text's
- * own. 0, or an HTTP status (400, 413) with one line in error_out.
+ * For POST /send and POST /close: checks a request's body, since its sender would not learn of a
+ * mistake that a broker finds, and appends the text for Redis. The sender's text of the data stays
+ * as it is; "op":"close" is added to a close. Nothing is appended when there is nothing to send.
+ * id: the idempotency key of the request's head, or empty; it must not differ from the body's own.
+ * Returns 0, or an HTTP status (400, 413) with one line in error_out.
  */
 int public_message_admit(enum public_op op, struct bytes text, struct bytes id,
                          int64_t max_data_bytes, struct buf *out, struct buf *error_out);
