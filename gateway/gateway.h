@@ -21,7 +21,6 @@
 #include "gateway/listener.h"
 #include "gateway/restore.h"
 #include "gateway/delivery/downlink.h"
-#include "gateway/delivery/receipts.h"
 #include "gateway/delivery/reconcile.h"
 #include "gateway/delivery/uplink.h"
 
@@ -46,7 +45,6 @@ struct gateway {
     struct message_frames frames;
     struct routes routes;
     struct downlink downlink;
-    struct receipts receipts;
     struct trace trace;
     struct restore restore;
     struct reconcile reconcile;

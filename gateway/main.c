@@ -26,8 +26,7 @@ static void on_room(void *ctx) {
 
 static void on_flushed(struct conns *set) {
     struct gateway *g = container_of(set, struct gateway, conns);
-    message_frames_forget(&g->frames);
-    receipts_report(&g->receipts);
+    downlink_on_flushed(&g->downlink);
 }
 
 static void on_conn_gone(struct conns *set, struct conn *c) {
@@ -82,9 +81,7 @@ static void open_parts(struct gateway *g) {
     clients_init(&g->clients, g->bus, g->follower, &g->daemon.app.app);
     uplink_init(&g->uplink, g->bus, g->ingest, g->registry, &g->trace);
     message_frames_init(&g->frames);
-    receipts_init(&g->receipts, g->bus, &g->clients);
-    g->downlink =
-        (struct downlink){.frames = &g->frames, .receipts = &g->receipts, .trace = &g->trace};
+    downlink_init(&g->downlink, g->bus, &g->clients, &g->frames, &g->trace);
     trace_init(&g->trace, g->bus, "gateway");
     open_routes(g);
     reconcile_init(&g->reconcile, g->bus, g->registry, &g->clients);
@@ -149,7 +146,7 @@ static void end(struct gateway *g) {
         uv_run(g->loop, UV_RUN_ONCE);
     reconcile_deinit(&g->reconcile);
     uplink_deinit(&g->uplink);
-    receipts_deinit(&g->receipts);
+    downlink_deinit(&g->downlink);
     trace_deinit(&g->trace);
     message_frames_deinit(&g->frames);
     turn_stop(&g->conns);

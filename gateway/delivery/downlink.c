@@ -1,41 +1,104 @@
-/* downlink.c - see downlink.h. on_message is the switch; to_everybody the loop that must be fast.
- */
+/* downlink.c - see downlink.h. on_message is the switch, each_slot the loop that must be fast. */
 #include "gateway/delivery/downlink.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "common/base/fold.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/log/follower.h"
+#include "common/bus/log/publish.h"
 #include "common/bus/log/trace.h"
+#include "gateway/conn/conn.h"
+#include "gateway/delivery/tracing.h"
+#include "gateway/routes/join.h"
+#include "gateway/session/client.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
-#include "gateway/conn/conn.h"
-#include "gateway/session/client.h"
-#include "gateway/routes/join.h"
-#include "gateway/delivery/receipts.h"
-#include "gateway/delivery/tracing.h"
+
+/* ---- receipts */
+
+/* Connections are remembered by their number, since one may be gone when the turn ends. */
+struct pending_receipt {
+    TAILQ_ENTRY(pending_receipt) link;
+    char *token;
+    size_t matched, dropped;
+    uint64_t *numbers; /* of the connections that have it in their queue */
+    size_t count, cap;
+};
+
+static struct pending_receipt *begin_receipt(struct downlink *d, struct bytes token) {
+    struct pending_receipt *p = mem_zalloc(sizeof(*p));
+    p->token = bytes_dup(token);
+    TAILQ_INSERT_TAIL(&d->pending, p, link);
+    return p;
+}
+
+static void add_to_receipt(struct pending_receipt *p, const struct client *client,
+                           bool was_dropped) {
+    p->matched++;
+    if (was_dropped) {
+        p->dropped++;
+        return;
+    }
+    if (p->count == p->cap) {
+        p->cap = p->cap == 0 ? 16 : p->cap * 2;
+        p->numbers = mem_realloc(p->numbers, p->cap * sizeof(*p->numbers));
+    }
+    p->numbers[p->count++] = client->who.number;
+}
+
+static void send_receipt(struct downlink *d, const struct pending_receipt *p) {
+    struct receipt sum = {.matched = p->matched, .dropped = p->dropped};
+    for (size_t i = 0; i < p->count; i++) {
+        struct client *client = clients_by_number(d->clients, p->numbers[i]);
+        if (client == NULL)
+            sum.dropped++;
+        else if (conn_is_written(client->conn))
+            sum.written++;
+        else
+            sum.queued++;
+    }
+    publish_receipt(d->bus, bytes_str(p->token), &sum);
+}
+
+static void forget_receipt(struct downlink *d, struct pending_receipt *p) {
+    TAILQ_REMOVE(&d->pending, p, link);
+    free(p->token);
+    free(p->numbers);
+    free(p);
+}
+
+void downlink_on_flushed(struct downlink *d) {
+    while (!TAILQ_EMPTY(&d->pending)) {
+        send_receipt(d, TAILQ_FIRST(&d->pending));
+        forget_receipt(d, TAILQ_FIRST(&d->pending));
+    }
+    message_frames_forget(d->frames);
+}
+
+void downlink_init(struct downlink *d, struct bus *bus, struct clients *clients,
+                   struct message_frames *frames, struct trace *trace) {
+    *d = (struct downlink){.bus = bus, .clients = clients, .frames = frames, .trace = trace};
+    TAILQ_INIT(&d->pending);
+}
+
+void downlink_deinit(struct downlink *d) {
+    while (!TAILQ_EMPTY(&d->pending))
+        forget_receipt(d, TAILQ_FIRST(&d->pending));
+}
+
+/* ---- whom a message is for */
 
 /* One message on its way to the clients of one Name. */
 struct fan_out {
-    struct message_frames *frames;
+    struct downlink *downlink;
     struct name_entry *entry;
     const struct message *m;
     struct frame frames_of[WIRE_COUNT]; /* made when the first client needs them */
     size_t count;
     struct pending_receipt *receipt; /* NULL: nobody asked */
 };
-
-/* Each kind of wire has its frame, made when the first client needs it. */
-static struct frame frame_for(struct fan_out *v, enum wire wire) {
-    struct frame *f = &v->frames_of[wire];
-    if (f->chunk == NULL)
-        *f = message_frames_make(v->frames, v->m, name_entry_name(v->entry), wire);
-    return *f;
-}
-
-/* ---- to whom */
 
 typedef void address_fn(struct fan_out *v, struct client_slot *slot);
 
@@ -73,7 +136,7 @@ static void each_address(struct fan_out *v, address_fn *fn) {
     enum { LOOKED_UP_MAX = 64 };
     const struct message *m = v->m;
     if (m->to_conn.len > 0) {
-        struct client *client = clients_by_value(v->entry->owner, m->to_conn);
+        struct client *client = clients_by_value(v->downlink->clients, m->to_conn);
         if (client != NULL && client->entry == v->entry && clients_is_for(m, &client->who))
             fn(v, &v->entry->slots[client->slot]);
     } else if (bytes_list_is_given(m->to_clients) && m->to_clients.count <= LOOKED_UP_MAX) {
@@ -93,7 +156,15 @@ static bool is_before(struct client_slot *slot, const struct message *m) {
     return false;
 }
 
-/* ---- what */
+/* ---- what becomes of it */
+
+/* Each kind of wire has its frame, made when the first client needs it. */
+static struct frame frame_for(struct fan_out *v, enum wire wire) {
+    struct frame *f = &v->frames_of[wire];
+    if (f->chunk == NULL)
+        *f = message_frames_make(v->downlink->frames, v->m, name_entry_name(v->entry), wire);
+    return *f;
+}
 
 static void send_to(struct fan_out *v, struct client_slot *slot) {
     if (is_before(slot, v->m))
@@ -101,7 +172,7 @@ static void send_to(struct fan_out *v, struct client_slot *slot) {
     v->count++;
     enum conn_sent sent = conn_send_message(slot->conn, frame_for(v, slot->wire));
     if (v->receipt != NULL)
-        receipts_add(v->receipt, slot->client, sent != CONN_QUEUED);
+        add_to_receipt(v->receipt, slot->client, sent != CONN_QUEUED);
     if (sent == CONN_OVER)
         client_close(slot->client, CLOSE_SLOW);
 }
@@ -122,22 +193,16 @@ static void finish_it(struct fan_out *v, struct client_slot *slot) {
     client_on_bye(slot->client);
 }
 
-static void hold_for_joins(struct fan_out *v) {
-    struct join *join, *next;
-    for (join = LIST_FIRST(&v->entry->joins); join != NULL; join = next) {
-        next = join_next(join);
-        join_on_message(join, v->m);
-    }
-}
-
 static void on_message(void *ctx, void *owner, const struct message *m) {
     struct downlink *d = ctx;
     struct name_entry *e = owner;
-    struct fan_out v = {.frames = d->frames, .entry = e, .m = m};
-    if (!LIST_EMPTY(&e->joins))
-        hold_for_joins(&v);
+    struct fan_out v = {.downlink = d, .entry = e, .m = m};
+    for (struct join *next, *j = LIST_FIRST(&e->joins); j != NULL; j = next) {
+        next = join_next(j); /* j may end within */
+        join_on_message(j, m);
+    }
     if (m->flags & FLAG_RECEIPT)
-        v.receipt = receipts_begin(d->receipts, m->from);
+        v.receipt = begin_receipt(d, m->from);
     switch (m->kind) {
     case MESSAGE_DATA:
     case MESSAGE_NOTE: each_address(&v, send_to); break;
@@ -164,8 +229,8 @@ static void forget_positions(struct name_entry *e) {
 }
 
 static void on_gap(void *ctx, void *owner, enum gap gap) {
-    (void)ctx;
     struct name_entry *e = owner;
+    (void)ctx;
     for (struct join *j = LIST_FIRST(&e->joins); j != NULL; j = join_next(j))
         join_on_gap(j, gap);
     if (gap != GAP_LOST)
