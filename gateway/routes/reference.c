@@ -15,8 +15,7 @@
 #define NAME      "X-PODE-SIGNAL-NAME"
 #define GROUP     "X-PODE-SIGNAL-GROUP"
 
-/* What the fields say: first as they stand, then, when nobody is there, without percent-encoding.
- */
+/* What the fields say: first as they stand, then, if no connection is found, decoded. */
 struct reference {
     struct request *request;
     request_fn *on_found;
@@ -35,11 +34,9 @@ bool reference_is_there(const struct request *r) {
     return false;
 }
 
-/* Sets the text of a value. Scripts of browsers write bytes over 0x7F as ISO 8859-1; everybody who
- * hands on the bytes of the 101 writes UTF-8. */
-static void read_value(struct bytes value, bool is_decoded, struct buf *out) {
+void reference_read(struct bytes value, bool is_encoded, struct buf *out) {
     struct buf plain = {0};
-    if (is_decoded)
+    if (is_encoded)
         (void)percent_decode(value, false, &plain);
     else
         buf_append(&plain, value);
@@ -54,11 +51,11 @@ static void read_value(struct bytes value, bool is_decoded, struct buf *out) {
 static void read_fields(struct reference *f, bool is_decoded) {
     const struct http_head *head = &f->request->head;
     f->is_decoded = is_decoded;
-    read_value(http_head_find(head, NAME), is_decoded, &f->name);
-    read_value(http_head_find(head, CLIENT_ID), is_decoded, &f->client_id);
+    reference_read(http_head_find(head, NAME), is_decoded, &f->name);
+    reference_read(http_head_find(head, CLIENT_ID), is_decoded, &f->client_id);
 }
 
-static bool is_encoded(const struct request *r) {
+static bool looks_encoded(const struct request *r) {
     return bytes_find(http_head_find(&r->head, NAME), '%') >= 0 ||
            bytes_find(http_head_find(&r->head, CLIENT_ID), '%') >= 0;
 }
@@ -69,14 +66,13 @@ static bool is_group(struct bytes text, struct bytes group) {
     struct buf plain = {0};
     bool is_it = false;
     for (int is_decoded = 0; is_decoded <= 1 && !is_it; is_decoded++) {
-        read_value(text, is_decoded != 0, &plain);
+        reference_read(text, is_decoded != 0, &plain);
         is_it = fold_equal(buf_bytes(&plain), group);
     }
     buf_deinit(&plain);
     return is_it;
 }
 
-/* One group, which may have commas in it, or a list of them. */
 static bool list_has(struct bytes list, struct bytes group, bool *is_asked_out) {
     if (list.len > 0 && is_group(list, group))
         return true;
@@ -89,9 +85,7 @@ static bool list_has(struct bytes list, struct bytes group, bool *is_asked_out) 
     return false;
 }
 
-/* Any of the groups may be the connection's; none given: any will do. */
-static bool group_fits(const struct request *r, struct bytes group) {
-    const struct http_head *head = &r->head;
+bool reference_group_fits(const struct http_head *head, struct bytes group) {
     bool is_asked = false;
     for (size_t i = 0; i < head->header_count; i++)
         if (is_field(&head->headers[i], GROUP) &&
@@ -102,7 +96,7 @@ static bool group_fits(const struct request *r, struct bytes group) {
 
 /* ---- the connection */
 
-/* Two of them would be two connections, of which only the first was looked at. */
+/* Two values would name two connections, of which only the first would be looked up. */
 static bool is_ambiguous(const struct request *r) {
     return http_head_count(&r->head, CLIENT_ID) > 1 || http_head_count(&r->head, NAME) > 1;
 }
@@ -124,7 +118,8 @@ static void judge(const struct reference *f, int status, const struct registry_r
     else if (f->name.len == 0 && count != 1)
         request_refuse(
             r, 400, CLIENT_ID " alone must be the id of exactly one connection; give " NAME " too");
-    else if (count == 0 || !conn_value_parse(rows[0].value, &value) || !group_fits(r, value.group))
+    else if (count == 0 || !conn_value_parse(rows[0].value, &value) ||
+             !reference_group_fits(&r->head, value.group))
         request_refuse(r, 404, "no such signal connection");
     else if (!signature_holds(f))
         request_refuse(r, 400, "the " CLIENT_ID " value is not valid");
@@ -137,7 +132,7 @@ static void ask(struct reference *f);
 static void on_rows(void *ctx, int status, const struct registry_row *rows, size_t count) {
     struct reference *f = ctx;
     struct request *r = f->request;
-    if (r->conn != NULL && status >= 0 && count == 0 && !f->is_decoded && is_encoded(r)) {
+    if (r->conn != NULL && status >= 0 && count == 0 && !f->is_decoded && looks_encoded(r)) {
         read_fields(f, true);
         ask(f);
         return;

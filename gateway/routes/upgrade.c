@@ -2,7 +2,6 @@
 #include "gateway/routes/upgrade.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "common/send/address.h"
@@ -13,10 +12,10 @@
 #include "common/base/random.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
-#include "common/http/http_origin.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/endpoints.h"
+#include "gateway/routes/origin.h"
 #include "gateway/routes/routes.h"
 #include "gateway/conn/http.h"
 #include "gateway/conn/ws.h"
@@ -29,55 +28,6 @@ static const struct registrations *registrations_of(const struct request *r) {
     return routes_registrations(r->routes);
 }
 
-/* ---- origin */
-
-static bool is_listed(const struct registrations *registrations, const char *origin) {
-    for (size_t i = 0; i < registrations->origins.count; i++)
-        if (strcmp(registrations->origins.items[i], origin) == 0)
-            return true;
-    return false;
-}
-
-/* A page that came from another endpoint of this very app, as in the seed's layout of two ports.
- * Any other port of the host may be somebody else's program. */
-static bool is_own_page(const struct request *r, const struct http_origin *origin) {
-    const struct endpoints *endpoints = r->routes->endpoints;
-    if (!http_origin_is_host(origin, r->head.host))
-        return false;
-    for (size_t i = 0; i < endpoints->count; i++) {
-        const struct endpoint_run *e = &endpoints->items[i];
-        if ((unsigned)e->port == origin->port &&
-            strcmp(origin->scheme, e->is_tls ? "https" : "http") == 0)
-            return true;
-    }
-    return false;
-}
-
-static void log_refused(const struct request *r, const struct http_origin *origin) {
-    bool has_list = registrations_of(r)->origins.count > 0;
-    log_warn("upgrade",
-             "refused_origin origin=%s host=%s: if that page is yours, %s the app file: "
-             "signalbox.origins { \"%s\" }",
-             origin->text, LOG_TEXT(r->head.host), has_list ? "add it to the list in" : "put into",
-             origin->text);
-}
-
-static bool origin_may(const struct request *r) {
-    const struct registrations *registrations = registrations_of(r);
-    struct bytes field = http_head_find(&r->head, "Origin");
-    struct http_origin origin;
-    if (field.ptr == NULL || is_listed(registrations, "*"))
-        return http_head_count(&r->head, "Origin") <= 1;
-    if (http_head_count(&r->head, "Origin") > 1 || http_origin_parse(field, &origin) != NULL)
-        return false;
-    bool may = registrations->origins.count > 0
-                   ? is_listed(registrations, origin.text)
-                   : http_origin_is_host_and_port(&origin, r->head.host) || is_own_page(r, &origin);
-    if (!may)
-        log_refused(r, &origin);
-    return may;
-}
-
 /* ---- the handshake */
 
 static bool is_refused(struct request *r) {
@@ -88,7 +38,7 @@ static bool is_refused(struct request *r) {
         request_refuse(r, status, reason);
     else if (!r->endpoint->is_ws)
         request_refuse(r, 426, "this endpoint does not speak WebSocket");
-    else if (!origin_may(r))
+    else if (!origin_is_allowed(&r->head, registrations_of(r), r->routes->endpoints))
         request_refuse(r, 403, "this origin is not allowed");
     else if (r->conn->set->is_draining)
         request_refuse(r, 503, "the gateway is shutting down");
@@ -148,18 +98,13 @@ static struct upgrade_error decide_id(const struct request *r, const struct upgr
     return (struct upgrade_error){0, NULL};
 }
 
-/* All of them: the bound is that of the request's head. */
-static size_t list_headers(struct session_header *out, const struct http_head *head) {
-    for (size_t i = 0; i < head->header_count; i++)
-        out[i] = (struct session_header){head->headers[i].name, head->headers[i].value};
-    return head->header_count;
-}
-
 /* Appends the encoded session of an upgrade request: path, URL, headers. */
 static void encode_session(struct buf *out, const struct request *r) {
     struct session_header headers[HTTP_HEAD_HEADERS_MAX];
     struct buf url = {0};
     const char *protocol = r->endpoint->is_tls ? "wss" : "ws";
+    for (size_t i = 0; i < r->head.header_count; i++)
+        headers[i] = (struct session_header){r->head.headers[i].name, r->head.headers[i].value};
     buf_printf(&url, "%s://%.*s%.*s", protocol, BYTES_FMT(r->head.host), BYTES_FMT(r->head.path));
     if (r->head.query.ptr != NULL)
         buf_printf(&url, "?%.*s", BYTES_FMT(r->head.query));
@@ -171,7 +116,7 @@ static void encode_session(struct buf *out, const struct request *r) {
         .endpoint = bytes_str(r->endpoint->name),
         .remote_address = bytes_str(r->remote_address),
         .headers = headers,
-        .header_count = list_headers(headers, &r->head),
+        .header_count = r->head.header_count,
     };
     session_encode(out, &session);
     buf_deinit(&url);

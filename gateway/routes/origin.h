@@ -1,0 +1,20 @@
+/*
+ * origin.h - whether a page may open a WebSocket here: browsers send the origin of the page, and
+ * nothing else keeps a page of somebody else's from using the cookies of its visitor.
+ */
+#ifndef SIGNALBOX_GATEWAY_ROUTES_ORIGIN_H
+#define SIGNALBOX_GATEWAY_ROUTES_ORIGIN_H
+
+#include <stdbool.h>
+
+struct endpoints;
+struct http_head;
+struct registrations;
+
+/* A request without an Origin is no browser's and is allowed. If the app lists origins, only those
+ * are allowed, and "*" allows any; otherwise the origin has to be the host and port of the request,
+ * or of another endpoint of this app on the same host. A page that is refused is logged. */
+bool origin_is_allowed(const struct http_head *head, const struct registrations *registrations,
+                       const struct endpoints *endpoints);
+
+#endif
