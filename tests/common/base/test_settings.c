@@ -1,0 +1,176 @@
+/* test_settings.c - flags, environment, defaults; what is wrong; what is shown. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/buf.h"
+#include "common/base/settings.h"
+
+enum { ARGUMENTS_MAX = 40 };
+
+/* Parses "a b c" as the arguments of a gateway; what is left over is joined into rest_out. */
+static enum settings_result parse(struct settings *s, const char *line, char rest_out[200]) {
+    static char copy[2000];
+    char *argv[ARGUMENTS_MAX] = {"gateway"};
+    int argc = 1, rest;
+    strcpy(copy, line);
+    for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    enum settings_result result = settings_parse(s, FOR_GATEWAY, argc, argv, &rest);
+    rest_out[0] = '\0';
+    for (int i = 1; result == SETTINGS_OK && i <= rest; i++)
+        strcat(strcat(rest_out, argv[i]), " ");
+    return result;
+}
+
+static void test_defaults_environment_and_flags(void **state) {
+    (void)state;
+    struct settings s;
+    char rest[200];
+    assert_int_equal(parse(&s, "", rest), SETTINGS_OK);
+    assert_int_equal(s.max_message_bytes, 4194304);
+    assert_string_equal(s.log_level, "info");
+    setenv("SIGNALBOX_MAX_MESSAGE_BYTES", "5000", 1);
+    setenv("SIGNALBOX_LEASE_MS", "wrong, but for brokers", 1);
+    assert_int_equal(parse(&s, "--log-level debug", rest), SETTINGS_OK);
+    assert_int_equal(s.max_message_bytes, 5000);
+    assert_string_equal(s.log_level, "debug");
+    assert_int_equal(parse(&s, "--max-message-bytes=6000", rest), SETTINGS_OK);
+    assert_int_equal(s.max_message_bytes, 6000);
+    setenv("SIGNALBOX_MAX_MESSAGE_BYTES", "5000x", 1);
+    assert_int_equal(parse(&s, "", rest), SETTINGS_BAD);
+    unsetenv("SIGNALBOX_MAX_MESSAGE_BYTES");
+    unsetenv("SIGNALBOX_LEASE_MS");
+}
+
+static void test_redis_has_two_variables(void **state) {
+    (void)state;
+    struct settings s;
+    char rest[200];
+    setenv("REDIS_URL", "redis://a", 1);
+    assert_int_equal(parse(&s, "", rest), SETTINGS_OK);
+    assert_string_equal(s.redis, "redis://a");
+    setenv("SIGNALBOX_REDIS", "redis://b", 1);
+    assert_int_equal(parse(&s, "", rest), SETTINGS_OK);
+    assert_string_equal(s.redis, "redis://b");
+    unsetenv("REDIS_URL");
+    unsetenv("SIGNALBOX_REDIS");
+}
+
+static void test_arguments_that_are_no_flags(void **state) {
+    (void)state;
+    struct settings s;
+    char rest[200];
+    assert_int_equal(parse(&s, "app --log-level warn more -x", rest), SETTINGS_OK);
+    assert_string_equal(rest, "app more -x ");
+    assert_int_equal(parse(&s, "a -- --log-level --", rest), SETTINGS_OK);
+    assert_string_equal(rest, "a --log-level -- ");
+    assert_string_equal(s.log_level, "info");
+    assert_int_equal(parse(&s, "app --help", rest), SETTINGS_HELP);
+    assert_int_equal(parse(&s, "-h", rest), SETTINGS_HELP);
+    assert_int_equal(parse(&s, "--version --nonsense", rest), SETTINGS_VERSION);
+}
+
+static void test_bounds_and_one_beyond(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        enum settings_result result;
+    } rows[] = {
+        {"--max-message-bytes=1024", SETTINGS_OK},
+        {"--max-message-bytes=1023", SETTINGS_BAD},
+        {"--max-message-bytes=67108864", SETTINGS_OK},
+        {"--max-message-bytes=67108865", SETTINGS_BAD},
+        {"--max-message-bytes=", SETTINGS_BAD},
+        {"--max-message-bytes=1e6", SETTINGS_BAD},
+        {"--max-message-bytes=99999999999999999999", SETTINGS_BAD},
+        {"--max-message-bytes", SETTINGS_BAD}, /* needs a value */
+        {"--max-mesage-bytes=2000", SETTINGS_BAD},
+        {"--max_message_bytes=2000", SETTINGS_BAD},
+        {"--lease-ms=1000", SETTINGS_BAD}, /* a broker's */
+        {"--", SETTINGS_OK},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct settings s;
+        char rest[200];
+        assert_int_equal(parse(&s, rows[i].line, rest), rows[i].result);
+    }
+}
+
+static void test_lists(void **state) {
+    (void)state;
+    struct settings s;
+    char rest[200], line[1000] = "";
+    setenv("SIGNALBOX_LISTEN", "ws://e", 1);
+    assert_int_equal(parse(&s, "", rest), SETTINGS_OK);
+    assert_int_equal(s.listen.count, 1);
+    assert_int_equal(parse(&s, "--listen ws://a --listen=ws://b", rest), SETTINGS_OK);
+    assert_int_equal(s.listen.count, 2); /* flags replace the environment */
+    assert_string_equal(s.listen.items[1], "ws://b");
+    for (int i = 0; i < SETTINGS_LIST_MAX; i++)
+        strcat(line, "--listen=a ");
+    assert_int_equal(parse(&s, line, rest), SETTINGS_OK);
+    strcat(line, "--listen=a");
+    assert_int_equal(parse(&s, line, rest), SETTINGS_BAD);
+    unsetenv("SIGNALBOX_LISTEN");
+}
+
+static void test_passwords_are_not_shown(void **state) {
+    (void)state;
+    static const char *const rows[][2] = {
+        {"redis://host:6379/0", "redis://host:6379/0"},
+        {"redis://:secret@host", "redis://:***@host"},
+        {"redis://user:se:c@ret@host/1", "redis://user:***@host/1"},
+        {"redis://user@host", "redis://user@host"},
+        {"redis://:a/b?c@host", "redis://:***@host"},
+        {"https://*:1?password=p&name=n", "https://*:1?password=***&name=n"},
+        {"/etc/a@b:c", "/etc/a@b:c"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf out = {0};
+        settings_append_shown(&out, rows[i][0]);
+        char *shown = buf_take(&out);
+        assert_string_equal(shown, rows[i][1]);
+        free(shown);
+    }
+}
+
+static void find_message_bytes(void *ctx, const struct settings_row *row) {
+    if (strcmp(row->flag, "max-message-bytes") == 0)
+        *(struct settings_row *)ctx = *row;
+    assert_string_not_equal(row->flag, "lease-ms");
+}
+
+static void test_rows(void **state) {
+    (void)state;
+    struct settings s;
+    struct settings_row row = {0};
+    char rest[200];
+    setenv("SIGNALBOX_MAX_MESSAGE_BYTES", "5000", 1);
+    assert_int_equal(parse(&s, "", rest), SETTINGS_OK);
+    settings_each(FOR_GATEWAY, &s, find_message_bytes, &row);
+    assert_int_equal(row.kind, SETTINGS_NUMBER);
+    assert_int_equal(row.number, 5000);
+    assert_int_equal(row.number_default, 4194304);
+    assert_int_equal(row.lowest, 1024);
+    assert_non_null(row.environment);
+    unsetenv("SIGNALBOX_MAX_MESSAGE_BYTES");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults_environment_and_flags),
+        cmocka_unit_test(test_redis_has_two_variables),
+        cmocka_unit_test(test_arguments_that_are_no_flags),
+        cmocka_unit_test(test_bounds_and_one_beyond),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_passwords_are_not_shown),
+        cmocka_unit_test(test_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
