@@ -7,28 +7,28 @@
 
 #include "common/base/must.h"
 
-void random_fill(void *out, size_t len) {
+static void fill(void *out, size_t len) {
     MUST(RAND_bytes(out, (int)len) == 1);
 }
 
-uint64_t random_u64(void) {
+static uint64_t number(void) {
     uint64_t value;
-    random_fill(&value, sizeof(value));
+    fill(&value, sizeof(value));
     return value;
 }
 
 uint64_t random_below(uint64_t bound) {
     MUST(bound > 0);
-    return random_u64() % bound;
+    return number() % bound;
 }
 
 void random_id(char text_out[17]) {
-    snprintf(text_out, 17, "%016llx", (unsigned long long)random_u64());
+    snprintf(text_out, 17, "%016llx", (unsigned long long)number());
 }
 
 void random_uuid(char text_out[37]) {
     unsigned char b[16];
-    random_fill(b, sizeof(b));
+    fill(b, sizeof(b));
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
     snprintf(text_out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",

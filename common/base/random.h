@@ -2,11 +2,8 @@
 #ifndef SIGNALBOX_BASE_RANDOM_H
 #define SIGNALBOX_BASE_RANDOM_H
 
-#include <stddef.h>
 #include <stdint.h>
 
-void random_fill(void *out, size_t len);
-uint64_t random_u64(void);
 /* 0 <= result < bound; bound > 0. */
 uint64_t random_below(uint64_t bound);
 /* 16 hexadecimal digits and a NUL. */

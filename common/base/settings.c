@@ -16,10 +16,8 @@
 #include "common/base/log.h"
 #include "common/base/suggest.h"
 
-enum kind { KIND_STRING, KIND_NUMBER, KIND_LIST };
-
 struct description {
-    enum kind kind;
+    enum settings_kind kind;
     int who;
     const char *field;
     size_t offset;
@@ -31,12 +29,13 @@ struct description {
 
 static const struct description table[] = {
 #define STRING(field, who, def, placeholder, help)                                                 \
-    {KIND_STRING, who, #field, offsetof(struct settings, field), def, 0, 0, 0, placeholder, help},
+    {SETTINGS_STRING, who, #field, offsetof(struct settings, field), def, 0, 0, 0,                 \
+     placeholder,     help},
 #define NUMBER(field, who, def, lowest, highest, unit, help)                                       \
-    {KIND_NUMBER, who,  #field, offsetof(struct settings, field), "", def, lowest,                 \
-     highest,     unit, help},
+    {SETTINGS_NUMBER, who,  #field, offsetof(struct settings, field), "", def, lowest,             \
+     highest,         unit, help},
 #define LIST(field, who, placeholder, help)                                                        \
-    {KIND_LIST, who, #field, offsetof(struct settings, field), "", 0, 0, 0, placeholder, help},
+    {SETTINGS_LIST, who, #field, offsetof(struct settings, field), "", 0, 0, 0, placeholder, help},
 #include "common/base/settings.def"
 #undef STRING
 #undef NUMBER
@@ -92,9 +91,9 @@ static enum settings_result set_list(struct settings *s, const struct descriptio
 
 static enum settings_result set(struct settings *s, const struct description *d, const char *name,
                                 const char *value) {
-    if (d->kind == KIND_NUMBER)
+    if (d->kind == SETTINGS_NUMBER)
         return set_number(s, d, name, value);
-    if (d->kind == KIND_LIST)
+    if (d->kind == SETTINGS_LIST)
         return set_list(s, d, name, value);
     *(const char **)((char *)s + d->offset) = value;
     return SETTINGS_OK;
@@ -127,16 +126,16 @@ enum settings_result settings_set(struct settings *s, enum settings_who who, con
     return set(s, d, shown, value);
 }
 
-int settings_is_known(enum settings_who who, const char *name) {
+bool settings_is_known(enum settings_who who, const char *name) {
     return find(who, name) != NULL;
 }
 
 static void set_defaults(struct settings *s) {
     memset(s, 0, sizeof(*s));
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        if (table[i].kind == KIND_STRING)
+        if (table[i].kind == SETTINGS_STRING)
             *(const char **)((char *)s + table[i].offset) = table[i].text_default;
-        else if (table[i].kind == KIND_NUMBER)
+        else if (table[i].kind == SETTINGS_NUMBER)
             *(int64_t *)((char *)s + table[i].offset) = table[i].number_default;
     }
 }
@@ -209,9 +208,9 @@ void settings_print_help(FILE *out, enum settings_who who) {
         if (!(d->who & (int)who))
             continue;
         spell(d->field, false, flag);
-        fprintf(out, "  --%s %s\n        %s", flag, d->kind == KIND_NUMBER ? "N" : d->placeholder,
-                d->help);
-        if (d->kind == KIND_NUMBER)
+        fprintf(out, "  --%s %s\n        %s", flag,
+                d->kind == SETTINGS_NUMBER ? "N" : d->placeholder, d->help);
+        if (d->kind == SETTINGS_NUMBER)
             fprintf(out, " [%" PRId64 " %s]", d->number_default, d->placeholder);
         else if (*d->text_default)
             fprintf(out, " [%s]", d->text_default);
@@ -231,7 +230,7 @@ void settings_print_markdown(FILE *out) {
         const struct description *d = &table[i];
         spell(d->field, false, flag);
         fprintf(out, "| `--%s` | %s | ", flag, who_names[d->who & 7]);
-        if (d->kind == KIND_NUMBER)
+        if (d->kind == SETTINGS_NUMBER)
             fprintf(out, "%" PRId64 " %s | %" PRId64 " … %" PRId64, d->number_default,
                     d->placeholder, d->lowest, d->highest);
         else
@@ -253,9 +252,6 @@ static const char *variable_of(const struct description *d, char name[80]) {
 
 void settings_each(enum settings_who who, const struct settings *s, settings_row_fn *fn,
                    void *ctx) {
-    static const enum settings_kind kinds[] = {[KIND_STRING] = SETTINGS_STRING,
-                                               [KIND_NUMBER] = SETTINGS_NUMBER,
-                                               [KIND_LIST] = SETTINGS_LIST};
     char flag[80], variable[80];
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         const struct description *d = &table[i];
@@ -267,14 +263,14 @@ void settings_each(enum settings_who who, const struct settings *s, settings_row
                                    .environment = variable_of(d, variable),
                                    .help = d->help,
                                    .unit = d->placeholder,
-                                   .kind = kinds[d->kind],
+                                   .kind = d->kind,
                                    .number_default = d->number_default,
                                    .lowest = d->lowest,
                                    .highest = d->highest};
         switch (d->kind) {
-        case KIND_STRING: row.text = *(const char *const *)field; break;
-        case KIND_NUMBER: row.number = *(const int64_t *)field; break;
-        case KIND_LIST: row.list = field; break;
+        case SETTINGS_STRING: row.text = *(const char *const *)field; break;
+        case SETTINGS_NUMBER: row.number = *(const int64_t *)field; break;
+        case SETTINGS_LIST: row.list = field; break;
         }
         fn(ctx, &row);
     }
@@ -328,7 +324,7 @@ void settings_append_shown(struct buf *out, const char *value) {
     }
 }
 
-int settings_apply_log(const struct settings *s, const char *process) {
+bool settings_apply_log(const struct settings *s, const char *process) {
     enum log_level level;
     if (!log_level_parse(s->log_level, &level)) {
         fprintf(stderr, "--log-level=%s: must be debug, info, warn or error\n", s->log_level);

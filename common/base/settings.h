@@ -8,6 +8,7 @@
 #ifndef SIGNALBOX_BASE_SETTINGS_H
 #define SIGNALBOX_BASE_SETTINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,10 +38,9 @@ struct settings {
 
 enum settings_result {
     SETTINGS_OK,
-    SETTINGS_HELP, /* --help was asked for: the caller prints its usage line and settings_print_help
-                    */
+    SETTINGS_HELP,    /* --help: the caller prints its usage line and settings_print_help */
     SETTINGS_VERSION, /* --version */
-    SETTINGS_BAD      /* one line was printed to standard error */
+    SETTINGS_BAD      /* one line was printed to standard error; main returns 2 */
 };
 
 /* Fills *s_out. Arguments that are no flags are moved to the front of argv[1…] and counted in
@@ -52,7 +52,7 @@ MUST_CHECK enum settings_result settings_parse(struct settings *s_out, enum sett
 MUST_CHECK enum settings_result settings_set(struct settings *s, enum settings_who who,
                                              const char *name, const char *value);
 /* Whether `name` (without dashes) is a setting of any of `who`. */
-int settings_is_known(enum settings_who who, const char *name);
+bool settings_is_known(enum settings_who who, const char *name);
 
 void settings_print_help(FILE *out, enum settings_who who);
 /* The Markdown table of docs/operations.md. */
@@ -76,7 +76,7 @@ void settings_each(enum settings_who who, const struct settings *s, settings_row
 void settings_append_shown(struct buf *out, const char *value);
 
 /* Applies log_level and log_format; false when they are wrong (one line was printed). */
-MUST_CHECK int settings_apply_log(const struct settings *s, const char *process);
+MUST_CHECK bool settings_apply_log(const struct settings *s, const char *process);
 
 #define SIGNALBOX_VERSION "0.1.0"
 

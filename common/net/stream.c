@@ -544,17 +544,6 @@ void stream_remote_address(const struct stream *s, char text_out[64]) {
         stream_show_address((const struct sockaddr *)&address, text_out);
 }
 
-int stream_local_port(const struct stream *s) {
-    struct sockaddr_storage address;
-    int len = sizeof(address);
-    if (!s->has_handle || s->uv.handle.type != UV_TCP ||
-        uv_tcp_getsockname(&s->uv.tcp, (struct sockaddr *)&address, &len) < 0)
-        return 0;
-    if (address.ss_family == AF_INET)
-        return ntohs(((const struct sockaddr_in *)&address)->sin_port);
-    return ntohs(((const struct sockaddr_in6 *)&address)->sin6_port);
-}
-
 const char *stream_error_text(const struct stream *s, int status) {
     if (status == UV_EPROTO && s->tls != NULL && tls_session_error(s->tls)[0] != '\0')
         return tls_session_error(s->tls);

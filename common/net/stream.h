@@ -132,7 +132,6 @@ void stream_abort(struct stream *s);
 void stream_remote_address(const struct stream *s, char text_out[64]);
 /* That text for any address. */
 void stream_show_address(const struct sockaddr *address, char text_out[64]);
-int stream_local_port(const struct stream *s);
 
 /* Why the last on_open / on_end failed, one line, for logs. */
 const char *stream_error_text(const struct stream *s, int status);

@@ -257,16 +257,12 @@ static bool show(struct tls_context *t, const char *certificate, const char *key
     return is_ok;
 }
 
-struct tls_context *tls_context_client_with(const char *ca_file, const char *certificate,
-                                            const char *key, char **error_out) {
+struct tls_context *tls_context_client(const char *ca_file, const char *certificate,
+                                       const char *key, char **error_out) {
     struct tls_context *t = context_new(TLS_client_method());
     *error_out = NULL;
     return finished(t, trust(t, ca_file, error_out) &&
                            (certificate == NULL || show(t, certificate, key, error_out)));
-}
-
-struct tls_context *tls_context_client(const char *ca_file, char **error_out) {
-    return tls_context_client_with(ca_file, NULL, NULL, error_out);
 }
 
 struct tls_context *tls_context_ref(struct tls_context *t) {

@@ -25,12 +25,11 @@ struct tls_context;
  */
 MUST_CHECK struct tls_context *tls_context_server(const char *certificate, const char *key,
                                                   const char *password, char **error_out);
-/* A client that verifies against ca_file, or the system's store when NULL. */
-MUST_CHECK struct tls_context *tls_context_client(const char *ca_file, char **error_out);
-/* The same, which shows a certificate of its own to a server that asks for one; NULL: none. Files
- * and errors are those of a server's certificate. */
-MUST_CHECK struct tls_context *tls_context_client_with(const char *ca_file, const char *certificate,
-                                                       const char *key, char **error_out);
+/* A client that verifies against ca_file, or the system's store when NULL, and shows a certificate
+ * of its own to a server that asks for one; NULL: none. Files and errors are those of a server's
+ * certificate. */
+MUST_CHECK struct tls_context *tls_context_client(const char *ca_file, const char *certificate,
+                                                  const char *key, char **error_out);
 
 /* Contexts are reference counted: streams hold theirs, so a reload may drop the old one at once.
  * NULL is legal. */

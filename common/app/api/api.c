@@ -12,7 +12,7 @@ enum { SLEEP_MAX_SECONDS = 86400 };
 /* --- JSON, log --- */
 
 /* json(value [, depth]) */
-int api_json(lua_State *L) {
+static int api_json(lua_State *L) {
     struct buf text = {0}, error = {0};
     luaL_checkany(L, 1);
     int depth = api_depth(luaL_optinteger(L, 2, API_DEPTH));
@@ -25,7 +25,7 @@ int api_json(lua_State *L) {
 }
 
 /* parse_json(text) */
-int api_parse_json(lua_State *L) {
+static int api_parse_json(lua_State *L) {
     struct buf error = {0};
     luaL_checkstring(L, 1);
     if (!json_push_string(L, 1, &error))
@@ -34,7 +34,7 @@ int api_parse_json(lua_State *L) {
 }
 
 /* array(table): is written as [] also while it is empty. */
-int api_array(lua_State *L) {
+static int api_array(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     if (json_is_array_marked(L, 1))
         return lua_settop(L, 1), 1;
@@ -44,7 +44,7 @@ int api_array(lua_State *L) {
     return 1;
 }
 
-int api_log(lua_State *L) {
+static int api_log(lua_State *L) {
     struct bytes text = stack_check_bytes(L, 1);
     log_app("app", "said text=%s", LOG_TEXT(text));
     return 0;
@@ -56,7 +56,7 @@ static void on_slept(uv_timer_t *timer) {
     app_resume_ok(container_of(timer, struct app_call, timer), NULL, NULL);
 }
 
-int api_sleep(lua_State *L) {
+static int api_sleep(lua_State *L) {
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0 && seconds <= SLEEP_MAX_SECONDS, 1,
                   "from 0 to 86400 seconds (a day)");

@@ -139,8 +139,8 @@ static const char *or_null(const char *file) {
 }
 
 struct tls_context *redis_access_tls(const struct redis_url *url, char **error_out) {
-    return tls_context_client_with(or_null(url->ca_file), or_null(url->cert_file),
-                                   or_null(url->key_file), error_out);
+    return tls_context_client(or_null(url->ca_file), or_null(url->cert_file),
+                              or_null(url->key_file), error_out);
 }
 
 char *redis_access_reload(struct redis_url *url) {

@@ -83,7 +83,6 @@ static void knows_addresses(void **state) {
     peers_meet(&p, NULL);
     stream_remote_address(&p.server.stream, text);
     assert_string_equal(text, "127.0.0.1");
-    assert_int_equal(stream_local_port(&p.server.stream), p.port);
     peers_deinit(&p);
 }
 
@@ -380,7 +379,6 @@ static void unix_socket_path(void **state) {
     assert_int_equal(stream_connect_pipe(&p.client.stream, "/nonexistent/socket"), 0);
     peers_until(&p, &p.client.opens, 1, 1000);
     assert_int_equal(p.client.opened, UV_ENOENT);
-    assert_int_equal(stream_local_port(&p.client.stream), 0);
     peers_deinit(&p);
 }
 

@@ -80,7 +80,7 @@ static struct tls_context *load_server(void) {
 
 static struct tls_context *load_client(const char *ca) {
     char *error = NULL;
-    struct tls_context *t = tls_context_client(ca != NULL ? in_dir(ca) : NULL, &error);
+    struct tls_context *t = tls_context_client(ca != NULL ? in_dir(ca) : NULL, NULL, NULL, &error);
     assert_null(error);
     assert_non_null(t);
     return t;
@@ -151,10 +151,10 @@ static void bad_certificates(void **state) {
 static void bad_authorities(void **state) {
     (void)state;
     char *error = NULL;
-    assert_null(tls_context_client(in_dir("none.pem"), &error));
+    assert_null(tls_context_client(in_dir("none.pem"), NULL, NULL, &error));
     assert_non_null(strstr(error, "No such file"));
     free(error);
-    assert_null(tls_context_client(in_dir("bad.pem"), &error));
+    assert_null(tls_context_client(in_dir("bad.pem"), NULL, NULL, &error));
     assert_non_null(strstr(error, "there is no certificate"));
     free(error);
 }
