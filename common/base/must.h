@@ -13,7 +13,7 @@
 #define MUST_CHECK             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
-/* The owner of an embedded member: container_of(timer, struct gateway, heartbeat). */
+/* The owner of an embedded member: container_of(stream, struct conn, stream). */
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
 

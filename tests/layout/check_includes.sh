@@ -42,7 +42,13 @@ may_include common/app 'common/(base|json|http|net|bus|send|app)/'
 may_include common/admin 'common/(base|json|http|net|bus|send|app|admin)/'
 may_include common 'common/|scripts_embedded.def'
 may_include gateway/codec 'common/(base|http)/|gateway/codec/'
+may_include gateway/conn 'common/|gateway/(codec|conn)/'
+may_include gateway/session 'common/|gateway/(codec|conn|session)/'
+may_include gateway/routes 'common/|gateway/(codec|conn|session|routes)/'
+may_include gateway/delivery 'common/|gateway/(codec|conn|session|routes|delivery)/'
 may_include gateway 'common/|gateway/'
+may_include broker/entry 'common/|broker/entry/'
+may_include broker/handlers 'common/|broker/(entry|handlers)/'
 may_include broker 'common/|broker/'
 may_include tools 'common/|tools/'
 
@@ -51,6 +57,12 @@ only_in 'msgpack' '# *include <msgpack' 'common/'
 only_in 'a Redis command' \
     '"(XADD|XREAD|XRANGE|XREVRANGE|XTRIM|XLEN|EVALSHA|EVAL|HSET|HGET|HDEL|HSCAN|HGETALL|HLEN|SADD|SREM|SSCAN|SUBSCRIBE|UNSUBSCRIBE)"' \
     'common/bus/|tools/' # the CLI asks Redis what the daemons need not know
+
+# Whoever gets the whole process could touch anything: the floors below get the parts they use.
+only_in 'struct gateway' '\bstruct gateway\b' 'gateway/[a-z_]+[.][ch]'
+only_in 'struct broker' '\bstruct broker\b' 'broker/[a-z_]+[.][ch]'
+# must.c: a bug within a bug; child.c: after fork.
+only_in 'exit' '(^|[^a-z_])_?exit\(' 'common/base/must.c|tools/child.c'
 
 complain 'the codecs link neither the loop nor TLS' \
     "$(grep -rnE --include='*.[ch]' '# *include <(uv|openssl/ssl|lua|jansson)' gateway/codec common/http 2>/dev/null)"
