@@ -1,0 +1,36 @@
+/*
+ * broker_room.h - for tests: a Redis of the test's own, an app, and the parts that the processing
+ * of an entry uses. The slot is partition 0 under term ROOM_TERM, unless room->slot says otherwise.
+ */
+#ifndef SIGNALBOX_TESTS_BROKER_BROKER_ROOM_H
+#define SIGNALBOX_TESTS_BROKER_BROKER_ROOM_H
+
+#include "broker/entry/processing.h"
+#include "common/bus/log/trace.h"
+#include "tests/common/bus/bus_room.h"
+
+enum { ROOM_TERM = 1000, ROOM_PARTITIONS = 4 };
+
+struct broker_room {
+    struct bus_room bus_room;
+    struct bus *bus;
+    char folder[64];
+    struct app_environment environment;
+    struct app *app;
+    struct trace trace;
+    struct entry_parts parts;
+    struct batch batch;
+    unsigned slot;
+};
+
+/* app: the text of app.lua. host may be NULL. */
+void broker_room_init(struct broker_room *room, const char *app, const struct app_host *host);
+void broker_room_deinit(struct broker_room *room);
+/* The i-th Name (from 0) that lies in a partition; static for each i. */
+struct bytes broker_room_name(unsigned partition, unsigned i);
+/* As read from `in` under the id ms-0. */
+struct in_entry *broker_room_entry(const struct entry *e, uint64_t ms);
+/* To process it; the caller frees the entry with in_entry_unref. */
+struct processing broker_room_begin(struct broker_room *room, struct in_entry *entry);
+
+#endif
