@@ -73,8 +73,7 @@ void conn_queues_give_up(struct processing *p);
 
 /* --- a slot, for its inbox --- */
 
-/* The slot is ours: the entries that were deferred there (rows of list_deferred.lua) wait here.
- * place->own_key is borrowed until conn_queues_close. */
+/* The slot is ours: the entries that were deferred there (rows of list_deferred.lua) wait here. */
 void conn_queues_open(struct conn_queues *l, const struct deferred_place *place,
                       struct message_id cursor, const struct redisReply *list);
 /* The entries of a batch were stored and the cursor has passed them. Empties the batch. */

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Brings deferred entries back: each moves to the end of `in`, with the fields o (its order) and h
 -- (handlers that have run). A mark without fields stays in w under the new id until the entry is
--- committed: the next owner has to know that it is ahead. Repeating a call is harmless.
+-- committed: the next owner has to know that it is ahead. Repeating a call is harmless. A value that
+-- some other program wrote is passed over, so that only its own connection waits: for the next owner.
 --
 -- KEYS  1 own   2 in   3 w
 -- ARGV  1 holder   2 term   then the ids
@@ -13,8 +14,8 @@ end
 local n = 0
 for i = 3, #ARGV do
   local v = redis.call('HGET', KEYS[3], ARGV[i])
-  local p = v and cmsgpack.unpack(v)
-  if p and #p[4] > 0 then
+  local is_good, p = pcall(cmsgpack.unpack, v or '')
+  if is_good and type(p) == 'table' and type(p[4]) == 'table' and #p[4] > 0 then
     local fields = {'o', p[1], 'h', p[2]}
     for j = 1, #p[4], 2 do
       if p[4][j] ~= 'o' and p[4][j] ~= 'h' then
