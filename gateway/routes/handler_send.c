@@ -1,4 +1,4 @@
-/* host.c - see host.h. */
+/* handler_send.c - see handler_send.h. */
 #include "gateway/routes/handler_send.h"
 
 #include <errno.h>
@@ -10,7 +10,6 @@
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/ingest.h"
-#include "common/bus/partition.h"
 #include "gateway/conn/conn.h"
 #include "gateway/routes/routes.h"
 #include "gateway/session/client.h"
@@ -22,9 +21,10 @@ enum { ACCEPT_MS = 10000 };
 /* A handler's entries on their way to Redis. Freed when all are answered and the timer is closed.
  */
 struct publish {
+    struct ingest *ingest;
     struct app_call *call; /* NULL: nobody waits (any more) */
     size_t left;
-    int status; /* the first that was not 0 */
+    int status; /* of pushing and of the answers: the first that was not 0 */
     bool is_timer_open;
     uv_timer_t patience;
 };
@@ -81,6 +81,7 @@ static void on_accepted(void *ctx, int status) {
 
 static struct publish *publish_new(struct routes *routes, struct app_call *call) {
     struct publish *p = mem_zalloc(sizeof(*p));
+    p->ingest = routes->ingest;
     p->call = call;
     p->is_timer_open = true;
     MUST(uv_timer_init(routes->loop, &p->patience) == 0);
@@ -90,55 +91,25 @@ static struct publish *publish_new(struct routes *routes, struct app_call *call)
 
 /* ---- one entry for each partition concerned */
 
-static int push(struct routes *routes, struct publish *p, unsigned partition,
-                const struct entry *e) {
-    struct buf text = {0};
-    entry_encode(&text, e);
-    int status = ingest_push(routes->ingest, partition, buf_bytes(&text), on_accepted, p);
-    if (status == 0)
+static void push_share(void *ctx, unsigned partition, struct bytes_list names, struct bytes entry) {
+    struct publish *p = ctx;
+    (void)names;
+    if (p->status == 0)
+        p->status = ingest_push(p->ingest, partition, entry, on_accepted, p);
+    if (p->status == 0)
         p->left++;
-    buf_deinit(&text);
-    return status;
 }
 
-static int push_named(struct routes *routes, struct publish *p, struct entry *e,
-                      struct bytes_list names) {
-    unsigned partitions = bus_partitions(routes->bus);
-    struct bytes *here = mem_alloc(names.count * sizeof(*here));
-    int status = 0;
-    for (unsigned partition = 0; partition < partitions && status == 0; partition++) {
-        size_t count = 0;
-        for (size_t i = 0; i < names.count; i++)
-            if (partition_of(names.items[i], partitions) == partition)
-                here[count++] = names.items[i];
-        if (count == 0)
-            continue;
-        e->names = (struct bytes_list){.items = here, .count = count};
-        status = push(routes, p, partition, e);
-    }
-    free(here);
-    return status;
-}
-
-static int push_every(struct routes *routes, struct publish *p, struct entry *e) {
-    int status = 0;
-    e->flags |= FLAG_EVERY;
-    for (unsigned partition = 0; partition < bus_partitions(routes->bus) && status == 0;
-         partition++)
-        status = push(routes, p, partition, e);
-    return status;
-}
-
-static enum app_outcome publish(struct routes *routes, struct app_call *call, struct entry *e,
-                                struct bytes_list names, struct buf *error_out) {
+static enum app_outcome publish(struct routes *routes, struct app_call *call,
+                                const struct delivery *what, struct buf *error_out) {
     struct publish *p = publish_new(routes, call);
-    e->ts_ms = clock_wall_ms();
-    int status =
-        bytes_list_is_given(names) ? push_named(routes, p, e, names) : push_every(routes, p, e);
-    if (status < 0) { /* what was pushed goes out all the same */
+    struct delivery d = *what;
+    d.ts_ms = clock_wall_ms();
+    delivery_split(&d, bus_partitions(routes->bus), push_share, p);
+    if (p->status < 0) { /* what was pushed goes out all the same */
+        buf_append_str(error_out, why_not(p->status));
         p->call = NULL;
         answer(p, NULL);
-        buf_append_str(error_out, why_not(status));
         return APP_FAILED;
     }
     return call == NULL ? APP_DONE : APP_WAITING;
@@ -172,34 +143,22 @@ static enum app_outcome host_send(void *ctx, struct app_call *call, const struct
         return failed(error_out, "direct: the request is no signal connection");
     if (send->is_direct)
         return send_to_own(r->client, send);
-    if (bytes_lists_are_nobody(send->what.names, send->what.groups, send->what.clients))
+    if (delivery_is_for_nobody(&send->what))
         return APP_DONE;
     if (is_local && !send->ignores_event)
         return send_to_own(r->client, send);
-    if (!levels_allow(routes_registrations(routes)->levels, send->what.names,
-                      send->what.groups.count > 0, send->what.clients.count > 0, error_out)) {
+    if (!delivery_is_allowed(&send->what, routes_registrations(routes)->levels, error_out)) {
         metrics_add(METRIC_refused_level, 1);
         return APP_FAILED;
     }
-    struct entry e = {.kind = ENTRY_SEND,
-                      .flags = FLAG_CHECKED | send->what.flags,
-                      .body = send->what.data,
-                      .groups = send->what.groups,
-                      .clients = send->what.clients};
-    return publish(routes, call, &e, send->what.names, error_out);
+    return publish(routes, call, &send->what, error_out);
 }
 
 static enum app_outcome host_close(void *ctx, struct app_call *call, const struct delivery *close,
                                    struct buf *error_out) {
-    if (bytes_lists_are_nobody(close->names, close->groups, close->clients))
+    if (delivery_is_for_nobody(close))
         return APP_DONE;
-    struct entry e = {.kind = ENTRY_CLOSE,
-                      .flags = FLAG_CHECKED,
-                      .body = close->data,
-                      .groups = close->groups,
-                      .clients = close->clients,
-                      .code = close->code};
-    return publish(ctx, call, &e, close->names, error_out);
+    return publish(ctx, call, close, error_out);
 }
 
 static void host_signing_context(void *ctx, struct app_call *call,

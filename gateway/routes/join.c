@@ -10,6 +10,7 @@
 #include "common/bus/log/follower.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/log/replay.h"
+#include "common/send/delivery.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
 #include "gateway/conn/conn.h"
@@ -99,6 +100,7 @@ static void drop_held(struct held_list *list) {
 
 static void hold_message(struct join *j, struct held_list *list, const struct message *m) {
     struct held item = {.id = m->id};
+    struct bytes reason;
     if (!clients_is_for(m, &j->client->who))
         return;
     switch (m->kind) {
@@ -110,10 +112,8 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
     case MESSAGE_CLOSE:
         if (list == &j->replayed)
             return; /* it was meant for the connections of that time */
-        item.close_code = m->data.len < 2
-                              ? close_reason_code(CLOSE_NORMAL)
-                              : (unsigned char)m->data.ptr[0] << 8 | (unsigned char)m->data.ptr[1];
-        item.close_reason = bytes_dup(bytes_from(m->data, 2));
+        item.close_code = delivery_read_close(m, &reason);
+        item.close_reason = bytes_dup(reason);
         break;
     case MESSAGE_BYE:
     default: return;
