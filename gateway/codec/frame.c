@@ -36,7 +36,7 @@ void frame_arena_deinit(struct frame_arena *arena) {
 static struct frame_chunk *chunk_with_room(struct frame_arena *arena, uint32_t len) {
     struct frame_chunk *chunk = arena->current;
     if (chunk != NULL && chunk->refs == 1)
-        chunk->len = 0; /* nobody reads it any more: write it again, it is warm in the cache */
+        chunk->len = 0; /* nobody reads it any more, and it is warm in the cache: write it again */
     if (chunk != NULL && chunk->cap - chunk->len >= len)
         return chunk;
     chunk_unref(chunk);

@@ -1,5 +1,5 @@
 /*
- * frame.h - encoded bytes made once and sent to many: immutable, reference counted, close together.
+ * frame.h - encoded bytes, made once and sent to many: immutable, reference counted, side by side.
  *
  * Frames are written one after the other into a shared chunk. Two that lie side by side can travel
  * as one range:
@@ -46,18 +46,16 @@ void frame_arena_init(struct frame_arena *arena, uint32_t chunk_bytes);
 /* Frames made from it may outlive it. */
 void frame_arena_deinit(struct frame_arena *arena);
 
-/*
- * header and payload as one frame, with one reference that is the caller's. One longer than a
+/* Makes one frame of header and payload, with one reference for the caller. A frame longer than a
  * quarter of a chunk gets a chunk of its own. The bytes of a chunk are not written again while any
- * frame of it is referenced.
- */
+ * frame of it is referenced. */
 struct frame frame_make(struct frame_arena *arena, struct bytes header, struct bytes payload);
 
 /* Both accept FRAME_NONE. frame_ref returns its argument. */
 struct frame frame_ref(struct frame f);
 void frame_unref(struct frame f);
 
-/* Does `next` start where `range` ends, in the same chunk? */
+/* Whether `next` starts where `range` ends, in the same chunk. */
 static inline bool frame_follows(struct frame range, struct frame next) {
     return range.chunk != NULL && range.chunk == next.chunk &&
            next.start == range.start + range.len;

@@ -1,8 +1,10 @@
-/* ws_codec.c - see ws_codec.h. Read ws_decoder_next first: header, then data or control payload,
- * again and again. */
+/* ws_codec.c - see ws_codec.h. Read ws_decoder_next first: a header, then a data or control
+ * payload, again and again. */
 #include "gateway/codec/ws_codec.h"
 
 #include <string.h>
+
+#include "common/base/close_reason.h"
 
 #include "common/base/close_reason.h"
 
@@ -23,7 +25,7 @@ static enum parse fail(struct ws_decoder *d, enum close_reason reason, const cha
     return PARSE_BAD;
 }
 
-/* The frame header, judged byte by byte. */
+/* ---- the frame header, judged byte by byte */
 
 static bool is_control(enum ws_opcode opcode) {
     return opcode >= WS_CLOSE;
@@ -63,8 +65,7 @@ static int length_bytes(const struct ws_decoder *d) {
     return length == 127 ? 8 : length == 126 ? 2 : 0;
 }
 
-/* The length is known: minimal form (RFC 6455, 5.2), and within the limit together with the frames
- * before. */
+/* The length must be in its shortest form (RFC 6455, 5.2), and the message within its limit. */
 static enum parse check_length(struct ws_decoder *d) {
     int count = length_bytes(d);
     uint64_t length = 0;
@@ -120,7 +121,7 @@ static enum parse take_header(struct ws_decoder *d, struct bytes *in) {
     return PARSE_MORE;
 }
 
-/* Xors with the key, whose first byte belongs to payload offset 0; `offset` is that of p. */
+/* Xors p, which lies at this offset of the payload, with the key. */
 static void unmask(char *p, size_t len, const unsigned char key[4], size_t offset) {
     unsigned char turned[8];
     uint64_t key_word, word;
@@ -137,7 +138,7 @@ static void unmask(char *p, size_t len, const unsigned char key[4], size_t offse
         p[i] = (char)(p[i] ^ (char)turned[i & 7]);
 }
 
-/* What of this frame's payload has arrived, unmasked. */
+/* The part of this frame's payload that has arrived, unmasked. */
 static struct bytes take_payload(struct ws_decoder *d, struct bytes *in) {
     struct bytes part = bytes_head(*in, d->payload_left);
     *in = bytes_from(*in, part.len);
@@ -151,7 +152,7 @@ static void end_frame(struct ws_decoder *d) {
     d->header_len = 0;
 }
 
-/* Everything so far: `part` itself when nothing came before it, else `kept` with `part` added. */
+/* Everything so far: `part` itself if nothing came before it, else `kept` with `part` added. */
 static struct bytes join(struct buf *kept, struct bytes part) {
     if (kept->len == 0)
         return part;
@@ -217,7 +218,7 @@ static enum parse take_control(struct ws_decoder *d, struct bytes *in, struct ws
     return PARSE_OK;
 }
 
-/* Gives back what the last event pointed to. A message that is still coming stays. */
+/* Releases what the last event pointed to. A message that is still coming stays. */
 static void forget_delivered(struct ws_decoder *d) {
     if (!d->is_delivered)
         return;

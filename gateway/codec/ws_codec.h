@@ -2,10 +2,10 @@
  * ws_codec.h - WebSocket frames (RFC 6455, section 5), the server's side: strict decoder, encoder
  * of whole frames.
  *
- * The decoder works in place on the caller's read buffer: payload is unmasked where it lies, and a
- * message that came within one read in one frame is a slice of that buffer. Only what is left over
- * at the end of a read (a part of a header, of a message, of a control frame) is kept inside; an
- * idle decoder owns no memory.
+ * The decoder works in place on the caller's read buffer: the payload is unmasked where it lies,
+ * and a message that came within one read in one frame is a slice of that buffer. Only what is left
+ * over at the end of a read (a part of a header, of a message, of a control frame) is kept inside.
+ * An idle decoder owns no memory.
  *
  *      0                   1                   2                   3
  *     +-+-+-+-+-------+-+-------------+-------------------------------+---------------+
@@ -43,10 +43,10 @@ enum ws_event_kind { WS_EVENT_MESSAGE, WS_EVENT_PING, WS_EVENT_PONG, WS_EVENT_CL
 struct ws_event {
     enum ws_event_kind kind;
     enum ws_opcode opcode; /* MESSAGE: WS_TEXT (then the payload is valid UTF-8) or WS_BINARY */
-    bool is_compressed; /* MESSAGE: had RSV1; text is then not yet checked. Only with allow_rsv1 */
-    bool has_code;      /* CLOSE: false when its payload was empty */
-    int code;           /* CLOSE: as sent, 1005 (none) when !has_code */
-    struct bytes payload; /* MESSAGE, PING, PONG: the payload; CLOSE: the reason */
+    bool is_compressed;    /* MESSAGE: had RSV1 (allow_rsv1), so its text was not checked yet */
+    bool has_code;         /* CLOSE: false when its payload was empty */
+    int code;              /* CLOSE: as sent, 1005 (none) when !has_code */
+    struct bytes payload;  /* MESSAGE, PING, PONG: the payload; CLOSE: the reason */
 };
 
 struct ws_error {
@@ -55,13 +55,13 @@ struct ws_error {
 };
 
 struct ws_decoder {
-    /* Set by the owner after ws_decoder_init, before the first byte. */
-    bool
-        allow_rsv1; /* an extension that uses RSV1 on messages (permessage-deflate) was agreed on */
+    /* An extension that uses RSV1 on messages (permessage-deflate) was agreed on. Set by the owner
+     * after ws_decoder_init, before the first byte. */
+    bool allow_rsv1;
 
     /* The rest is ws_codec.c's own. */
     bool is_in_payload;
-    bool is_in_message; /* a data frame was begun; its message did not end yet */
+    bool is_in_message; /* a data frame has begun and its message has not ended */
     bool is_compressed;
     bool is_delivered; /* `message` holds what the last event pointed to */
     bool is_closed;    /* a close frame came: what follows is ignored (RFC 6455, 5.5.1) */
@@ -74,23 +74,27 @@ struct ws_decoder {
     size_t payload_len;
     size_t payload_left;
     size_t max_message_bytes;
-    struct buf message; /* what came so far of a message that did not come at once */
-    struct buf control; /* the same for a control frame, which may come between */
+    struct buf message; /* what has come of a message that did not come at once */
+    struct buf control; /* the same for a control frame, which may come in between */
     struct ws_error error;
 };
 
-/* max_message_bytes limits a message's payload over all its frames (as sent, so compressed if it
- * is). */
+/* max_message_bytes limits a message's payload over all its frames, as sent: compressed, if it is.
+ */
 void ws_decoder_init(struct ws_decoder *d, size_t max_message_bytes);
 void ws_decoder_deinit(struct ws_decoder *d);
 
 /*
  * Takes bytes from the front of *in_out, whose memory must be writable, up to the next event.
- *   PARSE_OK    *event_out is set. Its payload lives until the next call with this decoder or the
- * reuse of the input. PARSE_MORE  the input is used up. PARSE_BAD   *error_out is set; every
- * further call says the same. Call until it is not PARSE_OK: that also gives back the memory of the
- * last message. Errors show as early as the bytes do: text is checked as it arrives, sizes when the
- * frame's header tells them. The length a header claims is never allocated ahead.
+ *
+ *   PARSE_OK    *event_out is set. Its payload lives until the next call with this decoder or until
+ *               the input is reused.
+ *   PARSE_MORE  the input is used up.
+ *   PARSE_BAD   *error_out is set; every further call returns the same.
+ *
+ * Call it until it does not return PARSE_OK: that also releases the memory of the last message.
+ * Errors are found as soon as the bytes are there: text is checked as it arrives, sizes with the
+ * frame's header. The length that a header claims is never allocated ahead.
  */
 enum parse ws_decoder_next(struct ws_decoder *d, struct bytes *in_out, struct ws_event *event_out,
                            struct ws_error *error_out);
@@ -105,8 +109,8 @@ size_t ws_frame_header(unsigned char out[WS_HEADER_OUT_MAX], enum ws_opcode opco
 /* Appends one whole frame. Control frames hold at most WS_CONTROL_MAX bytes (MUST). */
 void ws_encode_message(struct buf *out, enum ws_opcode opcode, struct bytes payload);
 
-/* Appends a close frame. code 0 makes an empty one; else it is a valid code (MUST). The reason is
- * cut to its longest beginning of whole UTF-8 characters within WS_REASON_MAX bytes. */
+/* Appends a close frame: an empty one for code 0, else with a valid code (MUST). The reason is cut
+ * after the last UTF-8 character that ends within WS_REASON_MAX bytes. */
 void ws_encode_close(struct buf *out, int code, struct bytes reason);
 
 #endif

@@ -11,7 +11,7 @@ enum {
     OPENING_MAX_MS = 10000,
     END_TICK_MS = 500,
     END_MAX_MS = 300000,
-    SLOW_MS = 1000, /* a queue may be over its bound for so long, … */
+    SLOW_MS = 1000, /* for so long a queue may be over its bound, … */
     SLOW_TIMES = 4  /* … up to so many times the bound */
 };
 
@@ -173,7 +173,7 @@ static void note_bound(struct conn *c, size_t more) {
         c->over_ms = conns_now(c->set);
 }
 
-/* A queue that grew within one turn says nothing about the client, which had no chance to read. */
+/* A queue that grew within one turn says nothing about the client, which could not read yet. */
 static bool has_had_time(const struct conn *c) {
     return c->over_ms != 0 && conns_now(c->set) - c->over_ms >= SLOW_MS;
 }
@@ -182,8 +182,8 @@ bool conn_is_slow(const struct conn *c) {
     return c->policy == SLOW_CLOSE && has_had_time(c);
 }
 
-/* The bound that holds for a queue that is over it, once the socket took what it could. A broken
- * connection is left to the flush at the end of the turn. */
+/* Lets the socket take what it can, and returns the bound that then holds. A broken connection is
+ * left to the flush at the end of the turn. */
 static size_t bound_after_trying(struct conn *c, size_t more) {
     (void)write_queued(c);
     note_bound(c, more);

@@ -44,19 +44,19 @@ struct conn {
     void *proto_state;
     const struct endpoint_run *endpoint;
     struct remote *remote; /* NULL: addresses are not counted */
-    bool is_surplus;       /* taken although the process is full: to be answered 503 */
+    bool is_surplus;       /* taken although the process is full, to be answered with 503 */
     uint64_t opened_ms;
     uint64_t deadline_ms; /* 0: none */
     uint64_t over_ms;     /* since when the queue is over its bound; 0: it is not */
-    uint64_t acked;       /* conn_stalled_ms: what the peer had had */
-    uint64_t acked_ms;    /* when that became more */
-    uint64_t ending_ms;   /* when its end began */
-    uint64_t stall_ms;    /* and how long the peer may take nothing meanwhile */
+    uint64_t acked;       /* conn_stalled_ms: how much the peer had acknowledged, */
+    uint64_t acked_ms;    /* and when that last became more */
+    uint64_t ending_ms;   /* when its end began, */
+    uint64_t stall_ms;    /* and for how long the peer may take nothing meanwhile */
     LIST_ENTRY(conn) by_deadline;
     struct stream stream;
 };
 
-/* Takes a waiting connection. NULL when there was none (or it broke at once). */
+/* Takes a waiting connection. NULL: there was none, or it broke at once. */
 struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
                          const struct endpoint_run *endpoint, const struct conn_proto *proto);
 
@@ -72,7 +72,7 @@ enum conn_sent {
 };
 /* Queues a message under the Name's policy. At the bound the socket is tried first. */
 MUST_CHECK enum conn_sent conn_send_message(struct conn *c, struct frame f);
-/* Whether the queue has been at or over its bound for too long: the client is slow. */
+/* Whether the queue has been over its bound for too long: the client is slow. */
 bool conn_is_slow(const struct conn *c);
 /* Whether the socket has taken everything that was queued. */
 static inline bool conn_is_written(const struct conn *c) {
@@ -84,8 +84,8 @@ void conn_send_bytes(struct conn *c, struct bytes bytes);
 /* Queues a message past the bound: the first ones after a 101. */
 void conn_send_initial(struct conn *c, struct frame f);
 
-/* Closes once everything queued is written, or once the peer has taken nothing for stall_ms; five
- * minutes are the end. No more on_bytes. */
+/* Closes once everything that is queued is written, or once the peer has taken nothing for
+ * stall_ms, and after five minutes in any case. No more on_bytes. */
 void conn_finish(struct conn *c, uint64_t stall_ms);
 /* Closes now. Idempotent. */
 void conn_drop(struct conn *c);
@@ -101,19 +101,20 @@ void conn_sweep(struct conn *c, uint64_t now_ms);
 
 /* Bytes that are queued, or on their way and not acknowledged. */
 size_t conn_unsent(const struct conn *c);
-/* From now on: conn_stalled_ms starts at 0. */
+/* conn_stalled_ms counts from now on. */
 void conn_watch(struct conn *c);
-/* For how long the peer has taken nothing, though something is on its way to it; as far as the
- * calls since conn_watch can tell. */
+/* For how long the peer has taken nothing although something is on its way to it, as far as the
+ * calls since conn_watch show. */
 uint64_t conn_stalled_ms(struct conn *c);
-/* An end that waits for the peer to read begins. */
+/* Begins an end that waits for the peer to read. */
 void conn_begin_end(struct conn *c, uint64_t stall_ms);
-/* Whether that end is worth waiting for: the peer is owed bytes and takes some of them. */
+/* Whether that end should go on waiting: bytes are left and the peer takes some of them. */
 bool conn_is_taking(struct conn *c);
 
 /* Another protocol takes over. */
 void conn_switch(struct conn *c, const struct conn_proto *proto, void *proto_state);
-/* on_deadline in so many milliseconds; a new one replaces the old. */
+/* Calls on_deadline in so many milliseconds, in a later turn even for 0. A new deadline replaces
+ * the old one. */
 void conn_set_deadline(struct conn *c, uint64_t in_ms);
 void conn_clear_deadline(struct conn *c);
 

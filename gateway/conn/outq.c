@@ -98,7 +98,7 @@ void outq_push(struct outq *q, struct frame f, bool is_message) {
         push(q, f, is_message, !is_message);
 }
 
-/* Removes the i-th range. The ring closes from the front: what lies before is the shorter part for
+/* Removes the i-th range. The ring closes from the front, which is the shorter way for
  * drop_oldest. */
 static void remove_at(struct outq *q, uint32_t i) {
     struct outq_range gone = *range_at(q, i);

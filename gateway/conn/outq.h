@@ -5,11 +5,11 @@
  *               ^ head: partly written ranges shrink from the front
  *
  * A frame that lies right after the last range of the same chunk lengthens that range, so that the
- * eight messages of one turn become one buffer of one write. With a policy that drops, every
- * message keeps a range of its own.
+ * eight messages of one turn become one buffer of one write. With a policy that drops messages,
+ * every message keeps a range of its own.
  *
- * A shared chunk lives as long as any client has a part of it waiting. From SHARED_MAX ranges on a
- * slow client therefore copies small frames into chunks of its own and pays only for itself.
+ * A shared chunk lives as long as a part of it waits for any client. From OUTQ_SHARED_MAX ranges
+ * on, the queue of a slow client therefore copies small frames into chunks of its own.
  *
  * Empty, it owns no memory: the first two ranges lie in the struct.
  */
@@ -23,7 +23,7 @@ struct outq_range {
     struct frame_chunk *chunk;
     uint32_t start;
     uint32_t len : 31;
-    uint32_t is_message : 1; /* may be dropped by a policy; else control frames and HTTP */
+    uint32_t is_message : 1; /* a policy may drop it; control frames and HTTP are none */
 };
 
 enum { OUTQ_INLINE = 2, OUTQ_SHARED_MAX = 8, OUTQ_OWN_CHUNK_BYTES = 16 * 1024 };
@@ -31,8 +31,8 @@ enum { OUTQ_INLINE = 2, OUTQ_SHARED_MAX = 8, OUTQ_OWN_CHUNK_BYTES = 16 * 1024 };
 struct outq {
     struct outq_range *ranges; /* a ring of cap; NULL: the ring is `inlined` */
     uint32_t cap, head, count;
-    bool is_begun;     /* the first range was partly written, … */
-    uint32_t begun_at; /* … and it started here before */
+    bool is_begun;     /* the first range is partly written, … */
+    uint32_t begun_at; /* … and started here before that */
     size_t bytes;
     struct frame_arena own; /* chunks of this queue alone */
     struct outq_range inlined[OUTQ_INLINE];
@@ -41,7 +41,7 @@ struct outq {
 enum outq_result {
     OUTQ_OK,
     OUTQ_DROPPED, /* the policy dropped something, perhaps the frame itself */
-    OUTQ_FULL     /* SLOW_CLOSE: nothing was queued, the owner closes */
+    OUTQ_FULL     /* SLOW_CLOSE: nothing was queued, and the owner closes */
 };
 
 void outq_init(struct outq *q);
@@ -50,20 +50,20 @@ void outq_deinit(struct outq *q);
 
 /* Queues without a bound: control frames, HTTP, the first messages after a 101. */
 void outq_push(struct outq *q, struct frame f, bool is_message);
-/* Whether a message of `len` bytes more is over the bound. Into an empty queue everything fits. */
+/* Whether a message of `len` bytes would be over the bound. Into an empty queue everything fits. */
 static inline bool outq_would_overflow(const struct outq *q, size_t len, size_t max_bytes) {
     /* A range costs its own memory too, so a queue of tiny messages has an end. */
     return q->count > 0 && q->bytes + q->count * sizeof(struct outq_range) + len > max_bytes;
 }
 /* Queues a message that is not over the bound. */
 void outq_push_fitting(struct outq *q, struct frame f, enum slow_policy policy);
-/* Queues a message under the bound; into an empty queue it always goes. *dropped_out counts what
- * the policy dropped. */
+/* Queues a message, or applies the policy when it is over the bound. *dropped_out counts the
+ * messages that the policy dropped. */
 enum outq_result outq_push_message(struct outq *q, struct frame f, size_t max_bytes,
                                    enum slow_policy policy, unsigned *dropped_out);
-/* Drops every message that was not begun; control frames stay. message_len tells how long the
- * message at the front of `rest` is: the first range may hold several, of which only the begun one
- * stays. NULL when every message has a range of its own. */
+/* Drops every message that is not begun; control frames stay. The first range may hold several
+ * messages, of which only the begun one stays: message_len returns the length of the message at the
+ * front of `rest`. NULL when every message has a range of its own. */
 typedef size_t outq_message_len_fn(struct bytes rest);
 unsigned outq_drop_messages(struct outq *q, outq_message_len_fn *message_len);
 

@@ -2,8 +2,8 @@
  * proto.h - what a connection speaks, as a table of callbacks: HTTP (http.c) until a 101, WebSocket
  * (ws.c) after.
  *
- * The table is switched once, by conn_switch. To add a transport: a table here, and the place that
- * switches to it.
+ * The table is switched once, by conn_switch. To add a protocol: a table of these functions, and
+ * the place that switches to it.
  */
 #ifndef SIGNALBOX_GATEWAY_CONN_PROTO_H
 #define SIGNALBOX_GATEWAY_CONN_PROTO_H
@@ -18,15 +18,15 @@ struct conn_proto {
     const char *name;
     /* Bytes came. Writable memory, valid until return. */
     void (*on_bytes)(struct conn *c, struct bytes in);
-    /* The peer ended: no more bytes will come. 0: in good order, negative: broken. */
+    /* The peer ended, and no more bytes will come. status 0: in good order; negative: broken. */
     void (*on_end)(struct conn *c, int status);
     /* Everything queued was handed to the socket. */
     void (*on_drained)(struct conn *c);
-    /* What conn_set_deadline asked for. */
+    /* The time of conn_set_deadline is over. */
     void (*on_deadline)(struct conn *c);
-    /* Every second or so: time for pings and time-outs. */
+    /* Every second or so, for pings and time-outs. */
     void (*on_sweep)(struct conn *c, uint64_t now_ms);
-    /* The process goes away: end in good order. False when it is about to end already. */
+    /* The process ends: end in good order. False: it is about to end already. */
     bool (*on_shutdown)(struct conn *c);
     /* The connection is over: free what c->proto_state holds. Called once; c stays valid until
      * return. */

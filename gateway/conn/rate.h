@@ -1,6 +1,6 @@
 /*
- * rate.h - so many messages a second: a bucket of tokens, kept as the time up to which its owner
- * has spent them. One second's worth may come at once, ten at least.
+ * rate.h - a limit of messages a second: a bucket of tokens, kept as the time up to which its owner
+ * has spent them. As many messages as in one second, and at least ten, may come at once.
  */
 #ifndef SIGNALBOX_GATEWAY_CONN_RATE_H
 #define SIGNALBOX_GATEWAY_CONN_RATE_H
@@ -10,13 +10,13 @@
 /* Begins as {0}. */
 struct rate {
     uint64_t spent_us;
-    uint64_t unread_us; /* whose tokens are there beside the bucket's */
+    uint64_t unread_us; /* time whose tokens are there beside the bucket's */
 };
 
-/* Takes one token; how long until there is the next one, 0 when there is one now. */
+/* Takes one token. Returns how long it takes until there is the next one; 0: there is one now. */
 uint64_t rate_take(struct rate *r, uint64_t now_us, uint64_t per_second);
-/* The owner was not read for this long through no fault of its own. What it said meanwhile comes
- * all at once, and has the tokens of that time, of a minute at most. */
+/* The owner was not read for this long, through no fault of its own. What it sent meanwhile comes
+ * all at once, and has the tokens of that time, but of no more than a minute. */
 void rate_unread(struct rate *r, uint64_t us);
 
 #endif

@@ -68,11 +68,10 @@ static void set_state(struct ws *ws, enum ws_state to) {
 /* ---- out */
 
 static void send_control(struct ws *ws, enum ws_opcode opcode, struct bytes payload) {
-    unsigned char header[WS_HEADER_OUT_MAX];
-    size_t len = ws_frame_header(header, opcode, payload.len);
-    struct frame f = frame_make(&ws->conn->set->arena, bytes_of(header, len), payload);
-    conn_send(ws->conn, f);
-    frame_unref(f);
+    struct buf out = {0};
+    ws_encode_message(&out, opcode, payload);
+    conn_send_bytes(ws->conn, buf_bytes(&out));
+    buf_deinit(&out);
 }
 
 static void send_close(struct ws *ws, int code, struct bytes reason) {
