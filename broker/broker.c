@@ -10,7 +10,6 @@
 
 #include "broker/entries.h"
 #include "broker/handlers/handler_run.h"
-#include "broker/handlers/handler_send.h"
 #include "broker/inbox.h"
 #include "broker/public_entrance.h"
 #include "broker/reaper.h"
@@ -101,8 +100,6 @@ static void on_notice(void *ctx, const struct notice *n) {
     struct broker *b = ctx;
     if (n->kind == NOTICE_lease)
         lease_hurry(b->lease, n->lease.leaver);
-    else if (n->kind == NOTICE_trace)
-        trace_on_notice(&b->trace, &n->trace);
 }
 
 /* --- waiting for Redis --- */
@@ -140,7 +137,6 @@ void broker_open(struct broker *b) {
     const struct settings *s = &b->daemon.settings;
     uv_loop_t *loop = &b->daemon.loop;
     b->bus = b->daemon.bus;
-    trace_init(&b->trace, b->bus, "broker");
     b->lease = lease_new(b->bus, (uint64_t)s->lease_ms, &lease_events, b);
     lease_ask_stuck(b->lease, on_ask_stuck);
     b->parts = (struct entry_parts){
@@ -149,7 +145,7 @@ void broker_open(struct broker *b) {
         .max_message_bytes = (size_t)s->max_message_bytes,
         .queues = conn_queues_new(loop, b->bus),
         .free_sends = ingest_new(b->bus, "b", HANDLER_RUN_UNSENT_BYTES, NULL, NULL),
-        .trace = &b->trace};
+        .trace = &b->daemon.trace};
     struct inbox_options options = {.loop = loop,
                                     .settings = s,
                                     .lease = b->lease,
@@ -219,7 +215,6 @@ void broker_close(struct broker *b) {
     conn_queues_end(b->parts.queues);
     lease_free(b->lease);
     ingest_free(b->parts.free_sends);
-    trace_deinit(&b->trace);
     uv_close((uv_handle_t *)&b->patience, NULL);
 }
 
@@ -236,7 +231,6 @@ const struct daemon_kind broker_kind = {
              "schedules. Any number of brokers share the work.\n",
     .who = FOR_BROKER,
     .bus_kind = BUS_BROKER,
-    .host = &handler_send_functions,
     .trouble = trouble,
     .on_stop = on_stop,
     .on_reload = on_reload,

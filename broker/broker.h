@@ -10,7 +10,6 @@
 #include <uv.h>
 
 #include "broker/entry/processing.h"
-#include "common/bus/log/trace.h"
 #include "common/daemon/daemon.h"
 
 struct inboxes;
@@ -33,7 +32,6 @@ struct broker {
     struct inboxes *inboxes;
     struct reaper *reaper;
     struct schedules *schedules;
-    struct trace trace;
     uv_timer_t patience; /* says what the broker waits for; later, when to stop waiting */
     char waits_for[400]; /* what bus_trouble said last */
     uint64_t left_ms;

@@ -5,6 +5,7 @@
  *     signalbox-broker APP [--redis URL] [SETTING…]
  */
 #include "broker/broker.h"
+#include "broker/handlers/handler_send.h"
 #include "common/base/log.h"
 
 /* 0, or what main returns. */
@@ -12,7 +13,7 @@ static int start(struct broker *b) {
     int exit_code = daemon_open(&b->daemon);
     if (exit_code != 0)
         return exit_code;
-    if ((exit_code = daemon_load_app(&b->daemon)) != 0)
+    if ((exit_code = daemon_load_app(&b->daemon, &handler_send_functions, NULL)) != 0)
         return exit_code;
     broker_open(b);
     if ((exit_code = daemon_start(&b->daemon, BYTES_NONE)) != 0)

@@ -5,7 +5,6 @@
 
 #include "common/bus/cluster/report.h"
 #include "common/bus/notice.h"
-#include "gateway/routes/handler_send.h"
 
 static const char *trouble(void *ctx) {
     const struct gateway *g = ctx;
@@ -23,23 +22,22 @@ static void on_stop(void *ctx, bool is_again) {
     if (is_again)
         daemon_abandon(&g->daemon);
     else
-        (void)drain_start(&g->drain, (uint64_t)g->settings->drain_ms, DRAIN_ENDS);
+        (void)drain_start(&g->drain, (uint64_t)g->daemon.settings.drain_ms, DRAIN_ENDS);
 }
 
 static void on_reload(void *ctx, bool is_loaded, struct report *report) {
     struct gateway *g = ctx;
-    g->app = g->daemon.app.app;
     if (is_loaded)
         clients_reload(&g->clients);
-    endpoints_reload(&g->endpoints, g->settings, is_loaded ? app_registrations(g->app) : NULL,
-                     report);
+    endpoints_reload(&g->endpoints, &g->daemon.settings,
+                     is_loaded ? app_registrations(g->daemon.app.app) : NULL, report);
 }
 
 static void drain(struct gateway *g, const struct notice_drain *n) {
     struct report report = {0};
     if (!drain_start(&g->drain, n->over_ms, n->exits ? DRAIN_ENDS : DRAIN_STAYS))
         report_error(&report, "the process is ending already");
-    report_send(&report, g->bus, n->token);
+    report_send(&report, g->daemon.bus, n->token);
     report_deinit(&report);
 }
 
@@ -49,17 +47,15 @@ static void undrain(struct gateway *g, struct bytes token) {
     if (drain_stop(&g->drain, &error) < 0)
         report_error(&report, "%s", error);
     free(error);
-    report_send(&report, g->bus, token);
+    report_send(&report, g->daemon.bus, token);
     report_deinit(&report);
 }
 
 static void on_notice(void *ctx, const struct notice *n) {
     struct gateway *g = ctx;
-    if (n->kind == NOTICE_trace)
-        trace_on_notice(&g->trace, &n->trace);
-    else if (n->kind == NOTICE_drain && bytes_equal_str(n->drain.id, bus_id(g->bus)))
+    if (n->kind == NOTICE_drain && bytes_equal_str(n->drain.id, bus_id(g->daemon.bus)))
         drain(g, &n->drain);
-    else if (n->kind == NOTICE_undrain && bytes_equal_str(n->undrain.id, bus_id(g->bus)))
+    else if (n->kind == NOTICE_undrain && bytes_equal_str(n->undrain.id, bus_id(g->daemon.bus)))
         undrain(g, n->undrain.token);
 }
 
@@ -71,7 +67,6 @@ const struct daemon_kind gateway_kind = {
              "folder.\n",
     .who = FOR_GATEWAY,
     .bus_kind = BUS_GATEWAY,
-    .host = &handler_send_host,
     .trouble = trouble,
     .on_second = on_second,
     .on_stop = on_stop,

@@ -10,10 +10,10 @@
 #include "common/base/log.h"
 #include "common/bus/log/follower.h"
 #include "common/bus/log/ingest.h"
-#include "gateway/delivery/downlink.h"
 #include "gateway/conn/turn.h"
 #include "gateway/gateway.h"
 #include "gateway/routes/dispatch.h"
+#include "gateway/routes/handler_send.h"
 
 enum { DESCRIPTORS_KEPT = 64 /* for Redis, files, listeners */, LAST_MS = 3000 };
 
@@ -43,65 +43,56 @@ static uint64_t sweep_ms(const struct settings *s) {
 }
 
 static size_t max_connections(const struct gateway *g) {
-    size_t all = g->daemon.descriptors, wanted = (size_t)g->settings->max_connections;
+    size_t all = g->daemon.descriptors, wanted = (size_t)g->daemon.settings.max_connections;
     size_t possible = all > 2 * DESCRIPTORS_KEPT ? all - DESCRIPTORS_KEPT : all / 2;
     return wanted == 0 || wanted > possible ? possible : wanted;
 }
 
-static void open_routes(struct gateway *g) {
-    g->routes = (struct routes){.loop = g->loop,
-                                .settings = g->settings,
-                                .bus = g->bus,
-                                .registry = g->registry,
+static void open_parts(struct gateway *g) {
+    struct daemon *d = &g->daemon;
+    const struct settings *s = &d->settings;
+    message_frames_init(&g->frames);
+    conns_init(&g->conns, &d->loop, (size_t)s->max_queue_bytes, sweep_ms(s));
+    g->conns.on_flushed = on_flushed;
+    g->conns.on_conn_gone = on_conn_gone;
+    turn_start(&g->conns);
+    g->ingest = ingest_new(d->bus, "", (size_t)s->max_uplink_bytes, on_room, g);
+    g->follower = follower_new(d->bus, &downlink_events, &g->downlink);
+    clients_init(&g->clients, d->bus, g->follower, &d->app.app);
+    uplink_init(&g->uplink, d->bus, g->ingest, d->registry, &d->trace);
+    downlink_init(&g->downlink, d->bus, &g->clients, &g->frames, &d->trace);
+    g->client_host = (struct client_host){
+        .settings = s, .registry = d->registry, .events = &uplink_events, .ctx = &g->uplink};
+    g->routes = (struct routes){.loop = &d->loop,
+                                .settings = s,
+                                .bus = d->bus,
+                                .registry = d->registry,
                                 .ingest = g->ingest,
-                                .app = &g->daemon.app.app,
+                                .app = &d->app.app,
                                 .endpoints = &g->endpoints,
                                 .clients = &g->clients,
                                 .frames = &g->frames,
                                 .client_host = &g->client_host};
-}
-
-static void open_parts(struct gateway *g) {
-    g->loop = &g->daemon.loop;
-    g->settings = &g->daemon.settings;
-    g->bus = g->daemon.bus;
-    g->registry = g->daemon.registry;
-    g->ingest = ingest_new(g->bus, "", (size_t)g->settings->max_uplink_bytes, on_room, g);
-    g->follower = follower_new(g->bus, &downlink_events, &g->downlink);
-    conns_init(&g->conns, g->loop, (size_t)g->settings->max_queue_bytes, sweep_ms(g->settings));
-    g->conns.on_flushed = on_flushed;
-    g->conns.on_conn_gone = on_conn_gone;
-    turn_start(&g->conns);
-    g->http_host =
-        (struct http_host){.settings = g->settings, .on_request = dispatch, .routes = &g->routes};
-    g->client_host = (struct client_host){.settings = g->settings,
-                                          .registry = g->registry,
-                                          .events = &uplink_events,
-                                          .ctx = &g->uplink};
-    clients_init(&g->clients, g->bus, g->follower, &g->daemon.app.app);
-    uplink_init(&g->uplink, g->bus, g->ingest, g->registry, &g->trace);
-    message_frames_init(&g->frames);
-    downlink_init(&g->downlink, g->bus, &g->clients, &g->frames, &g->trace);
-    trace_init(&g->trace, g->bus, "gateway");
-    open_routes(g);
-    reconcile_init(&g->reconcile, g->bus, g->registry, &g->clients);
-    restore_init(&g->restore, g->bus, g->registry, &g->clients, &g->reconcile);
-    drain_init(&g->drain, &g->daemon, &g->conns, &g->listeners, g->ingest);
+    g->http_host = (struct http_host){.settings = s, .on_request = dispatch, .routes = &g->routes};
+    reconcile_init(&g->reconcile, d->bus, d->registry, &g->clients);
+    restore_init(&g->restore, d->bus, d->registry, &g->clients, &g->reconcile);
+    drain_init(&g->drain, d, &g->conns, &g->listeners, g->ingest);
 }
 
 static int open_listeners(struct gateway *g) {
     char *error = NULL;
-    int result = endpoints_init(&g->endpoints, g->settings, app_registrations(g->app), &error);
+    int result = endpoints_init(&g->endpoints, &g->daemon.settings,
+                                app_registrations(g->daemon.app.app), &error);
     if (result < 0)
         return daemon_complain(&g->daemon, error, result == -EINVAL ? DAEMON_USAGE : DAEMON_FAILED);
-    struct listeners_options options = {.loop = g->loop,
+    struct listeners_options options = {.loop = &g->daemon.loop,
                                         .conns = &g->conns,
                                         .http = &g->http_host,
                                         .endpoints = &g->endpoints,
-                                        .fleet = bus_fleet(g->bus),
+                                        .fleet = bus_fleet(g->daemon.bus),
                                         .max_connections = max_connections(g),
                                         .max_per_address =
-                                            (size_t)g->settings->max_connections_per_address};
+                                            (size_t)g->daemon.settings.max_connections_per_address};
     if (listeners_open(&g->listeners, &options, &error) < 0)
         return daemon_complain(&g->daemon, error, DAEMON_FAILED);
     return 0;
@@ -121,14 +112,13 @@ static int start(struct gateway *g) {
     if (exit_code != 0)
         return exit_code;
     open_parts(g);
-    if ((exit_code = daemon_load_app(&g->daemon)) != 0)
+    if ((exit_code = daemon_load_app(&g->daemon, &handler_send_host, &g->routes)) != 0)
         return exit_code;
-    g->app = g->daemon.app.app;
     if ((exit_code = open_listeners(g)) != 0)
         return exit_code;
     if ((exit_code = start_daemon(g)) != 0)
         return exit_code;
-    log_info("gateway", "started id=%s version=%s max_connections=%zu", bus_id(g->bus),
+    log_info("gateway", "started id=%s version=%s max_connections=%zu", bus_id(g->daemon.bus),
              SIGNALBOX_VERSION, max_connections(g));
     return 0;
 }
@@ -143,15 +133,14 @@ static void end(struct gateway *g) {
     daemon_close(&g->daemon);
     /* A client that reads slowly gets no longer than this. */
     for (uint64_t until_ms = clock_ms() + LAST_MS; g->conns.unfreed > 0 && clock_ms() < until_ms;)
-        uv_run(g->loop, UV_RUN_ONCE);
+        uv_run(&g->daemon.loop, UV_RUN_ONCE);
+    endpoints_deinit(&g->endpoints);
     reconcile_deinit(&g->reconcile);
-    uplink_deinit(&g->uplink);
     downlink_deinit(&g->downlink);
-    trace_deinit(&g->trace);
-    message_frames_deinit(&g->frames);
+    uplink_deinit(&g->uplink);
     turn_stop(&g->conns);
     conns_deinit(&g->conns);
-    endpoints_deinit(&g->endpoints);
+    message_frames_deinit(&g->frames);
     daemon_deinit(&g->daemon);
 }
 
@@ -161,7 +150,6 @@ int main(int argc, char **argv) {
     int exit_code;
     if (!daemon_read_arguments(&g->daemon, &gateway_kind, g, argc, argv, &exit_code))
         return exit_code;
-    g->daemon.host_ctx = &g->routes;
     if ((exit_code = start(g)) != 0)
         return exit_code;
     if (daemon_run(&g->daemon)) {

@@ -36,7 +36,7 @@ bool daemon_read_arguments(struct daemon *d, const struct daemon_kind *kind, voi
                            char **argv, int *exit_code_out) {
     int rest = 0;
     d->kind = kind;
-    d->ctx = d->host_ctx = ctx;
+    d->ctx = ctx;
     *exit_code_out = DAEMON_ENDED;
     switch (settings_parse(&d->settings, kind->who, argc, argv, &rest)) {
     case SETTINGS_OK: break;
@@ -61,16 +61,21 @@ static void on_rule(void *ctx, struct bytes field, struct bytes value) {
     loaded_app_set_rule(&d->app, field, value);
 }
 
-static void on_notice(void *ctx, const struct notice *n) {
-    struct daemon *d = ctx;
-    if (n->kind != NOTICE_reload) {
-        d->kind->on_notice(d->ctx, n);
-        return;
-    }
+static void reload_for(struct daemon *d, struct bytes token) {
     struct report report = {0};
     daemon_reload(d, &report);
-    report_send(&report, d->bus, n->reload.token);
+    report_send(&report, d->bus, token);
     report_deinit(&report);
+}
+
+static void on_notice(void *ctx, const struct notice *n) {
+    struct daemon *d = ctx;
+    if (n->kind == NOTICE_reload)
+        reload_for(d, n->reload.token);
+    else if (n->kind == NOTICE_trace)
+        trace_on_notice(&d->trace, &n->trace);
+    else
+        d->kind->on_notice(d->ctx, n);
 }
 
 static void on_secret(void *ctx, int status, struct bytes secret) {
@@ -121,14 +126,13 @@ int daemon_open(struct daemon *d) {
     d->rules = rules_new(d->bus, on_rule, d);
     rules_on_notice(d->rules, on_notice, d);
     bus_listen(d->bus, &events, d);
+    trace_init(&d->trace, d->bus, d->kind->name);
     loaded_app_init(&d->app, d->app_path,
                     &(struct app_environment){.loop = &d->loop,
                                               .settings = &d->settings,
                                               .bus = d->bus,
                                               .registry = d->registry,
                                               .rules = d->rules,
-                                              .host = d->kind->host,
-                                              .host_ctx = d->host_ctx,
                                               .has_ended = &d->has_ended});
     return DAEMON_ENDED;
 }
@@ -141,8 +145,10 @@ int daemon_complain(const struct daemon *d, char *error, int exit_code) {
     return exit_code;
 }
 
-int daemon_load_app(struct daemon *d) {
+int daemon_load_app(struct daemon *d, const struct app_host *host, void *host_ctx) {
     char *error = NULL;
+    d->app.environment.host = host;
+    d->app.environment.host_ctx = host_ctx;
     if (loaded_app_load(&d->app, &error) < 0)
         return daemon_complain(d, error, DAEMON_FAILED);
     return DAEMON_ENDED;
@@ -190,10 +196,8 @@ static void on_stop_signal(uv_signal_t *handle, int number) {
 }
 
 static void on_reload_signal(uv_signal_t *handle, int number) {
-    struct report report = {0};
     (void)number;
-    daemon_reload(handle->data, &report);
-    report_deinit(&report);
+    reload_for(handle->data, BYTES_NONE);
 }
 
 static void listen_for(struct daemon *d, uv_signal_t *handle, int number, uv_signal_cb fn) {
@@ -261,6 +265,7 @@ void daemon_close(struct daemon *d) {
 void daemon_deinit(struct daemon *d) {
     for (int i = 0; i < LAST_TURNS && uv_loop_alive(&d->loop); i++)
         uv_run(&d->loop, UV_RUN_NOWAIT);
+    trace_deinit(&d->trace);
     loaded_app_deinit(&d->app);
     supervisor_deinit(&d->supervisor);
 }

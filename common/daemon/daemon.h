@@ -22,6 +22,7 @@
 
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
+#include "common/bus/log/trace.h"
 #include "common/daemon/loaded_app.h"
 #include "common/daemon/supervisor.h"
 
@@ -45,7 +46,6 @@ struct daemon_kind {
     const char *usage;   /* of --help, behind the program's name; ends with a line feed */
     enum settings_who who;
     enum bus_kind bus_kind;
-    const struct app_host *host;
     /* Why this process does not do its job, apart from what the bus knows; "" when it does. */
     const char *(*trouble)(void *ctx);
     void (*on_second)(void *ctx); /* NULL: does nothing */
@@ -54,14 +54,13 @@ struct daemon_kind {
     void (*on_stop)(void *ctx, bool is_again);
     /* After the app file was loaded anew, or could not be. */
     void (*on_reload)(void *ctx, bool is_loaded, struct report *report);
-    /* Every notice but reload. */
+    /* Every notice but reload and trace. */
     void (*on_notice)(void *ctx, const struct notice *n);
 };
 
 struct daemon {
     const struct daemon_kind *kind;
     void *ctx;
-    void *host_ctx; /* of kind->host: ctx, unless the owner changes it before daemon_open */
     uv_loop_t loop;
     struct settings settings;
     const char *app_path;
@@ -69,6 +68,7 @@ struct daemon {
     struct bus *bus;
     struct registry *registry;
     struct rules *rules;
+    struct trace trace;
     struct loaded_app app;
     struct about *about;
     struct admin *admin; /* NULL: none was asked for */
@@ -88,7 +88,8 @@ MUST_CHECK bool daemon_read_arguments(struct daemon *d, const struct daemon_kind
 
 /* These three: DAEMON_ENDED (0), or what main returns, after one line on standard error. */
 MUST_CHECK int daemon_open(struct daemon *d);
-MUST_CHECK int daemon_load_app(struct daemon *d);
+/* What the app's handlers do goes through the host. */
+MUST_CHECK int daemon_load_app(struct daemon *d, const struct app_host *host, void *host_ctx);
 /* listen: where it listens, for others to read. */
 MUST_CHECK int daemon_start(struct daemon *d, struct bytes listen);
 /* Prints one line as a reason not to start, and frees it. Returns exit_code. */
