@@ -1,13 +1,12 @@
 /*
- * link.c - the life of a link and its traffic, see link.h; getting there is link_connect.c and
- * link_login.c.
+ * link.c - see link.h: the life of a link and its traffic. The connector reaches Redis, the login
+ * makes the connection ready; both report here.
  *
  *     link_send ─▶ out ─▶ on_turn: one stream_write a loop turn ─▶ Redis
- *     link_on_bytes ─▶ hiredis' reader, 16 KiB at a time ─▶ on_reply ─▶ the oldest waiter, or
- * on_push
+ *     Redis ─▶ hiredis' reader, 16 KiB at a time ─▶ on_reply ─▶ the oldest waiter, or on_push
  *
  * Time is counted in ticks, and a tick counts for two at most: time in which this process did not
- * run (stopped, swapped out) is no silence of Redis'. Read first: on_tick, on_reply, link_fail.
+ * run (stopped, swapped out) is no silence of Redis'. Read first: on_tick, on_reply, fail.
  */
 #include "common/bus/redis/link.h"
 
@@ -20,50 +19,94 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/base/random.h"
-#include "common/bus/redis/link_internal.h"
+#include "common/bus/redis/attempts.h"
+#include "common/bus/redis/capacity.h"
+#include "common/bus/redis/connector.h"
+#include "common/bus/redis/login.h"
 
 enum {
     TICK_MS = 250,
     PING_MS = 1000,
-    BACKOFF_FIRST_MS = 50,
-    BACKOFF_LAST_MS = 2000,
-    BACKOFF_CUT_MS = 250, /* the last wait for a connection that was READY and just ended */
-    CUTS_MAX = 16,        /* so often in a row; then it is no accident */
-    PROVEN_MS = 2000,
-    WARN_MS = 5000,
+    LOGIN_MS = 2000,      /* since the last reply */
     FEED_MAX = 16 * 1024, /* more makes hiredis' reader quadratic */
     ADOPT_MIN = 64 * 1024,
     OUT_KEEP_MAX = 256 * 1024
 };
 
-/* How long Redis may be silent while something is to come from it. */
-static const unsigned patience_ms[] = {
-    [LINK_RESOLVE] = 5000, [LINK_CONNECT] = 2000, [LINK_ASK] = 2000,
-    [LINK_AUTH] = 2000,    [LINK_ROLE] = 2000,    [LINK_LOAD] = 2000};
+/* How long Redis may be silent while an answer is to come. */
 static const unsigned deadline_ms[] = {
     [LINK_COMMANDS] = 2000, [LINK_FEED] = 3000, [LINK_BLOCKING] = 4000};
 
 /* To recognise the answers to our own PINGs on a feed. */
 static const struct bytes ping_mark = {"signalbox-link", 14};
 
+enum link_state {
+    LINK_IDLE,
+    LINK_CONNECT, /* the connector works */
+    LINK_LOGIN,
+    LINK_READY,
+    LINK_BACKOFF,
+    LINK_CLOSED
+};
+
+/* A command that waits for its reply. */
+struct waiter {
+    reply_fn *fn; /* NULL: nobody cares */
+    void *ctx;
+    uint64_t end;   /* how many bytes had been queued with it: it is sent when so many are */
+    size_t largest; /* bytes of its largest argument */
+};
+
+struct link {
+    uv_loop_t *loop;
+    const struct redis_url *url;
+    enum link_kind kind;
+    char *name;
+    const struct link_events *events;
+    void *ctx;
+    enum link_state state;
+    char trouble[256];
+
+    struct connector connector; /* to a sentinel, to Redis, to Redis again */
+    struct login login;
+    uv_timer_t timer; /* BACKOFF: the wait; else a tick */
+    uv_idle_t turn;   /* runs once after something was queued, before the loop sleeps */
+    unsigned handles; /* of the two above, those libuv still holds */
+    struct redisReader *reader;
+
+    bool is_at_sentinel;     /* it is asked for the master, to which the next connection goes */
+    unsigned sentinel;       /* asked in this attempt */
+    unsigned sentinels_left; /* to ask before the next wait */
+
+    struct buf out; /* not yet taken by the stream from out_at on */
+    size_t out_at;
+    uint64_t queued, sent;  /* bytes on this connection */
+    struct waiter *waiters; /* a ring */
+    size_t waiters_cap, waiters_at, waiters_len;
+
+    struct capacity capacity;
+    struct attempts attempts;
+
+    uint64_t ticked_ms;
+    unsigned silent_ms, since_ping_ms; /* counted in ticks */
+    char break_why[200];               /* set by link_break, done on the next turn */
+    bool was_refused;                  /* it ends because of what Redis answered */
+    bool was_ready;
+};
+
 /* ---- states ---- */
 
 #define TO(state) (1u << LINK_##state)
-static const unsigned may_follow[] = {[LINK_IDLE] = TO(RESOLVE) | TO(CLOSED),
-                                      [LINK_RESOLVE] = TO(CONNECT) | TO(BACKOFF) | TO(CLOSED),
-                                      [LINK_CONNECT] =
-                                          TO(ASK) | TO(AUTH) | TO(BACKOFF) | TO(CLOSED),
-                                      [LINK_ASK] = TO(RESOLVE) | TO(BACKOFF) | TO(CLOSED),
-                                      [LINK_AUTH] = TO(ROLE) | TO(BACKOFF) | TO(CLOSED),
-                                      [LINK_ROLE] = TO(LOAD) | TO(BACKOFF) | TO(CLOSED),
-                                      [LINK_LOAD] = TO(READY) | TO(BACKOFF) | TO(CLOSED),
+static const unsigned may_follow[] = {[LINK_IDLE] = TO(CONNECT) | TO(CLOSED),
+                                      [LINK_CONNECT] = TO(LOGIN) | TO(BACKOFF) | TO(CLOSED),
+                                      [LINK_LOGIN] =
+                                          TO(CONNECT) | TO(READY) | TO(BACKOFF) | TO(CLOSED),
                                       [LINK_READY] = TO(BACKOFF) | TO(CLOSED),
-                                      [LINK_BACKOFF] = TO(RESOLVE) | TO(CLOSED),
+                                      [LINK_BACKOFF] = TO(CONNECT) | TO(CLOSED),
                                       [LINK_CLOSED] = 0};
 #undef TO
 
-void link_set_state(struct link *l, enum link_state to) {
+static void set_state(struct link *l, enum link_state to) {
     MUST(may_follow[l->state] & (1u << to));
     l->state = to;
     l->silent_ms = 0;
@@ -74,11 +117,11 @@ bool link_is_ready(const struct link *l) {
 }
 
 const char *link_run_id(const struct link *l) {
-    return l->state == LINK_READY ? l->server.run_id : "";
+    return l->state == LINK_READY ? l->login.server.run_id : "";
 }
 
 const char *link_server(const struct link *l) {
-    return l->state == LINK_READY ? l->server.identity : "";
+    return l->state == LINK_READY ? l->login.server.identity : "";
 }
 
 const char *link_trouble(const struct link *l) {
@@ -110,29 +153,99 @@ static struct waiter pop_waiter(struct link *l) {
     return w;
 }
 
-/* ---- sending ---- */
+/* ---- the end of a connection ---- */
 
-/* Bytes that leave are a sign of life only while the command we wait for is among them. */
-static void note_sent(struct link *l, size_t len) {
-    if (l->state != LINK_READY || (l->waiters_len > 0 && l->sent < l->waiters[l->waiters_at].end))
-        l->silent_ms = 0;
-    l->sent += len;
-    l->out_at += len;
+static void on_wait_over(uv_timer_t *timer);
+
+/* The next sentinel is asked without a wait, until all of them were. */
+static unsigned next_wait_ms(struct link *l, bool was_cut) {
+    bool has_sentinels = l->url->master[0] != '\0';
+    if (has_sentinels)
+        l->sentinel = (l->sentinel + 1) % l->url->host_count;
+    if (l->sentinels_left > 0) {
+        l->sentinels_left--;
+        return 0;
+    }
+    l->sentinels_left = has_sentinels ? l->url->host_count - 1 : 0;
+    return attempts_failed(&l->attempts, was_cut);
 }
+
+/* It may quote Redis, and goes into logs and answers of HTTP. */
+static void make_printable(char *text) {
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
+static void drop_connection(struct link *l) {
+    connector_abort(&l->connector);
+    uv_idle_stop(&l->turn);
+    buf_release(&l->out);
+    if (l->reader != NULL)
+        redisReaderFree(l->reader);
+    l->reader = NULL;
+    l->break_why[0] = '\0';
+}
+
+/* Callbacks may close the link: then it is CLOSED, and nothing more is reported. */
+static void report_down(struct link *l) {
+    while (l->waiters_len > 0 && l->state != LINK_CLOSED) {
+        struct waiter w = pop_waiter(l);
+        if (w.fn != NULL)
+            w.fn(w.ctx, NULL);
+    }
+    if (l->state != LINK_CLOSED)
+        l->events->on_down(l->ctx, l->trouble);
+}
+
+/* Redis answers in order: the first large argument without an answer is the one to suspect, unless
+ * Redis said that it has another reason. */
+static void blame(struct link *l) {
+    size_t bytes = 0;
+    bool is_proof = strstr(l->trouble, "bulk length") != NULL;
+    for (size_t i = 0; i < l->waiters_len && bytes < CAPACITY_LARGE; i++)
+        bytes = l->waiters[(l->waiters_at + i) % l->waiters_cap].largest;
+    capacity_broke(&l->capacity, l->was_refused && !is_proof ? 0 : bytes, is_proof);
+}
+
+/* The connection is no good: reports it, waits, begins anew. From the loop only. */
+static void fail(struct link *l, const char *format, ...) PRINTF_LIKE(2, 3);
+static void fail(struct link *l, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(l->trouble, sizeof(l->trouble), format, args);
+    va_end(args);
+    make_printable(l->trouble);
+    blame(l);
+    bool was_ready = l->state == LINK_READY, was_cut = was_ready && !l->was_refused;
+    set_state(l, LINK_BACKOFF);
+    drop_connection(l);
+    uv_timer_start(&l->timer, on_wait_over, next_wait_ms(l, was_cut), 0);
+    attempts_log(&l->attempts, l->name, l->trouble);
+    if (was_ready)
+        report_down(l);
+}
+
+/* ---- sending ---- */
 
 static void flush(struct link *l) {
     while (l->out_at < l->out.len) {
         size_t len = l->out.len - l->out_at;
         uv_buf_t buf =
             uv_buf_init(l->out.ptr + l->out_at, (unsigned)(len < INT32_MAX ? len : INT32_MAX));
-        ssize_t n = stream_write(&l->stream, &buf, 1);
+        ssize_t n = stream_write(&l->connector.stream, &buf, 1);
         if (n < 0) {
-            link_fail(l, "write: %s", stream_error_text(&l->stream, (int)n));
+            fail(l, "write: %s", stream_error_text(&l->connector.stream, (int)n));
             return;
         }
-        note_sent(l, (size_t)n);
+        /* Bytes that leave are a sign of life only while the command we wait for is among them. */
+        if (l->state != LINK_READY ||
+            (l->waiters_len > 0 && l->sent < l->waiters[l->waiters_at].end))
+            l->silent_ms = 0;
+        l->sent += (size_t)n;
+        l->out_at += (size_t)n;
         if ((size_t)n < buf.len)
-            return; /* link_on_writable goes on */
+            return; /* on_writable goes on */
     }
     l->out_at = 0;
     if (l->out.cap > OUT_KEEP_MAX)
@@ -145,8 +258,8 @@ static void on_turn(uv_idle_t *idle) {
     struct link *l = container_of(idle, struct link, turn);
     uv_idle_stop(idle);
     if (l->break_why[0] != '\0')
-        link_fail(l, "%s", l->break_why);
-    else if (!stream_is_blocked(&l->stream))
+        fail(l, "%s", l->break_why);
+    else if (!stream_is_blocked(&l->connector.stream))
         flush(l);
 }
 
@@ -159,12 +272,7 @@ static void wake(struct link *l) {
     uv_idle_start(&l->turn, on_turn);
 }
 
-void link_on_writable(struct link *l) {
-    flush(l);
-}
-
-void link_queue(struct link *l, struct command *c) {
-    struct buf text = command_finish(c);
+static void queue_take(struct link *l, struct buf text) {
     l->queued += text.len;
     if (l->out.len == 0 && text.len >= ADOPT_MIN) {
         buf_deinit(&l->out);
@@ -185,7 +293,7 @@ void link_send(struct link *l, struct command *c, reply_fn *fn, void *ctx) {
     if (l->kind != LINK_FEED && l->waiters_len == 0)
         l->silent_ms = 0;
     size_t largest = c->largest;
-    link_queue(l, c);
+    queue_take(l, command_finish(c));
     if (l->kind != LINK_FEED)
         push_waiter(l, largest, fn, ctx);
 }
@@ -195,7 +303,7 @@ size_t link_largest(const struct link *l) {
 }
 
 bool link_takes_now(const struct link *l, size_t bytes) {
-    return capacity_may_send(&l->capacity, bytes, l->is_proven);
+    return capacity_may_send(&l->capacity, bytes, l->attempts.is_proven);
 }
 
 void link_set_largest(struct link *l, size_t bytes) {
@@ -244,17 +352,17 @@ static bool is_own_pong(const struct redisReply *reply) {
 static void on_ready_reply(struct link *l, struct redisReply *reply) {
     if (is_fatal(reply)) {
         l->was_refused = true;
-        link_fail(l, "%.*s", BYTES_FMT(bytes_head(reply_bytes(reply), 150)));
+        fail(l, "%.*s", BYTES_FMT(bytes_head(reply_bytes(reply), 150)));
         return;
     }
-    l->has_succeeded = l->has_succeeded || !reply_is_error(reply, NULL);
+    l->attempts.has_succeeded = l->attempts.has_succeeded || !reply_is_error(reply, NULL);
     if (l->kind == LINK_FEED) {
         if (!is_own_pong(reply))
             l->events->on_push(l->ctx, reply);
         return;
     }
     if (l->waiters_len == 0) {
-        link_fail(l, "an answer came to no question");
+        fail(l, "an answer came to no question");
         return;
     }
     struct waiter w = pop_waiter(l);
@@ -263,25 +371,58 @@ static void on_ready_reply(struct link *l, struct redisReply *reply) {
         w.fn(w.ctx, reply);
 }
 
+/* ---- the login ---- */
+
+static void become_ready(struct link *l) {
+    set_state(l, LINK_READY);
+    l->trouble[0] = '\0';
+    attempts_began(&l->attempts);
+    l->was_refused = false;
+    l->since_ping_ms = 0;
+    if (l->was_ready)
+        metrics_add(METRIC_redis_reconnects, 1);
+    log_debug("redis", "link_made link=%s", l->name);
+    l->was_ready = true;
+    l->events->on_ready(l->ctx);
+}
+
+static void on_login(struct link *l, enum login_result result) {
+    if (l->login.out.len > 0) {
+        queue_take(l, l->login.out);
+        l->login.out = (struct buf){0};
+    }
+    switch (result) {
+    case LOGIN_MORE: return;
+    case LOGIN_DONE: become_ready(l); return;
+    case LOGIN_FAILED: fail(l, "%s", l->login.why); return;
+    case LOGIN_MASTER:
+        drop_connection(l);
+        l->is_at_sentinel = false;
+        set_state(l, LINK_CONNECT);
+        connector_start(&l->connector, &l->login.master);
+        return;
+    }
+}
+
 static void on_reply(struct link *l, struct redisReply *reply) {
     if (reply_is_error(reply, NULL))
         metrics_add(METRIC_redis_errors, 1);
     if (l->state == LINK_READY)
         on_ready_reply(l, reply);
     else
-        link_login_reply(l, reply);
+        on_login(l, login_reply(&l->login, reply));
 }
 
 /* False once a callback has closed or broken the link. */
 static bool is_reading(const struct link *l) {
-    return stream_is_open(&l->stream) && l->break_why[0] == '\0';
+    return stream_is_open(&l->connector.stream) && l->break_why[0] == '\0';
 }
 
 static void read_replies(struct link *l) {
     while (is_reading(l)) {
         void *reply = NULL;
         if (redisReaderGetReply(l->reader, &reply) != REDIS_OK) {
-            link_fail(l, "protocol: %s", l->reader->errstr);
+            fail(l, "protocol: %s", l->reader->errstr);
             return;
         }
         if (reply == NULL)
@@ -291,7 +432,28 @@ static void read_replies(struct link *l) {
     }
 }
 
-void link_on_bytes(struct link *l, struct bytes in) {
+/* ---- what the connector says ---- */
+
+static struct link *owner_of(struct connector *c) {
+    return container_of(c, struct link, connector);
+}
+
+static void on_open(struct connector *c) {
+    struct link *l = owner_of(c);
+    set_state(l, LINK_LOGIN);
+    l->reader = redisReaderCreate();
+    MUST(l->reader != NULL);
+    l->out_at = 0;
+    l->queued = l->sent = 0;
+    on_login(l, login_begin(&l->login, l->is_at_sentinel));
+}
+
+static void on_failed(struct connector *c, const char *why) {
+    fail(owner_of(c), "%s", why);
+}
+
+static void on_bytes(struct connector *c, struct bytes in) {
+    struct link *l = owner_of(c);
     l->silent_ms = 0;
     while (in.len > 0 && is_reading(l)) {
         struct bytes piece = bytes_head(in, FEED_MAX);
@@ -299,6 +461,14 @@ void link_on_bytes(struct link *l, struct bytes in) {
         MUST(redisReaderFeed(l->reader, piece.ptr, piece.len) == REDIS_OK);
         read_replies(l);
     }
+}
+
+static void on_writable(struct connector *c) {
+    flush(owner_of(c));
+}
+
+static void on_end(struct connector *c, const char *why) {
+    fail(owner_of(c), "the connection ended: %s", why);
 }
 
 /* ---- time ---- */
@@ -310,27 +480,12 @@ static void ping(struct link *l) {
     link_send(l, &c, NULL, NULL);
 }
 
-/* READY is no proof: what Redis refuses, it refuses right after it. */
-static void note_proof(struct link *l, unsigned passed_ms) {
-    if (l->is_proven)
-        return;
-    l->ready_ms += passed_ms;
-    l->is_proven = l->ready_ms >= PROVEN_MS && l->has_succeeded;
-    if (!l->is_proven)
-        return;
-    if (l->is_warned)
-        log_info("redis", "link_restored link=%s attempts=%u", l->name, l->failures);
-    l->failures = 0;
-    l->is_warned = false;
-    l->warned[0] = '\0';
-}
-
 static void tick_ready(struct link *l, unsigned passed_ms) {
     bool is_waiting = l->kind == LINK_FEED || l->waiters_len > 0;
-    note_proof(l, passed_ms);
+    attempts_lasted(&l->attempts, passed_ms, l->name);
     l->since_ping_ms += passed_ms;
     if (is_waiting && l->silent_ms >= deadline_ms[l->kind] + TICK_MS)
-        link_fail(l, "no answer for %u ms", l->silent_ms);
+        fail(l, "no answer for %u ms", l->silent_ms);
     else if (l->kind == LINK_FEED && l->since_ping_ms >= PING_MS)
         ping(l);
     else if (l->kind == LINK_COMMANDS && !is_waiting && l->silent_ms >= PING_MS)
@@ -345,156 +500,45 @@ static void on_tick(uv_timer_t *timer) {
     l->silent_ms += counted;
     if (l->state == LINK_READY)
         tick_ready(l, counted);
-    else if (l->silent_ms < patience_ms[l->state])
-        return;
     else if (l->state == LINK_CONNECT)
-        link_connect_timeout(l);
-    else
-        link_fail(l, "%s: no answer for %u ms", l->state == LINK_RESOLVE ? "look up" : "login",
-                  l->silent_ms);
-}
-
-void link_start_ticking(struct link *l) {
-    l->ticked_ms = uv_now(l->loop);
-    uv_timer_start(&l->timer, on_tick, TICK_MS, TICK_MS);
-}
-
-static void on_wait_over(uv_timer_t *timer) {
-    link_begin(container_of(timer, struct link, timer));
-}
-
-/* Doubles from failure to failure until a connection proves useful; 30 % off either way, so that a
- * fleet does not come at once. A connection that did work and was merely cut is made anew sooner.
- * The next sentinel is asked without a wait. */
-static unsigned next_wait_ms(struct link *l, bool was_cut) {
-    if (l->sentinels_left > 0) {
-        l->sentinels_left--;
-        return 0;
-    }
-    l->sentinels_left = l->url->master[0] != '\0' ? l->url->host_count - 1 : 0;
-    bool is_accident = was_cut && l->failures < CUTS_MAX;
-    unsigned ms = BACKOFF_FIRST_MS, last = is_accident ? BACKOFF_CUT_MS : BACKOFF_LAST_MS;
-    for (unsigned i = 0; i < l->failures && ms < last; i++)
-        ms *= 2;
-    ms = ms < last ? ms : last;
-    l->failures++;
-    return ms * 7 / 10 + (unsigned)random_below(ms * 6 / 10 + 1);
-}
-
-/* ---- the end of a connection, and its beginning ---- */
-
-/* Numbers change from attempt to attempt, and are no news. */
-static bool is_same_trouble(const char *a, const char *b) {
-    static const char digits[] = "0123456789";
-    while (*a != '\0' && *b != '\0') {
-        a += strspn(a, digits);
-        b += strspn(b, digits);
-        size_t len = strcspn(a, digits);
-        if (len != strcspn(b, digits) || memcmp(a, b, len) != 0)
-            return false;
-        a += len;
-        b += len;
-    }
-    return *a == *b;
-}
-
-/* A state, not an event: one line until the link is proven again or fails for another reason. */
-static void log_failure(struct link *l) {
-    uint64_t now = uv_now(l->loop);
-    bool is_known =
-        l->is_warned && (is_same_trouble(l->trouble, l->warned) || now - l->warned_ms < WARN_MS);
-    if (is_known) {
-        log_debug("redis", "link_failed link=%s why=%s", l->name, LOG_TEXT(bytes_str(l->trouble)));
-        return;
-    }
-    l->warned_ms = now;
-    l->is_warned = true;
-    snprintf(l->warned, sizeof(l->warned), "%s", l->trouble);
-    log_warn("redis", "link_failed link=%s why=%s", l->name, LOG_TEXT(bytes_str(l->trouble)));
-}
-
-/* It may quote Redis, and goes into logs and answers of HTTP. */
-static void make_printable(char *text) {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = '?';
-}
-
-void link_drop_connection(struct link *l) {
-    if (l->has_stream)
-        stream_abort(&l->stream);
-    uv_idle_stop(&l->turn);
-    buf_release(&l->out);
-    if (l->reader != NULL)
-        redisReaderFree(l->reader);
-    l->reader = NULL;
-    l->break_why[0] = '\0';
-}
-
-/* Callbacks may close the link: then it is CLOSED, and nobody is told any more. */
-static void tell_down(struct link *l) {
-    while (l->waiters_len > 0 && l->state != LINK_CLOSED) {
-        struct waiter w = pop_waiter(l);
-        if (w.fn != NULL)
-            w.fn(w.ctx, NULL);
-    }
-    if (l->state != LINK_CLOSED)
-        l->events->on_down(l->ctx, l->trouble);
-}
-
-/* Redis answers in order: the first large argument without an answer is the one to suspect, unless
- * Redis said that it has another reason. */
-static void blame(struct link *l) {
-    size_t bytes = 0;
-    bool is_proof = strstr(l->trouble, "bulk length") != NULL;
-    for (size_t i = 0; i < l->waiters_len && bytes < CAPACITY_LARGE; i++)
-        bytes = l->waiters[(l->waiters_at + i) % l->waiters_cap].largest;
-    capacity_broke(&l->capacity, l->was_refused && !is_proof ? 0 : bytes, is_proof);
-}
-
-void link_fail(struct link *l, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(l->trouble, sizeof(l->trouble), format, args);
-    va_end(args);
-    make_printable(l->trouble);
-    blame(l);
-    bool was_ready = l->state == LINK_READY, was_cut = was_ready && !l->was_refused;
-    link_set_state(l, LINK_BACKOFF);
-    link_drop_connection(l);
-    if (l->url->master[0] != '\0')
-        l->sentinel = (l->sentinel + 1) % l->url->host_count;
-    uv_timer_start(&l->timer, on_wait_over, next_wait_ms(l, was_cut), 0);
-    log_failure(l);
-    if (was_ready)
-        tell_down(l);
-}
-
-void link_connected(struct link *l) {
-    l->reader = redisReaderCreate();
-    MUST(l->reader != NULL);
-    l->out_at = 0;
-    l->queued = l->sent = 0;
-    l->login_replies = 0;
-    link_login(l);
-}
-
-void link_became_ready(struct link *l) {
-    link_set_state(l, LINK_READY);
-    l->trouble[0] = '\0';
-    l->is_proven = l->has_succeeded = l->was_refused = false;
-    l->ready_ms = l->since_ping_ms = 0;
-    if (l->was_ready)
-        metrics_add(METRIC_redis_reconnects, 1);
-    log_debug("redis", "link_made link=%s", l->name);
-    l->was_ready = true;
-    l->events->on_ready(l->ctx);
+        connector_tick(&l->connector, counted);
+    else if (l->silent_ms >= LOGIN_MS)
+        fail(l, "login: no answer for %u ms", l->silent_ms);
 }
 
 /* ---- life ---- */
 
+static void begin(struct link *l) {
+    const struct redis_host *host = l->url->path[0] == '\0' ? &l->url->hosts[0] : NULL;
+    l->is_at_sentinel = l->url->master[0] != '\0';
+    l->ticked_ms = uv_now(l->loop);
+    uv_timer_start(&l->timer, on_tick, TICK_MS, TICK_MS);
+    set_state(l, LINK_CONNECT);
+    connector_start(&l->connector, l->is_at_sentinel ? &l->url->hosts[l->sentinel] : host);
+}
+
+static void on_wait_over(uv_timer_t *timer) {
+    begin(container_of(timer, struct link, timer));
+}
+
+static void free_if_last(struct link *l) {
+    if (l->handles > 0 || !connector_is_closed(&l->connector))
+        return;
+    connector_deinit(&l->connector);
+    buf_deinit(&l->login.out);
+    free(l->waiters);
+    free(l->name);
+    free(l);
+}
+
+static void on_closed(struct connector *c) {
+    free_if_last(owner_of(c));
+}
+
 struct link *link_new(uv_loop_t *loop, const struct redis_url *url, enum link_kind kind,
                       const char *name, const struct link_events *events, void *ctx) {
+    static const struct connector_events connector_events = {on_open,     on_failed, on_bytes,
+                                                             on_writable, on_end,    on_closed};
     struct link *l = mem_zalloc(sizeof(*l));
     l->loop = loop;
     l->url = url;
@@ -506,21 +550,10 @@ struct link *link_new(uv_loop_t *loop, const struct redis_url *url, enum link_ki
     snprintf(l->trouble, sizeof(l->trouble), "not connected yet");
     MUST(uv_timer_init(loop, &l->timer) == 0 && uv_idle_init(loop, &l->turn) == 0);
     l->handles = 2;
-    link_begin(l);
+    l->login = (struct login){.url = url, .loads_scripts = kind == LINK_COMMANDS};
+    connector_init(&l->connector, loop, url, l->name, &connector_events);
+    begin(l);
     return l;
-}
-
-static void free_if_last(struct link *l) {
-    if (l->handles > 0 || l->has_stream)
-        return;
-    link_connect_deinit(l);
-    free(l->waiters);
-    free(l->name);
-    free(l);
-}
-
-void link_on_stream_closed(struct link *l) {
-    free_if_last(l);
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
@@ -553,8 +586,9 @@ void link_hang_up(struct link *l) {
 void link_close(struct link *l) {
     if (l == NULL || l->state == LINK_CLOSED)
         return;
-    link_set_state(l, LINK_CLOSED);
-    link_drop_connection(l);
+    set_state(l, LINK_CLOSED);
+    drop_connection(l);
+    connector_close(&l->connector);
     uv_close((uv_handle_t *)&l->timer, on_timer_closed);
     uv_close((uv_handle_t *)&l->turn, on_turn_closed);
 }

@@ -1,17 +1,13 @@
 /*
  * link.h - one connection to Redis that heals itself for ever.
  *
- *     IDLE ─▶ RESOLVE ─▶ CONNECT ─▶ AUTH ─▶ ROLE ─▶ LOAD ─▶ READY ─┐
- *       ▲                                                          │ any error
- *       └────────────── BACKOFF  50 ms ×2 … 2 s, ±30 % ◀───────────┘
+ *     IDLE ─▶ CONNECT ─▶ LOGIN ─▶ READY ─┐
+ *                ▲                       │ any error
+ *                └──────── BACKOFF ◀─────┘ (also from CONNECT and LOGIN)
  *
- * The wait begins at 50 ms again only after a connection has proved useful: READY for two seconds
- * with an answer that is no error. A connection that was READY and merely ended is made anew after
- * a quarter of a second at most, sixteen times in a row.
- *
- * AUTH sends AUTH and SELECT when the URL has them, ROLE refuses a replica, LOAD sends SCRIPT LOAD
- * for all scripts and reads run_id. hiredis' reader parses; nothing else of hiredis is used (it is
- * fed 16 KiB at a time at most).
+ * CONNECT is connector.h, LOGIN is login.h, and how long BACKOFF lasts is attempts.h. With Sentinel
+ * the first connection goes to a sentinel and asks for the master, at every attempt. hiredis'
+ * reader parses; nothing else of hiredis is used (it is fed 16 KiB at a time at most).
  *
  * Error rule, three kinds:
  *   dropped    READONLY, UNBLOCKED, LOADING, MASTERDOWN, CLUSTERDOWN, MOVED, NOSCRIPT, NOAUTH, any
@@ -22,10 +18,6 @@
  *              caller, who asks again later on the same connection and reports it through
  *              bus_refused; a link that is good for one thing only gives up with link_refused.
  *   for good   what no later attempt can change, because of one message: see capacity.h.
- * A failure is logged once, until the link is proven again or fails for another reason.
- *
- * Names of hosts are looked up with uv_getaddrinfo, never blocking. With Sentinel the master is
- * asked for at every connect.
  */
 #ifndef SIGNALBOX_BUS_REDIS_LINK_H
 #define SIGNALBOX_BUS_REDIS_LINK_H

@@ -1,0 +1,59 @@
+/* How long a link waits, and when one of its connections counts as proven. */
+#include "common/bus/redis/attempts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "common/base/log.h"
+
+static void in_range(unsigned ms, unsigned middle) {
+    assert_in_range(ms, middle * 7 / 10, middle * 13 / 10 + 1);
+}
+
+static void the_wait_doubles_up_to_two_seconds(void **state) {
+    static const unsigned rows[] = {50, 100, 200, 400, 800, 1600, 2000, 2000};
+    struct attempts a = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        in_range(attempts_failed(&a, false), rows[i]);
+}
+
+static void a_cut_waits_a_quarter_of_a_second_sixteen_times(void **state) {
+    static const unsigned rows[] = {50, 100, 200, 250};
+    struct attempts a = {0};
+    (void)state;
+    for (size_t i = 0; i < 16; i++)
+        in_range(attempts_failed(&a, true), rows[i < 3 ? i : 3]);
+    in_range(attempts_failed(&a, true), 2000);
+}
+
+static void a_proof_takes_two_seconds_and_an_answer(void **state) {
+    struct attempts a = {.failures = 5};
+    (void)state;
+    attempts_began(&a);
+    attempts_lasted(&a, 5000, "test");
+    assert_false(a.is_proven); /* nothing was answered */
+    attempts_began(&a);
+    a.has_succeeded = true;
+    attempts_lasted(&a, 1999, "test");
+    assert_false(a.is_proven);
+    assert_int_equal(a.failures, 5);
+    attempts_lasted(&a, 1, "test");
+    assert_true(a.is_proven);
+    in_range(attempts_failed(&a, false), 50);
+    attempts_began(&a);
+    assert_false(a.is_proven);
+    assert_false(a.has_succeeded);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_wait_doubles_up_to_two_seconds),
+        cmocka_unit_test(a_cut_waits_a_quarter_of_a_second_sixteen_times),
+        cmocka_unit_test(a_proof_takes_two_seconds_and_an_answer)};
+    log_set_level(LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
