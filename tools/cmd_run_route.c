@@ -128,8 +128,9 @@ static void on_ready(void *ctx) {
         return;
     }
     r->event.route_path = route->path;
-    struct app_handler handler = {route->function, route->arguments, "signal route"};
-    switch (app_call(r->event.call.app, &handler, route_event_push, on_end, r, &call, &error)) {
+    struct app_handler handler = {route->function,  route->arguments, "signal route",
+                                  route_event_push, on_end,           r};
+    switch (app_call(r->event.call.app, &handler, &call, &error)) {
     case APP_DONE: end(r, NULL); break;
     case APP_FAILED: end(r, error); break;
     case APP_WAITING: break;

@@ -81,11 +81,10 @@ static void on_end(void *ctx, struct app_call *call, const char *error) {
 
 enum app_outcome handler_run_start(struct handler_run *r, int function, int arguments,
                                    app_push_fn *push_args, struct buf *error_out) {
-    struct app_handler handler = {function, arguments, r->label};
+    struct app_handler handler = {function, arguments, r->label, push_args, on_end, r};
     struct app_call *call = NULL;
     char *error = NULL;
-    enum app_outcome outcome =
-        app_call(*r->parts->app, &handler, push_args, on_end, r, &call, &error);
+    enum app_outcome outcome = app_call(*r->parts->app, &handler, &call, &error);
     if (outcome == APP_WAITING) {
         r->call = call;
         handler_run_wait(r);

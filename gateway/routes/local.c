@@ -101,9 +101,11 @@ static void run_one(struct local_life *life, const struct event_handler *registe
     e->registered = registered;
     snprintf(e->label, sizeof(e->label), "event %s", registered->event_name);
     handler.label = e->label;
+    handler.push = push_event;
+    handler.on_end = on_event_end;
+    handler.ctx = e;
     metrics_add(METRIC_events, 1);
-    life->is_waiting = app_call(*life->routes->app, &handler, push_event, on_event_end, e, &call,
-                                &error) == APP_WAITING;
+    life->is_waiting = app_call(*life->routes->app, &handler, &call, &error) == APP_WAITING;
     if (!life->is_waiting)
         free(e);
     free(error);

@@ -251,8 +251,11 @@ void web_run(struct request *r, const struct route *route, const struct route_pa
     copy_params(w, params, param_count);
     snprintf(w->label, sizeof(w->label), "route %s %s", route->method, route->path);
     handler.label = w->label;
+    handler.push = push_web;
+    handler.on_end = on_route_end;
+    handler.ctx = w;
     request_work(r);
-    switch (app_call(*r->routes->app, &handler, push_web, on_route_end, w, &call, &error)) {
+    switch (app_call(*r->routes->app, &handler, &call, &error)) {
     case APP_DONE: finish(w, NULL); break;
     case APP_FAILED: finish(w, error); break;
     case APP_WAITING: break;

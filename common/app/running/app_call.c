@@ -40,6 +40,12 @@ static void set_state(struct app_call *c, enum call_state to) {
 
 /* --- places --- */
 
+static void report_failure(const char *label, struct bytes error, struct bytes trace) {
+    metrics_add(METRIC_handler_errors, 1);
+    log_error("app", "failed handler=%s error=%s at=%s", LOG_TEXT(bytes_str(label)),
+              LOG_TEXT(error), LOG_TEXT(trace));
+}
+
 static int make_thread(lua_State *L) {
     struct app_call *c = lua_touserdata(L, 1);
     lua_State *thread = lua_newthread(L);
@@ -67,7 +73,8 @@ static void place_free(struct app_call *c) {
         free(c);
 }
 
-static struct app_call *place_take(struct app *a, struct buf *error_out) {
+static struct app_call *place_take(struct app *a, const char *label) {
+    struct buf error = {0};
     struct app_call *c = a->idle;
     if (c == NULL) {
         c = mem_zalloc(sizeof(*c));
@@ -76,7 +83,9 @@ static struct app_call *place_take(struct app *a, struct buf *error_out) {
         a->idle = c->next_idle;
         a->idle_count--;
     }
-    if (c->thread == NULL && !sandbox_protected(&a->sandbox, make_thread, c, error_out)) {
+    if (c->thread == NULL && !sandbox_protected(&a->sandbox, make_thread, c, &error)) {
+        report_failure(label, buf_bytes(&error), BYTES_NONE);
+        buf_deinit(&error);
         place_free(c);
         return NULL;
     }
@@ -124,11 +133,6 @@ static void append_trace(lua_State *thread, struct buf *out) {
     }
 }
 
-static void log_failure(const char *label, struct bytes error, struct bytes trace) {
-    log_error("app", "failed handler=%s error=%s at=%s", LOG_TEXT(bytes_str(label)),
-              LOG_TEXT(error), LOG_TEXT(trace));
-}
-
 static int collect_all(lua_State *L) {
     lua_gc(L, LUA_GCCOLLECT);
     return 0;
@@ -147,10 +151,8 @@ static void fail(struct app_call *c, int status, struct buf *error_out) {
     struct buf trace = {0};
     sandbox_append_error(c->thread, error_out);
     append_trace(c->thread, &trace);
-    if (c->excused == NULL || !app_error_is(buf_bytes(error_out), c->excused)) {
-        metrics_add(METRIC_handler_errors, 1);
-        log_failure(c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
-    }
+    if (c->excused == NULL || !app_error_is(buf_bytes(error_out), c->excused))
+        report_failure(c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
     buf_deinit(&trace);
     if (status == LUA_ERRMEM)
         c->app->is_out_of_memory = true;
@@ -164,7 +166,7 @@ struct app_call *app_call_of(lua_State *L) {
 }
 
 void *app_call_ctx(struct app_call *call) {
-    return call == NULL ? NULL : call->ctx;
+    return call == NULL ? NULL : call->handler.ctx;
 }
 
 static int after_handler(lua_State *L, int status, lua_KContext ctx) {
@@ -188,9 +190,10 @@ static int push_further_arguments(lua_State *L, int arguments) {
 
 static int run_handler(lua_State *L) {
     struct app_call *c = *budget_owner_of(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, c->handler.function);
-    int count = c->push == NULL ? 0 : c->push(c->push_ctx, L);
-    count += push_further_arguments(L, c->handler.arguments);
+    const struct app_handler *h = &c->handler;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->function);
+    int count = h->push == NULL ? 0 : h->push(h->ctx, L);
+    count += push_further_arguments(L, h->arguments);
     lua_callk(L, count, 0, 0, after_handler);
     return 0;
 }
@@ -226,12 +229,11 @@ static enum app_outcome run(struct app_call *c, struct buf *error_out) {
     return outcome;
 }
 
-static void note_first_wait(struct app_call *c) {
-    if (c->has_waited)
-        return;
-    c->has_waited = true;
-    if (c->app->env.host != NULL && c->app->env.host->on_first_wait != NULL)
-        c->app->env.host->on_first_wait(c->app->env.host_ctx, c);
+/* After a stretch of a handler, as the last step: the app may be freed. */
+static void end_stretch(struct app *a) {
+    a->busy--;
+    if (a->busy == 0 && a->waiting == 0)
+        a->on_idle(a);
 }
 
 static enum app_outcome refuse(const char *why, char **error_out) {
@@ -240,26 +242,16 @@ static enum app_outcome refuse(const char *why, char **error_out) {
     return APP_FAILED;
 }
 
-enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_push_fn *push_args,
-                          app_end_fn *on_end, void *ctx, struct app_call **call_out,
-                          char **error_out) {
+enum app_outcome app_call(struct app *a, const struct app_handler *handler,
+                          struct app_call **call_out, char **error_out) {
+    const struct app_host *host = a->env.host;
     struct buf error = {0};
     if (a->is_released)
         return refuse("the app was replaced", error_out);
-    struct app_call *c = place_take(a, &error);
-    if (c == NULL) {
-        metrics_add(METRIC_handler_errors, 1);
-        log_failure(handler->label, buf_bytes(&error), BYTES_NONE);
-        if (error_out != NULL)
-            *error_out = mem_strdup("not enough memory");
-        buf_deinit(&error);
-        return APP_FAILED;
-    }
+    struct app_call *c = place_take(a, handler->label);
+    if (c == NULL)
+        return refuse("not enough memory", error_out);
     c->handler = *handler;
-    c->push = push_args;
-    c->push_ctx = c->ctx = ctx;
-    c->on_end = on_end;
-    c->has_waited = false;
     c->excused = NULL;
     lua_pushcfunction(c->thread, run_handler);
     a->busy++;
@@ -269,13 +261,11 @@ enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_
     if (outcome == APP_FAILED && error_out != NULL)
         *error_out = buf_take(&error);
     buf_deinit(&error);
-    if (outcome == APP_WAITING)
-        note_first_wait(c);
-    else
+    if (outcome != APP_WAITING)
         place_give_back(c);
-    a->busy--;
-    if (a->busy == 0 && a->waiting == 0)
-        a->on_idle(a);
+    else if (host != NULL && host->on_first_wait != NULL)
+        host->on_first_wait(a->env.host_ctx, c);
+    end_stretch(a);
     return outcome;
 }
 
@@ -288,15 +278,13 @@ static void go_on(struct app_call *c) {
     enum app_outcome outcome = run(c, &error);
     if (outcome != APP_WAITING) {
         char *text = outcome == APP_FAILED ? buf_take(&error) : NULL;
-        if (c->on_end != NULL)
-            c->on_end(c->ctx, c, text);
+        if (c->handler.on_end != NULL)
+            c->handler.on_end(c->handler.ctx, c, text);
         free(text);
         place_give_back(c);
     }
     buf_deinit(&error);
-    a->busy--;
-    if (a->busy == 0 && a->waiting == 0)
-        a->on_idle(a);
+    end_stretch(a);
 }
 
 /* --- waiting --- */

@@ -29,22 +29,24 @@ typedef int app_push_fn(void *ctx, struct lua_State *L);
 typedef void app_end_fn(void *ctx, struct app_call *call, const char *error);
 
 struct app_handler {
-    int function;      /* registry reference */
-    int arguments;     /* registry reference of a table of further arguments, or LUA_NOREF */
-    const char *label; /* "signal route /date": for logs; borrowed until the call ends */
+    int function;       /* registry reference */
+    int arguments;      /* registry reference of a table of further arguments, or LUA_NOREF */
+    const char *label;  /* "signal route /date": for logs; borrowed until the call ends */
+    app_push_fn *push;  /* pushes its first arguments on the coroutine's stack and returns how many;
+                          may raise; NULL: none */
+    app_end_fn *on_end; /* or NULL */
+    void *ctx;          /* of both */
 };
 
 /*
- * Runs a handler. push_args pushes its arguments on the coroutine's stack and returns how many
- * (called inside app_call; may raise). APP_DONE and APP_FAILED: it ended, on_end is not called.
- * APP_WAITING: on_end is called once, later, unless the environment's has_ended is set by then.
- * The error was logged with file and line and counted; `error` is its text for the owner (an HTTP
- * route answers 500). call_out (may be NULL): the call while it waits, else NULL.
+ * Runs a handler. APP_DONE and APP_FAILED: it ended, on_end is not called. APP_WAITING: on_end is
+ * called once, later, unless the environment's has_ended is set by then. An error was logged with
+ * file and line and counted; *error_out (free()) is its text for the owner (an HTTP route answers
+ * 500). call_out (may be NULL): the call while it waits, else NULL.
  */
-enum app_outcome app_call(struct app *a, const struct app_handler *handler, app_push_fn *push_args,
-                          app_end_fn *on_end, void *ctx, struct app_call **call_out,
-                          char **error_out);
-/* The ctx given to app_call; NULL for the main chunk. */
+enum app_outcome app_call(struct app *a, const struct app_handler *handler,
+                          struct app_call **call_out, char **error_out);
+/* The ctx of its handler; NULL for the main chunk. */
 void *app_call_ctx(struct app_call *call);
 /* An error whose text ends with `text` (constant) is its client's doing, not the app's: if it ends
  * the handler, it is neither logged nor counted. Any other error still is. */

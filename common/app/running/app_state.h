@@ -24,14 +24,12 @@ struct app_call {
     lua_State *thread; /* NULL: made at the next use */
     int thread_ref;
     enum call_state state;
-    bool has_waited, has_timer;
+    bool has_timer;
     const char *excused; /* the text of an error that is no fault of the app, or NULL */
     struct app_handler handler;
-    app_push_fn *push; /* arguments at the start, results after a wait */
+    app_push_fn *push; /* what a wait brings: its results, or NULL */
     void *push_ctx;
     const char *wait_error; /* what the wait ended with, or NULL */
-    app_end_fn *on_end;
-    void *ctx;
     struct slice slice;
     uv_timer_t timer; /* signalbox.sleep */
 };

@@ -105,10 +105,10 @@ static enum app_outcome start(struct process *p, const char *path) {
     const struct signal_route *route =
         registrations_signal_route(app_registrations(p->app), path, NULL);
     assert_non_null(route);
-    struct app_handler handler = {route->function, route->arguments, "a test"};
+    struct app_handler handler = {route->function, route->arguments, "a test", NULL, on_end, p};
     free(p->error);
     p->error = NULL;
-    return app_call(p->app, &handler, NULL, on_end, p, NULL, &p->error);
+    return app_call(p->app, &handler, NULL, &p->error);
 }
 
 /* Runs the handler to its end: what it sent, or its error. */

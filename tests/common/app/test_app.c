@@ -87,12 +87,14 @@ static void test_arguments(void **state) {
     world_must_load(&w, "signalbox.signal_route('/', function(...) "
                         "signalbox.send{data=table.concat({...}, ',')} end, {args={'x', 7}})");
     const struct signal_route *route = &app_registrations(w.app)->signal_routes.items[0];
-    struct app_handler handler = {route->function, route->arguments, "a test"};
-    assert_int_equal(app_call(w.app, &handler, push_two, NULL, NULL, NULL, &error), APP_DONE);
+    struct app_handler handler = {
+        route->function, route->arguments, "a test", push_two, NULL, NULL};
+    assert_int_equal(app_call(w.app, &handler, NULL, &error), APP_DONE);
     handler.arguments = LUA_NOREF;
-    assert_int_equal(app_call(w.app, &handler, push_two, NULL, NULL, NULL, &error), APP_DONE);
+    assert_int_equal(app_call(w.app, &handler, NULL, &error), APP_DONE);
     assert_string_equal(world_sent(&w), "a,2,x,7|a,2|");
-    assert_int_equal(app_call(w.app, &handler, push_error, NULL, NULL, NULL, &error), APP_FAILED);
+    handler.push = push_error;
+    assert_int_equal(app_call(w.app, &handler, NULL, &error), APP_FAILED);
     assert_string_equal(error, "while pushing");
     free(error);
     world_close_all(&w);
@@ -293,11 +295,11 @@ static void test_release_while_waiting(void **state) {
     assert_int_equal(world_run(&w, "/"), APP_WAITING);
     app = w.app;
     const struct signal_route *route = &app_registrations(app)->signal_routes.items[0];
-    struct app_handler handler = {route->function, route->arguments, "too late"};
+    struct app_handler handler = {route->function, route->arguments, "too late", NULL, NULL, NULL};
     w.app = NULL;
     app_release(app);
     char *error = NULL;
-    assert_int_equal(app_call(app, &handler, NULL, NULL, NULL, NULL, &error), APP_FAILED);
+    assert_int_equal(app_call(app, &handler, NULL, &error), APP_FAILED);
     assert_contains(error, "replaced");
     free(error);
     world_turn(&w);

@@ -235,13 +235,14 @@ static void test_memory_of_arguments(void **state) {
     world_must_load(&w, "signalbox.signal_route('/', function(body) signalbox.send{data=#body} "
                         "end)");
     const struct signal_route *route = &app_registrations(w.app)->signal_routes.items[0];
-    struct app_handler handler = {route->function, route->arguments, "a body"};
+    struct app_handler handler = {
+        route->function, route->arguments, "a body", push_much, NULL, NULL};
     size_t sizes[] = {16 << 20, 64 << 20, 1};
     enum app_outcome expected[] = {APP_DONE, APP_FAILED, APP_DONE};
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         char *error = NULL;
-        assert_int_equal(app_call(w.app, &handler, push_much, NULL, &sizes[i], NULL, &error),
-                         expected[i]);
+        handler.ctx = &sizes[i];
+        assert_int_equal(app_call(w.app, &handler, NULL, &error), expected[i]);
         free(error);
     }
     assert_string_equal(world_sent(&w), "16777216|1|");

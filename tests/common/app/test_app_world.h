@@ -116,10 +116,11 @@ static inline enum app_outcome world_run(struct world *w, const char *path) {
     const struct signal_route *route =
         registrations_signal_route(app_registrations(w->app), path, NULL);
     assert_non_null(route);
-    struct app_handler handler = {route->function, route->arguments, "a test"};
+    struct app_handler handler = {
+        route->function, route->arguments, "a test", NULL, world_on_end, w};
     free(w->error);
     w->error = NULL;
-    return app_call(w->app, &handler, NULL, world_on_end, w, NULL, &w->error);
+    return app_call(w->app, &handler, NULL, &w->error);
 }
 
 static inline void world_turn(struct world *w) {
