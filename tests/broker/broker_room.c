@@ -48,6 +48,7 @@ void broker_room_init(struct broker_room *room, const char *app, const struct ap
     log_set_level(LOG_ERROR + 1);
     room->bus_room.settings.lua_budget_ms = 1000;
     room->bus_room.settings.lua_memory_bytes = 64 << 20;
+    room->bus_room.settings.max_waiting_handlers = 100;
     room->bus = bus_room_join(&room->bus_room, BUS_BROKER);
     load_app(room, app, host);
     trace_init(&room->trace, room->bus, "test");

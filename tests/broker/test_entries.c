@@ -1,0 +1,205 @@
+/* What becomes of an entry, by its kind: rows of entries, and the outputs that they lead to. */
+#include "broker/entries.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/handlers/handler_run.h"
+#include "broker/handlers/handler_send.h"
+#include "common/base/metrics.h"
+#include "common/bus/log/forward.h"
+#include "common/bus/log/log_writer.h"
+#include "common/bus/partition.h"
+#include "tests/broker/broker_room.h"
+
+static const char app[] =
+    "signalbox.broadcast_level('Shut', 'client_id')\n"
+    "signalbox.signal_route('/twice', function(event)\n"
+    "  event.response:send(event.data.message)\n"
+    "  event.response:send({ echo = event.data.message })\n"
+    "end)\n"
+    "signalbox.signal_route('/fails', function(event) error('no') end)\n"
+    "signalbox.signal_route('/waits', function(event)\n"
+    "  signalbox.sleep(0.01)\n"
+    "  event.response:send('late')\n"
+    "end)\n"
+    "signalbox.on('connect', 'Msg', 'a', function(event) signalbox.sleep(0.01) end)\n"
+    "signalbox.on('connect', 'Msg', 'b', function(event) end)\n";
+
+struct test {
+    struct broker_room room;
+    struct bytes name; /* in the partition of the room */
+    struct in_entry *entry;
+    struct processing p;
+};
+
+static int setup(void **state) {
+    static struct test t;
+    memset(&t, 0, sizeof(t));
+    broker_room_init(&t.room, app, &handler_send_functions);
+    t.name = broker_room_name(0, 0);
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct test *t = *state;
+    handler_run_lost(&t->room.batch);
+    bus_room_turn(&t->room.bus_room, 50); /* handlers that wait end */
+    in_entry_unref(t->entry);
+    broker_room_deinit(&t->room);
+    return 0;
+}
+
+static void process(struct test *t, const struct entry *e) {
+    in_entry_unref(t->entry);
+    t->entry = broker_room_entry(e, 7);
+    t->p = broker_room_begin(&t->room, t->entry);
+    entries_process(&t->p);
+}
+
+/* A message of a client whose upgrade was for this path. */
+static void process_client(struct test *t, const char *path, const char *body) {
+    struct buf session = {0};
+    session_encode(&session, &(struct session){.path = bytes_str(path)});
+    struct entry e = {.kind = ENTRY_CLIENT,
+                      .flags = FLAG_V1,
+                      .name = t->name,
+                      .client_id = BYTES_LIT("ann"),
+                      .conn = BYTES_LIT("g:1:2|"),
+                      .session = buf_bytes(&session),
+                      .body = bytes_str(body)};
+    process(t, &e);
+    buf_deinit(&session);
+}
+
+static size_t outputs(const struct test *t) {
+    return log_writer_count(t->room.batch.writer);
+}
+
+/* A send from elsewhere is checked here unless it was checked where it came in. */
+static void a_level_refuses_what_was_not_checked(void **state) {
+    struct test *t = *state;
+    struct bytes shut = BYTES_LIT("Shut");
+    struct entry e = {.kind = ENTRY_SEND, .names = {&shut, 1}, .body = BYTES_LIT("x")};
+    int64_t before = metrics_get(METRIC_refused_level);
+    process(t, &e);
+    assert_int_equal(t->p.count, 0);
+    assert_int_equal(metrics_get(METRIC_refused_level), before + 1);
+    e.flags = FLAG_CHECKED;
+    process(t, &e);
+    assert_int_equal(t->p.count, 1);
+    e.kind = ENTRY_CLOSE;
+    e.flags = 0;
+    process(t, &e);
+    assert_int_equal(t->p.count, 1);
+    assert_int_equal(metrics_get(METRIC_refused_level), before + 1);
+}
+
+/* The share for every Name stays here; the same without the flag goes everywhere. */
+static void a_share_is_not_spread_again(void **state) {
+    struct test *t = *state;
+    struct entry e = {
+        .kind = ENTRY_SEND, .flags = FLAG_CHECKED | FLAG_EVERY, .body = BYTES_LIT("x")};
+    process(t, &e);
+    assert_int_equal(outputs(t), 1);
+    assert_int_equal(forward_count(t->room.batch.forward), 0);
+    e.flags = FLAG_CHECKED;
+    process(t, &e);
+    assert_int_equal(outputs(t), 2);
+    assert_int_equal(forward_count(t->room.batch.forward), ROOM_PARTITIONS - 1);
+}
+
+static void an_entry_that_cannot_be_decoded_is_a_dead_letter(void **state) {
+    struct test *t = *state;
+    int64_t before = metrics_get(METRIC_dead_letters);
+    const struct bytes fields[] = {BYTES_LIT("m"), BYTES_LIT("garbage")};
+    t->entry = in_entry_new(ENTRY_READER_ENTRIES, (struct message_id){7, 0}, fields, 2);
+    t->p = broker_room_begin(&t->room, t->entry);
+    entries_process(&t->p);
+    assert_int_equal(metrics_get(METRIC_dead_letters), before + 1);
+    assert_int_equal(t->p.count, 0);
+}
+
+/* Each output is a message of the client's own log, or a reply to it. */
+static void what_a_client_says(void **state) {
+    static const struct {
+        const char *path, *body;
+        unsigned count;
+    } rows[] = {
+        {"/none", "{\"message\":1,\"direct\":true}", 1},
+        {"/none", "{\"message\":1,\"direct\":true,\"ref\":1}", 2}, /* and an ack */
+        {"/none", "{\"message\":1,\"path\":\"Shut\"}", 0},
+        {"/none", "{\"message\":1,\"path\":\"Shut\",\"ref\":1}", 1}, /* an error */
+        {"/none", "", 0},
+        {"/none", "no JSON", 0},
+        {"/none", "{\"message\":\"\",\"ref\":1}", 1},
+        {"/twice", "{\"message\":1}", 2},
+        {"/twice", "{\"message\":1,\"ref\":1}", 3},
+        {"/twice", "{\"message\":1,\"group\":{},\"ref\":1}", 1}, /* not understood: an error */
+        {"/fails", "{\"message\":1,\"ref\":1}", 1},
+    };
+    struct test *t = *state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        process_client(t, rows[i].path, rows[i].body);
+        if (t->p.count != rows[i].count)
+            fail_msg("row %zu: %u outputs", i, t->p.count);
+    }
+}
+
+/* A handler that waits shares the message with nobody any more; its next send is an entry. */
+static void a_handler_that_waits_sends_once_its_entry_is_committed(void **state) {
+    struct test *t = *state;
+    process_client(t, "/waits", "{\"message\":1}");
+    assert_int_equal(t->p.count, 0);
+    struct handler_run *r = t->room.batch.open_runs;
+    assert_non_null(r);
+    process_client(t, "/none", "{\"message\":2,\"direct\":true}");
+    assert_int_equal(t->room.batch.deferred.count, 1); /* the same connection */
+    bus_room_turn(&t->room.bus_room, 50);
+    assert_int_equal(r->state, HANDLER_RUN_OPEN);
+    assert_non_null(r->held);
+    handler_run_committed(&t->room.batch, (struct message_id){6, 0});
+    assert_int_equal(r->state, HANDLER_RUN_OPEN);
+    handler_run_committed(&t->room.batch, (struct message_id){7, 0});
+    assert_null(t->room.batch.open_runs);
+    bus_room_turn(&t->room.bus_room, 100);
+    assert_int_equal(outputs(t), 0);
+    struct buf in = {0};
+    key_of(&in, 0, KEY_IN, BYTES_NONE);
+    assert_string_equal(bus_room_ask(&t->room.bus_room, "XLEN %.*s", BYTES_FMT(buf_bytes(&in))),
+                        "1");
+    buf_deinit(&in);
+}
+
+/* The second handler of the event comes after the first, which waits. */
+static void handlers_of_an_event_run_one_after_the_other(void **state) {
+    struct test *t = *state;
+    struct entry e = {.kind = ENTRY_CONNECT,
+                      .name = BYTES_LIT("msg"),
+                      .client_id = BYTES_LIT("ann"),
+                      .conn = BYTES_LIT("g:1:2|")};
+    process(t, &e);
+    assert_non_null(t->room.batch.open_runs);
+    assert_int_equal(t->room.batch.deferred.count, 1);
+    assert_int_equal(t->room.batch.deferred.items[0].handled, 1);
+}
+
+int main(void) {
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_level_refuses_what_was_not_checked),
+        TEST(a_share_is_not_spread_again),
+        TEST(an_entry_that_cannot_be_decoded_is_a_dead_letter),
+        TEST(what_a_client_says),
+        TEST(a_handler_that_waits_sends_once_its_entry_is_committed),
+        TEST(handlers_of_an_event_run_one_after_the_other),
+    };
+    if (!redis_server_is_installed())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
