@@ -9,6 +9,7 @@
 #include "common/bus/log/follower.h"
 #include "common/bus/log/publish.h"
 #include "common/bus/log/trace.h"
+#include "common/send/delivery.h"
 #include "gateway/conn/conn.h"
 #include "gateway/delivery/tracing.h"
 #include "gateway/routes/join.h"
@@ -177,15 +178,11 @@ static void send_to(struct fan_out *v, struct client_slot *slot) {
         client_close(slot->client, CLOSE_SLOW);
 }
 
-/* The first two bytes are the code. */
-static int close_code(struct bytes data) {
-    return data.len < 2 ? close_reason_code(CLOSE_NORMAL)
-                        : (unsigned char)data.ptr[0] << 8 | (unsigned char)data.ptr[1];
-}
-
 static void close_it(struct fan_out *v, struct client_slot *slot) {
+    struct bytes reason;
+    int code = delivery_read_close(v->m, &reason);
     if (!is_before(slot, v->m))
-        client_close_with(slot->client, close_code(v->m->data), bytes_from(v->m->data, 2));
+        client_close_with(slot->client, code, reason);
 }
 
 static void finish_it(struct fan_out *v, struct client_slot *slot) {

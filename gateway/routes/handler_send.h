@@ -3,7 +3,8 @@
  * entries for the brokers.
  *
  * The broadcast levels are checked first, for all Names. The handler goes on when Redis has taken
- * every entry, or after 10 s with an error. A handler whose connection is Local talks only to that.
+ * every entry, or after 10 s with an error. What a handler of a Local connection sends goes to that
+ * connection only, unless it sets ignore_event.
  */
 #ifndef SIGNALBOX_GATEWAY_ROUTES_HANDLER_SEND_H
 #define SIGNALBOX_GATEWAY_ROUTES_HANDLER_SEND_H

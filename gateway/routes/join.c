@@ -23,7 +23,7 @@ enum { HELD_MAX_BYTES = 1024 * 1024, FOLLOW_MS = 5000 };
 
 enum join_state { JOIN_FOLLOWING, JOIN_REGISTERING, JOIN_REPLAYING, JOIN_ENDED };
 
-/* What is to be told after the 101: a message, or the end. */
+/* What follows the 101: a message, or the end. */
 struct held {
     STAILQ_ENTRY(held) link;
     struct message_id id;
@@ -50,16 +50,12 @@ struct join {
     struct replay *replay;
     struct held_list replayed, held;
     size_t replayed_bytes, held_bytes;
-    uv_timer_t patience;
-    bool is_late; /* the patience is over */
+    uv_timer_t deadline; /* of FOLLOWING */
+    bool is_late;        /* it is over */
 };
 
-static bool may_follow(enum join_state from, enum join_state to) {
-    return to == JOIN_ENDED || to == from + 1;
-}
-
 static void set_state(struct join *j, enum join_state to) {
-    MUST(j->state != JOIN_ENDED && may_follow(j->state, to));
+    MUST(j->state != JOIN_ENDED && (to == JOIN_ENDED || to == j->state + 1));
     j->state = to;
 }
 
@@ -107,7 +103,7 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
     case MESSAGE_DATA:
     case MESSAGE_NOTE:
         item.frame =
-            message_frames_make(j->routes->frames, m, j->client->who.name, j->client->who.is_v1);
+            message_frames_make(j->routes->frames, m, j->client->who.name, j->client->wire);
         break;
     case MESSAGE_CLOSE:
         if (list == &j->replayed)
@@ -123,11 +119,11 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
 
 /* ---- ends */
 
-static void on_patience_closed(uv_handle_t *handle) {
-    free(container_of((uv_timer_t *)handle, struct join, patience));
+static void on_timer_closed(uv_handle_t *handle) {
+    free(container_of((uv_timer_t *)handle, struct join, deadline));
 }
 
-/* Everything goes but the memory, which libuv gives back. */
+/* Everything is given up but the memory, which goes when the timer is closed. */
 static void end(struct join *j, bool is_ok) {
     struct request *r = j->request;
     set_state(j, JOIN_ENDED);
@@ -140,7 +136,7 @@ static void end(struct join *j, bool is_ok) {
     drop_held(&j->held);
     client_unref(j->client);
     request_set_worker(r, NULL, NULL);
-    uv_close((uv_handle_t *)&j->patience, on_patience_closed);
+    uv_close((uv_handle_t *)&j->deadline, on_timer_closed);
     if (r->on_converted != NULL)
         r->on_converted(r, is_ok);
     request_worked(r);
@@ -162,16 +158,16 @@ static void on_gone(struct request *r) {
 
 static const struct request_worker worker = {.on_gone = on_gone};
 
-/* A process that was held up finds the timer due and the answer unread in the same turn: the answer
- * is heard first. */
-static void on_patience_over(uv_timer_t *timer) {
-    struct join *j = container_of(timer, struct join, patience);
+/* A process that was held up finds the timer due and the answer unread in the same turn; so the
+ * answer is read before the timer counts. */
+static void on_deadline(uv_timer_t *timer) {
+    struct join *j = container_of(timer, struct join, deadline);
     if (j->is_late) {
         refuse(j, "Redis is not reached");
         return;
     }
     j->is_late = true;
-    MUST(uv_timer_start(timer, on_patience_over, 1, 0) == 0);
+    MUST(uv_timer_start(timer, on_deadline, 1, 0) == 0);
 }
 
 /* ---- the 101 */
@@ -221,7 +217,7 @@ static void complete(struct join *j) {
 static void on_replayed(void *ctx, const struct message *m) {
     struct join *j = ctx;
     if (j->replayed_bytes > HELD_MAX_BYTES + (size_t)j->routes->settings->history_bytes)
-        j->has_resume = false; /* more than can be kept: told as a gap */
+        j->has_resume = false; /* more than can be kept: reported as a gap */
     else
         hold_message(j, &j->replayed, m);
 }
@@ -276,7 +272,7 @@ static void on_following(void *ctx, int status) {
         return;
     }
     set_state(j, JOIN_REGISTERING);
-    uv_timer_stop(&j->patience);
+    uv_timer_stop(&j->deadline);
     j->stood_at = follow_position(j->entry->follow);
     client_register(j->client, false, on_registered, j);
 }
@@ -306,7 +302,7 @@ void join_start(struct request *r, const struct join_options *options) {
     LIST_INSERT_HEAD(&j->entry->joins, j, link);
     request_work(r);
     request_set_worker(r, &worker, j);
-    MUST(uv_timer_init(routes->loop, &j->patience) == 0);
-    MUST(uv_timer_start(&j->patience, on_patience_over, FOLLOW_MS, 0) == 0);
+    MUST(uv_timer_init(routes->loop, &j->deadline) == 0);
+    MUST(uv_timer_start(&j->deadline, on_deadline, FOLLOW_MS, 0) == 0);
     follow_when_ready(j->entry->follow, on_following, j);
 }

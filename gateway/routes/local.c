@@ -1,12 +1,12 @@
 /* local.c - see local.h. Read go_on. */
 #include "gateway/routes/local.h"
 
-#include <lauxlib.h>
 #include <lua.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/app/app.h"
+#include "common/app/lua/stack.h"
 #include "common/base/clock.h"
 #include "common/base/fold.h"
 #include "common/base/metrics.h"
@@ -16,8 +16,8 @@
 #include "gateway/session/client.h"
 #include "gateway/conn/request.h"
 
-/* The handlers of one connection, in turn. Its route holds it, and lets go when it ends; it frees
- * itself after the last handler. */
+/* The handlers of one connection, in turn. The route holds it until the route ends; it frees itself
+ * after the last handler. */
 struct local_life {
     struct routes *routes;
     struct client *client;
@@ -35,45 +35,36 @@ struct local_event {
     char label[128];
 };
 
-static void set_text(lua_State *L, const char *field, struct bytes text) {
-    lua_pushlstring(L, text.len > 0 ? text.ptr : "", text.len);
-    lua_setfield(L, -2, field);
-}
-
-static void set_time(lua_State *L, const char *field, uint64_t wall_ms) {
-    char text[32];
-    clock_format_utc(wall_ms, text);
-    set_text(L, field, bytes_str(text));
-}
-
 static void push_connection(lua_State *L, const struct local_event *e) {
+    const struct identity *who = &e->life->client->who;
     lua_createtable(L, 0, 9);
-    set_text(L, "name", e->life->client->who.name);
-    set_text(L, "client_id", e->life->client->who.client_id);
-    set_text(L, "scope", BYTES_LIT("local"));
-    if (e->life->client->who.group.len > 0)
-        set_text(L, "group", e->life->client->who.group);
-    set_text(L, "gateway", bytes_str(bus_id(e->life->routes->bus)));
-    set_time(L, "connected_at", e->life->client->who.connected_ms);
+    stack_set_bytes(L, "name", who->name);
+    stack_set_bytes(L, "client_id", who->client_id);
+    stack_set_bytes(L, "scope", BYTES_LIT("local"));
+    stack_set_optional(L, "group", who->group);
+    stack_set_bytes(L, "gateway", bytes_str(bus_id(e->life->routes->bus)));
+    stack_set_time(L, "connected_at", who->connected_ms);
     if (e->registered->type == EVENT_CONNECT)
         return;
     lua_pushinteger(L, close_reason_code(e->life->reason));
     lua_setfield(L, -2, "close_code");
-    set_text(L, "close_reason", BYTES_LIT(""));
-    set_text(L, "cause", e->life->reason == CLOSE_LOST ? BYTES_LIT("lost") : BYTES_LIT("server"));
+    stack_set_bytes(L, "close_reason", BYTES_LIT(""));
+    stack_set_bytes(L, "cause",
+                    e->life->reason == CLOSE_LOST ? BYTES_LIT("lost") : BYTES_LIT("server"));
 }
 
-/* As the broker's events of Global connections. */
+/* The same table as the broker's for Global connections (broker/handlers/event_table.c). */
 static int push_event(void *ctx, lua_State *L) {
     const struct local_event *e = ctx;
     lua_createtable(L, 0, 6);
-    set_text(L, "name", e->life->client->who.name);
-    set_text(L, "type",
-             e->registered->type == EVENT_CONNECT ? BYTES_LIT("connect") : BYTES_LIT("disconnect"));
-    set_text(L, "lockable", BYTES_LIT("lockable"));
+    stack_set_bytes(L, "name", e->life->client->who.name);
+    stack_set_bytes(L, "type",
+                    e->registered->type == EVENT_CONNECT ? BYTES_LIT("connect")
+                                                         : BYTES_LIT("disconnect"));
+    stack_set_bytes(L, "lockable", BYTES_LIT("lockable"));
     lua_newtable(L);
     lua_setfield(L, -2, "metadata");
-    set_time(L, "timestamp", clock_wall_ms());
+    stack_set_time(L, "timestamp", clock_wall_ms());
     push_connection(L, e);
     lua_setfield(L, -2, "connection");
     return 1;
@@ -121,7 +112,7 @@ static const struct event_handler *next_handler(struct local_life *life) {
     return NULL;
 }
 
-/* Those of Connect, then, once the connection has ended, those of Disconnect. */
+/* Runs the handlers of Connect and, once the connection has ended, those of Disconnect. */
 static void go_on(struct local_life *life) {
     while (!life->is_waiting) {
         const struct event_handler *h = next_handler(life);
@@ -165,7 +156,7 @@ void local_route_ended(struct request *r) {
     r->client = NULL;
     if (client != NULL)
         client->request = NULL;
-    if (r->has_left) /* the client did not wait for the end */
+    if (r->has_left) /* the client left before the route ended */
         end_life(r, CLOSE_LOST);
     if (client == NULL || !client->who.is_local)
         return;
