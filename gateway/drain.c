@@ -63,7 +63,6 @@ static size_t due(const struct drain *d, uint64_t elapsed_ms) {
 
 static void on_left(void *ctx) {
     struct drain *d = ctx;
-    d->has_left = true;
     daemon_quit(d->daemon);
 }
 

@@ -33,7 +33,7 @@ struct drain {
     struct ingest *ingest;
     uv_timer_t tick;
     enum drain_state state;
-    bool is_leaving, has_left;
+    bool is_leaving;
     uint64_t start_ms, over_ms;
     uint64_t gone_ms; /* when the last connection was gone, since the start; 0: not yet */
     size_t total, closed;

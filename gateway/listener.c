@@ -97,7 +97,7 @@ static void on_connection(uv_stream_t *server, int status) {
         return;
     }
     if (listener->owner->taken_this_turn >= ACCEPTS_PER_TURN) {
-        listener->has_waiting = true; /* libuv holds it and asks for no more until it is taken */
+        listener->has_waiting = true; /* libuv keeps it and accepts no more until it is taken */
         return;
     }
     listener->owner->taken_this_turn++;
@@ -159,7 +159,7 @@ static int add_listener(struct listeners *l, const struct endpoint_run *endpoint
     return 0;
 }
 
-/* The kernel would deal the clients out to both endpoints, whatever each of them speaks. */
+/* The kernel would spread the clients over both endpoints, whatever each of them speaks. */
 static bool is_taken_by_us(const struct listeners *l, const struct endpoint_run *e,
                            const struct port_place *place, char why_out[PORT_WHY_MAX]) {
     for (size_t i = 0; i < l->count; i++) {
@@ -175,8 +175,8 @@ static bool is_taken_by_us(const struct listeners *l, const struct endpoint_run 
     return false;
 }
 
-/* From the look at who has the port to our claim nobody else may start there. why_out: "", or what
- * the status alone does not say. */
+/* Nobody else may start on the port between the check and our claim. why_out: "", or what the
+ * status alone does not say. */
 static int open_place(struct listeners *l, const struct endpoint_run *e, const struct addrinfo *a,
                       char why_out[PORT_WHY_MAX]) {
     struct port_place place = {.is_any = strcmp(e->address, "*") == 0 && a->ai_family == AF_INET6};

@@ -2,8 +2,8 @@
  * listener.h - the listening sockets, and the limits at the door.
  *
  * Several gateways of one fleet share a port by SO_REUSEPORT (port.h). A connection over the limits
- * is still taken when a descriptor is to be had, and told 503 with Retry-After; beyond that it is
- * dropped.
+ * is still taken as long as descriptors are left, and answered with 503 and Retry-After; after that
+ * it is dropped.
  */
 #ifndef SIGNALBOX_GATEWAY_LISTENER_H
 #define SIGNALBOX_GATEWAY_LISTENER_H
@@ -45,11 +45,11 @@ struct listeners {
 };
 
 /* Opens a socket for every address of every endpoint. -1 with one line in *error_out, also when
- * anybody but gateways of this fleet listens there. What the options name stays for the life of the
- * process. */
+ * another program than gateways of this fleet listens there. What the options name must live as
+ * long as the listeners. */
 MUST_CHECK int listeners_open(struct listeners *l, const struct listeners_options *options,
                               char **error_out);
-/* No more connections are taken until listeners_resume. Idempotent. */
+/* Takes no more connections until listeners_resume. Idempotent. */
 void listeners_pause(struct listeners *l);
 /* Opens the sockets again. -1 with one line in *error_out: they stay closed. */
 MUST_CHECK int listeners_resume(struct listeners *l, char **error_out);
