@@ -302,8 +302,8 @@ const struct verb verb_doctor = {
     .arguments = "[APP]",
     .summary = "look for trouble in Redis, on this host and, with APP, in its certificates",
     .details =
-        "Each finding is ok, a warning, WRONG or unknown, and has its remedy. The exit status is "
-        "1 when\nsomething is WRONG.",
+        "Each finding is ok, a warning, WRONG or unknown, and has its remedy. The exit status\n"
+        "is 1 when something is WRONG.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 1,
     .size = sizeof(struct doctor),

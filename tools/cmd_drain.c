@@ -222,16 +222,10 @@ static int run(struct tool *t, void *own) {
 }
 
 static const struct option drain_options[] = {
-    {.name = "over",
-     .kind = OPTION_DURATION,
-     .offset = offsetof(struct drain, over_ms),
-     .placeholder = "TIME",
-     .help = "spread the closes over this time",
-     .initial = "60s"},
-    {.name = "exit",
-     .kind = OPTION_FLAG,
-     .offset = offsetof(struct drain, exits),
-     .help = "end the process afterwards; a supervisor that restarts it brings it back"},
+    {"over", OPTION_DURATION, offsetof(struct drain, over_ms), "TIME",
+     "spread the closes over this time", .initial = "60s"},
+    {"exit", OPTION_FLAG, offsetof(struct drain, exits), NULL,
+     "end the process afterwards; a supervisor that restarts it brings it back"},
 };
 
 const struct verb verb_drain = {
@@ -239,19 +233,15 @@ const struct verb verb_drain = {
     .arguments = "GATEWAY",
     .summary = "take a gateway out of service: close its connections over a time",
     .details =
-        "GATEWAY is an id of `signalbox gateways`, or the beginning of one. The gateway is no "
-        "longer\n"
-        "ready, stops listening, and closes its connections with 1001. The process stays, "
-        "drained,\n"
-        "until `signalbox undrain` takes it back into service, or a signal or --exit ends it.\n"
-        "Progress goes to standard error; the exit status is 0 once no connection is left. A "
-        "second\n"
-        "drain sets the time anew.",
+        "GATEWAY is an id of `signalbox gateways`, or the beginning of one. The gateway is no\n"
+        "longer ready, stops listening, and closes its connections with 1001. The process\n"
+        "stays, drained, until `signalbox undrain` takes it back into service, or a signal or\n"
+        "--exit ends it. Progress goes to standard error; the exit status is 0 once no\n"
+        "connection is left. A second drain sets the time anew.",
     .flags = VERB_REDIS | VERB_JSON,
     .min_arguments = 1,
     .max_arguments = 1,
-    .options = drain_options,
-    .option_count = ARRAY_LEN(drain_options),
+    VERB_OPTIONS(drain_options),
     .size = sizeof(struct drain),
     .run = run};
 
@@ -259,8 +249,8 @@ const struct verb verb_undrain = {
     .name = "undrain",
     .arguments = "GATEWAY",
     .summary = "take a drained gateway back into service",
-    .details = "The gateway listens and is ready again. If a drain is under way, the connections "
-               "that are left\nstay. A gateway that does not drain is left as it is.",
+    .details = "The gateway listens and is ready again. If a drain is under way, the connections\n"
+               "that are left stay. A gateway that does not drain is left as it is.",
     .flags = VERB_REDIS | VERB_JSON,
     .min_arguments = 1,
     .max_arguments = 1,

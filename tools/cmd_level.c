@@ -181,9 +181,9 @@ const struct verb verb_level = {
     .arguments = "[NAME|'*' [LEVEL]]",
     .summary = "read or set broadcast levels at run time",
     .details =
-        "LEVEL is name, group or client_id: the least that a send must address. '*' stands for "
-        "every\nName without a level of its own. `unset` leaves the level to the app file "
-        "again. Without\nLEVEL the level is printed, without NAME all levels that are set.",
+        "LEVEL is name, group or client_id: the least that a send must address. '*' stands\n"
+        "for every Name without a level of its own. `unset` leaves the level to the app file\n"
+        "again. Without LEVEL the level is printed, without NAME all levels that are set.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 2,
     .size = sizeof(struct level_run),

@@ -215,11 +215,8 @@ static int run_clients(struct tool *t, void *own) {
 }
 
 static const struct option clients_options[] = {
-    {.name = "group",
-     .kind = OPTION_TEXT,
-     .offset = offsetof(struct list_options, group),
-     .placeholder = "GROUP",
-     .help = "list only the connections of this group"},
+    {"group", OPTION_TEXT, offsetof(struct list_options, group), "GROUP",
+     "list only the connections of this group"},
 };
 
 const struct verb verb_clients = {.name = "clients",
@@ -227,7 +224,6 @@ const struct verb verb_clients = {.name = "clients",
                                   .summary = "list the connections of a Name, or all",
                                   .flags = VERB_REDIS | VERB_JSON,
                                   .max_arguments = 1,
-                                  .options = clients_options,
-                                  .option_count = ARRAY_LEN(clients_options),
+                                  VERB_OPTIONS(clients_options),
                                   .size = sizeof(struct list_options),
                                   .run = run_clients};

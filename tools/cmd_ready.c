@@ -71,12 +71,8 @@ static int run(struct tool *t, void *own) {
 }
 
 static const struct option options[] = {
-    {.name = "timeout",
-     .kind = OPTION_DURATION,
-     .offset = offsetof(struct ready, patience_ms),
-     .placeholder = "TIME",
-     .help = "how long to wait for the answer",
-     .initial = "3s"},
+    {"timeout", OPTION_DURATION, offsetof(struct ready, patience_ms), "TIME",
+     "how long to wait for the answer", .initial = "3s"},
 };
 
 const struct verb verb_ready = {
@@ -86,7 +82,6 @@ const struct verb verb_ready = {
     .details = "ADMIN_URL is the address of its admin listener [" DEFAULT_URL "].",
     .flags = VERB_JSON,
     .max_arguments = 1,
-    .options = options,
-    .option_count = ARRAY_LEN(options),
+    VERB_OPTIONS(options),
     .size = sizeof(struct ready),
     .run = run};

@@ -134,12 +134,8 @@ static int run(struct tool *t, void *own) {
 }
 
 static const struct option options[] = {
-    {.name = "password",
-     .kind = OPTION_TEXT,
-     .offset = offsetof(struct acl, password),
-     .placeholder = "TEXT",
-     .help = "the password to write into the lines",
-     .initial = "PASSWORD"},
+    {"password", OPTION_TEXT, offsetof(struct acl, password), "TEXT",
+     "the password to write into the lines", .initial = "PASSWORD"},
 };
 
 const struct verb verb_redis_acl = {
@@ -147,11 +143,10 @@ const struct verb verb_redis_acl = {
     .arguments = "",
     .summary = "print Redis users with the least rights: gateway, broker, publisher, operator",
     .details =
-        "Feed the lines to redis-cli, or write what follows ACL SETUSER into its aclfile as "
-        "`user …`.\nGive each user a password of its own. Keys and channels are those of the "
-        "fleet that the database\nin --redis and --redis-prefix name.",
+        "Feed the lines to redis-cli, or write what follows ACL SETUSER into its aclfile as\n"
+        "`user …`. Give each user a password of its own. Keys and channels are those of the\n"
+        "fleet that the database in --redis and --redis-prefix name.",
     .flags = VERB_JSON,
-    .options = options,
-    .option_count = ARRAY_LEN(options),
+    VERB_OPTIONS(options),
     .size = sizeof(struct acl),
     .run = run};

@@ -221,13 +221,11 @@ const struct verb verb_reload = {
     .name = "reload",
     .arguments = "",
     .summary = "reload app file and certificates in every process; no connection drops",
-    .details =
-        "Each process reports the result. The exit status is 0 when all of them adopted "
-        "everything,\n"
-        "and 1 when one kept its old app (file and line are shown), did not answer within "
-        "--timeout,\n"
-        "or serves an endpoint that only a restart changes: an address, a port, a protocol, a\n"
-        "hostname, a name. Settings (flags and environment) are read at the start only.",
+    .details = "Each process reports the result. The exit status is 0 when all of them adopted\n"
+               "everything, and 1 when one kept its old app (file and line are shown), did not\n"
+               "answer within --timeout, or serves an endpoint that only a restart changes: an\n"
+               "address, a port, a protocol, a hostname, a name. Settings (flags and environment)\n"
+               "are read at the start only.",
     .flags = VERB_REDIS | VERB_JSON,
     .size = sizeof(struct reload),
     .run = run};

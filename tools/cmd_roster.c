@@ -68,12 +68,11 @@ static int run(struct tool *t, void *own) {
 }
 
 static const char details[] =
-    "A process is alive when its heartbeat moves while the CLI looks, which takes a second. The\n"
-    "brokers declare a process dead that is silent for longer than --dead-after-ms, and it leaves\n"
-    "the list. A gateway may also be draining or drained (`signalbox drain`), or ending (after a\n"
-    "signal). While Redis refuses writes, no heartbeat can move: the state is unknown, and null "
-    "in\n"
-    "--json.";
+    "A process is alive when its heartbeat moves while the CLI looks, which takes a\n"
+    "second. The brokers declare a process dead that is silent for longer than\n"
+    "--dead-after-ms, and it leaves the list. A gateway may also be draining or drained\n"
+    "(`signalbox drain`), or ending (after a signal). While Redis refuses writes, no\n"
+    "heartbeat can move: the state is unknown, and null in --json.";
 
 const struct verb verb_gateways = {
     .name = "gateways",

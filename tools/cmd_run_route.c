@@ -162,11 +162,8 @@ static int run(struct tool *t, void *own) {
 }
 
 static const struct option options[] = {
-    {.name = "path",
-     .kind = OPTION_TEXT,
-     .offset = offsetof(struct route_run, path_option),
-     .placeholder = "PATH",
-     .help = "the path of the URL that the client connected to, instead of the event's"},
+    {"path", OPTION_TEXT, offsetof(struct route_run, path_option), "PATH",
+     "the path of the URL that the client connected to, instead of the event's"},
 };
 
 const struct verb verb_run_route = {
@@ -174,16 +171,14 @@ const struct verb verb_run_route = {
     .arguments = "APP < event.json",
     .summary = "run a signal route offline, and print what it would send",
     .details =
-        "The event is a JSON object with the fields of `event` in a handler: \"path\" (of the "
-        "URL), "
-        "\"data\"\n(\"message\" …), \"name\", \"group\", \"client_id\", \"request\", "
-        "\"endpoint\". All but the path may be\nabsent, and \"message\" may stand at the top. "
-        "Each send, reply and close is printed as one JSON\nline, with and without --json. store, "
-        "lock and lists need Redis and fail here.",
+        "The event is a JSON object with the fields of `event` in a handler: \"path\" (of the\n"
+        "URL), \"data\" (\"message\" …), \"name\", \"group\", \"client_id\", \"request\" and\n"
+        "\"endpoint\". All but the path may be absent, and \"message\" may stand at the top.\n"
+        "Each send, reply and close is printed as one JSON line, with and without --json.\n"
+        "store, lock and lists need Redis and fail here.",
     .flags = VERB_JSON,
     .min_arguments = 1,
     .max_arguments = 1,
-    .options = options,
-    .option_count = ARRAY_LEN(options),
+    VERB_OPTIONS(options),
     .size = sizeof(struct route_run),
     .run = run};

@@ -287,65 +287,38 @@ static int run(struct tool *t, void *own) {
     return exit_code;
 }
 
-#define AT(field) offsetof(struct send, field)
 static const struct option options[] = {
-    {.name = "group",
-     .kind = OPTION_LIST,
-     .offset = AT(groups),
-     .placeholder = "GROUP",
-     .help = "send only to this group; may be given several times"},
-    {.name = "client",
-     .kind = OPTION_LIST,
-     .offset = AT(clients),
-     .placeholder = "ID",
-     .help = "send only to this client id; may be given several times"},
-    {.name = "every",
-     .kind = OPTION_FLAG,
-     .offset = AT(is_every),
-     .help = "send to every Name: DATA is the only argument"},
-    {.name = "id",
-     .kind = OPTION_TEXT,
-     .offset = AT(id),
-     .placeholder = "KEY",
-     .help = "messages with the same key are published only once"},
-    {.name = "binary",
-     .kind = OPTION_FLAG,
-     .offset = AT(is_binary),
-     .help = "send a binary message"},
-    {.name = "json-data",
-     .kind = OPTION_FLAG,
-     .offset = AT(is_json_data),
-     .help = "DATA is JSON, which is checked and sent compact"},
-    {.name = "stdin",
-     .kind = OPTION_FLAG,
-     .offset = AT(is_stdin),
-     .help = "send each line of standard input as a message"},
-    {.name = "wait",
-     .kind = OPTION_DURATION,
-     .offset = AT(wait_ms),
-     .placeholder = "TIME",
-     .help = "count who got it, for each gateway: matched, written, queued, dropped"},
-    {.name = "no-wait",
-     .kind = OPTION_FLAG,
-     .offset = AT(has_no_wait),
-     .help = "do not wait for the id or a refusal"},
+    {"group", OPTION_LIST, offsetof(struct send, groups), "GROUP",
+     "send only to this group; may be given several times"},
+    {"client", OPTION_LIST, offsetof(struct send, clients), "ID",
+     "send only to this client id; may be given several times"},
+    {"every", OPTION_FLAG, offsetof(struct send, is_every), NULL,
+     "send to every Name: DATA is the only argument"},
+    {"id", OPTION_TEXT, offsetof(struct send, id), "KEY",
+     "messages with the same key are published only once"},
+    {"binary", OPTION_FLAG, offsetof(struct send, is_binary), NULL, "send a binary message"},
+    {"json-data", OPTION_FLAG, offsetof(struct send, is_json_data), NULL,
+     "DATA is JSON, which is checked and sent compact"},
+    {"stdin", OPTION_FLAG, offsetof(struct send, is_stdin), NULL,
+     "send each line of standard input as a message"},
+    {"wait", OPTION_DURATION, offsetof(struct send, wait_ms), "TIME",
+     "count who got it, for each gateway: matched, written, queued, dropped"},
+    {"no-wait", OPTION_FLAG, offsetof(struct send, has_no_wait), NULL,
+     "do not wait for the id or a refusal"},
 };
-#undef AT
 
 const struct verb verb_send = {
     .name = "send",
     .arguments = "NAME DATA",
     .summary = "publish a message and print its id",
     .details =
-        "DATA is sent as it is. Once a broker has published the message, its id is printed, which\n"
-        "clients, tail and trace show, too. When a broadcast level refuses it, the exit status is "
-        "1.\n"
-        "When no broker takes it within 300 ms, when it repeats an --id, with --no-wait and with\n"
-        "--every, \"entry\" and the id of its entry in Redis, where it is kept, are printed "
-        "instead.",
+        "DATA is sent as it is. Once a broker has published the message, its id is printed,\n"
+        "which clients, tail and trace show, too. When a broadcast level refuses it, the exit\n"
+        "status is 1. When no broker takes it within 300 ms, when it repeats an --id, with\n"
+        "--no-wait and with --every, \"entry\" and the id of its entry in Redis, where it is\n"
+        "kept, are printed instead.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 2,
-    .options = options,
-    .option_count = ARRAY_LEN(options),
+    VERB_OPTIONS(options),
     .size = sizeof(struct send),
     .run = run};

@@ -16,10 +16,8 @@ struct tables {
 };
 
 static const struct option options[] = {
-    {.name = "markdown",
-     .kind = OPTION_FLAG,
-     .offset = offsetof(struct tables, is_markdown),
-     .help = "print the table as the manual has it"},
+    {"markdown", OPTION_FLAG, offsetof(struct tables, is_markdown), NULL,
+     "print the table as the manual has it"},
 };
 
 /* --- config --- */
@@ -141,9 +139,9 @@ const struct verb verb_config = {
     .arguments = "",
     .summary = "print the settings of all programs with the values they would have here",
     .details =
-        "The values follow from this environment and the flags given here. Each is shown with its\n"
-        "source (a flag, a variable, or the default) and its bounds; passwords in URLs are shown\n"
-        "as ***. A running process keeps the values that it was started with.",
+        "The values follow from this environment and the flags given here. Each is shown with\n"
+        "its source (a flag, a variable, or the default) and its bounds; passwords in URLs\n"
+        "are shown as ***. A running process keeps the values that it was started with.",
     .flags = VERB_JSON | VERB_DAEMON_SETTINGS,
     .run = run_config};
 
@@ -197,8 +195,7 @@ const struct verb verb_settings = {.name = "settings",
                                    .arguments = "",
                                    .summary = "list every setting: flag, bounds, meaning",
                                    .flags = VERB_JSON,
-                                   .options = options,
-                                   .option_count = ARRAY_LEN(options),
+                                   VERB_OPTIONS(options),
                                    .size = sizeof(struct tables),
                                    .run = run_settings};
 
@@ -233,8 +230,7 @@ const struct verb verb_metrics = {.name = "metrics",
                                   .arguments = "",
                                   .summary = "list every metric and what it means",
                                   .flags = VERB_JSON,
-                                  .options = options,
-                                  .option_count = ARRAY_LEN(options),
+                                  VERB_OPTIONS(options),
                                   .size = sizeof(struct tables),
                                   .run = run_metrics};
 
@@ -260,7 +256,6 @@ const struct verb verb_close_codes = {
     .arguments = "",
     .summary = "list the reasons for which a gateway closes a connection",
     .flags = VERB_JSON,
-    .options = options,
-    .option_count = ARRAY_LEN(options),
+    VERB_OPTIONS(options),
     .size = sizeof(struct tables),
     .run = run_close_codes};

@@ -270,17 +270,10 @@ static int run(struct tool *tool, void *own) {
 }
 
 static const struct option options[] = {
-    {.name = "count",
-     .kind = OPTION_NUMBER,
-     .offset = offsetof(struct tail, count),
-     .placeholder = "N",
-     .help = "end after N messages",
-     .lowest = 1,
+    {"count", OPTION_NUMBER, offsetof(struct tail, count), "N", "end after N messages", .lowest = 1,
      .highest = INT64_MAX},
-    {.name = "events",
-     .kind = OPTION_FLAG,
-     .offset = offsetof(struct tail, has_events),
-     .help = "show connects and disconnects too, for which it reads all that clients send"},
+    {"events", OPTION_FLAG, offsetof(struct tail, has_events), NULL,
+     "show connects and disconnects too, for which it reads all that clients send"},
 };
 
 const struct verb verb_tail = {
@@ -288,11 +281,10 @@ const struct verb verb_tail = {
     .arguments = "[NAME]",
     .summary = "follow messages live, and with --events connects and disconnects",
     .details =
-        "Without NAME, it follows every Name with a connection, and notices a new one within 2 s.\n"
-        "Control bytes are shown as \\xNN, and long data is cut; --json has all of it.",
+        "Without NAME, it follows every Name with a connection, and notices a new one within\n"
+        "2 s. Control bytes are shown as \\xNN, and long data is cut; --json has all of it.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 1,
-    .options = options,
-    .option_count = ARRAY_LEN(options),
+    VERB_OPTIONS(options),
     .size = sizeof(struct tail),
     .run = run};

@@ -328,21 +328,11 @@ static int run(struct tool *t, void *own) {
 }
 
 static const struct option options[] = {
-    {.name = "client",
-     .kind = OPTION_TEXT,
-     .offset = offsetof(struct follow, client),
-     .placeholder = "ID",
-     .help = "trace what this client sends, what is addressed to it, and what reaches it"},
-    {.name = "name",
-     .kind = OPTION_TEXT,
-     .offset = offsetof(struct follow, name),
-     .placeholder = "N",
-     .help = "trace what the clients of this Name send, and what is published to it"},
-    {.name = "for",
-     .kind = OPTION_DURATION,
-     .offset = offsetof(struct follow, for_ms),
-     .placeholder = "TIME",
-     .help = "end after this time"},
+    {"client", OPTION_TEXT, offsetof(struct follow, client), "ID",
+     "trace what this client sends, what is addressed to it, and what reaches it"},
+    {"name", OPTION_TEXT, offsetof(struct follow, name), "N",
+     "trace what the clients of this Name send, and what is published to it"},
+    {"for", OPTION_DURATION, offsetof(struct follow, for_ms), "TIME", "end after this time"},
 };
 
 const struct verb verb_trace = {
@@ -350,13 +340,12 @@ const struct verb verb_trace = {
     .arguments = "--client ID | --name N",
     .summary = "follow messages hop by hop, live, with times",
     .details =
-        "The hops are: received and accepted by a gateway; processed by a broker, with its rule,\n"
-        "the verdict, and the id under which it was published; delivered to connections. Each\n"
-        "has the time of its process' clock, and the time since the first hop of the message.\n"
-        "Sizes are shown, contents never. Eight traces can run at a time, and a process reports\n"
-        "at most 1000 hops a second.",
+        "The hops are: received and accepted by a gateway; processed by a broker, with its\n"
+        "rule, the verdict, and the id under which it was published; delivered to\n"
+        "connections. Each has the time of its process' clock, and the time since the first\n"
+        "hop of the message. Sizes are shown, contents never. Eight traces can run at a time,\n"
+        "and a process reports at most 1000 hops a second.",
     .flags = VERB_REDIS | VERB_JSON,
-    .options = options,
-    .option_count = ARRAY_LEN(options),
+    VERB_OPTIONS(options),
     .size = sizeof(struct follow),
     .run = run};

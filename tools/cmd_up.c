@@ -288,46 +288,28 @@ static int run(struct tool *t, void *own) {
 }
 
 static const struct option options[] = {
-    {.name = "gateways",
-     .kind = OPTION_NUMBER,
-     .offset = offsetof(struct up, gateways),
-     .placeholder = "N",
-     .help = "how many gateways",
-     .lowest = 1,
-     .highest = UP_DAEMONS_MAX,
-     .initial = "2"},
-    {.name = "brokers",
-     .kind = OPTION_NUMBER,
-     .offset = offsetof(struct up, brokers),
-     .placeholder = "N",
-     .help = "how many brokers",
-     .lowest = 1,
-     .highest = UP_DAEMONS_MAX,
-     .initial = "1"},
-    {.name = "admin-base",
-     .kind = OPTION_NUMBER,
-     .offset = offsetof(struct up, admin_base),
-     .placeholder = "PORT",
-     .help = "admin listeners from this port on, instead of free ones",
-     .lowest = 1,
-     .highest = 65000},
+    {"gateways", OPTION_NUMBER, offsetof(struct up, gateways), "N", "how many gateways",
+     .lowest = 1, .highest = UP_DAEMONS_MAX, .initial = "2"},
+    {"brokers", OPTION_NUMBER, offsetof(struct up, brokers), "N", "how many brokers", .lowest = 1,
+     .highest = UP_DAEMONS_MAX, .initial = "1"},
+    {"admin-base", OPTION_NUMBER, offsetof(struct up, admin_base), "PORT",
+     "admin listeners from this port on, instead of free ones", .lowest = 1, .highest = 65000},
 };
 
 const struct verb verb_up = {
     .name = "up",
     .arguments = "APP",
-    .summary = "a whole cluster on this machine",
+    .summary = "run a whole cluster on this machine",
     .details =
-        "A private Redis (its socket and data under .signalbox/ in this folder), brokers and "
-        "gateways.\nWith --redis URL that Redis is used instead. Gateway 1 listens at the app's "
-        "endpoints, or at\n--listen URL, gateway k at ports k-1 higher. A process that ends is "
-        "started again; Ctrl-C\nstops gateways, brokers and Redis, in that order. With --json, "
-        "standard output has one "
-        "object once\nall are ready, and everything else goes to standard error.",
+        "It runs a private Redis (socket and data are under .signalbox/ in this folder), brokers\n"
+        "and gateways. With --redis URL, that Redis is used instead. Gateway 1 listens at the\n"
+        "app's endpoints, or at --listen URL, gateway k at ports k-1 higher. A process that\n"
+        "ends is started again; Ctrl-C stops gateways, brokers and Redis, in that order. With\n"
+        "--json, standard output has one object once all are ready, and everything else goes\n"
+        "to standard error.",
     .flags = VERB_REDIS | VERB_JSON | VERB_DAEMON_SETTINGS,
     .min_arguments = 1,
     .max_arguments = 1,
-    .options = options,
-    .option_count = ARRAY_LEN(options),
+    VERB_OPTIONS(options),
     .size = sizeof(struct up),
     .run = run};

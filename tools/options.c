@@ -11,17 +11,14 @@
 #include "tools/tool.h"
 #include "tools/verb.h"
 
-static const struct option json_option = {
-    "json", OPTION_FLAG, offsetof(struct tool, is_json), NULL, "print JSON, for scripts", 0,
-    0,      NULL};
+static const struct option json_option = {"json", OPTION_FLAG, offsetof(struct tool, is_json), NULL,
+                                          "print JSON, for scripts"};
 static const struct option timeout_option = {"timeout",
                                              OPTION_DURATION,
                                              offsetof(struct tool, timeout_ms),
                                              "TIME",
                                              "how long to wait for Redis",
-                                             0,
-                                             0,
-                                             "5s"};
+                                             .initial = "5s"};
 
 static bool parse_duration(const char *text, int64_t *ms_out) {
     static const struct {

@@ -44,6 +44,8 @@ enum verb_flag {
     VERB_DAEMON_SETTINGS = 4 /* takes the settings of gateway and broker and passes them on */
 };
 
+#define VERB_OPTIONS(table) .options = table, .option_count = ARRAY_LEN(table)
+
 struct verb {
     const char *name;
     const char *arguments; /* "NAME [DATA]" */
