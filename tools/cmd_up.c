@@ -1,4 +1,5 @@
-/* cmd_up.c - up: a whole cluster on this machine. See up.h; here is who is to run, and where. */
+/* cmd_up.c - up: a whole cluster on this machine (up.h). This file plans which processes run, and
+ * where. */
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
@@ -30,14 +31,14 @@ static struct up_member *add_member(struct up *u, enum up_role role) {
     return m;
 }
 
-/* The programs lie beside this one. */
+/* The programs are in the folder of this one. */
 static bool add_program(struct up *u, struct up_member *m, const char *name) {
     char self[PATH_MAX], path[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
     self[len > 0 ? len : 0] = '\0';
     int needed = snprintf(path, sizeof(path), "%s/%s", dirname(self), name);
     if (needed >= (int)sizeof(path) || access(path, X_OK) != 0) {
-        tool_complain(u->tool, "%s is missing or cannot be run: build everything", path);
+        tool_complain(u->tool, "%s is missing or cannot be run; build all programs", path);
         return false;
     }
     child_add_argument(&m->child, path);
@@ -255,7 +256,7 @@ static void print_banner(const struct up *u, const char *redis) {
     fflush(stdout);
 }
 
-/* Without the password: the lines end up in logs and on screens. */
+/* The password is left out, since the lines end up in logs and on screens. */
 static void on_running(const struct up *u) {
     struct buf redis = {0};
     settings_append_shown(&redis, u->redis_url);
@@ -278,7 +279,7 @@ static int run(struct tool *t, void *own) {
         return TOOL_FAILED;
     u->app_path = t->arguments[0];
     if (getenv("REDIS_URL") != NULL && !t->is_redis_given)
-        tool_complain(t, "REDIS_URL is not used: say --redis \"$REDIS_URL\" for that Redis");
+        tool_complain(t, "REDIS_URL is ignored; use --redis \"$REDIS_URL\" for that Redis");
     int exit_code = plan(u);
     if (exit_code == TOOL_OK)
         exit_code = up_run(u, on_running);

@@ -1,7 +1,7 @@
 /*
  * up.h - shared by the files of `up`.
  *
- *     cmd_up.c     command line, who is to run, what is printed
+ *     cmd_up.c     the command line, the plan, what is printed
  *     up_run.c     the run: Redis first, then all daemons, restarts, the orderly end
  *     up_redis.c   the private Redis     up_listen.c   ports     child.c   one process
  *
@@ -30,7 +30,7 @@ struct up_member {
     int admin_port, admin_argument; /* place of "127.0.0.1:PORT" among the arguments */
     char url[UP_URL_MAX];           /* a gateway: what people open; "" otherwise */
     bool is_ready, was_ready, is_asked;
-    unsigned fruitless; /* ends in a row before it was ready */
+    unsigned fruitless; /* how often in a row it ended before it was ready */
     unsigned delay_ms;  /* before the next start */
     uint64_t started_ms;
     uv_timer_t restart;
@@ -47,8 +47,8 @@ struct up_signal {
 struct up {
     /* options */
     int64_t gateways, brokers, admin_base;
-    /* --json: standard output as it was; file descriptor 1 is standard error then, so that the
-     * processes' lines do not get in between. */
+    /* --json: the original standard output. File descriptor 1 is standard error then, so that the
+     * lines of the processes are kept out of the JSON. */
     int json_fd;
     /* the plan */
     struct tool *tool;
@@ -72,7 +72,8 @@ struct up {
     uv_timer_t tick, kill_timer;
 };
 
-/* Runs the plan to its end; the exit code. on_running is called once, when all are ready. */
+/* Runs the plan to its end and returns the exit code. on_running is called once, when all are
+ * ready. */
 int up_run(struct up *u, void (*on_running)(const struct up *u));
 
 #endif

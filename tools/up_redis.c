@@ -34,7 +34,7 @@ static bool take_lock(const struct tool *t) {
     int len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
     if (ftruncate(fd, 0) != 0 || write(fd, pid, (size_t)len) != len)
         tool_complain(t, LOCK_FILE ": %s", strerror(errno));
-    return true; /* the lock goes with the process */
+    return true; /* the lock is released when the process ends */
 }
 
 bool up_redis_claim(const struct tool *t) {

@@ -64,29 +64,29 @@ static void signal_role(struct up *u, enum up_role role, int number) {
             child_signal(&u->members[i].child, number);
 }
 
+static const char *const role_names[] = {"the gateways", "the brokers", "Redis"};
+
 static void on_kill(uv_timer_t *timer) {
     struct up *u = container_of(timer, struct up, kill_timer);
-    say("does not end by itself: killed");
+    say("%s did not end in time: killed", role_names[u->stopping]);
     signal_role(u, u->stopping, SIGKILL);
 }
 
-/* The next role that still runs is asked to end; after the last we are done. */
-static void stop_next(struct up *u) {
-    static const char *const words[] = {"gateways", "brokers", "Redis"};
-    if (is_any_running(u, u->stopping))
-        return;
-    while (u->stopping < UP_ROLE_COUNT && !is_any_running(u, u->stopping))
-        u->stopping++;
-    if (u->stopping == UP_ROLE_COUNT) {
+/* Asks the first role from this one on that still runs to end; after the last one the run is
+ * over. */
+static void stop_from(struct up *u, enum up_role role) {
+    while (role < UP_ROLE_COUNT && !is_any_running(u, role))
+        role++;
+    u->stopping = role;
+    if (role == UP_ROLE_COUNT) {
         uv_timer_stop(&u->kill_timer);
         tool_end(u->tool, u->exit_code);
         return;
     }
-    uint64_t patience =
-        u->stopping == UP_GATEWAY ? GATEWAY_KILL_MS + (uint64_t)u->drain_ms : KILL_MS;
-    say("stopping the %s", words[u->stopping]);
-    signal_role(u, u->stopping, SIGTERM);
-    MUST(uv_timer_start(&u->kill_timer, on_kill, patience, 0) == 0);
+    uint64_t patience_ms = role == UP_GATEWAY ? GATEWAY_KILL_MS + (uint64_t)u->drain_ms : KILL_MS;
+    say("stopping %s", role_names[role]);
+    signal_role(u, role, SIGTERM);
+    MUST(uv_timer_start(&u->kill_timer, on_kill, patience_ms, 0) == 0);
 }
 
 static void stop(struct up *u, int exit_code) {
@@ -99,17 +99,10 @@ static void stop(struct up *u, int exit_code) {
         uv_timer_stop(&u->members[i].restart);
     link_close(u->redis_link);
     u->redis_link = NULL;
-    u->stopping = UP_GATEWAY;
-    signal_role(u, UP_GATEWAY, SIGTERM);
-    if (is_any_running(u, UP_GATEWAY)) {
-        say("stopping the gateways");
-        MUST(uv_timer_start(&u->kill_timer, on_kill, GATEWAY_KILL_MS + (uint64_t)u->drain_ms, 0) ==
-             0);
-    }
-    stop_next(u);
+    stop_from(u, UP_GATEWAY);
 }
 
-/* The second time is impatience. */
+/* The second signal kills everything at once. */
 static void on_stop_signal(uv_signal_t *handle, int number) {
     struct up *u = container_of(handle, struct up_signal, handle)->up;
     (void)number;
@@ -133,7 +126,7 @@ static int free_port(void) {
     return is_bound ? ntohs(address.sin_port) : 0;
 }
 
-/* For each start anew: somebody else may have taken a free port meanwhile. */
+/* At each start, since another program may have taken the last port meanwhile. */
 static void choose_admin_port(struct up_member *m) {
     struct up *u = m->up;
     char text[32];
@@ -194,11 +187,11 @@ static void on_child_signal(uv_signal_t *handle, int number) {
     for (int i = 0; i < u->member_count; i++)
         if (child_reap(&u->members[i].child, &status) && u->state != UP_STOPPING)
             start_again(&u->members[i], status);
-    if (u->state == UP_STOPPING)
-        stop_next(u);
+    if (u->state == UP_STOPPING && !is_any_running(u, u->stopping))
+        stop_from(u, u->stopping);
 }
 
-/* --- who is ready --- */
+/* --- which are ready --- */
 
 static void on_ready(struct up_member *m) {
     struct up *u = m->up;
@@ -291,7 +284,7 @@ static void begin(void *ctx) {
     MUST(uv_timer_start(&u->tick, on_tick, TICK_MS, TICK_MS) == 0);
 }
 
-/* --- the whole --- */
+/* --- the run --- */
 
 static void listen_for(struct up *u, struct up_signal *s, int number, uv_signal_cb fn) {
     s->up = u;

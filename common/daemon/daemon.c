@@ -1,4 +1,4 @@
-/* daemon.c - see daemon.h, in whose order the functions stand. */
+/* daemon.c - see daemon.h. Read it from daemon_open on: the steps stand in their order. */
 #include "common/daemon/daemon.h"
 
 #include <errno.h>
@@ -17,11 +17,6 @@
 #include "common/bus/notice.h"
 
 enum { LAST_TURNS = 20 };
-
-const char *daemon_trouble(const struct daemon *d) {
-    const char *own = d->kind->trouble(d->ctx);
-    return *own != '\0' ? own : bus_trouble(d->bus);
-}
 
 /* --- the command line --- */
 
@@ -54,6 +49,46 @@ bool daemon_read_arguments(struct daemon *d, const struct daemon_kind *kind, voi
     return settings_apply_log(&d->settings, kind->name);
 }
 
+/* --- the app --- */
+
+int daemon_complain(const struct daemon *d, char *error, int exit_code) {
+    fprintf(stderr, "%s: %s\n", d->kind->program, error);
+    free(error);
+    return exit_code;
+}
+
+int daemon_load_app(struct daemon *d, const struct app_host *host, void *host_ctx) {
+    char *error = NULL;
+    d->app.environment.host = host;
+    d->app.environment.host_ctx = host_ctx;
+    if (loaded_app_load(&d->app, &error) < 0)
+        return daemon_complain(d, error, DAEMON_FAILED);
+    return DAEMON_ENDED;
+}
+
+/* Loads the app file, passwords and certificates anew. What is wrong, or needs a restart, is
+ * logged, stays as it was, and is in the report, which answers a notice with a token. */
+static void reload(struct daemon *d, struct bytes token) {
+    struct report report = {0};
+    char *error = NULL;
+    supervisor_reloading(&d->supervisor);
+    bool is_loaded = loaded_app_load(&d->app, &error) == 0;
+    if (is_loaded)
+        log_info(d->kind->name, "reloaded app=%s", LOG_TEXT(bytes_str(d->app_path)));
+    else
+        report_error(&report, "%s; the old app stays", error);
+    free(error);
+    d->kind->on_reload(d->ctx, is_loaded, &report);
+    error = bus_reload(d->bus);
+    if (error != NULL)
+        report_error(&report, "%s; what was read before stays", error);
+    free(error);
+    report_log(&report, d->kind->name);
+    supervisor_reloaded(&d->supervisor);
+    report_send(&report, d->bus, token);
+    report_deinit(&report);
+}
+
 /* --- Redis --- */
 
 static void on_rule(void *ctx, struct bytes field, struct bytes value) {
@@ -61,17 +96,10 @@ static void on_rule(void *ctx, struct bytes field, struct bytes value) {
     loaded_app_set_rule(&d->app, field, value);
 }
 
-static void reload_for(struct daemon *d, struct bytes token) {
-    struct report report = {0};
-    daemon_reload(d, &report);
-    report_send(&report, d->bus, token);
-    report_deinit(&report);
-}
-
 static void on_notice(void *ctx, const struct notice *n) {
     struct daemon *d = ctx;
     if (n->kind == NOTICE_reload)
-        reload_for(d, n->reload.token);
+        reload(d, n->reload.token);
     else if (n->kind == NOTICE_trace)
         trace_on_notice(&d->trace, &n->trace);
     else
@@ -137,45 +165,13 @@ int daemon_open(struct daemon *d) {
     return DAEMON_ENDED;
 }
 
-/* --- the app --- */
-
-int daemon_complain(const struct daemon *d, char *error, int exit_code) {
-    fprintf(stderr, "%s: %s\n", d->kind->program, error);
-    free(error);
-    return exit_code;
-}
-
-int daemon_load_app(struct daemon *d, const struct app_host *host, void *host_ctx) {
-    char *error = NULL;
-    d->app.environment.host = host;
-    d->app.environment.host_ctx = host_ctx;
-    if (loaded_app_load(&d->app, &error) < 0)
-        return daemon_complain(d, error, DAEMON_FAILED);
-    return DAEMON_ENDED;
-}
-
-void daemon_reload(struct daemon *d, struct report *report) {
-    char *error = NULL;
-    supervisor_reloading(&d->supervisor);
-    bool is_loaded = loaded_app_load(&d->app, &error) == 0;
-    if (is_loaded)
-        log_info(d->kind->name, "reloaded app=%s", LOG_TEXT(bytes_str(d->app_path)));
-    else
-        report_error(report, "%s; the old app stays", error);
-    free(error);
-    d->kind->on_reload(d->ctx, is_loaded, report);
-    error = bus_reload(d->bus);
-    if (error != NULL)
-        report_error(report, "%s; what was read before stays", error);
-    free(error);
-    report_log(report, d->kind->name);
-    supervisor_reloaded(&d->supervisor);
-}
-
 /* --- the start --- */
 
+/* Why the process does not do its job now, in one line; "" when it does. */
 static const char *trouble(void *ctx) {
-    return daemon_trouble(ctx);
+    const struct daemon *d = ctx;
+    const char *own = d->kind->trouble(d->ctx);
+    return *own != '\0' ? own : bus_trouble(d->bus);
 }
 
 static const char *note(void *ctx) {
@@ -185,7 +181,7 @@ static const char *note(void *ctx) {
 
 static void on_second(uv_timer_t *timer) {
     struct daemon *d = container_of(timer, struct daemon, second);
-    supervisor_tick(&d->supervisor, daemon_trouble(d));
+    supervisor_tick(&d->supervisor, trouble(d));
     if (d->kind->on_second != NULL)
         d->kind->on_second(d->ctx);
 }
@@ -197,7 +193,7 @@ static void on_stop_signal(uv_signal_t *handle, int number) {
 
 static void on_reload_signal(uv_signal_t *handle, int number) {
     (void)number;
-    reload_for(handle->data, BYTES_NONE);
+    reload(handle->data, BYTES_NONE);
 }
 
 static void listen_for(struct daemon *d, uv_signal_t *handle, int number, uv_signal_cb fn) {

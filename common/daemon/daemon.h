@@ -1,16 +1,16 @@
 /*
  * daemon.h - the chassis of signalbox-gateway and signalbox-broker: command line, signals, the way
- * to Redis, the app file, the admin listener, what the supervisor is told, and the end. What makes
+ * to Redis, the app file, the admin listener, the reports to systemd, and the end. What makes
  * the two differ is in struct daemon_kind, which each hands in.
  *
- *     daemon_read_arguments   settings and the app's path
- *     daemon_open             bus, registry, rules; nothing is sent yet
- *     daemon_load_app
- *     daemon_start            admin listener, signals, the links to Redis
- *     daemon_run              until daemon_quit
- *     daemon_hang_up          nothing that waits goes on any more
- *     daemon_close            all of the above but the loop and the kept rules
- *     daemon_deinit
+ *     daemon_read_arguments   reads the settings and the app's path
+ *     daemon_open             makes bus, registry and rules; nothing is sent yet
+ *     daemon_load_app         runs the app file
+ *     daemon_start            opens the admin listener, signals and the links to Redis
+ *     daemon_run              returns after daemon_quit
+ *     daemon_hang_up          nothing that waits goes on any more; Redis owes no answer
+ *     daemon_close            takes down what the first four steps made
+ *     daemon_deinit           frees the rest, after the loop has turned
  *
  * The owner makes its parts between these steps and takes them down between the last three; main.c
  * of each shows the order. The struct is the caller's.
@@ -86,7 +86,8 @@ struct daemon {
 MUST_CHECK bool daemon_read_arguments(struct daemon *d, const struct daemon_kind *kind, void *ctx,
                                       int argc, char **argv, int *exit_code_out);
 
-/* These three: DAEMON_ENDED (0), or what main returns, after one line on standard error. */
+/* daemon_open, daemon_load_app and daemon_start return 0, or what main returns, after one line on
+ * standard error. */
 MUST_CHECK int daemon_open(struct daemon *d);
 /* What the app's handlers do goes through the host. */
 MUST_CHECK int daemon_load_app(struct daemon *d, const struct app_host *host, void *host_ctx);
@@ -106,11 +107,5 @@ void daemon_hang_up(struct daemon *d);
 void daemon_close(struct daemon *d);
 /* Lets closed handles go, but not to the last: a handler of the app may still sleep for long. */
 void daemon_deinit(struct daemon *d);
-
-/* "" when the process does its job now; else one line. */
-const char *daemon_trouble(const struct daemon *d);
-/* Loads the app file, passwords and certificates anew. What is wrong, or needs a restart, is
- * logged, stays as it was, and is in the report. */
-void daemon_reload(struct daemon *d, struct report *report);
 
 #endif

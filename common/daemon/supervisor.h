@@ -1,6 +1,6 @@
 /*
- * supervisor.h - tells systemd how the process is: the protocol of sd_notify(3), a datagram to the
- * socket that NOTIFY_SOCKET names (a path, or an abstract name after '@').
+ * supervisor.h - reports to systemd how the process is, by the protocol of sd_notify(3): a datagram
+ * to the socket that NOTIFY_SOCKET names (a path, or an abstract name after '@').
  *
  *     READY=1       once, when the process does its job for the first time; and after a reload
  *     STATUS=…      what /readyz says, whenever it changes
@@ -9,7 +9,7 @@
  *     WATCHDOG=1    when WATCHDOG_USEC asks for it: the loop still turns
  *
  * Without NOTIFY_SOCKET nothing is sent. systemd must not hold up the process: what it does not
- * take at once, because its queue is full or its socket is gone, is told with the next tick.
+ * take at once, because its queue is full or its socket is gone, is sent with the next tick.
  */
 #ifndef SIGNALBOX_DAEMON_SUPERVISOR_H
 #define SIGNALBOX_DAEMON_SUPERVISOR_H
@@ -21,7 +21,7 @@
 enum { SUPERVISOR_STATUS_MAX = 200 };
 
 struct supervisor {
-    int fd; /* -1: nobody wants to know */
+    int fd; /* -1: there is no NOTIFY_SOCKET */
     struct sockaddr_un address;
     unsigned address_len;
     bool was_ready, is_stopping;
@@ -32,7 +32,7 @@ struct supervisor {
     char status[SUPERVISOR_STATUS_MAX];
 };
 
-/* From the environment. A NOTIFY_SOCKET that makes no sense is one line in the log. */
+/* From the environment. A NOTIFY_SOCKET that is no address is ignored, with one line in the log. */
 void supervisor_init(struct supervisor *s);
 void supervisor_deinit(struct supervisor *s);
 /* Every second or so. trouble: "" when the process does its job, else why not. */
