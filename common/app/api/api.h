@@ -59,7 +59,7 @@ int api_store_delete(lua_State *L);
 
 /* Raises unless the main chunk runs. */
 struct app *api_main_chunk(lua_State *L, const char *function);
-/* The bus, or an error that says who needs it. */
+/* The bus, or an error that names the function that needs it. */
 struct bus *api_bus(lua_State *L, const char *function);
 /* A table whose keys are all among `allowed` (NULL-terminated); an error names the first other.
  * Where client_id is allowed, clientId is the same option. */
@@ -98,6 +98,10 @@ struct publication;
 struct publication *api_publish_begin(struct app_call *call);
 void api_publish(struct publication *p, struct bytes field, struct bytes value);
 int api_publish_wait(lua_State *L, struct publication *p);
+/* The same for one rule. */
+int api_publish_one(lua_State *L, struct app_call *call, struct bytes field, struct bytes value);
+/* The handler that runs, when it may write rules; raises otherwise. */
+struct app_call *api_rule_writer(lua_State *L, const char *function);
 /* The list `args` of the options at `arg`, left on the stack: its index, or 0. */
 int api_option_args(lua_State *L, int arg);
 /* A reference for arguments: LUA_NOREF for 0. */

@@ -90,11 +90,11 @@ const char *api_check_path(lua_State *L, int arg, const char *what, const char *
     return lua_tostring(L, -1);
 }
 
-/* Pushes the value of the key and returns its type; signalbox.null is as good as nil. */
+/* Pushes the value of the key and returns its type; signalbox.null counts as nil. */
 static int push_key(lua_State *L, int arg, const char *key) {
     lua_pushstring(L, key);
     int type = lua_rawget(L, arg);
-    if (type != LUA_TLIGHTUSERDATA || lua_touserdata(L, -1) != NULL)
+    if (!stack_is_null(L, -1))
         return type;
     lua_pop(L, 1);
     lua_pushnil(L);
@@ -208,7 +208,8 @@ static struct bytes_list read_list(lua_State *L, int arg, const char *what) {
     struct bytes *items = lua_newuserdatauv(L, (length + 1) * sizeof(*items), 1);
     lua_newtable(L);
     for (lua_Unsigned i = 1; i <= length; i++) {
-        if (lua_rawgeti(L, list, (lua_Integer)i) == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) {
+        lua_rawgeti(L, list, (lua_Integer)i);
+        if (stack_is_null(L, -1)) {
             lua_pop(L, 1);
             continue;
         }

@@ -8,21 +8,6 @@
 #include "common/app/api/api.h"
 #include "common/base/fold.h"
 
-/* The handler that may write a rule; raises otherwise. */
-static struct app_call *writer(lua_State *L, const char *function) {
-    struct app_call *call = app_may_wait(L);
-    api_bus(L, function);
-    if (call->app->env.rules == NULL)
-        luaL_error(L, "signalbox.%s needs Redis, and there is none here", function);
-    return call;
-}
-
-static int write_rule(lua_State *L, struct app_call *call, struct bytes field, struct bytes value) {
-    struct publication *p = api_publish_begin(call);
-    api_publish(p, field, value);
-    return api_publish_wait(L, p);
-}
-
 /* --- levels --- */
 
 static int set_level(lua_State *L, struct bytes name, enum level level) {
@@ -32,7 +17,7 @@ static int set_level(lua_State *L, struct bytes name, enum level level) {
         levels_set(a->registrations->levels, LEVEL_FROM_APP, name, level);
         return 0;
     }
-    struct app_call *call = writer(L, "broadcast_level");
+    struct app_call *call = api_rule_writer(L, "broadcast_level");
     buf_append_str(&field, "level:");
     fold_append(&field, name);
     if (name.len == 0)
@@ -46,7 +31,7 @@ static int set_level(lua_State *L, struct bytes name, enum level level) {
 
 /* The text at `arg`; BYTES_NONE when there is none. */
 static struct bytes optional_text(lua_State *L, int arg, const char *what) {
-    if (lua_isnoneornil(L, arg) || (lua_islightuserdata(L, arg) && lua_touserdata(L, arg) == NULL))
+    if (lua_isnoneornil(L, arg) || stack_is_null(L, arg))
         return BYTES_NONE;
     return bytes_str(api_check_text(L, arg, what));
 }
@@ -93,9 +78,9 @@ int api_default_scope(lua_State *L) {
     }
     luaL_argcheck(L, is_local || bytes_equal_nocase(text, BYTES_LIT("global")), 1,
                   "the scope is none of global, local");
-    struct app_call *call = a->is_loading ? NULL : writer(L, "default_scope");
+    struct app_call *call = a->is_loading ? NULL : api_rule_writer(L, "default_scope");
     r->default_scope = is_local ? SCOPE_LOCAL : SCOPE_GLOBAL;
     if (call == NULL)
         return 0;
-    return write_rule(L, call, BYTES_LIT("scope"), bytes_str(is_local ? "local" : "global"));
+    return api_publish_one(L, call, BYTES_LIT("scope"), bytes_str(is_local ? "local" : "global"));
 }

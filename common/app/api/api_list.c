@@ -48,7 +48,7 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
     q->rows = rows;
     q->count = count;
     if (status < 0)
-        app_resume_error(q->call, "the registry is not reached: no Redis");
+        app_resume_error(q->call, "the registry cannot be reached: no Redis");
     else
         app_resume_ok(q->call, q->push, q);
     buf_deinit(&q->groups);

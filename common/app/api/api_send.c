@@ -49,10 +49,8 @@ static bool is_empty_table(lua_State *L, int index) {
 
 /* nil, signalbox.null, "" and {} are not sent. */
 static bool is_nothing(lua_State *L, int index) {
-    return lua_isnil(L, index) ||
-           (lua_islightuserdata(L, index) && lua_touserdata(L, index) == NULL) ||
-           (lua_isstring(L, index) && lua_rawlen(L, index) == 0 &&
-            lua_type(L, index) == LUA_TSTRING) ||
+    return lua_isnil(L, index) || stack_is_null(L, index) ||
+           (lua_type(L, index) == LUA_TSTRING && lua_rawlen(L, index) == 0) ||
            is_empty_table(L, index);
 }
 

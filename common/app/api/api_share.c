@@ -49,6 +49,19 @@ int api_publish_wait(lua_State *L, struct publication *p) {
     return 0;
 }
 
+struct app_call *api_rule_writer(lua_State *L, const char *function) {
+    struct app_call *call = app_may_wait(L);
+    if (app_of(L)->env.bus == NULL || app_of(L)->env.rules == NULL)
+        luaL_error(L, "signalbox.%s needs Redis, and there is none here", function);
+    return call;
+}
+
+int api_publish_one(lua_State *L, struct app_call *call, struct bytes field, struct bytes value) {
+    struct publication *p = api_publish_begin(call);
+    api_publish(p, field, value);
+    return api_publish_wait(L, p);
+}
+
 /* --- registrations --- */
 
 int api_option_args(lua_State *L, int arg) {
@@ -65,7 +78,7 @@ int api_arguments_ref(lua_State *L, int arguments) {
     return arguments == 0 ? LUA_NOREF : api_function_ref(L, arguments);
 }
 
-/* Raises when one of them cannot be told to other processes. */
+/* Raises when one of them cannot be written as a rule for other processes. */
 static void check_changes(lua_State *L, const struct app_change *changes, size_t count,
                           int function, int arguments) {
     for (size_t i = 0; i < count; i++) {

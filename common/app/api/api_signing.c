@@ -14,8 +14,8 @@
 
 #define SECRET_TO_COME "signalbox.server_secret"
 
-/* The secret's text; that of the cluster is not known yet while the app file is loaded, and has a
- * mark in its place. */
+/* The text of the secret. The cluster's own is not known while the app file is loaded: a marker
+ * stands in its place. */
 static const char *check_secret(lua_State *L) {
     lua_pushliteral(L, "secret");
     int type = lua_rawget(L, 1);
@@ -43,15 +43,11 @@ static void append_rule(struct buf *out, bool is_on, const char *secret, bool is
     buf_append_char(out, '}');
 }
 
-/* A rule and the app file's own word take the same way. */
+/* What the app file says is applied as if it were a rule. */
 static int set_signing(lua_State *L, bool is_on, const char *secret, bool is_strict) {
     struct app *a = app_of(L);
-    struct app_call *call = a->is_loading ? NULL : app_may_wait(L);
+    struct app_call *call = a->is_loading ? NULL : api_rule_writer(L, "signing");
     struct buf rule = {0};
-    if (call != NULL)
-        api_bus(L, "signing");
-    if (call != NULL && a->env.rules == NULL)
-        return luaL_error(L, "signalbox.signing needs Redis, and there is none here");
     append_rule(&rule, is_on, secret, is_strict);
     app_apply_rule(a, BYTES_LIT("signing"), buf_bytes(&rule));
     struct publication *p = call == NULL ? NULL : api_publish_begin(call);
@@ -130,7 +126,7 @@ static void on_secret(void *ctx, int status, struct bytes value) {
     if (status == 0 && value.len > 0)
         app_resume_ok(ctx, push_secret, &value);
     else
-        app_resume_error(ctx, "the cluster's secret is not reached: no Redis");
+        app_resume_error(ctx, "the cluster's secret cannot be read: no Redis");
 }
 
 static int refuse_use(lua_State *L) {
@@ -138,8 +134,8 @@ static int refuse_use(lua_State *L) {
                          "give it to signalbox.signing as it is, or call it in a handler");
 }
 
-/* Good for `signing` only. A text in its place would be the same for everybody, and pass for a
- * secret wherever else the app file used it. */
+/* It can only be given to `signing`. A text in its place would be the same for every cluster, and
+ * would pass for a secret wherever else the app file used it. */
 static int push_secret_to_come(lua_State *L) {
     static const char *const uses[] = {"__tostring", "__concat", "__len", "__index"};
     lua_newuserdatauv(L, 0, 0);

@@ -66,7 +66,7 @@ static void go_on(struct app_call *call, int status, struct bytes value, app_pus
     if (status == 0)
         app_resume_ok(call, push, &answer);
     else if (status == -ENOTCONN)
-        app_resume_error(call, "the store is not reached: no Redis");
+        app_resume_error(call, "the store cannot be reached: no Redis");
     else {
         snprintf(text, sizeof(text), "the store refused: %.*s", BYTES_FMT(bytes_head(value, 150)));
         app_resume_error(call, text);
@@ -153,7 +153,7 @@ static void on_locked(void *ctx, int status, struct bytes value) {
         app_resume_ok(call, NULL, NULL);
     else
         app_resume_error(call, status == -ETIMEDOUT ? "the lock was not free within 30 s"
-                                                    : "the lock could not be had: no Redis");
+                                                    : "the lock was not taken: no Redis");
 }
 
 /* Whatever the function did: the lock goes. Its results are above key and function. */

@@ -1,5 +1,5 @@
 /*
- * json_push.c - see json.h: a JSON text becomes a Lua value.
+ * json_push.c - see json_lua.h: a JSON text becomes a Lua value.
  *
  * json_check has accepted the text. The reader below makes one pass over a Lua string, which has a
  * NUL at its end, and uses no memory but Lua's own: running out of it may leave by longjmp at any
@@ -26,11 +26,6 @@ struct reader {
     bool is_plain; /* the value that was read last would be written as it is spelled */
     const char *why;
 };
-
-static bool complain(struct reader *r, const char *why) {
-    r->why = why;
-    return false;
-}
 
 static bool push_value(struct reader *r);
 
@@ -140,8 +135,10 @@ static bool push_object(struct reader *r) {
 static bool push_value(struct reader *r) {
     luaL_checkstack(r->L, STACK_OF_LEVEL, NULL);
     skip_space(r);
-    if (++r->values % LOOK_EVERY_VALUES == 0 && budget_is_over(r->L))
-        return complain(r, "the processor time was used up (--lua-budget-ms)");
+    if (++r->values % LOOK_EVERY_VALUES == 0 && budget_is_over(r->L)) {
+        r->why = "the processor time was used up (--lua-budget-ms)";
+        return false;
+    }
     switch (*r->at) {
     case '{': return push_object(r);
     case '[': return push_array(r);

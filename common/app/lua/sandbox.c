@@ -180,16 +180,12 @@ static bool is_module_name(const char *name, size_t len) {
     return true;
 }
 
-/* Pushes the module's path below the app's folder: "views/list.lua" for "views.list". */
-static const char *push_module_path(lua_State *L, const char *name) {
-    const char *path = luaL_gsub(L, name, ".", "/");
-    return lua_pushfstring(L, "%s.lua", path);
-}
-
-/* Reads and compiles; nothing is left allocated outside when it raises. */
-static void load_module(lua_State *L, const char *path) {
+/* Reads and compiles "views/list.lua" for "views.list"; nothing is left allocated outside when it
+ * raises. */
+static void load_module(lua_State *L, const char *name) {
     const struct sandbox *s = sandbox_of(L);
     struct buf text = {0}, error = {0};
+    const char *path = lua_pushfstring(L, "%s.lua", luaL_gsub(L, name, ".", "/"));
     const char *file = lua_pushfstring(L, "%s/%s", s->folder, path);
     const char *chunk = lua_pushfstring(L, "@%s%s", s->shown, path);
     bool is_there = read_file(file, &text, &error);
@@ -216,7 +212,7 @@ static int sandbox_require(lua_State *L) {
             return luaL_error(L, "module '%s' requires itself", name);
         return 1;
     }
-    load_module(L, push_module_path(L, name));
+    load_module(L, name);
     lua_pushvalue(L, 1);
     lua_pushboolean(L, false);
     lua_rawset(L, 2);

@@ -17,6 +17,10 @@ struct bytes stack_bytes_at(lua_State *L, int index) {
     return text.ptr == NULL ? BYTES_NONE : text;
 }
 
+bool stack_is_null(lua_State *L, int index) {
+    return lua_islightuserdata(L, index) && lua_touserdata(L, index) == NULL;
+}
+
 struct bytes stack_check_bytes(lua_State *L, int arg) {
     struct bytes text;
     text.ptr = luaL_checklstring(L, arg, &text.len);

@@ -16,6 +16,8 @@ struct lua_State;
 /* The string at `index` (a number becomes one), as long as it stays there; BYTES_NONE for anything
  * else. */
 struct bytes stack_bytes_at(struct lua_State *L, int index);
+/* Whether the value is signalbox.null, the null of JSON: a light userdata of NULL. */
+bool stack_is_null(struct lua_State *L, int index);
 /* The string argument `arg`, or an error of that argument. */
 struct bytes stack_check_bytes(struct lua_State *L, int arg);
 /* An absent text is pushed as "". */

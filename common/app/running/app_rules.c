@@ -224,12 +224,6 @@ static void apply_level(struct app *a, struct bytes name, struct bytes value) {
                bytes_equal_str(name, "*") ? BYTES_NONE : name, level);
 }
 
-static void apply_scope(struct app *a, struct bytes value) {
-    a->registrations->default_scope = value.len == 0                    ? a->own_scope
-                                      : bytes_equal_str(value, "local") ? SCOPE_LOCAL
-                                                                        : SCOPE_GLOBAL;
-}
-
 static void use_signing(struct app *a, bool is_on, const char *secret, bool is_strict,
                         bool uses_server_secret) {
     struct signing *s = &a->registrations->signing;
@@ -276,7 +270,9 @@ void app_apply_rule(struct app *a, struct bytes field, struct bytes value) {
     if (bytes_starts_with(field, BYTES_LIT("level:")))
         apply_level(a, bytes_from(field, 6), value);
     else if (bytes_equal_str(field, "scope"))
-        apply_scope(a, value);
+        a->registrations->default_scope = value.len == 0                    ? a->own_scope
+                                          : bytes_equal_str(value, "local") ? SCOPE_LOCAL
+                                                                            : SCOPE_GLOBAL;
     else if (bytes_equal_str(field, "signing"))
         apply_signing(a, value);
     else if (bytes_starts_with(field, BYTES_LIT("route:")) ||

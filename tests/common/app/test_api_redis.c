@@ -293,8 +293,8 @@ static void test_without_redis(void **state) {
                  ROUTE("/secret", "signalbox.server_secret()"));
     redis_server_kill(&c.room.redis);
     bus_room_turn(&c.room, 100);
-    assert_contains(answer(&c, &c.a, "/get"), "the store is not reached: no Redis");
-    assert_contains(answer(&c, &c.a, "/names"), "the registry is not reached: no Redis");
+    assert_contains(answer(&c, &c.a, "/get"), "the store cannot be reached: no Redis");
+    assert_contains(answer(&c, &c.a, "/names"), "the registry cannot be reached: no Redis");
     assert_contains(answer(&c, &c.a, "/level"), "did not reach the cluster: no Redis");
     assert_contains(answer(&c, &c.a, "/secret"), "no Redis");
     close_cluster(&c);
