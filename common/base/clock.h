@@ -15,8 +15,7 @@ uint64_t clock_wall_ms(void);
 /* "2026-01-31T23:59:59.123Z". */
 void clock_format_utc(uint64_t wall_ms, char text_out[32]);
 
-/* For tests: from now on the monotonic clock stands at `ms` until set again; 0 gives the real one
- * back. */
+/* For tests: stops the monotonic clock at `ms` until it is set again; 0 gives the real one back. */
 void clock_freeze(uint64_t ms);
 
 #endif

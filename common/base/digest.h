@@ -11,7 +11,7 @@
 void digest_sha1_base64(struct bytes data, char text_out[29]);
 /* 44 characters and a NUL. */
 void digest_hmac_sha256_base64(struct bytes key, struct bytes data, char text_out[45]);
-/* Whether both are the same; takes as long for any difference. */
+/* Whether both are the same, in a time that does not tell where they differ. */
 bool digest_equal(struct bytes a, struct bytes b);
 
 #endif

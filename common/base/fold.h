@@ -3,8 +3,8 @@
  *
  * Unicode's simple case folding, by a table of our own: the same on every machine and in every
  * locale. A character is compared with a character, so "ß" is not "ss", and accents are not
- * composed. Nothing outside ASCII equals a letter of ASCII, or a client could be in the group of an
- * app that looks for "staff" by a long s. Bytes that are not UTF-8 are compared as they are.
+ * composed. Nothing outside ASCII equals a letter of ASCII; otherwise a client could enter the
+ * group "staff" under a name with a long s. Bytes that are not UTF-8 are compared as they are.
  */
 #ifndef SIGNALBOX_BASE_FOLD_H
 #define SIGNALBOX_BASE_FOLD_H

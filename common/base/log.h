@@ -1,5 +1,5 @@
 /*
- * log.h - one line an event, on standard error: key=value text or JSON.
+ * log.h - one line per event, on standard error: key=value text or JSON.
  *
  *     log_info("conn", "closed id=%s reason=%s sent=%zu", id, reason, sent);
  *
@@ -9,8 +9,8 @@
  *
  * Nobody can fill the disk: every call site has a bucket of LOG_BURST lines that regains
  * LOG_PER_MINUTE. A line that finds the bucket empty is counted instead of written, in
- * METRIC_log_suppressed and in a line "suppressed event=… lines=N" a minute. With log level debug
- * every line is written.
+ * METRIC_log_suppressed and once a minute in a line "suppressed event=… lines=N". With log level
+ * debug every line is written.
  */
 #ifndef SIGNALBOX_BASE_LOG_H
 #define SIGNALBOX_BASE_LOG_H
@@ -59,7 +59,7 @@ void log_line(struct log_site *site, enum log_level level, const char *module, c
 /* What the app says itself, at info: its author may look at every message for a while. */
 #define log_app(...) LOG_LIMITED(LOG_APP_BURST, LOG_APP_PER_MINUTE, LOG_INFO, __VA_ARGS__)
 
-/* Writes what was suppressed, a line a site, at most once a minute each. Called every second. */
+/* Writes what was suppressed, one line per site and minute. Called every second. */
 void log_summarize(void);
 
 /* The bytes in double quotes with quotes, backslashes and control bytes escaped, cut at 200 bytes.

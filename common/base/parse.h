@@ -1,5 +1,5 @@
 /*
- * parse.h - what every parser of outside bytes answers.
+ * parse.h - what every parser of bytes from outside returns.
  *
  * PARSE_MORE never means "bad so far": a parser that can tell says PARSE_BAD at the first wrong
  * byte.

@@ -2,8 +2,8 @@
  * settings.h - flags and environment of the three programs, from the table settings.def.
  *
  * Order: the flag, then the environment (SIGNALBOX_<NAME>; REDIS_URL for redis), then the default.
- * A wrong name or a value outside its bounds is one line on standard error that names the setting,
- * the value and the bound.
+ * A wrong name or a value outside its bounds is reported in one line on standard error, which names
+ * the setting, the value and the bound.
  */
 #ifndef SIGNALBOX_BASE_SETTINGS_H
 #define SIGNALBOX_BASE_SETTINGS_H

@@ -15,8 +15,7 @@
 /* "text" in quotes, escaped. Always JSON: each byte that is no UTF-8 becomes U+FFFD. */
 void json_append_string(struct buf *out, struct bytes text);
 
-/* What a client's (or redis-cli's) JSON object says (reference section 6; keys without case).
- * Slices of the text. */
+/* A value is a slice of its checked text. */
 enum json_kind {
     JSON_KIND_ABSENT,
     JSON_KIND_NULL,
@@ -44,8 +43,8 @@ size_t json_position(const struct json_document *d, const char *at);
  * is none. What comes from outside is read by message_form.h, which refuses keys it does not know.
  */
 struct json_value json_member(struct json_value object, const char *name);
-/* Calls fn for each element of an array; a non-array is one element of itself; JSON_KIND_ABSENT and
- * JSON_KIND_NULL none. */
+/* Calls fn for each element of an array. A value that is no array counts as its only element;
+ * JSON_KIND_ABSENT and JSON_KIND_NULL have none. */
 void json_each(struct json_value value, void (*fn)(void *ctx, struct json_value element),
                void *ctx);
 /* The next element of an array's text, JSON_KIND_ABSENT after the last and for an empty text. *at

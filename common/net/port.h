@@ -30,8 +30,8 @@ struct port_place {
 
 enum { PORT_WHY_MAX = 200 };
 
-/* Waits until nobody else looks at this port, for 3 s at most: a lock that is kept longer is
- * somebody's mischief, and only protects from starts at the same moment. For port_unlock. */
+/* Waits until nobody else checks this port, for 3 s at most, and returns what port_unlock takes. A
+ * lock that somebody holds longer is ignored: it only protects from starts at the same moment. */
 int port_lock(int port);
 void port_unlock(int lock);
 

@@ -3,9 +3,10 @@
  *
  * Read first: on_read (the way in), stream_write (the way out), stream_close (the way to the end).
  *
- *     socket ─▶ read_buffer ─▶ owner                       bufs ─▶ uv_try_write ─▶ socket
- *     socket ─▶ read_buffer ─▶ TLS ─▶ open_buffer ─▶ owner  bufs ─▶ TLS ─▶ tls_output ─▶
- * uv_try_write
+ *   in,  plain:  socket ─▶ read_buffer ─▶ owner
+ *   in,  TLS:    socket ─▶ read_buffer ─▶ TLS ─▶ open_buffer ─▶ owner
+ *   out, plain:  bufs ─▶ uv_try_write ─▶ socket
+ *   out, TLS:    bufs ─▶ TLS ─▶ tls_output ─▶ uv_try_write ─▶ socket
  *
  * What uv_try_write leaves is copied into a `struct kept`, which uv_write owns until it is gone.
  * A stream has a `struct stream_private` only while something waits: a connect, the first on_open,
@@ -35,8 +36,8 @@ struct stream_private {
     uv_timer_t timer;
     struct stream *stream;
     uint64_t closing_ms; /* since when it is being closed */
-    uint64_t acked;      /* how much the peer has had, */
-    uint64_t moved_ms;   /* and when that was last less */
+    uint64_t acked;      /* how many bytes the peer has acknowledged, */
+    uint64_t moved_ms;   /* and when that number last grew */
     union {
         uv_connect_t connect;
         uv_shutdown_t shutdown;

@@ -53,8 +53,7 @@ enum stream_state {
     STREAM_OPEN,      /* on_open(0) was called */
     STREAM_ENDED,     /* on_end, or on_open with an error, was called; writing may still work */
     STREAM_DRAINING,  /* stream_close was called: what was taken still goes out */
-    STREAM_LINGERING, /* our half is shut; the peer's bytes are read and dropped until it ends too
-                       */
+    STREAM_LINGERING, /* our half is shut; what the peer still sends is dropped until it ends */
     STREAM_CLOSING,   /* libuv lets go of the handle */
     STREAM_CLOSED
 };

@@ -21,7 +21,7 @@ struct tls_session;
 enum tls_step {
     TLS_DONE,  /* the handshake is over */
     TLS_MORE,  /* everything was used; more is needed from the peer */
-    TLS_ENDED, /* the peer said goodbye */
+    TLS_ENDED, /* the peer sent its close_notify */
     TLS_FAILED /* tls_session_error says why */
 };
 
@@ -39,7 +39,7 @@ enum tls_step tls_session_handshake(struct tls_session *t);
 enum tls_step tls_session_open(struct tls_session *t, char *out, size_t cap, size_t *len_out);
 /* At most TLS_RECORD_MAX bytes. False when the session is broken. */
 bool tls_session_seal(struct tls_session *t, struct bytes plain);
-/* Says goodbye. */
+/* Sends our close_notify. */
 void tls_session_end(struct tls_session *t);
 /* One line, "" when nothing failed. */
 const char *tls_session_error(const struct tls_session *t);

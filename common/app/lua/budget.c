@@ -31,9 +31,9 @@ struct slice budget_slice(const struct budget *b, unsigned times) {
     return (struct slice){.begun_us = clock_us(), .limit_us = b->slice_us * times};
 }
 
-/* Asking for the processor time is a system call, so a short handler never does: what went before
- * the first look counts by the other clock, up to half of the limit, as the process may have been
- * put aside meanwhile. */
+/* Reading the processor time is a system call, so a short handler never makes it. The time before
+ * the first look is taken from the monotonic clock, up to half of the limit, since the process may
+ * not have run all the while. */
 static void begin_looking(struct slice *s, uint64_t now) {
     uint64_t before = clock_us() - s->begun_us;
     s->start_us = now - (before < s->limit_us / 2 ? before : s->limit_us / 2);

@@ -1,5 +1,5 @@
 /*
- * json_lua.c - see json.h: JSON from Lua values. The way back is json_push.c.
+ * json_lua.c - see json_lua.h: JSON from Lua values. The way back is json_push.c.
  *
  * The writer never raises, so that its caller may hold memory of its own: it uses raw access only,
  * converts no key in place, and is bounded in depth and size.

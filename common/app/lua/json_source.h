@@ -4,7 +4,7 @@
  *
  * json_push.c remembers the text of each table it makes, in a table with weak keys that no script
  * sees; json_lua.c asks for it, and uses the old spelling of everything that is still as it was
- * read. Nothing is remembered of a table that would be written the same way anyhow.
+ * read. Nothing is remembered of a table that would be written the same way anyway.
  */
 #ifndef SIGNALBOX_APP_LUA_JSON_SOURCE_H
 #define SIGNALBOX_APP_LUA_JSON_SOURCE_H

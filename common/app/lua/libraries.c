@@ -1,11 +1,11 @@
 /*
- * lua_libraries.c - the standard functions that a budget cannot stop, in a form that it can.
+ * libraries.c - see libraries.h.
  *
  *   string.rep, table.*       loops of C over a length that the script chooses: bounded
- *   xpcall                    its handler ran inside the failure, where no hook fires: runs after
- * it coroutine.resume, close   not for coroutines of handlers, nor for one that the budget ended
- *   coroutine.yield           a handler waits by signalbox.sleep and its like only
- *   string.find …             lua_strings.c
+ *   xpcall                    its handler, which no hook would stop, runs after the failure
+ *   coroutine.resume, close   not for coroutines of handlers, nor for one that the budget ended
+ *   coroutine.yield           not in a handler, which waits by signalbox.sleep and its like
+ *   string.find …             strings.c
  *
  * The bounds are far above what an app needs within its processor time.
  */

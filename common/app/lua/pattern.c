@@ -1,7 +1,7 @@
 /*
- * lua_pattern.c - see lua_pattern.h. A recursive matcher with backtracking, as the manual describes
- * patterns; read pattern_match first. Every character looked at is a step, and every few thousand
- * steps the budget is looked at.
+ * pattern.c - see pattern.h. A recursive matcher with backtracking, as the manual describes
+ * patterns; read pattern_match first. Every character looked at is a step, and every 20,000
+ * steps the budget is checked.
  */
 #include "common/app/lua/pattern.h"
 

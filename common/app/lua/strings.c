@@ -1,5 +1,4 @@
-/* lua_strings.c - see lua_strings.h: as the manual says (section 6.4), on the matcher of
- * lua_pattern.c. */
+/* strings.c - see strings.h: as the manual says (section 6.4), on the matcher of pattern.c. */
 #include "common/app/lua/strings.h"
 
 #include <ctype.h>

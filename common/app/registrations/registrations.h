@@ -96,7 +96,7 @@ void registrations_free(struct registrations *r);
      &(array)->items[(array)->count++])
 void *array_grow(void *items, size_t count, size_t item_size);
 
-/* Whether two endpoints of registrations are one; NULL is only itself. */
+/* Whether two names of endpoints are the same, without case; NULL equals only NULL. */
 bool registrations_is_same_endpoint(const char *a, const char *b);
 /* The signal route or event handler registered under just this, or NULL. Paths, endpoints and Names
  * without case, event names exactly. endpoint NULL: the one without endpoint. */

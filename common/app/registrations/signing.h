@@ -12,8 +12,9 @@
 struct signing {
     bool is_on;
     bool is_strict;
-    bool uses_server_secret; /* secret is the cluster's own: filled in once Redis told it */
-    char *secret;            /* or NULL */
+    bool
+        uses_server_secret; /* secret is the cluster's own: filled in when it was read from Redis */
+    char *secret;           /* or NULL */
 };
 
 /* Who asks: only for strict. Both empty outside an HTTP request. */

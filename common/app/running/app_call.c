@@ -65,7 +65,7 @@ static void on_timer_closed(uv_handle_t *handle) {
     free(container_of((uv_timer_t *)handle, struct app_call, timer));
 }
 
-/* The coroutine is the Lua state's matter. */
+/* The garbage collector frees the coroutine. */
 static void place_free(struct app_call *c) {
     if (c->has_timer)
         uv_close((uv_handle_t *)&c->timer, on_timer_closed);
@@ -138,8 +138,8 @@ static int collect_all(lua_State *L) {
     return 0;
 }
 
-/* Closes the variables of the coroutine that want to be (they cannot wait any more), unless its
- * time is over. */
+/* Closes the to-be-closed variables of the coroutine, which cannot wait any more, unless its time
+ * is over. */
 static void abandon(struct app_call *c) {
     if (!c->slice.is_over)
         (void)lua_resetthread(c->thread);
