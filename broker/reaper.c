@@ -141,7 +141,7 @@ struct reaper *reaper_new(uv_loop_t *loop, struct bus *bus, const struct lease *
     r->inboxes = inboxes;
     r->dead_after_ms = dead_after_ms;
     r->gateways = liveness_new();
-    r->heartbeats = heartbeats_new(bus, fleet_key(KEY_GATEWAYS), r->gateways, &events, r);
+    r->heartbeats = heartbeats_new(bus, KEY_GATEWAYS, r->gateways, &events, r);
     r->strangers = liveness_new();
     r->reaps = reaps_new(bus);
     r->sources = sources_new(bus, lease);

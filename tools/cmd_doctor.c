@@ -14,7 +14,9 @@
 #include "common/app/app.h"
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
-#include "common/bus/bus_send.h"
+#include "common/bus/ask.h"
+#include "common/bus/bus.h"
+#include "common/bus/partition.h"
 #include "common/bus/redis/redis_settings.h"
 #include "common/net/tls.h"
 #include "tools/offline.h"
@@ -65,9 +67,9 @@ static void answered(struct doctor *d) {
     tool_end(d->tool, d->wrong > 0 ? TOOL_FAILED : TOOL_OK);
 }
 
-static void on_info(void *ctx, struct redisReply *reply) {
+static void on_info(void *ctx, const struct ask_answer *a) {
     struct doctor *d = ctx;
-    char *version = redis_info_value(reply_bytes(reply), "redis_version");
+    char *version = redis_info_value(a->text, "redis_version");
     if (*version == '\0')
         report(d, UNKNOWN, "redis version", "INFO was not answered", "allow this user INFO");
     else
@@ -78,56 +80,55 @@ static void on_info(void *ctx, struct redisReply *reply) {
 }
 
 /* What this user may not do says nothing about what the daemons' users may. */
-static void report_refusal(struct doctor *d, const char *what, const struct redisReply *reply,
+static void report_refusal(struct doctor *d, const char *what, const struct ask_answer *a,
                            const char *remedy) {
-    char *error = bytes_dup(reply_bytes(reply));
-    report(d, reply_is_error(reply, "NOPERM") ? UNKNOWN : WRONG, what, error, remedy);
+    char *error = bytes_dup(a->text);
+    bool is_user = bytes_starts_with(a->text, BYTES_LIT("NOPERM"));
+    report(d, is_user ? UNKNOWN : WRONG, what, error, remedy);
     free(error);
 }
 
-static void on_time(void *ctx, struct redisReply *reply) {
+static void on_time(void *ctx, const struct ask_answer *a) {
     struct doctor *d = ctx;
     char found[64];
     int64_t now = (int64_t)clock_wall_ms();
-    int64_t theirs =
-        reply_number(reply_at(reply, 0), 0) * 1000 + reply_number(reply_at(reply, 1), 0) / 1000;
     int64_t ours = ((int64_t)d->asked_wall_ms + now) / 2;
-    int64_t off = theirs > ours ? theirs - ours : ours - theirs;
+    int64_t off = a->number > ours ? a->number - ours : ours - a->number;
     snprintf(found, sizeof(found), "%" PRId64 " ms from this host's", off);
-    if (reply_count(reply) == 2)
+    if (!a->is_lost && !a->is_refused)
         report(d, off > CLOCK_MAX_MS ? WARNING : FINE, "redis clock", found,
                "set the clocks by NTP: schedules follow Redis' clock, each log its own host's");
     else
-        report_refusal(d, "redis clock", reply, "brokers need TIME: `signalbox redis-acl`");
+        report_refusal(d, "redis clock", a, "brokers need TIME: `signalbox redis-acl`");
     answered(d);
 }
 
 /* The answer to a write that changes nothing, since no rule has an empty name. */
-static void on_written(void *ctx, struct redisReply *reply) {
+static void on_written(void *ctx, const struct ask_answer *a) {
     struct doctor *d = ctx;
-    if (reply_is_error(reply, NULL))
+    if (a->is_refused)
         report_refusal(
-            d, "redis writes", reply,
+            d, "redis writes", a,
             "nothing works until Redis accepts writes: check its disk, memory and replicas");
     else
         report(d, FINE, "redis writes", "are accepted", NULL);
     answered(d);
 }
 
-static void on_owners(void *ctx, struct redisReply *reply) {
+static void on_owners(void *ctx, const struct ask_answer *a) {
     struct doctor *d = ctx;
-    int64_t all = bus_partitions(d->tool->bus), owned = reply_number(reply, 0);
+    int64_t all = bus_partitions(d->tool->bus), owned = a->number;
     char found[64];
     snprintf(found, sizeof(found), "%" PRId64 " of %" PRId64 " have one", owned, all);
-    if (reply_is_error(reply, NULL))
-        report_refusal(d, "owners of partitions", reply, "allow this user EXISTS");
+    if (a->is_refused)
+        report_refusal(d, "owners of partitions", a, "allow this user EXISTS");
     else
         report(d, owned == all ? FINE : WARNING, "owners of partitions", found,
                "messages of the other partitions wait: start brokers, or look at their /readyz");
     answered(d);
 }
 
-struct answer {
+struct question {
     struct doctor *doctor;
     const struct redis_setting *setting;
 };
@@ -144,38 +145,28 @@ static void judge(struct doctor *d, const struct redis_setting *s, const char *v
         report(d, s->is_fine(value, largest) ? FINE : otherwise, what, value, s->remedy);
 }
 
-static void on_setting_info(void *ctx, struct redisReply *reply) {
-    struct answer *a = ctx;
-    char *value = redis_info_value(reply_bytes(reply), a->setting->info_name);
-    judge(a->doctor, a->setting, value);
+static void on_setting_info(void *ctx, const struct ask_answer *a) {
+    struct question *q = ctx;
+    char *value = redis_info_value(a->text, q->setting->info_name);
+    judge(q->doctor, q->setting, value);
     free(value);
-    answered(a->doctor);
-    free(a);
+    answered(q->doctor);
+    free(q);
 }
-
-static void ask(struct doctor *d, struct command *c, reply_fn *fn, void *ctx);
 
 /* When CONFIG is refused, INFO has some of the settings. */
-static void on_config(void *ctx, struct redisReply *reply) {
-    struct answer *a = ctx;
-    struct doctor *d = a->doctor;
-    struct bytes value = reply_bytes(reply_at(reply, 1));
-    if (reply_is_error(reply, NULL) && a->setting->info_section != NULL) {
-        struct command info = command_begin("INFO");
-        command_text(&info, a->setting->info_section);
-        ask(d, &info, on_setting_info, a);
-    } else {
-        char *text = bytes_dup(value);
-        judge(d, a->setting, text);
-        free(text);
-        free(a);
+static void on_config(void *ctx, const struct ask_answer *a) {
+    struct question *q = ctx;
+    struct doctor *d = q->doctor;
+    if (a->is_refused && q->setting->info_section != NULL) {
+        ask_info(d->tool->bus, q->setting->info_section, on_setting_info, q);
+        return;
     }
+    char *text = bytes_dup(a->is_refused ? BYTES_NONE : a->text);
+    judge(d, q->setting, text);
+    free(text);
+    free(q);
     answered(d);
-}
-
-static void ask(struct doctor *d, struct command *c, reply_fn *fn, void *ctx) {
-    d->outstanding++;
-    bus_send(d->tool->bus, BUS_FLEET, c, fn, ctx);
 }
 
 static void report_fleet(struct doctor *d) {
@@ -185,40 +176,21 @@ static void report_fleet(struct doctor *d) {
     report(d, FINE, "fleet", found, NULL);
 }
 
-static void ask_for_writes(struct doctor *d) {
-    struct command c = command_begin("HDEL");
-    command_text(&c, fleet_key(KEY_RULES));
-    command_text(&c, "");
-    ask(d, &c, on_written, d);
-}
-
-static void ask_for_owners(struct doctor *d) {
-    struct command c = command_begin("EXISTS");
-    struct buf key = {0};
-    for (unsigned p = 0; p < bus_partitions(d->tool->bus); p++)
-        command_bytes(&c, key_of(&key, p, KEY_LEASE, BYTES_NONE));
-    buf_deinit(&key);
-    ask(d, &c, on_owners, d);
-}
-
 static void on_ready(void *ctx) {
     struct doctor *d = ctx;
-    struct command info = command_begin("INFO"), time = command_begin("TIME");
+    struct bus *bus = d->tool->bus;
     report(d, FINE, "redis", "is reached", NULL);
     report_fleet(d);
-    command_text(&info, "server");
-    ask(d, &info, on_info, d);
+    d->outstanding = 4 + redis_settings_count;
     d->asked_wall_ms = clock_wall_ms();
-    ask(d, &time, on_time, d);
-    ask_for_writes(d);
-    ask_for_owners(d);
+    ask_info(bus, "server", on_info, d);
+    ask_clock(bus, on_time, d);
+    ask_write(bus, on_written, d);
+    ask_owned(bus, on_owners, d);
     for (unsigned i = 0; i < redis_settings_count; i++) {
-        struct command c = command_begin("CONFIG");
-        struct answer *a = mem_alloc(sizeof(*a));
-        *a = (struct answer){d, &redis_settings[i]};
-        command_text(&c, "GET");
-        command_text(&c, redis_settings[i].name);
-        ask(d, &c, on_config, a);
+        struct question *q = mem_alloc(sizeof(*q));
+        *q = (struct question){d, &redis_settings[i]};
+        ask_config(bus, redis_settings[i].name, on_config, q);
     }
 }
 

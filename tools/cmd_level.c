@@ -9,7 +9,8 @@
 #include "common/send/address.h"
 #include "common/send/levels.h"
 #include "common/base/fold.h"
-#include "common/bus/bus_send.h"
+#include "common/bus/ask.h"
+#include "common/bus/bus.h"
 #include "common/bus/cluster/rules.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -93,9 +94,9 @@ static void print_all(const struct level_run *l) {
 }
 
 /* The rules were requested earlier on the same connection, so they have been read now. */
-static void on_pong(void *ctx, struct redisReply *reply) {
+static void on_asked(void *ctx, const struct ask_answer *a) {
     struct level_run *l = ctx;
-    if (reply == NULL || *bus_refusals(l->tool->bus) != '\0') {
+    if (a->is_lost || *bus_refusals(l->tool->bus) != '\0') {
         tool_end_lost(l->tool);
         return;
     }
@@ -122,8 +123,7 @@ static void on_set(void *ctx, int status) {
 static void on_ready(void *ctx) {
     struct level_run *l = ctx;
     if (l->tool->argument_count < 2) {
-        struct command c = command_begin("PING");
-        bus_send(l->tool->bus, BUS_FLEET, &c, on_pong, l);
+        ask_clock(l->tool->bus, on_asked, l);
         return;
     }
     struct bytes field = bytes_str(l->field.ptr);

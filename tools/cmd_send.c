@@ -14,7 +14,7 @@
 #include "common/bus/log/publish.h"
 #include "tools/send_one.h"
 #include "tools/verb.h"
-#include "tools/verdict.h"
+#include "common/bus/log/verdict.h"
 
 struct send {
     /* options */

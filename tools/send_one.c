@@ -7,7 +7,7 @@
 #include "common/bus/log/publish.h"
 #include "tools/receipts.h"
 #include "tools/verb.h"
-#include "tools/verdict.h"
+#include "common/bus/log/verdict.h"
 
 /* The message's id is listened for this long after a broker has taken it. */
 enum { ID_MS = 1000 };

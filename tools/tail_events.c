@@ -7,7 +7,9 @@
 
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
-#include "common/bus/bus_send.h"
+#include "common/bus/ask.h"
+#include "common/bus/bus.h"
+#include "common/bus/partition.h"
 #include "common/bus/log/entry_reader.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -91,12 +93,11 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
     entry_reader_read(r->entries);
 }
 
-static void on_time(void *ctx, struct redisReply *reply) {
+static void on_time(void *ctx, const struct ask_answer *a) {
     static const struct entry_reader_events events = {on_entries};
     struct tail_events *t = ctx;
-    uint64_t now_ms = (uint64_t)reply_number(reply_at(reply, 0), 0) * 1000 +
-                      (uint64_t)reply_number(reply_at(reply, 1), 0) / 1000;
-    for (unsigned i = 0; reply != NULL && i < t->count; i++) {
+    uint64_t now_ms = (uint64_t)a->number;
+    for (unsigned i = 0; !a->is_lost && i < t->count; i++) {
         struct reader *r = &t->readers[i];
         char label[24];
         snprintf(label, sizeof(label), "tail %u", t->first + i);
@@ -115,8 +116,7 @@ struct tail_events *tail_events_start(struct tool *tool,
     *t = (struct tail_events){.tool = tool, .on_line = on_line, .ctx = ctx};
     t->first = is_one ? partition_of(bytes_str(tool->arguments[0]), partitions) : 0;
     t->count = is_one ? 1 : partitions;
-    struct command c = command_begin("TIME");
-    bus_send(tool->bus, BUS_FLEET, &c, on_time, t);
+    ask_clock(tool->bus, on_time, t);
     return t;
 }
 

@@ -10,7 +10,9 @@
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/bus/cluster/about.h"
-#include "common/bus/bus_send.h"
+#include "common/bus/ask.h"
+#include "common/bus/bus.h"
+#include "common/bus/partition.h"
 #include "common/bus/cluster/heartbeats.h"
 #include "common/bus/cluster/liveness.h"
 
@@ -119,10 +121,10 @@ static void on_about(void *ctx, int status, const struct about_row *row) {
     on_part(m->roster, status);
 }
 
-static void on_size(void *ctx, struct redisReply *reply) {
+static void on_size(void *ctx, const struct ask_answer *a) {
     struct member *m = ctx;
-    m->connections += reply_number(reply, 0);
-    on_part(m->roster, reply == NULL ? -ENOTCONN : 0);
+    m->connections += a->number;
+    on_part(m->roster, a->is_lost ? -ENOTCONN : 0);
 }
 
 static void ask_about(struct roster *r) {
@@ -133,17 +135,13 @@ static void ask_about(struct roster *r) {
 }
 
 static void ask_sizes(struct roster *r) {
-    struct buf key = {0};
     for (size_t i = 0; i < r->member_count; i++) {
         r->members[i].connections = 0;
         for (unsigned p = 0; p < bus_partitions(r->bus); p++) {
-            struct command c = command_begin("SCARD");
-            command_bytes(&c, key_of(&key, p, KEY_GATEWAY, bytes_str(r->members[i].id)));
             r->outstanding++;
-            bus_send(r->bus, p, &c, on_size, &r->members[i]);
+            ask_connections(r->bus, p, r->members[i].id, on_size, &r->members[i]);
         }
     }
-    buf_deinit(&key);
 }
 
 /* --- looking --- */
@@ -209,7 +207,7 @@ struct roster *roster_look(struct bus *bus, enum roster_kind kind, uint64_t pati
                            roster_fn *fn, void *ctx) {
     static const struct heartbeats_events events = {.on_looked = on_looked,
                                                     .on_refused = on_refused};
-    const char *key = fleet_key(kind == ROSTER_GATEWAYS ? KEY_GATEWAYS : KEY_BROKERS);
+    enum fleet_key key = kind == ROSTER_GATEWAYS ? KEY_GATEWAYS : KEY_BROKERS;
     struct roster *r = mem_zalloc(sizeof(*r));
     *r = (struct roster){.bus = bus,
                          .kind = kind,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/metrics.h"
+#include "common/bus/ask.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/redis/troubles.h"
 
@@ -40,12 +41,12 @@ static void on_written(void *ctx, struct redisReply *reply) {
         trouble_clear(&w->writes);
 }
 
-static void on_counted(void *ctx, struct redisReply *reply) {
+static void on_counted(void *ctx, const struct ask_answer *a) {
     struct way *w = ctx;
-    int64_t all = bus_partitions(w->bus), owned = reply_number(reply, -1);
+    int64_t all = bus_partitions(w->bus), owned = a->number;
     char why[64];
     w->is_asking = false;
-    if (owned < 0 || trouble_is_raised(&w->writes))
+    if (a->is_lost || a->is_refused || trouble_is_raised(&w->writes))
         return; /* refused, or nobody can prolong a lease: others say so */
     metrics_set(METRIC_partitions_unowned, all - owned);
     snprintf(why, sizeof(why), "%" PRId64 " of %" PRId64, all - owned, all);
@@ -55,15 +56,6 @@ static void on_counted(void *ctx, struct redisReply *reply) {
         trouble_clear(&w->unowned);
 }
 
-static void count_owners(struct way *w) {
-    struct buf key = {0};
-    struct command c = command_begin("EXISTS");
-    for (unsigned p = 0; p < bus_partitions(w->bus); p++)
-        command_bytes(&c, key_of(&key, p, KEY_LEASE, BYTES_NONE));
-    buf_deinit(&key);
-    bus_send(w->bus, BUS_FLEET, &c, on_counted, w);
-}
-
 void way_ask(struct way *w) {
     if (w->is_asking)
         return;
@@ -71,5 +63,5 @@ void way_ask(struct way *w) {
     command_text(&c, fleet_key(KEY_WAY));
     w->is_asking = true;
     bus_send(w->bus, BUS_FLEET, &c, on_written, w);
-    count_owners(w);
+    ask_owned(w->bus, on_counted, w);
 }

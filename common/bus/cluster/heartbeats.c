@@ -9,7 +9,7 @@
 
 struct heartbeats {
     struct bus *bus;
-    const char *key;
+    enum fleet_key key;
     struct liveness *pulse; /* NULL: freed, the answer under way frees the rest */
     const struct heartbeats_events *events;
     void *ctx;
@@ -46,7 +46,7 @@ void heartbeats_look(struct heartbeats *h) {
     if (h->is_looking || !bus_can_send(h->bus))
         return;
     struct command c = command_begin("HGETALL");
-    command_text(&c, h->key);
+    command_text(&c, fleet_key(h->key));
     h->is_looking = true;
     bus_send(h->bus, BUS_FLEET, &c, on_look, h);
 }
@@ -74,12 +74,12 @@ void heartbeats_try(struct bus *bus, heartbeats_try_fn *fn, void *ctx) {
 
 void heartbeats_forget(struct heartbeats *h, const char *id) {
     struct command c = command_begin("HDEL");
-    command_text(&c, h->key);
+    command_text(&c, fleet_key(h->key));
     command_text(&c, id);
     bus_send(h->bus, BUS_FLEET, &c, NULL, NULL);
 }
 
-struct heartbeats *heartbeats_new(struct bus *bus, const char *key, struct liveness *pulse,
+struct heartbeats *heartbeats_new(struct bus *bus, enum fleet_key key, struct liveness *pulse,
                                   const struct heartbeats_events *events, void *ctx) {
     struct heartbeats *h = mem_alloc(sizeof(*h));
     *h = (struct heartbeats){.bus = bus, .key = key, .pulse = pulse, .events = events, .ctx = ctx};

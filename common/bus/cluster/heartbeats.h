@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "common/bus/partition.h"
+
 struct bus;
 struct heartbeats;
 struct liveness;
@@ -18,7 +20,7 @@ struct heartbeats_events {
 };
 
 /* key: fleet_key of KEY_GATEWAYS or KEY_BROKERS. The pulse is the caller's. */
-struct heartbeats *heartbeats_new(struct bus *bus, const char *key, struct liveness *pulse,
+struct heartbeats *heartbeats_new(struct bus *bus, enum fleet_key key, struct liveness *pulse,
                                   const struct heartbeats_events *events, void *ctx);
 /* No more callbacks. */
 void heartbeats_free(struct heartbeats *h);

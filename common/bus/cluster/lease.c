@@ -504,7 +504,7 @@ struct lease *lease_new(struct bus *bus, uint64_t lease_ms, const struct lease_e
     struct lease *l = mem_zalloc(sizeof(*l) + count * sizeof(l->slots[0]));
     *l = (struct lease){.bus = bus, .lease_ms = lease_ms, .events = events, .ctx = ctx};
     l->pulse = liveness_new();
-    l->heartbeats = heartbeats_new(bus, fleet_key(KEY_BROKERS), l->pulse, &heartbeats_events, l);
+    l->heartbeats = heartbeats_new(bus, KEY_BROKERS, l->pulse, &heartbeats_events, l);
     l->slot_count = count;
     l->unfit_ms = UNFIT_MIN_MS;
     trouble_init(&l->unfit, bus_troubles(bus), TROUBLE_unfit, "");

@@ -293,7 +293,7 @@ struct entry_reader *entry_reader_new(struct bus *bus, unsigned partition,
     trouble_init(&l->unread, bus_troubles(bus), TROUBLE_readers, label);
     trouble_raise(&l->unread, BYTES_LIT("not connected yet"));
     l->link = link_new(bus_loop(bus), bus_url(bus), LINK_BLOCKING, what, &link_events, l);
-    l->unread.reason = l->link;
+    l->unread.reason = link_trouble(l->link);
     return l;
 }
 

@@ -66,7 +66,8 @@ const char *link_run_id(const struct link *l);
 /* The server and its data set (server_info.h): equal on two connections that go to the same (""
  * before READY). */
 const char *link_server(const struct link *l);
-/* Why it is not READY, one line. */
+/* Why it is not READY, one line; "" while it is. The text stays where it is for the life of the
+ * link. */
 const char *link_trouble(const struct link *l);
 
 /* Sends and remembers the callback. Must be READY (LINK_FEED: fn NULL). All commands of one loop

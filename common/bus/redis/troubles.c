@@ -9,7 +9,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "common/bus/redis/link.h"
 
 enum blocks { BLOCKS_NOBODY, BLOCKS_BROKERS, BLOCKS_ALL };
 enum { LOG_GAP_MS = 5000 };
@@ -93,8 +92,7 @@ uint64_t trouble_age_ms(const struct trouble *t) {
 }
 
 static const char *why_of(const struct trouble *t) {
-    bool is_linked = t->reason != NULL && !link_is_ready(t->reason);
-    return is_linked && *link_trouble(t->reason) != '\0' ? link_trouble(t->reason) : t->why;
+    return t->reason != NULL && *t->reason != '\0' ? t->reason : t->why;
 }
 
 /* --- the log --- */

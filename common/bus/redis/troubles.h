@@ -17,7 +17,6 @@
 
 #include "common/base/bytes.h"
 
-struct link;
 struct troubles;
 struct buf;
 
@@ -36,7 +35,7 @@ struct trouble {
     LIST_ENTRY(trouble) link;
     char at[TROUBLE_AT_MAX]; /* which one of its kind, "" when there is only one */
     char why[TROUBLE_WHY_MAX];
-    const struct link *reason;  /* its link_trouble says why while it is not READY; may be NULL */
+    const char *reason; /* a text that says why better while it is not empty; borrowed, or NULL */
     uint64_t since_ms, last_ms; /* raised first, raised last; 0: not at present */
     uint64_t times;
 };

@@ -1,5 +1,5 @@
 /* test_verdict.c - what is said of messages in the public stream, by what brokers leave in Redis. */
-#include "tools/verdict.h"
+#include "common/bus/log/verdict.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

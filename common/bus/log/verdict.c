@@ -1,5 +1,5 @@
 /* verdict.c - see verdict.h. on_cursor decides when to read the refusals. */
-#include "tools/verdict.h"
+#include "common/bus/log/verdict.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
  * The answer comes from Redis and not from a broker: the cursor of the public stream says how far
  * it was read, and the stream of refusals holds the beginning of each message that was refused.
  */
-#ifndef SIGNALBOX_TOOLS_VERDICT_H
-#define SIGNALBOX_TOOLS_VERDICT_H
+#ifndef SIGNALBOX_BUS_LOG_VERDICT_H
+#define SIGNALBOX_BUS_LOG_VERDICT_H
 
 #include <stdbool.h>
 #include <stddef.h>
