@@ -97,7 +97,7 @@ def test_up_runs_everything_and_ends_in_order(start, folder, listen):
     assert len(children) == 4
     assert up.stop() == 0
     assert not any(is_alive(pid) for pid in children) and not answers(folder / ".signalbox" / "redis.sock")
-    order = [up.text().index(words) for words in ("stopping the gateways", "stopping the brokers", "stopping the Redis")]
+    order = [up.text().index(words) for words in ("stopping the gateways", "stopping the brokers", "stopping Redis")]
     assert order == sorted(order)
     assert "\x1b[" not in up.text(), "colours are for terminals"
     assert re.search(r"^gateway-2  \| ", up.text(), re.M)
