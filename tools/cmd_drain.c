@@ -56,10 +56,6 @@ static void end(struct drain *d, const char *state) {
 
 static void on_look(uv_timer_t *timer);
 
-static void look_again(struct drain *d) {
-    MUST(uv_timer_start(&d->timer, on_look, LOOK_PAUSE_MS, 0) == 0);
-}
-
 static const struct roster_row *find(const struct roster_row *rows, size_t count, const char *id) {
     for (size_t i = 0; i < count; i++)
         if (strcmp(rows[i].id, id) == 0)
@@ -93,7 +89,7 @@ static void on_progress(void *ctx, int status, const struct roster_row *rows, si
                       d->id, (int64_t)GRACE_MS / 1000);
         tool_end(d->tool, TOOL_FAILED);
     } else {
-        look_again(d);
+        MUST(uv_timer_start(&d->timer, on_look, LOOK_PAUSE_MS, 0) == 0);
     }
 }
 

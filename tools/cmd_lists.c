@@ -1,13 +1,16 @@
-/* cmd_lists.c - names, groups, clients: who is connected, from the registry. */
-#include <errno.h>
+/* cmd_lists.c - names, groups, clients: list who is connected, from the registry. gateways,
+ * brokers: list the processes, from their heartbeats. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/admin/listing.h"
+#include "common/admin/roster.h"
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/base/fold.h"
+#include "common/bus/cluster/about.h"
 #include "common/bus/cluster/registry.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -82,11 +85,6 @@ const struct verb verb_names = {.name = "names",
 
 /* --- groups --- */
 
-static void add_group(struct list *l, struct bytes group) {
-    l->groups = mem_realloc(l->groups, (l->group_count + 1) * sizeof(*l->groups));
-    l->groups[l->group_count++] = bytes_dup(group);
-}
-
 /* Groups that differ only in case stand together, so that the first of them can be shown. */
 static int compare_groups(const void *a, const void *b) {
     const char *x = *(char *const *)a, *y = *(char *const *)b;
@@ -97,9 +95,12 @@ static int compare_groups(const void *a, const void *b) {
 static void groups_on_rows(void *ctx, const struct registry_row *rows, size_t count) {
     struct list *l = ctx;
     struct conn_value value;
-    for (size_t i = 0; i < count; i++)
-        if (conn_value_parse(rows[i].value, &value) && value.group.len > 0)
-            add_group(l, value.group);
+    for (size_t i = 0; i < count; i++) {
+        if (!conn_value_parse(rows[i].value, &value) || value.group.len == 0)
+            continue;
+        l->groups = mem_realloc(l->groups, (l->group_count + 1) * sizeof(*l->groups));
+        l->groups[l->group_count++] = bytes_dup(value.group);
+    }
 }
 
 static void add_group_row(struct list *l, const char *group, size_t connections) {
@@ -121,12 +122,6 @@ static void add_group_rows(struct list *l) {
             next++;
         add_group_row(l, l->groups[i], next - i);
     }
-}
-
-static void free_groups(struct list *l) {
-    for (size_t i = 0; i < l->group_count; i++)
-        free(l->groups[i]);
-    free(l->groups);
 }
 
 static void on_end(void *ctx, int status) {
@@ -158,7 +153,9 @@ static void groups_on_ready(void *ctx) {
 static int run_groups(struct tool *t, void *own) {
     struct list_options *o = own;
     int exit_code = run_list(t, &o->list, groups_on_ready, &o->list);
-    free_groups(&o->list);
+    for (size_t i = 0; i < o->list.group_count; i++)
+        free(o->list.groups[i]);
+    free(o->list.groups);
     return exit_code;
 }
 
@@ -227,3 +224,85 @@ const struct verb verb_clients = {.name = "clients",
                                   VERB_OPTIONS(clients_options),
                                   .size = sizeof(struct list_options),
                                   .run = run_clients};
+
+/* --- gateways, brokers: by their heartbeats --- */
+
+static void cell_or_dash(struct table *table, const char *text) {
+    table_cell(table, bytes_str(*text != '\0' ? text : "-"));
+}
+
+static void print_roster(const struct roster_row *rows, size_t count, bool is_gateways) {
+    static const char *const gateways[] = {"ID",    "STATE", "CONNECTIONS", "LISTENS",
+                                           "ADMIN", "HOST",  "PID",         "VERSION"};
+    static const char *const brokers[] = {"ID", "STATE", "ADMIN", "HOST", "PID", "VERSION"};
+    struct table table;
+    char number[24];
+    table_init(&table, is_gateways ? ARRAY_LEN(gateways) : ARRAY_LEN(brokers),
+               is_gateways ? gateways : brokers);
+    for (size_t i = 0; i < count; i++) {
+        const struct about_row *about = rows[i].about;
+        snprintf(number, sizeof(number), "%" PRId64, rows[i].connections);
+        table_cell(&table, bytes_str(rows[i].id));
+        table_cell(&table, bytes_str(roster_state(&rows[i])));
+        if (is_gateways) {
+            table_cell(&table, bytes_str(number));
+            cell_or_dash(&table, about->listen);
+        }
+        cell_or_dash(&table, about->admin);
+        cell_or_dash(&table, about->host);
+        snprintf(number, sizeof(number), "%" PRId64, about->pid);
+        cell_or_dash(&table, about->pid > 0 ? number : "");
+        cell_or_dash(&table, about->version);
+    }
+    table_print(&table);
+}
+
+static void on_roster(void *ctx, int status, const struct roster_row *rows, size_t count) {
+    struct tool *t = ctx;
+    struct buf json = {0};
+    if (status < 0) {
+        tool_end_lost(t);
+        return;
+    }
+    if (t->is_json) {
+        roster_write_json(&json, rows, count);
+        printf("%.*s\n", BYTES_FMT(buf_bytes(&json)));
+    } else {
+        print_roster(rows, count, t->verb == &verb_gateways);
+    }
+    buf_deinit(&json);
+    tool_end(t, TOOL_OK);
+}
+
+static void roster_on_ready(void *ctx) {
+    struct tool *t = ctx;
+    enum roster_kind kind = t->verb == &verb_gateways ? ROSTER_GATEWAYS : ROSTER_BROKERS;
+    (void)roster_look(t->bus, kind, ROSTER_PATIENCE_MS, on_roster, t);
+}
+
+static int run_roster(struct tool *t, void *own) {
+    (void)own;
+    return tool_connect(t) ? tool_run(t, roster_on_ready, t) : TOOL_USAGE;
+}
+
+static const char roster_details[] =
+    "A process is alive when its heartbeat moves while the CLI looks, which takes a\n"
+    "second. The brokers declare a process dead that is silent for longer than\n"
+    "--dead-after-ms, and it leaves the list. A gateway may also be draining or drained\n"
+    "(`signalbox drain`), or ending (after a signal). While Redis refuses writes, no\n"
+    "heartbeat can move: the state is unknown, and null in --json.";
+
+const struct verb verb_gateways = {
+    .name = "gateways",
+    .arguments = "",
+    .summary = "list the gateways: state, connections, addresses, host, version",
+    .details = roster_details,
+    .flags = VERB_REDIS | VERB_JSON,
+    .run = run_roster};
+
+const struct verb verb_brokers = {.name = "brokers",
+                                  .arguments = "",
+                                  .summary = "list the brokers: state, addresses, host, version",
+                                  .details = roster_details,
+                                  .flags = VERB_REDIS | VERB_JSON,
+                                  .run = run_roster};

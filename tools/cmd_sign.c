@@ -17,17 +17,12 @@ struct sign {
     char secret_text[SECRET_FILE_MAX + 1];
 };
 
-static bool read_secret_file(struct tool *t, struct sign *s) {
-    char why[SECRET_FILE_WHY];
-    if (secret_file_read(s->secret_file, s->secret_text, why) == 0)
-        return true;
-    tool_complain(t, "--secret-file=%s: %s", s->secret_file, why);
-    return false;
-}
-
 static bool read_signing(struct tool *t, struct sign *s) {
-    if (s->secret_file != NULL && !read_secret_file(t, s))
+    char why[SECRET_FILE_WHY];
+    if (s->secret_file != NULL && secret_file_read(s->secret_file, s->secret_text, why) != 0) {
+        tool_complain(t, "--secret-file=%s: %s", s->secret_file, why);
         return false;
+    }
     const char *secret = s->secret_file != NULL ? s->secret_text : s->secret;
     if (secret == NULL) {
         tool_complain(t, "needs the app's secret: give --secret or --secret-file");

@@ -191,17 +191,13 @@ static void on_look(uv_timer_t *timer) {
 
 /* --- events --- */
 
-static void on_listening(struct follow *f, const struct trace_event *e) {
-    tool_complain(f->tool, "%.*s %.*s listens", BYTES_FMT(e->process), BYTES_FMT(e->process_id));
-}
-
 static void on_event(void *ctx, struct bytes text) {
     struct follow *f = ctx;
     struct trace_event e;
     if (!trace_event_decode(text, &e))
         return;
     if (bytes_equal_str(e.hop, "listening"))
-        on_listening(f, &e);
+        tool_complain(f->tool, "%.*s %.*s listens", BYTES_FMT(e.process), BYTES_FMT(e.process_id));
     else if (trace_messages_awaits(f->messages, &e))
         hold(f, text);
     else

@@ -43,11 +43,6 @@ void receipts_drop(struct receipts *r) {
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
 }
 
-static void end(struct receipts *r) {
-    r->events->on_end(r->ctx, &r->sum, r->rows, r->count);
-    receipts_drop(r);
-}
-
 static void go_on(struct receipts *r) {
     char text[MESSAGE_ID_TEXT];
     bool is_known = !message_id_is_none(r->id);
@@ -60,7 +55,10 @@ static void go_on(struct receipts *r) {
         r->state = IDLE;
         r->events->on_id(r->ctx, is_known ? bytes_str(message_id_format(r->id, text)) : BYTES_NONE);
         return;
-    case COLLECTING: end(r); return;
+    case COLLECTING:
+        r->events->on_end(r->ctx, &r->sum, r->rows, r->count);
+        receipts_drop(r);
+        return;
     case IDLE: return;
     }
 }

@@ -108,12 +108,9 @@ static enum level level_for_everybody(const struct levels *l) {
     return l->everybody[LEVEL_FROM_APP] != LEVEL_UNSET ? l->everybody[LEVEL_FROM_APP] : LEVEL_NAME;
 }
 
-static bool has_any_named(const struct levels *l) {
-    return l->named[LEVEL_FROM_APP] != NULL || l->named[LEVEL_FROM_CLUSTER] != NULL;
-}
-
 enum level levels_get(const struct levels *l, struct bytes name) {
-    if (name.len > 0 && has_any_named(l)) {
+    bool has_named = l->named[LEVEL_FROM_APP] != NULL || l->named[LEVEL_FROM_CLUSTER] != NULL;
+    if (name.len > 0 && has_named) {
         struct named_level *n = find(l, LEVEL_FROM_CLUSTER, name);
         if (n == NULL)
             n = find(l, LEVEL_FROM_APP, name);

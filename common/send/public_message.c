@@ -178,7 +178,10 @@ static int refuse(struct buf *error_out, const char *why) {
 }
 
 /* The idempotency key of the request's head must agree with the message's own. */
-static int check_id(const struct public_message *m, struct bytes id, struct buf *error_out) {
+static int check(const struct public_message *m, enum public_op op, struct bytes id,
+                 struct buf *error_out) {
+    if (m->op != op)
+        return refuse(error_out, "op: is another operation than the one asked for");
     if (id.len > PUBLIC_ID_MAX)
         return refuse(error_out, "id: has more than 256 bytes");
     if (!utf8_is_valid(id))
@@ -188,20 +191,13 @@ static int check_id(const struct public_message *m, struct bytes id, struct buf 
     return 0;
 }
 
-static int check(const struct public_message *m, enum public_fault fault, enum public_op op,
-                 struct bytes id, struct buf *error_out) {
-    if (fault != PUBLIC_FINE)
-        return fault == PUBLIC_TOO_BIG ? 413 : 400;
-    if (m->op != op)
-        return refuse(error_out, "op: is another operation than the one asked for");
-    return check_id(m, id, error_out);
-}
-
 int public_message_admit(enum public_op op, struct bytes text, struct bytes id,
                          int64_t max_data_bytes, struct buf *out, struct buf *error_out) {
     struct public_message m;
     enum public_fault fault = public_message_read(&m, text, op, (size_t)max_data_bytes, error_out);
-    int status = check(&m, fault, op, id, error_out);
+    int status = fault == PUBLIC_TOO_BIG ? 413 : fault == PUBLIC_BAD ? 400 : 0;
+    if (status == 0)
+        status = check(&m, op, id, error_out);
     if (status == 0 && !m.is_nothing)
         complete(op, json_without_mark(text), m.has_id ? BYTES_NONE : id, !m.has_op, out);
     public_message_deinit(&m);

@@ -96,19 +96,16 @@ static void on_cursor(void *ctx, struct redisReply *reply) {
         MUST(uv_timer_start(&v->timer, on_poll, POLL_MS, 0) == 0);
 }
 
-static void ask_cursor(struct verdict *v) {
+static void on_poll(uv_timer_t *timer) {
+    struct verdict *v = container_of(timer, struct verdict, timer);
+    if (!bus_can_send(v->bus)) {
+        end(v, VERDICT_LOST, 0, BYTES_NONE);
+        return;
+    }
     struct command c = command_begin("HGET");
     command_text(&c, fleet_key(KEY_PUBLIC_OWN));
     command_text(&c, "c");
     bus_send(v->bus, BUS_FLEET, &c, on_cursor, v);
-}
-
-static void on_poll(uv_timer_t *timer) {
-    struct verdict *v = container_of(timer, struct verdict, timer);
-    if (bus_can_send(v->bus))
-        ask_cursor(v);
-    else
-        end(v, VERDICT_LOST, 0, BYTES_NONE);
 }
 
 void verdict_ask(struct bus *bus, const struct verdict_question *q, verdict_fn *fn, void *ctx) {
