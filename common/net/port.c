@@ -209,7 +209,7 @@ int port_check(const struct port_place *place, const char *fleet, char why_out[P
 
 /* --- claims --- */
 
-/* Whoever connects wants to know our user only, which the kernel tells. */
+/* A process that connects only wants to know our user, and the kernel tells it that. */
 static void on_asked(uv_poll_t *poll, int status, int events) {
     struct port_claim *c = container_of(poll, struct port_claim, poll);
     int fd;

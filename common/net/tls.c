@@ -61,7 +61,7 @@ static bool read_file(const char *what, const char *file, struct buf *out, char 
     return why == NULL || fail(error_out, what, file, why);
 }
 
-/* OpenSSL asks on the terminal when nobody else answers; nobody is there. */
+/* Without a callback OpenSSL asks for the password on the terminal, which a daemon has not. */
 struct password {
     const char *text;
     bool was_asked;

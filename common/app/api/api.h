@@ -79,8 +79,8 @@ const char *api_option_address(lua_State *L, int arg, const char *key); /* NULL:
 bool api_option_bool(lua_State *L, int arg, const char *key, bool fallback);
 lua_Integer api_option_integer(lua_State *L, int arg, const char *key, lua_Integer fallback);
 /* A string or number, or a list of them. "" and signalbox.null count as absent; in a list they are
- * left out, and a list that nothing is left of stays one: it addresses nobody. What it needs stays
- * on the stack, and in *one when it is no list. */
+ * left out, and a list of which nothing is left stays a list and addresses nobody. What it needs
+ * stays on the stack, and in *one when it is no list. */
 struct bytes_list api_option_list(lua_State *L, int arg, const char *key, struct bytes *one);
 /* As api_option_list, for an argument. */
 struct bytes_list api_check_list(lua_State *L, int arg, const char *what, struct bytes *one);

@@ -1,11 +1,11 @@
 /*
- * app_budget.c - processor time and memory of the app's Lua code.
+ * budget.c - see budget.h.
  *
- * The hook looks at the clock after a hundred instructions, and then less often while those were
+ * The hook reads the clock after a hundred instructions, and then less often while those were
  * quick: one instruction may copy a text of megabytes. Once the slice is over it fires at every
  * instruction and raises each time, so that no pcall outlives it. What runs without the hook
  * (message handlers of xpcall, finalizers, long loops inside C functions) is kept out of the
- * sandbox: see lua_libraries.c.
+ * sandbox: see libraries.c.
  */
 #include "common/app/lua/budget.h"
 

@@ -277,7 +277,7 @@ static void replace_functions(lua_State *L, const char *library, const luaL_Reg 
     lua_pop(L, 1);
 }
 
-/* The metatable of all strings is nobody's to change. */
+/* A script must not change the metatable of all strings. */
 static void guard_strings(lua_State *L) {
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);

@@ -1,9 +1,9 @@
 /*
- * app_sandbox.c - the language a script has: base functions without files and bytecode, string,
- * table, math, utf8, coroutine, five functions of os, and require for modules beside the app file.
+ * sandbox.c - see sandbox.h. A script has the base functions without files and bytecode, string,
+ * table, math, utf8, coroutine, five functions of os, and require for modules beside its file.
  *
- * What is opened here must not run for long without the budget hook, raise past it, or reach
- * outside: lua_libraries.c replaces the standard functions that can.
+ * What is opened here must not run for long without the budget's hook, raise past it, or reach
+ * outside: libraries.c replaces the standard functions that can.
  */
 #include "common/app/lua/sandbox.h"
 

@@ -1,8 +1,11 @@
 /*
- * cron.h - five-field cron texts (minute hour day-of-month month day-of-week; lists, ranges, steps,
- * names) and
- * @yearly @monthly @weekly @daily @hourly @minutely. Times are UTC. When both day fields are
- * restricted either matches.
+ * cron.h - cron texts of five fields, in UTC.
+ *
+ *     minute  hour  day of the month  month  day of the week
+ *
+ * Each field may have lists, ranges, steps and names; @yearly @annually @monthly @weekly @daily
+ * @midnight @hourly @minutely stand for all five. When both fields of the day are restricted,
+ * either may match.
  */
 #ifndef SIGNALBOX_APP_REGISTRATIONS_CRON_H
 #define SIGNALBOX_APP_REGISTRATIONS_CRON_H

@@ -38,7 +38,7 @@ struct app_host {
     /* The JSON of the value that the handler was called for, ABSENT when there is none. May be
      * NULL. */
     struct json_value (*handled)(void *ctx, struct app_call *call);
-    /* Who asks, for strict signing. May be NULL: nobody, as outside an HTTP request. */
+    /* The client whose request is handled, for strict signing. May be NULL: there is none. */
     void (*signing_context)(void *ctx, struct app_call *call, struct signing_context *who_out);
 };
 

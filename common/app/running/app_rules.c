@@ -21,7 +21,7 @@ struct shared {
     UT_hash_handle hh;
     struct buf value; /* of the rule */
     struct app_change identity;
-    bool is_from_app; /* the app file's own is set aside here */
+    bool is_from_app; /* the app file's own is kept here */
     struct signal_route own_route;
     struct event_handler own_event;
     size_t field_len;
@@ -88,8 +88,9 @@ static void drop(struct app *a, int function, int arguments) {
     (void)sandbox_protected(&a->sandbox, drop_references, &r, NULL);
 }
 
-/* The registration that is there now goes; the app file's own is set aside. Both answer where it
- * stood, or the end: what takes its place stands there, as the order matters for '*'. */
+/* Removes the registration that is there now; the app file's own is kept in `shared`. Both return
+ * the place where it stood, or the end: what replaces it goes there, since the order matters for
+ * '*'. */
 static size_t clear_route(struct app *a, struct shared *s) {
     struct registrations *r = a->registrations;
     struct signal_route *there =
