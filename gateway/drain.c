@@ -54,13 +54,6 @@ static void close_one(struct conn *c, void *ctx) {
     }
 }
 
-/* How many should be closed by now: the first at once, the last just before the time is over. */
-static size_t due(const struct drain *d, uint64_t elapsed_ms) {
-    if (elapsed_ms >= d->over_ms)
-        return SIZE_MAX;
-    return (size_t)((uint64_t)d->total * elapsed_ms / d->over_ms) + 1;
-}
-
 static void on_left(void *ctx) {
     struct drain *d = ctx;
     daemon_quit(d->daemon);
@@ -83,12 +76,15 @@ static bool is_over(struct drain *d, uint64_t elapsed_ms) {
     return is_told || elapsed_ms >= d->gone_ms + REDIS_MS;
 }
 
+/* The first connection is closed at once, the last just before the time is over. */
 static void close_due(struct drain *d, uint64_t elapsed_ms) {
-    size_t target = due(d, elapsed_ms);
+    bool is_last_call = elapsed_ms >= d->over_ms;
+    size_t target =
+        is_last_call ? SIZE_MAX : (size_t)((uint64_t)d->total * elapsed_ms / d->over_ms) + 1;
     if (target <= d->closed)
         return;
     size_t wanted = target - d->closed;
-    struct closing closing = {.wanted = wanted, .is_last_call = target == SIZE_MAX};
+    struct closing closing = {.wanted = wanted, .is_last_call = is_last_call};
     conns_each(d->conns, close_one, &closing);
     d->closed += wanted - closing.wanted;
 }

@@ -225,11 +225,6 @@ static int open_endpoint(struct listeners *l, const struct endpoint_run *e,
                : status;
 }
 
-static void log_opened(const struct endpoint_run *e) {
-    log_info("listener", "opened protocol=%s address=%s port=%d",
-             endpoint_scheme(e->is_http, e->is_ws, e->is_tls), e->address, e->port);
-}
-
 static void fail(const struct endpoint_run *e, int status, const char *why, char **error_out) {
     struct buf text = {0};
     buf_printf(&text, "cannot listen on %s port %d: %s", e->address, e->port,
@@ -247,7 +242,8 @@ int listeners_resume(struct listeners *l, char **error_out) {
             listeners_pause(l);
             return -1;
         }
-        log_opened(e);
+        log_info("listener", "opened protocol=%s address=%s port=%d",
+                 endpoint_scheme(e->is_http, e->is_ws, e->is_tls), e->address, e->port);
     }
     return 0;
 }
@@ -269,14 +265,11 @@ int listeners_open(struct listeners *l, const struct listeners_options *options,
     return -1;
 }
 
-static void close_one(struct listener *item) {
-    port_claim_free(item->claim);
-    uv_close((uv_handle_t *)&item->tcp, on_listener_closed);
-}
-
 void listeners_pause(struct listeners *l) {
-    for (size_t i = 0; i < l->count; i++)
-        close_one(l->items[i]);
+    for (size_t i = 0; i < l->count; i++) {
+        port_claim_free(l->items[i]->claim);
+        uv_close((uv_handle_t *)&l->items[i]->tcp, on_listener_closed);
+    }
     free(l->items);
     l->items = NULL;
     l->count = 0;

@@ -104,13 +104,6 @@ struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_cont
 
 /* ---- sending */
 
-void conn_send(struct conn *c, struct frame f) {
-    if (c->state != CONN_OPEN)
-        return;
-    outq_push(&c->out, f, false);
-    conns_mark_dirty(c->set, c);
-}
-
 void conn_send_initial(struct conn *c, struct frame f) {
     if (c->state != CONN_OPEN)
         return;
@@ -119,8 +112,11 @@ void conn_send_initial(struct conn *c, struct frame f) {
 }
 
 void conn_send_bytes(struct conn *c, struct bytes bytes) {
+    if (c->state != CONN_OPEN)
+        return;
     struct frame f = frame_make(&c->set->arena, BYTES_NONE, bytes);
-    conn_send(c, f);
+    outq_push(&c->out, f, false);
+    conns_mark_dirty(c->set, c);
     frame_unref(f);
 }
 
@@ -134,15 +130,6 @@ static unsigned gather(const struct outq *q, uv_buf_t bufs[GATHER_MAX], size_t *
         *total_out += range.len;
     }
     return count;
-}
-
-static void after_flush(struct conn *c) {
-    if (c->out.count > 0)
-        return;
-    if (c->state == CONN_FINISHING)
-        conn_drop(c);
-    else if (c->state == CONN_OPEN && c->proto->on_drained != NULL)
-        c->proto->on_drained(c);
 }
 
 /* 0, or a negative UV_E… when the connection is broken. */
@@ -166,7 +153,7 @@ static int write_queued(struct conn *c) {
 
 /* ---- messages, and the bound */
 
-static void note_bound(struct conn *c, size_t more) {
+static void watch_bound(struct conn *c, size_t more) {
     if (!outq_would_overflow(&c->out, more, c->set->max_queue_bytes))
         c->over_ms = 0;
     else if (c->over_ms == 0)
@@ -182,18 +169,12 @@ bool conn_is_slow(const struct conn *c) {
     return c->policy == SLOW_CLOSE && has_had_time(c);
 }
 
-/* Lets the socket take what it can, and returns the bound that then holds. A broken connection is
- * left to the flush at the end of the turn. */
-static size_t bound_after_trying(struct conn *c, size_t more) {
-    (void)write_queued(c);
-    note_bound(c, more);
-    bool is_patient = c->policy == SLOW_CLOSE && !has_had_time(c);
-    return c->set->max_queue_bytes * (is_patient ? SLOW_TIMES : 1);
-}
-
 static enum conn_sent send_over_bound(struct conn *c, struct frame f) {
     unsigned dropped;
-    size_t max_bytes = bound_after_trying(c, f.len);
+    (void)write_queued(c); /* a broken connection is left to the flush at the end of the turn */
+    watch_bound(c, f.len);
+    bool is_patient = c->policy == SLOW_CLOSE && !has_had_time(c);
+    size_t max_bytes = c->set->max_queue_bytes * (is_patient ? SLOW_TIMES : 1);
     enum outq_result result = outq_push_message(&c->out, f, max_bytes, c->policy, &dropped);
     if (result == OUTQ_FULL)
         return CONN_OVER;
@@ -220,8 +201,13 @@ void conn_flush(struct conn *c) {
         return;
     }
     if (c->over_ms != 0)
-        note_bound(c, 0);
-    after_flush(c);
+        watch_bound(c, 0);
+    if (c->out.count > 0)
+        return;
+    if (c->state == CONN_FINISHING)
+        conn_drop(c);
+    else if (c->state == CONN_OPEN && c->proto->on_drained != NULL)
+        c->proto->on_drained(c);
 }
 
 /* ---- ending */

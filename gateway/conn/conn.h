@@ -4,7 +4,7 @@
  *     OPENING ─ TLS done ─▶ OPEN ─ conn_finish ─▶ FINISHING ─ queue written ─▶ CLOSED ─▶ freed
  *        └──────────────────── conn_drop ─────────────┴──────────────────────────▲      on_closed
  *
- * conn_send never writes. It queues and marks the connection dirty; once a turn, before the loop
+ * Sending never writes. It queues and marks the connection dirty; once a turn, before the loop
  * sleeps, each dirty connection is written with one gathered write (turn.c). The exception is a
  * message that finds the queue at its bound: then the socket is tried before the client is judged.
  * An idle connection owns no buffers.
@@ -79,7 +79,6 @@ static inline bool conn_is_written(const struct conn *c) {
     return c->out.count == 0 && !c->is_blocked;
 }
 /* Queues what may not be dropped, without a bound. */
-void conn_send(struct conn *c, struct frame f);
 void conn_send_bytes(struct conn *c, struct bytes bytes);
 /* Queues a message past the bound: the first ones after a 101. */
 void conn_send_initial(struct conn *c, struct frame f);

@@ -6,12 +6,9 @@
 
 #include "common/base/must.h"
 
-static struct outq_range *ring_of(struct outq *q) {
-    return q->ranges != NULL ? q->ranges : q->inlined;
-}
-
 static struct outq_range *range_at(struct outq *q, uint32_t i) {
-    return &ring_of(q)[(q->head + i) & (q->cap - 1)];
+    struct outq_range *ring = q->ranges != NULL ? q->ranges : q->inlined;
+    return &ring[(q->head + i) & (q->cap - 1)];
 }
 
 static struct frame frame_of(const struct outq_range *r) {

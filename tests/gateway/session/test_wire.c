@@ -1,4 +1,4 @@
-/* test_wire.c - the JSON of signalbox.v1. */
+/* test_wire.c - the JSON of signalbox.v1, and frames. */
 #include "gateway/session/wire.h"
 
 #include <setjmp.h>
@@ -47,7 +47,25 @@ static void messages(void **state) {
                        "\"binary\":true}");
 }
 
+static void frames_end_with_their_payload(void **state) {
+    static const struct {
+        bool is_binary;
+        const char *frame;
+    } cases[] = {{false, "\x81\x02hi"}, {true, "\x82\x02hi"}};
+    (void)state;
+    for (enum wire wire = 0; wire < WIRE_COUNT; wire++)
+        for (size_t i = 0; i < 2; i++) {
+            struct frame_arena arena;
+            frame_arena_init(&arena, 1024);
+            struct frame f = wire_frame(wire, &arena, cases[i].is_binary, BYTES_LIT("hi"));
+            assert_true(bytes_equal_str(frame_bytes(f), cases[i].frame));
+            frame_unref(f);
+            frame_arena_deinit(&arena);
+        }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hello), cmocka_unit_test(messages)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hello), cmocka_unit_test(messages),
+                                       cmocka_unit_test(frames_end_with_their_payload)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
