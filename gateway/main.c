@@ -59,7 +59,7 @@ static void open_parts(struct gateway *g) {
     g->ingest = ingest_new(d->bus, "", (size_t)s->max_uplink_bytes, on_room, g);
     g->follower = follower_new(d->bus, &downlink_events, &g->downlink);
     clients_init(&g->clients, d->bus, g->follower, &d->app.app);
-    uplink_init(&g->uplink, d->bus, g->ingest, d->registry, &d->trace);
+    uplink_init(&g->uplink, d->bus, g->ingest, &d->trace);
     downlink_init(&g->downlink, d->bus, &g->clients, &g->frames, &d->trace);
     g->client_host = (struct client_host){
         .settings = s, .registry = d->registry, .events = &uplink_events, .ctx = &g->uplink};

@@ -6,8 +6,8 @@
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "common/bus/cluster/registry.h"
-#include "gateway/session/clients.h"
 #include "gateway/routes/join.h"
+#include "gateway/session/clients.h"
 
 struct reconcile_name {
     char *text;
@@ -30,7 +30,7 @@ void reconcile_deinit(struct reconcile *r) {
     forget_names(r);
 }
 
-/* Joins count too: they are registered before they are attached. */
+/* Joins count, too, since they are registered before they are attached. */
 static bool is_here(struct clients *clients, struct bytes name, uint64_t number) {
     if (clients_by_number(clients, number) != NULL)
         return true;
@@ -50,13 +50,13 @@ static void look_at(struct reconcile *r, const struct registry_row *row) {
         return;
     log_info("reconcile", "unregistered id=%s name=%s", LOG_TEXT(row->client_id),
              LOG_TEXT(row->name));
-    /* It had its Disconnect before Redis fell back. */
+    /* Without a cause: its Disconnect ran before Redis fell back. */
     registry_unregister(r->registry, row->name, row->client_id, row->value, BYTES_LIT(""));
 }
 
 static void on_rows(void *ctx, int status, const struct registry_row *rows, size_t count);
 
-/* Redis away ends it: its return starts another. */
+/* When Redis is lost it ends; the next restore starts another. */
 static void end(struct reconcile *r, bool is_complete) {
     forget_names(r);
     r->is_running = false;

@@ -1,6 +1,6 @@
 /*
- * reconcile.h - after Redis came back with older data: connections of this gateway that it still
- * lists and that ended meanwhile are unregistered again. Name after Name.
+ * reconcile.h - when Redis came back with older data, it may list connections of this gateway that
+ * have ended since: those are unregistered again, one Name after the other.
  */
 #ifndef SIGNALBOX_GATEWAY_DELIVERY_RECONCILE_H
 #define SIGNALBOX_GATEWAY_DELIVERY_RECONCILE_H
@@ -24,7 +24,7 @@ struct reconcile {
 void reconcile_init(struct reconcile *r, struct bus *bus, struct registry *registry,
                     struct clients *clients);
 void reconcile_deinit(struct reconcile *r);
-/* While one is running: another one after it. */
+/* If it is running already, it runs once more after that. */
 void reconcile_start(struct reconcile *r);
 
 #endif

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "common/bus/log/trace.h"
-#include "gateway/session/clients.h"
 #include "gateway/session/client.h"
+#include "gateway/session/clients.h"
 
-/* On its way to Redis. */
+/* A message on its way to Redis. */
 struct traced_message {
     struct trace *trace;
     unsigned mask, partition;
@@ -83,7 +83,7 @@ static struct trace_event delivered_event(const struct name_entry *e, const stru
     return event;
 }
 
-/* A connection that joined after the message still skips. */
+/* A connection that joined after the message still skips it. */
 static void tell_connections(struct trace *t, unsigned i, struct name_entry *e,
                              const struct message *m, struct trace_event *event) {
     struct bytes client_id = buf_bytes(&t->all[i].text);

@@ -1,4 +1,4 @@
-/* uplink.c - see uplink.h. */
+/* uplink.c - see uplink.h. Read on_message, then uplink_on_room. */
 #include "gateway/delivery/uplink.h"
 
 #include <errno.h>
@@ -11,17 +11,18 @@
 #include "common/bus/bus.h"
 #include "common/bus/log/envelope.h"
 #include "common/bus/log/ingest.h"
-#include "gateway/session/clients.h"
-#include "gateway/conn/conn.h"
 #include "common/bus/log/trace.h"
-#include "gateway/session/client.h"
+#include "gateway/conn/conn.h"
 #include "gateway/delivery/tracing.h"
+#include "gateway/session/client.h"
+#include "gateway/session/clients.h"
 
 enum { SHARES = 8 };
 
+/* A message that waits for room in ingest. */
 struct blocked {
     TAILQ_ENTRY(blocked) link;
-    struct client *client; /* NULL: it is gone */
+    struct client *client; /* NULL: it has left */
     unsigned partition;
     struct buf entry;
     struct traced_message *traced; /* NULL: nobody traces it */
@@ -30,14 +31,13 @@ struct blocked {
 /* A message on its way through ingest. */
 struct passage {
     LIST_ENTRY(passage) link; /* in client->passages */
-    struct client *client;    /* NULL: it is gone */
+    struct client *client;    /* NULL: it has left */
     size_t len;
     struct traced_message *traced;
 };
 
-void uplink_init(struct uplink *u, struct bus *bus, struct ingest *ingest,
-                 struct registry *registry, struct trace *trace) {
-    *u = (struct uplink){.bus = bus, .ingest = ingest, .registry = registry, .trace = trace};
+void uplink_init(struct uplink *u, struct bus *bus, struct ingest *ingest, struct trace *trace) {
+    *u = (struct uplink){.bus = bus, .ingest = ingest, .trace = trace};
     TAILQ_INIT(&u->blocked);
 }
 
@@ -56,7 +56,7 @@ void uplink_deinit(struct uplink *u) {
     buf_deinit(&u->entry);
 }
 
-/* ---- what one connection has under way. Past its share it is not read. */
+/* ---- how much of one client is on its way: a client over its share is held */
 
 static size_t share_of(const struct client *client) {
     return (size_t)client->host->settings->max_uplink_bytes / SHARES;
@@ -72,7 +72,7 @@ static void take_off(struct passage *p) {
         client_release(client, HOLD_SHARE);
 }
 
-/* Redis does not take a message of its size. */
+/* Redis does not take a message of this size. */
 static void refuse(struct client *client, size_t len) {
     log_debug("uplink", "refused_too_large id=%s bytes=%zu", LOG_TEXT(client->who.client_id), len);
     client_close(client, CLOSE_TOO_BIG);
@@ -90,7 +90,7 @@ static void on_accepted(void *ctx, int status) {
     free(p);
 }
 
-/* ws: NULL when it is gone. */
+/* client: NULL when it has left. */
 static int push(struct uplink *u, struct client *client, unsigned partition, struct bytes entry,
                 struct traced_message *traced) {
     struct passage *p = mem_alloc(sizeof(*p));
@@ -145,7 +145,7 @@ static void on_message(void *ctx, struct client *client, bool is_binary, struct 
     struct traced_message *traced = NULL;
     if (trace_is_on(u->trace))
         traced = tracing_received(u->trace, client, is_binary, body.len, ts_ms);
-    int status = -ENOBUFS; /* others are before it */
+    int status = -ENOBUFS; /* others wait already */
     if (TAILQ_EMPTY(&u->blocked))
         status = push(u, client, client->entry->partition, entry, traced);
     if (status == -EMSGSIZE) {
@@ -168,7 +168,7 @@ static bool ask_for_bye(void *ctx, struct client *client) {
     return ingest_push(u->ingest, client->entry->partition, entry, NULL, NULL) == 0;
 }
 
-/* Bounded: who comes and goes while Redis is away must not fill the memory. */
+/* Bounded, since clients that come and go while Redis is away must not fill the memory. */
 static void on_left(void *ctx, struct client *client) {
     struct uplink *u = ctx;
     struct blocked *b = client->blocked;

@@ -1,6 +1,12 @@
 /*
- * dispatch.c - see dispatch.h. The order: may it come in at all, does it refer to a connection, is
- * it a WebSocket for a path that upgrades by itself, a route of the app, a file of a static folder.
+ * dispatch.c - see dispatch.h. A request is asked in this order, and the first "yes" decides:
+ *
+ *     is the gateway full, the host wrong, the path malformed?  it is refused
+ *     does it refer to a connection (reference.h)?              that is looked up; then as below
+ *     is it a WebSocket for an endpoint with auto_upgrade?      upgrade
+ *     does a route of the app fit?                              web_run
+ *     does a static folder fit?                                 file_send
+ *     does the path have other methods?                         405, otherwise 404
  */
 #include "gateway/routes/dispatch.h"
 
@@ -10,22 +16,22 @@
 #include "common/app/app.h"
 #include "common/http/http_authority.h"
 #include "common/http/http_path.h"
-#include "gateway/routes/file_send.h"
-#include "gateway/routes/upgrade.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/endpoints.h"
-#include "gateway/routes/routes.h"
-#include "gateway/routes/reference.h"
 #include "gateway/conn/request.h"
+#include "gateway/routes/file_send.h"
+#include "gateway/routes/reference.h"
+#include "gateway/routes/routes.h"
+#include "gateway/routes/upgrade.h"
 #include "gateway/routes/web.h"
 
 static bool host_is(struct bytes host, const char *hostname) {
     return bytes_equal_nocase(http_authority_split(host).host, bytes_str(hostname));
 }
 
-/* ---- endpoints with auto_upgrade = true: the Name is the path, no route is needed (the seed's
- * deprecated way) */
+/* ---- endpoints with auto_upgrade = true: the Name is the path in its canonical form, and no route
+ * is needed (the seed's deprecated way) */
 
 static bool wants_auto_upgrade(const struct request *r) {
     return r->endpoint->auto_upgrade && r->endpoint->is_ws &&
@@ -81,7 +87,7 @@ static bool serve_file(struct request *r) {
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 
-/* 405 tells which methods the path has (RFC 9110, 15.5.6). */
+/* A 405 names the methods that the path has (RFC 9110, 15.5.6). */
 static void refuse_method(struct request *r, const struct registrations *registrations) {
     struct buf allow = {0};
     for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
@@ -98,11 +104,7 @@ static void refuse_method(struct request *r, const struct registrations *registr
                   BYTES_LIT("this path has other methods\n"));
 }
 
-static void not_found(struct request *r) {
-    request_reply(r, 404, BYTES_LIT("text/plain; charset=utf-8"), BYTES_LIT("not found\n"));
-}
-
-/* Everything that is not answered by a route. */
+/* No route fits: a file of a static folder, or an error. */
 static void on_no_route(struct request *r, bool has_other_method) {
     const struct registrations *registrations = routes_registrations(r->routes);
     if (serve_file(r))
@@ -110,7 +112,7 @@ static void on_no_route(struct request *r, bool has_other_method) {
     if (has_other_method)
         refuse_method(r, registrations);
     else
-        not_found(r);
+        request_reply(r, 404, BYTES_LIT("text/plain; charset=utf-8"), BYTES_LIT("not found\n"));
 }
 
 static void run_route(struct request *r) {

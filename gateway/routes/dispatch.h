@@ -1,11 +1,11 @@
-/* dispatch.h - what a request is for: a reference, an automatic upgrade, a route, a static file, or
- * nothing. */
+/* dispatch.h - what a request is for: a reference to a connection, an automatic upgrade, a route, a
+ * static file, or nothing. */
 #ifndef SIGNALBOX_GATEWAY_ROUTES_DISPATCH_H
 #define SIGNALBOX_GATEWAY_ROUTES_DISPATCH_H
 
 struct request;
 
-/* Answers the request, or sets to work what will. */
+/* Answers the request, or starts what will answer it. */
 void dispatch(struct request *r);
 
 #endif

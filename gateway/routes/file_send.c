@@ -3,7 +3,7 @@
  *
  *     realpath(root) ▶ realpath(root/path) ▶ open ▶ fstat ▶ head ▶ read ▶ send ▶ drained ▶ read …
  *
- * Each step is one request to the pool; its answer is on_step, which goes on with the next.
+ * Each step is one request to the pool; on_step gets its result and starts the next step.
  */
 #include "gateway/routes/file_send.h"
 
@@ -18,8 +18,8 @@
 #include "common/http/http_range.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/conn.h"
-#include "gateway/routes/routes.h"
 #include "gateway/conn/request.h"
+#include "gateway/routes/routes.h"
 
 /* ---- the Content-Type, by the ending of the name. To add a type: a line here. */
 
@@ -142,7 +142,7 @@ static void on_drained(struct request *r) {
         read_piece(f);
 }
 
-/* That the client is gone is noticed where the next step begins, except while waiting for it. */
+/* The next step notices that the client is gone; while the client is waited for, this does. */
 static const struct request_worker worker = {.on_gone = on_drained, .on_drained = on_drained};
 
 static void send_piece(struct file_send *f, ssize_t len) {
@@ -151,7 +151,7 @@ static void send_piece(struct file_send *f, ssize_t len) {
         close_and_done(f);
         return;
     }
-    if (len <= 0) { /* shorter than it was: the promised length cannot be kept */
+    if (len <= 0) { /* the file has shrunk: the length in the head cannot be kept */
         conn_drop(r->conn);
         close_and_done(f);
         return;
@@ -174,7 +174,7 @@ static struct validators validators_of(const uv_stat_t *stat) {
     return v;
 }
 
-/* Asked of GET and HEAD only: what another method did is answered in full. */
+/* Only GET and HEAD are conditional: the answer to another method is sent in full. */
 static bool is_current(struct request *r, const struct validators *v) {
     struct bytes rest = http_head_find(&r->head, "If-None-Match");
     if (!request_is_head(r) && !bytes_equal_str(r->head.method, "GET"))
@@ -204,8 +204,8 @@ static enum http_range wanted_range(struct file_send *f, const struct validators
     return http_range_parse(http_head_find(&r->head, "Range"), size, &f->at, &f->end);
 }
 
-/* 206 or 416: which part, or how long the file is. */
-static void tell_range(struct file_send *f, bool is_part, uint64_t size) {
+/* Content-Range: of a 206 the part that follows, of a 416 the length of the file. */
+static void add_range(struct file_send *f, bool is_part, uint64_t size) {
     struct buf text = {0};
     if (is_part)
         buf_printf(&text, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, f->at, f->end - 1, size);
@@ -216,7 +216,7 @@ static void tell_range(struct file_send *f, bool is_part, uint64_t size) {
 }
 
 static void not_in_the_file(struct file_send *f, uint64_t size) {
-    tell_range(f, false, size);
+    add_range(f, false, size);
     request_reply(f->request, 416, BYTES_LIT("text/plain; charset=utf-8"),
                   BYTES_LIT("the range is not in the file\n"));
     close_and_done(f);
@@ -250,7 +250,7 @@ static void send_head(struct file_send *f, const uv_stat_t *stat) {
         return;
     }
     if (range == HTTP_RANGE_PART)
-        tell_range(f, true, stat->st_size);
+        add_range(f, true, stat->st_size);
     request_reply_head(r, range == HTTP_RANGE_PART ? 206 : f->status, content_type_of(f->file),
                        (int64_t)(f->end - f->at));
     send_body(f);

@@ -1,8 +1,8 @@
 /*
  * file_send.h - answers a request with a file, without ever blocking the loop: libuv's pool looks
- * it up, opens it and reads it, a piece at a time, the next when the client has taken the last.
+ * it up, opens it and reads it piece by piece, each when the client has taken the one before.
  *
- * What lies outside `root` once symbolic links are followed is not there.
+ * A file that lies outside `root` once symbolic links are followed counts as missing.
  */
 #ifndef SIGNALBOX_GATEWAY_ROUTES_FILE_SEND_H
 #define SIGNALBOX_GATEWAY_ROUTES_FILE_SEND_H
@@ -11,9 +11,10 @@
 
 struct request;
 
-/* root: absolute folder. path: below it, starts with '/'; empty is the folder itself. A folder
- * gives its index.html, or a redirect when neither this path nor the request's ends in a slash. 404
- * when there is no such file. status: of a success; with 200, a GET may ask for a range. */
+/* root is an absolute folder; path lies below it and starts with '/', or is empty for the folder
+ * itself. A folder is answered with its index.html, or with a redirect if neither this path nor the
+ * request's ends in a slash. A missing file is a 404. status is that of a success; only with 200
+ * may a GET ask for a range. */
 void file_send(struct request *r, const char *root, const char *path, int status);
 
 #endif

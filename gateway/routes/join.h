@@ -1,13 +1,13 @@
 /*
- * join.h - how a request becomes a Global connection: in this order, so that a client that has read
- * its 101 can be reached from everywhere.
+ * join.h - how a request becomes a Global connection: in the order drawn here, so that a client
+ * that has read its 101 can be reached from everywhere.
  *
- *     FOLLOWING ─ the Name's log is listened to ─▶ REGISTERING ─ {position} ─▶ (REPLAYING) ─▶ 101
+ *     FOLLOWING ─ the Name's log is followed ─▶ REGISTERING ─ {position} ─▶ (REPLAYING) ─▶ 101
  *
- * From REGISTERING on live messages of the Name are held: those after `position` follow the 101. A
- * client that resumes gets what the history retains between its id and `position` before them.
+ * From REGISTERING on, live messages of the Name are held, and those after `position` follow the
+ * 101. A client that resumes first gets what the history has between its id and `position`.
  *
- * Any failure is a 503. A client that goes away meanwhile is unregistered again.
+ * Any failure is a 503. A client that leaves meanwhile is unregistered again.
  */
 #ifndef SIGNALBOX_GATEWAY_ROUTES_JOIN_H
 #define SIGNALBOX_GATEWAY_ROUTES_JOIN_H
@@ -35,8 +35,8 @@ void join_start(struct request *r, const struct join_options *options);
 
 /* A live message of the Name. */
 void join_on_message(struct join *j, const struct message *m);
-/* Messages were lost for good: a position that was given out already is before the hole, so the
- * client is closed with 4004 as soon as it is one. */
+/* Messages were lost for good. A position that was given out already is before the gap, so the
+ * client is closed with 4004 right after its 101. */
 void join_on_gap(struct join *j, enum gap gap);
 struct join *join_next(struct join *j);
 /* The number its connection will have. */

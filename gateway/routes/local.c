@@ -11,10 +11,10 @@
 #include "common/base/fold.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus.h"
-#include "gateway/routes/routes.h"
-#include "gateway/routes/handler_send.h"
-#include "gateway/session/client.h"
 #include "gateway/conn/request.h"
+#include "gateway/routes/handler_send.h"
+#include "gateway/routes/routes.h"
+#include "gateway/session/client.h"
 
 /* The handlers of one connection, in turn. The route holds it until the route ends; it frees itself
  * after the last handler. */

@@ -8,8 +8,8 @@
 #include "common/base/percent.h"
 #include "common/base/utf8.h"
 #include "common/bus/cluster/registry.h"
-#include "gateway/routes/routes.h"
 #include "gateway/conn/request.h"
+#include "gateway/routes/routes.h"
 
 #define CLIENT_ID "X-PODE-SIGNAL-CLIENT-ID"
 #define NAME      "X-PODE-SIGNAL-NAME"

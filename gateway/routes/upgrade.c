@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "common/send/address.h"
 #include "common/app/app.h"
 #include "common/base/clock.h"
 #include "common/base/digest.h"
@@ -12,16 +11,17 @@
 #include "common/base/random.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
+#include "common/send/address.h"
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/endpoints.h"
+#include "gateway/conn/http.h"
+#include "gateway/conn/request.h"
+#include "gateway/conn/ws.h"
+#include "gateway/routes/join.h"
 #include "gateway/routes/origin.h"
 #include "gateway/routes/routes.h"
-#include "gateway/conn/http.h"
-#include "gateway/conn/ws.h"
 #include "gateway/session/client.h"
-#include "gateway/routes/join.h"
-#include "gateway/conn/request.h"
 #include "gateway/session/wire.h"
 
 static const struct registrations *registrations_of(const struct request *r) {
@@ -73,7 +73,7 @@ static struct upgrade_error names_error(const struct upgrade_options *o) {
     return (struct upgrade_error){0, NULL};
 }
 
-/* Appends the id the connection will have. */
+/* Appends the client id that the connection will have. */
 static struct upgrade_error decide_id(const struct request *r, const struct upgrade_options *o,
                                       struct buf *id) {
     const struct signing *signing = &registrations_of(r)->signing;
@@ -165,7 +165,7 @@ static void read_resume(const struct request *r, struct join_options *join) {
     }
 }
 
-/* ---- all together */
+/* ---- the 101 */
 
 static struct bytes accept_of(struct bytes key, char text_out[29]) {
     struct buf salted = {0};
@@ -176,7 +176,7 @@ static struct bytes accept_of(struct bytes key, char text_out[29]) {
     return bytes_str(text_out);
 }
 
-/* The 101, and the change to a WebSocket. */
+/* Sends the 101 and changes to WebSocket. */
 static void carry_by_websocket(struct request *r, struct client *client) {
     struct conn *c = r->conn;
     const struct identity *who = &client->who;
@@ -205,7 +205,7 @@ static void carry_by_websocket(struct request *r, struct client *client) {
                                  .rest = &rest};
     client_carry(client, &ws_transport, ws_open(c, &options), c);
     if (r->on_converted == NULL)
-        return; /* no route is interested in what becomes of it */
+        return; /* no route waits for what becomes of it */
     r->client = client;
     client->request = r;
 }

@@ -1,6 +1,7 @@
 /*
- * upgrade.h - from a request to a WebSocket connection: is the handshake right, may the origin, are
- * the names valid, who is it; then a join (Global) or a 101 at once (Local).
+ * upgrade.h - from a request to a WebSocket connection. The handshake, the origin and the names are
+ * checked, then the connection gets its identity; a Global one then joins its Name (join.h), a
+ * Local one is answered with 101 at once.
  */
 #ifndef SIGNALBOX_GATEWAY_ROUTES_UPGRADE_H
 #define SIGNALBOX_GATEWAY_ROUTES_UPGRADE_H
@@ -20,11 +21,11 @@ enum upgrade_outcome {
     UPGRADE_OPEN,    /* the 101 was written (Local) */
     UPGRADE_WAITING, /* request->on_converted will be called */
     UPGRADE_REFUSED, /* the refusal was written */
-    UPGRADE_INVALID  /* the names will not do: see upgrade_error; nothing was written */
+    UPGRADE_INVALID  /* a name is not valid: see upgrade_error; nothing was written */
 };
 
-/* Why, and what the client is answered unless the app does it: 400 when a value cannot be (it came
- * from the client, as far as anybody knows), 500 when the app gave none, 503. */
+/* The reason, and the status for the client unless the app answers itself: 400 for a value that is
+ * not valid, since it may come from the client; 500 if the app gave no Name; 503. */
 struct upgrade_error {
     int status;
     const char *text; /* constant */

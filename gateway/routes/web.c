@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/app/api/api.h"
 #include "common/app/app.h"
 #include "common/base/percent.h"
-#include "gateway/routes/routes.h"
-#include "common/app/api/api.h"
-#include "gateway/routes/upgrade.h"
-#include "gateway/routes/local.h"
 #include "gateway/conn/request.h"
+#include "gateway/routes/local.h"
+#include "gateway/routes/routes.h"
+#include "gateway/routes/upgrade.h"
 #include "gateway/routes/web_object.h"
 
 /* The Lua error that ends a handler whose conversion was refused: the refusal was sent. */
@@ -34,7 +34,8 @@ static void web_unref(struct web *w) {
 
 /* ---- convert */
 
-/* Stays on the stack. What is in it upgrade.c judges: it may have come from the client. */
+/* The text stays on the stack. Whether its content is valid is for upgrade.c to say, since it may
+ * come from the client. */
 static struct bytes optional_text(lua_State *L, const char *field) {
     return api_option_bytes(L, 2, field);
 }
@@ -50,7 +51,7 @@ static enum scope scope_of(lua_State *L, const struct request *r) {
     return SCOPE_LOCAL;
 }
 
-/* What was looked up before the conversion is forgotten: web.signal. */
+/* web.signal is made anew when it is next read: it means the new connection then. */
 static void forget_signal_field(lua_State *L) {
     lua_getiuservalue(L, 1, 1);
     lua_pushnil(L);
@@ -58,7 +59,7 @@ static void forget_signal_field(lua_State *L) {
     lua_pop(L, 1);
 }
 
-/* The refusal was sent, so the handler has nothing to do any more. */
+/* The refusal was sent, so nothing is left for the handler to do. */
 static int refused(lua_State *L) {
     struct app_call *call = app_call_of(L);
     if (call != NULL)
@@ -66,7 +67,7 @@ static int refused(lua_State *L) {
     return luaL_error(L, HANDLER_REFUSED);
 }
 
-/* A handler that does not catch this ends with it: web.c answers then. */
+/* A handler that does not catch this error ends with it; answer_end then refuses the request. */
 static int invalid(lua_State *L, struct web *w, const struct upgrade_error *error) {
     struct app_call *call = app_call_of(L);
     if (error->status != 500) {
@@ -125,7 +126,7 @@ static int convert(lua_State *L) {
 
 /* ---- the object */
 
-/* Looks in the object's own table first, then makes the field and keeps it there. */
+/* Looks in the object's own table first, then makes the field and stores it there. */
 static int web_index(lua_State *L) {
     struct web *w = web_check(L);
     const char *key = lua_tostring(L, 2);
@@ -213,7 +214,7 @@ static void answer_end(struct web *w, struct request *r, const char *error) {
     }
 }
 
-/* The route has ended: a Local connection with it, and whatever was not answered is. */
+/* The route has ended. Its Local connection ends too, and a request without an answer gets one. */
 static void finish(struct web *w, const char *error) {
     struct request *r = w->handler.request;
     w->handler.request = NULL;

@@ -5,9 +5,9 @@
 
 #include "common/app/app.h"
 #include "common/app/lua/json_lua.h"
+#include "gateway/conn/request.h"
 #include "gateway/routes/file_send.h"
 #include "gateway/routes/routes.h"
-#include "gateway/conn/request.h"
 #include "gateway/routes/web_object.h"
 
 enum { JSON_DEPTH = 32 };
@@ -28,9 +28,7 @@ static bool is_own_header(struct bytes name) {
            bytes_equal_nocase(name, BYTES_LIT("Server"));
 }
 
-/* headers = {name = value or list of values}. The content type is kept apart, in stack place
- * `type`.
- */
+/* headers = {name = value or list of values}. The content type goes to the stack index `type`. */
 static void take_headers(lua_State *L, struct request *r, int table, int type) {
     for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)

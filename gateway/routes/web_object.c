@@ -10,8 +10,8 @@
 
 #include "common/app/lua/stack.h"
 #include "common/base/percent.h"
-#include "gateway/conn/request.h"
 #include "gateway/conn/endpoints.h"
+#include "gateway/conn/request.h"
 
 struct web *web_check(lua_State *L) {
     struct web **box = luaL_checkudata(L, 1, WEB_TYPE);
@@ -54,7 +54,7 @@ static void push_remote_address(lua_State *L, const struct web *w) {
     lua_pushstring(L, w->handler.request->remote_address);
 }
 
-/* Of a repeated key the last value counts. */
+/* If a key is repeated, its last value counts. */
 static void push_query(lua_State *L, const struct web *w) {
     struct bytes rest = w->handler.request->head.query;
     lua_newtable(L);

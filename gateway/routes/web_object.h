@@ -23,14 +23,14 @@ struct web {
     unsigned refs;
     struct app_call *call; /* waits in convert */
     char label[128];
-    struct upgrade_error refusal; /* the last one of convert; text NULL: none */
+    struct upgrade_error refusal; /* the last of convert; its text is NULL if there was none */
     size_t param_count;
     struct web_param params[ROUTE_PARAMS_MAX];
 };
 
 /* Argument 1, or an error. */
 struct web *web_check(struct lua_State *L);
-/* The request to answer; an error when there is none to answer any more. */
+/* The request to answer; an error when it was answered or has ended. */
 struct request *web_check_request(struct lua_State *L, const char *what);
 
 /* Pushes the field and true; or nothing and false when there is none of this name. */

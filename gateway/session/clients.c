@@ -92,8 +92,8 @@ void clients_reload(struct clients *c) {
     }
 }
 
-/* Two connections may bear one client id for a moment, when one takes over the other: the first is
- * in the table, the others hang on it. */
+/* Two connections may have one client id for a moment, when one takes over from the other: the
+ * first is in the table and leads to the others. */
 static void index_id(struct name_entry *e, struct client *client) {
     struct client *first = clients_by_id(e, client->who.client_id);
     if (first != NULL) {

@@ -17,13 +17,13 @@
 
 struct app;
 struct bus;
+struct client;
 struct clients;
-struct identity;
 struct conn;
 struct follow;
 struct follower;
+struct identity;
 struct join;
-struct client;
 
 struct client_slot {
     struct conn *conn;
@@ -41,8 +41,8 @@ struct name_entry {
     unsigned partition;
     enum slow_policy slow;
     bool continues_on_gap;
-    bool is_placed;    /* a first registration has told where the log stands */
-    uint64_t empty_ms; /* since when nobody is here; 0: somebody is */
+    bool is_placed;    /* the first registration has said where the log stands */
+    uint64_t empty_ms; /* since when it has no client; 0: it has one */
     struct client_slot *slots;
     size_t count, cap;
     struct join_list joins;
@@ -64,7 +64,7 @@ struct clients {
 
 void clients_init(struct clients *c, struct bus *bus, struct follower *follower,
                   struct app *const *app);
-/* Nothing is attached any more: stops following. */
+/* No connection may be attached any more. Stops following. */
 void clients_deinit(struct clients *c);
 
 /* The entry of a Name, or NULL. */
@@ -74,7 +74,7 @@ struct name_entry *clients_enter(struct clients *c, struct bytes name);
 static inline struct bytes name_entry_name(const struct name_entry *e) {
     return bytes_of(e->name, e->name_len);
 }
-/* Something that used the entry is gone: a join or a connection. */
+/* A join or a connection that used the entry is gone. */
 void clients_left(struct name_entry *e);
 
 void clients_attach(struct name_entry *e, struct client *client);
@@ -84,13 +84,14 @@ void clients_detach(struct client *client);
 struct client *clients_by_number(struct clients *c, uint64_t number);
 /* The connection with this value, or NULL. */
 struct client *clients_by_value(struct clients *c, struct bytes value);
-/* Whether a message is for this connection, for a connection of this group. */
-bool clients_is_for(const struct message *m, const struct identity *who);
-bool clients_is_for_group(const struct message *m, struct bytes group);
 /* The first connection of a Name with this client id; client->same_id leads to others. */
 struct client *clients_by_id(struct name_entry *e, struct bytes client_id);
 
-/* Every second: stops following Names nobody came back to. */
+/* Whether a message is for this connection; and for a connection of this group. */
+bool clients_is_for(const struct message *m, const struct identity *who);
+bool clients_is_for_group(const struct message *m, struct bytes group);
+
+/* Every second: stops following the Names to which no client came back. */
 void clients_sweep(struct clients *c);
 /* The app was loaded anew: the options of the Names may have changed. */
 void clients_reload(struct clients *c);
