@@ -373,9 +373,12 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
     trouble_init(&i->unwritten, bus_troubles(bus), TROUBLE_commits, label);
     i->batch.writer = log_writer_new(bus, &options);
     i->batch.forward = forward_new(bus, source);
-    i->reader =
-        entry_reader_new(bus, i->slot, i->is_public ? ENTRY_READER_TEXT : ENTRY_READER_ENTRIES,
-                         grant->cursor, label, &events, i);
+    const struct entry_reader_options reading = {.partition = i->slot,
+                                                 .kind = i->is_public ? ENTRY_READER_TEXT
+                                                                      : ENTRY_READER_ENTRIES,
+                                                 .cursor = grant->cursor,
+                                                 .label = label};
+    i->reader = entry_reader_new(bus, &reading, &events, i);
 }
 
 static void begin(struct inbox *i) {

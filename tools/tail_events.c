@@ -102,8 +102,11 @@ static void on_time(void *ctx, const struct ask_answer *a) {
         char label[24];
         snprintf(label, sizeof(label), "tail %u", t->first + i);
         r->events = t;
-        r->entries = entry_reader_new(t->tool->bus, t->first + i, ENTRY_READER_ENTRIES,
-                                      (struct message_id){now_ms, 0}, label, &events, r);
+        const struct entry_reader_options options = {.partition = t->first + i,
+                                                     .kind = ENTRY_READER_ENTRIES,
+                                                     .cursor = {now_ms, 0},
+                                                     .label = label};
+        r->entries = entry_reader_new(t->tool->bus, &options, &events, r);
         entry_reader_read(r->entries);
     }
 }

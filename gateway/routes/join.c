@@ -256,8 +256,9 @@ static void on_registered(void *ctx, enum registered result, struct message_id p
         complete(j);
     } else if (j->has_resume && message_id_compare(j->resume, position) < 0 &&
                bus_can_send(j->routes->bus)) {
-        j->replay =
-            replay_start(j->routes->bus, j->client->who.name, j->resume, position, &events, j);
+        j->replay = replay_start(j->routes->bus,
+                                 &(struct replay_range){j->client->who.name, j->resume, position},
+                                 &events, j);
     } else {
         complete(j);
     }

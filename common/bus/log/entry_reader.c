@@ -274,23 +274,21 @@ static void on_down(void *ctx, const char *why) {
         peek(l);
 }
 
-struct entry_reader *entry_reader_new(struct bus *bus, unsigned partition,
-                                      enum entry_reader_kind kind, struct message_id cursor,
-                                      const char *label, const struct entry_reader_events *events,
-                                      void *ctx) {
+struct entry_reader *entry_reader_new(struct bus *bus, const struct entry_reader_options *options,
+                                      const struct entry_reader_events *events, void *ctx) {
     static const struct link_events link_events = {on_ready, on_down, NULL};
     struct entry_reader *l = mem_alloc(sizeof(*l));
     *l = (struct entry_reader){.bus = bus,
-                               .partition = partition,
-                               .kind = kind,
-                               .position = cursor,
+                               .partition = options->partition,
+                               .kind = options->kind,
+                               .position = options->cursor,
                                .events = events,
                                .ctx = ctx};
     paging_init(&l->paging, COUNT_FIRST, COUNT_MAX);
-    key_of(&l->key, partition, KEY_IN, BYTES_NONE);
+    key_of(&l->key, options->partition, KEY_IN, BYTES_NONE);
     char what[32];
-    snprintf(what, sizeof(what), "in %s", label);
-    trouble_init(&l->unread, bus_troubles(bus), TROUBLE_readers, label);
+    snprintf(what, sizeof(what), "in %s", options->label);
+    trouble_init(&l->unread, bus_troubles(bus), TROUBLE_readers, options->label);
     trouble_raise(&l->unread, BYTES_LIT("not connected yet"));
     l->link = link_new(bus_loop(bus), bus_url(bus), LINK_BLOCKING, what, &link_events, l);
     l->unread.reason = link_trouble(l->link);

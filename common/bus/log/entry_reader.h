@@ -50,12 +50,16 @@ struct entry_reader_events {
     void (*on_entries)(void *ctx, struct in_entry **entries, size_t count);
 };
 
-/* label: which stream, in the log and of its trouble: "3", "public". While nothing can be read
- * TROUBLE_readers is raised. */
-struct entry_reader *entry_reader_new(struct bus *bus, unsigned partition,
-                                      enum entry_reader_kind kind, struct message_id cursor,
-                                      const char *label, const struct entry_reader_events *events,
-                                      void *ctx);
+struct entry_reader_options {
+    unsigned partition; /* as key_of takes it: the public stream, too */
+    enum entry_reader_kind kind;
+    struct message_id cursor; /* reads what is after it */
+    const char *label;        /* of the stream in the log and of its trouble: "3", "public" */
+};
+
+/* TROUBLE_readers is raised while nothing can be read. */
+struct entry_reader *entry_reader_new(struct bus *bus, const struct entry_reader_options *options,
+                                      const struct entry_reader_events *events, void *ctx);
 /* Reads on after the last entry that on_entries brought. Does nothing while a read is under way. */
 void entry_reader_read(struct entry_reader *l);
 /* For how long nothing could be read, without a break, for a reason that may be this process' own:

@@ -303,8 +303,9 @@ static void on_turn(struct catch_up *c) {
     struct follow *w = container_of(c, struct follow, catch_up);
     MUST(w->state == QUEUED);
     w->state = CATCHING_UP;
-    w->reader =
-        log_reader_start(w->shared->bus, follow_name(w), w->at, MESSAGE_ID_NONE, &events, w);
+    struct log_range range = {.name = follow_name(w)};
+    memcpy(range.after, w->at, sizeof(range.after));
+    w->reader = log_reader_start(w->shared->bus, &range, &events, w);
 }
 
 /* --- the feed --- */

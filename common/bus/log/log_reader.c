@@ -250,18 +250,15 @@ static void ask(struct log_reader *r) {
     buf_deinit(&key);
 }
 
-struct log_reader *log_reader_start(struct bus *bus, struct bytes name,
-                                    const struct message_id after[LOG_COUNT],
-                                    struct message_id until, const struct log_reader_events *events,
-                                    void *ctx) {
+struct log_reader *log_reader_start(struct bus *bus, const struct log_range *range,
+                                    const struct log_reader_events *events, void *ctx) {
     MUST(bus_can_send(bus));
     struct log_reader *r = mem_zalloc(sizeof(*r));
     r->bus = bus;
-    r->name = bytes_dup(name);
-    r->name_len = name.len;
-    r->partition = partition_of(name, bus_partitions(bus));
-    memcpy(r->at, after, sizeof(r->at));
-    r->until = until;
+    r->name = bytes_dup(range->name);
+    r->name_len = range->name.len;
+    memcpy(r->at, range->after, sizeof(r->at));
+    r->until = range->until;
     r->events = events;
     r->ctx = ctx;
     ask(r);

@@ -40,11 +40,15 @@ struct log_reader_events {
     void (*on_done)(void *ctx, int status, const struct log_view *view);
 };
 
-/* Reads after[log] < id <= until (MESSAGE_ID_NONE: to the end). Never calls back inside. */
-struct log_reader *log_reader_start(struct bus *bus, struct bytes name,
-                                    const struct message_id after[LOG_COUNT],
-                                    struct message_id until, const struct log_reader_events *events,
-                                    void *ctx);
+/* after[log] < id <= until (MESSAGE_ID_NONE: to the end). */
+struct log_range {
+    struct bytes name;
+    struct message_id after[LOG_COUNT], until;
+};
+
+/* Never calls back inside. bus_can_send must hold. */
+struct log_reader *log_reader_start(struct bus *bus, const struct log_range *range,
+                                    const struct log_reader_events *events, void *ctx);
 /* No more callbacks; NULL is legal. */
 void log_reader_cancel(struct log_reader *r);
 

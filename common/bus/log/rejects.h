@@ -1,8 +1,8 @@
 /*
  * rejects.h - bounded streams that people read: dead letters, refused messages. Best effort.
  *
- * A stream holds the last REJECTS_MAX rows, a value in it at most REJECTS_VALUE_MAX bytes: what is
- * longer is cut, and the field "bytes" has its whole length.
+ * A stream holds the last REJECTS_MAX rows, and a value in it has at most REJECTS_VALUE_MAX bytes.
+ * A longer one is cut, and the field "bytes" says how long it was.
  */
 #ifndef SIGNALBOX_BUS_LOG_REJECTS_H
 #define SIGNALBOX_BUS_LOG_REJECTS_H

@@ -54,16 +54,19 @@ static void on_read(void *ctx, int status, const struct log_view *view) {
     free(r);
 }
 
-struct replay *replay_start(struct bus *bus, struct bytes name, struct message_id after,
-                            struct message_id until, const struct replay_events *events,
-                            void *ctx) {
+struct replay *replay_start(struct bus *bus, const struct replay_range *range,
+                            const struct replay_events *events, void *ctx) {
     static const struct log_reader_events reader_events = {.on_entry = on_entry,
                                                            .on_done = on_read};
-    struct replay *r = mem_zalloc(sizeof(*r));
-    struct message_id at[LOG_COUNT] = {after, after};
-    *r = (struct replay){
-        .after = after, .until = until, .at = {after, after}, .events = events, .ctx = ctx};
-    r->reader = log_reader_start(bus, name, at, until, &reader_events, r);
+    struct replay *r = mem_alloc(sizeof(*r));
+    *r = (struct replay){.after = range->after,
+                         .until = range->until,
+                         .at = {range->after, range->after},
+                         .events = events,
+                         .ctx = ctx};
+    const struct log_range both = {
+        .name = range->name, .after = {range->after, range->after}, .until = range->until};
+    r->reader = log_reader_start(bus, &both, &reader_events, r);
     return r;
 }
 

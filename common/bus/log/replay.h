@@ -23,9 +23,15 @@ struct replay_events {
     void (*on_done)(void *ctx, int status, bool is_complete);
 };
 
-/* after < id <= until. Never calls back inside. bus_can_send must hold. */
-struct replay *replay_start(struct bus *bus, struct bytes name, struct message_id after,
-                            struct message_id until, const struct replay_events *events, void *ctx);
+/* after < id <= until. */
+struct replay_range {
+    struct bytes name;
+    struct message_id after, until;
+};
+
+/* Never calls back inside. bus_can_send must hold. */
+struct replay *replay_start(struct bus *bus, const struct replay_range *range,
+                            const struct replay_events *events, void *ctx);
 /* No more callbacks; NULL is legal. */
 void replay_cancel(struct replay *r);
 

@@ -35,9 +35,8 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
 
 static void open_inlog(struct test *t, enum entry_reader_kind kind) {
     static const struct entry_reader_events events = {on_entries};
-    struct buf key = {0};
-    t->inlog = entry_reader_new(t->bus, 0, kind, MESSAGE_ID_NONE, "in 0", &events, t);
-    buf_deinit(&key);
+    t->inlog = entry_reader_new(
+        t->bus, &(struct entry_reader_options){.kind = kind, .label = "in 0"}, &events, t);
     entry_reader_read(t->inlog);
 }
 

@@ -57,7 +57,8 @@ static bool replay(struct test *t, const char *after, const char *until) {
     static const struct replay_events events = {on_message, on_done};
     t->done = t->messages = 0;
     t->got[0] = '\0';
-    assert_non_null(replay_start(t->bus, BYTES_LIT("N"), id_of(after), id_of(until), &events, t));
+    assert_non_null(replay_start(
+        t->bus, &(struct replay_range){BYTES_LIT("N"), id_of(after), id_of(until)}, &events, t));
     bus_room_until(&t->room, &t->done, 1, 5000);
     return t->is_complete;
 }
