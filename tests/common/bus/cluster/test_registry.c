@@ -1,0 +1,210 @@
+/* test_registry.c - who is connected: take-over, restore, removal, questions; and the reaping of a
+ * dead gateway. "got" is what the stream `in` says: C for each Connect, D for each Disconnect. */
+#include "common/bus/cluster/registry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/bus/cluster/reap.h"
+#include "common/bus/partition.h"
+#include "tests/common/bus/bus_room.h"
+
+struct test {
+    struct bus_room room;
+    struct bus *bus;
+    struct registry *registry;
+    unsigned answers;
+    enum registered result;
+    bool is_dead;
+    int status;
+    char rows[200]; /* name/client=value, separated by spaces */
+};
+
+static int setup(void **state) {
+    static struct test t;
+    memset(&t, 0, sizeof(t));
+    bus_room_init(&t.room, 1);
+    t.bus = bus_room_join(&t.room, BUS_GATEWAY);
+    for (int i = 0; i < 300 && !bus_may_register(t.bus); i++)
+        bus_room_turn(&t.room, 10);
+    t.registry = registry_new(t.bus);
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct test *t = *state;
+    registry_free(t->registry);
+    bus_close(t->bus);
+    bus_room_deinit(&t->room);
+    return 0;
+}
+
+static void wait(struct test *t) {
+    bus_room_until(&t->room, &t->answers, 1, 2000);
+    t->answers = 0;
+}
+
+static void on_registered(void *ctx, enum registered result, struct message_id position) {
+    struct test *t = ctx;
+    t->result = result;
+    assert_true(result == REGISTERED_FAILED || !message_id_is_none(position));
+    t->answers++;
+}
+
+static enum registered enter(struct test *t, const char *name, const char *id, const char *value,
+                             bool is_restore) {
+    const struct registration what = {bytes_str(name), bytes_str(id), bytes_str(value), is_restore};
+    registry_register(t->registry, &what, on_registered, t);
+    wait(t);
+    return t->result;
+}
+
+static void leave(struct test *t, const char *name, const char *id, const char *value,
+                  const char *cause) {
+    registry_unregister(t->registry, bytes_str(name), bytes_str(id), bytes_str(value),
+                        bytes_str(cause));
+    for (int i = 0; i < 200 && registry_pending(t->registry) > 0; i++)
+        bus_room_turn(&t->room, 5);
+    assert_int_equal(registry_pending(t->registry), 0);
+}
+
+/* The types of the events in `in`. */
+static void expect_events(struct test *t, const char *types) {
+    char have[32] = "";
+    const char *all = bus_room_ask(&t->room, "XRANGE sb:{%s}:in - +", partition_tag(0));
+    for (const char *at = all; (at = strstr(at, " t ")) != NULL; at += 3)
+        strncat(have, at + 3, 1);
+    assert_string_equal(have, types);
+}
+
+static void on_rows(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct test *t = ctx;
+    size_t at = 0;
+    t->status = status;
+    t->rows[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        at += (size_t)snprintf(t->rows + at, sizeof(t->rows) - at, "%s%.*s/%.*s=%.*s",
+                               i > 0 ? " " : "", BYTES_FMT(rows[i].name),
+                               BYTES_FMT(rows[i].client_id), BYTES_FMT(rows[i].value));
+    t->answers++;
+}
+
+static void expect_rows(struct test *t, const char *rows) {
+    wait(t);
+    assert_int_equal(t->status, 0);
+    assert_string_equal(t->rows, rows);
+}
+
+static void a_newer_connection_takes_over(void **state) {
+    struct test *t = *state;
+    assert_int_equal(enter(t, "N", "a", "g:1:1|", false), REGISTERED_OK);
+    expect_events(t, "C");
+    assert_int_equal(enter(t, "N", "a", "g:2:2|", false), REGISTERED_OK);
+    expect_events(t, "CDC");
+    leave(t, "N", "a", "g:1:1|", "client:1000:late"); /* the old one is not registered any more */
+    expect_events(t, "CDC");
+    registry_find(t->registry, BYTES_LIT("N"), BYTES_LIT("a"), on_rows, t);
+    expect_rows(t, "N/a=g:2:2|");
+    leave(t, "N", "a", "g:2:2|", "client:1000:bye");
+    expect_events(t, "CDCD");
+    registry_find(t->registry, BYTES_LIT("N"), BYTES_LIT("a"), on_rows, t);
+    expect_rows(t, "");
+}
+
+static void a_restored_connection_takes_nothing_over(void **state) {
+    struct test *t = *state;
+    assert_int_equal(enter(t, "N", "a", "g:1:1|", true), REGISTERED_OK);
+    expect_events(t, "");
+    assert_int_equal(enter(t, "N", "a", "g:2:2|", true), REGISTERED_ELSEWHERE);
+    registry_find(t->registry, BYTES_LIT("N"), BYTES_LIT("a"), on_rows, t);
+    expect_rows(t, "N/a=g:1:1|");
+    leave(t, "N", "a", "g:1:1|", ""); /* it has had its Disconnect */
+    expect_events(t, "");
+}
+
+static void questions(void **state) {
+    struct test *t = *state;
+    enter(t, "B", "x", "g:1:1|", false);
+    enter(t, "B", "a", "g:2:1|", false);
+    enter(t, "A", "x", "g:3:1|", false);
+    registry_list(t->registry, BYTES_LIT("B"), on_rows, t);
+    expect_rows(t, "B/a=g:2:1| B/x=g:1:1|");
+    registry_names(t->registry, on_rows, t);
+    expect_rows(t, "A/= B/=");
+    registry_find_id(t->registry, BYTES_LIT("x"), on_rows, t);
+    expect_rows(t, "A/x=g:3:1| B/x=g:1:1|");
+    registry_find_id(t->registry, BYTES_LIT("nobody"), on_rows, t);
+    expect_rows(t, "");
+    registry_list(t->registry, BYTES_LIT("none"), on_rows, t);
+    expect_rows(t, "");
+}
+
+static void on_dead(void *ctx, const char *gateway, unsigned partition, bool is_dead) {
+    struct test *t = ctx;
+    assert_string_equal(gateway, "g");
+    assert_int_equal(partition, REAP_ALL_PARTITIONS);
+    t->is_dead = is_dead;
+    t->answers++;
+}
+
+static void declare_dead(struct test *t, const char *counter) {
+    reap_declare_dead(t->bus, "g", counter, on_dead, t);
+    wait(t);
+}
+
+static void a_gateway_that_beats_is_not_declared_dead(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "HSET sb:{sb}:gw g 8");
+    declare_dead(t, "7");
+    assert_false(t->is_dead);
+    reap_ask_dead(t->bus, "g", REAP_ALL_PARTITIONS, on_dead, t);
+    wait(t);
+    assert_false(t->is_dead);
+    declare_dead(t, "8");
+    assert_true(t->is_dead);
+    reap_ask_dead(t->bus, "g", REAP_ALL_PARTITIONS, on_dead, t);
+    wait(t);
+    assert_true(t->is_dead);
+    assert_string_equal(bus_room_ask(&t->room, "HEXISTS sb:{sb}:gw g"), "0");
+}
+
+static void what_a_dead_gateway_registered_is_reaped(void **state) {
+    struct test *t = *state;
+    struct reaps *reaps = reaps_new(t->bus);
+    enter(t, "N", "a", "g:1:1|", false);
+    enter(t, "N", "b", "g:2:1|", false);
+    enter(t, "N", "c", "other:1:1|", false);
+    reap_start(reaps, 0, BYTES_LIT("g"));
+    reap_start(reaps, 0, BYTES_LIT("g")); /* is under way */
+    for (int i = 0;
+         i < 200 &&
+         strcmp(bus_room_ask(&t->room, "SISMEMBER sb:{%s}:gws g", partition_tag(0)), "0") != 0;
+         i++)
+        bus_room_turn(&t->room, 5);
+    expect_events(t, "CCCDD");
+    registry_list(t->registry, BYTES_LIT("N"), on_rows, t);
+    expect_rows(t, "N/c=other:1:1|");
+    assert_int_equal(enter(t, "N", "a", "g:3:1|", false), REGISTERED_FAILED); /* fenced */
+    assert_int_equal(enter(t, "N", "a", "other:2:1|", false), REGISTERED_OK);
+    reaps_free(reaps);
+}
+
+int main(void) {
+#define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_REDIS(a_newer_connection_takes_over),
+        WITH_REDIS(a_restored_connection_takes_nothing_over),
+        WITH_REDIS(questions),
+        WITH_REDIS(a_gateway_that_beats_is_not_declared_dead),
+        WITH_REDIS(what_a_dead_gateway_registered_is_reaped),
+    };
+    if (!redis_server_is_installed())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
