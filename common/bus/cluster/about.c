@@ -21,7 +21,7 @@ struct about {
     bool is_freed;
 };
 
-/* --- saying it --- */
+/* --- writing --- */
 
 static void add_key(struct command *c, const char *id) {
     char key[FLEET_NAME_MAX + 64];
@@ -34,7 +34,7 @@ static void add_field(struct command *c, const char *field, const char *value) {
     command_text(c, value);
 }
 
-/* Together, so that no hash is left without an end. */
+/* In one transaction, so that no hash is left without an expiry. */
 static void write_all(struct about *a) {
     if (a->is_freed || !bus_can_send(a->bus))
         return;
@@ -101,7 +101,7 @@ void about_free(struct about *a) {
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
 
-/* --- reading what another one said --- */
+/* --- reading what another process wrote --- */
 
 struct asking {
     about_fn *fn;

@@ -3,8 +3,8 @@
  * host, process number, version, state and addresses.
  *
  * One hash per process, KEY_ABOUT <id>, that expires by itself: it is written when Redis is
- * reached, at every change of the state, and every ABOUT_RENEW_MS. Whether a process lives is said
- * by its heartbeat alone (heartbeats.h).
+ * reached, at every change of the state, and every ABOUT_RENEW_MS. Only its heartbeat says whether
+ * a process is alive (heartbeats.h).
  */
 #ifndef SIGNALBOX_BUS_CLUSTER_ABOUT_H
 #define SIGNALBOX_BUS_CLUSTER_ABOUT_H
@@ -25,7 +25,7 @@ void about_free(struct about *a);
 /* One word, kept by pointer: "alive", "draining", "drained", "ending". */
 void about_set_state(struct about *a, const char *state);
 
-/* Texts are "" where a process did not say; each is cut at ABOUT_TEXT_MAX. */
+/* A text that the process did not write is ""; each is cut at ABOUT_TEXT_MAX. */
 struct about_row {
     char host[ABOUT_TEXT_MAX], version[ABOUT_TEXT_MAX], state[ABOUT_TEXT_MAX];
     char listen[ABOUT_TEXT_MAX], admin[ABOUT_TEXT_MAX];

@@ -10,18 +10,18 @@
 struct heartbeats {
     struct bus *bus;
     enum fleet_key key;
-    struct liveness *pulse; /* NULL: freed, the answer under way frees the rest */
+    struct liveness *liveness; /* NULL: freed, the answer under way frees the rest */
     const struct heartbeats_events *events;
     void *ctx;
     bool is_looking;
 };
 
 static void read_look(struct heartbeats *h, struct redisReply *reply) {
-    liveness_begin(h->pulse, clock_ms(), bus_accepted_since(h->bus));
+    liveness_begin(h->liveness, clock_ms(), bus_accepted_since(h->bus));
     for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
-        liveness_see(h->pulse, reply_bytes(reply_at(reply, i)),
+        liveness_see(h->liveness, reply_bytes(reply_at(reply, i)),
                      reply_bytes(reply_at(reply, i + 1)));
-    liveness_end(h->pulse, h->events->on_gone, h->ctx);
+    liveness_end(h->liveness, h->events->on_gone, h->ctx);
     h->events->on_looked(h->ctx);
 }
 
@@ -34,7 +34,7 @@ static void on_refused(struct heartbeats *h, const struct redisReply *reply) {
 static void on_look(void *ctx, struct redisReply *reply) {
     struct heartbeats *h = ctx;
     h->is_looking = false;
-    if (h->pulse == NULL)
+    if (h->liveness == NULL)
         free(h);
     else if (reply_is_error(reply, NULL))
         on_refused(h, reply);
@@ -79,17 +79,18 @@ void heartbeats_forget(struct heartbeats *h, const char *id) {
     bus_send(h->bus, BUS_FLEET, &c, NULL, NULL);
 }
 
-struct heartbeats *heartbeats_new(struct bus *bus, enum fleet_key key, struct liveness *pulse,
+struct heartbeats *heartbeats_new(struct bus *bus, enum fleet_key key, struct liveness *liveness,
                                   const struct heartbeats_events *events, void *ctx) {
     struct heartbeats *h = mem_alloc(sizeof(*h));
-    *h = (struct heartbeats){.bus = bus, .key = key, .pulse = pulse, .events = events, .ctx = ctx};
+    *h = (struct heartbeats){
+        .bus = bus, .key = key, .liveness = liveness, .events = events, .ctx = ctx};
     return h;
 }
 
 void heartbeats_free(struct heartbeats *h) {
     if (h == NULL)
         return;
-    h->pulse = NULL;
+    h->liveness = NULL;
     if (!h->is_looking)
         free(h);
 }

@@ -1,4 +1,4 @@
-/* heartbeats.h - one look at the heartbeat hash of the gateways or brokers, into a pulse. */
+/* heartbeats.h - looks at the heartbeat hash of the gateways or brokers, for a struct liveness. */
 #ifndef SIGNALBOX_BUS_CLUSTER_HEARTBEATS_H
 #define SIGNALBOX_BUS_CLUSTER_HEARTBEATS_H
 
@@ -15,22 +15,23 @@ struct heartbeats_events {
     void (*on_gone)(void *ctx, const char *id);
     /* After a look that succeeded. */
     void (*on_looked)(void *ctx);
-    /* Redis refused a look; bus_refusals has its words. May be NULL. */
+    /* Redis refused a look; bus_refusals has the error. May be NULL. */
     void (*on_refused)(void *ctx);
 };
 
-/* key: fleet_key of KEY_GATEWAYS or KEY_BROKERS. The pulse is the caller's. */
-struct heartbeats *heartbeats_new(struct bus *bus, enum fleet_key key, struct liveness *pulse,
+/* key: KEY_GATEWAYS or KEY_BROKERS. The liveness is the caller's. */
+struct heartbeats *heartbeats_new(struct bus *bus, enum fleet_key key, struct liveness *liveness,
                                   const struct heartbeats_events *events, void *ctx);
 /* No more callbacks. */
 void heartbeats_free(struct heartbeats *h);
 /* Does nothing while a look is under way or Redis is away. */
 void heartbeats_look(struct heartbeats *h);
-/* Whether Redis takes writes at present, without which no heartbeat can move. is_taken is true too
- * for a user who may not write, and when Redis went away: neither can tell. */
+/* Asks whether Redis accepts writes at present; while it does not, no heartbeat can move. is_taken
+ * is true, too, for a user that may not write and when Redis went away: neither answers the
+ * question. */
 typedef void heartbeats_try_fn(void *ctx, bool is_taken);
 void heartbeats_try(struct bus *bus, heartbeats_try_fn *fn, void *ctx);
-/* Takes an id out: it is long dead. Should it live after all, its next beat brings it back. */
+/* Removes an id that is long dead. If it is alive after all, its next heartbeat brings it back. */
 void heartbeats_forget(struct heartbeats *h, const char *id);
 
 #endif

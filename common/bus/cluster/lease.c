@@ -47,7 +47,7 @@ struct lease {
     uint64_t lease_ms;
     const struct lease_events *events;
     void *ctx;
-    struct liveness *pulse;
+    struct liveness *liveness;
     struct heartbeats *heartbeats;
     uv_timer_t timer;
     uint64_t looked_ms;
@@ -124,7 +124,7 @@ bool lease_is_busy(const struct lease *l) {
 }
 
 bool lease_lists_broker(const struct lease *l, struct bytes broker) {
-    return liveness_lists(l->pulse, broker);
+    return liveness_lists(l->liveness, broker);
 }
 
 static bool is_unfit(const struct lease *l) {
@@ -163,7 +163,7 @@ static bool read_grant(struct redisReply *reply, struct lease_grant *grant_out) 
 
 static void freed(struct lease *l);
 
-/* Refused for who we are, and not as it would be to any other broker. */
+/* Whether the refusal concerns this process' user alone: another broker may be allowed to. */
 static bool is_own_fault(const char *error) {
     static const char *const words[] = {"NOPERM", "ACL failure", "can't run this command",
                                         "can't access at least one of the keys"};
@@ -179,8 +179,8 @@ static void not_taken(struct slot *s, struct redisReply *reply) {
     set_state(s, FREE);
     if (reply == NULL)
         return; /* lease_on_commands_lost follows */
-    /* Spread: on two sides of a split network a lease ends in the same millisecond, and if both
-     * owners took it then, one id would mean two messages. */
+    /* At a random moment: on two sides of a split network a lease ends in the same millisecond, and
+     * if both owners took it then, one id would mean two messages. */
     s->try_ms = clock_ms() + random_below(TRY_SPREAD_MS) +
                 (uint64_t)(left_ms < TRY_MIN_MS   ? TRY_MIN_MS
                            : left_ms < TRY_MAX_MS ? left_ms + 1
@@ -328,12 +328,12 @@ struct ranking {
     uint64_t highest; /* of the others */
 };
 
-/* Who is late is not waited for; its leases say whether it is dead. */
+/* A late broker is not waited for; its leases say whether it is dead. */
 static bool is_prompt(const struct liveness_one *one, uint64_t now_ms) {
     return one->has_moved && !one->has_left && now_ms - one->moved_ms <= LATE_MS;
 }
 
-/* Behind the fit are the unfit, in their order. */
+/* The unfit rank behind all that are fit, in their own order. */
 static uint64_t rank_of(struct bytes broker, unsigned slot, bool is_unfit) {
     return lease_rank(broker, slot) >> 1 | (is_unfit ? 0 : (uint64_t)1 << 63);
 }
@@ -349,7 +349,7 @@ static void rank_one(void *ctx, const struct liveness_one *one) {
 
 static struct ranking rank_others(const struct lease *l, unsigned slot) {
     struct ranking r = {.lease = l, .now_ms = clock_ms(), .slot = slot};
-    liveness_each(l->pulse, rank_one, &r);
+    liveness_each(l->liveness, rank_one, &r);
     return r;
 }
 
@@ -361,7 +361,7 @@ static bool is_stuck(const struct lease *l, unsigned slot) {
     return l->stuck != NULL && l->stuck(l->ctx, slot) >= STUCK_MS;
 }
 
-/* An unfit broker keeps what works: nobody does it better. */
+/* An unfit broker keeps the slots that work. */
 static bool is_anothers(const struct lease *l, unsigned slot) {
     return !is_first(l, slot) && (!is_unfit(l) || is_stuck(l, slot));
 }
@@ -400,7 +400,7 @@ static void tell_unfit(struct lease *l, unsigned count, unsigned last) {
     log_warn("lease", "unfit slots=%u for_ms=%" PRIu64, count, l->unfit_ms);
 }
 
-/* A slot that did not work, or was taken since, works: whatever it was is over. */
+/* A slot that did not work, or one taken since, works: the fault is over. */
 static bool is_cured(const struct lease *l) {
     bool has_proof = false;
     for (unsigned i = 0; i < l->slot_count; i++) {
@@ -421,7 +421,7 @@ static void become_fit(struct lease *l) {
     log_info("lease", "fit: trying again what did not work");
 }
 
-/* For longer each time, so that a fault that stays does not move slots to and fro. */
+/* Each time for longer, so that a fault that stays does not move slots to and fro. */
 static void become_unfit(struct lease *l, unsigned bad, unsigned last) {
     l->unfit_until_ms = clock_ms() + l->unfit_ms;
     tell_unfit(l, bad, last);
@@ -459,7 +459,7 @@ static void forget_one(void *ctx, const struct liveness_one *one) {
 
 static void on_looked(void *ctx) {
     struct lease *l = ctx;
-    liveness_each(l->pulse, forget_one, l);
+    liveness_each(l->liveness, forget_one, l);
     l->has_looked = true;
     review(l);
 }
@@ -469,7 +469,7 @@ static void look(struct lease *l) {
     heartbeats_look(l->heartbeats);
 }
 
-/* One line for what may be dozens of slots. */
+/* One line for all slots, which may be dozens. */
 static void tell_changes(struct lease *l) {
     if (l->told == l->changes)
         return;
@@ -503,8 +503,8 @@ struct lease *lease_new(struct bus *bus, uint64_t lease_ms, const struct lease_e
     unsigned count = bus_partitions(bus) + 1;
     struct lease *l = mem_zalloc(sizeof(*l) + count * sizeof(l->slots[0]));
     *l = (struct lease){.bus = bus, .lease_ms = lease_ms, .events = events, .ctx = ctx};
-    l->pulse = liveness_new();
-    l->heartbeats = heartbeats_new(bus, KEY_BROKERS, l->pulse, &heartbeats_events, l);
+    l->liveness = liveness_new();
+    l->heartbeats = heartbeats_new(bus, KEY_BROKERS, l->liveness, &heartbeats_events, l);
     l->slot_count = count;
     l->unfit_ms = UNFIT_MIN_MS;
     trouble_init(&l->unfit, bus_troubles(bus), TROUBLE_unfit, "");
@@ -525,7 +525,7 @@ struct lease *lease_new(struct bus *bus, uint64_t lease_ms, const struct lease_e
 static void on_closed(uv_handle_t *handle) {
     struct lease *l = container_of((uv_timer_t *)handle, struct lease, timer);
     heartbeats_free(l->heartbeats);
-    liveness_free(l->pulse);
+    liveness_free(l->liveness);
     free(l);
 }
 
@@ -543,7 +543,7 @@ void lease_free(struct lease *l) {
 }
 
 void lease_on_commands(struct lease *l) {
-    liveness_restart(l->pulse, clock_ms());
+    liveness_restart(l->liveness, clock_ms());
     look(l);
 }
 
@@ -558,7 +558,7 @@ void lease_on_commands_lost(struct lease *l) {
 
 void lease_hurry(struct lease *l, struct bytes leaver) {
     if (!bytes_is_empty(leaver))
-        liveness_leave(l->pulse, leaver);
+        liveness_leave(l->liveness, leaver);
     for (unsigned i = 0; i < l->slot_count; i++)
         l->slots[i].try_ms = 0;
     review(l);

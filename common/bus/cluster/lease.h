@@ -11,7 +11,7 @@
  * term fences every write.
  *
  * A broker that has not been heard for LATE_MS is not waited for: the next one in rank asks for its
- * slots, is told how long their leases last, and asks again when they run out. So a take-over takes
+ * slots, learns how long their leases last, and asks again when they run out. So a take-over takes
  * as long as the lease, counted from its last renewal, and a broker that is only late keeps what it
  * renews.
  *
@@ -38,11 +38,11 @@ struct lease_grant {
 
 struct lease_events {
     void (*on_taken)(void *ctx, unsigned slot, const struct lease_grant *grant);
-    /* To be given back: finish what runs, then lease_give_back. */
+    /* The slot is to be given back: finish what runs, then call lease_give_back. */
     void (*on_give_back)(void *ctx, unsigned slot);
-    /* Not ours any more: drop everything of it at once. Not called for lease_drop. */
+    /* The slot is not ours any more: drop everything of it at once. Not called for lease_drop. */
     void (*on_lost)(void *ctx, unsigned slot, const char *why);
-    /* All slots under release are free now: others may be told to try. */
+    /* All slots under release are free now: tell the others to try. */
     void (*on_released)(void *ctx);
 };
 
@@ -72,8 +72,8 @@ void lease_try(struct lease *l, unsigned slot, const char *entry,
                void (*fn)(void *ctx, struct redisReply *reply), void *ctx);
 /* The answer to on_give_back. */
 void lease_give_back(struct lease *l, unsigned slot);
-/* The owner of a held slot has not been able to work for so long, for a reason that may be this
- * process' own; asked each second. */
+/* For how long the owner of a held slot has not been able to work, for a reason that may be this
+ * process' own. It is asked each second. */
 typedef uint64_t lease_stuck_fn(void *ctx, unsigned slot);
 void lease_ask_stuck(struct lease *l, lease_stuck_fn *fn);
 /* The owner of the slot was fenced (or Redis went back in time): it forgot the slot, so do we. */

@@ -1,16 +1,15 @@
 /*
- * liveness.h - which gateways and brokers are alive: their heartbeat counters, seen through this
+ * liveness.h - which gateways and brokers are alive: their heartbeat counters, watched by this
  * process' own monotonic clock.
  *
  *     liveness_begin(p, now, since);
  *     liveness_see(p, id, counter);      for each field
  *     liveness_end(p);
  *
- * No clock of another machine counts, and no silence that may be ours or Redis': when two looks are
- * further apart than LIVENESS_GAP_MS (we slept, or Redis did) every observation begins anew, and
- * the
- * silence of another counts only from `since` on, the time since which Redis has accepted the
- * observer's own heartbeat without a break.
+ * No clock of another machine counts, and no silence that may be our own or Redis': if two looks
+ * are further apart than LIVENESS_GAP_MS (we slept, or Redis did), every observation begins anew;
+ * and the silence of another process counts only from `since` on, the time since which Redis has
+ * accepted the observer's own heartbeat without a break.
  */
 #ifndef SIGNALBOX_BUS_CLUSTER_LIVENESS_H
 #define SIGNALBOX_BUS_CLUSTER_LIVENESS_H
@@ -22,7 +21,7 @@
 
 enum { LIVENESS_GAP_MS = 2500, LIVENESS_ID_MAX = 40, LIVENESS_COUNTER_MAX = 32 };
 
-/* What a heartbeat of a broker ends with that others should rank behind themselves. */
+/* The end of a heartbeat of a broker that the others should rank behind themselves. */
 #define LIVENESS_UNFIT " unfit"
 
 struct liveness;
@@ -33,7 +32,7 @@ struct liveness_one {
     uint64_t moved_ms; /* when it moved last, or when observation began */
     bool has_moved;    /* since it was first seen */
     bool is_unfit;     /* says so itself */
-    bool has_left;     /* said goodbye: never alive again */
+    bool has_left;     /* it left in order: never alive again */
     bool is_listed;    /* in the last look */
 };
 
@@ -44,8 +43,8 @@ void liveness_free(struct liveness *p);
  * accepted, so that nobody's silence means anything. */
 void liveness_begin(struct liveness *p, uint64_t now_ms, uint64_t accepted_since_ms);
 void liveness_see(struct liveness *p, struct bytes id, struct bytes counter);
-/* Those that were listed before and are not any more are told, then forgotten. on_gone may be NULL.
- */
+/* Reports those that were listed before and are not any more, then forgets them. on_gone may be
+ * NULL. */
 void liveness_end(struct liveness *p, void (*on_gone)(void *ctx, const char *id), void *ctx);
 
 /* Contact was interrupted: what moved before counts as having moved just now. */

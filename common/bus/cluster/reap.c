@@ -14,7 +14,7 @@ enum { PAGE = 500, DEAD_SECONDS = 86400 /* as declare_dead.lua has it */ };
 
 /* --- whether a gateway is dead --- */
 
-struct question {
+struct reap_question {
     reap_dead_fn *dead_fn;
     reap_gateway_fn *gateway_fn;
     void *ctx;
@@ -22,8 +22,8 @@ struct question {
     char gateway[REAP_GATEWAY_MAX];
 };
 
-static struct question *question_new(const char *gateway, unsigned partition, void *ctx) {
-    struct question *q = mem_zalloc(sizeof(*q));
+static struct reap_question *question_new(const char *gateway, unsigned partition, void *ctx) {
+    struct reap_question *q = mem_zalloc(sizeof(*q));
     q->ctx = ctx;
     q->partition = partition;
     snprintf(q->gateway, sizeof(q->gateway), "%s", gateway);
@@ -38,14 +38,14 @@ static void add_dead_key(struct command *c, const char *gateway) {
 }
 
 static void on_answer(void *ctx, struct redisReply *reply) {
-    struct question *q = ctx;
+    struct reap_question *q = ctx;
     q->dead_fn(q->ctx, q->gateway, q->partition, reply_number(reply, 0) == 1);
     free(q);
 }
 
 void reap_declare_dead(struct bus *bus, const char *gateway, const char *counter, reap_dead_fn *fn,
                        void *ctx) {
-    struct question *q = question_new(gateway, REAP_ALL_PARTITIONS, ctx);
+    struct reap_question *q = question_new(gateway, REAP_ALL_PARTITIONS, ctx);
     struct command c = command_script(SCRIPT_declare_dead, 2);
     command_text(&c, fleet_key(KEY_GATEWAYS));
     add_dead_key(&c, gateway);
@@ -57,7 +57,7 @@ void reap_declare_dead(struct bus *bus, const char *gateway, const char *counter
 
 void reap_ask_dead(struct bus *bus, const char *gateway, unsigned partition, reap_dead_fn *fn,
                    void *ctx) {
-    struct question *q = question_new(gateway, partition, ctx);
+    struct reap_question *q = question_new(gateway, partition, ctx);
     struct command c = command_begin("EXISTS");
     add_dead_key(&c, gateway);
     q->dead_fn = fn;
@@ -65,14 +65,14 @@ void reap_ask_dead(struct bus *bus, const char *gateway, unsigned partition, rea
 }
 
 static void on_gateways(void *ctx, struct redisReply *reply) {
-    struct question *q = ctx;
+    struct reap_question *q = ctx;
     for (size_t i = 0; i < reply_count(reply); i++)
         q->gateway_fn(q->ctx, q->partition, reply_bytes(reply_at(reply, i)));
     free(q);
 }
 
 void reap_list_gateways(struct bus *bus, unsigned partition, reap_gateway_fn *fn, void *ctx) {
-    struct question *q = question_new("", partition, ctx);
+    struct reap_question *q = question_new("", partition, ctx);
     struct buf key = {0};
     struct command c = command_begin("SMEMBERS");
     command_bytes(&c, key_of(&key, partition, KEY_KNOWN_GATEWAYS, BYTES_NONE));

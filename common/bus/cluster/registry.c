@@ -53,7 +53,7 @@ static void add_key(struct command *c, unsigned partition, enum partition_key wh
 
 /* --- registering --- */
 
-/* A key of the wrong type is the trouble of one Name: no reason to keep all clients away. */
+/* A key of the wrong type concerns one Name: no reason to keep all clients away. */
 static void refused(struct registry *r, struct redisReply *reply) {
     bus_refused(r->bus, "register.lua", reply);
     if (!reply_is_error(reply, "WRONGTYPE") && !reply_is_error(reply, "DEAD"))
@@ -169,7 +169,7 @@ static void on_commands(void *ctx) {
     ask_all(ctx);
 }
 
-/* Refused ones (Redis busy) are repeated every second. */
+/* Refused calls (Redis is busy) are repeated every second. */
 static void on_retry(uv_timer_t *timer) {
     struct registry *r = container_of(timer, struct registry, retry);
     if (bus_can_send(r->bus))

@@ -20,7 +20,7 @@ struct bus *registry_bus(const struct registry *r);
 
 enum registered {
     REGISTERED_OK,
-    REGISTERED_ELSEWHERE, /* restore only: somebody took the id over meanwhile */
+    REGISTERED_ELSEWHERE, /* restore only: another connection took the id over */
     REGISTERED_FAILED     /* Redis away, full or out of memory */
 };
 typedef void registry_registered_fn(void *ctx, enum registered result, struct message_id position);
@@ -31,8 +31,8 @@ struct registration {
     bool is_restore;    /* after a Redis outage: no events, no take-over */
 };
 
-/* register.lua. An earlier connection with the same name and id is taken over (its gateway is told
- * through the log). */
+/* register.lua. An earlier connection with the same name and id is taken over; its gateway
+ * learns it through the log. */
 void registry_register(struct registry *r, const struct registration *what,
                        registry_registered_fn *fn, void *ctx);
 /* Forgets the callback (the registration itself may happen: unregister it). */

@@ -15,12 +15,12 @@
 
 enum { PAGE = 1000 };
 
-struct query {
+struct registry_query {
     struct bus *bus;
     registry_rows_fn *fn;
     void *ctx;
-    void (*on_page)(struct query *q, struct redisReply *elements);
-    void (*on_end)(struct query *q);
+    void (*on_page)(struct registry_query *q, struct redisReply *elements);
+    void (*on_end)(struct registry_query *q);
     bool is_scan; /* SCAN, else HSCAN of `name` */
     char *name, *client_id;
     size_t name_len, client_id_len;
@@ -34,13 +34,13 @@ struct query {
 
 /* --- rows --- */
 
-static void add_text(struct query *q, struct bytes text) {
+static void add_text(struct registry_query *q, struct bytes text) {
     size_t len = text.len;
     buf_append(&q->texts, bytes_of((const char *)&len, sizeof(len)));
     buf_append(&q->texts, text);
 }
 
-static void add_row(struct query *q, struct bytes name, struct bytes client_id,
+static void add_row(struct registry_query *q, struct bytes name, struct bytes client_id,
                     struct bytes value) {
     add_text(q, name);
     add_text(q, client_id);
@@ -63,7 +63,7 @@ static int by_name_and_id(const void *a, const void *b) {
 }
 
 /* The rows as an array, sorted, each once; free() it. They borrow from q->texts. */
-static struct registry_row *sorted_rows(struct query *q, size_t *count_out) {
+static struct registry_row *sorted_rows(struct registry_query *q, size_t *count_out) {
     struct registry_row *rows = mem_alloc((q->rows + 1) * sizeof(*rows));
     const char *at = q->texts.ptr;
     size_t count = 0;
@@ -80,10 +80,10 @@ static struct registry_row *sorted_rows(struct query *q, size_t *count_out) {
     return rows;
 }
 
-static struct query *query_new(struct registry *r, struct bytes name, struct bytes client_id,
-                               registry_rows_fn *fn, void *ctx) {
-    struct query *q = mem_zalloc(sizeof(*q));
-    *q = (struct query){.bus = registry_bus(r), .fn = fn, .ctx = ctx};
+static struct registry_query *query_new(struct registry *r, struct bytes name,
+                                        struct bytes client_id, registry_rows_fn *fn, void *ctx) {
+    struct registry_query *q = mem_zalloc(sizeof(*q));
+    *q = (struct registry_query){.bus = registry_bus(r), .fn = fn, .ctx = ctx};
     q->name = bytes_dup(name);
     q->name_len = name.len;
     q->client_id = bytes_dup(client_id);
@@ -92,7 +92,7 @@ static struct query *query_new(struct registry *r, struct bytes name, struct byt
     return q;
 }
 
-static void query_free(struct query *q) {
+static void query_free(struct registry_query *q) {
     free(q->name);
     free(q->client_id);
     free(q->found);
@@ -101,18 +101,19 @@ static void query_free(struct query *q) {
     free(q);
 }
 
-static void fail(struct query *q) {
+static void fail(struct registry_query *q) {
     q->fn(q->ctx, -ENOTCONN, NULL, 0);
     query_free(q);
 }
 
-static void note_refusal(struct query *q, const char *command, const struct redisReply *reply) {
+static void note_refusal(struct registry_query *q, const char *command,
+                         const struct redisReply *reply) {
     if (reply_is_error(reply, NULL))
         bus_refused(q->bus, command, reply);
 }
 
 /* The plain end: all rows to the caller. */
-static void answer(struct query *q) {
+static void answer(struct registry_query *q) {
     size_t count;
     struct registry_row *rows = sorted_rows(q, &count);
     q->fn(q->ctx, 0, rows, count);
@@ -122,10 +123,10 @@ static void answer(struct query *q) {
 
 /* --- paging --- */
 
-static void ask_page(struct query *q);
+static void ask_page(struct registry_query *q);
 
 static void on_page(void *ctx, struct redisReply *reply) {
-    struct query *q = ctx;
+    struct registry_query *q = ctx;
     struct bytes cursor = reply_bytes(reply_at(reply, 0));
     note_refusal(q, q->is_scan ? "SCAN" : "HSCAN of a Name", reply);
     if (reply == NULL || cursor.len == 0) {
@@ -143,7 +144,7 @@ static void on_page(void *ctx, struct redisReply *reply) {
         fail(q);
 }
 
-static void ask_page(struct query *q) {
+static void ask_page(struct registry_query *q) {
     struct bytes name = bytes_of(q->name, q->name_len);
     struct buf key = {0};
     unsigned partition = partition_of(name, bus_partitions(q->bus));
@@ -161,10 +162,10 @@ static void ask_page(struct query *q) {
     bus_send(q->bus, q->is_scan ? BUS_FLEET : partition, &c, on_page, q);
 }
 
-/* An answer "Redis is away" comes on a later turn as well. */
+/* The answer that Redis is away comes on a later turn, too. */
 struct late_failure {
     uv_timer_t timer;
-    struct query *query;
+    struct registry_query *query;
 };
 
 static void on_late_closed(uv_handle_t *handle) {
@@ -177,7 +178,7 @@ static void on_late(uv_timer_t *timer) {
     uv_close((uv_handle_t *)timer, on_late_closed);
 }
 
-static bool can_ask(struct query *q) {
+static bool can_ask(struct registry_query *q) {
     if (bus_can_send(q->bus))
         return true;
     struct late_failure *late = mem_alloc(sizeof(*late));
@@ -189,14 +190,14 @@ static bool can_ask(struct query *q) {
 
 /* --- one Name --- */
 
-static void add_members(struct query *q, struct redisReply *elements) {
+static void add_members(struct registry_query *q, struct redisReply *elements) {
     for (size_t i = 0; i + 1 < reply_count(elements); i += 2)
         add_row(q, bytes_of(q->name, q->name_len), reply_bytes(reply_at(elements, i)),
                 reply_bytes(reply_at(elements, i + 1)));
 }
 
 void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx) {
-    struct query *q = query_new(r, name, BYTES_NONE, fn, ctx);
+    struct registry_query *q = query_new(r, name, BYTES_NONE, fn, ctx);
     q->on_page = add_members;
     q->on_end = answer;
     if (can_ask(q))
@@ -204,7 +205,7 @@ void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, 
 }
 
 static void on_found(void *ctx, struct redisReply *reply) {
-    struct query *q = ctx;
+    struct registry_query *q = ctx;
     note_refusal(q, "HGET of a connection", reply);
     if (reply == NULL || reply_is_error(reply, NULL)) {
         fail(q);
@@ -216,7 +217,7 @@ static void on_found(void *ctx, struct redisReply *reply) {
     answer(q);
 }
 
-static void ask_member(struct query *q, struct bytes name, reply_fn *fn) {
+static void ask_member(struct registry_query *q, struct bytes name, reply_fn *fn) {
     struct buf key = {0};
     unsigned partition = partition_of(name, bus_partitions(q->bus));
     struct command c = command_begin("HGET");
@@ -228,14 +229,14 @@ static void ask_member(struct query *q, struct bytes name, reply_fn *fn) {
 
 void registry_find(struct registry *r, struct bytes name, struct bytes client_id,
                    registry_rows_fn *fn, void *ctx) {
-    struct query *q = query_new(r, name, client_id, fn, ctx);
+    struct registry_query *q = query_new(r, name, client_id, fn, ctx);
     if (can_ask(q))
         ask_member(q, name, on_found);
 }
 
 /* --- all Names --- */
 
-static void add_names(struct query *q, struct redisReply *elements) {
+static void add_names(struct registry_query *q, struct redisReply *elements) {
     for (size_t i = 0; i < reply_count(elements); i++) {
         struct bytes key = reply_bytes(reply_at(elements, i));
         ptrdiff_t tag_end = bytes_find(key, '}');
@@ -245,9 +246,9 @@ static void add_names(struct query *q, struct redisReply *elements) {
     }
 }
 
-static struct query *query_names(struct registry *r, struct bytes client_id, registry_rows_fn *fn,
-                                 void *ctx) {
-    struct query *q = query_new(r, BYTES_NONE, client_id, fn, ctx);
+static struct registry_query *query_names(struct registry *r, struct bytes client_id,
+                                          registry_rows_fn *fn, void *ctx) {
+    struct registry_query *q = query_new(r, BYTES_NONE, client_id, fn, ctx);
     q->is_scan = true;
     q->on_page = add_names;
     q->on_end = answer;
@@ -255,25 +256,25 @@ static struct query *query_names(struct registry *r, struct bytes client_id, reg
 }
 
 void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx) {
-    struct query *q = query_names(r, BYTES_NONE, fn, ctx);
+    struct registry_query *q = query_names(r, BYTES_NONE, fn, ctx);
     if (can_ask(q))
         ask_page(q);
 }
 
-/* registry_find_id: every Name is asked for the id, PAGE of them at a time. */
-static void ask_names(struct query *q);
+/* registry_find_id looks for the id in every Name, in PAGE of them at a time. */
+static void ask_names(struct registry_query *q);
 
-static void free_found(struct query *q) {
+static void free_found(struct registry_query *q) {
     for (size_t i = 0; i < q->rows; i++)
         free((char *)q->found[i].value.ptr);
 }
 
-static void fail_find_id(struct query *q) {
+static void fail_find_id(struct registry_query *q) {
     free_found(q);
     fail(q);
 }
 
-static void end_find_id(struct query *q) {
+static void end_find_id(struct registry_query *q) {
     struct registry_row *hits = mem_alloc((q->rows + 1) * sizeof(*hits));
     size_t count = 0;
     for (size_t i = 0; i < q->rows; i++)
@@ -287,7 +288,7 @@ static void end_find_id(struct query *q) {
 
 /* Answers come in the order of the questions. */
 static void on_member(void *ctx, struct redisReply *reply) {
-    struct query *q = ctx;
+    struct registry_query *q = ctx;
     struct registry_row *row = &q->found[q->next_name - q->names_outstanding];
     note_refusal(q, "HGET of a connection", reply);
     if (reply == NULL || reply_is_error(reply, NULL)) {
@@ -307,17 +308,17 @@ static void on_member(void *ctx, struct redisReply *reply) {
         ask_names(q);
 }
 
-static void ask_names(struct query *q) {
+static void ask_names(struct registry_query *q) {
     while (q->next_name < q->rows && q->names_outstanding < PAGE) {
         q->names_outstanding++;
         ask_member(q, q->found[q->next_name++].name, on_member);
     }
 }
 
-static void begin_find_id(struct query *q) {
+static void begin_find_id(struct registry_query *q) {
     q->found = sorted_rows(q, &q->rows);
     for (size_t i = 0; i < q->rows; i++)
-        q->found[i].value = BYTES_NONE; /* until somebody is found there */
+        q->found[i].value = BYTES_NONE; /* until the id is found there */
     if (q->rows == 0)
         end_find_id(q);
     else if (bus_can_send(q->bus))
@@ -327,7 +328,7 @@ static void begin_find_id(struct query *q) {
 }
 
 void registry_find_id(struct registry *r, struct bytes client_id, registry_rows_fn *fn, void *ctx) {
-    struct query *q = query_names(r, client_id, fn, ctx);
+    struct registry_query *q = query_names(r, client_id, fn, ctx);
     q->on_end = begin_find_id;
     if (can_ask(q))
         ask_page(q);

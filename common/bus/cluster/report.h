@@ -26,7 +26,7 @@ struct report {
 
 /* It could not be done. */
 void report_error(struct report *r, const char *format, ...) PRINTF_LIKE(2, 3);
-/* It was done but for this, which a restart of the process takes up. */
+/* Everything was done except this, which takes a restart of the process. */
 void report_restart(struct report *r, const char *format, ...) PRINTF_LIKE(2, 3);
 void report_deinit(struct report *r);
 

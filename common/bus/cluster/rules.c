@@ -16,7 +16,7 @@
 
 enum { RELOAD_MS = 30000, AGAIN_MS = 1000 };
 
-/* A field that is known to be set: to tell its removal at a reload. */
+/* A field that is known to be set, so that a reload notices its removal. */
 struct known {
     UT_hash_handle hh;
     bool is_seen;
@@ -153,7 +153,7 @@ void rules_on_notice(struct rules *r, void (*on_notice)(void *ctx, const struct 
     r->notice_ctx = ctx;
 }
 
-/* --- setting: stored, then told to everybody, then done --- */
+/* --- setting: stored, then published, then done --- */
 
 static void free_setting(struct setting *s) {
     free(s->field);

@@ -2,10 +2,12 @@
  * rules.h - what is set at run time for the whole cluster: a hash in Redis, a copy in every
  * process.
  *
- * Fields: "level:<name, lower case>" or "level:*", "scope", "signing", … Values are short texts; an
- * empty value means unset (back to the app file). A change is written, published on the control
- * channel, and applied by every process on the notice; everything is read again on reconnect and
- * every 30 s.
+ *     "level:<name>"   the broadcast level of an event; the name is folded (fold.h), or *
+ *     "scope" "signing" …   the setters of the app's API that hold everywhere (app_rules.c)
+ *
+ * Values are short texts; an empty value means unset (back to the app file). A change is written,
+ * published on the control channel, and applied by every process that reads the notice. Everything
+ * is read again after a reconnect and every 30 s.
  */
 #ifndef SIGNALBOX_BUS_CLUSTER_RULES_H
 #define SIGNALBOX_BUS_CLUSTER_RULES_H
@@ -23,8 +25,8 @@ struct rules *rules_new(struct bus *bus,
 void rules_free(struct rules *r);
 
 typedef void rules_done_fn(void *ctx, int status);
-/* fn once Redis has it and every process was told; on_change fires here before. status -EIO: Redis
- * refused it (out of memory, disk full), nothing changed. */
+/* Calls fn once Redis has the value and the notice was sent to every process; on_change is called
+ * here before. status -EIO: Redis refused it (out of memory, disk full), and nothing changed. */
 void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_done_fn *fn,
                void *ctx);
 

@@ -20,7 +20,7 @@ enum {
     KNOWN_MAX = 100000
 };
 
-/* A source without sign of life. */
+/* A source without a sign of life. */
 struct absent {
     UT_hash_handle hh;
     uint64_t since_ms;
@@ -68,7 +68,7 @@ static void forget(struct sources *s, unsigned partition, const char *source) {
     free(a);
 }
 
-static void on_tomb(void *ctx, struct redisReply *reply) {
+static void on_dead_answer(void *ctx, struct redisReply *reply) {
     struct look *k = ctx;
     struct sources *s = k->sources;
     if (reply_number(reply, 1) == 0 && lease_is_held(s->lease, k->partition)) {
@@ -80,19 +80,19 @@ static void on_tomb(void *ctx, struct redisReply *reply) {
     free(k);
 }
 
-static void remove_unless_buried(struct sources *s, unsigned partition, struct bytes source,
-                                 struct bytes id) {
+static void remove_unless_dead(struct sources *s, unsigned partition, struct bytes source,
+                               struct bytes id) {
     struct buf key = {0};
     struct command c = command_begin("EXISTS");
     buf_printf(&key, "%s%.*s", fleet_key(KEY_DEAD), BYTES_FMT(id));
     command_bytes(&c, buf_bytes(&key));
     buf_deinit(&key);
-    bus_send(s->bus, BUS_FLEET, &c, on_tomb, look_new(s, partition, source));
+    bus_send(s->bus, BUS_FLEET, &c, on_dead_answer, look_new(s, partition, source));
 }
 
 /* --- watching --- */
 
-/* How long it has been absent; 0 for one that is seen so for the first time. */
+/* For how long it has been absent; 0 when it is seen absent for the first time. */
 static uint64_t absent_ms(struct sources *s, unsigned partition, struct bytes source,
                           bool is_here) {
     struct absent *a;
@@ -128,7 +128,7 @@ static void look_at(struct sources *s, unsigned partition, struct bytes source) 
         return;
     bool is_here = is_broker ? lease_lists_broker(s->lease, id) : liveness_lists(s->gateways, id);
     if (absent_ms(s, partition, source, is_here) > limit_ms)
-        remove_unless_buried(s, partition, source, id);
+        remove_unless_dead(s, partition, source, id);
 }
 
 static void on_sources(void *ctx, struct redisReply *reply) {

@@ -18,7 +18,7 @@ enum { LOCK_TTL_MS = 10000, LOCK_RENEW_MS = 3000, LOCK_TRY_MIN_MS = 2, LOCK_TRY_
 
 /* --- one question, one answer --- */
 
-struct question {
+struct store_call {
     struct bus *bus;
     store_fn *fn;
     void *ctx;
@@ -27,7 +27,7 @@ struct question {
 };
 
 static void on_answer(void *ctx, struct redisReply *reply) {
-    struct question *q = ctx;
+    struct store_call *q = ctx;
     if (reply == NULL)
         q->fn(q->ctx, -ENOTCONN, BYTES_NONE);
     else if (reply_is_error(reply, NULL))
@@ -38,11 +38,11 @@ static void on_answer(void *ctx, struct redisReply *reply) {
 }
 
 static void on_late_closed(uv_handle_t *handle) {
-    free(container_of((uv_timer_t *)handle, struct question, late));
+    free(container_of((uv_timer_t *)handle, struct store_call, late));
 }
 
 static void on_late(uv_timer_t *timer) {
-    struct question *q = container_of(timer, struct question, late);
+    struct store_call *q = container_of(timer, struct store_call, late);
     q->fn(q->ctx, q->late_status,
           q->late_status == -EINVAL ? BYTES_LIT("the value is larger than Redis takes")
                                     : BYTES_NONE);
@@ -50,7 +50,7 @@ static void on_late(uv_timer_t *timer) {
 }
 
 static void ask(struct bus *b, struct command *c, store_fn *fn, void *ctx, reply_fn *on_reply) {
-    struct question *q = mem_zalloc(sizeof(*q));
+    struct store_call *q = mem_zalloc(sizeof(*q));
     q->bus = b;
     q->fn = fn;
     q->ctx = ctx;
@@ -91,7 +91,7 @@ void store_set(struct bus *b, struct bytes key, struct bytes value, uint64_t ttl
 }
 
 static void on_number(void *ctx, struct redisReply *reply) {
-    struct question *q = ctx;
+    struct store_call *q = ctx;
     char digits[24];
     if (reply == NULL || reply_is_error(reply, NULL)) {
         on_answer(ctx, reply);
@@ -122,10 +122,10 @@ void store_delete(struct bus *b, struct bytes key, store_fn *fn, void *ctx) {
     ask(b, &c, fn, ctx, on_number);
 }
 
-/* --- the secret: the first one proposed stays; who knows one already proposes it again --- */
+/* --- the secret: the first one proposed stays; a process that knows it proposes it again --- */
 
 static void on_secret(void *ctx, struct redisReply *reply) {
-    struct question *q = ctx;
+    struct store_call *q = ctx;
     if (reply_bytes(reply_at(reply, 1)).len > 0)
         bus_learn_secret(q->bus, reply_bytes(reply_at(reply, 1)));
     on_answer(ctx, reply_at(reply, 1));

@@ -25,11 +25,11 @@ void store_incr(struct bus *b, struct bytes key, int64_t by, uint64_t ttl_ms, st
 void store_delete(struct bus *b, struct bytes key, store_fn *fn, void *ctx);
 
 /* Waits until this process holds `key`, then fn(ctx, 0, …). One holder in the cluster; renewed
- * while held; freed by itself 10 s after a holder's death. status -ETIMEDOUT when it could not be
- * had within wait_ms. */
+ * while held; it frees itself 10 s after its holder died. status -ETIMEDOUT when wait_ms passed
+ * before. */
 struct store_lock *store_lock_take(struct bus *b, struct bytes key, uint64_t wait_ms, store_fn *fn,
                                    void *ctx);
-/* Gives it back, or gives up waiting (fn is not called then). */
+/* Gives the lock back, or stops waiting for it (fn is not called then). */
 void store_lock_drop(struct store_lock *l);
 
 /* The cluster's random secret: made by the first process, the same for all while any process lives.

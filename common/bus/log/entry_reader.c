@@ -177,7 +177,7 @@ void entry_reader_read(struct entry_reader *l) {
     struct command c = command_begin("XREAD");
     command_text(&c, "COUNT");
     command_number(&c, l->paging.count);
-    if (!trouble_is_raised(&l->unread)) { /* else the answer says that it is over */
+    if (!trouble_is_raised(&l->unread)) { /* otherwise the answer tells that it is over */
         command_text(&c, "BLOCK");
         command_number(&c, BLOCK_MS);
     }
@@ -190,9 +190,9 @@ void entry_reader_read(struct entry_reader *l) {
 
 /* --- an entry that cannot be read --- */
 
-/* The inlog may be closed before the answer. */
+/* The reader may be closed before the answer. */
 struct peeking {
-    struct entry_reader *inlog; /* NULL: it is gone */
+    struct entry_reader *reader; /* NULL: it is gone */
 };
 
 static struct in_entry *unread_entry(const struct entry_reader *l, struct message_id id,
@@ -217,8 +217,8 @@ static void tell_unreadable(struct entry_reader *l, size_t bytes) {
     trouble_raise(&l->unread, bytes_str(why));
 }
 
-/* A message of a legal size waits until Redis' limit is raised; what would be refused for its size
- * anyway is handed on by its head. */
+/* A message of a legal size waits until Redis' limit is raised. One that would be refused for its
+ * size anyway is handed on by its beginning. */
 static void on_peeked(struct entry_reader *l, struct redisReply *reply) {
     struct message_id id;
     size_t bytes = (size_t)reply_number(reply_at(reply, 1), 0);
@@ -237,10 +237,10 @@ static void on_peeked(struct entry_reader *l, struct redisReply *reply) {
 
 static void on_peek(void *ctx, struct redisReply *reply) {
     struct peeking *p = ctx;
-    if (p->inlog != NULL)
-        p->inlog->peeking = NULL;
-    if (p->inlog != NULL && reply != NULL)
-        on_peeked(p->inlog, reply);
+    if (p->reader != NULL)
+        p->reader->peeking = NULL;
+    if (p->reader != NULL && reply != NULL)
+        on_peeked(p->reader, reply);
     free(p);
 }
 
@@ -249,7 +249,7 @@ static void peek(struct entry_reader *l) {
     if (l->peeking != NULL || !bus_can_send(l->bus))
         return;
     l->peeking = mem_alloc(sizeof(*l->peeking));
-    l->peeking->inlog = l;
+    l->peeking->reader = l;
     struct command c = command_script(SCRIPT_peek_entry, 1);
     command_bytes(&c, buf_bytes(&l->key));
     command_text(&c, message_id_format(l->position, position));
@@ -305,7 +305,7 @@ void entry_reader_close(struct entry_reader *l) {
         return;
     trouble_clear(&l->unread);
     if (l->peeking != NULL)
-        l->peeking->inlog = NULL;
+        l->peeking->reader = NULL;
     link_close(l->link);
     buf_deinit(&l->key);
     free(l);

@@ -2,11 +2,14 @@
  * entry_reader.h - reads a stream entry by entry from a cursor: a partition's `in`, or the public
  * stream.
  *
- * Plain XREAD on a blocking link of its own; the cursor lives in Redis, where commit.lua moves it
- * together with what it stands for. Each read is asked for (entry_reader_read), so the reader sets
- * the
- * pace; the number of entries per read follows their size and what Redis is willing to answer
- * (paging.h).
+ * It uses plain XREAD on a blocking link of its own. The cursor lives in Redis, where commit.lua
+ * moves it together with the outputs of the entries that it passes. Each read is requested
+ * (entry_reader_read), so that the owner sets the pace. How many entries a read asks for depends on
+ * their size and on what Redis is willing to answer (paging.h).
+ *
+ * An entry that Redis does not answer, because it is larger than client-output-buffer-limit allows,
+ * stops the reader and raises a trouble, unless it is also larger than a message may be: then its
+ * beginning is handed on, for the dead letters.
  */
 #ifndef SIGNALBOX_BUS_LOG_ENTRY_READER_H
 #define SIGNALBOX_BUS_LOG_ENTRY_READER_H
@@ -30,14 +33,15 @@ struct in_entry {
     bool is_bad; /* ENTRY_READER_ENTRIES: could not be decoded */
     /* ENTRY_READER_TEXT: the name of a field that is not the one m of an entry; else absent. */
     struct bytes stray;
-    size_t unread_bytes; /* not 0: larger than Redis gives out and than a message may be, so many
-                            bytes; is_bad, and text is its beginning */
-    /* An entry that was set aside and came back (deferred.h): */
+    /* Not 0: so many bytes, more than Redis answers and than a message may have. is_bad is set, and
+     * text is the beginning. */
+    size_t unread_bytes;
+    /* An entry that was deferred and came back (deferred.h): */
     bool is_back;
-    unsigned handled;        /* so many handlers of its event have run */
-    struct message_id order; /* the id it had when it first came; of others: id */
-    struct bytes
-        text; /* the value of m, or of all fields of a connect/disconnect: for dead letters */
+    unsigned handled;        /* how many handlers of its event have run */
+    struct message_id order; /* the id it had when it first came; for other entries: id */
+    /* The value of m, or of all fields of a connect or disconnect, for dead letters. */
+    struct bytes text;
     struct entry entry; /* ENTRY_READER_ENTRIES: borrows from the bytes below */
     char bytes[];
 };
@@ -60,10 +64,10 @@ struct entry_reader_options {
 /* TROUBLE_readers is raised while nothing can be read. */
 struct entry_reader *entry_reader_new(struct bus *bus, const struct entry_reader_options *options,
                                       const struct entry_reader_events *events, void *ctx);
-/* Reads on after the last entry that on_entries brought. Does nothing while a read is under way. */
+/* Reads what follows the last entry of on_entries. Does nothing while a read is under way. */
 void entry_reader_read(struct entry_reader *l);
-/* For how long nothing could be read, without a break, for a reason that may be this process' own:
- * it does not connect, or is not allowed to. 0: not so. */
+/* For how long nothing could be read without a break, for a reason that may be this process' own
+ * (it does not connect, or is not allowed to). 0: it reads, or the reason is another. */
 uint64_t entry_reader_unread_ms(const struct entry_reader *l);
 /* No more callbacks. NULL is legal. */
 void entry_reader_close(struct entry_reader *l);

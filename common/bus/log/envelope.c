@@ -40,7 +40,7 @@ static msgpack_packer packer(struct buf *out) {
     return pk;
 }
 
-/* Empty is absent, but for a payload. */
+/* Empty counts as absent, except for a payload. */
 static void pack_text(msgpack_packer *pk, struct bytes text) {
     if (text.len == 0) {
         msgpack_pack_nil(pk);
@@ -71,7 +71,7 @@ static void pack_id(msgpack_packer *pk, struct message_id id) {
     pack_text(pk, bytes_str(message_id_format(id, text)));
 }
 
-/* --- unpacking: a cursor over the elements of one array, which turns bad and stays so --- */
+/* --- unpacking: a cursor over the elements of one array; once bad, it stays bad --- */
 
 struct reader {
     const msgpack_object *at, *end;

@@ -43,8 +43,8 @@ enum envelope_flag {
     FLAG_V1 = 4,      /* the sender speaks signalbox.v1 */
     FLAG_JSON = 8,    /* data is the JSON text of a value that is no string */
     FLAG_EVERY = 16,  /* to every Name of the partition */
-    FLAG_RECEIPT =
-        32 /* gateways tell what became of it: publish_receipt, with `from` as the token */
+    /* Gateways report what became of it: publish_receipt, to the token in `from`. */
+    FLAG_RECEIPT = 32
 };
 
 /* The client id of a sender; none when it is a publisher's token. */
@@ -76,11 +76,10 @@ struct entry {
     enum entry_kind kind;
     uint64_t ts_ms; /* wall clock of the process that made it */
     unsigned flags;
-    struct bytes name, group,
-        client_id;        /* of the sender's connection; TICK: name is the schedule's */
-    struct bytes conn;    /* its connection value "gid:connno:connected_ms|group" */
-    struct bytes session; /* CLIENT: an encoded struct session */
-    struct bytes body;    /* CLIENT, SEND: the payload; CLOSE, DISCONNECT: the reason */
+    struct bytes name, group, client_id; /* of the sender's connection; TICK: name: the schedule */
+    struct bytes conn;                   /* its connection value "gid:connno:connected_ms|group" */
+    struct bytes session;                /* CLIENT: an encoded struct session */
+    struct bytes body; /* CLIENT, SEND: the payload; CLOSE, DISCONNECT: the reason */
     struct bytes_list names, groups, clients; /* SEND, CLOSE: to whom */
     int64_t code; /* CLOSE: close code; TICK: the tick's time, seconds */
     void *zone;   /* owner of the lists */
@@ -109,15 +108,14 @@ void message_encode(struct buf *out, const struct message *m);
 MUST_CHECK enum parse message_decode(struct bytes in, struct message *m_out);
 void message_free(struct message *m);
 
-/* What the broker's handlers may know of the sender's upgrade request; made once per connection by
- * the gateway. */
+/* What the broker's handlers may know of the sender's upgrade request. The gateway makes it once
+ * for each connection. */
 struct session_header {
     struct bytes name, value;
 };
 struct session {
-    struct bytes
-        path; /* of the upgrade request, canonical (http_path.h): what signal routes match */
-    struct bytes url;            /* "ws://host/path?query" as asked for */
+    struct bytes path; /* of the upgrade request, canonical (http_path.h): signal routes match it */
+    struct bytes url;  /* "ws://host/path?query" as requested */
     struct bytes protocol;       /* "ws" or "wss" */
     struct bytes address;        /* the Host header */
     struct bytes endpoint;       /* the endpoint's name, or empty */

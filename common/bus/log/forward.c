@@ -1,4 +1,4 @@
-/* forward.c - see forward.h. A lane per partition; read send_lane. */
+/* forward.c - see forward.h. There is a lane for each partition; read send_lane. */
 #include "common/bus/log/forward.h"
 
 #include <inttypes.h>

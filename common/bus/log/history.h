@@ -1,6 +1,6 @@
 /*
- * history.h - what the history of one log holds, as far as its writer must know to bound it: bytes
- * exactly, messages nearly.
+ * history.h - what the history of one log holds, as far as its writer must know it to bound it: the
+ * bytes exactly, the messages nearly.
  *
  *     chunks   [first id, messages, bytes] [ … ] [ … ] ◀ history_add
  *
@@ -14,7 +14,7 @@
 
 #include "common/bus/log/envelope.h"
 
-/* A stream entry costs a little more than its message: counted for each. */
+/* A stream entry costs a little more than its message; this is counted for each. */
 enum { HISTORY_CHUNKS = 32, HISTORY_ENTRY_BYTES = 24 };
 
 struct history_bounds {
@@ -37,12 +37,12 @@ struct history {
 };
 
 void history_deinit(struct history *h);
-/* The next message, or so many at once that begin with this id; bytes: of all of them. */
+/* The next message, or several at once of which `first` is the first id; bytes: of all of them. */
 void history_add(struct history *h, const struct history_bounds *b, struct message_id first,
                  uint64_t messages, size_t bytes);
 /* The oldest message that stays. */
 struct message_id history_first(const struct history *h);
-/* How large a chunk is, for whoever counts elsewhere (measure_log.lua). */
+/* How large a chunk is, for measure_log.lua, which counts the same way. */
 size_t history_chunk_bytes(const struct history_bounds *b);
 uint64_t history_chunk_messages(const struct history_bounds *b);
 

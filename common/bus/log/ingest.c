@@ -1,12 +1,12 @@
 /*
- * ingest.c - see ingest.h.
+ * ingest.c - see ingest.h. Read ingest_push, then send_batch.
  *
- * A partition's lane:   head ▶ [ in flight … ][ waiting … ] ◀ tail
+ *     a partition's lane:   head ▶ [ in flight … ][ waiting … ] ◀ tail
  *
- * Entries get their sequence number when they are pushed. What one loop turn pushed is sent
- * together: a push marks the ingest dirty, and an idle handle and a check handle (before and after
- * the poll) send for every lane that has nothing in flight. The source's name is fixed when a batch
- * first goes out, so that a repeat is always recognised.
+ * Entries get their sequence number when they are pushed. Those that one turn of the loop pushed
+ * are sent together: a push starts an idle handle and a check handle (before and after the poll),
+ * which send for every lane that has nothing in flight. The source's name is fixed when a batch
+ * first goes out, so that a repetition is always recognised.
  */
 #include "common/bus/log/ingest.h"
 
@@ -127,7 +127,7 @@ static void on_answer(void *ctx, struct redisReply *reply) {
     send_batch(lane);
 }
 
-/* A large entry travels alone: what Redis does not take is one entry, not a batch. */
+/* A large entry travels alone, so that Redis refuses one entry and not a batch. */
 static bool is_batch_full(const struct ingest_lane *lane, const struct ingest_item *next,
                           size_t bytes) {
     return lane->in_flight == BATCH_ENTRIES ||

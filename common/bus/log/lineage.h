@@ -37,7 +37,7 @@ struct lineage {
 
 /* The command that lineage_read reads the reply of. */
 struct command lineage_ask(unsigned partition);
-/* False when the reply is no answer to lineage_ask. What does not make sense counts as unknown. */
+/* False when the reply is no answer to lineage_ask. Terms that make no sense count as unknown. */
 bool lineage_read(struct lineage *l_out, const struct redisReply *reply);
 
 enum lineage_place {
@@ -49,8 +49,8 @@ enum lineage_place {
 enum lineage_place lineage_find(const struct lineage *l, struct message_id id);
 /* The last output that is not later than an id which is ELSEWHERE. */
 struct message_id lineage_up_to(const struct lineage *l, struct message_id id);
-/* Whether the term of an id was never given out here: no output has it, whoever says so (a key that
- * somebody else wrote). */
+/* Whether the term of an id was never given out in this data set: no output has such an id, even if
+ * a key that some other program wrote says so. */
 bool lineage_is_strange(const struct lineage *l, struct message_id id);
 /* Whether an output with this id was appended, as far as l knows. An id with seq 0 is no output. */
 bool lineage_contains(const struct lineage *l, struct message_id id);

@@ -1,5 +1,5 @@
-/* log_reader.c - see log_reader.h. ask() sends a round, on_pages collects it, give_out merges it.
- */
+/* log_reader.c - see log_reader.h. ask() sends a round, on_pages collects it, give_out merges
+ * it. */
 #include "common/bus/log/log_reader.h"
 
 #include <errno.h>
@@ -106,7 +106,7 @@ static void give_out(struct log_reader *r) {
     }
 }
 
-/* --- what stands around a page: see ask() --- */
+/* --- the view: what ask() reads around the pages --- */
 
 /* GET l:<name>, GET l* */
 static void read_last(struct log_view *view, enum which_log log, struct redisReply *reply) {
@@ -226,8 +226,8 @@ static void ask_next(struct log_reader *r, struct bytes key) {
     bus_send(r->bus, r->partition, &c, NULL, NULL);
 }
 
-/* In one transaction: what is appended between the two would come in the wrong order, and whether
- * something is missing could not be said. */
+/* In one transaction: a message appended between two separate reads would come in the wrong order,
+ * and nobody could say whether something is missing. */
 static void ask(struct log_reader *r) {
     struct buf key = {0};
     struct paging *paging = bus_paging(r->bus);

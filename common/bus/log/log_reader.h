@@ -3,9 +3,9 @@
  * Redis, merged by id.
  *
  * Pages of at most 256 entries (paging.h), both logs in one round trip. A log of which Redis does
- * not give out a single entry counts as one whose history has expired. A page that came back full
- * may hide entries smaller than the other page's last ones, so only ids up to the smallest last id
- * of the full pages are given out before the next round.
+ * not answer a single entry counts as one whose history has expired. A page that came back full may
+ * hide entries smaller than the other page's last ones, so only ids up to the smallest last id of
+ * the full pages are given out before the next round.
  */
 #ifndef SIGNALBOX_BUS_LOG_LOG_READER_H
 #define SIGNALBOX_BUS_LOG_LOG_READER_H
@@ -20,7 +20,7 @@ enum { LOG_PAGE_MAX = 256 };
 
 enum which_log { LOG_OWN, LOG_EVERY, LOG_COUNT };
 
-/* What the logs looked like when a page was read, in the same transaction. */
+/* The state of the logs when a page was read, from the same transaction. */
 struct log_view {
     struct lineage lineage;
     struct message_id last[LOG_COUNT]; /* l:<name>, l*: no message of the log has a later id; 0-0:

@@ -226,10 +226,9 @@ static void on_out(void *ctx, struct redisReply *reply) {
     unref(o);
 }
 
-/* Prolonged now and then, by so much that a history lives for as long as is promised whenever its
- * last message came. Given in any case to a history that has none: the one that this owner
- * prolonged may be gone (its time was over by a clock of Redis that jumped, or somebody deleted
- * it). */
+/* The expiry is prolonged now and then, so far that a history lives as long as promised whenever
+ * its last message came. A history without one gets it in any case: the history that this owner
+ * prolonged may be gone (Redis' clock jumped, or somebody deleted it). */
 static int64_t ttl_of(const struct log_writer *o, const struct pending *p) {
     int64_t ttl_s = o->history_seconds + EXPIRE_EVERY_S;
     if (p->is_expire_due)
@@ -304,7 +303,7 @@ static void encode_and_send(struct log_writer *o) {
 /* --- prevs --- */
 
 struct lookup {
-    struct log_writer *outlog;
+    struct log_writer *writer;
     struct log *log; /* pending: it stays while this is under way */
 };
 
@@ -343,7 +342,7 @@ static void read_prev(struct log_writer *o, struct log *l, struct redisReply *re
 
 static void on_prev(void *ctx, struct redisReply *reply) {
     struct lookup *look = ctx;
-    struct log_writer *o = look->outlog;
+    struct log_writer *o = look->writer;
     if (!o->is_closed)
         read_prev(o, look->log, reply);
     free(look);

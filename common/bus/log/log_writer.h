@@ -1,18 +1,16 @@
 /*
- * log_writer.h - appends to the logs of a partition: what one batch of entries led to, in one step
- * with
- * the cursor (commit.lua). Only the partition's owner has one.
+ * log_writer.h - appends to the logs of a partition: the outputs of one batch of entries, in one
+ * step with the cursor (commit.lua). Only the partition's owner has one.
  *
  *     log_writer_add(o, …) for each message;  log_writer_commit(o, cursor, …);
  *
  * Ids are <term>-<seq>, rising over all logs of the partition. Each message names the one before it
- * in its log (`prev`, also where no history is kept, so that a hole shows); for logs not seen in
- * this term the key l: tells it. The logs seen last are remembered, LOG_WRITER_LOGS of them.
- * History is
- * bounded by bytes, messages (history.h) and time.
+ * in its log (`prev`, also where no history is kept, so that a hole shows). For a log not seen in
+ * this term the key l: tells it. The logs seen last are remembered, LOG_WRITER_LOGS of them. The
+ * history is bounded by bytes, messages (history.h) and time.
  *
- * An answer that does not come (the link broke) is never assumed: no callback; the owner forgets
- * the partition.
+ * If an answer does not come (the link broke), nothing is assumed: there is no callback, and the
+ * owner forgets the partition.
  */
 #ifndef SIGNALBOX_BUS_LOG_LOG_WRITER_H
 #define SIGNALBOX_BUS_LOG_LOG_WRITER_H
@@ -42,7 +40,8 @@ struct log_writer *log_writer_new(struct bus *bus, const struct log_writer_optio
 /* NULL is legal. No more callbacks. */
 void log_writer_close(struct log_writer *o);
 
-/* Copies what the output borrows, until the commit. Its id. Not while a commit is under way. */
+/* Copies what the output borrows, until the commit, and returns its id. Not while a commit is under
+ * way. */
 struct message_id log_writer_add(struct log_writer *o, const struct output *output);
 size_t log_writer_bytes(const struct log_writer *o);
 size_t log_writer_count(const struct log_writer *o);
@@ -52,11 +51,11 @@ size_t log_writer_largest(const struct log_writer *o);
 enum log_writer_result {
     LOG_WRITER_DONE,
     LOG_WRITER_BUSY, /* Redis refused for now (out of memory, disk full): log_writer_repeat later */
-    LOG_WRITER_FENCED /* the partition is another's, or Redis went back in time: forget it */
+    LOG_WRITER_FENCED /* the partition is another broker's, or Redis fell back: forget it */
 };
 typedef void log_writer_done_fn(void *ctx, enum log_writer_result result);
 /* done may be called inside, with LOG_WRITER_BUSY. has_more: entries beyond the cursor were read
- * already, `in` need not be trimmed yet. */
+ * already, so `in` need not be trimmed yet. */
 void log_writer_commit(struct log_writer *o, struct message_id cursor, bool has_more,
                        log_writer_done_fn *done, void *ctx);
 void log_writer_repeat(struct log_writer *o);

@@ -2,8 +2,11 @@
  * publish.h - the durable public entrance: XADD signalbox:send, for the CLI and the HTTP API.
  *
  * The message is the JSON that redis-cli users write:
- * {"name","group","clientId","data","binary","id"} or
- * {"op":"close","name",…,"code","reason"}. Its reader is the broker that owns the public stream.
+ *
+ *     {"name","group","clientId","data","binary","id"}
+ *     {"op":"close","name",…,"code","reason"}
+ *
+ * Its reader is the broker that owns the public stream.
  */
 #ifndef SIGNALBOX_BUS_LOG_PUBLISH_H
 #define SIGNALBOX_BUS_LOG_PUBLISH_H
@@ -21,22 +24,26 @@ void publish_json(struct bus *bus, struct bytes json, publish_done_fn *fn, void 
 /* 0; -EMSGSIZE when Redis does not take a text of so many bytes, -ENOBUFS while too much waits in
  * the public stream (backlog.h). error_out says why. */
 int publish_check(struct bus *bus, size_t bytes, struct buf *error_out);
-/* Whether Redis takes a text of so many bytes, as far as it is known; error_out says why not. */
+/* Whether Redis takes a text of so many bytes, as far as is known; error_out says why not. */
 bool publish_fits(const struct bus *bus, size_t bytes, struct buf *error_out);
 
 /*
- * A gateway's report about one message that asked for it, to the channel CHANNEL_RECEIPT and the
- * token, as five words: <gid> <matched> <written> <queued> <dropped> matched connections were
- * addressed; written ones had all of it handed to the kernel at the end of the loop turn; queued
- * ones have it waiting; dropped ones lost it to their `slow` policy or were closed.
+ * A gateway's report about one message that asked for it, to the channel CHANNEL_RECEIPT<token>:
+ *
+ *     <gid> <matched> <written> <queued> <dropped>
+ *
+ *     matched   connections that were addressed
+ *     written   the kernel had all of it at the end of the loop turn
+ *     queued    it waits in their queue
+ *     dropped   their `slow` policy dropped it, or they were closed
  */
 struct receipt {
     size_t matched, written, queued, dropped;
 };
 /* At most once; nothing happens while Redis is away. */
 void publish_receipt(struct bus *bus, struct bytes token, const struct receipt *r);
-/* A broker's report to the same channel: "id <message id>", the message was published as that. At
- * most once, and not for a repetition. */
+/* A broker's report to the same channel, "id <message id>": the message was published under this
+ * id. At most once, and not for a repetition. */
 void publish_receipt_id(struct bus *bus, struct bytes token, struct message_id id);
 bool receipt_parse_id(struct bytes text, struct message_id *id_out);
 /* Reads a gateway's report; gid borrows from the text. */

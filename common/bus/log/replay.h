@@ -2,11 +2,15 @@
  * replay.h - what a Name's logs retain between two ids, and whether that is everything: for clients
  * that resume.
  *
- * It is everything when the id belongs to the data set of today (lineage.h), and each log shows an
- * unbroken chain: the first message read names a predecessor that is not later than the id, each
- * further one names a predecessor that was read, and behind the last there is nothing up to the end
- * of the reading: the key l:<name> (no message of this log has a later id) says so, or the
- * predecessor of the first message beyond. Otherwise nothing is claimed.
+ * It is everything when the first id belongs to today's data set (lineage.h) and each log shows an
+ * unbroken chain:
+ *
+ *     the first message read   names a predecessor that is not later than the id
+ *     each further one         names a predecessor that was read
+ *     behind the last          nothing follows up to the end of the reading: the key l:<name> says
+ *                              so, or the predecessor of the first message beyond
+ *
+ * Otherwise nothing is claimed.
  */
 #ifndef SIGNALBOX_BUS_LOG_REPLAY_H
 #define SIGNALBOX_BUS_LOG_REPLAY_H

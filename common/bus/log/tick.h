@@ -1,9 +1,9 @@
 /*
  * tick.h - a schedule's ticks in the `in` of its partition: each once, whoever adds it.
  *
- * The clock is Redis' (append_tick.lua): one for the whole cluster, so that a process whose own is
- * wrong neither adds ticks that are not due nor misses those that are. The source of a schedule is
- * "c:<name>", its mark the tick's time.
+ * Redis' clock decides (append_tick.lua), one for the whole cluster, so that a process whose own
+ * clock is wrong neither adds ticks that are not due nor misses those that are. The source of a
+ * schedule is "c:<name>", and its high-water mark is the tick's time.
  */
 #ifndef SIGNALBOX_BUS_LOG_TICK_H
 #define SIGNALBOX_BUS_LOG_TICK_H

@@ -11,7 +11,7 @@
 #include "common/bus/bus_send.h"
 #include "common/bus/notice.h"
 
-/* A link that does not drain is no place for what nobody needs. */
+/* Beyond this, a link that does not drain gets no events: nobody needs them. */
 enum { BACKLOG_MAX = 4 * 1024 * 1024, TEXT_MAX = 1024 };
 
 void trace_init(struct trace *t, struct bus *bus, const char *process) {
@@ -79,7 +79,7 @@ void trace_on_notice(struct trace *t, const struct notice_trace *n) {
         one->until_ms = clock_ms() + life_ms;
 }
 
-/* --- who wants it --- */
+/* --- which traces want a message --- */
 
 static unsigned match(struct trace *t, bool is_client, struct bytes text) {
     unsigned mask = 0;
@@ -110,7 +110,7 @@ unsigned trace_of_every_name(struct trace *t) {
     return mask;
 }
 
-/* --- telling --- */
+/* --- publishing events --- */
 
 struct trace_event trace_event_of(const char *hop) {
     struct trace_event e = {

@@ -3,11 +3,11 @@
  * of their hops.
  *
  *     tool     notice "trace" on the control channel (notices.def), every 5 s; 0 ms when it ends
- *     process  trace_on_notice remembers it for so long; trace_of_… says who wants a message;
+ *     process  trace_on_notice remembers it for that time; trace_of_… says who wants a message;
  *              trace_tell publishes to CHANNEL_TRACE<token>
  *
- * Bounded: TRACES_MAX at a time, TRACE_EVENTS_MAX events a second; what is more is not told. While
- * nobody traces, trace_is_on is all that a message pays. Events have sizes, never payloads.
+ * Bounded: TRACES_MAX at a time, TRACE_EVENTS_MAX events a second; the rest is not reported. While
+ * nobody traces, trace_is_on is all that a message costs. Events have sizes, never payloads.
  */
 #ifndef SIGNALBOX_BUS_LOG_TRACE_H
 #define SIGNALBOX_BUS_LOG_TRACE_H
@@ -55,18 +55,19 @@ static inline bool trace_is_on(const struct trace *t) {
 /* Who traces this client, this Name: a bit for each place in `all`. */
 unsigned trace_of_client(struct trace *t, struct bytes client_id);
 unsigned trace_of_name(struct trace *t, struct bytes name);
-/* Everyone who traces some Name: a message to all Names is for each. */
+/* All who trace some Name: a message to all Names is for each of them. */
 unsigned trace_of_every_name(struct trace *t);
 
 /* An event of which nothing but the hop is known. */
 struct trace_event trace_event_of(const char *hop);
-/* Publishes to those of the mask, with process and time. At most once; not while Redis is away. */
+/* Publishes to the traces of the mask, with process and time. At most once; not while Redis is
+ * away. */
 void trace_tell(struct trace *t, unsigned mask, const struct trace_event *e);
 /* The same for an event that was encoded before. */
 void trace_tell_encoded(struct trace *t, unsigned mask, struct bytes event);
 
 void trace_event_encode(struct buf *out, const struct trace_event *e);
-/* Borrows from the text; what it does not know it passes over. False: it is no event. */
+/* Borrows from the text, and skips what it does not know. False: it is no event. */
 bool trace_event_decode(struct bytes text, struct trace_event *e_out);
 
 #endif
