@@ -328,11 +328,6 @@ struct ranking {
     uint64_t highest; /* of the others */
 };
 
-/* A late broker is not waited for; its leases say whether it is dead. */
-static bool is_prompt(const struct liveness_one *one, uint64_t now_ms) {
-    return one->has_moved && !one->has_left && now_ms - one->moved_ms <= LATE_MS;
-}
-
 /* The unfit rank behind all that are fit, in their own order. */
 static uint64_t rank_of(struct bytes broker, unsigned slot, bool is_unfit) {
     return lease_rank(broker, slot) >> 1 | (is_unfit ? 0 : (uint64_t)1 << 63);
@@ -340,21 +335,19 @@ static uint64_t rank_of(struct bytes broker, unsigned slot, bool is_unfit) {
 
 static void rank_one(void *ctx, const struct liveness_one *one) {
     struct ranking *r = ctx;
-    if (strcmp(one->id, bus_id(r->lease->bus)) == 0 || !is_prompt(one, r->now_ms))
+    /* A late broker is not waited for; its leases say whether it is dead. */
+    bool is_prompt = one->has_moved && !one->has_left && r->now_ms - one->moved_ms <= LATE_MS;
+    if (strcmp(one->id, bus_id(r->lease->bus)) == 0 || !is_prompt)
         return;
     uint64_t rank = rank_of(bytes_str(one->id), r->slot, one->is_unfit);
     if (rank > r->highest)
         r->highest = rank;
 }
 
-static struct ranking rank_others(const struct lease *l, unsigned slot) {
-    struct ranking r = {.lease = l, .now_ms = clock_ms(), .slot = slot};
-    liveness_each(l->liveness, rank_one, &r);
-    return r;
-}
-
 static bool is_first(const struct lease *l, unsigned slot) {
-    return rank_of(bytes_str(bus_id(l->bus)), slot, is_unfit(l)) >= rank_others(l, slot).highest;
+    struct ranking others = {.lease = l, .now_ms = clock_ms(), .slot = slot};
+    liveness_each(l->liveness, rank_one, &others);
+    return rank_of(bytes_str(bus_id(l->bus)), slot, is_unfit(l)) >= others.highest;
 }
 
 static bool is_stuck(const struct lease *l, unsigned slot) {
@@ -392,14 +385,6 @@ static bool cannot_work(const struct lease *l, unsigned slot) {
            is_own_fault(s->refused.why);
 }
 
-static void tell_unfit(struct lease *l, unsigned count, unsigned last) {
-    char label[LEASE_LABEL], text[TROUBLE_WHY_MAX];
-    lease_label(l, last, label);
-    snprintf(text, sizeof(text), "%u of them, %s among them", count, label);
-    trouble_raise(&l->unfit, bytes_str(text));
-    log_warn("lease", "unfit slots=%u for_ms=%" PRIu64, count, l->unfit_ms);
-}
-
 /* A slot that did not work, or one taken since, works: the fault is over. */
 static bool is_cured(const struct lease *l) {
     bool has_proof = false;
@@ -423,8 +408,12 @@ static void become_fit(struct lease *l) {
 
 /* Each time for longer, so that a fault that stays does not move slots to and fro. */
 static void become_unfit(struct lease *l, unsigned bad, unsigned last) {
+    char label[LEASE_LABEL], text[TROUBLE_WHY_MAX];
     l->unfit_until_ms = clock_ms() + l->unfit_ms;
-    tell_unfit(l, bad, last);
+    lease_label(l, last, label);
+    snprintf(text, sizeof(text), "%u of them, %s among them", bad, label);
+    trouble_raise(&l->unfit, bytes_str(text));
+    log_warn("lease", "unfit slots=%u for_ms=%" PRIu64, bad, l->unfit_ms);
     l->unfit_ms = l->unfit_ms * 2 < UNFIT_MAX_MS ? l->unfit_ms * 2 : UNFIT_MAX_MS;
     bus_set_unfit(l->bus, true);
 }

@@ -45,14 +45,9 @@ struct setting {
     uv_timer_t late;
 };
 
-static struct known *find(struct rules *r, struct bytes field) {
+static void apply(struct rules *r, struct bytes field, struct bytes value) {
     struct known *k;
     HASH_FIND(hh, r->known, field.ptr, field.len, k);
-    return k;
-}
-
-static void apply(struct rules *r, struct bytes field, struct bytes value) {
-    struct known *k = find(r, field);
     if (k == NULL && value.len > 0) {
         k = mem_zalloc(sizeof(*k) + field.len);
         k->len = field.len;

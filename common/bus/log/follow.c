@@ -233,16 +233,13 @@ static void on_elsewhere(struct follow *w, const struct lineage *today) {
         rewind_to(w, today);
 }
 
-/* Nothing was ever published in this data set: whatever comes is new. */
-static bool is_empty(const struct log_view *view) {
-    return !view->lineage.has_owner && view->last[LOG_OWN].seq == 0 &&
-           view->last[LOG_EVERY].seq == 0;
-}
-
 static void on_begin(void *ctx, const struct log_view *view) {
     struct follow *w = ctx;
+    /* Nothing was ever published in this data set: whatever comes is new. */
+    bool is_empty =
+        !view->lineage.has_owner && view->last[LOG_OWN].seq == 0 && view->last[LOG_EVERY].seq == 0;
     w->shared->dispatching++;
-    if (is_empty(view)) {
+    if (is_empty) {
         raise_floor(w);
         stand_at(w, MESSAGE_ID_NONE);
         w->begins_anew = true;

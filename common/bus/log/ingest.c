@@ -262,13 +262,6 @@ void ingest_free(struct ingest *g) {
     close_handle(g, (uv_handle_t *)&g->retry);
 }
 
-static void mark_dirty(struct ingest *g) {
-    if (uv_is_active((uv_handle_t *)&g->idle))
-        return;
-    uv_idle_start(&g->idle, on_idle);
-    uv_check_start(&g->check, on_check);
-}
-
 int ingest_push(struct ingest *g, unsigned partition, struct bytes entry, ingest_done_fn *done,
                 void *ctx) {
     MUST(partition < g->lane_count);
@@ -291,7 +284,10 @@ int ingest_push(struct ingest *g, unsigned partition, struct bytes entry, ingest
     g->bytes += entry.len;
     g->count++;
     metrics_set(METRIC_uplink_bytes, (int64_t)g->bytes);
-    mark_dirty(g);
+    if (!uv_is_active((uv_handle_t *)&g->idle)) {
+        uv_idle_start(&g->idle, on_idle);
+        uv_check_start(&g->check, on_check);
+    }
     return 0;
 }
 

@@ -31,17 +31,13 @@ struct log_reader {
     bool has_begun, is_cancelled, is_broken;
 };
 
-static void release(struct log_reader *r) {
+static void finish(struct log_reader *r, int status) {
+    if (!r->is_cancelled)
+        r->events->on_done(r->ctx, status, &r->view);
     for (int i = 0; i < LOG_COUNT; i++)
         buf_deinit(&r->pages[i].data);
     free(r->name);
     free(r);
-}
-
-static void finish(struct log_reader *r, int status) {
-    if (!r->is_cancelled)
-        r->events->on_done(r->ctx, status, &r->view);
-    release(r);
 }
 
 /* --- a page: [[id, [m, blob]], …] --- */
@@ -108,13 +104,6 @@ static void give_out(struct log_reader *r) {
 
 /* --- the view: what ask() reads around the pages --- */
 
-/* GET l:<name>, GET l* */
-static void read_last(struct log_view *view, enum which_log log, struct redisReply *reply) {
-    if (!message_id_parse(reply_bytes(reply), &view->last[log]) ||
-        lineage_is_strange(&view->lineage, view->last[log]))
-        view->last[log] = MESSAGE_ID_NONE;
-}
-
 static void read_next(struct log_view *view, enum which_log log, struct redisReply *reply) {
     struct redisReply *fields = reply_at(reply_at(reply, 0), 1);
     struct message m;
@@ -129,7 +118,9 @@ static bool read_view(struct log_view *view, struct redisReply *reply) {
     if (!lineage_read(&view->lineage, reply_at(reply, LOG_COUNT)))
         return false;
     for (size_t i = 0; i < LOG_COUNT; i++) {
-        read_last(view, (enum which_log)i, reply_at(reply, LOG_COUNT + 1 + i));
+        if (!message_id_parse(reply_bytes(reply_at(reply, LOG_COUNT + 1 + i)), &view->last[i]) ||
+            lineage_is_strange(&view->lineage, view->last[i]))
+            view->last[i] = MESSAGE_ID_NONE;
         read_next(view, (enum which_log)i, reply_at(reply, 2 * LOG_COUNT + 1 + i));
     }
     return true;
@@ -139,19 +130,15 @@ static bool read_view(struct log_view *view, struct redisReply *reply) {
 
 static void ask(struct log_reader *r);
 
-static void begin(struct log_reader *r) {
-    if (!r->has_begun && r->events->on_begin != NULL)
-        r->events->on_begin(r->ctx, &r->view);
-    r->has_begun = true;
-}
-
 static void on_round(struct log_reader *r) {
     if (r->is_cancelled || r->is_broken) {
         finish(r, -ENOTCONN);
         return;
     }
     bool has_more = is_full(r, &r->pages[LOG_OWN]) || is_full(r, &r->pages[LOG_EVERY]);
-    begin(r);
+    if (!r->has_begun && r->events->on_begin != NULL)
+        r->events->on_begin(r->ctx, &r->view);
+    r->has_begun = true;
     give_out(r);
     if (r->is_cancelled || !has_more)
         finish(r, 0);

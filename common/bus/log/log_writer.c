@@ -181,11 +181,6 @@ static void unref(struct log_writer *o) {
     free(o);
 }
 
-static void send_command(struct log_writer *o, struct command *c, reply_fn *fn) {
-    o->refs++;
-    bus_send(o->bus, o->partition, c, fn, o);
-}
-
 static void tell(struct log_writer *o, enum log_writer_result result) {
     log_writer_done_fn *done = o->done;
     if (result != LOG_WRITER_BUSY) {
@@ -269,7 +264,8 @@ static void send_out(struct log_writer *o) {
     for (struct pending *p = o->first; p != NULL; p = p->next)
         add_output(o, &c, p, &key);
     buf_deinit(&key);
-    send_command(o, &c, on_out);
+    o->refs++;
+    bus_send(o->bus, o->partition, &c, on_out, o);
 }
 
 /* --- encoding --- */

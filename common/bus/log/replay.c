@@ -29,14 +29,12 @@ static bool is_log_complete(const struct replay *r, const struct log_view *view,
     return view->has_next[log] && follows(view->next_prev[log], r->at[log]);
 }
 
-static bool is_of_today(const struct replay *r, const struct lineage *l) {
-    return !l->has_owner || lineage_find(l, r->after) == LINEAGE_WITHIN;
-}
-
 static bool is_complete(const struct replay *r, const struct log_view *view) {
     if (message_id_compare(r->until, r->after) <= 0)
         return true;
-    return !r->is_torn && is_of_today(r, &view->lineage) && is_log_complete(r, view, LOG_OWN) &&
+    bool is_of_today =
+        !view->lineage.has_owner || lineage_find(&view->lineage, r->after) == LINEAGE_WITHIN;
+    return !r->is_torn && is_of_today && is_log_complete(r, view, LOG_OWN) &&
            is_log_complete(r, view, LOG_EVERY);
 }
 
