@@ -1,12 +1,14 @@
-"""The command lines of the two daemons: what is wrong is one line and exit status 2, help and version are 0."""
+"""The two daemons as processes: a wrong command line is one line and exit status 2, help and version are 0, and signals end them."""
 import os
 import re
+import socket
 import subprocess
 
 import pytest
 
 from cli_world import APP
 from harness.cluster import BIN, free_port
+from harness.waiting import eventually
 
 BOTH = [
     ([], "needs one APP: an app file or its folder (see --help)"),
@@ -65,3 +67,23 @@ def test_help_and_version(kind):
     assert "--redis URL" in done.stdout and "Exit status: 0" in done.stdout
     done = run(kind, "--version")
     assert done.returncode == 0 and re.fullmatch(rf"signalbox-{kind} \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_a_second_signal_ends_a_draining_gateway_at_once(redis_url, tmp_path):
+    port, log = free_port(), tmp_path / "log"
+    with log.open("w") as stderr:
+        gateway = subprocess.Popen([str(BIN / "signalbox-gateway"), str(APP), "--redis", redis_url, "--drain-ms", "60000",
+                                    "--listen", f"http://127.0.0.1:{port}"], stdin=subprocess.DEVNULL, stderr=stderr)
+    try:
+        eventually(lambda: "started id=" in log.read_text(), 10, "the gateway runs")
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 404")
+            gateway.terminate()
+            eventually(lambda: "drain: started connections=1" in log.read_text(), 10, "it drains")
+            assert gateway.poll() is None
+            gateway.terminate()
+            assert gateway.wait(5) == 1
+    finally:
+        gateway.kill()
+        gateway.wait(10)
