@@ -169,13 +169,15 @@ static void a_slot_that_is_given_back_is_committed(void **state) {
 
 /* The last owners died during the first entry: so many tries are counted in `own`. */
 static void take_with_tries(int tries) {
-    char tried[64];
+    static const char set[] = "return(redis.call('HSET',KEYS[1],'x',ARGV[1]..'\\32'..ARGV[2]))";
+    char id[64];
     add("killer");
     snprintf(
-        tried, sizeof(tried), "%.40s",
+        id, sizeof(id), "%.40s",
         bus_room_ask(&t.room.bus_room, "XREVRANGE %.*s + - COUNT 1", BYTES_FMT(buf_bytes(&t.in))));
-    snprintf(strchr(tried, ' '), 8, " %d", tries);
-    bus_room_ask(&t.room.bus_room, "HSET %.*s x %s", BYTES_FMT(buf_bytes(&t.own)), tried);
+    id[strcspn(id, " ")] = '\0';
+    bus_room_ask(&t.room.bus_room, "EVAL %s 1 %.*s %s %d", set, BYTES_FMT(buf_bytes(&t.own)), id,
+                 tries);
     add("ann");
     bus_room_turn(&t.room.bus_room, 5); /* the term is the time of the take-over in ms */
     take();
