@@ -9,7 +9,10 @@
 
 #include <stddef.h>
 
-#define MUST(cond)             ((cond) ? (void)0 : must_fail(__FILE__, __LINE__, #cond))
+#define MUST(cond) ((cond) ? (void)0 : must_fail(__FILE__, __LINE__, #cond))
+/* A function off the fast path: it is never inlined, so that its registers cost its caller nothing.
+ */
+#define RARE                   __attribute__((cold, noinline))
 #define MUST_CHECK             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 

@@ -169,7 +169,7 @@ bool conn_is_slow(const struct conn *c) {
     return c->policy == SLOW_CLOSE && has_had_time(c);
 }
 
-static enum conn_sent send_over_bound(struct conn *c, struct frame f) {
+RARE static enum conn_sent send_over_bound(struct conn *c, struct frame f) {
     unsigned dropped;
     (void)write_queued(c); /* a broken connection is left to the flush at the end of the turn */
     watch_bound(c, f.len);

@@ -160,22 +160,29 @@ static bool is_before(struct client_slot *slot, const struct message *m) {
 /* ---- what becomes of it */
 
 /* Each kind of wire has its frame, made when the first client needs it. */
-static struct frame frame_for(struct fan_out *v, enum wire wire) {
-    struct frame *f = &v->frames_of[wire];
-    if (f->chunk == NULL)
-        *f = message_frames_make(v->downlink->frames, v->m, name_entry_name(v->entry), wire);
-    return *f;
+RARE static void make_frame(struct fan_out *v, enum wire wire) {
+    v->frames_of[wire] =
+        message_frames_make(v->downlink->frames, v->m, name_entry_name(v->entry), wire);
+}
+
+/* After a send: somebody asked what became of it, or the client is slow. */
+RARE static void conclude(struct fan_out *v, struct client_slot *slot, enum conn_sent sent) {
+    if (v->receipt != NULL)
+        add_to_receipt(v->receipt, slot->client, sent != CONN_QUEUED);
+    if (sent == CONN_OVER)
+        client_close(slot->client, CLOSE_SLOW);
 }
 
 static void send_to(struct fan_out *v, struct client_slot *slot) {
     if (is_before(slot, v->m))
         return;
     v->count++;
-    enum conn_sent sent = conn_send_message(slot->conn, frame_for(v, slot->wire));
-    if (v->receipt != NULL)
-        add_to_receipt(v->receipt, slot->client, sent != CONN_QUEUED);
-    if (sent == CONN_OVER)
-        client_close(slot->client, CLOSE_SLOW);
+    const struct frame *frame = &v->frames_of[slot->wire];
+    if (frame->chunk == NULL)
+        make_frame(v, slot->wire);
+    enum conn_sent sent = conn_send_message(slot->conn, *frame);
+    if (sent != CONN_QUEUED || v->receipt != NULL)
+        conclude(v, slot, sent);
 }
 
 static void close_it(struct fan_out *v, struct client_slot *slot) {
