@@ -128,10 +128,12 @@ bool trace_messages_awaits(struct trace_messages *m, const struct trace_event *e
         return find_id(m, e) == NULL;
     if (bytes_equal_str(e->hop, "verdict") || bytes_equal_str(e->hop, "published"))
         return find(m, entry_key(&m->key, e)) == NULL;
-    if (!bytes_equal_str(e->hop, "processed") || !bytes_equal_str(e->kind, "client"))
-        return false;
     uint64_t ordinal = count(m, "client", e);
-    return count(m, "received", e) > ordinal && count(m, "accepted", e) <= ordinal;
+    if (!bytes_equal_str(e->hop, "processed") || count(m, "received", e) <= ordinal)
+        return false;
+    if (bytes_equal_str(e->kind, "client"))
+        return count(m, "accepted", e) <= ordinal;
+    return bytes_equal_str(e->kind, "send"); /* a handler's, for a message that is not processed */
 }
 
 struct trace_message trace_messages_of(struct trace_messages *m, const struct trace_event *e) {

@@ -110,6 +110,23 @@ static void an_event_waits_for_the_one_before(void **state) {
     trace_messages_free(m);
 }
 
+/* What a handler sends can reach another partition before its message is reported. */
+static void a_send_waits_for_the_message_that_led_to_it(void **state) {
+    struct trace_messages *m = trace_messages_new();
+    struct trace_event send = processed("ann", 100, "8-0");
+    (void)state;
+    send.kind = BYTES_LIT("send");
+    assert_false(awaits(m, send)); /* its gateway reports nothing to us */
+    (void)number_of(m, event("received", "ann", 100));
+    assert_true(awaits(m, send));
+    (void)number_of(m, event("accepted", "ann", 100));
+    assert_true(awaits(m, send));
+    (void)number_of(m, processed("ann", 100, "7-0"));
+    assert_false(awaits(m, send));
+    assert_int_equal(number_of(m, send), 1);
+    trace_messages_free(m);
+}
+
 /* Each message has three keys: its sending, how many were sent with it, its entry. */
 static void the_oldest_keys_are_forgotten(void **state) {
     struct trace_messages *m = trace_messages_new();
@@ -132,6 +149,7 @@ int main(void) {
         cmocka_unit_test(messages_of_one_millisecond_are_counted),
         cmocka_unit_test(an_id_is_of_its_partition_and_name),
         cmocka_unit_test(an_event_waits_for_the_one_before),
+        cmocka_unit_test(a_send_waits_for_the_message_that_led_to_it),
         cmocka_unit_test(the_oldest_keys_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
