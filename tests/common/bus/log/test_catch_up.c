@@ -1,0 +1,59 @@
+/* test_catch_up.c - live messages that are held: in order, and dropped as a whole at the bound. */
+#include "common/bus/log/catch_up.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/must.h"
+
+static void in_order(void **state) {
+    struct held_messages h;
+    (void)state;
+    catch_up_init_held(&h);
+    assert_null(catch_up_take_held(&h));
+    catch_up_hold(&h, LOG_OWN, BYTES_LIT("first"));
+    catch_up_hold(&h, LOG_EVERY, BYTES_LIT("second"));
+    assert_int_equal(h.bytes, 11);
+    struct held_message *one = catch_up_take_held(&h);
+    assert_int_equal(one->log, LOG_OWN);
+    assert_memory_equal(one->blob, "first", one->len);
+    free(one);
+    one = catch_up_take_held(&h);
+    assert_int_equal(one->log, LOG_EVERY);
+    assert_memory_equal(one->blob, "second", one->len);
+    free(one);
+    assert_null(catch_up_take_held(&h));
+    assert_int_equal(h.bytes, 0);
+}
+
+static void all_are_dropped_at_the_bound(void **state) {
+    struct held_messages h;
+    char *large = mem_zalloc(HELD_BYTES_MAX);
+    (void)state;
+    catch_up_init_held(&h);
+    catch_up_hold(&h, LOG_OWN, bytes_of(large, HELD_BYTES_MAX - 1));
+    catch_up_hold(&h, LOG_OWN, bytes_of(large, 1)); /* as much as may be */
+    assert_false(h.has_overflowed);
+    catch_up_hold(&h, LOG_OWN, bytes_of(large, 1));
+    assert_true(h.has_overflowed);
+    assert_null(catch_up_take_held(&h));
+    catch_up_hold(&h, LOG_OWN, bytes_of(large, 1)); /* a hole before it */
+    assert_null(catch_up_take_held(&h));
+    catch_up_drop_held(&h);
+    catch_up_hold(&h, LOG_OWN, bytes_of(large, 1));
+    struct held_message *one = catch_up_take_held(&h);
+    assert_non_null(one);
+    free(one);
+    free(large);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(in_order),
+                                       cmocka_unit_test(all_are_dropped_at_the_bound)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
