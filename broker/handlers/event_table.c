@@ -207,27 +207,18 @@ int event_table_push_signal(void *ctx, struct lua_State *L) {
     return 1;
 }
 
-struct disconnect_cause event_table_read_cause(struct bytes text) {
-    struct disconnect_cause c = {0};
-    c.cause = bytes_split(&text, ':');
-    c.code = bytes_split(&text, ':');
-    c.reason = text;
-    if (bytes_equal_str(c.cause, "replaced")) {
-        c.code = BYTES_LIT("4001");
-        c.reason = BYTES_LIT("replaced");
-    }
-    return c;
-}
-
+/* Why a connection ended: "client:1000:bye" is cause "client", code 1000, reason "bye". */
 static void set_disconnect(lua_State *L, struct bytes text) {
-    struct disconnect_cause c = event_table_read_cause(text);
-    uint64_t code;
-    stack_set_optional(L, "cause", c.cause);
-    if (bytes_to_u64(c.code, &code)) {
+    struct bytes cause = bytes_split(&text, ':');
+    struct bytes code_text = bytes_split(&text, ':');
+    uint64_t code = (uint64_t)close_reason_code(CLOSE_REPLACED);
+    bool is_replaced = bytes_equal_str(cause, "replaced");
+    stack_set_optional(L, "cause", cause);
+    if (is_replaced || bytes_to_u64(code_text, &code)) {
         lua_pushinteger(L, (lua_Integer)code);
         lua_setfield(L, -2, "close_code");
     }
-    stack_set_bytes(L, "close_reason", c.reason);
+    stack_set_bytes(L, "close_reason", is_replaced ? cause : text);
 }
 
 static void set_connection(lua_State *L, const struct entry *e) {

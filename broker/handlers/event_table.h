@@ -5,8 +5,6 @@
 #ifndef SIGNALBOX_BROKER_HANDLERS_EVENT_TABLE_H
 #define SIGNALBOX_BROKER_HANDLERS_EVENT_TABLE_H
 
-#include "common/base/bytes.h"
-
 struct lua_State;
 
 /* For handler_run_start: the handler has no further arguments (LUA_NOREF). */
@@ -16,12 +14,5 @@ enum { EVENT_TABLE_NO_ARGUMENTS = -2 };
 int event_table_push_signal(void *ctx, struct lua_State *L);
 int event_table_push_connection(void *ctx, struct lua_State *L);
 int event_table_push_tick(void *ctx, struct lua_State *L);
-
-/* Why a connection ended: "client:1000:bye" is cause "client", code 1000, reason "bye". */
-struct disconnect_cause {
-    struct bytes cause, code, reason;
-};
-/* Exposed for tests. */
-struct disconnect_cause event_table_read_cause(struct bytes text);
 
 #endif
