@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/bus/bus_send.h"
+#include "common/net/later.h"
 
 enum { PAGE = 1000 };
 
@@ -162,29 +163,14 @@ static void ask_page(struct registry_query *q) {
     bus_send(q->bus, q->is_scan ? BUS_FLEET : partition, &c, on_page, q);
 }
 
-/* The answer that Redis is away comes on a later turn, too. */
-struct late_failure {
-    uv_timer_t timer;
-    struct registry_query *query;
-};
-
-static void on_late_closed(uv_handle_t *handle) {
-    free(container_of((uv_timer_t *)handle, struct late_failure, timer));
-}
-
-static void on_late(uv_timer_t *timer) {
-    struct late_failure *late = container_of(timer, struct late_failure, timer);
-    fail(late->query);
-    uv_close((uv_handle_t *)timer, on_late_closed);
+static void fail_later(void *query) {
+    fail(query);
 }
 
 static bool can_ask(struct registry_query *q) {
     if (bus_can_send(q->bus))
         return true;
-    struct late_failure *late = mem_alloc(sizeof(*late));
-    late->query = q;
-    MUST(uv_timer_init(bus_loop(q->bus), &late->timer) == 0);
-    MUST(uv_timer_start(&late->timer, on_late, 0, 0) == 0);
+    later(bus_loop(q->bus), fail_later, q);
     return false;
 }
 

@@ -13,6 +13,7 @@
 #include "common/bus/notice.h"
 #include "common/bus/redis/feed.h"
 #include "common/bus/redis/troubles.h"
+#include "common/net/later.h"
 
 enum { RELOAD_MS = 30000, AGAIN_MS = 1000 };
 
@@ -42,7 +43,6 @@ struct setting {
     void *ctx;
     char *field, *value;
     size_t field_len, value_len;
-    uv_timer_t late;
 };
 
 static void apply(struct rules *r, struct bytes field, struct bytes value) {
@@ -182,15 +182,11 @@ static void on_stored(void *ctx, struct redisReply *reply) {
     apply(r, field, value);
 }
 
-static void on_late_closed(uv_handle_t *handle) {
-    free_setting(container_of((uv_timer_t *)handle, struct setting, late));
-}
-
-static void on_late(uv_timer_t *timer) {
-    struct setting *s = container_of(timer, struct setting, late);
+static void fail_setting(void *setting) {
+    struct setting *s = setting;
     if (s->fn != NULL)
         s->fn(s->ctx, -ENOTCONN);
-    uv_close((uv_handle_t *)timer, on_late_closed);
+    free_setting(s);
 }
 
 void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_done_fn *fn,
@@ -202,8 +198,7 @@ void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_do
     s->value = bytes_dup(value);
     s->value_len = value.len;
     if (!bus_can_send(r->bus)) {
-        MUST(uv_timer_init(bus_loop(r->bus), &s->late) == 0);
-        MUST(uv_timer_start(&s->late, on_late, 0, 0) == 0);
+        later(bus_loop(r->bus), fail_setting, s);
         return;
     }
     struct command c = command_begin(value.len > 0 ? "HSET" : "HDEL");

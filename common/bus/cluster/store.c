@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/bus/bus_send.h"
+#include "common/net/later.h"
 
 enum { LOCK_TTL_MS = 10000, LOCK_RENEW_MS = 3000, LOCK_TRY_MIN_MS = 2, LOCK_TRY_MAX_MS = 50 };
 
@@ -22,8 +23,7 @@ struct store_call {
     struct bus *bus;
     store_fn *fn;
     void *ctx;
-    uv_timer_t late; /* the answer when nothing is sent, so that it never comes inside the call */
-    int late_status;
+    int why_not_sent; /* the status when it cannot be sent */
 };
 
 static void on_answer(void *ctx, struct redisReply *reply) {
@@ -37,16 +37,12 @@ static void on_answer(void *ctx, struct redisReply *reply) {
     free(q);
 }
 
-static void on_late_closed(uv_handle_t *handle) {
-    free(container_of((uv_timer_t *)handle, struct store_call, late));
-}
-
-static void on_late(uv_timer_t *timer) {
-    struct store_call *q = container_of(timer, struct store_call, late);
-    q->fn(q->ctx, q->late_status,
-          q->late_status == -EINVAL ? BYTES_LIT("the value is larger than Redis takes")
-                                    : BYTES_NONE);
-    uv_close((uv_handle_t *)timer, on_late_closed);
+static void on_not_sent(void *call) {
+    struct store_call *q = call;
+    q->fn(q->ctx, q->why_not_sent,
+          q->why_not_sent == -EINVAL ? BYTES_LIT("the value is larger than Redis takes")
+                                     : BYTES_NONE);
+    free(q);
 }
 
 static void ask(struct bus *b, struct command *c, store_fn *fn, void *ctx, reply_fn *on_reply) {
@@ -54,14 +50,13 @@ static void ask(struct bus *b, struct command *c, store_fn *fn, void *ctx, reply
     q->bus = b;
     q->fn = fn;
     q->ctx = ctx;
-    q->late_status = c->largest > bus_largest(b) ? -EINVAL : -ENOTCONN;
-    if (bus_can_send(b) && q->late_status != -EINVAL) {
+    q->why_not_sent = c->largest > bus_largest(b) ? -EINVAL : -ENOTCONN;
+    if (bus_can_send(b) && q->why_not_sent != -EINVAL) {
         bus_send(b, BUS_FLEET, c, on_reply, q);
         return;
     }
     command_drop(c);
-    MUST(uv_timer_init(bus_loop(b), &q->late) == 0);
-    MUST(uv_timer_start(&q->late, on_late, 0, 0) == 0);
+    later(bus_loop(b), on_not_sent, q);
 }
 
 static void add_key(struct command *c, enum fleet_key kind, struct bytes key) {
