@@ -1,5 +1,5 @@
-/* api.c - the table `signalbox`: every function that a script can call, and those that belong to no
- * family: json, parse_json, array, log and sleep. */
+/* api.c - the table `signalbox`, and the functions that belong to no family: json, parse_json,
+ * array, log and sleep. */
 #include "common/app/api/api.h"
 
 #include <lauxlib.h>
@@ -12,7 +12,7 @@ enum { SLEEP_MAX_SECONDS = 86400 };
 /* --- JSON, log --- */
 
 /* json(value [, depth]) */
-static int api_json(lua_State *L) {
+int api_json(lua_State *L) {
     struct buf text = {0}, error = {0};
     luaL_checkany(L, 1);
     int depth = api_depth(luaL_optinteger(L, 2, API_DEPTH));
@@ -25,7 +25,7 @@ static int api_json(lua_State *L) {
 }
 
 /* parse_json(text) */
-static int api_parse_json(lua_State *L) {
+int api_parse_json(lua_State *L) {
     struct buf error = {0};
     luaL_checkstring(L, 1);
     if (!json_push_string(L, 1, &error))
@@ -34,7 +34,7 @@ static int api_parse_json(lua_State *L) {
 }
 
 /* array(table): is written as [] also while it is empty. */
-static int api_array(lua_State *L) {
+int api_array(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     if (json_is_array_marked(L, 1))
         return lua_settop(L, 1), 1;
@@ -44,7 +44,7 @@ static int api_array(lua_State *L) {
     return 1;
 }
 
-static int api_log(lua_State *L) {
+int api_log(lua_State *L) {
     struct bytes text = stack_check_bytes(L, 1);
     log_app("app", "said text=%s", LOG_TEXT(text));
     return 0;
@@ -56,7 +56,7 @@ static void on_slept(uv_timer_t *timer) {
     app_resume_ok(container_of(timer, struct app_call, timer), NULL, NULL);
 }
 
-static int api_sleep(lua_State *L) {
+int api_sleep(lua_State *L) {
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0 && seconds <= SLEEP_MAX_SECONDS, 1,
                   "from 0 to 86400 seconds (a day)");
@@ -74,55 +74,21 @@ static int api_sleep(lua_State *L) {
 /* --- the table --- */
 
 static const luaL_Reg functions[] = {
-    /* What the app file sets up. */
-    {"endpoint", api_endpoint},
-    {"route", api_route},
-    {"static", api_static},
-    {"origins", api_origins},
-    {"name", api_name},
-    {"schedule", api_schedule},
-    /* Signal routes. */
-    {"signal_route", api_signal_route},
-    {"signal_route_remove", api_signal_route_remove},
-    {"signal_route_clear", api_signal_route_clear},
-    {"signal_route_get", api_signal_route_get},
-    {"signal_route_test", api_signal_route_test},
-    {"signal_route_group", api_signal_route_group},
-    /* Events. */
-    {"on", api_on},
-    {"off", api_off},
-    {"signal_event_test", api_signal_event_test},
-    /* Sending. */
-    {"send", api_send},
-    {"close", api_close},
-    {"allows", api_allows},
-    {"broadcast_level", api_broadcast_level},
-    {"default_scope", api_default_scope},
-    /* Client ids. */
-    {"signing", api_signing},
-    {"sign", api_sign},
-    {"verify", api_verify},
-    {"is_signed", api_is_signed},
-    {"server_secret", api_server_secret},
-    /* Who is there. */
-    {"names", api_names},
-    {"groups", api_groups},
-    {"clients", api_clients},
-    {"exists", api_exists},
-    /* Waiting. */
-    {"sleep", api_sleep},
-    {"lock", api_lock},
-    /* JSON, log. */
-    {"json", api_json},
-    {"parse_json", api_parse_json},
-    {"array", api_array},
-    {"log", api_log},
+#define FUNCTION(name) {#name, api_##name},
+#define STORE(name)
+#include "common/app/api/functions.def"
+#undef FUNCTION
+#undef STORE
     {NULL, NULL},
 };
 
 static const luaL_Reg store_functions[] = {
-    {"get", api_store_get},       {"set", api_store_set}, {"incr", api_store_incr},
-    {"delete", api_store_delete}, {NULL, NULL},
+#define FUNCTION(name)
+#define STORE(name) {#name, api_store_##name},
+#include "common/app/api/functions.def"
+#undef FUNCTION
+#undef STORE
+    {NULL, NULL},
 };
 
 void api_open(lua_State *L) {

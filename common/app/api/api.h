@@ -1,11 +1,10 @@
 /*
- * api.h - the functions of `signalbox`, one C function each; the list is in api.c.
+ * api.h - the functions of `signalbox`, one C function each; the list is functions.def.
  *
  * Errors of arguments go through luaL_arg*. A function checks everything first, and allocates
  * outside of Lua only when nothing can raise any more.
  *
- * To add a function: write it in the api_*.c it belongs to, declare it here, and add its line to
- * api.c.
+ * To add a function: write it in the api_*.c it belongs to, and name it in functions.def.
  */
 #ifndef SIGNALBOX_APP_API_API_H
 #define SIGNALBOX_APP_API_API_H
@@ -20,40 +19,11 @@ void api_open(lua_State *L);
 
 /* --- the functions --- */
 
-int api_endpoint(lua_State *L);
-int api_route(lua_State *L);
-int api_static(lua_State *L);
-int api_origins(lua_State *L);
-int api_name(lua_State *L);
-int api_send(lua_State *L);
-int api_close(lua_State *L);
-int api_allows(lua_State *L);
-int api_broadcast_level(lua_State *L);
-int api_default_scope(lua_State *L);
-int api_signing(lua_State *L);
-int api_sign(lua_State *L);
-int api_verify(lua_State *L);
-int api_is_signed(lua_State *L);
-int api_server_secret(lua_State *L);
-int api_signal_route(lua_State *L);
-int api_signal_route_remove(lua_State *L);
-int api_signal_route_clear(lua_State *L);
-int api_signal_route_get(lua_State *L);
-int api_signal_route_test(lua_State *L);
-int api_signal_route_group(lua_State *L);
-int api_on(lua_State *L);
-int api_off(lua_State *L);
-int api_signal_event_test(lua_State *L);
-int api_schedule(lua_State *L);
-int api_lock(lua_State *L);
-int api_names(lua_State *L);
-int api_groups(lua_State *L);
-int api_clients(lua_State *L);
-int api_exists(lua_State *L);
-int api_store_get(lua_State *L);
-int api_store_set(lua_State *L);
-int api_store_incr(lua_State *L);
-int api_store_delete(lua_State *L);
+#define FUNCTION(name) int api_##name(lua_State *L);
+#define STORE(name)    int api_store_##name(lua_State *L);
+#include "common/app/api/functions.def"
+#undef FUNCTION
+#undef STORE
 
 /* --- arguments (api_args.c) --- */
 

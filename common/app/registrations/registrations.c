@@ -59,10 +59,12 @@ void registrations_free(struct registrations *r) {
 }
 
 /* The room doubles whenever the count is a power of two. */
-void *array_grow(void *items, size_t count, size_t item_size) {
+void *array_insert(void *items, size_t count, size_t place, size_t item_size) {
     if ((count & (count - 1)) == 0)
         items = mem_realloc(items, (count == 0 ? 1 : count * 2) * item_size);
-    memset((char *)items + count * item_size, 0, item_size);
+    char *item = (char *)items + place * item_size;
+    memmove(item + item_size, item, (count - place) * item_size);
+    memset(item, 0, item_size);
     return items;
 }
 

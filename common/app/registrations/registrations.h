@@ -90,11 +90,17 @@ struct registrations *registrations_new(void);
 /* The references to functions go with their Lua state. */
 void registrations_free(struct registrations *r);
 
-/* One more item at the end, zeroed. Pointers to items hold until the next addition or removal. */
+/* One more item at the end or at `place`, zeroed. Pointers to items hold until the next addition or
+ * removal. */
 #define ARRAY_ADD(array)                                                                           \
-    ((array)->items = array_grow((array)->items, (array)->count, sizeof((array)->items[0])),       \
+    ((array)->items =                                                                              \
+         array_insert((array)->items, (array)->count, (array)->count, sizeof((array)->items[0])),  \
      &(array)->items[(array)->count++])
-void *array_grow(void *items, size_t count, size_t item_size);
+#define ARRAY_INSERT(array, place)                                                                 \
+    ((array)->items =                                                                              \
+         array_insert((array)->items, (array)->count, (place), sizeof((array)->items[0])),         \
+     (array)->count++, &(array)->items[place])
+void *array_insert(void *items, size_t count, size_t place, size_t item_size);
 
 /* Whether two names of endpoints are the same, without case; NULL equals only NULL. */
 bool registrations_is_same_endpoint(const char *a, const char *b);

@@ -133,40 +133,24 @@ static size_t clear(struct app *a, struct shared *s) {
     return place;
 }
 
-static void insert_route(struct registrations *r, size_t place, struct signal_route route) {
-    ARRAY_ADD(&r->signal_routes);
-    struct signal_route *at = &r->signal_routes.items[place];
-    memmove(at + 1, at, (r->signal_routes.count - 1 - place) * sizeof(*at));
-    *at = route;
-}
-
-static void insert_event(struct registrations *r, size_t place, struct event_handler event) {
-    ARRAY_ADD(&r->event_handlers);
-    struct event_handler *at = &r->event_handlers.items[place];
-    memmove(at + 1, at, (r->event_handlers.count - 1 - place) * sizeof(*at));
-    *at = event;
-}
-
 static void set(struct app *a, struct shared *s, size_t place, int function, int arguments) {
     const struct app_change *c = &s->identity;
     if (c->is_route)
-        insert_route(a->registrations, place,
-                     (struct signal_route){mem_strdup(c->path), copy_or_null(c->endpoint), function,
-                                           arguments});
+        *ARRAY_INSERT(&a->registrations->signal_routes, place) = (struct signal_route){
+            mem_strdup(c->path), copy_or_null(c->endpoint), function, arguments};
     else
-        insert_event(a->registrations, place,
-                     (struct event_handler){c->type, mem_strdup(c->name), mem_strdup(c->event_name),
-                                            function, arguments});
+        *ARRAY_INSERT(&a->registrations->event_handlers, place) = (struct event_handler){
+            c->type, mem_strdup(c->name), mem_strdup(c->event_name), function, arguments};
     s->identity.is_set = true;
 }
 
 static void give_back_own(struct app *a, struct shared *s) {
     size_t place = clear(a, s);
     if (s->is_from_app && s->identity.is_route) {
-        insert_route(a->registrations, place, s->own_route);
+        *ARRAY_INSERT(&a->registrations->signal_routes, place) = s->own_route;
         s->own_route = (struct signal_route){0};
     } else if (s->is_from_app) {
-        insert_event(a->registrations, place, s->own_event);
+        *ARRAY_INSERT(&a->registrations->event_handlers, place) = s->own_event;
         s->own_event = (struct event_handler){0};
     }
     forget(a, s);
