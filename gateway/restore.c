@@ -145,7 +145,7 @@ static void on_commands_lost(void *ctx) {
     log_info("restore", "lost_redis reason=%s", LOG_TEXT(bytes_str(bus_trouble(r->bus))));
 }
 
-static void on_buried(void *ctx) {
+static void on_declared_dead(void *ctx) {
     struct restore *r = ctx;
     log_warn("restore", "buried clients=%zu", r->clients->count);
     struct client *client, *next;
@@ -159,7 +159,7 @@ static void on_buried(void *ctx) {
 static const struct bus_events bus_events = {
     .on_commands = on_commands,
     .on_commands_lost = on_commands_lost,
-    .on_buried = on_buried,
+    .on_declared_dead = on_declared_dead,
     .on_forgotten = on_forgotten,
 };
 

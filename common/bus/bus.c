@@ -17,11 +17,9 @@
 #include "common/bus/bus_send.h"
 #include "common/bus/redis/feed.h"
 #include "common/bus/redis/link.h"
-#include "common/bus/log/log_reader.h"
-#include "common/bus/cluster/liveness.h"
 #include "common/bus/redis/redis_access.h"
 #include "common/bus/redis_check.h"
-#include "common/bus/way.h"
+#include "common/bus/cluster_check.h"
 
 enum { BEAT_MS = 1000, PAGE_FIRST = 16, SECRET_RENEW_BEATS = 10 };
 
@@ -81,8 +79,8 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     b->feed = feed_new(&feed_events, b);
     b->troubles = troubles_new();
     trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
-    b->way = way_new(b);
-    paging_init(&b->paging, PAGE_FIRST, LOG_PAGE_MAX);
+    b->cluster_check = cluster_check_new(b);
+    paging_init(&b->paging, PAGE_FIRST, PAGING_TOP);
     backlog_init(&b->backlog, b);
     b->check = redis_check_new(b, settings->max_message_bytes);
     MUST(uv_timer_init(loop, &b->beat_timer) == 0);
@@ -211,14 +209,14 @@ static void on_feed_ready(void *ctx) {
 
 static void on_feed_down(void *ctx, const char *why) {
     struct bus *b = ctx;
-    beats_begin(&b->beats, UINT64_MAX);
+    probes_begin(&b->probes, UINT64_MAX);
     b->probe_seen_ms = 0;
     TELL(b, on_feed_lost, why);
 }
 
 static void on_probe_subscribed(void *ctx) {
     struct bus *b = ctx;
-    beats_begin(&b->beats, bus_next_beat(b));
+    probes_begin(&b->probes, bus_next_beat(b));
 }
 
 static void on_probe(void *ctx, struct bytes payload) {
@@ -229,7 +227,7 @@ static void on_probe(void *ctx, struct bytes payload) {
     if (!bytes_to_u64(bytes_split(&payload, ' '), &beat))
         return;
     b->probe_seen = beat;
-    if (beats_came(&b->beats, beat))
+    if (probes_came(&b->probes, beat))
         TELL(b, on_feed_skipped);
     TELL(b, on_feed_passed, beat);
 }
@@ -246,19 +244,19 @@ static const char *heartbeat_key(const struct bus *b) {
     return fleet_key(b->kind == BUS_GATEWAY ? KEY_GATEWAYS : KEY_BROKERS);
 }
 
-static void buried(struct bus *b) {
+static void declared_dead(struct bus *b) {
     log_error("bus",
               "was_buried id=%s: another process saw no heartbeat of this one; beginning anew",
               b->id);
     feed_unsubscribe(b->feed, bytes_str(b->probe_channel));
     new_id(b);
     b->foreign_beats = b->unanswered_beats;
-    beats_begin(&b->beats, UINT64_MAX);
+    probes_begin(&b->probes, UINT64_MAX);
     b->was_counted = false;
     b->accepted_since_ms = 0;
     listen_for_probe(b);
     send_beat(b);
-    TELL(b, on_buried);
+    TELL(b, on_declared_dead);
 }
 
 /* FLUSHALL and the like, while the links stood. */
@@ -276,7 +274,7 @@ static void note_accepted(struct bus *b, uint64_t now) {
 
 static void on_beat_answer(struct bus *b, uint64_t number, struct redisReply *reply) {
     if (reply_is_error(reply, "DEAD")) {
-        buried(b);
+        declared_dead(b);
         return;
     }
     if (reply == NULL || reply_is_error(reply, NULL)) {
@@ -291,7 +289,7 @@ static void on_beat_answer(struct bus *b, uint64_t number, struct redisReply *re
     note_accepted(b, clock_ms());
     if (b->probe_sent_ms == 0 && b->probe_seen < number) /* else it was faster than its answer */
         b->probe_sent_ms = clock_ms();
-    if (beats_accepted(&b->beats, number))
+    if (probes_accepted(&b->probes, number))
         TELL(b, on_feed_skipped);
     bool is_new = reply_number(reply, 1) == 2 && b->was_counted;
     b->was_counted = true;
@@ -318,9 +316,9 @@ static void send_beat(struct bus *b) {
     command_text(&c, heartbeat_key(b));
     command_text(&c, dead);
     command_text(&c, b->id);
-    char counter[LIVENESS_COUNTER_MAX];
+    char counter[HEARTBEAT_VALUE_MAX];
     snprintf(counter, sizeof(counter), "%" PRIu64 "%s", ++b->beat,
-             b->is_unfit ? LIVENESS_UNFIT : "");
+             b->is_unfit ? HEARTBEAT_UNFIT : "");
     command_text(&c, counter);
     command_text(&c, b->probe_channel);
     b->unanswered_beats++;
@@ -358,7 +356,7 @@ static void on_beat(uv_timer_t *timer) {
         one_server_ask(&b->one_server);
         send_beat(b);
         backlog_ask(&b->backlog);
-        way_ask(b->way);
+        cluster_check_ask(b->cluster_check);
     }
     troubles_tick(b->troubles);
     if (b->is_configured && b->secret[0] != '\0' && b->beat % SECRET_RENEW_BEATS == 0)
@@ -440,7 +438,7 @@ static void on_timer_closed(uv_handle_t *handle) {
     feed_free(b->feed);
     redis_check_free(b->check);
     backlog_deinit(&b->backlog);
-    way_free(b->way);
+    cluster_check_free(b->cluster_check);
     troubles_free(b->troubles);
     buf_deinit(&b->trouble);
     free(b);

@@ -1,17 +1,18 @@
 /*
- * bus.h - a process' place on the backplane: its links to Redis, its id, its heartbeat.
+ * bus.h - a process' place on the backplane: its connections to Redis, its id, its heartbeat.
  *
- * A gateway has a commands link and a feed link, a broker a commands link and a feed link (control
- * channel and redis-cli's PUBLISH) and one blocking link per partition it owns. The bus checks that
- * the cluster's number of partitions is ours (the first process decides it), beats every second
- * through heartbeat.lua, and listens for its own beat on the feed: a beat that was accepted and
- * does not come back within 3 s means a deaf feed, which is then made anew; one that does not come
- * although a later one does means that the feed was deaf in between.
+ *     commands   one link for everything that is asked and written (bus_send.h)
+ *     feed       one link for what is published to channels (bus_subscribe); a tool opens its own
+ *     blocking   one link for each partition that a broker reads (log/entry_reader.h)
  *
- * Both links must go to one server. see one_server.h.
+ * The bus checks that the cluster's number of partitions is ours; the first process decides it. It
+ * sends a heartbeat every second (heartbeat.lua), which is also published to a channel of its own,
+ * as a probe. A probe that was accepted and does not come back within 3 s means that the feed is
+ * deaf, and the feed is made anew; one that does not come although a later one does means that the
+ * feed was deaf in between. All links must go to one server (redis/one_server.h).
  *
- * Ready means: this process does its job now, all of it. /readyz shows bus_trouble: the links, the
- * probe, and what anybody else has raised (troubles.h).
+ * Ready means that this process does its job now, all of it. /readyz shows bus_trouble: the links,
+ * the probe, and what others have raised (redis/troubles.h).
  */
 #ifndef SIGNALBOX_BUS_BUS_H
 #define SIGNALBOX_BUS_BUS_H
@@ -46,9 +47,9 @@ struct bus_events {
     void (*on_feed_skipped)(void *ctx);
     /* What was published before heartbeat `beat` was sent has come over the feed, or never will. */
     void (*on_feed_passed)(void *ctx, uint64_t beat);
-    /* This process was declared dead and buried; it has a new id now and must begin anew (close its
+    /* This process was declared dead; it has a new id now and must begin anew (close its
      * clients). */
-    void (*on_buried)(void *ctx);
+    void (*on_declared_dead)(void *ctx);
     /* Redis lost its data while the links stood (FLUSHALL): what this process keeps there is gone.
      */
     void (*on_forgotten)(void *ctx);
@@ -66,8 +67,8 @@ void bus_start(struct bus *b);
 /* Looks anew at the files with the passwords and certificates for Redis, for the connections that
  * are made from then on. NULL, or one line about what is wrong and stays as it was (free()). */
 MUST_CHECK char *bus_reload(struct bus *b);
-/* Takes our id out of the heartbeat hash, so that nobody has to wait for our burial; then on_left,
- * on a later turn, also when Redis is away. No heartbeat follows. */
+/* Takes our id out of the heartbeat hash, so that nobody has to wait until we count as dead; then
+ * calls on_left, on a later turn, also when Redis is away. No heartbeat follows. */
 void bus_leave(struct bus *b, void (*on_left)(void *ctx), void *ctx);
 /* The beginning of the end, while all that asked is still there: everything that Redis owes is
  * answered NULL, and nothing is sent any more. */
@@ -79,23 +80,23 @@ void bus_close(struct bus *b);
 bool bus_can_send(const struct bus *b);
 /* Whether the feed comes from where the commands go: only then do answers say what it brings. */
 bool bus_is_on_one_server(const struct bus *b);
-/* Whether a link of the caller's own goes there, too. */
+/* Whether a link of the caller's own goes to the same server as the commands. */
 bool bus_goes_with_commands(const struct bus *b, const struct link *link);
 /* The number of the next heartbeat, see on_feed_passed. */
 uint64_t bus_next_beat(const struct bus *b);
 /* Whether connections may be registered now: Redis has accepted a heartbeat of this id on this
  * connection, so that the brokers will notice if this process dies. */
 bool bus_may_register(const struct bus *b);
-/* Redis is reached and the probe comes back. */
 /* How much waits in the public stream. */
 struct backlog *bus_backlog(struct bus *b);
-/* How many entries of a log may be asked for at once, for all who read on the commands link. */
+/* How many entries of a log one read may ask for, for all readers together. */
 struct paging *bus_paging(struct bus *b);
 /* Bytes of the largest entry, message or value that Redis takes, as far as it is known. */
 size_t bus_largest(const struct bus *b);
 /* The run_id of the server, and its identity (server_info.h): of the fleet's keys. */
 const char *bus_run_id(const struct bus *b);
 const char *bus_server(const struct bus *b);
+/* The cluster's configuration is ours and, but for a tool, the probe comes back. */
 bool bus_is_ready(const struct bus *b);
 /* A broker that others should rank behind themselves (lease.h): its heartbeats say so. */
 void bus_set_unfit(struct bus *b, bool is_unfit);
@@ -113,12 +114,12 @@ const struct settings *bus_settings(const struct bus *b);
 const struct redis_url *bus_url(const struct bus *b);
 /* What stands for this process' fleet among the processes of a host: redis_url_fingerprint. */
 const char *bus_fleet(const struct bus *b);
-/* 16 hexadecimal digits, new at every process start and after a burial. */
+/* 16 hexadecimal digits, new at every start, and after we were declared dead. */
 const char *bus_id(const struct bus *b);
 unsigned bus_partitions(const struct bus *b);
 /* Since when, by clock_ms, Redis has accepted our heartbeats without a break; 0: it does not at
- * present. Whoever judges others by their silence counts from here: while our own heartbeat is
- * refused (MISCONF, NOREPLICAS …) theirs is too. A tool has no heartbeat: always 1. */
+ * present. A process that judges others by their silence counts from here: while our own heartbeat
+ * is refused (MISCONF, NOREPLICAS …) theirs is too. A tool has no heartbeat: always 1. */
 uint64_t bus_accepted_since(const struct bus *b);
 
 /* The cluster's secret as this process knows it, "" before store_server_secret: it outlives a Redis

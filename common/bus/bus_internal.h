@@ -7,7 +7,7 @@
 
 #include "common/base/buf.h"
 #include "common/bus/backlog.h"
-#include "common/bus/beats.h"
+#include "common/bus/probes.h"
 #include "common/bus/bus.h"
 #include "common/bus/redis/one_server.h"
 #include "common/bus/redis/paging.h"
@@ -18,7 +18,7 @@
 
 struct feed;
 struct redis_check;
-struct way;
+struct cluster_check;
 
 enum { LISTENERS_MAX = 12, DEAF_AFTER_MS = 3000 };
 
@@ -45,7 +45,7 @@ struct bus {
     uint64_t beat;                           /* the counter */
     unsigned unanswered_beats;               /* the latest so many have no answer yet */
     unsigned foreign_beats;                  /* the oldest so many of those were of an id before */
-    struct beats beats;                      /* which of them came back */
+    struct probes probes;                    /* which of them came back */
     bool was_counted;                        /* a beat of this id was accepted before */
     uint64_t accepted_since_ms, accepted_ms; /* see bus_accepted_since; the last accepted one */
     unsigned deaf_beats;                     /* in a row */
@@ -60,7 +60,7 @@ struct bus {
     struct backlog backlog;
     struct troubles *troubles;
     struct trouble beats_refused;
-    struct way *way;
+    struct cluster_check *cluster_check;
     struct buf trouble; /* what bus_trouble and bus_note say */
     char secret[40];
     void (*on_left)(void *ctx);

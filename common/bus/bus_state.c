@@ -7,7 +7,6 @@
 #include "common/bus/bus_send.h"
 #include "common/bus/redis/feed.h"
 #include "common/bus/redis/link.h"
-#include "common/bus/cluster/liveness.h"
 
 /* One Redis serves all partitions. With Redis Cluster, the link to a node would be chosen here. */
 static struct link *link_to(const struct bus *b, unsigned partition) {
@@ -155,7 +154,7 @@ unsigned bus_partitions(const struct bus *b) {
 uint64_t bus_accepted_since(const struct bus *b) {
     if (b->kind == BUS_TOOL)
         return 1;
-    return clock_ms() - b->accepted_ms <= LIVENESS_GAP_MS ? b->accepted_since_ms : 0;
+    return clock_ms() - b->accepted_ms <= HEARTBEAT_GAP_MS ? b->accepted_since_ms : 0;
 }
 
 const char *bus_secret(const struct bus *b) {

@@ -72,7 +72,7 @@ void about_set_state(struct about *a, const char *state) {
 
 struct about *about_new(struct bus *bus, struct bytes listen, const char *admin) {
     static const struct bus_events events = {
-        .on_commands = on_due, .on_buried = on_due, .on_forgotten = on_due};
+        .on_commands = on_due, .on_declared_dead = on_due, .on_forgotten = on_due};
     struct about *a = mem_zalloc(sizeof(*a));
     *a = (struct about){.bus = bus, .state = "alive"};
     a->listen = bytes_dup(listen);

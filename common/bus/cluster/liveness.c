@@ -49,7 +49,7 @@ void liveness_restart(struct liveness *p, uint64_t now_ms) {
 }
 
 void liveness_begin(struct liveness *p, uint64_t now_ms, uint64_t accepted_since_ms) {
-    bool is_interrupted = p->looked_ms == 0 || now_ms - p->looked_ms > LIVENESS_GAP_MS;
+    bool is_interrupted = p->looked_ms == 0 || now_ms - p->looked_ms > HEARTBEAT_GAP_MS;
     begin_anew(p, is_interrupted || accepted_since_ms == 0 ? now_ms : accepted_since_ms);
     p->looked_ms = now_ms;
     for (struct beating *b = p->all; b != NULL; b = b->hh.next)
@@ -71,7 +71,7 @@ static struct beating *add(struct liveness *p, struct bytes id) {
 }
 
 void liveness_see(struct liveness *p, struct bytes id, struct bytes counter) {
-    if (id.len >= LIVENESS_ID_MAX || counter.len >= LIVENESS_COUNTER_MAX)
+    if (id.len >= LIVENESS_ID_MAX || counter.len >= HEARTBEAT_VALUE_MAX)
         return; /* not written by one of us */
     struct beating *b = find(p, id);
     bool is_new = b == NULL;
@@ -83,7 +83,7 @@ void liveness_see(struct liveness *p, struct bytes id, struct bytes counter) {
     snprintf(b->one.counter, sizeof(b->one.counter), "%.*s", BYTES_FMT(counter));
     b->one.moved_ms = p->looked_ms;
     b->one.has_moved = !is_new;
-    b->one.is_unfit = bytes_ends_with(counter, BYTES_LIT(LIVENESS_UNFIT));
+    b->one.is_unfit = bytes_ends_with(counter, BYTES_LIT(HEARTBEAT_UNFIT));
 }
 
 void liveness_end(struct liveness *p, void (*on_gone)(void *ctx, const char *id), void *ctx) {

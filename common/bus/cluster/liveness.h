@@ -7,7 +7,7 @@
  *     liveness_end(p);
  *
  * No clock of another machine counts, and no silence that may be our own or Redis': if two looks
- * are further apart than LIVENESS_GAP_MS (we slept, or Redis did), every observation begins anew;
+ * are further apart than HEARTBEAT_GAP_MS (we slept, or Redis did), every observation begins anew;
  * and the silence of another process counts only from `since` on, the time since which Redis has
  * accepted the observer's own heartbeat without a break.
  */
@@ -18,17 +18,15 @@
 #include <stdint.h>
 
 #include "common/base/bytes.h"
+#include "common/bus/probes.h"
 
-enum { LIVENESS_GAP_MS = 2500, LIVENESS_ID_MAX = 40, LIVENESS_COUNTER_MAX = 32 };
-
-/* The end of a heartbeat of a broker that the others should rank behind themselves. */
-#define LIVENESS_UNFIT " unfit"
+enum { LIVENESS_ID_MAX = 40 };
 
 struct liveness;
 
 struct liveness_one {
     char id[LIVENESS_ID_MAX];
-    char counter[LIVENESS_COUNTER_MAX];
+    char counter[HEARTBEAT_VALUE_MAX];
     uint64_t moved_ms; /* when it moved last, or when observation began */
     bool has_moved;    /* since it was first seen */
     bool is_unfit;     /* says so itself */

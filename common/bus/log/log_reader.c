@@ -12,8 +12,8 @@
 
 struct page {
     struct buf data; /* the blobs, one after the other */
-    struct message_id ids[LOG_PAGE_MAX];
-    size_t ends[LOG_PAGE_MAX];
+    struct message_id ids[PAGING_TOP];
+    size_t ends[PAGING_TOP];
     size_t count;
 };
 
@@ -45,7 +45,7 @@ static void finish(struct log_reader *r, int status) {
 static void read_page(struct page *page, struct redisReply *reply) {
     buf_clear(&page->data);
     page->count = 0;
-    for (size_t i = 0; i < reply_count(reply) && i < LOG_PAGE_MAX; i++) {
+    for (size_t i = 0; i < reply_count(reply) && i < PAGING_TOP; i++) {
         struct redisReply *entry = reply_at(reply, i);
         struct message_id id;
         if (!message_id_parse(reply_bytes(reply_at(entry, 0)), &id))

@@ -16,8 +16,6 @@
 struct bus;
 struct log_reader;
 
-enum { LOG_PAGE_MAX = 256 };
-
 enum which_log { LOG_OWN, LOG_EVERY, LOG_COUNT };
 
 /* The state of the logs when a page was read, from the same transaction. */

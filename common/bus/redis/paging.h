@@ -13,7 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PAGING_BYTES = 1024 * 1024, PAGING_GOOD = 64, PAGING_STUCK = 3 };
+enum {
+    PAGING_BYTES = 1024 * 1024,
+    PAGING_GOOD = 64,
+    PAGING_STUCK = 3,
+    PAGING_TOP = 256 /* for a log */
+};
 
 struct paging {
     unsigned count, most, top; /* asked for next; at most for now; at most ever */

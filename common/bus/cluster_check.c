@@ -1,5 +1,5 @@
 /* way.c - see way.h. */
-#include "common/bus/way.h"
+#include "common/bus/cluster_check.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -11,21 +11,21 @@
 #include "common/bus/bus_send.h"
 #include "common/bus/redis/troubles.h"
 
-struct way {
+struct cluster_check {
     struct bus *bus;
-    bool is_asking; /* the answer to the last question, that after the owners, is to come */
+    bool is_asking; /* the last answer, about the owners, is to come */
     struct trouble writes, unowned;
 };
 
-struct way *way_new(struct bus *bus) {
-    struct way *w = mem_zalloc(sizeof(*w));
+struct cluster_check *cluster_check_new(struct bus *bus) {
+    struct cluster_check *w = mem_zalloc(sizeof(*w));
     w->bus = bus;
     trouble_init(&w->writes, bus_troubles(bus), TROUBLE_writes, "");
     trouble_init(&w->unowned, bus_troubles(bus), TROUBLE_unowned, "");
     return w;
 }
 
-void way_free(struct way *w) {
+void cluster_check_free(struct cluster_check *w) {
     if (w == NULL)
         return;
     trouble_clear(&w->writes);
@@ -34,7 +34,7 @@ void way_free(struct way *w) {
 }
 
 static void on_written(void *ctx, struct redisReply *reply) {
-    struct way *w = ctx;
+    struct cluster_check *w = ctx;
     if (reply_is_error(reply, NULL))
         trouble_raise(&w->writes, reply_bytes(reply));
     else if (reply != NULL)
@@ -42,12 +42,12 @@ static void on_written(void *ctx, struct redisReply *reply) {
 }
 
 static void on_counted(void *ctx, const struct ask_answer *a) {
-    struct way *w = ctx;
+    struct cluster_check *w = ctx;
     int64_t all = bus_partitions(w->bus), owned = a->number;
     char why[64];
     w->is_asking = false;
     if (a->is_lost || a->is_refused || trouble_is_raised(&w->writes))
-        return; /* refused, or nobody can prolong a lease: others say so */
+        return; /* refused, or no lease can be renewed: other troubles say so */
     metrics_set(METRIC_partitions_unowned, all - owned);
     snprintf(why, sizeof(why), "%" PRId64 " of %" PRId64, all - owned, all);
     if (owned < all)
@@ -56,7 +56,7 @@ static void on_counted(void *ctx, const struct ask_answer *a) {
         trouble_clear(&w->unowned);
 }
 
-void way_ask(struct way *w) {
+void cluster_check_ask(struct cluster_check *w) {
     if (w->is_asking)
         return;
     struct command c = command_script(SCRIPT_probe_write, 1);

@@ -1,5 +1,5 @@
 /* Which orders of answers and echoes show a heartbeat that the feed skipped. */
-#include "common/bus/beats.h"
+#include "common/bus/probes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,15 +28,15 @@ static void skips_are_seen_once(void **state) {
         "b1 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17",
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct beats b = {0};
+        struct probes b = {0};
         for (const char *c = rows[i]; *c != '\0';) {
             char *end, what = *c;
             uint64_t number = strtoull(c + 1, &end, 10);
-            bool is_skip = what == 'a'   ? beats_accepted(&b, number)
-                           : what == 'c' ? beats_came(&b, number)
+            bool is_skip = what == 'a'   ? probes_accepted(&b, number)
+                           : what == 'c' ? probes_came(&b, number)
                                          : false;
             if (what == 'b')
-                beats_begin(&b, number);
+                probes_begin(&b, number);
             if (is_skip != (*end == '!'))
                 fail_msg("row '%s' at '%s': skip=%d", rows[i], c, is_skip);
             c = *end == '!' ? end + 1 : end;

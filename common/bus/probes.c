@@ -1,13 +1,13 @@
 /* beats.c - see beats.h. */
-#include "common/bus/beats.h"
+#include "common/bus/probes.h"
 
-void beats_begin(struct beats *b, uint64_t first) {
-    *b = (struct beats){.first = first};
+void probes_begin(struct probes *b, uint64_t first) {
+    *b = (struct probes){.first = first};
 }
 
 /* Its place; that of an old one is taken. */
-static unsigned place_of(struct beats *b, uint64_t number) {
-    unsigned i = (unsigned)(number % BEATS_KEPT);
+static unsigned place_of(struct probes *b, uint64_t number) {
+    unsigned i = (unsigned)(number % PROBES_KEPT);
     if (b->all[i].number != number) {
         b->all[i].number = number;
         b->all[i].is_accepted = b->all[i].has_come = false;
@@ -15,9 +15,9 @@ static unsigned place_of(struct beats *b, uint64_t number) {
     return i;
 }
 
-static bool find_skipped(struct beats *b) {
+static bool find_skipped(struct probes *b) {
     bool is_some = false;
-    for (unsigned i = 0; i < BEATS_KEPT; i++) {
+    for (unsigned i = 0; i < PROBES_KEPT; i++) {
         if (!b->all[i].is_accepted || b->all[i].has_come || b->all[i].number >= b->last)
             continue;
         b->all[i].has_come = true;
@@ -26,14 +26,14 @@ static bool find_skipped(struct beats *b) {
     return is_some;
 }
 
-bool beats_accepted(struct beats *b, uint64_t number) {
+bool probes_accepted(struct probes *b, uint64_t number) {
     if (number < b->first)
         return false;
     b->all[place_of(b, number)].is_accepted = true;
     return find_skipped(b);
 }
 
-bool beats_came(struct beats *b, uint64_t number) {
+bool probes_came(struct probes *b, uint64_t number) {
     if (number < b->first)
         return false;
     b->all[place_of(b, number)].has_come = true;
