@@ -66,6 +66,8 @@ only_in 'struct broker' '\bstruct broker\b' 'broker/[a-z_]+[.][ch]'
 # must.c: a bug within a bug; child.c: after fork.
 only_in 'exit' '(^|[^a-z_])_?exit\(' 'common/base/must.c|tools/child.c'
 
+complain 'a test links what it tests, and includes none of it' \
+    "$(grep -rnE --include='*.c' '# *include "[^"]*[.]c"' tests)"
 complain 'the codecs link neither the loop nor TLS' \
     "$(grep -rnE --include='*.[ch]' '# *include <(uv|openssl/ssl|lua|jansson)' gateway/codec common/http 2>/dev/null)"
 complain 'a header names another library than it may (uv.h: sockets and loops; lua.h: common/app, lua_*)' \
