@@ -244,6 +244,7 @@ struct log_reader *log_reader_start(struct bus *bus, const struct log_range *ran
     r->bus = bus;
     r->name = bytes_dup(range->name);
     r->name_len = range->name.len;
+    r->partition = partition_of(range->name, bus_partitions(bus));
     memcpy(r->at, range->after, sizeof(r->at));
     r->until = range->until;
     r->events = events;
