@@ -22,13 +22,21 @@ struct test {
     unsigned trim_at;
 };
 
-static int setup(void **state) {
+static int setup_partitions(void **state, unsigned partitions) {
     static struct test t;
     memset(&t, 0, sizeof(t));
-    bus_room_init(&t.room, 1);
+    bus_room_init(&t.room, partitions);
     t.bus = bus_room_join(&t.room, BUS_TOOL);
     *state = &t;
     return 0;
+}
+
+static int setup(void **state) {
+    return setup_partitions(state, 1);
+}
+
+static int setup_four(void **state) {
+    return setup_partitions(state, 4);
 }
 
 static int teardown(void **state) {
@@ -170,10 +178,22 @@ static void trimmed_while_it_is_read(void **state) {
     }
 }
 
+/* Only there is the lineage, and are the keys that say that nothing is missing. */
+static void reads_the_partition_of_the_name(void **state) {
+    struct test *t = *state;
+    unsigned p = partition_of(BYTES_LIT("N"), 4);
+    assert_int_not_equal(p, 0);
+    bus_room_ask(&t->room, "HSET sb:{%s}:own t 5 i 5-1 y 5", partition_tag(p));
+    bus_room_ask(&t->room, "SET sb:{%s}:l:N 5-1", partition_tag(p));
+    bus_room_ask(&t->room, "SET sb:{%s}:l* 5-0", partition_tag(p));
+    assert_true(replay(t, "5-1", "5-9"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(says_whether_it_is_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(trimmed_while_it_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_the_partition_of_the_name, setup_four, teardown),
     };
     if (!redis_server_is_installed())
         return 77;
