@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/entry/dead_letter.h"
 #include "broker/entry/receipt_ids.h"
@@ -346,11 +347,9 @@ static void step(struct inbox *i) {
 static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
     struct inbox *i = ctx;
     MUST(i->head == i->tail && count <= QUEUE_MAX);
-    i->head = i->tail = 0;
-    while (i->tail < count) {
-        i->queue[i->tail] = entries[i->tail];
-        i->tail++;
-    }
+    memcpy(i->queue, entries, count * sizeof(*entries));
+    i->head = 0;
+    i->tail = count;
     step(i);
 }
 

@@ -141,15 +141,6 @@ static void take_share(void *ctx, unsigned partition, struct bytes_list names, s
         log_warn("public_entrance", "dropped a published message: Redis takes nothing");
 }
 
-/* One broker speaks for a message: the owner of the first Name, or of the public slot. */
-static bool is_ours(const struct entry_parts *parts, const struct lease *lease,
-                    struct bytes_list names) {
-    unsigned slot = lease_public(lease);
-    if (names.count > 0)
-        slot = partition_of(names.items[0], bus_partitions(parts->bus));
-    return lease_is_held(lease, slot);
-}
-
 void public_entrance_on_published(const struct entry_parts *parts, const struct lease *lease,
                                   struct bytes text) {
     struct reading r;
@@ -158,7 +149,10 @@ void public_entrance_on_published(const struct entry_parts *parts, const struct 
     r.verdict = judge(&r, parts, text, clock_wall_ms());
     struct bytes_list names = r.delivery.names;
     struct taking taking = {parts, lease, r.delivery.once};
-    bool is_mine = is_ours(parts, lease, names);
+    /* One broker speaks for a message: the owner of the first Name, or of the public slot. */
+    bool is_mine = lease_is_held(
+        lease, names.count > 0 ? partition_of(names.items[0], bus_partitions(parts->bus))
+                               : lease_public(lease));
     if (r.verdict == SENDS && (names.count > 0 || is_mine))
         delivery_split(&r.delivery, bus_partitions(parts->bus), take_share, &taking);
     else if (r.verdict == IS_BAD && is_mine)

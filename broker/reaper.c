@@ -56,11 +56,6 @@ static void on_declared_dead(void *ctx, const char *gateway, unsigned partition,
     log_warn("reaper", "buried gateway=%s", gateway);
 }
 
-/* One broker for each gateway is enough to declare it dead. */
-static bool is_ours(const struct reaper *r, const char *gateway) {
-    return inboxes_own(r->inboxes, partition_of(bytes_str(gateway), bus_partitions(r->bus)));
-}
-
 /* since_ms: when the observation of its kind began. */
 static bool is_silent(const struct reaper *r, const struct liveness_one *one, uint64_t since_ms) {
     uint64_t now = clock_ms(), dead_ms = r->dead_after_ms;
@@ -69,7 +64,9 @@ static bool is_silent(const struct reaper *r, const struct liveness_one *one, ui
 
 static void judge(void *ctx, const struct liveness_one *one) {
     struct reaper *r = ctx;
-    if (is_silent(r, one, liveness_since(r->gateways)) && is_ours(r, one->id))
+    /* One broker for each gateway is enough to declare it dead. */
+    unsigned owner = partition_of(bytes_str(one->id), bus_partitions(r->bus));
+    if (is_silent(r, one, liveness_since(r->gateways)) && inboxes_own(r->inboxes, owner))
         reap_declare_dead(r->bus, one->id, one->counter, on_declared_dead, r);
 }
 

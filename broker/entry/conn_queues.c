@@ -235,13 +235,9 @@ bool conn_queues_are_busy(const struct conn_queues *l, unsigned slot) {
 
 /* --- entries --- */
 
-static bool is_event(const struct entry *e) {
-    return e->kind == ENTRY_CONNECT || e->kind == ENTRY_DISCONNECT;
-}
-
 static bool has_room(const struct conn_queue *q, const struct entry *e) {
     const struct conn_queues *l = q->owner;
-    size_t times = is_event(e) ? 2 : 1;
+    size_t times = e->kind == ENTRY_CONNECT || e->kind == ENTRY_DISCONNECT ? 2 : 1;
     return q->count < CONN_QUEUE_MAX * times && l->count < CONN_QUEUES_MAX * times &&
            l->bytes < CONN_QUEUES_BYTES * times;
 }

@@ -34,13 +34,6 @@ static void refuse_level(struct processing *p, const struct client_message *m, s
     sender_reply_error(p, m, "level", why);
 }
 
-/* Its sender may not speak signalbox.v1, so the message is kept as a dead letter too. */
-static void refuse_large(struct processing *p, const struct client_message *m, struct buf *why) {
-    refuse(p, m, "too_big", buf_bytes(why));
-    buf_append_char(why, '\0');
-    dead_letter(p, why->ptr);
-}
-
 static void refuse_full(struct processing *p) {
     const struct entry *e = &p->entry->entry;
     struct client_message *m = client_message_new(e->body);
@@ -53,28 +46,27 @@ static void refuse_full(struct processing *p) {
 /* --- the default: to everybody it addresses --- */
 
 /* What goes out: a string as it is, anything else as compact JSON. */
-static void append_data(struct buf *out, struct json_value message) {
-    if (message.kind == JSON_KIND_STRING)
-        json_append_text(out, message);
-    else
-        json_append_compact(out, message);
-}
-
 static void send_on(struct processing *p, const struct client_message *m) {
     const struct entry *e = &p->entry->entry;
     struct recipient sender = {e->name, e->conn};
     struct buf data = {0}, why = {0};
-    append_data(&data, m->message);
+    bool is_text = m->message.kind == JSON_KIND_STRING;
+    if (is_text)
+        json_append_text(&data, m->message);
+    else
+        json_append_compact(&data, m->message);
     struct delivery d = {.kind = MESSAGE_DATA,
                          .ts_ms = e->ts_ms,
                          .names = texts_list(&m->names),
                          .groups = texts_list(&m->groups),
                          .clients = texts_list(&m->clients),
                          .from = e->client_id,
-                         .flags = m->message.kind == JSON_KIND_STRING ? 0 : FLAG_JSON,
+                         .flags = is_text ? 0 : FLAG_JSON,
                          .data = buf_bytes(&data)};
     if (!delivery_fits(&d, p->parts->bus, &why)) {
-        refuse_large(p, m, &why);
+        refuse(p, m, "too_big", buf_bytes(&why));
+        buf_append_char(&why, '\0');
+        dead_letter(p, why.ptr); /* its sender may not speak signalbox.v1 */
     } else if (!m->is_direct && !level_check(p->parts, &d, &why)) {
         refuse_level(p, m, buf_bytes(&why));
     } else {

@@ -85,15 +85,6 @@ static void take_message(struct client_message *m, struct json_value message,
     buf_deinit(&why);
 }
 
-static void take_merged(struct client_message *m) {
-    if (m->merged_text.len == 0)
-        return;
-    buf_append_char(&m->merged_text, ']');
-    m->merged = json_open(buf_bytes(&m->merged_text), NULL);
-    MUST(m->merged != NULL);
-    m->message = json_root(m->merged);
-}
-
 /* An array of several objects: their messages as an array, the fields of all (as the seed's shell
  * reads a property of a list). */
 static void read_array(struct client_message *m, struct json_value array, struct finding *found) {
@@ -107,10 +98,14 @@ static void read_array(struct client_message *m, struct json_value array, struct
         buf_append_char(&m->merged_text, m->merged_text.len == 0 ? '[' : ',');
         json_append_compact(&m->merged_text, f.values[KEY_MESSAGE]);
     }
-    if (count == 1)
+    if (count == 1) {
         take_message(m, f.values[KEY_MESSAGE], found);
-    else
-        take_merged(m);
+    } else if (m->merged_text.len > 0) {
+        buf_append_char(&m->merged_text, ']');
+        m->merged = json_open(buf_bytes(&m->merged_text), NULL);
+        MUST(m->merged != NULL);
+        m->message = json_root(m->merged);
+    }
 }
 
 /* False when nothing of it can be used. */

@@ -63,22 +63,19 @@ static void set_data(lua_State *L, const struct client_message *m) {
 
 /* --- event.request, event.endpoint, event.route --- */
 
-static void set_headers(lua_State *L, const struct session *s) {
+static void set_request(lua_State *L, const struct handler_run *r) {
+    const struct entry *e = &r->entry->entry;
+    const struct session *s = &r->session;
+    lua_createtable(L, 0, 5);
+    stack_set_bytes(L, "url", s->url);
+    stack_set_bytes(L, "remote_address", s->remote_address);
+    stack_set_bytes(L, "body", e->body);
+    stack_set_bytes(L, "opcode",
+                    (e->flags & FLAG_BINARY) != 0 ? BYTES_LIT("binary") : BYTES_LIT("text"));
     lua_createtable(L, 0, (int)s->header_count);
     for (size_t i = 0; i < s->header_count; i++)
         stack_add_header(L, s->headers[i].name, s->headers[i].value);
     lua_setfield(L, -2, "headers");
-}
-
-static void set_request(lua_State *L, const struct handler_run *r) {
-    const struct entry *e = &r->entry->entry;
-    lua_createtable(L, 0, 5);
-    stack_set_bytes(L, "url", r->session.url);
-    stack_set_bytes(L, "remote_address", r->session.remote_address);
-    stack_set_bytes(L, "body", e->body);
-    stack_set_bytes(L, "opcode",
-                    (e->flags & FLAG_BINARY) != 0 ? BYTES_LIT("binary") : BYTES_LIT("text"));
-    set_headers(L, &r->session);
     lua_setfield(L, -2, "request");
 }
 

@@ -145,15 +145,12 @@ static void hold(void *ctx, unsigned partition, struct bytes_list names, struct 
     LL_APPEND(r->held, h);
 }
 
-static bool has_room(const struct handler_run *r) {
-    size_t unsent = ingest_bytes(r->parts->free_sends);
-    return unsent == 0 || unsent + r->held_bytes <= HANDLER_RUN_UNSENT_BYTES;
-}
-
 static enum app_outcome send_held(struct handler_run *r, struct buf *error_out) {
     if (r->state == HANDLER_RUN_OPEN)
         return APP_WAITING; /* settle sends it, or fails */
-    if (r->state == HANDLER_RUN_FREE && has_room(r)) {
+    size_t unsent = ingest_bytes(r->parts->free_sends);
+    bool has_room = unsent == 0 || unsent + r->held_bytes <= HANDLER_RUN_UNSENT_BYTES;
+    if (r->state == HANDLER_RUN_FREE && has_room) {
         push_held(r);
         if (r->unanswered > 0)
             return APP_WAITING;
