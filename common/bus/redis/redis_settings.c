@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/bus/redis/server_info.h"
 
 enum {
     MIB = 1024 * 1024,
@@ -83,16 +84,6 @@ const struct redis_setting redis_settings[] = {
 
 const unsigned redis_settings_count = ARRAY_LEN(redis_settings);
 
-/* --- INFO --- */
-
 char *redis_info_value(struct bytes text, const char *name) {
-    while (text.ptr != NULL) {
-        struct bytes line = bytes_split(&text, '\n');
-        if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-            line.len--;
-        struct bytes value = line;
-        if (bytes_equal_str(bytes_split(&value, ':'), name))
-            return bytes_dup(value);
-    }
-    return mem_strdup("");
+    return bytes_dup(server_info_value(text, name));
 }

@@ -29,8 +29,7 @@ extern const unsigned redis_settings_count;
 
 /* What an entry or a message of this many payload bytes is at most, with its names around it. */
 int64_t redis_settings_largest(int64_t max_message_bytes);
-/* The value of "name:value\r\n" in the text of INFO, NUL-terminated (free()); "" when it is not
- * there. */
+/* server_info_value with a NUL after it (free()); "" when it is not there. */
 char *redis_info_value(struct bytes text, const char *name);
 /* Bytes of one argument by a value of proto-max-bulk-len or client-query-buffer-limit; 0: none. */
 int64_t redis_settings_bytes(const char *value);

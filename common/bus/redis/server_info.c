@@ -3,8 +3,7 @@
 
 #include <stdio.h>
 
-/* The value of a line "name:value\r\n", or BYTES_NONE. */
-static struct bytes value_of(struct bytes text, const char *name) {
+struct bytes server_info_value(struct bytes text, const char *name) {
     while (text.len > 0) {
         struct bytes line = bytes_split(&text, '\n');
         struct bytes word = bytes_split(&line, ':');
@@ -17,20 +16,17 @@ static struct bytes value_of(struct bytes text, const char *name) {
     return BYTES_NONE;
 }
 
-static bool is_zero(struct bytes id) {
-    for (size_t i = 0; i < id.len; i++)
-        if (id.ptr[i] != '0')
-            return false;
-    return true;
-}
-
 /* The second replication id is that of the master before, and zero without one. The first one of a
  * server that was never promoted changes when replicas come and go, and means nothing then. */
 bool server_info_read(struct server_info *info_out, struct bytes text) {
-    struct bytes run_id = value_of(text, "run_id"), replid = value_of(text, "master_replid");
-    bool was_promoted = !is_zero(value_of(text, "master_replid2"));
-    *info_out =
-        (struct server_info){.is_master = bytes_equal_str(value_of(text, "role"), "master")};
+    struct bytes run_id = server_info_value(text, "run_id"),
+                 replid = server_info_value(text, "master_replid"),
+                 before = server_info_value(text, "master_replid2"),
+                 role = server_info_value(text, "role");
+    bool was_promoted = false;
+    for (size_t i = 0; i < before.len; i++)
+        was_promoted |= before.ptr[i] != '0';
+    *info_out = (struct server_info){.is_master = bytes_equal_str(role, "master")};
     if (run_id.len == 0 || run_id.len >= sizeof(info_out->run_id))
         return false;
     if (!was_promoted || replid.len >= SERVER_RUN_ID_TEXT)

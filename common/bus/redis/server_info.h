@@ -21,6 +21,8 @@ struct server_info {
     bool is_master;
 };
 
+/* The value of a line "name:value\r\n" of any section of INFO, or BYTES_NONE. */
+struct bytes server_info_value(struct bytes text, const char *name);
 /* False when the text names no run_id; then info_out is empty. */
 bool server_info_read(struct server_info *info_out, struct bytes text);
 
