@@ -84,26 +84,17 @@ static void on_down(void *ctx, const char *why) {
     f->events->on_down(f->ctx, why);
 }
 
-/* False: nobody asked for it. */
-static bool confirm(struct feed *f, struct channel *c) {
-    if (c == NULL || c->state != SUBSCRIBING)
+/* done: SUBSCRIBING or UNSUBSCRIBING. False: nobody asked for it. */
+static bool confirm(struct feed *f, struct channel *c, enum channel_state done) {
+    if (c == NULL || c->state != done)
         return false;
-    c->state = ON;
-    if (!c->is_desired)
-        ask(f, c, UNSUBSCRIBING);
+    c->state = done == SUBSCRIBING ? ON : OFF;
+    if (c->is_desired != (c->state == ON))
+        ask(f, c, c->is_desired ? SUBSCRIBING : UNSUBSCRIBING);
+    else if (c->state == OFF)
+        forget(f, c);
     else if (c->events->on_subscribed != NULL)
         c->events->on_subscribed(c->ctx);
-    return true;
-}
-
-static bool confirm_end(struct feed *f, struct channel *c) {
-    if (c == NULL || c->state != UNSUBSCRIBING)
-        return false;
-    c->state = OFF;
-    if (c->is_desired)
-        ask(f, c, SUBSCRIBING);
-    else
-        forget(f, c);
     return true;
 }
 
@@ -125,30 +116,23 @@ static void on_push(void *ctx, struct redisReply *reply) {
     struct feed *f = ctx;
     struct bytes kind = reply_bytes(reply_at(reply, 0));
     struct channel *c = find(f, reply_bytes(reply_at(reply, 1)));
-    bool is_expected = bytes_equal_str(kind, "pong");
     if (bytes_equal(kind, BYTES_LIT("message"))) {
         if (c != NULL && c->is_desired)
             c->events->on_message(c->ctx, reply_bytes(reply_at(reply, 2)));
-        return;
-    }
-    if (reply_is_error(reply, NULL)) {
+    } else if (reply_is_error(reply, NULL)) {
         on_error(f, reply);
-        return;
-    }
-    if (bytes_equal_str(kind, "subscribe"))
-        is_expected = confirm(f, c);
-    else if (bytes_equal_str(kind, "unsubscribe"))
-        is_expected = confirm_end(f, c);
-    if (!is_expected)
+    } else if (!bytes_equal_str(kind, "pong") &&
+               !(bytes_equal_str(kind, "subscribe") && confirm(f, c, SUBSCRIBING)) &&
+               !(bytes_equal_str(kind, "unsubscribe") && confirm(f, c, UNSUBSCRIBING))) {
         link_break(f->link, "an answer to no subscription, or an unknown message");
+    }
 }
 
 /* --- life --- */
 
 struct feed *feed_new(const struct feed_events *events, void *ctx) {
     struct feed *f = mem_zalloc(sizeof(*f));
-    f->events = events;
-    f->ctx = ctx;
+    *f = (struct feed){.events = events, .ctx = ctx};
     return f;
 }
 
