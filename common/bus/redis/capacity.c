@@ -4,13 +4,10 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-static bool is_learned(const struct capacity *c) {
-    return c->learned > 0 && clock_ms() - c->learned_ms < CAPACITY_KEEP_MS;
-}
-
 size_t capacity_most(const struct capacity *c) {
     size_t most = c->told > 0 ? c->told : SIZE_MAX;
-    return is_learned(c) && c->learned < most ? c->learned : most;
+    bool is_learned = c->learned > 0 && clock_ms() - c->learned_ms < CAPACITY_KEEP_MS;
+    return is_learned && c->learned < most ? c->learned : most;
 }
 
 bool capacity_may_send(const struct capacity *c, size_t bytes, bool is_proven) {

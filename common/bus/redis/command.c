@@ -15,15 +15,6 @@
 /* "*4294967295\r\n" fits. */
 enum { ROOM = 16 };
 
-/* The number cannot be written with leading zeros, Redis refuses those: hence room and a move. */
-static void write_count(struct command *c) {
-    char head[ROOM];
-    int len = snprintf(head, sizeof(head), "*%u\r\n", c->argc);
-    MUST(len > 0 && len < ROOM);
-    memcpy(c->buf.ptr + ROOM - len, head, (size_t)len);
-    buf_consume(&c->buf, (size_t)(ROOM - len));
-}
-
 struct command command_begin(const char *name) {
     struct command c = {0};
     buf_reserve(&c.buf, ROOM + 112);
@@ -63,10 +54,14 @@ void command_number(struct command *c, int64_t arg) {
     command_bytes(c, bytes_of(text, (size_t)len));
 }
 
+/* The number cannot be written with leading zeros, Redis refuses those: hence room and a move. */
 struct buf command_finish(struct command *c) {
-    MUST(c->argc > 0);
-    write_count(c);
+    char head[ROOM];
+    int len = snprintf(head, sizeof(head), "*%u\r\n", c->argc);
+    MUST(c->argc > 0 && len > 0 && len < ROOM);
     struct buf done = c->buf;
+    memcpy(done.ptr + ROOM - len, head, (size_t)len);
+    buf_consume(&done, (size_t)(ROOM - len));
     *c = (struct command){0};
     return done;
 }
