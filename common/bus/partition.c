@@ -60,7 +60,7 @@ const char *partition_tag(unsigned partition) {
 
 /* --- the fleet --- */
 
-static char key_prefix[FLEET_PREFIX_MAX + 1], channel_prefix[FLEET_NAME_MAX];
+static char key_prefix[FLEET_PREFIX_MAX + 1], channel_prefix[FLEET_PREFIX_MAX + 16];
 static char keys[KEY_COUNT][FLEET_NAME_MAX] = {
 #define KEY(name, text, ...) [KEY_##name] = {text},
 #include "common/bus/keys.def"
@@ -70,15 +70,11 @@ static char channels[CHANNEL_COUNT][FLEET_NAME_MAX] = {
 #include "common/bus/keys.def"
 };
 
-/* "db7:…" is what channels of database 7 are called. */
-static bool is_like_database(const char *prefix) {
-    size_t digits = strncmp(prefix, "db", 2) == 0 ? strspn(prefix + 2, "0123456789") : 0;
-    return digits > 0 && prefix[2 + digits] == ':';
-}
-
 int fleet_check(const char *prefix, char error_out[200]) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                   "0123456789:._-/";
+    /* "db7:…" is what channels of database 7 are called. */
+    size_t digits = strncmp(prefix, "db", 2) == 0 ? strspn(prefix + 2, "0123456789") : 0;
     error_out[0] = '\0';
     if (strlen(prefix) > FLEET_PREFIX_MAX)
         snprintf(error_out, 200, "--redis-prefix: has %zu bytes, at most %d are allowed",
@@ -86,7 +82,7 @@ int fleet_check(const char *prefix, char error_out[200]) {
     else if (strspn(prefix, allowed) != strlen(prefix))
         snprintf(error_out, 200, "--redis-prefix=%s: must be letters, digits and :._-/ only",
                  prefix);
-    else if (is_like_database(prefix))
+    else if (digits > 0 && prefix[2 + digits] == ':')
         snprintf(error_out, 200,
                  "--redis-prefix=%s: must not begin as the channels of another database do",
                  prefix);
@@ -94,24 +90,16 @@ int fleet_check(const char *prefix, char error_out[200]) {
 }
 
 void fleet_init(const char *prefix, int db) {
-    static const char *const key_texts[] = {
-#define KEY(name, text, ...) text,
-#include "common/bus/keys.def"
-    };
-    static const char *const channel_texts[] = {
-#define CHANNEL(name, text, ...) text,
-#include "common/bus/keys.def"
-    };
     MUST(strlen(prefix) <= FLEET_PREFIX_MAX);
     snprintf(key_prefix, sizeof(key_prefix), "%s", prefix);
     if (db != 0)
         snprintf(channel_prefix, sizeof(channel_prefix), "db%d:%s", db, prefix);
     else
         snprintf(channel_prefix, sizeof(channel_prefix), "%s", prefix);
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        snprintf(keys[i], FLEET_NAME_MAX, "%s%s", key_prefix, key_texts[i]);
-    for (size_t i = 0; i < CHANNEL_COUNT; i++)
-        snprintf(channels[i], FLEET_NAME_MAX, "%s%s", channel_prefix, channel_texts[i]);
+#define KEY(name, text, ...) snprintf(keys[KEY_##name], FLEET_NAME_MAX, "%s" text, key_prefix);
+#define CHANNEL(name, text, ...)                                                                   \
+    snprintf(channels[CHANNEL_##name], FLEET_NAME_MAX, "%s" text, channel_prefix);
+#include "common/bus/keys.def"
 }
 
 const char *fleet_key(enum fleet_key key) {
