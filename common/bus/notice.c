@@ -122,16 +122,6 @@ bool notice_decode(struct bytes text, struct notice *n_out) {
 
 /* --- sending --- */
 
-static struct command publish_command(const struct notice *n) {
-    struct buf text = {0};
-    struct command c = command_begin("PUBLISH");
-    notice_encode(&text, n);
-    command_text(&c, fleet_channel(CHANNEL_CONTROL));
-    command_bytes(&c, buf_bytes(&text));
-    buf_deinit(&text);
-    return c;
-}
-
 struct sending {
     notice_sent_fn *fn;
     void *ctx;
@@ -139,23 +129,26 @@ struct sending {
 
 static void on_sent(void *ctx, struct redisReply *reply) {
     struct sending *s = ctx;
-    if (s->fn != NULL)
-        s->fn(s->ctx, reply != NULL && !reply_is_error(reply, NULL));
+    s->fn(s->ctx, reply != NULL && !reply_is_error(reply, NULL));
     free(s);
 }
 
 void notice_send_then(struct bus *b, const struct notice *n, notice_sent_fn *fn, void *ctx) {
-    struct command c = publish_command(n);
-    struct sending *s = mem_alloc(sizeof(*s));
-    *s = (struct sending){fn, ctx};
-    bus_send(b, BUS_FLEET, &c, on_sent, s);
+    struct buf text = {0};
+    struct command c = command_begin("PUBLISH");
+    struct sending *s = fn != NULL ? mem_alloc(sizeof(*s)) : NULL;
+    if (s != NULL)
+        *s = (struct sending){fn, ctx};
+    notice_encode(&text, n);
+    command_text(&c, fleet_channel(CHANNEL_CONTROL));
+    command_bytes(&c, buf_bytes(&text));
+    buf_deinit(&text);
+    bus_send(b, BUS_FLEET, &c, s != NULL ? on_sent : NULL, s);
 }
 
 void notice_send(struct bus *b, const struct notice *n) {
-    if (!bus_can_send(b))
-        return;
-    struct command c = publish_command(n);
-    bus_send(b, BUS_FLEET, &c, NULL, NULL);
+    if (bus_can_send(b))
+        notice_send_then(b, n, NULL, NULL);
 }
 
 void notice_listen(struct bus *b, const struct channel_events *events, void *ctx) {
