@@ -34,71 +34,10 @@ static void new_id(struct bus *b) {
              b->id);
 }
 
-static void on_feed_ready(void *ctx);
-static void on_feed_down(void *ctx, const char *why);
-
-/* --- making --- */
-
-static const char *prefix_of(const struct settings *s) {
-    return s->redis_prefix != NULL ? s->redis_prefix : "";
-}
-
-static bool read_url(struct bus *b) {
-    const char *text = *b->settings->redis ? b->settings->redis : "redis://127.0.0.1:6379";
-    char error[REDIS_ACCESS_ERROR];
-    if (redis_access_read(&b->url, text, b->settings, error) == 0 &&
-        fleet_check(prefix_of(b->settings), error) == 0)
-        return true;
-    fprintf(stderr, "%s\n", error);
-    return false;
-}
-
-char *bus_reload(struct bus *b) {
-    return redis_access_reload(&b->url);
-}
-
-struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_kind kind) {
-    static const struct feed_events feed_events = {on_feed_ready, on_feed_down};
-    struct bus *b = mem_zalloc(sizeof(*b));
-    *b = (struct bus){.loop = loop, .settings = settings, .kind = kind};
-    b->partitions = (unsigned)settings->partitions;
-    if ((b->partitions & (b->partitions - 1)) != 0) {
-        fprintf(stderr, "--partitions=%u: must be a power of two\n", b->partitions);
-        free(b);
-        return NULL;
-    }
-    if (!read_url(b)) {
-        free(b);
-        return NULL;
-    }
-    partition_init(b->partitions);
-    metrics_set(METRIC_partitions, b->partitions);
-    fleet_init(prefix_of(settings), b->url.db);
-    redis_url_fingerprint(&b->url, prefix_of(settings), b->fleet);
-    new_id(b);
-    b->feed = feed_new(&feed_events, b);
-    b->troubles = troubles_new();
-    trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
-    b->cluster_check = cluster_check_new(b);
-    paging_init(&b->paging, PAGE_FIRST, PAGING_TOP);
-    backlog_init(&b->backlog, b);
-    b->check = redis_check_new(b, settings->max_message_bytes);
-    MUST(uv_timer_init(loop, &b->beat_timer) == 0);
-    return b;
-}
-
-void bus_listen(struct bus *b, const struct bus_events *events, void *ctx) {
-    MUST(b->listener_count < LISTENERS_MAX);
-    b->listeners[b->listener_count].events = events;
-    b->listeners[b->listener_count++].ctx = ctx;
-}
-
 /* --- the commands link: configuration first --- */
 
 static void mismatch(struct bus *b, const char *what, struct bytes theirs, const char *ours) {
     char why[256];
-    if (b->is_mismatched)
-        return;
     b->is_mismatched = true;
     snprintf(why, sizeof(why), "the cluster in this Redis has %s %.*s, this process was told %s",
              what, BYTES_FMT(theirs), ours);
@@ -129,10 +68,8 @@ static void on_config(void *ctx, struct redisReply *reply) {
             partition_init(b->partitions);
         }
     } else if (b->kind != BUS_TOOL && !bytes_equal_str(version, "1")) {
-        if (reply_count(reply) == 2 && version.len > 0) {
+        if (reply_count(reply) == 2 && version.len > 0)
             mismatch(b, "protocol version", version, "1");
-            return;
-        }
         return;
     } else if (b->kind != BUS_TOOL && !bytes_equal_str(partitions, ours)) {
         mismatch(b, "partitions:", partitions, ours);
@@ -259,20 +196,8 @@ static void declared_dead(struct bus *b) {
     TELL(b, on_declared_dead);
 }
 
-/* FLUSHALL and the like, while the links stood. */
-static void forgotten(struct bus *b) {
-    log_error("bus", "lost_data id=%s: Redis does not know this process any more", b->id);
-    store_configuration(b);
-    TELL(b, on_forgotten);
-}
-
-static void note_accepted(struct bus *b, uint64_t now) {
-    if (bus_accepted_since(b) == 0)
-        b->accepted_since_ms = now;
-    b->accepted_ms = now;
-}
-
 static void on_beat_answer(struct bus *b, uint64_t number, struct redisReply *reply) {
+    uint64_t now = clock_ms();
     if (reply_is_error(reply, "DEAD")) {
         declared_dead(b);
         return;
@@ -286,15 +211,21 @@ static void on_beat_answer(struct bus *b, uint64_t number, struct redisReply *re
         return;
     }
     trouble_clear(&b->beats_refused);
-    note_accepted(b, clock_ms());
+    if (bus_accepted_since(b) == 0)
+        b->accepted_since_ms = now;
+    b->accepted_ms = now;
     if (b->probe_sent_ms == 0 && b->probe_seen < number) /* else it was faster than its answer */
-        b->probe_sent_ms = clock_ms();
+        b->probe_sent_ms = now;
     if (probes_accepted(&b->probes, number))
         TELL(b, on_feed_skipped);
     bool is_new = reply_number(reply, 1) == 2 && b->was_counted;
     b->was_counted = true;
-    if (is_new)
-        forgotten(b);
+    if (!is_new)
+        return;
+    /* FLUSHALL and the like, while the links stood. */
+    log_error("bus", "lost_data id=%s: Redis does not know this process any more", b->id);
+    store_configuration(b);
+    TELL(b, on_forgotten);
 }
 
 /* Answers come in order: this one is to the oldest beat that has none. */
@@ -373,14 +304,60 @@ static void on_tool_beat(uv_timer_t *timer) {
         one_server_ask(&b->one_server);
 }
 
-/* --- life --- */
+/* --- making --- */
 
-static void tell_fleet(const struct bus *b) {
-    char url[600];
-    redis_url_show(&b->url, url);
-    log_info("bus", "joining redis=%s stream=%s channel=%s", url, fleet_key(KEY_PUBLIC_SEND),
-             fleet_channel(CHANNEL_PUBLIC_SEND));
+static const char *prefix_of(const struct settings *s) {
+    return s->redis_prefix != NULL ? s->redis_prefix : "";
 }
+
+static bool read_settings(struct bus *b) {
+    const char *text = *b->settings->redis ? b->settings->redis : "redis://127.0.0.1:6379";
+    char error[REDIS_ACCESS_ERROR];
+    b->partitions = (unsigned)b->settings->partitions;
+    if ((b->partitions & (b->partitions - 1)) != 0)
+        snprintf(error, sizeof(error), "--partitions=%u: must be a power of two", b->partitions);
+    else if (redis_access_read(&b->url, text, b->settings, error) == 0 &&
+             fleet_check(prefix_of(b->settings), error) == 0)
+        return true;
+    fprintf(stderr, "%s\n", error);
+    return false;
+}
+
+char *bus_reload(struct bus *b) {
+    return redis_access_reload(&b->url);
+}
+
+struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_kind kind) {
+    static const struct feed_events feed_events = {on_feed_ready, on_feed_down};
+    struct bus *b = mem_zalloc(sizeof(*b));
+    *b = (struct bus){.loop = loop, .settings = settings, .kind = kind};
+    if (!read_settings(b)) {
+        free(b);
+        return NULL;
+    }
+    partition_init(b->partitions);
+    metrics_set(METRIC_partitions, b->partitions);
+    fleet_init(prefix_of(settings), b->url.db);
+    redis_url_fingerprint(&b->url, prefix_of(settings), b->fleet);
+    new_id(b);
+    b->feed = feed_new(&feed_events, b);
+    b->troubles = troubles_new();
+    trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
+    b->cluster_check = cluster_check_new(b);
+    paging_init(&b->paging, PAGE_FIRST, PAGING_TOP);
+    backlog_init(&b->backlog, b);
+    b->check = redis_check_new(b, settings->max_message_bytes);
+    MUST(uv_timer_init(loop, &b->beat_timer) == 0);
+    return b;
+}
+
+void bus_listen(struct bus *b, const struct bus_events *events, void *ctx) {
+    MUST(b->listener_count < LISTENERS_MAX);
+    b->listeners[b->listener_count].events = events;
+    b->listeners[b->listener_count++].ctx = ctx;
+}
+
+/* --- life --- */
 
 void bus_open_feed(struct bus *b) {
     if (feed_link(b->feed) != NULL)
@@ -391,13 +368,16 @@ void bus_open_feed(struct bus *b) {
 
 void bus_start(struct bus *b) {
     static const struct link_events commands_events = {on_commands_ready, on_commands_down, NULL};
+    char url[600];
     b->one_server.commands = b->commands =
         link_new(b->loop, &b->url, LINK_COMMANDS, "commands", &commands_events, b);
     if (b->kind == BUS_TOOL) {
         MUST(uv_timer_start(&b->beat_timer, on_tool_beat, BEAT_MS, BEAT_MS) == 0);
         return;
     }
-    tell_fleet(b);
+    redis_url_show(&b->url, url);
+    log_info("bus", "joining redis=%s stream=%s channel=%s", url, fleet_key(KEY_PUBLIC_SEND),
+             fleet_channel(CHANNEL_PUBLIC_SEND));
     bus_open_feed(b);
     listen_for_probe(b);
     MUST(uv_timer_start(&b->beat_timer, on_beat, 100, BEAT_MS) == 0);
