@@ -1,4 +1,4 @@
-/* way.c - see way.h. */
+/* cluster_check.c - see cluster_check.h. */
 #include "common/bus/cluster_check.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* beats.c - see beats.h. */
+/* probes.c - see probes.h. */
 #include "common/bus/probes.h"
 
 void probes_begin(struct probes *b, uint64_t first) {
