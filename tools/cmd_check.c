@@ -205,6 +205,5 @@ const struct verb verb_check = {
     .summary = "load an app without serving it, and print what it registers",
     .details = "APP is the app file or its folder. An error is printed as file:line: message.",
     .flags = VERB_JSON,
-    .min_arguments = 1,
-    .max_arguments = 1,
+    VERB_COUNT(1, 1),
     .run = run};

@@ -56,8 +56,6 @@ const struct verb verb_close = {.name = "close",
                                 .arguments = "NAME",
                                 .summary = "close the connections of a Name",
                                 .flags = VERB_REDIS | VERB_JSON,
-                                .min_arguments = 1,
-                                .max_arguments = 1,
+                                VERB_COUNT(1, 1),
                                 VERB_OPTIONS(options),
-                                .size = sizeof(struct closing),
-                                .run = run};
+                                VERB_RUN(struct closing, run)};

@@ -47,10 +47,8 @@ static void report(struct doctor *d, enum finding f, const char *what, const cha
     }
     buf_printf(&line, "%s{\"finding\":\"%s\",\"what\":", d->has_rows ? ",\n " : "[", words[f]);
     json_append_string(&line, bytes_str(what));
-    buf_append_str(&line, ",\"found\":");
-    json_append_string(&line, bytes_str(found));
-    buf_append_str(&line, ",\"remedy\":");
-    json_append_string(&line, bytes_str(needs_remedy ? remedy : ""));
+    tool_append_json(&line, ",\"found\":", bytes_str(found));
+    tool_append_json(&line, ",\"remedy\":", bytes_str(needs_remedy ? remedy : ""));
     buf_append_char(&line, '}');
     printf("%.*s", BYTES_FMT(buf_bytes(&line)));
     buf_deinit(&line);
@@ -278,5 +276,4 @@ const struct verb verb_doctor = {
         "is 1 when something is WRONG.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 1,
-    .size = sizeof(struct doctor),
-    .run = run};
+    VERB_RUN(struct doctor, run)};

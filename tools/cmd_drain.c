@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "common/admin/roster.h"
-#include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/bus/notice.h"
 #include "common/bus/cluster/about.h"
@@ -38,10 +37,8 @@ static bool is_drain(const struct drain *d) {
 
 static void end(struct drain *d, const char *state) {
     struct buf json = {0};
-    buf_append_str(&json, "{\"gateway\":");
-    json_append_string(&json, bytes_str(d->id));
-    buf_append_str(&json, ",\"state\":");
-    json_append_string(&json, bytes_str(state));
+    tool_append_json(&json, "{\"gateway\":", bytes_str(d->id));
+    tool_append_json(&json, ",\"state\":", bytes_str(state));
     buf_append_char(&json, '}');
     if (d->tool->is_json)
         printf("%.*s\n", BYTES_FMT(buf_bytes(&json)));
@@ -183,10 +180,8 @@ static void warn_of_the_last(const struct drain *d, const struct roster_row *cho
 static void on_gateways(void *ctx, int status, const struct roster_row *rows, size_t count) {
     static const struct control_events events = {on_open, on_report};
     struct drain *d = ctx;
-    if (status < 0) {
-        tool_end_lost(d->tool);
+    if (tool_ends_lost(d->tool, status < 0))
         return;
-    }
     const struct roster_row *row = choose(d, rows, count);
     if (row == NULL) {
         tool_end(d->tool, TOOL_FAILED);
@@ -235,11 +230,9 @@ const struct verb verb_drain = {
         "--exit ends it. Progress goes to standard error; the exit status is 0 once no\n"
         "connection is left. A second drain sets the time anew.",
     .flags = VERB_REDIS | VERB_JSON,
-    .min_arguments = 1,
-    .max_arguments = 1,
+    VERB_COUNT(1, 1),
     VERB_OPTIONS(drain_options),
-    .size = sizeof(struct drain),
-    .run = run};
+    VERB_RUN(struct drain, run)};
 
 const struct verb verb_undrain = {
     .name = "undrain",
@@ -248,7 +241,5 @@ const struct verb verb_undrain = {
     .details = "The gateway listens and is ready again. If a drain is under way, the connections\n"
                "that are left stay. A gateway that does not drain is left as it is.",
     .flags = VERB_REDIS | VERB_JSON,
-    .min_arguments = 1,
-    .max_arguments = 1,
-    .size = sizeof(struct drain),
-    .run = run};
+    VERB_COUNT(1, 1),
+    VERB_RUN(struct drain, run)};

@@ -79,10 +79,8 @@ static void print_all(const struct level_run *l) {
     for (size_t i = 0; i < l->count; i++) {
         table_cell(&table, bytes_str(l->names[i]));
         table_cell(&table, bytes_str(l->values[i]));
-        buf_append_str(&json, i > 0 ? ",{\"name\":" : "{\"name\":");
-        json_append_string(&json, bytes_str(l->names[i]));
-        buf_append_str(&json, ",\"level\":");
-        json_append_string(&json, bytes_str(l->values[i]));
+        tool_append_json(&json, i > 0 ? ",{\"name\":" : "{\"name\":", bytes_str(l->names[i]));
+        tool_append_json(&json, ",\"level\":", bytes_str(l->values[i]));
         buf_append_char(&json, '}');
     }
     if (l->tool->is_json)
@@ -96,10 +94,8 @@ static void print_all(const struct level_run *l) {
 /* The rules were requested earlier on the same connection, so they have been read now. */
 static void on_asked(void *ctx, const struct ask_answer *a) {
     struct level_run *l = ctx;
-    if (a->is_lost || *bus_refusals(l->tool->bus) != '\0') {
-        tool_end_lost(l->tool);
+    if (tool_ends_lost(l->tool, a->is_lost || *bus_refusals(l->tool->bus) != '\0'))
         return;
-    }
     if (l->field.len > 0)
         print_one(l);
     else
@@ -111,10 +107,8 @@ static void on_asked(void *ctx, const struct ask_answer *a) {
 
 static void on_set(void *ctx, int status) {
     struct level_run *l = ctx;
-    if (status < 0) {
-        tool_end_lost(l->tool);
+    if (tool_ends_lost(l->tool, status < 0))
         return;
-    }
     if (l->tool->is_json)
         print_level(buf_bytes(&l->value));
     tool_end(l->tool, TOOL_OK);
@@ -138,20 +132,16 @@ static bool read_arguments(struct level_run *l) {
     if (t->argument_count > 0) {
         struct bytes name = bytes_str(t->arguments[0]);
         const char *fault = name.len == 0 ? "is empty" : address_fault(name);
-        if (fault != NULL) {
-            tool_complain(t, "NAME: %s", fault);
-            return false;
-        }
+        if (fault != NULL)
+            return tool_complain(t, "NAME: %s", fault);
         buf_append_str(&l->field, prefix);
         fold_append(&l->field, name);
         buf_append_char(&l->field, '\0');
     }
     if (t->argument_count < 2 || strcmp(t->arguments[1], "unset") == 0)
         return true;
-    if (!level_parse(bytes_str(t->arguments[1]), &level)) {
-        tool_complain(t, "%s: must be name, group, client_id or unset", t->arguments[1]);
-        return false;
-    }
+    if (!level_parse(bytes_str(t->arguments[1]), &level))
+        return tool_complain(t, "%s: must be name, group, client_id or unset", t->arguments[1]);
     buf_append_str(&l->value, level_text(level));
     return true;
 }
@@ -186,5 +176,4 @@ const struct verb verb_level = {
         "again. Without LEVEL the level is printed, without NAME all levels that are set.",
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 2,
-    .size = sizeof(struct level_run),
-    .run = run};
+    VERB_RUN(struct level_run, run)};

@@ -7,7 +7,6 @@
 
 #include "common/admin/listing.h"
 #include "common/admin/roster.h"
-#include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/base/fold.h"
 #include "common/bus/cluster/about.h"
@@ -49,10 +48,8 @@ static int run_list(struct tool *t, struct list *l, void (*on_ready)(void *ctx),
 static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
     struct list *l = ctx;
     struct buf json = {0};
-    if (status < 0) {
-        tool_end_lost(l->tool);
+    if (tool_ends_lost(l->tool, status < 0))
         return;
-    }
     if (l->tool->is_json) {
         listing_write_names(&json, rows, count);
         print_json(&json);
@@ -80,8 +77,7 @@ const struct verb verb_names = {.name = "names",
                                 .arguments = "",
                                 .summary = "list the Names with a live connection",
                                 .flags = VERB_REDIS | VERB_JSON,
-                                .size = sizeof(struct list_options),
-                                .run = run_names};
+                                VERB_RUN(struct list_options, run_names)};
 
 /* --- groups --- */
 
@@ -108,8 +104,7 @@ static void add_group_row(struct list *l, const char *group, size_t connections)
     snprintf(number, sizeof(number), "%zu", connections);
     table_cell(&l->table, bytes_str(group));
     table_cell(&l->table, bytes_str(number));
-    buf_append_str(&l->json, l->json.len > 1 ? ",{\"group\":" : "{\"group\":");
-    json_append_string(&l->json, bytes_str(group));
+    tool_append_json(&l->json, l->json.len > 1 ? ",{\"group\":" : "{\"group\":", bytes_str(group));
     buf_printf(&l->json, ",\"connections\":%s}", number);
 }
 
@@ -126,10 +121,8 @@ static void add_group_rows(struct list *l) {
 
 static void on_end(void *ctx, int status) {
     struct list *l = ctx;
-    if (status < 0) {
-        tool_end_lost(l->tool);
+    if (tool_ends_lost(l->tool, status < 0))
         return;
-    }
     if (l->group_count > 0)
         add_group_rows(l);
     buf_append_char(&l->json, ']');
@@ -163,10 +156,8 @@ const struct verb verb_groups = {.name = "groups",
                                  .arguments = "NAME",
                                  .summary = "list the groups of a Name",
                                  .flags = VERB_REDIS | VERB_JSON,
-                                 .min_arguments = 1,
-                                 .max_arguments = 1,
-                                 .size = sizeof(struct list_options),
-                                 .run = run_groups};
+                                 VERB_COUNT(1, 1),
+                                 VERB_RUN(struct list_options, run_groups)};
 
 /* --- clients --- */
 
@@ -222,8 +213,7 @@ const struct verb verb_clients = {.name = "clients",
                                   .flags = VERB_REDIS | VERB_JSON,
                                   .max_arguments = 1,
                                   VERB_OPTIONS(clients_options),
-                                  .size = sizeof(struct list_options),
-                                  .run = run_clients};
+                                  VERB_RUN(struct list_options, run_clients)};
 
 /* --- gateways, brokers: by their heartbeats --- */
 
@@ -260,10 +250,8 @@ static void print_roster(const struct roster_row *rows, size_t count, bool is_ga
 static void on_roster(void *ctx, int status, const struct roster_row *rows, size_t count) {
     struct tool *t = ctx;
     struct buf json = {0};
-    if (status < 0) {
-        tool_end_lost(t);
+    if (tool_ends_lost(t, status < 0))
         return;
-    }
     if (t->is_json) {
         roster_write_json(&json, rows, count);
         printf("%.*s\n", BYTES_FMT(buf_bytes(&json)));

@@ -83,5 +83,4 @@ const struct verb verb_ready = {
     .flags = VERB_JSON,
     .max_arguments = 1,
     VERB_OPTIONS(options),
-    .size = sizeof(struct ready),
-    .run = run};
+    VERB_RUN(struct ready, run)};

@@ -114,8 +114,7 @@ static bool choose_fleet(struct tool *t) {
         fleet_init(t->settings.redis_prefix, url.db);
         return true;
     }
-    tool_complain(t, "%s", error);
-    return false;
+    return tool_complain(t, "%s", error);
 }
 
 static int run(struct tool *t, void *own) {
@@ -148,5 +147,4 @@ const struct verb verb_redis_acl = {
         "fleet that the database in --redis and --redis-prefix name.",
     .flags = VERB_JSON,
     VERB_OPTIONS(options),
-    .size = sizeof(struct acl),
-    .run = run};
+    VERB_RUN(struct acl, run)};

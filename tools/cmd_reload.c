@@ -176,10 +176,8 @@ static void add_process(struct reload *r, const struct roster_row *row, const ch
 static void on_processes(void *ctx, int status, const struct roster_row *rows, size_t count) {
     static const struct control_events events = {on_open, on_report};
     struct reload *r = ctx;
-    if (status < 0) {
-        tool_end_lost(r->tool);
+    if (tool_ends_lost(r->tool, status < 0))
         return;
-    }
     for (size_t i = 0; i < count; i++)
         add_process(r, &rows[i], r->knows_gateways ? "broker" : "gateway");
     if (!r->knows_gateways) {
@@ -227,5 +225,4 @@ const struct verb verb_reload = {
                "address, a port, a protocol, a hostname, a name. Settings (flags and environment)\n"
                "are read at the start only.",
     .flags = VERB_REDIS | VERB_JSON,
-    .size = sizeof(struct reload),
-    .run = run};
+    VERB_RUN(struct reload, run)};

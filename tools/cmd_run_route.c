@@ -70,8 +70,7 @@ static bool read_route_path(struct route_run *r) {
 }
 
 static bool refuse(const struct route_run *r, const char *what, struct bytes why) {
-    tool_complain(r->tool, "%s: %.*s", what, BYTES_FMT(why));
-    return false;
+    return tool_complain(r->tool, "%s: %.*s", what, BYTES_FMT(why));
 }
 
 static const char no_object[] = "the event on standard input is not a JSON object";
@@ -177,8 +176,6 @@ const struct verb verb_run_route = {
         "Each send, reply and close is printed as one JSON line, with and without --json.\n"
         "store, lock and lists need Redis and fail here.",
     .flags = VERB_JSON,
-    .min_arguments = 1,
-    .max_arguments = 1,
+    VERB_COUNT(1, 1),
     VERB_OPTIONS(options),
-    .size = sizeof(struct route_run),
-    .run = run};
+    VERB_RUN(struct route_run, run)};

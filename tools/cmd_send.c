@@ -320,5 +320,4 @@ const struct verb verb_send = {
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 2,
     VERB_OPTIONS(options),
-    .size = sizeof(struct send),
-    .run = run};
+    VERB_RUN(struct send, run)};

@@ -19,23 +19,15 @@ struct sign {
 
 static bool read_signing(struct tool *t, struct sign *s) {
     char why[SECRET_FILE_WHY];
-    if (s->secret_file != NULL && secret_file_read(s->secret_file, s->secret_text, why) != 0) {
-        tool_complain(t, "--secret-file=%s: %s", s->secret_file, why);
-        return false;
-    }
+    if (s->secret_file != NULL && secret_file_read(s->secret_file, s->secret_text, why) != 0)
+        return tool_complain(t, "--secret-file=%s: %s", s->secret_file, why);
     const char *secret = s->secret_file != NULL ? s->secret_text : s->secret;
-    if (secret == NULL) {
-        tool_complain(t, "needs the app's secret: give --secret or --secret-file");
-        return false;
-    }
-    if (signing_secret_error(bytes_str(secret)) != NULL) {
-        tool_complain(t, "--secret: %s", signing_secret_error(bytes_str(secret)));
-        return false;
-    }
-    if (!s->is_strict && (s->user_agent != NULL || s->address != NULL)) {
-        tool_complain(t, "--user-agent and --address are for --strict");
-        return false;
-    }
+    if (secret == NULL)
+        return tool_complain(t, "needs the app's secret: give --secret or --secret-file");
+    if (signing_secret_error(bytes_str(secret)) != NULL)
+        return tool_complain(t, "--secret: %s", signing_secret_error(bytes_str(secret)));
+    if (!s->is_strict && (s->user_agent != NULL || s->address != NULL))
+        return tool_complain(t, "--user-agent and --address are for --strict");
     signing_set(&s->signing, true, secret, s->is_strict);
     return true;
 }
@@ -102,18 +94,14 @@ const struct verb verb_sign = {.name = "sign",
                                .arguments = "ID",
                                .summary = "sign a client id",
                                .flags = VERB_JSON,
-                               .min_arguments = 1,
-                               .max_arguments = 1,
+                               VERB_COUNT(1, 1),
                                VERB_OPTIONS(options),
-                               .size = sizeof(struct sign),
-                               .run = run_sign};
+                               VERB_RUN(struct sign, run_sign)};
 
 const struct verb verb_verify = {.name = "verify",
                                  .arguments = "ID",
                                  .summary = "check the signature of a client id",
                                  .flags = VERB_JSON,
-                                 .min_arguments = 1,
-                                 .max_arguments = 1,
+                                 VERB_COUNT(1, 1),
                                  VERB_OPTIONS(options),
-                                 .size = sizeof(struct sign),
-                                 .run = run_verify};
+                                 VERB_RUN(struct sign, run_verify)};

@@ -165,15 +165,13 @@ static void print_json_rows(const char *const *members, const char *const *texts
 
 static void append_setting(void *ctx, const struct settings_row *row) {
     struct buf *out = ctx;
-    buf_append_str(out, out->len > 0 ? ",\n {\"flag\":" : "[{\"flag\":");
-    json_append_string(out, bytes_str(row->flag));
+    tool_append_json(out, out->len > 0 ? ",\n {\"flag\":" : "[{\"flag\":", bytes_str(row->flag));
     if (row->kind == SETTINGS_NUMBER)
         buf_printf(out,
                    ",\"default\":%" PRId64 ",\"lowest\":%" PRId64 ",\"highest\":%" PRId64
                    ",\"unit\":\"%s\"",
                    row->number_default, row->lowest, row->highest, row->unit);
-    buf_append_str(out, ",\"what\":");
-    json_append_string(out, bytes_str(row->help));
+    tool_append_json(out, ",\"what\":", bytes_str(row->help));
     buf_append_char(out, '}');
 }
 
@@ -196,8 +194,7 @@ const struct verb verb_settings = {.name = "settings",
                                    .summary = "list every setting: flag, bounds, meaning",
                                    .flags = VERB_JSON,
                                    VERB_OPTIONS(options),
-                                   .size = sizeof(struct tables),
-                                   .run = run_settings};
+                                   VERB_RUN(struct tables, run_settings)};
 
 static void print_rows(const char *const *columns, const char *const *texts, size_t rows) {
     struct table table;
@@ -231,8 +228,7 @@ const struct verb verb_metrics = {.name = "metrics",
                                   .summary = "list every metric and what it means",
                                   .flags = VERB_JSON,
                                   VERB_OPTIONS(options),
-                                  .size = sizeof(struct tables),
-                                  .run = run_metrics};
+                                  VERB_RUN(struct tables, run_metrics)};
 
 static int run_close_codes(struct tool *t, void *own) {
     static const char *const columns[] = {"CODE", "REASON", "WHEN"};
@@ -257,5 +253,4 @@ const struct verb verb_close_codes = {
     .summary = "list the reasons for which a gateway closes a connection",
     .flags = VERB_JSON,
     VERB_OPTIONS(options),
-    .size = sizeof(struct tables),
-    .run = run_close_codes};
+    VERB_RUN(struct tables, run_close_codes)};

@@ -87,12 +87,10 @@ static void write_json(struct buf *out, struct bytes name, const struct message 
     append_list(out, "group", m->to_groups);
     append_list(out, "clientId", m->to_clients);
     if (m->to_conn.len > 0) {
-        buf_append_str(out, ",\"connection\":");
-        json_append_string(out, m->to_conn);
+        tool_append_json(out, ",\"connection\":", m->to_conn);
     }
     if (sender_of(m->flags, m->from).len > 0) {
-        buf_append_str(out, ",\"from\":");
-        json_append_string(out, m->from);
+        tool_append_json(out, ",\"from\":", m->from);
     }
     if (m->flags & FLAG_BINARY)
         buf_append_str(out, ",\"binary\":true");
@@ -286,5 +284,4 @@ const struct verb verb_tail = {
     .flags = VERB_REDIS | VERB_JSON,
     .max_arguments = 1,
     VERB_OPTIONS(options),
-    .size = sizeof(struct tail),
-    .run = run};
+    VERB_RUN(struct tail, run)};

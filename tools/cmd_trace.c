@@ -343,5 +343,4 @@ const struct verb verb_trace = {
         "and a process reports at most 1000 hops a second.",
     .flags = VERB_REDIS | VERB_JSON,
     VERB_OPTIONS(options),
-    .size = sizeof(struct follow),
-    .run = run};
+    VERB_RUN(struct follow, run)};

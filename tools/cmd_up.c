@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "common/app/app.h"
-#include "common/json/json_text.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis/redis_access.h"
 #include "common/net/port.h"
@@ -37,10 +36,8 @@ static bool add_program(struct up *u, struct up_member *m, const char *name) {
     ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
     self[len > 0 ? len : 0] = '\0';
     int needed = snprintf(path, sizeof(path), "%s/%s", dirname(self), name);
-    if (needed >= (int)sizeof(path) || access(path, X_OK) != 0) {
-        tool_complain(u->tool, "%s is missing or cannot be run; build all programs", path);
-        return false;
-    }
+    if (needed >= (int)sizeof(path) || access(path, X_OK) != 0)
+        return tool_complain(u->tool, "%s is missing or cannot be run; build all programs", path);
     child_add_argument(&m->child, path);
     return true;
 }
@@ -85,11 +82,10 @@ static bool listen_at(struct up_member *m, const struct buf *url) {
 
 static bool listen_at_given(struct up *u, struct up_member *m, const char *given, int up_by) {
     struct buf url = {0};
-    if (up_listen_shift(given, up_by, &url) != 0) {
-        tool_complain(u->tool, "--listen=%s: must be SCHEME://ADDRESS:PORT, with room for %d ports",
-                      given, (int)u->gateways);
-        return false;
-    }
+    if (up_listen_shift(given, up_by, &url) != 0)
+        return tool_complain(u->tool,
+                             "--listen=%s: must be SCHEME://ADDRESS:PORT, with room for %d ports",
+                             given, (int)u->gateways);
     child_add_option(&m->child, "listen", url.ptr);
     bool is_fine = listen_at(m, &url);
     buf_deinit(&url);
@@ -137,14 +133,10 @@ static bool plan_redis(struct up *u) {
         where_private_url(u->redis_url, sizeof(u->redis_url));
     else
         snprintf(u->redis_url, sizeof(u->redis_url), "%s", t->settings.redis);
-    if (redis_access_read(&u->parsed_url, u->redis_url, &t->settings, error) != 0) {
-        tool_complain(t, "%s", error);
-        return false;
-    }
-    if (fleet_check(t->settings.redis_prefix, error) != 0) {
-        tool_complain(t, "%s", error);
-        return false;
-    }
+    if (redis_access_read(&u->parsed_url, u->redis_url, &t->settings, error) != 0)
+        return tool_complain(t, "%s", error);
+    if (fleet_check(t->settings.redis_prefix, error) != 0)
+        return tool_complain(t, "%s", error);
     fleet_init(t->settings.redis_prefix, u->parsed_url.db);
     redis_url_fingerprint(&u->parsed_url, t->settings.redis_prefix, u->fleet);
     if (u->has_own_redis)
@@ -213,8 +205,7 @@ static void append_members(struct buf *out, const struct up *u, enum up_role rol
             continue;
         buf_printf(out, "%s{\"name\":\"%s\"", is_first ? "" : ",", m->child.name);
         if (role == UP_GATEWAY) {
-            buf_append_str(out, ",\"url\":");
-            json_append_string(out, bytes_str(m->url));
+            tool_append_json(out, ",\"url\":", bytes_str(m->url));
         }
         buf_printf(out, ",\"admin\":\"http://127.0.0.1:%d\"}", m->admin_port);
         is_first = false;
@@ -228,8 +219,7 @@ static void print_json(const struct up *u, struct bytes redis) {
     append_members(&out, u, UP_GATEWAY);
     buf_append_str(&out, ",\"brokers\":");
     append_members(&out, u, UP_BROKER);
-    buf_append_str(&out, ",\"redis\":");
-    json_append_string(&out, redis);
+    tool_append_json(&out, ",\"redis\":", redis);
     buf_append_char(&out, '}');
     dprintf(u->json_fd, "%.*s\n", BYTES_FMT(buf_bytes(&out)));
     buf_deinit(&out);
@@ -309,8 +299,6 @@ const struct verb verb_up = {
         "--json, standard output has one object once all are ready, and everything else goes\n"
         "to standard error.",
     .flags = VERB_REDIS | VERB_JSON | VERB_DAEMON_SETTINGS,
-    .min_arguments = 1,
-    .max_arguments = 1,
+    VERB_COUNT(1, 1),
     VERB_OPTIONS(options),
-    .size = sizeof(struct up),
-    .run = run};
+    VERB_RUN(struct up, run)};

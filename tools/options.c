@@ -41,10 +41,8 @@ static bool parse_duration(const char *text, int64_t *ms_out) {
 
 static bool set_list(struct tool *t, struct settings_list *list, const struct option *o,
                      const char *value) {
-    if (list->count == SETTINGS_LIST_MAX) {
-        tool_complain(t, "--%s is given more than %d times", o->name, SETTINGS_LIST_MAX);
-        return false;
-    }
+    if (list->count == SETTINGS_LIST_MAX)
+        return tool_complain(t, "--%s is given more than %d times", o->name, SETTINGS_LIST_MAX);
     list->items[list->count++] = value;
     return true;
 }
@@ -55,9 +53,8 @@ static bool set_number(struct tool *t, int64_t *number, const struct option *o, 
     *number = strtoll(value, &end, 10);
     if (errno == 0 && end != value && *end == '\0' && *number >= o->lowest && *number <= o->highest)
         return true;
-    tool_complain(t, "--%s=%s: must be a number from %" PRId64 " to %" PRId64, o->name, value,
-                  o->lowest, o->highest);
-    return false;
+    return tool_complain(t, "--%s=%s: must be a number from %" PRId64 " to %" PRId64, o->name,
+                         value, o->lowest, o->highest);
 }
 
 static bool set(struct tool *t, void *base, const struct option *o, const char *value) {
@@ -71,8 +68,7 @@ static bool set(struct tool *t, void *base, const struct option *o, const char *
     }
     if (parse_duration(value, field))
         return true;
-    tool_complain(t, "--%s=%s: must be a time, as in 200ms, 2s or 1m", o->name, value);
-    return false;
+    return tool_complain(t, "--%s=%s: must be a time, as in 200ms, 2s or 1m", o->name, value);
 }
 
 /* *base_out: the struct the option's offset is in. */
@@ -91,10 +87,8 @@ static const struct option *find(struct tool *t, void *own, const char *name, vo
 
 static bool pass_on(struct tool *t, const char *name, const char *value) {
     static struct settings scratch; /* only for the check of the value */
-    if (t->passed_count + 2 > TOOL_PASSED_MAX) {
-        tool_complain(t, "too many settings");
-        return false;
-    }
+    if (t->passed_count + 2 > TOOL_PASSED_MAX)
+        return tool_complain(t, "too many settings");
     t->passed[t->passed_count++] = name;
     t->passed[t->passed_count++] = value;
     return settings_set(&scratch, FOR_DAEMONS, name, value) == SETTINGS_OK;
@@ -150,14 +144,10 @@ static bool read_option(struct tool *t, void *own, int argc, char **argv, int *a
         complain_of_option(t, name);
         return false;
     }
-    if (is_flag && equals != NULL) {
-        tool_complain(t, "--%s takes no value", name);
-        return false;
-    }
-    if (!is_flag && equals == NULL && *at + 1 == argc) {
-        tool_complain(t, "--%s needs a value", name);
-        return false;
-    }
+    if (is_flag && equals != NULL)
+        return tool_complain(t, "--%s takes no value", name);
+    if (!is_flag && equals == NULL && *at + 1 == argc)
+        return tool_complain(t, "--%s needs a value", name);
     const char *value = is_flag ? "" : equals != NULL ? equals + 1 : argv[++*at];
     return o != NULL ? set(t, base, o, value) : set_setting(t, name, value);
 }
@@ -165,11 +155,10 @@ static bool read_option(struct tool *t, void *own, int argc, char **argv, int *a
 static bool check_count(const struct tool *t) {
     if (t->argument_count >= t->verb->min_arguments && t->argument_count <= t->verb->max_arguments)
         return true;
-    tool_complain(t, "%s; usage: signalbox %s %s",
-                  t->argument_count < t->verb->min_arguments ? "an argument is missing"
-                                                             : "too many arguments",
-                  t->verb->name, t->verb->arguments);
-    return false;
+    return tool_complain(t, "%s; usage: signalbox %s %s",
+                         t->argument_count < t->verb->min_arguments ? "an argument is missing"
+                                                                    : "too many arguments",
+                         t->verb->name, t->verb->arguments);
 }
 
 static bool set_initial(struct tool *t, void *own) {

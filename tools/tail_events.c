@@ -32,15 +32,11 @@ static void write_json(struct buf *out, const struct in_entry *e, const struct c
     buf_printf(out, "{\"time\":\"%s\",\"id\":\"%s\",\"event\":\"%s\",\"name\":", time, e->id_text,
                entry_kind_text(e->entry.kind));
     json_append_string(out, e->entry.name);
-    buf_append_str(out, ",\"clientId\":");
-    json_append_string(out, e->entry.client_id);
-    buf_append_str(out, ",\"group\":");
-    json_append_string(out, v->group);
-    buf_append_str(out, ",\"gateway\":");
-    json_append_string(out, v->gateway);
+    tool_append_json(out, ",\"clientId\":", e->entry.client_id);
+    tool_append_json(out, ",\"group\":", v->group);
+    tool_append_json(out, ",\"gateway\":", v->gateway);
     if (e->entry.kind == ENTRY_DISCONNECT) {
-        buf_append_str(out, ",\"cause\":");
-        json_append_string(out, e->entry.body);
+        tool_append_json(out, ",\"cause\":", e->entry.body);
     }
     buf_append_char(out, '}');
 }

@@ -9,16 +9,18 @@
 #include "common/bus/bus.h"
 #include "common/bus/redis/redis_url.h"
 #include "common/bus/cluster/registry.h"
+#include "common/json/json_text.h"
 #include "tools/table.h"
 #include "tools/verb.h"
 #include "tools/where.h"
 
-void tool_complain(const struct tool *t, const char *format, ...) {
+bool tool_complain(const struct tool *t, const char *format, ...) {
     va_list args;
     va_start(args, format);
     fprintf(stderr, "signalbox %s: ", t->verb->name);
     table_vline(stderr, format, args);
     va_end(args);
+    return false;
 }
 
 bool tool_connect(struct tool *t) {
@@ -51,13 +53,12 @@ static void on_late(uv_timer_t *timer) {
     tool_end(t, TOOL_FAILED);
 }
 
-static void on_timer_closed(uv_handle_t *handle) {
-    (void)handle;
-}
-
-static int run(struct tool *t) {
+/* Turns the loop until tool_end. on_time is called once after_ms are over. */
+static int run(struct tool *t, uv_timer_cb on_time, int64_t after_ms) {
+    MUST(uv_timer_init(&t->loop, &t->timer) == 0);
+    MUST(uv_timer_start(&t->timer, on_time, (uint64_t)after_ms, 0) == 0);
     uv_run(&t->loop, UV_RUN_DEFAULT);
-    uv_close((uv_handle_t *)&t->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&t->timer, NULL);
     return t->exit_code;
 }
 
@@ -65,11 +66,9 @@ int tool_run(struct tool *t, void (*on_ready)(void *ctx), void *ctx) {
     static const struct bus_events events = {.on_commands = on_commands};
     t->on_ready = on_ready;
     t->ctx = ctx;
-    MUST(uv_timer_init(&t->loop, &t->timer) == 0);
-    MUST(uv_timer_start(&t->timer, on_late, (uint64_t)t->timeout_ms, 0) == 0);
     bus_listen(t->bus, &events, t);
     bus_start(t->bus);
-    return run(t);
+    return run(t, on_late, t->timeout_ms);
 }
 
 static void on_first_turn(uv_timer_t *timer) {
@@ -80,9 +79,7 @@ static void on_first_turn(uv_timer_t *timer) {
 int tool_run_offline(struct tool *t, void (*on_ready)(void *ctx), void *ctx) {
     t->on_ready = on_ready;
     t->ctx = ctx;
-    MUST(uv_timer_init(&t->loop, &t->timer) == 0);
-    MUST(uv_timer_start(&t->timer, on_first_turn, 0, 0) == 0);
-    return run(t);
+    return run(t, on_first_turn, 0);
 }
 
 void tool_end(struct tool *t, int exit_code) {
@@ -90,13 +87,16 @@ void tool_end(struct tool *t, int exit_code) {
     uv_stop(&t->loop);
 }
 
-void tool_end_lost(struct tool *t) {
+bool tool_ends_lost(struct tool *t, bool has_failed) {
+    if (!has_failed)
+        return false;
     const char *refused = bus_refusals(t->bus);
     if (bus_can_send(t->bus) && *refused != '\0')
         tool_complain(t, "Redis refuses %s", refused);
     else
         tool_complain(t, "the connection to Redis broke");
     tool_end(t, TOOL_FAILED);
+    return true;
 }
 
 void tool_end_refused(struct tool *t, const char *command, struct bytes error) {
@@ -110,6 +110,17 @@ void tool_close(struct tool *t) {
     t->registry = NULL;
     t->bus = NULL;
     uv_run(&t->loop, UV_RUN_DEFAULT);
+}
+
+void tool_append_json(struct buf *out, const char *before, struct bytes text) {
+    buf_append_str(out, before);
+    json_append_string(out, text);
+}
+
+void tool_print(struct buf *line) {
+    buf_append_char(line, '\n');
+    fwrite(line->ptr, 1, line->len, stdout);
+    buf_deinit(line);
 }
 
 bool tool_flush(void) {

@@ -16,6 +16,7 @@
 #include "common/base/must.h"
 #include "common/base/settings.h"
 
+struct buf;
 struct bus;
 struct registry;
 struct verb;
@@ -45,8 +46,8 @@ struct tool {
 };
 
 /* Prints one line on standard error, behind the names of the program and the verb. Texts that
- * others chose are safe in it (table_line). */
-void tool_complain(const struct tool *t, const char *format, ...) PRINTF_LIKE(2, 3);
+ * others chose are safe in it (table_line). Returns false, with which a check can end. */
+bool tool_complain(const struct tool *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Finds out which Redis to use and makes the bus and a registry on it. False after a line that
  * says what is wrong with the URL. */
@@ -57,14 +58,18 @@ MUST_CHECK int tool_run(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
 /* The same without Redis: on_ready is called on the first turn. */
 MUST_CHECK int tool_run_offline(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
 void tool_end(struct tool *t, int exit_code);
-/* Something under way has failed: says what Redis refuses, or that the connection broke, and ends.
- */
-void tool_end_lost(struct tool *t);
+/* When something under way has failed, says what Redis refuses, or that the connection broke, and
+ * ends. Returns has_failed. */
+bool tool_ends_lost(struct tool *t, bool has_failed);
 /* Redis answers a command with this error: says so and ends. */
 void tool_end_refused(struct tool *t, const char *command, struct bytes error);
 /* Closes what tool_connect made; the loop turns until it is empty. */
 void tool_close(struct tool *t);
 
+/* Appends `before`, as in `,"name":`, then the text in quotes. */
+void tool_append_json(struct buf *out, const char *before, struct bytes text);
+/* Prints the line and a line feed on standard output, and frees the line. */
+void tool_print(struct buf *line);
 /* Flushes standard output. False when nobody reads it any more. */
 bool tool_flush(void);
 

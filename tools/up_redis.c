@@ -19,10 +19,8 @@
 static bool take_lock(const struct tool *t) {
     char pid[24] = "";
     int fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        tool_complain(t, LOCK_FILE ": %s", strerror(errno));
-        return false;
-    }
+    if (fd < 0)
+        return tool_complain(t, LOCK_FILE ": %s", strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t n = read(fd, pid, sizeof(pid) - 1);
         pid[n > 0 ? n : 0] = '\0';
@@ -38,17 +36,14 @@ static bool take_lock(const struct tool *t) {
 }
 
 bool up_redis_claim(const struct tool *t) {
-    if (mkdir(WHERE_FOLDER, 0700) != 0 && errno != EEXIST) {
-        tool_complain(t, WHERE_FOLDER ": %s", strerror(errno));
-        return false;
-    }
+    if (mkdir(WHERE_FOLDER, 0700) != 0 && errno != EEXIST)
+        return tool_complain(t, WHERE_FOLDER ": %s", strerror(errno));
     if (!take_lock(t))
         return false;
-    if (where_private_answers()) {
-        tool_complain(t, "a Redis answers at " WHERE_SOCKET " though no `signalbox up` runs here: "
-                         "stop it with `redis-cli -s " WHERE_SOCKET " shutdown`");
-        return false;
-    }
+    if (where_private_answers())
+        return tool_complain(t, "a Redis answers at " WHERE_SOCKET
+                                " though no `signalbox up` runs here: "
+                                "stop it with `redis-cli -s " WHERE_SOCKET " shutdown`");
     unlink(WHERE_SOCKET);
     return true;
 }

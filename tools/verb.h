@@ -44,7 +44,9 @@ enum verb_flag {
     VERB_DAEMON_SETTINGS = 4 /* takes the settings of gateway and broker and passes them on */
 };
 
-#define VERB_OPTIONS(table) .options = table, .option_count = ARRAY_LEN(table)
+#define VERB_OPTIONS(table)   .options = table, .option_count = ARRAY_LEN(table)
+#define VERB_COUNT(min, max)  .min_arguments = min, .max_arguments = max
+#define VERB_RUN(own, run_fn) .size = sizeof(own), .run = run_fn
 
 struct verb {
     const char *name;
