@@ -33,30 +33,24 @@ static void on_reload(void *ctx, bool is_loaded, struct report *report) {
                      is_loaded ? app_registrations(g->daemon.app.app) : NULL, report);
 }
 
-static void drain(struct gateway *g, const struct notice_drain *n) {
-    struct report report = {0};
-    if (!drain_start(&g->drain, n->over_ms, n->exits ? DRAIN_ENDS : DRAIN_STAYS))
-        report_error(&report, "the process is ending already");
-    report_send(&report, g->daemon.bus, n->token);
-    report_deinit(&report);
-}
-
-static void undrain(struct gateway *g, struct bytes token) {
-    struct report report = {0};
-    char *error = NULL;
-    if (drain_stop(&g->drain, &error) < 0)
-        report_error(&report, "%s", error);
-    free(error);
-    report_send(&report, g->daemon.bus, token);
-    report_deinit(&report);
-}
-
 static void on_notice(void *ctx, const struct notice *n) {
     struct gateway *g = ctx;
-    if (n->kind == NOTICE_drain && bytes_equal_str(n->drain.id, bus_id(g->daemon.bus)))
-        drain(g, &n->drain);
-    else if (n->kind == NOTICE_undrain && bytes_equal_str(n->undrain.id, bus_id(g->daemon.bus)))
-        undrain(g, n->undrain.token);
+    const struct notice_drain *to_drain = &n->drain;
+    const char *id = bus_id(g->daemon.bus);
+    struct report report = {0};
+    char *error = NULL;
+    bool is_drain = n->kind == NOTICE_drain && bytes_equal_str(to_drain->id, id);
+    bool is_undrain = n->kind == NOTICE_undrain && bytes_equal_str(n->undrain.id, id);
+    if (!is_drain && !is_undrain)
+        return;
+    if (is_drain &&
+        !drain_start(&g->drain, to_drain->over_ms, to_drain->exits ? DRAIN_ENDS : DRAIN_STAYS))
+        report_error(&report, "the process is ending already");
+    if (is_undrain && drain_stop(&g->drain, &error) < 0)
+        report_error(&report, "%s", error);
+    free(error);
+    report_send(&report, g->daemon.bus, is_drain ? to_drain->token : n->undrain.token);
+    report_deinit(&report);
 }
 
 const struct daemon_kind gateway_kind = {

@@ -142,9 +142,7 @@ static void on_listener_closed(uv_handle_t *handle) {
 static int add_listener(struct listeners *l, const struct endpoint_run *endpoint,
                         const struct port_place *place, int fd) {
     struct listener *item = mem_zalloc(sizeof(*item));
-    item->owner = l;
-    item->endpoint = endpoint;
-    item->place = *place;
+    *item = (struct listener){.owner = l, .endpoint = endpoint, .place = *place};
     MUST(uv_tcp_init(l->loop, &item->tcp) == 0);
     int status = uv_tcp_open(&item->tcp, fd);
     if (status == 0)
@@ -225,20 +223,16 @@ static int open_endpoint(struct listeners *l, const struct endpoint_run *e,
                : status;
 }
 
-static void fail(const struct endpoint_run *e, int status, const char *why, char **error_out) {
-    struct buf text = {0};
-    buf_printf(&text, "cannot listen on %s port %d: %s", e->address, e->port,
-               why[0] != '\0' ? why : uv_strerror(status));
-    *error_out = buf_take(&text);
-}
-
 int listeners_resume(struct listeners *l, char **error_out) {
     for (size_t i = 0; i < l->endpoints->count; i++) {
         const struct endpoint_run *e = &l->endpoints->items[i];
         char why[PORT_WHY_MAX];
         int status = open_endpoint(l, e, why);
         if (status < 0) {
-            fail(e, status, why, error_out);
+            struct buf text = {0};
+            buf_printf(&text, "cannot listen on %s port %d: %s", e->address, e->port,
+                       why[0] != '\0' ? why : uv_strerror(status));
+            *error_out = buf_take(&text);
             listeners_pause(l);
             return -1;
         }

@@ -98,16 +98,9 @@ static int open_listeners(struct gateway *g) {
     return 0;
 }
 
-static int start_daemon(struct gateway *g) {
-    struct buf urls = {0};
-    endpoints_append_urls(&urls, &g->endpoints);
-    int exit_code = daemon_start(&g->daemon, buf_bytes(&urls));
-    buf_deinit(&urls);
-    return exit_code;
-}
-
 /* 0, or what main returns. */
 static int start(struct gateway *g) {
+    struct buf urls = {0};
     int exit_code = daemon_open(&g->daemon);
     if (exit_code != 0)
         return exit_code;
@@ -116,7 +109,10 @@ static int start(struct gateway *g) {
         return exit_code;
     if ((exit_code = open_listeners(g)) != 0)
         return exit_code;
-    if ((exit_code = start_daemon(g)) != 0)
+    endpoints_append_urls(&urls, &g->endpoints);
+    exit_code = daemon_start(&g->daemon, buf_bytes(&urls));
+    buf_deinit(&urls);
+    if (exit_code != 0)
         return exit_code;
     log_info("gateway", "started id=%s version=%s max_connections=%zu", bus_id(g->daemon.bus),
              SIGNALBOX_VERSION, max_connections(g));

@@ -139,14 +139,10 @@ static void report_endpoint(struct report *report, const struct endpoint_run *e,
     buf_deinit(&url);
 }
 
-static bool is_same(const char *a, const char *b) {
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 static void compare_text(struct report *report, const struct endpoint_run *e, const char *what,
                          const char *running, const char *wanted) {
     struct buf text = {0};
-    if (is_same(running, wanted))
+    if (running == NULL || wanted == NULL ? running == wanted : strcmp(running, wanted) == 0)
         return;
     buf_printf(&text, "has %s %s, the app file says %s", what, running != NULL ? running : "none",
                wanted != NULL ? wanted : "none");
@@ -204,16 +200,12 @@ static void take_up(struct endpoint_run *running, struct endpoint_run *wanted,
     swap(&running->password, &wanted->password);
 }
 
-static void reload_as_they_are(struct endpoints *e, struct report *report) {
-    for (size_t i = 0; i < e->count; i++)
-        if (e->items[i].is_tls)
-            (void)reload_tls(&e->items[i], &e->items[i], report);
-}
-
 void endpoints_reload(struct endpoints *e, const struct settings *settings,
                       const struct registrations *registrations, struct report *report) {
     if (settings->listen.count > 0 || registrations == NULL) {
-        reload_as_they_are(e, report);
+        for (size_t i = 0; i < e->count; i++)
+            if (e->items[i].is_tls)
+                (void)reload_tls(&e->items[i], &e->items[i], report);
         return;
     }
     size_t count = registrations->endpoints.count;

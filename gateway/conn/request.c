@@ -90,22 +90,18 @@ bool request_is_head(const struct request *r) {
     return bytes_equal_str(r->head.method, "HEAD");
 }
 
-static void append_usual(struct buf *out) {
-    char date[HTTP_DATE_SIZE];
-    http_date(time(NULL), date);
-    http_reply_header(out, BYTES_LIT("Date"), bytes_str(date));
-    http_reply_header(out, BYTES_LIT("Server"), BYTES_LIT("Signalbox"));
-}
-
 static void reply(struct request *r, int status, struct bytes content_type, int64_t length,
                   struct bytes body) {
     struct buf out = {0};
+    char date[HTTP_DATE_SIZE];
     if (request_is_answered(r) || r->conn == NULL)
         return;
     request_set_state(r, request_is_converted(r) ? REQUEST_UNCONVERTED : REQUEST_ANSWERED);
     metrics_add(METRIC_http_requests, 1);
     http_reply_begin(&out, r->head.minor_version, status);
-    append_usual(&out);
+    http_date(time(NULL), date);
+    http_reply_header(&out, BYTES_LIT("Date"), bytes_str(date));
+    http_reply_header(&out, BYTES_LIT("Server"), BYTES_LIT("Signalbox"));
     if (content_type.len > 0)
         http_reply_header(&out, BYTES_LIT("Content-Type"), content_type);
     buf_append(&out, buf_bytes(&r->extra));
@@ -144,8 +140,6 @@ void request_set_signal(struct request *r, struct bytes name, struct bytes group
                         struct bytes client_id, bool is_local) {
     signal_free(r->signal);
     r->signal = mem_zalloc(sizeof(*r->signal));
-    r->signal->name = bytes_dup(name);
-    r->signal->group = group.len > 0 ? bytes_dup(group) : NULL;
-    r->signal->client_id = bytes_dup(client_id);
-    r->signal->is_local = is_local;
+    *r->signal = (struct signal_reference){bytes_dup(name), group.len > 0 ? bytes_dup(group) : NULL,
+                                           bytes_dup(client_id), is_local};
 }

@@ -56,12 +56,8 @@ struct ws {
     char *close_reason; /* LEAVING: its text, or NULL */
 };
 
-static bool may_follow(enum ws_state from, enum ws_state to) {
-    return (from == WS_OPEN && to != WS_OPEN) || (from == WS_LEAVING && to == WS_CLOSING);
-}
-
 static void set_state(struct ws *ws, enum ws_state to) {
-    MUST(may_follow(ws->state, to));
+    MUST((ws->state == WS_OPEN && to != WS_OPEN) || (ws->state == WS_LEAVING && to == WS_CLOSING));
     ws->state = to;
 }
 
@@ -144,7 +140,8 @@ static size_t frame_len(struct bytes rest) {
     return (size_t)(header + width + len);
 }
 
-static void close_slow(struct ws *ws) {
+static void close_slow(void *carrier) {
+    struct ws *ws = carrier;
     if (ws->state == WS_CLOSING || !conn_is_open(ws->conn))
         return;
     metrics_add(METRIC_slow_closed, 1);
@@ -199,7 +196,8 @@ static void hold(struct ws *ws, enum hold why, uint64_t for_ms) {
 }
 
 /* The last release leaves the rest to the deadline. */
-static void release(struct ws *ws, enum hold why) {
+static void release(void *carrier, enum hold why) {
+    struct ws *ws = carrier;
     if ((ws->held & (unsigned)why) == 0)
         return;
     ws->held &= ~(unsigned)why;
@@ -338,13 +336,6 @@ static void on_deadline(struct conn *c) {
 /* ---- is the peer alive? After ping_ms without a word it has to show it: by a pong, or, as long as
  * other bytes lie before the ping, by reading those. */
 
-static void begin_probe(struct ws *ws) {
-    ws->is_probed = true;
-    ws->was_behind = conn_unsent(ws->conn) > 0;
-    ws->ping_at = ws->had_ms = 0;
-    conn_watch(ws->conn);
-}
-
 static void send_ping(struct ws *ws) {
     struct conn *c = ws->conn;
     send_control(ws, WS_PING, BYTES_NONE);
@@ -353,21 +344,17 @@ static void send_ping(struct ws *ws) {
         ws->ping_at = c->stream.taken;
 }
 
-/* How long its pong may take: what was written since it was last heard may lie in its own buffers,
- * unread, before the ping. */
-static uint64_t pong_within_ms(const struct ws *ws) {
-    uint64_t before = ws->ping_at - ws->heard_at;
-    before = before < LEAST_RATE_MAX ? before : LEAST_RATE_MAX;
-    return (uint64_t)ws->settings->pong_timeout_ms + before / LEAST_RATE;
-}
-
 static bool is_dead(struct ws *ws, uint64_t now_ms) {
     struct conn *c = ws->conn;
     if (ws->had_ms == 0 && ws->ping_at != 0 && stream_acked(&c->stream) >= ws->ping_at)
         ws->had_ms = now_ms;
-    if (ws->had_ms != 0)
-        return now_ms - ws->had_ms >= pong_within_ms(ws);
     uint64_t stall_ms = (uint64_t)ws->settings->pong_timeout_ms;
+    /* What was written since it was last heard may lie in its own buffers, unread, before the
+     * ping: its pong may take as much longer. */
+    uint64_t before = ws->ping_at - ws->heard_at;
+    before = before < LEAST_RATE_MAX ? before : LEAST_RATE_MAX;
+    if (ws->had_ms != 0)
+        return now_ms - ws->had_ms >= stall_ms + before / LEAST_RATE;
     if (ws->was_behind && stall_ms < PROBE_STALL_MS)
         stall_ms = PROBE_STALL_MS;
     return conn_stalled_ms(c) >= stall_ms;
@@ -383,8 +370,12 @@ static void on_sweep(struct conn *c, uint64_t now_ms) {
     }
     if (now_ms - ws->heard_ms < (uint64_t)ws->settings->ping_ms)
         return;
-    if (!ws->is_probed)
-        begin_probe(ws);
+    if (!ws->is_probed) {
+        ws->is_probed = true;
+        ws->was_behind = conn_unsent(c) > 0;
+        ws->ping_at = ws->had_ms = 0;
+        conn_watch(c);
+    }
     if (is_dead(ws, now_ms))
         close_for(ws, CLOSE_TIMEOUT, CLOSE_MS);
     else if (ws->ping_at == 0 && c->out.count == 0)
@@ -447,10 +438,6 @@ static void transport_close(void *carrier, int code, struct bytes reason) {
     close_with(carrier, code, reason, CLOSE_STALL_MS);
 }
 
-static void transport_close_slow(void *carrier) {
-    close_slow(carrier);
-}
-
 static void transport_on_bye(void *carrier) {
     struct ws *ws = carrier;
     if (ws->state == WS_LEAVING && conn_is_open(ws->conn))
@@ -461,12 +448,8 @@ static void transport_hold(void *carrier, enum hold why) {
     hold(carrier, why, HOLD_MAX_MS);
 }
 
-static void transport_release(void *carrier, enum hold why) {
-    release(carrier, why);
-}
-
 const struct transport ws_transport = {.close = transport_close,
-                                       .close_slow = transport_close_slow,
+                                       .close_slow = close_slow,
                                        .on_bye = transport_on_bye,
                                        .hold = transport_hold,
-                                       .release = transport_release};
+                                       .release = release};

@@ -28,13 +28,6 @@ struct pending_receipt {
     size_t count, cap;
 };
 
-static struct pending_receipt *begin_receipt(struct downlink *d, struct bytes token) {
-    struct pending_receipt *p = mem_zalloc(sizeof(*p));
-    p->token = bytes_dup(token);
-    TAILQ_INSERT_TAIL(&d->pending, p, link);
-    return p;
-}
-
 static void add_to_receipt(struct pending_receipt *p, const struct client *client,
                            bool was_dropped) {
     p->matched++;
@@ -113,15 +106,11 @@ static void each_slot(struct fan_out *v, address_fn *fn) {
             fn(v, &e->slots[i]);
 }
 
-static bool was_listed_before(struct bytes_list list, size_t i) {
-    return bytes_list_has((struct bytes_list){.items = list.items, .count = i}, list.items[i]);
-}
-
 static void each_id(struct fan_out *v, address_fn *fn) {
     struct bytes_list ids = v->m->to_clients;
     for (size_t i = 0; i < ids.count; i++) {
-        if (was_listed_before(ids, i))
-            continue;
+        if (bytes_list_has((struct bytes_list){ids.items, i}, ids.items[i]))
+            continue; /* it was listed before */
         struct client *next, *client = clients_by_id(v->entry, ids.items[i]);
         for (; client != NULL; client = next) {
             next = client->same_id;
@@ -205,8 +194,11 @@ static void on_message(void *ctx, void *owner, const struct message *m) {
         next = join_next(j); /* j may end within */
         join_on_message(j, m);
     }
-    if (m->flags & FLAG_RECEIPT)
-        v.receipt = begin_receipt(d, m->from);
+    if (m->flags & FLAG_RECEIPT) {
+        v.receipt = mem_zalloc(sizeof(*v.receipt));
+        v.receipt->token = bytes_dup(m->from);
+        TAILQ_INSERT_TAIL(&d->pending, v.receipt, link);
+    }
     switch (m->kind) {
     case MESSAGE_DATA:
     case MESSAGE_NOTE: each_address(&v, send_to); break;

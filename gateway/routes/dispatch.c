@@ -26,17 +26,8 @@
 #include "gateway/routes/upgrade.h"
 #include "gateway/routes/web.h"
 
-static bool host_is(struct bytes host, const char *hostname) {
-    return bytes_equal_nocase(http_authority_split(host).host, bytes_str(hostname));
-}
-
 /* ---- endpoints with auto_upgrade = true: the Name is the path in its canonical form, and no route
  * is needed (the seed's deprecated way) */
-
-static bool wants_auto_upgrade(const struct request *r) {
-    return r->endpoint->auto_upgrade && r->endpoint->is_ws &&
-           http_head_count(&r->head, "Sec-WebSocket-Key") > 0;
-}
 
 static void auto_upgrade(struct request *r) {
     struct upgrade_error error;
@@ -48,17 +39,6 @@ static void auto_upgrade(struct request *r) {
 
 /* ---- static folders */
 
-/* The path below the prefix: it starts with '/', or is empty when the path is the prefix; NULL when
- * the prefix does not fit. */
-static const char *below(const char *path, const char *prefix) {
-    size_t len = strlen(prefix);
-    while (len > 0 && prefix[len - 1] == '/')
-        len--;
-    if (strncmp(path, prefix, len) != 0 || (path[len] != '/' && path[len] != '\0'))
-        return NULL;
-    return path + len;
-}
-
 static bool serve_file(struct request *r) {
     const struct registrations *registrations = routes_registrations(r->routes);
     const struct static_folder *best = NULL;
@@ -66,14 +46,14 @@ static bool serve_file(struct request *r) {
         return false;
     for (size_t i = 0; i < registrations->static_folders.count; i++) {
         const struct static_folder *folder = &registrations->static_folders.items[i];
-        if (below(r->path, folder->prefix) != NULL &&
+        if (file_send_below(r->path, folder->prefix) != NULL &&
             (best == NULL || strlen(folder->prefix) > strlen(best->prefix)))
             best = folder;
     }
     if (best == NULL)
         return false;
     struct buf file = {0};
-    if (http_path_to_file(bytes_str(below(r->path, best->prefix)), &file)) {
+    if (http_path_to_file(bytes_str(file_send_below(r->path, best->prefix)), &file)) {
         char *path = buf_take(&file);
         file_send(r, best->folder, path, 200);
         free(path);
@@ -121,7 +101,8 @@ static void run_route(struct request *r) {
         request_refuse(r, 426, "this endpoint does not speak WebSocket");
         return;
     }
-    if (wants_auto_upgrade(r)) {
+    if (r->endpoint->auto_upgrade && r->endpoint->is_ws &&
+        http_head_count(&r->head, "Sec-WebSocket-Key") > 0) {
         auto_upgrade(r);
         return;
     }
@@ -136,9 +117,11 @@ static void run_route(struct request *r) {
 }
 
 void dispatch(struct request *r) {
+    struct bytes host = http_authority_split(r->head.host).host;
+    const char *hostname = r->endpoint->hostname;
     if (r->conn->is_surplus)
         request_refuse(r, 503, "the gateway is full");
-    else if (r->endpoint->hostname != NULL && !host_is(r->head.host, r->endpoint->hostname))
+    else if (hostname != NULL && !bytes_equal_nocase(host, bytes_str(hostname)))
         request_refuse(r, 400, "no such host here");
     else if (r->path == NULL)
         request_refuse(r, 400, r->path_error);

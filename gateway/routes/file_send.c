@@ -119,11 +119,6 @@ static void not_there(struct file_send *f) {
     close_and_done(f);
 }
 
-static void not_now(struct file_send *f) {
-    request_refuse(f->request, 503, "no file can be opened now");
-    close_and_done(f);
-}
-
 static void read_piece(struct file_send *f) {
     struct request *r = f->request;
     if (r->conn == NULL || f->at >= f->end) {
@@ -215,13 +210,6 @@ static void add_range(struct file_send *f, bool is_part, uint64_t size) {
     buf_deinit(&text);
 }
 
-static void not_in_the_file(struct file_send *f, uint64_t size) {
-    add_range(f, false, size);
-    request_reply(f->request, 416, BYTES_LIT("text/plain; charset=utf-8"),
-                  BYTES_LIT("the range is not in the file\n"));
-    close_and_done(f);
-}
-
 static void send_body(struct file_send *f) {
     struct request *r = f->request;
     if (request_is_head(r))
@@ -245,12 +233,14 @@ static void send_head(struct file_send *f, const uv_stat_t *stat) {
         return;
     }
     enum http_range range = wanted_range(f, &v, stat->st_size);
+    if (range != HTTP_RANGE_ALL)
+        add_range(f, range == HTTP_RANGE_PART, stat->st_size);
     if (range == HTTP_RANGE_NONE) {
-        not_in_the_file(f, stat->st_size);
+        request_reply(r, 416, BYTES_LIT("text/plain; charset=utf-8"),
+                      BYTES_LIT("the range is not in the file\n"));
+        close_and_done(f);
         return;
     }
-    if (range == HTTP_RANGE_PART)
-        add_range(f, true, stat->st_size);
     request_reply_head(r, range == HTTP_RANGE_PART ? 206 : f->status, content_type_of(f->file),
                        (int64_t)(f->end - f->at));
     send_body(f);
@@ -310,21 +300,21 @@ static void on_stat(struct file_send *f, const uv_stat_t *stat) {
     look_up(f, has_slash ? "index.html" : "/index.html");
 }
 
-static bool is_below(const char *root, const char *file) {
-    size_t len = strlen(root);
-    while (len > 0 && root[len - 1] == '/')
+const char *file_send_below(const char *path, const char *prefix) {
+    size_t len = strlen(prefix);
+    while (len > 0 && prefix[len - 1] == '/')
         len--;
-    return strncmp(root, file, len) == 0 && (file[len] == '/' || file[len] == '\0');
+    bool is_below = strncmp(path, prefix, len) == 0 && (path[len] == '/' || path[len] == '\0');
+    return is_below ? path + len : NULL;
 }
 
 static void on_real(struct file_send *f, const char *real) {
-    if (!is_below(f->root, real)) {
+    if (file_send_below(real, f->root) == NULL) {
         not_there(f);
         return;
     }
-    char *file = mem_strdup(real);
     free(f->file);
-    f->file = file;
+    f->file = mem_strdup(real);
     f->step = STEP_OPEN;
     if (uv_fs_open(loop_of(f), &f->fs, f->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0,
                    on_step) < 0)
@@ -361,12 +351,14 @@ static void on_step(uv_fs_t *fs) {
     char *real = is_path ? mem_strdup(fs->ptr) : NULL;
     uv_stat_t stat = fs->statbuf;
     uv_fs_req_cleanup(fs);
-    if (result == UV_EMFILE || result == UV_ENFILE)
-        not_now(f);
-    else if (result < 0 && f->step != STEP_READ && f->step != STEP_CLOSE)
+    if (result == UV_EMFILE || result == UV_ENFILE) {
+        request_refuse(f->request, 503, "no file can be opened now");
+        close_and_done(f);
+    } else if (result < 0 && f->step != STEP_READ && f->step != STEP_CLOSE) {
         not_there(f);
-    else
+    } else {
         on_result(f, result, real, &stat);
+    }
     free(real);
 }
 
@@ -374,13 +366,10 @@ void file_send(struct request *r, const char *root, const char *path, int status
     struct file_send *f = mem_zalloc(sizeof(*f));
     request_work(r);
     request_set_state(r, REQUEST_CLAIMED);
-    f->request = r;
-    f->status = status;
+    *f = (struct file_send){.request = r, .step = STEP_ROOT, .status = status, .fd = -1};
     f->root = mem_strdup(root);
     f->path = mem_strdup(path);
-    f->fd = -1;
     request_set_worker(r, &worker, f);
-    f->step = STEP_ROOT;
     if (uv_fs_realpath(loop_of(f), &f->fs, f->root, on_step) < 0)
         not_there(f);
 }

@@ -16,5 +16,8 @@ struct request;
  * request's ends in a slash. A missing file is a 404. status is that of a success; only with 200
  * may a GET ask for a range. */
 void file_send(struct request *r, const char *root, const char *path, int status);
+/* The part of the path below the prefix: it starts with '/', or is empty when the path is the
+ * prefix; NULL when the prefix does not fit. */
+const char *file_send_below(const char *path, const char *prefix);
 
 #endif

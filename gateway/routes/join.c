@@ -77,13 +77,6 @@ uint64_t join_number(const struct join *j) {
 
 /* ---- held messages */
 
-static void hold(struct held_list *list, struct join *j, struct held item) {
-    struct held *h = mem_alloc(sizeof(*h));
-    *h = item;
-    *(list == &j->held ? &j->held_bytes : &j->replayed_bytes) += h->frame.len + sizeof(*h);
-    STAILQ_INSERT_TAIL(list, h, link);
-}
-
 static void drop_held(struct held_list *list) {
     struct held *h;
     while ((h = STAILQ_FIRST(list)) != NULL) {
@@ -114,7 +107,10 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
     case MESSAGE_BYE:
     default: return;
     }
-    hold(list, j, item);
+    struct held *h = mem_alloc(sizeof(*h));
+    *h = item;
+    *(list == &j->held ? &j->held_bytes : &j->replayed_bytes) += h->frame.len + sizeof(*h);
+    STAILQ_INSERT_TAIL(list, h, link);
 }
 
 /* ---- ends */
@@ -172,16 +168,6 @@ static void on_deadline(uv_timer_t *timer) {
 
 /* ---- the 101 */
 
-static void send_hello(struct join *j, struct client *client) {
-    struct buf text = {0};
-    enum wire_recovered recovered = !j->wants_resume  ? WIRE_NOT_ASKED
-                                    : j->is_recovered ? WIRE_RECOVERED
-                                                      : WIRE_NOT_RECOVERED;
-    wire_hello(&text, &client->who, j->position, recovered);
-    client_send_text(client, buf_bytes(&text));
-    buf_deinit(&text);
-}
-
 static void send_held(struct join *j, struct client *client, struct held_list *list) {
     struct held *h;
     STAILQ_FOREACH (h, list, link) {
@@ -201,8 +187,10 @@ static void complete(struct join *j) {
     j->carry(j->request, client);
     client->skip_until = j->is_rewound ? MESSAGE_ID_NONE : j->position;
     clients_attach(j->entry, client);
-    if (client->who.is_v1)
-        send_hello(j, client);
+    client_send_hello(client, j->position,
+                      !j->wants_resume  ? WIRE_NOT_ASKED
+                      : j->is_recovered ? WIRE_RECOVERED
+                                        : WIRE_NOT_RECOVERED);
     send_held(j, client, &j->replayed);
     send_held(j, client, &j->held);
     bool has_gap = j->has_gap && !j->entry->continues_on_gap;

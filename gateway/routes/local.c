@@ -84,17 +84,12 @@ static void on_event_end(void *ctx, struct app_call *call, const char *error) {
 
 static void run_one(struct local_life *life, const struct event_handler *registered) {
     struct local_event *e = mem_zalloc(sizeof(*e));
-    struct app_handler handler = {.function = registered->function,
-                                  .arguments = registered->arguments};
+    struct app_handler handler = {registered->function, registered->arguments, e->label,
+                                  push_event,           on_event_end,          e};
     struct app_call *call;
     char *error = NULL;
-    e->life = life;
-    e->registered = registered;
+    *e = (struct local_event){.life = life, .registered = registered};
     snprintf(e->label, sizeof(e->label), "event %s", registered->event_name);
-    handler.label = e->label;
-    handler.push = push_event;
-    handler.on_end = on_event_end;
-    handler.ctx = e;
     metrics_add(METRIC_events, 1);
     life->is_waiting = app_call(*life->routes->app, &handler, &call, &error) == APP_WAITING;
     if (!life->is_waiting)

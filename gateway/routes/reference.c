@@ -96,11 +96,6 @@ bool reference_group_fits(const struct http_head *head, struct bytes group) {
 
 /* ---- the connection */
 
-/* Two values would name two connections, of which only the first would be looked up. */
-static bool is_ambiguous(const struct request *r) {
-    return http_head_count(&r->head, CLIENT_ID) > 1 || http_head_count(&r->head, NAME) > 1;
-}
-
 static bool signature_holds(const struct reference *f) {
     const struct request *r = f->request;
     const struct signing *signing = &routes_registrations(r->routes)->signing;
@@ -157,13 +152,13 @@ static void ask(struct reference *f) {
 }
 
 void reference_look_up(struct request *r, request_fn *on_found) {
-    if (is_ambiguous(r)) {
+    /* Two values would name two connections, of which only the first would be looked up. */
+    if (http_head_count(&r->head, CLIENT_ID) > 1 || http_head_count(&r->head, NAME) > 1) {
         request_refuse(r, 400, CLIENT_ID " or " NAME " came twice");
         return;
     }
     struct reference *f = mem_zalloc(sizeof(*f));
-    f->request = r;
-    f->on_found = on_found;
+    *f = (struct reference){.request = r, .on_found = on_found};
     request_work(r);
     read_fields(f, false);
     ask(f);

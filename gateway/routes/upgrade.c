@@ -24,10 +24,6 @@
 #include "gateway/session/client.h"
 #include "gateway/session/wire.h"
 
-static const struct registrations *registrations_of(const struct request *r) {
-    return routes_registrations(r->routes);
-}
-
 /* ---- the handshake */
 
 static bool is_refused(struct request *r) {
@@ -38,7 +34,7 @@ static bool is_refused(struct request *r) {
         request_refuse(r, status, reason);
     else if (!r->endpoint->is_ws)
         request_refuse(r, 426, "this endpoint does not speak WebSocket");
-    else if (!origin_is_allowed(&r->head, registrations_of(r), r->routes->endpoints))
+    else if (!origin_is_allowed(&r->head, routes_registrations(r->routes), r->routes->endpoints))
         request_refuse(r, 403, "this origin is not allowed");
     else if (r->conn->set->is_draining)
         request_refuse(r, 503, "the gateway is shutting down");
@@ -76,7 +72,7 @@ static struct upgrade_error names_error(const struct upgrade_options *o) {
 /* Appends the client id that the connection will have. */
 static struct upgrade_error decide_id(const struct request *r, const struct upgrade_options *o,
                                       struct buf *id) {
-    const struct signing *signing = &registrations_of(r)->signing;
+    const struct signing *signing = &routes_registrations(r->routes)->signing;
     struct signing_context who = {.user_agent = http_head_find(&r->head, "User-Agent"),
                                   .remote_address = bytes_str(r->remote_address)};
     char uuid[37];
@@ -210,17 +206,6 @@ static void carry_by_websocket(struct request *r, struct client *client) {
     client->request = r;
 }
 
-static void open_local(struct request *r, struct client *client) {
-    carry_by_websocket(r, client);
-    if (client->who.is_v1) {
-        struct buf hello = {0};
-        wire_hello(&hello, &client->who, MESSAGE_ID_NONE, WIRE_NOT_ASKED);
-        client_send_text(client, buf_bytes(&hello));
-        buf_deinit(&hello);
-    }
-    client_unref(client);
-}
-
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
                              struct upgrade_error *error_out) {
     struct join_options join = {.carry = carry_by_websocket};
@@ -238,7 +223,9 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
     join.client = identify(r, options, buf_bytes(&id));
     buf_deinit(&id);
     if (options->scope == SCOPE_LOCAL) {
-        open_local(r, join.client);
+        carry_by_websocket(r, join.client);
+        client_send_hello(join.client, MESSAGE_ID_NONE, WIRE_NOT_ASKED);
+        client_unref(join.client);
         return UPGRADE_OPEN;
     }
     if (join.client->who.is_v1)

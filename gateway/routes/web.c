@@ -34,14 +34,8 @@ static void web_unref(struct web *w) {
 
 /* ---- convert */
 
-/* The text stays on the stack. Whether its content is valid is for upgrade.c to say, since it may
- * come from the client. */
-static struct bytes optional_text(lua_State *L, const char *field) {
-    return api_option_bytes(L, 2, field);
-}
-
 static enum scope scope_of(lua_State *L, const struct request *r) {
-    struct bytes text = optional_text(L, "scope");
+    struct bytes text = api_option_bytes(L, 2, "scope");
     if (text.len == 0 || bytes_equal_nocase(text, BYTES_LIT("default")))
         return routes_registrations(r->routes)->default_scope;
     if (bytes_equal_nocase(text, BYTES_LIT("global")))
@@ -49,14 +43,6 @@ static enum scope scope_of(lua_State *L, const struct request *r) {
     if (!bytes_equal_nocase(text, BYTES_LIT("local")))
         luaL_error(L, "convert: scope must be \"global\" or \"local\"");
     return SCOPE_LOCAL;
-}
-
-/* web.signal is made anew when it is next read: it means the new connection then. */
-static void forget_signal_field(lua_State *L) {
-    lua_getiuservalue(L, 1, 1);
-    lua_pushnil(L);
-    lua_setfield(L, -2, "signal");
-    lua_pop(L, 1);
 }
 
 /* The refusal was sent, so nothing is left for the handler to do. */
@@ -105,10 +91,16 @@ static int convert(lua_State *L) {
     if (r->conn == NULL)
         return refused(L);
     api_check_options(L, 2, allowed);
-    forget_signal_field(L);
-    struct upgrade_options options = {.name = optional_text(L, "name"),
-                                      .group = optional_text(L, "group"),
-                                      .client_id = optional_text(L, "client_id"),
+    /* web.signal is made anew when it is next read: it means the new connection then. */
+    lua_getiuservalue(L, 1, 1);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "signal");
+    lua_pop(L, 1);
+    /* The texts stay on the stack. Whether they are valid is for upgrade.c to say, since they may
+     * come from the client. */
+    struct upgrade_options options = {.name = api_option_bytes(L, 2, "name"),
+                                      .group = api_option_bytes(L, 2, "group"),
+                                      .client_id = api_option_bytes(L, 2, "client_id"),
                                       .scope = scope_of(L, r)};
     if (options.scope == SCOPE_GLOBAL)
         w->call = app_may_wait(L);
@@ -171,6 +163,9 @@ static const luaL_Reg web_methods[] = {
     {"header", web_header},   {"convert", convert}, {NULL, NULL},
 };
 
+static const luaL_Reg web_events[] = {
+    {"__index", web_index}, {"__newindex", web_newindex}, {"__gc", web_gc}, {NULL, NULL}};
+
 /* ---- running a handler */
 
 static void push_metatable(lua_State *L) {
@@ -178,12 +173,7 @@ static void push_metatable(lua_State *L) {
         return;
     luaL_newlib(L, web_methods);
     lua_setfield(L, -2, "methods");
-    lua_pushcfunction(L, web_index);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, web_newindex);
-    lua_setfield(L, -2, "__newindex");
-    lua_pushcfunction(L, web_gc);
-    lua_setfield(L, -2, "__gc");
+    luaL_setfuncs(L, web_events, 0);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
 }
@@ -215,8 +205,10 @@ static void answer_end(struct web *w, struct request *r, const char *error) {
 }
 
 /* The route has ended. Its Local connection ends too, and a request without an answer gets one. */
-static void finish(struct web *w, const char *error) {
+static void finish(void *ctx, struct app_call *call, const char *error) {
+    struct web *w = ctx;
     struct request *r = w->handler.request;
+    (void)call;
     w->handler.request = NULL;
     r->on_converted = NULL;
     local_route_ended(r);
@@ -224,11 +216,6 @@ static void finish(struct web *w, const char *error) {
         answer_end(w, r, error);
     request_worked(r);
     web_unref(w);
-}
-
-static void on_route_end(void *ctx, struct app_call *call, const char *error) {
-    (void)call;
-    finish(ctx, error);
 }
 
 static void copy_params(struct web *w, const struct route_param *params, size_t count) {
@@ -246,19 +233,15 @@ void web_run(struct request *r, const struct route *route, const struct route_pa
     struct web *w = mem_zalloc(sizeof(*w));
     struct app_call *call;
     char *error = NULL;
-    struct app_handler handler = {.function = route->function, .arguments = LUA_NOREF};
+    struct app_handler handler = {route->function, LUA_NOREF, w->label, push_web, finish, w};
     w->refs = 1;
     w->handler = (struct handler){.request = r};
     copy_params(w, params, param_count);
     snprintf(w->label, sizeof(w->label), "route %s %s", route->method, route->path);
-    handler.label = w->label;
-    handler.push = push_web;
-    handler.on_end = on_route_end;
-    handler.ctx = w;
     request_work(r);
     switch (app_call(*r->routes->app, &handler, &call, &error)) {
-    case APP_DONE: finish(w, NULL); break;
-    case APP_FAILED: finish(w, error); break;
+    case APP_DONE: finish(w, NULL, NULL); break;
+    case APP_FAILED: finish(w, NULL, error); break;
     case APP_WAITING: break;
     }
     free(error);

@@ -79,15 +79,11 @@ static void push_headers(lua_State *L, const struct web *w) {
 static void push_endpoint(lua_State *L, const struct web *w) {
     const struct request *r = w->handler.request;
     lua_createtable(L, 0, 3);
-    if (r->endpoint->name != NULL) {
-        lua_pushstring(L, r->endpoint->name);
-        lua_setfield(L, -2, "name");
-    }
+    stack_set_optional(L, "name", bytes_str(r->endpoint->name));
     const char *protocol = r->endpoint->is_http ? "http" : "ws";
     lua_pushfstring(L, "%s%s", protocol, r->endpoint->is_tls ? "s" : "");
     lua_setfield(L, -2, "protocol");
-    stack_push_bytes(L, r->head.host);
-    lua_setfield(L, -2, "address");
+    stack_set_bytes(L, "address", r->head.host);
 }
 
 static void push_params(lua_State *L, const struct web *w) {
@@ -105,16 +101,11 @@ static void push_signal(lua_State *L, const struct web *w) {
         return;
     }
     lua_createtable(L, 0, 5);
-    lua_pushstring(L, s->name);
-    lua_setfield(L, -2, "name");
-    lua_pushstring(L, s->group == NULL ? "" : s->group);
-    lua_setfield(L, -2, "group");
-    lua_pushstring(L, s->client_id);
-    lua_setfield(L, -2, "client_id");
-    lua_pushboolean(L, s->is_local);
-    lua_setfield(L, -2, "is_local");
-    lua_pushboolean(L, !s->is_local);
-    lua_setfield(L, -2, "is_global");
+    stack_set_bytes(L, "name", bytes_str(s->name));
+    stack_set_bytes(L, "group", bytes_str(s->group));
+    stack_set_bytes(L, "client_id", bytes_str(s->client_id));
+    stack_set_bool(L, "is_local", s->is_local);
+    stack_set_bool(L, "is_global", !s->is_local);
 }
 
 static const struct {

@@ -69,24 +69,29 @@ void client_forget_registration(struct client *c) {
 
 /* ---- out */
 
-static void send_frame(struct client *c, struct frame f) {
+static void send_payload(struct client *c, bool is_binary, struct bytes payload) {
+    struct frame f = wire_frame(c->wire, &c->conn->set->arena, is_binary, payload);
     if (conn_send_message(c->conn, f) == CONN_OVER)
         client_close(c, CLOSE_SLOW);
     frame_unref(f);
 }
 
-void client_send_text(struct client *c, struct bytes text) {
-    send_frame(c, wire_frame(c->wire, &c->conn->set->arena, false, text));
+void client_send_hello(struct client *c, struct message_id position,
+                       enum wire_recovered recovered) {
+    struct buf text = {0};
+    if (!c->who.is_v1)
+        return;
+    wire_hello(&text, &c->who, position, recovered);
+    send_payload(c, false, buf_bytes(&text));
+    buf_deinit(&text);
 }
 
 void client_send(struct client *c, unsigned flags, struct bytes data) {
     struct buf text = {0};
-    if (!c->who.is_v1) {
-        send_frame(c, wire_frame(c->wire, &c->conn->set->arena, flags & FLAG_BINARY, data));
-        return;
-    }
-    wire_message(&text, c->who.name, MESSAGE_ID_NONE, flags, data);
-    client_send_text(c, buf_bytes(&text));
+    if (c->who.is_v1)
+        wire_message(&text, c->who.name, MESSAGE_ID_NONE, flags, data);
+    bool is_plain = !c->who.is_v1;
+    send_payload(c, is_plain && (flags & FLAG_BINARY) != 0, is_plain ? data : buf_bytes(&text));
     buf_deinit(&text);
 }
 

@@ -108,8 +108,8 @@ void client_lose(struct client *c);
 static inline bool client_is_open(const struct client *c) {
     return c->cause == NULL;
 }
-/* One text that is not a message of the log: hello. */
-void client_send_text(struct client *c, struct bytes text);
+/* Its first text, if it speaks signalbox.v1 (wire_hello). */
+void client_send_hello(struct client *c, struct message_id position, enum wire_recovered recovered);
 /* A message that has no place in a log. flags: FLAG_BINARY, FLAG_JSON. */
 void client_send(struct client *c, unsigned flags, struct bytes data);
 
