@@ -64,18 +64,18 @@ void listeners_forget(struct listeners *l, struct conn *c) {
 }
 
 static bool is_surplus(struct listeners *l, struct conn *c) {
-    if (l->conns->count + l->conns->unfreed > l->max_connections)
+    if (l->o.conns->count + l->o.conns->unfreed > l->o.max_connections)
         return true;
-    if (l->max_per_address == 0)
+    if (l->o.max_per_address == 0)
         return false;
     c->remote = count_remote(l, c);
-    return c->remote->count > l->max_per_address;
+    return c->remote->count > l->o.max_per_address;
 }
 
 static void take(struct listener *listener) {
     struct listeners *l = listener->owner;
-    struct conn *c = http_accept(l->conns, (uv_stream_t *)&listener->tcp, listener->endpoint->tls,
-                                 listener->endpoint, l->http);
+    struct conn *c = http_accept(l->o.conns, (uv_stream_t *)&listener->tcp, listener->endpoint->tls,
+                                 listener->endpoint, l->o.http);
     if (c == NULL)
         return;
     metrics_add(METRIC_accepted, 1);
@@ -83,7 +83,7 @@ static void take(struct listener *listener) {
     if (!c->is_surplus)
         return;
     metrics_add(METRIC_refused_full, 1);
-    if (l->conns->count + l->conns->unfreed > l->max_connections + SURPLUS_MAX ||
+    if (l->o.conns->count + l->o.conns->unfreed > l->o.max_connections + SURPLUS_MAX ||
         listener->endpoint->tls != NULL)
         conn_drop(c);
 }
@@ -143,7 +143,7 @@ static int add_listener(struct listeners *l, const struct endpoint_run *endpoint
                         const struct port_place *place, int fd) {
     struct listener *item = mem_zalloc(sizeof(*item));
     *item = (struct listener){.owner = l, .endpoint = endpoint, .place = *place};
-    MUST(uv_tcp_init(l->loop, &item->tcp) == 0);
+    MUST(uv_tcp_init(l->o.loop, &item->tcp) == 0);
     int status = uv_tcp_open(&item->tcp, fd);
     if (status == 0)
         status = uv_listen((uv_stream_t *)&item->tcp, BACKLOG, on_connection);
@@ -151,7 +151,7 @@ static int add_listener(struct listeners *l, const struct endpoint_run *endpoint
         uv_close((uv_handle_t *)&item->tcp, on_listener_closed);
         return status;
     }
-    item->claim = port_claim_new(l->loop, place, l->fleet);
+    item->claim = port_claim_new(l->o.loop, place, l->o.fleet);
     l->items = mem_realloc(l->items, (l->count + 1) * sizeof(struct listener *));
     l->items[l->count++] = item;
     return 0;
@@ -182,7 +182,7 @@ static int open_place(struct listeners *l, const struct endpoint_run *e, const s
     if (is_taken_by_us(l, e, &place, why_out))
         return UV_EADDRINUSE;
     int lock = port_lock(e->port);
-    int status = port_check(&place, l->fleet, why_out);
+    int status = port_check(&place, l->o.fleet, why_out);
     if (status == 0)
         status = bind_socket(a, place.is_any);
     if (status >= 0)
@@ -224,8 +224,8 @@ static int open_endpoint(struct listeners *l, const struct endpoint_run *e,
 }
 
 int listeners_resume(struct listeners *l, char **error_out) {
-    for (size_t i = 0; i < l->endpoints->count; i++) {
-        const struct endpoint_run *e = &l->endpoints->items[i];
+    for (size_t i = 0; i < l->o.endpoints->count; i++) {
+        const struct endpoint_run *e = &l->o.endpoints->items[i];
         char why[PORT_WHY_MAX];
         int status = open_endpoint(l, e, why);
         if (status < 0) {
@@ -243,14 +243,8 @@ int listeners_resume(struct listeners *l, char **error_out) {
 }
 
 int listeners_open(struct listeners *l, const struct listeners_options *options, char **error_out) {
-    *l = (struct listeners){.loop = options->loop,
-                            .conns = options->conns,
-                            .http = options->http,
-                            .endpoints = options->endpoints,
-                            .fleet = options->fleet,
-                            .max_connections = options->max_connections,
-                            .max_per_address = options->max_per_address};
-    MUST(uv_prepare_init(l->loop, &l->turn) == 0);
+    *l = (struct listeners){.o = *options};
+    MUST(uv_prepare_init(l->o.loop, &l->turn) == 0);
     MUST(uv_prepare_start(&l->turn, on_turn) == 0);
     uv_unref((uv_handle_t *)&l->turn);
     if (listeners_resume(l, error_out) == 0)

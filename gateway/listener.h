@@ -31,12 +31,7 @@ struct listeners_options {
 };
 
 struct listeners {
-    uv_loop_t *loop;
-    struct conns *conns;
-    const struct http_host *http;
-    const struct endpoints *endpoints;
-    const char *fleet;
-    size_t max_connections, max_per_address;
+    struct listeners_options o;
     struct listener **items;
     size_t count;
     struct remote *remotes; /* uthash: open connections of each address, while counted */

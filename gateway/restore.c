@@ -83,7 +83,8 @@ static void go_on(struct restore *r) {
     }
 }
 
-static void begin_round(struct restore *r) {
+static void begin_round(void *ctx) {
+    struct restore *r = ctx;
     r->round++;
     r->is_restoring = true;
     go_on(r);
@@ -134,11 +135,6 @@ static void on_commands(void *ctx) {
         go_on(r);
 }
 
-/* Redis lost its data under standing connections. */
-static void on_forgotten(void *ctx) {
-    begin_round(ctx);
-}
-
 static void on_commands_lost(void *ctx) {
     struct restore *r = ctx;
     r->lost_ms = uv_now(bus_loop(r->bus));
@@ -160,7 +156,7 @@ static const struct bus_events bus_events = {
     .on_commands = on_commands,
     .on_commands_lost = on_commands_lost,
     .on_declared_dead = on_declared_dead,
-    .on_forgotten = on_forgotten,
+    .on_forgotten = begin_round,
 };
 
 void restore_init(struct restore *r, struct bus *bus, struct registry *registry,

@@ -1,5 +1,5 @@
 /*
- * tracing.c - see tracing.h. Read tracing_note_output: whoever traces one of an entry's outputs
+ * tracing.c - see tracing.h. Read tracing_output: whoever traces one of an entry's outputs
  * traces the entry, which is known only when the entry has been processed.
  */
 #include "broker/entry/tracing.h"
@@ -16,8 +16,8 @@ enum { TO_BYTES = 200 };
 struct tracing {
     unsigned entry_mask; /* the tools that trace the entry's sender, Name or address */
     unsigned mask;       /* and those that trace one of its outputs */
-    char entry
-        [MESSAGE_ID_TEXT]; /* the id it had when it first came: it may have been deferred since */
+    /* The id it had when it first came: it may have been deferred since. */
+    char entry[MESSAGE_ID_TEXT];
     struct buf rule, why;
     enum traced_verdict verdict;
 };
@@ -63,21 +63,25 @@ void tracing_begin(struct processing *p) {
     p->tracing->mask = p->tracing->entry_mask;
 }
 
-void tracing_note_rule(struct processing *p, const char *rule) {
+void tracing_rule(struct processing *p, const char *rule) {
+    if (p->tracing == NULL)
+        return;
     buf_clear(&p->tracing->rule);
     buf_append_str(&p->tracing->rule, rule);
 }
 
-void tracing_note_verdict(struct processing *p, enum traced_verdict verdict, struct bytes why) {
-    struct tracing *t = p->tracing;
-    if (verdict <= t->verdict)
+void tracing_verdict(struct processing *p, enum traced_verdict verdict, struct bytes why) {
+    struct tracing *t = p != NULL ? p->tracing : NULL;
+    if (t == NULL || verdict <= t->verdict)
         return;
     t->verdict = verdict;
     buf_clear(&t->why);
     buf_append(&t->why, why);
 }
 
-void tracing_note_address(struct processing *p, const struct delivery *d) {
+void tracing_address(struct processing *p, const struct delivery *d) {
+    if (p->tracing == NULL)
+        return;
     struct trace *t = p->parts->trace;
     unsigned mask = bytes_list_is_given(d->names) ? 0 : trace_of_every_name(t);
     for (size_t i = 0; i < d->names.count; i++)
@@ -188,8 +192,10 @@ static unsigned output_mask(struct processing *p, struct bytes name, const struc
     return mask | p->tracing->entry_mask;
 }
 
-void tracing_note_output(struct processing *p, struct bytes name, const struct message *m,
-                         struct message_id id) {
+void tracing_output(struct processing *p, struct bytes name, const struct message *m,
+                    struct message_id id) {
+    if (p->tracing == NULL)
+        return;
     unsigned mask = output_mask(p, name, m);
     p->tracing->mask |= mask;
     if (mask == 0)

@@ -117,7 +117,7 @@ static int answer(lua_State *L, struct delivery *d) {
 
 /* Leaves the text to send on the stack, an empty one too: an echo is an echo. False for nil. */
 static bool to_text(lua_State *L, int index, const struct handler_run *r, bool *is_json_out) {
-    struct json_value was = r != NULL ? handler_run_message(r) : (struct json_value){0};
+    struct json_value was = handler_run_message(r);
     struct buf text = {0}, error = {0};
     *is_json_out = false;
     if (lua_isnoneornil(L, index))

@@ -68,7 +68,7 @@ struct handler_run *handler_run_of(struct app_call *call) {
 }
 
 struct json_value handler_run_message(const struct handler_run *r) {
-    return r->message != NULL ? r->message->message : (struct json_value){0};
+    return r != NULL && r->message != NULL ? r->message->message : (struct json_value){0};
 }
 
 /* --- from start to end --- */

@@ -47,7 +47,7 @@ struct handler_run *handler_run_new(struct processing *p, enum handler_run_kind 
                                     const char *label_format, ...) PRINTF_LIKE(3, 4);
 /* The run of a handler; NULL in the main chunk. */
 struct handler_run *handler_run_of(struct app_call *call);
-/* The value that it was called for; ABSENT unless that is a client's message. */
+/* The value that it was called for; ABSENT unless that is a client's message. NULL is legal. */
 struct json_value handler_run_message(const struct handler_run *r);
 
 /* Calls the handler; the run is freed when it ends. APP_FAILED: its text is appended to error_out.

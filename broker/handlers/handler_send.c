@@ -79,9 +79,8 @@ static enum app_outcome on_close(void *ctx, struct app_call *call, const struct 
 }
 
 static struct json_value on_handled(void *ctx, struct app_call *call) {
-    const struct handler_run *r = handler_run_of(call);
     (void)ctx;
-    return r != NULL ? handler_run_message(r) : (struct json_value){0};
+    return handler_run_message(handler_run_of(call));
 }
 
 static void on_first_wait(void *ctx, struct app_call *call) {

@@ -6,8 +6,6 @@
 
 #include "common/base/close_reason.h"
 
-#include "common/base/close_reason.h"
-
 enum { FIN = 0x80, RSV1 = 0x40, RSV2_RSV3 = 0x30, OPCODE = 0x0F, MASKED = 0x80, LENGTH = 0x7F };
 enum { NO_CODE = 1005 }; /* of a close frame without a payload; never on the wire */
 

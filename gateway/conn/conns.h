@@ -18,8 +18,7 @@ enum { CONNS_SWEEP_PARTS = 10 }; /* so many ticks of the sweep reach every conne
 
 struct conns {
     uv_loop_t *loop;
-    bool
-        is_draining; /* the process takes no new connections and keeps none alive; set by drain.c */
+    bool is_draining; /* no new connections, and none is kept alive; set by drain.c */
     size_t max_queue_bytes;
     struct frame_arena arena; /* frames of single connections */
     struct conn **all;

@@ -84,17 +84,6 @@ static void refuse_method(struct request *r, const struct registrations *registr
                   BYTES_LIT("this path has other methods\n"));
 }
 
-/* No route fits: a file of a static folder, or an error. */
-static void on_no_route(struct request *r, bool has_other_method) {
-    const struct registrations *registrations = routes_registrations(r->routes);
-    if (serve_file(r))
-        return;
-    if (has_other_method)
-        refuse_method(r, registrations);
-    else
-        request_reply(r, 404, BYTES_LIT("text/plain; charset=utf-8"), BYTES_LIT("not found\n"));
-}
-
 static void run_route(struct request *r) {
     const struct registrations *registrations = routes_registrations(r->routes);
     if (!r->endpoint->is_ws && ws_handshake_is_request(&r->head)) {
@@ -112,8 +101,12 @@ static void run_route(struct request *r) {
     free(method);
     if (found.route != NULL)
         web_run(r, found.route, found.params, found.param_count);
+    else if (serve_file(r))
+        return;
+    else if (found.has_other_method)
+        refuse_method(r, registrations);
     else
-        on_no_route(r, found.has_other_method);
+        request_reply(r, 404, BYTES_LIT("text/plain; charset=utf-8"), BYTES_LIT("not found\n"));
 }
 
 void dispatch(struct request *r) {
