@@ -45,8 +45,7 @@ int api_array(lua_State *L) {
 }
 
 int api_log(lua_State *L) {
-    struct bytes text = stack_check_bytes(L, 1);
-    log_app("app", "said text=%s", LOG_TEXT(text));
+    log_app("app", "said text=%s", LOG_TEXT(stack_check_bytes(L, 1)));
     return 0;
 }
 

@@ -41,11 +41,10 @@ void api_check_options(lua_State *L, int arg, const char *const allowed[]) {
     luaL_checktype(L, arg, LUA_TTABLE);
     lua_pushnil(L);
     while (lua_next(L, arg)) {
-        struct bytes key;
         lua_pop(L, 1);
         if (lua_type(L, -1) != LUA_TSTRING)
             api_arg_error(L, arg, "a key of the options is a %s, not a name", luaL_typename(L, -1));
-        key = stack_bytes_at(L, -1);
+        struct bytes key = stack_bytes_at(L, -1);
         if (strlen(key.ptr) < key.len)
             api_arg_error(L, arg, "unknown option '%s' with a NUL after that", key.ptr);
         if (!is_among(key, allowed))
@@ -120,26 +119,23 @@ static int push_option(lua_State *L, int arg, const char *key) {
 
 const char *api_option_text(lua_State *L, int arg, const char *key) {
     int type = push_option(L, arg, key);
-    struct bytes text;
     if (type == LUA_TNIL)
         return NULL;
     if (type != LUA_TSTRING)
         api_arg_error(L, arg, "the option '%s' must be a string", key);
-    text = stack_bytes_at(L, -1);
+    struct bytes text = stack_bytes_at(L, -1);
     if (has_line_end(text))
         api_arg_error(L, arg, "the option '%s' has a line end or a NUL in it", key);
     return text.len == 0 ? NULL : text.ptr;
 }
 
 struct bytes api_option_bytes(lua_State *L, int arg, const char *key) {
-    struct bytes text = BYTES_NONE;
     int type = push_option(L, arg, key);
     if (type == LUA_TNIL)
-        return text;
+        return BYTES_NONE;
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
         api_arg_error(L, arg, "the option '%s' must be a string", key);
-    text = stack_bytes_at(L, -1);
-    return text;
+    return stack_bytes_at(L, -1);
 }
 
 const char *api_option_address(lua_State *L, int arg, const char *key) {
@@ -172,11 +168,10 @@ lua_Integer api_option_integer(lua_State *L, int arg, const char *key, lua_Integ
 
 /* The text of the string or number on the top, which stays there (as a string). */
 static struct bytes element(lua_State *L, int arg, const char *what) {
-    struct bytes text;
     int type = lua_type(L, -1);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
         api_arg_error(L, arg, "'%s' " ADDRESS_NO_TEXTS, what);
-    text = stack_bytes_at(L, -1);
+    struct bytes text = stack_bytes_at(L, -1);
     const char *fault = address_fault(text);
     if (fault != NULL)
         luaL_argerror(L, arg, lua_pushfstring(L, "'%s' %s", what, fault));

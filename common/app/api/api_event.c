@@ -7,37 +7,11 @@
 #include "common/app/api/api.h"
 #include "common/base/fold.h"
 
-static const char *shown(enum event_type type) {
-    return type == EVENT_CONNECT ? "Connect" : "Disconnect";
-}
-
 static enum event_type check_type(lua_State *L) {
     enum event_type type;
     luaL_argcheck(L, event_type_parse(luaL_checkstring(L, 1), &type), 1,
                   "the type is none of connect, disconnect");
     return type;
-}
-
-/* One change a Name, in a userdata on the stack. */
-static struct app_change *check_names(lua_State *L, size_t *count_out) {
-    struct bytes one;
-    struct bytes_list names = api_check_list(L, 2, "name", &one);
-    luaL_argcheck(L, names.count > 0, 2, "a Name was expected");
-    struct app_change *changes = lua_newuserdatauv(L, names.count * sizeof(*changes), 0);
-    for (size_t i = 0; i < names.count; i++)
-        changes[i] = (struct app_change){.type = EVENT_CONNECT, .name = names.items[i].ptr};
-    *count_out = names.count;
-    return changes;
-}
-
-static void complete(lua_State *L, struct app_change *changes, size_t count, bool is_set) {
-    enum event_type type = check_type(L);
-    const char *event_name = api_check_text(L, 3, "event name");
-    for (size_t i = 0; i < count; i++) {
-        changes[i].is_set = is_set;
-        changes[i].type = type;
-        changes[i].event_name = event_name;
-    }
 }
 
 static bool is_earlier(const struct app_change *changes, size_t i) {
@@ -56,13 +30,27 @@ static void check_all(lua_State *L, const struct app_change *changes, size_t cou
     for (size_t i = 0; i < count; i++) {
         const struct app_change *c = &changes[i];
         bool is_there = find(L, c) != NULL;
-        if (c->is_set && (is_there || is_earlier(changes, i)))
-            luaL_error(L, "%s event already registered for Signal connection %s: %s",
-                       shown(c->type), c->name, c->event_name);
-        if (!c->is_set && (!is_there || is_earlier(changes, i)))
-            luaL_error(L, "%s event not registered for Signal connection %s: %s", shown(c->type),
-                       c->name, c->event_name);
+        if (is_there == c->is_set || is_earlier(changes, i))
+            luaL_error(L, "%s event %s registered for Signal connection %s: %s",
+                       c->type == EVENT_CONNECT ? "Connect" : "Disconnect",
+                       c->is_set ? "already" : "not", c->name, c->event_name);
     }
+}
+
+/* One change a Name, in a userdata on the stack. */
+static struct app_change *check_changes(lua_State *L, bool is_set, size_t *count_out) {
+    struct bytes one;
+    struct bytes_list names = api_check_list(L, 2, "name", &one);
+    luaL_argcheck(L, names.count > 0, 2, "a Name was expected");
+    struct app_change *changes = lua_newuserdatauv(L, names.count * sizeof(*changes), 0);
+    enum event_type type = check_type(L);
+    const char *event_name = api_check_text(L, 3, "event name");
+    for (size_t i = 0; i < names.count; i++)
+        changes[i] = (struct app_change){
+            .is_set = is_set, .type = type, .name = names.items[i].ptr, .event_name = event_name};
+    check_all(L, changes, names.count);
+    *count_out = names.count;
+    return changes;
 }
 
 /* on(type, Name or list, event name, handler [, { args= }]) */
@@ -74,9 +62,7 @@ int api_on(lua_State *L) {
     if (!lua_isnil(L, 5))
         api_check_options(L, 5, allowed);
     int arguments = lua_isnil(L, 5) ? 0 : api_option_args(L, 5);
-    struct app_change *changes = check_names(L, &count);
-    complete(L, changes, count, true);
-    check_all(L, changes, count);
+    struct app_change *changes = check_changes(L, true, &count);
     if (!app_of(L)->is_loading)
         return api_share(L, changes, count, 4, arguments);
     for (size_t i = 0; i < count; i++) {
@@ -92,9 +78,7 @@ int api_on(lua_State *L) {
 int api_off(lua_State *L) {
     size_t count;
     lua_settop(L, 3);
-    struct app_change *changes = check_names(L, &count);
-    complete(L, changes, count, false);
-    check_all(L, changes, count);
+    struct app_change *changes = check_changes(L, false, &count);
     if (!app_of(L)->is_loading)
         return api_share(L, changes, count, 0, 0);
     for (size_t i = 0; i < count; i++) {

@@ -14,7 +14,6 @@
 struct query {
     struct app_call *call;
     app_push_fn *push;
-    char *name;        /* or NULL */
     bool has_groups;   /* only those of `groups` */
     struct buf groups; /* each with a NUL after it */
     const struct registry_row *rows;
@@ -29,12 +28,10 @@ static struct registry *check_registry(lua_State *L, const char *function) {
     return registry;
 }
 
-static struct query *query_new(struct app_call *call, app_push_fn *push, const char *name,
-                               struct bytes_list groups) {
+static struct query *query_new(struct app_call *call, app_push_fn *push, struct bytes_list groups) {
     struct query *q = mem_zalloc(sizeof(*q));
     q->call = call;
     q->push = push;
-    q->name = name == NULL ? NULL : mem_strdup(name);
     q->has_groups = bytes_list_is_given(groups);
     for (size_t i = 0; i < groups.count; i++) {
         buf_append(&q->groups, groups.items[i]);
@@ -52,7 +49,6 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
     else
         app_resume_ok(q->call, q->push, q);
     buf_deinit(&q->groups);
-    free(q->name);
     free(q);
 }
 
@@ -148,8 +144,7 @@ static int push_is_there(void *ctx, lua_State *L) {
 int api_names(lua_State *L) {
     struct app_call *call = app_may_wait(L);
     struct registry *registry = check_registry(L, "names");
-    registry_names(registry, on_rows,
-                   query_new(call, push_names, NULL, (struct bytes_list){NULL, 0}));
+    registry_names(registry, on_rows, query_new(call, push_names, (struct bytes_list){NULL, 0}));
     return app_wait(L, call);
 }
 
@@ -158,7 +153,7 @@ int api_groups(lua_State *L) {
     const char *name = api_check_text(L, 1, "name");
     struct app_call *call = app_may_wait(L);
     struct registry *registry = check_registry(L, "groups");
-    struct query *q = query_new(call, push_groups, name, (struct bytes_list){NULL, 0});
+    struct query *q = query_new(call, push_groups, (struct bytes_list){NULL, 0});
     registry_list(registry, bytes_str(name), on_rows, q);
     return app_wait(L, call);
 }
@@ -173,7 +168,7 @@ int api_clients(lua_State *L) {
     luaL_argcheck(L, name != NULL, 1, "the option 'name' is missing");
     struct app_call *call = app_may_wait(L);
     struct registry *registry = check_registry(L, "clients");
-    struct query *q = query_new(call, push_clients, name, groups);
+    struct query *q = query_new(call, push_clients, groups);
     registry_list(registry, bytes_str(name), on_rows, q);
     return app_wait(L, call);
 }
@@ -195,7 +190,7 @@ int api_exists(lua_State *L) {
         lua_pushboolean(L, false);
         return 1;
     }
-    struct query *q = query_new(call, push_is_there, name, groups);
+    struct query *q = query_new(call, push_is_there, groups);
     if (!bytes_list_is_given(ids))
         registry_list(registry, bytes_str(name), on_rows, q);
     else if (name == NULL)

@@ -78,12 +78,6 @@ static void read_data(lua_State *L, int index, int depth, struct delivery *d, st
     d->data = buf_bytes(json);
 }
 
-static bool check_limits(const struct app *a, const struct delivery *d, struct buf *error_out) {
-    return delivery_check_data(d->data, (d->flags & FLAG_BINARY) != 0,
-                               (size_t)a->env.settings->max_message_bytes, error_out) &&
-           address_is_affordable(d->names, d->groups, d->clients, d->data.len, error_out);
-}
-
 int api_send(lua_State *L) {
     static const char *const allowed[] = {"name",         "group", "client_id", "data", "mode",
                                           "ignore_event", "depth", "binary",    NULL};
@@ -108,8 +102,11 @@ int api_send(lua_State *L) {
     lua_rawget(L, 1);
     if (is_nothing(L, lua_gettop(L)))
         return 0;
+    const struct delivery *d = &send.what;
     read_data(L, lua_gettop(L), depth, &send.what, &json);
-    if (!check_limits(a, &send.what, &error)) {
+    if (!delivery_check_data(d->data, (d->flags & FLAG_BINARY) != 0,
+                             (size_t)a->env.settings->max_message_bytes, &error) ||
+        !address_is_affordable(d->names, d->groups, d->clients, d->data.len, &error)) {
         buf_deinit(&json);
         return stack_raise(L, &error);
     }

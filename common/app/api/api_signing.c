@@ -77,16 +77,11 @@ static struct signing_context who_asks(lua_State *L) {
     return who;
 }
 
-static struct bytes check_id(lua_State *L) {
-    struct bytes id = stack_check_bytes(L, 1);
-    return id;
-}
-
 /* sign(id): the signed form. While signing is off it is an error: an id that came back as it was
  * would pass for a signed one. */
 int api_sign(lua_State *L) {
     const struct signing *s = &app_of(L)->registrations->signing;
-    struct bytes id = check_id(L);
+    struct bytes id = stack_check_bytes(L, 1);
     struct signing_context who = who_asks(L);
     struct buf out = {0};
     api_check_text(L, 1, "id");
@@ -105,12 +100,13 @@ int api_sign(lua_State *L) {
 /* verify(id): whether the signature holds; nothing does while signing is off. */
 int api_verify(lua_State *L) {
     struct signing_context who = who_asks(L);
-    lua_pushboolean(L, signing_verify(&app_of(L)->registrations->signing, &who, check_id(L)));
+    lua_pushboolean(
+        L, signing_verify(&app_of(L)->registrations->signing, &who, stack_check_bytes(L, 1)));
     return 1;
 }
 
 int api_is_signed(lua_State *L) {
-    lua_pushboolean(L, signing_is_signed(check_id(L)));
+    lua_pushboolean(L, signing_is_signed(stack_check_bytes(L, 1)));
     return 1;
 }
 

@@ -18,15 +18,13 @@ enum {
 
 /* "store:" and the key, on the stack above the three arguments. */
 static struct bytes check_key(lua_State *L) {
-    struct bytes key;
     lua_settop(L, 3);
-    key = stack_check_bytes(L, 1);
+    struct bytes key = stack_check_bytes(L, 1);
     luaL_argcheck(L, key.len > 0 && key.len <= KEY_MAX_BYTES, 1, "a key has from 1 to 1024 bytes");
     lua_pushliteral(L, "store:");
     lua_pushvalue(L, 1);
     lua_concat(L, 2);
-    key = stack_bytes_at(L, -1);
-    return key;
+    return stack_bytes_at(L, -1);
 }
 
 static uint64_t check_ttl_ms(lua_State *L, int arg) {
@@ -40,31 +38,26 @@ static uint64_t check_ttl_ms(lua_State *L, int arg) {
 
 /* --- answers --- */
 
-struct answer {
-    struct bytes value;
-};
-
 static int push_value(void *ctx, lua_State *L) {
-    const struct answer *answer = ctx;
+    const struct bytes *value = ctx;
     struct buf error = {0};
-    if (answer->value.ptr == NULL)
+    if (value->ptr == NULL)
         lua_pushnil(L);
-    else if (!json_push(L, answer->value, &error))
+    else if (!json_push(L, *value, &error))
         return stack_raise(L, &error);
     return 1;
 }
 
 static int push_was_there(void *ctx, lua_State *L) {
-    const struct answer *answer = ctx;
-    lua_pushboolean(L, !bytes_equal_str(answer->value, "0"));
+    const struct bytes *value = ctx;
+    lua_pushboolean(L, !bytes_equal_str(*value, "0"));
     return 1;
 }
 
 static void go_on(struct app_call *call, int status, struct bytes value, app_push_fn *push) {
-    struct answer answer = {value};
     char text[200];
     if (status == 0)
-        app_resume_ok(call, push, &answer);
+        app_resume_ok(call, push, &value);
     else if (status == -ENOTCONN)
         app_resume_error(call, "the store cannot be reached: no Redis");
     else {
@@ -134,15 +127,14 @@ int api_store_delete(lua_State *L) {
 
 /* The key: a text, or the field lock_key of a lockable. Left on the stack. */
 static struct bytes check_lock_key(lua_State *L) {
-    struct bytes key;
     if (lua_istable(L, 1)) {
         lua_pushliteral(L, "lock_key");
         lua_rawget(L, 1);
         lua_replace(L, 1);
     }
     luaL_argcheck(L, lua_type(L, 1) == LUA_TSTRING, 1, "a key or a lockable was expected");
-    key = stack_bytes_at(L, 1);
-    luaL_argcheck(L, key.len > 0 && key.len <= 1024, 1, "a key has from 1 to 1024 bytes");
+    struct bytes key = stack_bytes_at(L, 1);
+    luaL_argcheck(L, key.len > 0 && key.len <= KEY_MAX_BYTES, 1, "a key has from 1 to 1024 bytes");
     return key;
 }
 
