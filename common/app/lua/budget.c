@@ -34,16 +34,12 @@ struct slice budget_slice(const struct budget *b, unsigned times) {
 /* Reading the processor time is a system call, so a short handler never makes it. The time before
  * the first look is taken from the monotonic clock, up to half of the limit, since the process may
  * not have run all the while. */
-static void begin_looking(struct slice *s, uint64_t now) {
-    uint64_t before = clock_us() - s->begun_us;
-    s->start_us = now - (before < s->limit_us / 2 ? before : s->limit_us / 2);
-    s->last_look_us = s->start_us;
-}
-
 static bool is_over(struct slice *s) {
     uint64_t now = processor_us();
-    if (s->start_us == 0)
-        begin_looking(s, now);
+    if (s->start_us == 0) {
+        uint64_t before = clock_us() - s->begun_us;
+        s->start_us = now - (before < s->limit_us / 2 ? before : s->limit_us / 2);
+    }
     s->last_look_us = now;
     s->is_over |= now - s->start_us >= s->limit_us;
     return s->is_over;

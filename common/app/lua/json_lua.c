@@ -108,16 +108,12 @@ static bool is_array(lua_State *L, int index, lua_Unsigned *count_out) {
     return seen == count && (count > 0 || json_is_array_marked(L, index));
 }
 
-/* What is left of the text that the table at `index` came from, if that was an array. */
-static struct bytes source_array(lua_State *L, int index) {
-    struct bytes text = json_source_of(L, index);
-    return text.len > 0 && text.ptr[0] == '[' ? text : BYTES_NONE;
-}
-
 static bool write_array(struct writer *w, int index, lua_Unsigned count, int depth) {
-    struct bytes source = source_array(w->L, index);
+    struct bytes source = json_source_of(w->L, index);
     struct json_value was = {0};
     size_t at = 0;
+    if (source.len > 0 && source.ptr[0] != '[')
+        source = BYTES_NONE;
     buf_append_char(w->out, '[');
     for (lua_Unsigned i = 1; i <= count; i++) {
         if (i > 1)
@@ -243,7 +239,6 @@ static bool write_table(struct writer *w, int index, int depth) {
 
 static bool write_value(struct writer *w, int index, int depth) {
     lua_State *L = w->L;
-    struct bytes text;
     if (w->held + w->out->len > WRITE_MAX_BYTES)
         return complain(w, "the JSON would be larger than 64 MiB");
     if (++w->values % LOOK_EVERY_VALUES == 0 && budget_is_over(L))
@@ -254,7 +249,7 @@ static bool write_value(struct writer *w, int index, int depth) {
         buf_append_str(w->out, lua_toboolean(L, index) ? "true" : "false");
         return true;
     case LUA_TNUMBER: return write_number(w, index);
-    case LUA_TSTRING: text = stack_bytes_at(L, index); return write_string(w, text);
+    case LUA_TSTRING: return write_string(w, stack_bytes_at(L, index));
     case LUA_TTABLE: return write_table(w, index, depth);
     case LUA_TLIGHTUSERDATA:
         if (lua_touserdata(L, index) == NULL) {

@@ -24,9 +24,9 @@ struct reader {
     int text, mark, sources; /* stack indices: the Lua string, the mark of arrays, json_source.h */
     unsigned values;
     bool is_plain; /* the value that was read last would be written as it is spelled */
-    const char *why;
 };
 
+/* False when the processor time is used up. */
 static bool push_value(struct reader *r);
 
 static void skip_space(struct reader *r) {
@@ -135,10 +135,8 @@ static bool push_object(struct reader *r) {
 static bool push_value(struct reader *r) {
     luaL_checkstack(r->L, STACK_OF_LEVEL, NULL);
     skip_space(r);
-    if (++r->values % LOOK_EVERY_VALUES == 0 && budget_is_over(r->L)) {
-        r->why = "the processor time was used up (--lua-budget-ms)";
+    if (++r->values % LOOK_EVERY_VALUES == 0 && budget_is_over(r->L))
         return false;
-    }
     switch (*r->at) {
     case '{': return push_object(r);
     case '[': return push_array(r);
@@ -152,10 +150,9 @@ static bool push_value(struct reader *r) {
 }
 
 bool json_push_string(lua_State *L, int index, struct buf *error_out) {
-    struct bytes text;
+    struct bytes text = stack_bytes_at(L, index);
     int top = lua_gettop(L);
     struct reader r = {.L = L, .text = lua_absindex(L, index), .mark = top + 1, .sources = top + 2};
-    text = stack_bytes_at(L, index);
     if (!json_check(text, error_out))
         return false;
     luaL_checkstack(L, STACK_OF_LEVEL, NULL);
@@ -166,7 +163,9 @@ bool json_push_string(lua_State *L, int index, struct buf *error_out) {
     if (!push_value(&r)) {
         lua_settop(L, top);
         if (error_out != NULL)
-            buf_printf(error_out, "no JSON: %s, at byte %zu", r.why, (size_t)(r.at - r.begin) + 1);
+            buf_printf(error_out,
+                       "no JSON: the processor time was used up (--lua-budget-ms), at byte %zu",
+                       (size_t)(r.at - r.begin) + 1);
         return false;
     }
     if (lua_islightuserdata(L, -1)) {

@@ -97,7 +97,6 @@ void json_push_number(lua_State *L, struct bytes text) {
 }
 
 bool json_is_same(lua_State *L, int index, struct json_value source) {
-    struct bytes text;
     struct buf plain = {0};
     bool is_same = false;
     switch (lua_type(L, index)) {
@@ -115,9 +114,8 @@ bool json_is_same(lua_State *L, int index, struct json_value source) {
     case LUA_TSTRING:
         if (source.kind != JSON_KIND_STRING)
             return false;
-        text = stack_bytes_at(L, index);
         json_append_text(&plain, source);
-        is_same = bytes_equal(text, buf_bytes(&plain));
+        is_same = bytes_equal(stack_bytes_at(L, index), buf_bytes(&plain));
         buf_deinit(&plain);
         return is_same;
     default: return false;

@@ -31,8 +31,7 @@ static char modules_key;
 void sandbox_append_error(lua_State *L, struct buf *out) {
     int type = lua_type(L, -1);
     if (type == LUA_TSTRING) {
-        struct bytes text = stack_bytes_at(L, -1);
-        buf_append(out, text);
+        buf_append(out, stack_bytes_at(L, -1));
     } else if (lua_isinteger(L, -1)) {
         buf_printf(out, "%lld", (long long)lua_tointeger(L, -1));
     } else if (type == LUA_TNUMBER) {
@@ -98,8 +97,7 @@ static int sandbox_print(lua_State *L) {
         luaL_addvalue(&text);
     }
     luaL_pushresult(&text);
-    struct bytes line = stack_bytes_at(L, -1);
-    log_app("app", "printed text=%s", LOG_TEXT(line));
+    log_app("app", "printed text=%s", LOG_TEXT(stack_bytes_at(L, -1)));
     return 0;
 }
 
@@ -206,49 +204,38 @@ static int sandbox_require(lua_State *L) {
                   "a module beside the app file: letters, digits, '_', '-', and '.' for folders");
     lua_settop(L, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
-    lua_pushvalue(L, 1);
-    if (lua_rawget(L, 2) != LUA_TNIL) {
+    if (lua_getfield(L, 2, name) != LUA_TNIL) {
         if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
             return luaL_error(L, "module '%s' requires itself", name);
         return 1;
     }
     load_module(L, name);
-    lua_pushvalue(L, 1);
     lua_pushboolean(L, false);
-    lua_rawset(L, 2);
+    lua_setfield(L, 2, name);
     lua_pushvalue(L, 1);
     if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-        lua_pushvalue(L, 1);
         lua_pushnil(L);
-        lua_rawset(L, 2);
+        lua_setfield(L, 2, name);
         return lua_error(L);
     }
     if (!lua_toboolean(L, -1))
         lua_pushboolean(L, true);
-    lua_pushvalue(L, 1);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, 2);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, 2, name);
     return 1;
 }
 
 /* --- opening --- */
 
-static void keep_only(lua_State *L, const char *const names[]) {
-    int from = lua_gettop(L);
+static void keep_only(lua_State *L, const char *library, const char *const names[]) {
+    lua_getglobal(L, library);
     lua_newtable(L);
     for (; *names != NULL; names++) {
-        lua_getfield(L, from, *names);
+        lua_getfield(L, -2, *names);
         lua_setfield(L, -2, *names);
     }
-    lua_replace(L, from);
-}
-
-static void open_os(lua_State *L) {
-    static const char *const kept[] = {"date", "time", "clock", "getenv", "difftime", NULL};
-    lua_pushcfunction(L, luaopen_os);
-    lua_call(L, 0, 1);
-    keep_only(L, kept);
-    lua_setglobal(L, "os");
+    lua_setglobal(L, library);
+    lua_pop(L, 1);
 }
 
 static void open_base(lua_State *L) {
@@ -277,13 +264,15 @@ static void open_as(lua_State *L, lua_CFunction open, const char *name) {
 }
 
 void sandbox_open(lua_State *L) {
+    static const char *const kept_of_os[] = {"date", "time", "clock", "getenv", "difftime", NULL};
     open_base(L);
     open_as(L, luaopen_string, "string");
     open_as(L, luaopen_table, "table");
     open_as(L, luaopen_math, "math");
     open_as(L, luaopen_utf8, "utf8");
     open_as(L, luaopen_coroutine, "coroutine");
-    open_os(L);
+    open_as(L, luaopen_os, "os");
+    keep_only(L, "os", kept_of_os);
     libraries_open(L);
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
@@ -314,15 +303,11 @@ void sandbox_deinit(struct sandbox *s) {
     free(s->shown);
 }
 
-static bool is_folder(const char *path) {
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
-}
-
 bool sandbox_locate(struct sandbox *s, const char *path, struct buf *file_out,
                     struct buf *error_out) {
+    struct stat found;
     buf_append_str(file_out, path);
-    if (is_folder(path))
+    if (stat(path, &found) == 0 && S_ISDIR(found.st_mode))
         buf_append_str(file_out, path[strlen(path) - 1] == '/' ? "app.lua" : "/app.lua");
     ptrdiff_t slash = bytes_find_last(buf_bytes(file_out), '/');
     s->shown = bytes_dup(bytes_head(buf_bytes(file_out), (size_t)(slash + 1)));
@@ -340,28 +325,26 @@ bool sandbox_locate(struct sandbox *s, const char *path, struct buf *file_out,
 
 struct main_chunk {
     struct bytes text;
-    const char *name; /* "@app.lua" */
+    const char *file;
 };
 
 static int run_main_chunk(lua_State *L) {
     struct main_chunk *m = lua_touserdata(L, 1);
-    if (load_text(L, m->text, m->name) != LUA_OK)
+    if (load_text(L, m->text, lua_pushfstring(L, "@%s", m->file)) != LUA_OK)
         return lua_error(L);
     lua_call(L, 0, 0);
     return 0;
 }
 
 bool sandbox_run_file(struct sandbox *s, const char *file, struct buf *error_out) {
-    struct buf text = {0}, name = {0};
+    struct buf text = {0};
     struct slice slice = budget_slice(&s->budget, MAIN_CHUNK_SLICES);
     bool is_fine = read_file(file, &text, error_out);
     if (is_fine) {
-        buf_printf(&name, "@%s", file);
-        struct main_chunk chunk = {buf_bytes(&text), buf_take(&name)};
+        struct main_chunk chunk = {buf_bytes(&text), file};
         s->budget.slice = &slice;
         is_fine = sandbox_protected(s, run_main_chunk, &chunk, error_out);
         s->budget.slice = NULL;
-        free((char *)chunk.name);
     }
     buf_deinit(&text);
     return is_fine;

@@ -93,26 +93,24 @@ static int find_pattern(lua_State *L, struct bytes text, struct bytes pattern, s
     return 1;
 }
 
-int strings_find(lua_State *L) {
+static int find(lua_State *L, bool is_find) {
     struct bytes text = stack_check_bytes(L, 1), pattern = stack_check_bytes(L, 2);
     size_t from = start_offset(luaL_optinteger(L, 3, 1), text.len);
     if (from > text.len) {
         lua_pushnil(L);
         return 1;
     }
-    if (lua_toboolean(L, 4) || is_plain(pattern))
+    if (is_find && (lua_toboolean(L, 4) || is_plain(pattern)))
         return find_plain(L, text, pattern, from);
-    return find_pattern(L, text, pattern, from, true);
+    return find_pattern(L, text, pattern, from, is_find);
+}
+
+int strings_find(lua_State *L) {
+    return find(L, true);
 }
 
 int strings_match(lua_State *L) {
-    struct bytes text = stack_check_bytes(L, 1), pattern = stack_check_bytes(L, 2);
-    size_t from = start_offset(luaL_optinteger(L, 3, 1), text.len);
-    if (from > text.len) {
-        lua_pushnil(L);
-        return 1;
-    }
-    return find_pattern(L, text, pattern, from, false);
+    return find(L, false);
 }
 
 /* --- gmatch --- */
