@@ -18,13 +18,6 @@ static int open_all(lua_State *L) {
     return 0;
 }
 
-static void remember_own_settings(struct app *a) {
-    const struct signing *s = &a->registrations->signing;
-    a->own_scope = a->registrations->default_scope;
-    signing_set(&a->own_signing, s->is_on, s->secret, s->is_strict);
-    a->own_signing.uses_server_secret = s->uses_server_secret;
-}
-
 static void destroy(struct app *a) {
     app_calls_free(a);
     sandbox_deinit(&a->sandbox);
@@ -40,16 +33,6 @@ static void on_idle(struct app *a) {
         destroy(a);
 }
 
-static struct app *make(const struct app_environment *environment) {
-    struct app *a = mem_zalloc(sizeof(*a));
-    a->env = *environment;
-    a->registrations = registrations_new();
-    a->on_idle = on_idle;
-    sandbox_init(&a->sandbox, environment->settings->lua_memory_bytes,
-                 environment->settings->lua_budget_ms);
-    return a;
-}
-
 static bool run_app_file(struct app *a, const char *path, struct buf *error_out) {
     struct buf file = {0};
     a->is_loading = true;
@@ -63,15 +46,23 @@ static bool run_app_file(struct app *a, const char *path, struct buf *error_out)
 
 struct app *app_load(const char *path, const struct app_environment *environment,
                      char **error_out) {
-    struct app *a = make(environment);
+    struct app *a = mem_zalloc(sizeof(*a));
     struct buf error = {0};
+    a->env = *environment;
+    a->registrations = registrations_new();
+    a->on_idle = on_idle;
+    sandbox_init(&a->sandbox, environment->settings->lua_memory_bytes,
+                 environment->settings->lua_budget_ms);
     if (!run_app_file(a, path, &error)) {
         *error_out = buf_take(&error);
         destroy(a);
         return NULL;
     }
     buf_deinit(&error);
-    remember_own_settings(a);
+    const struct signing *s = &a->registrations->signing;
+    a->own_scope = a->registrations->default_scope;
+    signing_set(&a->own_signing, s->is_on, s->secret, s->is_strict);
+    a->own_signing.uses_server_secret = s->uses_server_secret;
     return a;
 }
 

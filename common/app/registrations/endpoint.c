@@ -1,6 +1,7 @@
 /* endpoint.c - see endpoint.h. */
 #include "common/app/registrations/endpoint.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,12 +50,6 @@ static bool parse_authority(struct endpoint *out, struct bytes authority) {
     return true;
 }
 
-static char *decoded(struct bytes text) {
-    struct buf b = {0};
-    (void)percent_decode(text, false, &b);
-    return buf_take(&b);
-}
-
 static bool parse_option(struct endpoint *out, struct bytes option) {
     ptrdiff_t equals = bytes_find(option, '=');
     if (equals <= 0)
@@ -75,8 +70,10 @@ static bool parse_option(struct endpoint *out, struct bytes option) {
     }
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         if (bytes_equal_str(key, texts[i].name)) {
+            struct buf decoded = {0};
+            (void)percent_decode(value, false, &decoded);
             free(*texts[i].field);
-            *texts[i].field = decoded(value);
+            *texts[i].field = buf_take(&decoded);
             return true;
         }
     }
@@ -115,17 +112,12 @@ const char *endpoint_scheme(bool is_http, bool is_ws, bool is_tls) {
     return schemes[is_tls][(is_http ? 1 : 0) | (is_ws ? 2 : 0)];
 }
 
-static bool is_plain(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           strchr("/._-", c) != NULL;
-}
-
 static void append_option(struct buf *out, char *separator, const char *name, const char *value) {
     if (value == NULL)
         return;
     buf_printf(out, "%c%s=", *separator, name);
     for (; *value != '\0'; value++) {
-        if (is_plain(*value))
+        if (isalnum((unsigned char)*value) || strchr("/._-", *value) != NULL)
             buf_append_char(out, *value);
         else
             buf_printf(out, "%%%02X", (unsigned char)*value);

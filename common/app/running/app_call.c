@@ -138,15 +138,6 @@ static int collect_all(lua_State *L) {
     return 0;
 }
 
-/* Closes the to-be-closed variables of the coroutine, which cannot wait any more, unless its time
- * is over. */
-static void abandon(struct app_call *c) {
-    if (!c->slice.is_over)
-        (void)lua_resetthread(c->thread);
-    (void)sandbox_protected(&c->app->sandbox, drop_thread, c, NULL);
-    c->thread = NULL;
-}
-
 static void fail(struct app_call *c, int status, struct buf *error_out) {
     struct buf trace = {0};
     sandbox_append_error(c->thread, error_out);
@@ -156,7 +147,10 @@ static void fail(struct app_call *c, int status, struct buf *error_out) {
     buf_deinit(&trace);
     if (status == LUA_ERRMEM)
         c->app->is_out_of_memory = true;
-    abandon(c);
+    if (!c->slice.is_over)
+        (void)lua_resetthread(c->thread); /* closes its variables, which cannot wait any more */
+    (void)sandbox_protected(&c->app->sandbox, drop_thread, c, NULL);
+    c->thread = NULL;
 }
 
 /* --- running --- */

@@ -81,7 +81,6 @@ static bool is_globals(lua_State *L, int index) {
 /* The upvalue on the top. */
 static bool write_upvalue(lua_State *L, struct buf *out) {
     int index = lua_gettop(L);
-    struct bytes text;
     switch (lua_type(L, index)) {
     case LUA_TNIL: buf_append_char(out, 'n'); return true;
     case LUA_TBOOLEAN: buf_append_char(out, lua_toboolean(L, index) ? 't' : 'f'); return true;
@@ -92,9 +91,8 @@ static bool write_upvalue(lua_State *L, struct buf *out) {
             buf_printf(out, "d%a", (double)lua_tonumber(L, index));
         return true;
     case LUA_TSTRING:
-        text = stack_bytes_at(L, index);
         buf_append_char(out, 's');
-        base64_append(out, text);
+        base64_append(out, stack_bytes_at(L, index));
         return true;
     default: buf_append_char(out, 'e'); return is_globals(L, index);
     }
@@ -272,9 +270,8 @@ static void set_upvalue(void *ctx, struct json_value element) {
 
 void function_code_build(lua_State *L, struct function_code *code) {
     struct json_value root = json_root(code->document), args = json_member(root, "args");
-    struct bytes dumped;
     push_decoded(L, inner(json_member(root, "code")));
-    dumped = stack_bytes_at(L, -1);
+    struct bytes dumped = stack_bytes_at(L, -1);
     if (luaL_loadbufferx(L, dumped.ptr, dumped.len, "=rule", "b") != LUA_OK)
         lua_error(L);
     struct upvalues upvalues = {L, lua_gettop(L), 0};
