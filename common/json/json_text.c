@@ -338,17 +338,11 @@ void json_append_string(struct buf *out, struct bytes text) {
 
 bool json_is_empty(struct json_value value) {
     size_t at = 0;
-    switch (value.kind) {
-    case JSON_KIND_ABSENT:
-    case JSON_KIND_NULL: return true;
-    case JSON_KIND_STRING: return value.text.len == 2;
-    case JSON_KIND_ARRAY:
-    case JSON_KIND_OBJECT: return !next_element(value.text, &at);
-    case JSON_KIND_FALSE:
-    case JSON_KIND_TRUE:
-    case JSON_KIND_NUMBER: return false;
-    }
-    return true;
+    if (value.kind == JSON_KIND_STRING)
+        return value.text.len == 2;
+    if (value.kind == JSON_KIND_ARRAY || value.kind == JSON_KIND_OBJECT)
+        return !next_element(value.text, &at);
+    return value.kind == JSON_KIND_ABSENT || value.kind == JSON_KIND_NULL;
 }
 
 bool json_is_truthy(struct json_value value) {

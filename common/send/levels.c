@@ -57,13 +57,9 @@ bool level_parse(struct bytes text, enum level *level_out) {
 }
 
 const char *level_text(enum level level) {
-    switch (level) {
-    case LEVEL_UNSET:
-    case LEVEL_NAME: return "name";
-    case LEVEL_GROUP: return "group";
-    case LEVEL_CLIENT_ID: return "clientid";
-    }
-    return "name";
+    if (level == LEVEL_GROUP)
+        return "group";
+    return level == LEVEL_CLIENT_ID ? "clientid" : "name";
 }
 
 static struct named_level *find(const struct levels *l, int source, struct bytes name) {
@@ -126,13 +122,9 @@ void levels_each(const struct levels *l, enum level_source source, levels_each_f
 }
 
 static bool is_enough(enum level level, bool has_groups, bool has_clients) {
-    switch (level) {
-    case LEVEL_UNSET:
-    case LEVEL_NAME: return true;
-    case LEVEL_GROUP: return has_groups || has_clients;
-    case LEVEL_CLIENT_ID: return has_clients;
-    }
-    return false;
+    if (level == LEVEL_GROUP)
+        return has_groups || has_clients;
+    return level != LEVEL_CLIENT_ID || has_clients;
 }
 
 static bool refuse(struct buf *error_out, struct bytes name, enum level level) {

@@ -172,23 +172,20 @@ static void complete(enum public_op op, struct bytes text, struct bytes id, bool
     buf_append(out, rest);
 }
 
-static int refuse(struct buf *error_out, const char *why) {
-    buf_append_str(error_out, why);
-    return 400;
-}
-
 /* The idempotency key of the request's head must agree with the message's own. */
 static int check(const struct public_message *m, enum public_op op, struct bytes id,
                  struct buf *error_out) {
+    const char *why = "";
     if (m->op != op)
-        return refuse(error_out, "op: is another operation than the one asked for");
-    if (id.len > PUBLIC_ID_MAX)
-        return refuse(error_out, "id: has more than 256 bytes");
-    if (!utf8_is_valid(id))
-        return refuse(error_out, "id: is not valid UTF-8");
-    if (m->has_id && id.len > 0 && !bytes_equal(buf_bytes(&m->id), id))
-        return refuse(error_out, "id: differs from the Idempotency-Key");
-    return 0;
+        why = "op: is another operation than the one asked for";
+    else if (id.len > PUBLIC_ID_MAX)
+        why = "id: has more than 256 bytes";
+    else if (!utf8_is_valid(id))
+        why = "id: is not valid UTF-8";
+    else if (m->has_id && id.len > 0 && !bytes_equal(buf_bytes(&m->id), id))
+        why = "id: differs from the Idempotency-Key";
+    buf_append_str(error_out, why);
+    return *why == '\0' ? 0 : 400;
 }
 
 int public_message_admit(enum public_op op, struct bytes text, struct bytes id,
