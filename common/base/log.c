@@ -64,13 +64,6 @@ const char *log_text(struct bytes value) {
     return place;
 }
 
-static void write_line(struct buf *line) {
-    buf_append_char(line, '\n');
-    ssize_t done = write(STDERR_FILENO, line->ptr, line->len);
-    (void)done; /* a full or closed log must not stop the server */
-    buf_deinit(line);
-}
-
 static void emit(enum log_level level, const char *module, const char *format, va_list args) {
     char when[32];
     struct buf line = {0}, message = {0};
@@ -88,7 +81,10 @@ static void emit(enum log_level level, const char *module, const char *format, v
                    BYTES_FMT(buf_bytes(&message)));
     }
     buf_deinit(&message);
-    write_line(&line);
+    buf_append_char(&line, '\n');
+    ssize_t done = write(STDERR_FILENO, line.ptr, line.len);
+    (void)done; /* a full or closed log must not stop the server */
+    buf_deinit(&line);
 }
 
 /* --- what a call site may write --- */

@@ -69,21 +69,17 @@ void supervisor_deinit(struct supervisor *s) {
     s->fd = -1;
 }
 
-/* A line feed would begin another assignment. */
-static void append_status(struct supervisor *s, struct buf *text) {
-    buf_append_str(text, "STATUS=");
-    for (const char *at = s->status; *at != '\0'; at++)
-        buf_append_char(text, *at == '\n' ? ' ' : *at);
-    buf_append_char(text, '\n');
-}
-
 static void append_owed(struct supervisor *s, struct buf *text) {
     if (s->owes_stopping)
         buf_printf(text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\n", s->stop_us);
     else if (s->owes_ready)
         buf_append_str(text, "READY=1\n");
-    if (s->owes_status)
-        append_status(s, text);
+    if (s->owes_status) {
+        buf_append_str(text, "STATUS=");
+        for (const char *at = s->status; *at != '\0'; at++)
+            buf_append_char(text, *at == '\n' ? ' ' : *at); /* else another assignment began */
+        buf_append_char(text, '\n');
+    }
     if (s->owes_alive)
         buf_append_str(text, "WATCHDOG=1\n");
 }

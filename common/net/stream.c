@@ -252,13 +252,6 @@ static ssize_t try_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
     return n == UV_EAGAIN ? 0 : n;
 }
 
-static size_t total_of(const uv_buf_t *bufs, unsigned count) {
-    size_t total = 0;
-    for (unsigned i = 0; i < count; i++)
-        total += bufs[i].len;
-    return total;
-}
-
 static ssize_t write_plain(struct stream *s, const uv_buf_t *bufs, unsigned count, size_t total) {
     ssize_t n = try_write(s, bufs, count);
     if (n < 0 || (size_t)n == total)
@@ -331,7 +324,9 @@ ssize_t stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count) {
         return UV_ENOTCONN;
     if (s->is_broken)
         return UV_EPIPE;
-    size_t total = total_of(bufs, count);
+    size_t total = 0;
+    for (unsigned i = 0; i < count; i++)
+        total += bufs[i].len;
     ssize_t n = 0;
     if (s->writes == 0 && total > 0)
         n = s->tls != NULL ? write_tls(s, bufs, count, total) : write_plain(s, bufs, count, total);

@@ -74,15 +74,11 @@ static const BIO_METHOD *bio_method(void) {
 
 /* ---- life ---- */
 
-static bool is_ip_address(const char *name) {
+static void expect_peer(SSL *ssl, const char *name) {
     ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
     ASN1_OCTET_STRING_free(ip);
     ERR_clear_error();
-    return ip != NULL;
-}
-
-static void expect_peer(SSL *ssl, const char *name) {
-    if (is_ip_address(name)) {
+    if (ip != NULL) {
         MUST(X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1);
         return;
     }
