@@ -72,8 +72,7 @@ static void on_bytes(struct stream *s, struct bytes in) {
 }
 
 static void on_end(struct stream *s, int status) {
-    struct connector *c = owner_of(s);
-    c->events->on_end(c, stream_error_text(s, status));
+    fail(owner_of(s), "the connection ended: %s", stream_error_text(s, status));
 }
 
 static void on_writable(struct stream *s) {
@@ -130,12 +129,9 @@ static void try_address(struct connector *c) {
         return;
     stream_init(&c->stream, c->loop, &events);
     c->has_stream = true;
-    int r = 0;
-    if (has_path(c))
-        r = stream_connect_pipe(&c->stream, c->url->path);
-    else
-        r = stream_connect_tcp(&c->stream, (struct sockaddr *)&c->addresses[c->address_at], c->tls,
-                               c->host.host);
+    struct sockaddr *address = (struct sockaddr *)&c->addresses[c->address_at];
+    int r = has_path(c) ? stream_connect_pipe(&c->stream, c->url->path)
+                        : stream_connect_tcp(&c->stream, address, c->tls, c->host.host);
     if (r < 0)
         try_next(c, r);
 }

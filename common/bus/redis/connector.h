@@ -6,7 +6,7 @@
  *     IDLE ──connector_start──▶ WAITING ─▶ RESOLVING ─▶ CONNECTING ─▶ OPEN
  *                               the stream before is not closed yet
  *
- * connector_abort leads back to IDLE from everywhere, and so do on_failed and on_end.
+ * connector_abort leads back to IDLE from everywhere, and so does on_failed.
  */
 #ifndef SIGNALBOX_BUS_REDIS_CONNECTOR_H
 #define SIGNALBOX_BUS_REDIS_CONNECTOR_H
@@ -33,12 +33,10 @@ enum connector_state {
 
 struct connector_events {
     void (*on_open)(struct connector *c);
-    /* It is not reached; why is borrowed until return. */
+    /* It is not reached, or the stream was open and ended; why is borrowed until return. */
     void (*on_failed)(struct connector *c, const char *why);
     void (*on_bytes)(struct connector *c, struct bytes in);
     void (*on_writable)(struct connector *c);
-    /* The stream was open and ended. */
-    void (*on_end)(struct connector *c, const char *why);
     /* After connector_close, unless connector_is_closed holds at once. */
     void (*on_closed)(struct connector *c);
 };

@@ -146,16 +146,20 @@ static void push_waiter(struct link *l, size_t largest, reply_fn *fn, void *ctx)
     capacity_sent(&l->capacity, largest);
 }
 
-static struct waiter pop_waiter(struct link *l) {
+/* The oldest. reply: NULL for none. */
+static void answer_waiter(struct link *l, struct redisReply *reply) {
     struct waiter w = l->waiters[l->waiters_at];
     l->waiters_at = (l->waiters_at + 1) % l->waiters_cap;
     l->waiters_len--;
-    return w;
+    if (reply != NULL)
+        capacity_answered(&l->capacity, w.largest);
+    if (w.fn != NULL)
+        w.fn(w.ctx, reply);
 }
 
 /* ---- the end of a connection ---- */
 
-static void on_wait_over(uv_timer_t *timer);
+static void begin(uv_timer_t *timer);
 
 /* The next sentinel is asked without a wait, until all of them were. */
 static unsigned next_wait_ms(struct link *l, bool was_cut) {
@@ -170,13 +174,6 @@ static unsigned next_wait_ms(struct link *l, bool was_cut) {
     return attempts_failed(&l->attempts, was_cut);
 }
 
-/* It may quote Redis, and goes into logs and answers of HTTP. */
-static void make_printable(char *text) {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = '?';
-}
-
 static void drop_connection(struct link *l) {
     connector_abort(&l->connector);
     uv_idle_stop(&l->turn);
@@ -189,11 +186,8 @@ static void drop_connection(struct link *l) {
 
 /* Callbacks may close the link: then it is CLOSED, and nothing more is reported. */
 static void report_down(struct link *l) {
-    while (l->waiters_len > 0 && l->state != LINK_CLOSED) {
-        struct waiter w = pop_waiter(l);
-        if (w.fn != NULL)
-            w.fn(w.ctx, NULL);
-    }
+    while (l->waiters_len > 0 && l->state != LINK_CLOSED)
+        answer_waiter(l, NULL);
     if (l->state != LINK_CLOSED)
         l->events->on_down(l->ctx, l->trouble);
 }
@@ -215,12 +209,14 @@ static void fail(struct link *l, const char *format, ...) {
     va_start(args, format);
     vsnprintf(l->trouble, sizeof(l->trouble), format, args);
     va_end(args);
-    make_printable(l->trouble);
+    for (char *c = l->trouble; *c != '\0'; c++) /* it may quote Redis, and goes into HTTP */
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
     blame(l);
     bool was_ready = l->state == LINK_READY, was_cut = was_ready && !l->was_refused;
     set_state(l, LINK_BACKOFF);
     drop_connection(l);
-    uv_timer_start(&l->timer, on_wait_over, next_wait_ms(l, was_cut), 0);
+    uv_timer_start(&l->timer, begin, next_wait_ms(l, was_cut), 0);
     attempts_log(&l->attempts, l->name, l->trouble);
     if (was_ready)
         report_down(l);
@@ -365,10 +361,7 @@ static void on_ready_reply(struct link *l, struct redisReply *reply) {
         fail(l, "an answer came to no question");
         return;
     }
-    struct waiter w = pop_waiter(l);
-    capacity_answered(&l->capacity, w.largest);
-    if (w.fn != NULL)
-        w.fn(w.ctx, reply);
+    answer_waiter(l, reply);
 }
 
 /* ---- the login ---- */
@@ -467,10 +460,6 @@ static void on_writable(struct connector *c) {
     flush(owner_of(c));
 }
 
-static void on_end(struct connector *c, const char *why) {
-    fail(owner_of(c), "the connection ended: %s", why);
-}
-
 /* ---- time ---- */
 
 static void ping(struct link *l) {
@@ -508,17 +497,14 @@ static void on_tick(uv_timer_t *timer) {
 
 /* ---- life ---- */
 
-static void begin(struct link *l) {
+static void begin(uv_timer_t *timer) {
+    struct link *l = container_of(timer, struct link, timer);
     const struct redis_host *host = l->url->path[0] == '\0' ? &l->url->hosts[0] : NULL;
     l->is_at_sentinel = l->url->master[0] != '\0';
     l->ticked_ms = uv_now(l->loop);
     uv_timer_start(&l->timer, on_tick, TICK_MS, TICK_MS);
     set_state(l, LINK_CONNECT);
     connector_start(&l->connector, l->is_at_sentinel ? &l->url->hosts[l->sentinel] : host);
-}
-
-static void on_wait_over(uv_timer_t *timer) {
-    begin(container_of(timer, struct link, timer));
 }
 
 static void free_if_last(struct link *l) {
@@ -537,22 +523,22 @@ static void on_closed(struct connector *c) {
 
 struct link *link_new(uv_loop_t *loop, const struct redis_url *url, enum link_kind kind,
                       const char *name, const struct link_events *events, void *ctx) {
-    static const struct connector_events connector_events = {on_open,     on_failed, on_bytes,
-                                                             on_writable, on_end,    on_closed};
+    static const struct connector_events connector_events = {on_open, on_failed, on_bytes,
+                                                             on_writable, on_closed};
     struct link *l = mem_zalloc(sizeof(*l));
-    l->loop = loop;
-    l->url = url;
-    l->kind = kind;
-    l->name = mem_strdup(name);
-    l->events = events;
-    l->ctx = ctx;
-    l->sentinels_left = url->master[0] != '\0' ? url->host_count - 1 : 0;
-    snprintf(l->trouble, sizeof(l->trouble), "not connected yet");
+    *l = (struct link){.loop = loop,
+                       .url = url,
+                       .kind = kind,
+                       .name = mem_strdup(name),
+                       .events = events,
+                       .ctx = ctx,
+                       .trouble = "not connected yet",
+                       .login = {.url = url, .loads_scripts = kind == LINK_COMMANDS},
+                       .handles = 2,
+                       .sentinels_left = url->master[0] != '\0' ? url->host_count - 1 : 0};
     MUST(uv_timer_init(loop, &l->timer) == 0 && uv_idle_init(loop, &l->turn) == 0);
-    l->handles = 2;
-    l->login = (struct login){.url = url, .loads_scripts = kind == LINK_COMMANDS};
     connector_init(&l->connector, loop, url, l->name, &connector_events);
-    begin(l);
+    begin(&l->timer);
     return l;
 }
 
@@ -568,19 +554,12 @@ static void on_turn_closed(uv_handle_t *handle) {
     free_if_last(l);
 }
 
-static void answer_nothing(struct link *l) {
-    while (l->waiters_len > 0) {
-        struct waiter w = pop_waiter(l);
-        if (w.fn != NULL)
-            w.fn(w.ctx, NULL);
-    }
-}
-
 void link_hang_up(struct link *l) {
     if (l == NULL || l->state == LINK_CLOSED)
         return;
     link_close(l);
-    answer_nothing(l);
+    while (l->waiters_len > 0)
+        answer_waiter(l, NULL);
 }
 
 void link_close(struct link *l) {
