@@ -109,13 +109,6 @@ static enum login_result enter_role(struct login *l) {
     return LOGIN_MORE;
 }
 
-static enum login_result on_role_reply(struct login *l, const struct redisReply *reply) {
-    struct bytes role = reply_bytes(reply_at(reply, 0));
-    if (bytes_equal_str(role, "master"))
-        return enter_load(l);
-    return fail(l, "this Redis is no master but a %.*s", BYTES_FMT(bytes_head(role, 20)));
-}
-
 /* ---- AUTH ---- */
 
 static enum login_result enter_auth(struct login *l) {
@@ -140,13 +133,6 @@ static enum login_result on_auth_reply(struct login *l, const struct redisReply 
 }
 
 /* ---- ASK ---- */
-
-static enum login_result enter_ask(struct login *l) {
-    l->step = LOGIN_ASK;
-    send_auth(l);
-    send_words(l, "SENTINEL", "get-master-addr-by-name", l->url->master);
-    return LOGIN_MORE;
-}
 
 static enum login_result on_ask_reply(struct login *l, const struct redisReply *reply) {
     struct bytes host = reply_bytes(reply_at(reply, 0));
@@ -173,7 +159,12 @@ static enum login_result on_ask_reply(struct login *l, const struct redisReply *
 enum login_result login_begin(struct login *l, bool is_sentinel) {
     buf_clear(&l->out);
     l->replies = 0;
-    return is_sentinel ? enter_ask(l) : enter_auth(l);
+    if (!is_sentinel)
+        return enter_auth(l);
+    l->step = LOGIN_ASK;
+    send_auth(l);
+    send_words(l, "SENTINEL", "get-master-addr-by-name", l->url->master);
+    return LOGIN_MORE;
 }
 
 enum login_result login_reply(struct login *l, const struct redisReply *reply) {
@@ -186,5 +177,10 @@ enum login_result login_reply(struct login *l, const struct redisReply *reply) {
         return on_auth_reply(l, reply);
     if (reply_is_error(reply, NULL))
         return fail_reply(l, "login", reply);
-    return l->step == LOGIN_ROLE ? on_role_reply(l, reply) : on_load_reply(l, reply);
+    if (l->step == LOGIN_LOAD)
+        return on_load_reply(l, reply);
+    struct bytes role = reply_bytes(reply_at(reply, 0));
+    if (bytes_equal_str(role, "master"))
+        return enter_load(l);
+    return fail(l, "this Redis is no master but a %.*s", BYTES_FMT(bytes_head(role, 20)));
 }

@@ -24,14 +24,6 @@ static int bad(char error_out[REDIS_ACCESS_ERROR], const char *setting, const ch
     return -EINVAL;
 }
 
-static int copy_path(char out[REDIS_FILE_MAX], const char *setting, const char *value,
-                     char error_out[REDIS_ACCESS_ERROR]) {
-    if (strlen(value) >= REDIS_FILE_MAX)
-        return bad(error_out, setting, value, "the path is longer than 511 bytes");
-    strcpy(out, value);
-    return 0;
-}
-
 /* What cannot be read leaves `out` as it was. */
 static int read_password(const char *setting, const char *file, char out[SECRET_FILE_MAX + 1],
                          char error_out[REDIS_ACCESS_ERROR]) {
@@ -93,11 +85,13 @@ int redis_access_read(struct redis_url *out, const char *url_text, const struct 
         {"redis-cert", s->redis_cert, out->cert_file},
         {"redis-key", s->redis_key, out->key_file},
     };
-    int result = 0;
-    for (size_t i = 0; i < ARRAY_LEN(paths) && result == 0; i++)
-        result = copy_path(paths[i].field, paths[i].setting, given(paths[i].value), error_out);
-    if (result == 0)
-        result = check_certificate(out, error_out);
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        const char *value = given(paths[i].value);
+        if (strlen(value) >= REDIS_FILE_MAX)
+            return bad(error_out, paths[i].setting, value, "the path is longer than 511 bytes");
+        strcpy(paths[i].field, value);
+    }
+    int result = check_certificate(out, error_out);
     if (result == 0)
         result = check_sentinel(out, s, error_out);
     return result == 0 ? read_passwords(out, error_out) : result;
@@ -150,7 +144,6 @@ char *redis_access_reload(struct redis_url *url) {
         return mem_strdup(wrong);
     if (!url->is_tls)
         return NULL;
-    struct tls_context *tls = redis_access_tls(url, &error);
-    tls_context_unref(tls);
+    tls_context_unref(redis_access_tls(url, &error));
     return error;
 }

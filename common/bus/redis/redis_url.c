@@ -72,14 +72,6 @@ static int parse_login(struct redis_url *url, struct bytes *rest, char *error_ou
     return 0;
 }
 
-static int parse_port(struct bytes text, int *port_out, char *error_out) {
-    uint64_t port = 0;
-    if (!bytes_to_u64(text, &port) || port < 1 || port > 65535)
-        return bad(error_out, "a port is a number from 1 to 65535");
-    *port_out = (int)port;
-    return 0;
-}
-
 static bool is_host(const char *name) {
     return name[0] != '\0' && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                            "0123456789-._:%") == strlen(name);
@@ -90,6 +82,7 @@ static int parse_host(struct redis_url *url, struct bytes text, int port, char *
     if (url->host_count == REDIS_URL_HOSTS_MAX)
         return bad(error_out, "too many hosts");
     struct redis_host *host = &url->hosts[url->host_count++];
+    uint64_t given;
     host->port = port;
     struct bytes name = text, rest = BYTES_NONE;
     if (text.len > 0 && text.ptr[0] == '[') {
@@ -108,7 +101,10 @@ static int parse_host(struct redis_url *url, struct bytes text, int port, char *
         return 0;
     if (rest.ptr[0] != ':')
         return bad(error_out, "only a port may follow a host");
-    return parse_port(bytes_from(rest, 1), &host->port, error_out);
+    if (!bytes_to_u64(bytes_from(rest, 1), &given) || given < 1 || given > 65535)
+        return bad(error_out, "a port is a number from 1 to 65535");
+    host->port = (int)given;
+    return 0;
 }
 
 /* What is before and behind the first slash after the login. */
@@ -202,11 +198,6 @@ int redis_url_parse(struct redis_url *url_out, const char *text, char error_out[
                           "rediss+sentinel://");
 }
 
-static void show_host(struct buf *out, const struct redis_host *host) {
-    bool is_ip6 = strchr(host->host, ':') != NULL;
-    buf_printf(out, is_ip6 ? "[%s]:%d" : "%s:%d", host->host, host->port);
-}
-
 void redis_url_show(const struct redis_url *url, char text_out[600]) {
     struct buf out = {0};
     if (url->path[0] != '\0') {
@@ -219,8 +210,9 @@ void redis_url_show(const struct redis_url *url, char text_out[600]) {
         if (url->user[0] != '\0')
             buf_printf(&out, "%s@", url->user);
         for (unsigned i = 0; i < url->host_count; i++) {
-            buf_append_str(&out, i > 0 ? "," : "");
-            show_host(&out, &url->hosts[i]);
+            const struct redis_host *h = &url->hosts[i];
+            bool is_ip6 = strchr(h->host, ':') != NULL;
+            buf_printf(&out, is_ip6 ? "%s[%s]:%d" : "%s%s:%d", i > 0 ? "," : "", h->host, h->port);
         }
         if (url->master[0] != '\0')
             buf_printf(&out, "/%s", url->master);

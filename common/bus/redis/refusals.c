@@ -18,27 +18,20 @@ static struct refusal *find(struct refusals *r, const char *command) {
     return &r->items[r->count++];
 }
 
-static void keep_text(struct refusal *f, struct bytes error) {
+void refusals_note(struct refusals *r, const char *command, struct bytes error) {
+    struct refusal *f = find(r, command);
+    uint64_t now = clock_ms();
+    /* The word that begins an error names its kind; what follows may count. */
+    struct bytes before = bytes_str(f->error), rest = error;
+    bool is_news =
+        f->count == 0 || !bytes_equal(bytes_split(&before, ' '), bytes_split(&rest, ' '));
+    if (f->count++ == 0)
+        f->since_ms = now;
+    f->last_ms = now;
     snprintf(f->error, sizeof(f->error), "%.*s", BYTES_FMT(error));
     for (char *c = f->error; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
-}
-
-/* The word that begins an error names its kind; what follows may count. */
-static bool is_same_kind(const struct refusal *f, struct bytes error) {
-    struct bytes before = bytes_str(f->error);
-    return bytes_equal(bytes_split(&before, ' '), bytes_split(&error, ' '));
-}
-
-void refusals_note(struct refusals *r, const char *command, struct bytes error) {
-    struct refusal *f = find(r, command);
-    uint64_t now = clock_ms();
-    bool is_news = f->count == 0 || !is_same_kind(f, error);
-    if (f->count++ == 0)
-        f->since_ms = now;
-    f->last_ms = now;
-    keep_text(f, error);
     if (is_news)
         log_warn("redis", "refused command=%s error=%s", command, LOG_TEXT(error));
 }

@@ -21,23 +21,16 @@ struct bytes reply_bytes(const struct redisReply *r) {
     return has_text ? bytes_of(r->str, (size_t)r->len) : BYTES_NONE;
 }
 
-/* Digits with an optional minus sign. */
-static bool parse_number(struct bytes text, int64_t *value_out) {
-    bool is_negative = text.len > 0 && text.ptr[0] == '-';
-    uint64_t value = 0;
-    if (!bytes_to_u64(bytes_from(text, is_negative), &value) || value > INT64_MAX)
-        return false;
-    *value_out = is_negative ? -(int64_t)value : (int64_t)value;
-    return true;
-}
-
 int64_t reply_number(const struct redisReply *r, int64_t otherwise) {
-    int64_t value = otherwise;
+    struct bytes text = reply_bytes(r);
+    bool is_negative = text.len > 0 && text.ptr[0] == '-';
+    uint64_t value;
     if (r != NULL && r->type == REDIS_REPLY_INTEGER)
         return r->integer;
-    if (r != NULL && r->type == REDIS_REPLY_STRING && parse_number(reply_bytes(r), &value))
-        return value;
-    return otherwise;
+    if (r == NULL || r->type != REDIS_REPLY_STRING ||
+        !bytes_to_u64(bytes_from(text, is_negative), &value) || value > INT64_MAX)
+        return otherwise;
+    return is_negative ? -(int64_t)value : (int64_t)value;
 }
 
 size_t reply_count(const struct redisReply *r) {

@@ -50,18 +50,13 @@ void trouble_init(struct trouble *t, struct troubles *all, enum trouble_kind kin
     snprintf(t->at, sizeof(t->at), "%s", at);
 }
 
-/* Redis' words go into an HTTP answer. */
-static void copy_why(struct trouble *t, struct bytes why) {
-    size_t len = why.len < sizeof(t->why) ? why.len : sizeof(t->why) - 1;
-    for (size_t i = 0; i < len; i++)
-        t->why[i] = why.ptr[i] >= ' ' && why.ptr[i] <= '~' ? why.ptr[i] : '?';
-    t->why[len] = '\0';
-}
-
 void trouble_raise(struct trouble *t, struct bytes why) {
     struct summary *of = &t->all->of[t->kind];
     uint64_t now = clock_ms();
-    copy_why(t, why);
+    why = bytes_head(why, sizeof(t->why) - 1);
+    for (size_t i = 0; i < why.len; i++) /* Redis' words go into an HTTP answer */
+        t->why[i] = why.ptr[i] >= ' ' && why.ptr[i] <= '~' ? why.ptr[i] : '?';
+    t->why[why.len] = '\0';
     t->last_ms = now;
     t->times++;
     of->times++;
