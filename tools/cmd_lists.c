@@ -16,6 +16,7 @@
 #include "tools/verb.h"
 
 struct list {
+    const char *group; /* option of clients */
     struct tool *tool;
     struct buf json;
     struct table table;
@@ -24,41 +25,36 @@ struct list {
     size_t group_count;
 };
 
-struct list_options {
-    const char *group;
-    struct list list;
-};
-
-static void print_json(struct buf *json) {
-    buf_append_char(json, '\n');
-    fwrite(json->ptr, 1, json->len, stdout);
-    buf_deinit(json);
-}
-
-static int run_list(struct tool *t, struct list *l, void (*on_ready)(void *ctx), void *ctx) {
+static int run_list(struct tool *t, void *own, void (*on_ready)(void *ctx)) {
+    struct list *l = own;
     l->tool = t;
-    int exit_code = tool_connect(t) ? tool_run(t, on_ready, ctx) : TOOL_USAGE;
+    int exit_code = tool_connect(t) ? tool_run(t, on_ready, l) : TOOL_USAGE;
+    for (size_t i = 0; i < l->group_count; i++)
+        free(l->groups[i]);
+    free(l->groups);
     buf_deinit(&l->json);
     buf_deinit(&l->table.cells);
     return exit_code;
+}
+
+static void end(struct list *l) {
+    if (l->tool->is_json)
+        tool_print(&l->json);
+    else
+        table_print(&l->table);
+    tool_end(l->tool, TOOL_OK);
 }
 
 /* --- names --- */
 
 static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
     struct list *l = ctx;
-    struct buf json = {0};
     if (tool_ends_lost(l->tool, status < 0))
         return;
-    if (l->tool->is_json) {
-        listing_write_names(&json, rows, count);
-        print_json(&json);
-    } else {
-        for (size_t i = 0; i < count; i++)
-            table_cell(&l->table, rows[i].name);
-        table_print(&l->table);
-    }
-    tool_end(l->tool, TOOL_OK);
+    listing_write_names(&l->json, rows, count);
+    for (size_t i = 0; i < count; i++)
+        table_cell(&l->table, rows[i].name);
+    end(l);
 }
 
 static void names_on_ready(void *ctx) {
@@ -69,15 +65,14 @@ static void names_on_ready(void *ctx) {
 }
 
 static int run_names(struct tool *t, void *own) {
-    struct list *l = &((struct list_options *)own)->list;
-    return run_list(t, l, names_on_ready, l);
+    return run_list(t, own, names_on_ready);
 }
 
 const struct verb verb_names = {.name = "names",
                                 .arguments = "",
                                 .summary = "list the Names with a live connection",
                                 .flags = VERB_REDIS | VERB_JSON,
-                                VERB_RUN(struct list_options, run_names)};
+                                VERB_RUN(struct list, run_names)};
 
 /* --- groups --- */
 
@@ -126,11 +121,7 @@ static void on_end(void *ctx, int status) {
     if (l->group_count > 0)
         add_group_rows(l);
     buf_append_char(&l->json, ']');
-    if (l->tool->is_json)
-        print_json(&l->json);
-    else
-        table_print(&l->table);
-    tool_end(l->tool, TOOL_OK);
+    end(l);
 }
 
 static void groups_on_ready(void *ctx) {
@@ -144,12 +135,7 @@ static void groups_on_ready(void *ctx) {
 }
 
 static int run_groups(struct tool *t, void *own) {
-    struct list_options *o = own;
-    int exit_code = run_list(t, &o->list, groups_on_ready, &o->list);
-    for (size_t i = 0; i < o->list.group_count; i++)
-        free(o->list.groups[i]);
-    free(o->list.groups);
-    return exit_code;
+    return run_list(t, own, groups_on_ready);
 }
 
 const struct verb verb_groups = {.name = "groups",
@@ -157,7 +143,7 @@ const struct verb verb_groups = {.name = "groups",
                                  .summary = "list the groups of a Name",
                                  .flags = VERB_REDIS | VERB_JSON,
                                  VERB_COUNT(1, 1),
-                                 VERB_RUN(struct list_options, run_groups)};
+                                 VERB_RUN(struct list, run_groups)};
 
 /* --- clients --- */
 
@@ -187,23 +173,21 @@ static void clients_on_rows(void *ctx, const struct registry_row *rows, size_t c
 static void clients_on_ready(void *ctx) {
     static const struct listing_events events = {clients_on_rows, on_end};
     static const char *const columns[] = {"NAME", "CLIENT ID", "GROUP", "GATEWAY", "CONNECTED"};
-    struct list_options *o = ctx;
-    struct tool *t = o->list.tool;
-    table_init(&o->list.table, ARRAY_LEN(columns), columns);
-    buf_append_char(&o->list.json, '[');
-    struct listing_filter filter = {.group = bytes_str(o->group)};
-    if (t->argument_count > 0)
-        filter.name = bytes_str(t->arguments[0]);
-    (void)listing_start(t->registry, &filter, &events, &o->list);
+    struct list *l = ctx;
+    table_init(&l->table, ARRAY_LEN(columns), columns);
+    buf_append_char(&l->json, '[');
+    struct listing_filter filter = {.group = bytes_str(l->group)};
+    if (l->tool->argument_count > 0)
+        filter.name = bytes_str(l->tool->arguments[0]);
+    (void)listing_start(l->tool->registry, &filter, &events, l);
 }
 
 static int run_clients(struct tool *t, void *own) {
-    struct list_options *o = own;
-    return run_list(t, &o->list, clients_on_ready, o);
+    return run_list(t, own, clients_on_ready);
 }
 
 static const struct option clients_options[] = {
-    {"group", OPTION_TEXT, offsetof(struct list_options, group), "GROUP",
+    {"group", OPTION_TEXT, offsetof(struct list, group), "GROUP",
      "list only the connections of this group"},
 };
 
@@ -213,7 +197,7 @@ const struct verb verb_clients = {.name = "clients",
                                   .flags = VERB_REDIS | VERB_JSON,
                                   .max_arguments = 1,
                                   VERB_OPTIONS(clients_options),
-                                  VERB_RUN(struct list_options, run_clients)};
+                                  VERB_RUN(struct list, run_clients)};
 
 /* --- gateways, brokers: by their heartbeats --- */
 
@@ -254,11 +238,10 @@ static void on_roster(void *ctx, int status, const struct roster_row *rows, size
         return;
     if (t->is_json) {
         roster_write_json(&json, rows, count);
-        printf("%.*s\n", BYTES_FMT(buf_bytes(&json)));
+        tool_print(&json);
     } else {
         print_roster(rows, count, t->verb == &verb_gateways);
     }
-    buf_deinit(&json);
     tool_end(t, TOOL_OK);
 }
 

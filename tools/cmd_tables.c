@@ -1,5 +1,6 @@
 /* cmd_tables.c - config, settings, metrics, close-codes: print the tables that code and manual
  * share. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,15 +33,8 @@ struct config {
     struct buf values, sources; /* JSON */
 };
 
-static bool is_flag_given(const struct tool *t, const char *flag) {
-    for (int i = 0; i < t->passed_count; i += 2)
-        if (strcmp(t->passed[i], flag) == 0)
-            return true;
-    return t->is_redis_given && strcmp(flag, "redis") == 0;
-}
-
 static void append_source(struct buf *out, const struct tool *t, const struct settings_row *row) {
-    if (is_flag_given(t, row->flag))
+    if (tool_passed(t, row->flag) != NULL || (t->is_redis_given && strcmp(row->flag, "redis") == 0))
         buf_printf(out, "--%s", row->flag);
     else
         buf_append_str(out, row->environment != NULL ? row->environment : "default");
@@ -64,8 +58,7 @@ static void print_row(void *ctx, const struct settings_row *row) {
             buf_printf(&line, "\n%s=", row->flag);
         settings_append_shown(&line, row->list->items[i]);
     }
-    printf("%.*s\n", BYTES_FMT(buf_bytes(&line)));
-    buf_deinit(&line);
+    tool_print(&line);
 }
 
 static void append_shown_string(struct buf *out, const char *text) {
@@ -91,6 +84,14 @@ static void append_value(struct buf *out, const struct settings_row *row) {
         buf_append_char(out, ']');
 }
 
+static void append_bounds(struct buf *out, const struct settings_row *row) {
+    if (row->kind == SETTINGS_NUMBER)
+        buf_printf(out,
+                   ",\"default\":%" PRId64 ",\"lowest\":%" PRId64 ",\"highest\":%" PRId64
+                   ",\"unit\":\"%s\"",
+                   row->number_default, row->lowest, row->highest, row->unit);
+}
+
 static void append_row(void *ctx, const struct settings_row *row) {
     struct config *c = ctx;
     struct buf source = {0};
@@ -99,11 +100,7 @@ static void append_row(void *ctx, const struct settings_row *row) {
     append_source(&source, c->tool, row);
     buf_printf(&c->sources, "%s\"%s\":{\"source\":", c->sources.len > 0 ? ",\n " : "", row->flag);
     json_append_string(&c->sources, buf_bytes(&source));
-    if (row->kind == SETTINGS_NUMBER)
-        buf_printf(&c->sources,
-                   ",\"default\":%" PRId64 ",\"lowest\":%" PRId64 ",\"highest\":%" PRId64
-                   ",\"unit\":\"%s\"",
-                   row->number_default, row->lowest, row->highest, row->unit);
+    append_bounds(&c->sources, row);
     buf_append_char(&c->sources, '}');
     buf_deinit(&source);
 }
@@ -147,30 +144,10 @@ const struct verb verb_config = {
 
 /* --- settings, metrics, close-codes --- */
 
-/* Rows of texts as JSON: an array of objects. */
-static void print_json_rows(const char *const *members, const char *const *texts, size_t columns,
-                            size_t rows) {
-    struct buf out = {0};
-    for (size_t i = 0; i < rows; i++) {
-        buf_append_str(&out, i > 0 ? ",\n {" : "[{");
-        for (size_t k = 0; k < columns; k++) {
-            buf_printf(&out, "%s\"%s\":", k > 0 ? "," : "", members[k]);
-            json_append_string(&out, bytes_str(texts[i * columns + k]));
-        }
-        buf_append_char(&out, '}');
-    }
-    printf("%.*s]\n", BYTES_FMT(buf_bytes(&out)));
-    buf_deinit(&out);
-}
-
 static void append_setting(void *ctx, const struct settings_row *row) {
     struct buf *out = ctx;
     tool_append_json(out, out->len > 0 ? ",\n {\"flag\":" : "[{\"flag\":", bytes_str(row->flag));
-    if (row->kind == SETTINGS_NUMBER)
-        buf_printf(out,
-                   ",\"default\":%" PRId64 ",\"lowest\":%" PRId64 ",\"highest\":%" PRId64
-                   ",\"unit\":\"%s\"",
-                   row->number_default, row->lowest, row->highest, row->unit);
+    append_bounds(out, row);
     tool_append_json(out, ",\"what\":", bytes_str(row->help));
     buf_append_char(out, '}');
 }
@@ -179,8 +156,8 @@ static int run_settings(struct tool *t, void *own) {
     struct buf json = {0};
     if (t->is_json) {
         settings_each(FOR_ALL, &t->settings, append_setting, &json);
-        printf("%.*s]\n", BYTES_FMT(buf_bytes(&json)));
-        buf_deinit(&json);
+        buf_append_char(&json, ']');
+        tool_print(&json);
     } else if (((struct tables *)own)->is_markdown) {
         settings_print_markdown(stdout);
     } else {
@@ -196,17 +173,36 @@ const struct verb verb_settings = {.name = "settings",
                                    VERB_OPTIONS(options),
                                    VERB_RUN(struct tables, run_settings)};
 
-static void print_rows(const char *const *columns, const char *const *texts, size_t rows) {
+enum { COLUMNS = 3 };
+
+/* As JSON, rows are objects whose members are the columns in lower case. */
+static void print_json_rows(const char *const *columns, const char *const *texts, size_t rows) {
+    struct buf out = {0};
+    for (size_t i = 0; i < COLUMNS * rows; i++) {
+        buf_append_str(&out, i == 0 ? "[{\"" : i % COLUMNS == 0 ? "},\n {\"" : ",\"");
+        for (const char *c = columns[i % COLUMNS]; *c != '\0'; c++)
+            buf_append_char(&out, (char)tolower(*c));
+        tool_append_json(&out, "\":", bytes_str(texts[i]));
+    }
+    buf_append_str(&out, "}]");
+    tool_print(&out);
+}
+
+static void print_rows(const struct tool *t, const char *const *columns, const char *const *texts,
+                       size_t rows) {
     struct table table;
-    table_init(&table, 3, columns);
-    for (size_t i = 0; i < 3 * rows; i++)
+    if (t->is_json) {
+        print_json_rows(columns, texts, rows);
+        return;
+    }
+    table_init(&table, COLUMNS, columns);
+    for (size_t i = 0; i < COLUMNS * rows; i++)
         table_cell(&table, bytes_str(texts[i]));
     table_print(&table);
 }
 
 static int run_metrics(struct tool *t, void *own) {
     static const char *const columns[] = {"METRIC", "KIND", "WHAT"};
-    static const char *const members[] = {"metric", "kind", "what"};
     static const char *const texts[] = {
 #define COUNTER(name, help) "signalbox_" #name "_total", "counter", help,
 #define GAUGE(name, help)   "signalbox_" #name, "gauge", help,
@@ -214,12 +210,10 @@ static int run_metrics(struct tool *t, void *own) {
 #undef COUNTER
 #undef GAUGE
     };
-    if (t->is_json)
-        print_json_rows(members, texts, 3, ARRAY_LEN(texts) / 3);
-    else if (((struct tables *)own)->is_markdown)
+    if (!t->is_json && ((struct tables *)own)->is_markdown)
         metrics_print_markdown(stdout);
     else
-        print_rows(columns, texts, ARRAY_LEN(texts) / 3);
+        print_rows(t, columns, texts, ARRAY_LEN(texts) / COLUMNS);
     return TOOL_OK;
 }
 
@@ -232,18 +226,15 @@ const struct verb verb_metrics = {.name = "metrics",
 
 static int run_close_codes(struct tool *t, void *own) {
     static const char *const columns[] = {"CODE", "REASON", "WHEN"};
-    static const char *const members[] = {"code", "reason", "when"};
     static const char *const texts[] = {
 #define X(NAME, code, text, docs) #code, text, docs,
 #include "common/base/close_reason.def"
 #undef X
     };
-    if (t->is_json)
-        print_json_rows(members, texts, 3, ARRAY_LEN(texts) / 3);
-    else if (((struct tables *)own)->is_markdown)
+    if (!t->is_json && ((struct tables *)own)->is_markdown)
         close_reason_print_markdown(stdout);
     else
-        print_rows(columns, texts, ARRAY_LEN(texts) / 3);
+        print_rows(t, columns, texts, ARRAY_LEN(texts) / COLUMNS);
     return TOOL_OK;
 }
 

@@ -67,16 +67,19 @@ static bool describe_daemon(struct up *u, struct up_member *m, const char *kind,
 
 /* --- where gateways listen --- */
 
-static bool listen_at(struct up_member *m, const struct buf *url) {
+/* An endpoint of the app needs no option as long as its port stays. Frees the URL. */
+static bool listen_at(struct up_member *m, struct buf *url, bool is_option) {
     struct buf shown = {0};
     char why[PORT_WHY_MAX];
+    if (is_option)
+        child_add_option(&m->child, "listen", url->ptr);
     up_listen_show(url->ptr, &shown);
     if (m->url[0] == '\0')
         snprintf(m->url, sizeof(m->url), "%s", shown.ptr);
-    bool is_fine = up_listen_may_share(url->ptr, m->up->fleet, why);
-    if (!is_fine)
-        tool_complain(m->up->tool, "%s: %s (--listen)", shown.ptr, why);
+    bool is_fine = up_listen_may_share(url->ptr, m->up->fleet, why) ||
+                   tool_complain(m->up->tool, "%s: %s (--listen)", shown.ptr, why);
     buf_deinit(&shown);
+    buf_deinit(url);
     return is_fine;
 }
 
@@ -86,25 +89,13 @@ static bool listen_at_given(struct up *u, struct up_member *m, const char *given
         return tool_complain(u->tool,
                              "--listen=%s: must be SCHEME://ADDRESS:PORT, with room for %d ports",
                              given, (int)u->gateways);
-    child_add_option(&m->child, "listen", url.ptr);
-    bool is_fine = listen_at(m, &url);
-    buf_deinit(&url);
-    return is_fine;
-}
-
-static bool listen_at_endpoint(struct up_member *m, const struct endpoint *e, int up_by) {
-    struct buf url = {0};
-    up_listen_of_endpoint(e, up_by, &url);
-    if (up_by > 0)
-        child_add_option(&m->child, "listen", url.ptr);
-    bool is_fine = listen_at(m, &url);
-    buf_deinit(&url);
-    return is_fine;
+    return listen_at(m, &url, true);
 }
 
 static bool add_listens(struct up *u, struct up_member *m, const struct registrations *r,
                         int up_by) {
     bool has_given = false;
+    struct buf url = {0};
     for (int i = 0; i + 1 < u->tool->passed_count; i += 2) {
         if (strcmp(u->tool->passed[i], "listen") != 0)
             continue;
@@ -112,9 +103,11 @@ static bool add_listens(struct up *u, struct up_member *m, const struct registra
         if (!listen_at_given(u, m, u->tool->passed[i + 1], up_by))
             return false;
     }
-    for (size_t i = 0; !has_given && i < r->endpoints.count; i++)
-        if (!listen_at_endpoint(m, &r->endpoints.items[i], up_by))
+    for (size_t i = 0; !has_given && i < r->endpoints.count; i++) {
+        up_listen_of_endpoint(&r->endpoints.items[i], up_by, &url);
+        if (!listen_at(m, &url, up_by > 0))
             return false;
+    }
     if (m->url[0] == '\0')
         tool_complain(u->tool, "nothing to listen on: the app has no signalbox.endpoint, and "
                                "--listen is not given");
@@ -156,17 +149,10 @@ static bool plan_daemons(struct up *u, const struct registrations *r) {
     return true;
 }
 
-static const char *passed_value(const struct tool *t, const char *name) {
-    for (int i = 0; i + 1 < t->passed_count; i += 2)
-        if (strcmp(t->passed[i], name) == 0)
-            return t->passed[i + 1];
-    return NULL;
-}
-
 static int plan(struct up *u) {
-    const char *drain_ms = passed_value(u->tool, "drain-ms");
+    const char *drain_ms = tool_passed(u->tool, "drain-ms");
     u->drain_ms = drain_ms != NULL ? atoll(drain_ms) : u->tool->settings.drain_ms;
-    if (passed_value(u->tool, "admin") != NULL) {
+    if (tool_passed(u->tool, "admin") != NULL) {
         tool_complain(u->tool, "each process needs an admin port of its own: --admin-base PORT");
         return TOOL_USAGE;
     }
@@ -187,13 +173,6 @@ static void print_members(const struct up *u, enum up_role role) {
             printf("  %-12s %-28s admin http://127.0.0.1:%d\n", m->child.name, m->url,
                    m->admin_port);
     }
-}
-
-static const char *first_url(const struct up *u) {
-    for (int i = 0; i < u->member_count; i++)
-        if (u->members[i].role == UP_GATEWAY)
-            return u->members[i].url;
-    return "";
 }
 
 static void append_members(struct buf *out, const struct up *u, enum up_role role) {
@@ -230,7 +209,7 @@ static void print_banner(const struct up *u, const char *redis) {
     print_members(u, UP_GATEWAY);
     print_members(u, UP_BROKER);
     printf("  %-12s %s\n\nTry:\n\n", "redis", redis);
-    printf("  open %s\n", first_url(u));
+    printf("  open %s\n", u->members[u->member_count - u->gateways].url); /* they come last */
     const char *prefix = fleet_key_prefix();
     printf("  %s send Msg 'hello'%s%s%s%s\n", program_invocation_name,
            u->has_own_redis ? "" : " --redis ", u->has_own_redis ? "" : redis,

@@ -23,6 +23,13 @@ bool tool_complain(const struct tool *t, const char *format, ...) {
     return false;
 }
 
+const char *tool_passed(const struct tool *t, const char *name) {
+    for (int i = 0; i < t->passed_count; i += 2)
+        if (strcmp(t->passed[i], name) == 0)
+            return t->passed[i + 1];
+    return NULL;
+}
+
 bool tool_connect(struct tool *t) {
     where_is_redis(t->settings.redis, t->redis_url, sizeof(t->redis_url));
     t->settings.redis = t->redis_url;

@@ -49,6 +49,9 @@ struct tool {
  * others chose are safe in it (table_line). Returns false, with which a check can end. */
 bool tool_complain(const struct tool *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* The value first given for a setting that is passed on, or NULL. */
+const char *tool_passed(const struct tool *t, const char *name);
+
 /* Finds out which Redis to use and makes the bus and a registry on it. False after a line that
  * says what is wrong with the URL. */
 MUST_CHECK bool tool_connect(struct tool *t);
