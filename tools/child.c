@@ -19,25 +19,21 @@ enum { LINE_MAX_BYTES = 8192, NAME_WIDTH = 10, EXIT_NOT_RUN = 127 };
 
 /* --- printing --- */
 
-static bool has_colours(void) {
-    return isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
-}
-
 static void print_line(const char *name, int colour, struct bytes line) {
-    if (colour > 0 && has_colours())
+    if (colour > 0 && isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL)
         printf("\x1b[3%dm%-*s |\x1b[0m %.*s\n", colour, NAME_WIDTH, name, BYTES_FMT(line));
     else
         printf("%-*s | %.*s\n", NAME_WIDTH, name, BYTES_FMT(line));
     fflush(stdout);
 }
 
-void child_say(const char *name, int colour, const char *format, ...) {
+void child_say(const char *format, ...) {
     struct buf line = {0};
     va_list args;
     va_start(args, format);
     buf_vprintf(&line, format, args);
     va_end(args);
-    print_line(name, colour, buf_bytes(&line));
+    print_line("signalbox", 0, buf_bytes(&line));
     buf_deinit(&line);
 }
 

@@ -46,6 +46,6 @@ bool child_reap(struct child *c, int *status_out);
 void child_describe_end(int status, char text_out[80]);
 
 /* Prints a line of our own among those of the children. */
-void child_say(const char *name, int colour, const char *format, ...) PRINTF_LIKE(3, 4);
+void child_say(const char *format, ...) PRINTF_LIKE(1, 2);
 
 #endif

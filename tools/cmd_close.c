@@ -16,14 +16,12 @@ struct closing {
 static bool check(const struct tool *t, const struct closing *c) {
     struct bytes reason = bytes_str(c->reason);
     if (*t->arguments[0] == '\0')
-        tool_complain(t, "NAME is empty");
-    else if (!close_code_is_allowed(c->code))
-        tool_complain(t, "--code=%" PRId64 ": " CLOSE_CODE_RULE, c->code);
-    else if (reason.len > CLOSE_TEXT_MAX || !utf8_is_valid(reason))
-        tool_complain(t, "--reason: must be UTF-8 of at most %d bytes", CLOSE_TEXT_MAX);
-    else
-        return true;
-    return false;
+        return tool_complain(t, "NAME is empty");
+    if (!close_code_is_allowed(c->code))
+        return tool_complain(t, "--code=%" PRId64 ": " CLOSE_CODE_RULE, c->code);
+    if (reason.len > CLOSE_TEXT_MAX || !utf8_is_valid(reason))
+        return tool_complain(t, "--reason: must be UTF-8 of at most %d bytes", CLOSE_TEXT_MAX);
+    return true;
 }
 
 static int run(struct tool *t, void *own) {

@@ -252,9 +252,7 @@ static bool check(const struct send *s) {
         wrong = "--wait is for one message: not with --stdin";
     else if (s->has_no_wait && s->wait_ms > 0)
         wrong = "--wait and --no-wait exclude each other";
-    if (wrong != NULL)
-        tool_complain(t, "%s", wrong);
-    return wrong == NULL;
+    return wrong == NULL || tool_complain(t, "%s", wrong);
 }
 
 static int send_one(struct send *s) {

@@ -9,10 +9,9 @@
 #include "common/send/public_message.h"
 #include "tools/tool.h"
 
-static void print_line(struct buf *line) {
-    buf_append_str(line, "}\n");
-    fwrite(line->ptr, 1, line->len, stdout);
-    buf_deinit(line);
+void offline_print(struct buf *line) {
+    buf_append_char(line, '}');
+    tool_print(line);
 }
 
 static enum app_outcome refuse(struct buf *error_out) {
@@ -56,7 +55,7 @@ static void print_send(const struct app_send *s) {
         buf_append(&line, d->data);
     else
         json_append_string(&line, d->data);
-    print_line(&line);
+    offline_print(&line);
 }
 
 static enum app_outcome on_send(void *ctx, struct app_call *call, const struct app_send *send,
@@ -86,7 +85,7 @@ static enum app_outcome on_close(void *ctx, struct app_call *call, const struct 
     append_address(&line, close);
     buf_printf(&line, "\"code\":%" PRId64 ",\"reason\":", close->code);
     json_append_string(&line, close->data);
-    print_line(&line);
+    offline_print(&line);
     return APP_DONE;
 }
 

@@ -20,6 +20,8 @@ struct offline_call {
     struct json_value message; /* ABSENT: none */
 };
 
+/* Prints an object that lacks its last brace, and frees it. */
+void offline_print(struct buf *line);
 /* NULL after "file:line: message" on standard error. */
 MUST_CHECK struct app *offline_load(struct tool *t, const char *path);
 

@@ -67,21 +67,7 @@ static void complete_request(lua_State *L, const struct route_event *e) {
     lua_remove(L, -2);
 }
 
-static void complete_endpoint(lua_State *L) {
-    push_table(L, "endpoint");
-    set_default(L, "protocol", "ws");
-    set_default(L, "address", "localhost");
-    lua_pop(L, 1);
-}
-
 /* --- event.response: prints --- */
-
-static int print_line(struct buf *line) {
-    buf_append_str(line, "}\n");
-    fwrite(line->ptr, 1, line->len, stdout);
-    buf_deinit(line);
-    return 0;
-}
 
 static int response_send(lua_State *L) {
     static const char *const opcodes[] = {"text", "binary", NULL};
@@ -96,7 +82,8 @@ static int response_send(lua_State *L) {
         buf_deinit(&line);
         return stack_raise(L, &error);
     }
-    return print_line(&line);
+    offline_print(&line);
+    return 0;
 }
 
 static int response_close(lua_State *L) {
@@ -110,7 +97,8 @@ static int response_close(lua_State *L) {
     luaL_argcheck(L, len <= CLOSE_TEXT_MAX, 3, "has at most 123 bytes");
     buf_printf(&line, "{\"op\":\"close\",\"sender\":true,\"code\":%d,\"reason\":", (int)code);
     json_append_string(&line, bytes_of(reason, len));
-    return print_line(&line);
+    offline_print(&line);
+    return 0;
 }
 
 static void set_response(lua_State *L) {
@@ -120,13 +108,6 @@ static void set_response(lua_State *L) {
     lua_pushcfunction(L, response_close);
     lua_setfield(L, -2, "close");
     lua_setfield(L, -2, "response");
-}
-
-static void set_route(lua_State *L, const struct route_event *e) {
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, e->route_path);
-    lua_setfield(L, -2, "path");
-    lua_setfield(L, -2, "route");
 }
 
 int route_event_push(void *ctx, struct lua_State *L) {
@@ -147,8 +128,13 @@ int route_event_push(void *ctx, struct lua_State *L) {
     lua_pop(L, 1);
     complete_data(L);
     complete_request(L, e);
-    complete_endpoint(L);
+    push_table(L, "endpoint");
+    set_default(L, "protocol", "ws");
+    set_default(L, "address", "localhost");
+    lua_pop(L, 1);
     set_response(L);
-    set_route(L, e);
+    lua_createtable(L, 0, 1);
+    stack_set_bytes(L, "path", bytes_str(e->route_path));
+    lua_setfield(L, -2, "route");
     return 1;
 }

@@ -20,13 +20,6 @@ static const struct verb *const verbs[] = {
 #undef X
 };
 
-static const struct verb *find(const char *name) {
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        if (strcmp(verbs[i]->name, name) == 0)
-            return verbs[i];
-    return NULL;
-}
-
 static void complain_of_verb(const char *name) {
     struct suggestion s;
     struct buf shown = {0};
@@ -92,7 +85,10 @@ int main(int argc, char **argv) {
         puts(SIGNALBOX_VERSION);
         return TOOL_OK;
     }
-    struct tool t = {.verb = find(argv[1])};
+    struct tool t = {0};
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (strcmp(verbs[i]->name, argv[1]) == 0)
+            t.verb = verbs[i];
     if (t.verb == NULL) {
         complain_of_verb(argv[1]);
         return TOOL_USAGE;

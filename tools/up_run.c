@@ -26,17 +26,6 @@ enum {
     GATEWAY_KILL_MS = 45000 /* a gateway waits up to 30 s for clients that still read */
 };
 
-PRINTF_LIKE(1, 2)
-static void say(const char *format, ...) {
-    struct buf line = {0};
-    va_list args;
-    va_start(args, format);
-    buf_vprintf(&line, format, args);
-    va_end(args);
-    child_say("signalbox", 0, "%.*s", BYTES_FMT(buf_bytes(&line)));
-    buf_deinit(&line);
-}
-
 static void set_state(struct up *u, enum up_state to) {
     static const unsigned may_follow[] = {
         [UP_WAITS_FOR_REDIS] = 1 << UP_STARTING | 1 << UP_STOPPING,
@@ -68,7 +57,7 @@ static const char *const role_names[] = {"the gateways", "the brokers", "Redis"}
 
 static void on_kill(uv_timer_t *timer) {
     struct up *u = container_of(timer, struct up, kill_timer);
-    say("%s did not end in time: killed", role_names[u->stopping]);
+    child_say("%s did not end in time: killed", role_names[u->stopping]);
     signal_role(u, u->stopping, SIGKILL);
 }
 
@@ -84,7 +73,7 @@ static void stop_from(struct up *u, enum up_role role) {
         return;
     }
     uint64_t patience_ms = role == UP_GATEWAY ? GATEWAY_KILL_MS + (uint64_t)u->drain_ms : KILL_MS;
-    say("stopping %s", role_names[role]);
+    child_say("stopping %s", role_names[role]);
     signal_role(u, role, SIGTERM);
     MUST(uv_timer_start(&u->kill_timer, on_kill, patience_ms, 0) == 0);
 }
@@ -146,7 +135,7 @@ static void start(struct up_member *m) {
     snprintf(m->trouble, sizeof(m->trouble), "it has just been started");
     result = child_start(&m->child, &m->up->tool->loop);
     if (result < 0) {
-        say("%s cannot be started: %s", m->child.name, uv_strerror(result));
+        child_say("%s cannot be started: %s", m->child.name, uv_strerror(result));
         stop(m->up, TOOL_FAILED);
     }
 }
@@ -169,14 +158,15 @@ static void start_again(struct up_member *m, int status) {
     m->fruitless = m->is_ready ? 0 : m->fruitless + 1;
     m->is_ready = false;
     if (m->fruitless >= FRUITLESS_MAX && !m->was_ready) {
-        say("%s ended (%s) %d times before it was ready: giving up", m->child.name, how,
-            FRUITLESS_MAX);
+        child_say("%s ended (%s) %d times before it was ready: giving up", m->child.name, how,
+                  FRUITLESS_MAX);
         stop(m->up, TOOL_FAILED);
         return;
     }
     m->delay_ms = m->delay_ms == 0 ? DELAY_FIRST_MS : 2 * m->delay_ms;
     m->delay_ms = m->delay_ms > DELAY_LAST_MS ? DELAY_LAST_MS : m->delay_ms;
-    say("%s ended (%s): starting it again in %g s", m->child.name, how, (double)m->delay_ms / 1000);
+    child_say("%s ended (%s): starting it again in %g s", m->child.name, how,
+              (double)m->delay_ms / 1000);
     MUST(uv_timer_start(&m->restart, on_restart, m->delay_ms, 0) == 0);
 }
 
@@ -198,7 +188,7 @@ static void on_ready(struct up_member *m) {
     m->is_ready = true;
     m->was_ready = true;
     m->trouble[0] = '\0';
-    say("%s is ready", m->child.name);
+    child_say("%s is ready", m->child.name);
     for (int i = 0; i < u->member_count; i++)
         if (u->members[i].role != UP_REDIS && !u->members[i].is_ready)
             return;
@@ -229,10 +219,10 @@ static void ask(struct up_member *m) {
 
 static void say_trouble(struct up *u) {
     if (u->state == UP_WAITS_FOR_REDIS)
-        say("waiting for Redis: %s", link_trouble(u->redis_link));
+        child_say("waiting for Redis: %s", link_trouble(u->redis_link));
     for (int i = 0; u->state != UP_WAITS_FOR_REDIS && i < u->member_count; i++)
         if (u->members[i].trouble[0] != '\0' && u->members[i].role != UP_REDIS)
-            say("waiting for %s: %s", u->members[i].child.name, u->members[i].trouble);
+            child_say("waiting for %s: %s", u->members[i].child.name, u->members[i].trouble);
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -240,7 +230,7 @@ static void on_tick(uv_timer_t *timer) {
     uint64_t now = clock_ms();
     bool is_late = now - u->begun_ms > (uint64_t)u->tool->timeout_ms;
     if (u->state == UP_WAITS_FOR_REDIS && !u->has_own_redis && is_late) {
-        say("no Redis at %s: %s", u->redis_url, link_trouble(u->redis_link));
+        child_say("no Redis at %s: %s", u->redis_url, link_trouble(u->redis_link));
         stop(u, TOOL_FAILED);
         return;
     }
@@ -261,7 +251,7 @@ static void on_redis(void *ctx) {
     for (int i = 0; i < u->member_count; i++)
         if (u->members[i].role == UP_REDIS)
             u->members[i].is_ready = u->members[i].was_ready = true;
-    say("Redis is ready");
+    child_say("Redis is ready");
     set_state(u, UP_STARTING);
     start_role(u, UP_BROKER);
     start_role(u, UP_GATEWAY);
