@@ -25,6 +25,32 @@
 
 enum { PATIENCE_MS = 5000, GIVE_BACK_MS = 5000, LINGER_MS = 2000, SPARE_MS = 10000 };
 
+/* --- leaving: the notice, then what is still on its way --- */
+
+static void on_linger(uv_timer_t *timer) {
+    struct broker *b = container_of(timer, struct broker, patience);
+    bool is_idle = ingest_count(b->parts.free_sends) == 0 && app_waiting(b->daemon.app.app) == 0;
+    if (is_idle || clock_ms() - b->left_ms >= LINGER_MS)
+        daemon_quit(&b->daemon);
+}
+
+static void on_left(void *ctx) {
+    struct broker *b = ctx;
+    b->left_ms = clock_ms();
+    MUST(uv_timer_start(&b->patience, on_linger, 0, 20) == 0);
+}
+
+/* Nothing is ours any more: the others may take it at once. */
+static void finish(struct broker *b) {
+    if (b->state == BROKER_LEAVES)
+        return;
+    b->state = BROKER_LEAVES;
+    struct notice n = {.kind = NOTICE_lease, .lease = {.leaver = bytes_str(bus_id(b->bus))}};
+    notice_send(b->bus, &n);
+    log_info("broker", "stopped");
+    bus_leave(b->bus, on_left, b);
+}
+
 /* --- partitions come and go --- */
 
 static void on_taken(void *ctx, unsigned slot, const struct lease_grant *grant) {
@@ -58,8 +84,6 @@ static void on_inbox_end(void *ctx, unsigned slot, bool is_fenced) {
     else
         lease_give_back(b->lease, slot);
 }
-
-static void finish(struct broker *b);
 
 static void on_released(void *ctx) {
     struct broker *b = ctx;
@@ -161,31 +185,7 @@ void broker_open(struct broker *b) {
     MUST(uv_timer_start(&b->patience, on_patience, PATIENCE_MS / 5, PATIENCE_MS) == 0);
 }
 
-/* --- the end: batches and leases first, then the notice, then what is still on its way --- */
-
-static void on_linger(uv_timer_t *timer) {
-    struct broker *b = container_of(timer, struct broker, patience);
-    bool is_idle = ingest_count(b->parts.free_sends) == 0 && app_waiting(b->daemon.app.app) == 0;
-    if (is_idle || clock_ms() - b->left_ms >= LINGER_MS)
-        daemon_quit(&b->daemon);
-}
-
-static void on_left(void *ctx) {
-    struct broker *b = ctx;
-    b->left_ms = clock_ms();
-    MUST(uv_timer_start(&b->patience, on_linger, 0, 20) == 0);
-}
-
-/* Nothing is ours any more: the others may take it at once. */
-static void finish(struct broker *b) {
-    if (b->state == BROKER_LEAVES)
-        return;
-    b->state = BROKER_LEAVES;
-    struct notice n = {.kind = NOTICE_lease, .lease = {.leaver = bytes_str(bus_id(b->bus))}};
-    notice_send(b->bus, &n);
-    log_info("broker", "stopped");
-    bus_leave(b->bus, on_left, b);
-}
+/* --- the end: batches and leases first, then leaving --- */
 
 static void on_give_back_timeout(uv_timer_t *timer) {
     struct broker *b = container_of(timer, struct broker, patience);

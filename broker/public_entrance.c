@@ -55,29 +55,24 @@ static void forget(struct reading *r) {
 
 /* --- refusing --- */
 
-/* Logs it and keeps it in the stream of refused messages. */
-static void keep_refused(const struct entry_parts *parts, struct bytes text, struct bytes why) {
+/* Counts it, logs it and keeps it in the stream of refused messages. p: NULL for a message of the
+ * channel. */
+static void refuse(const struct entry_parts *parts, struct processing *p, const struct reading *r,
+                   struct bytes text) {
+    struct bytes why = buf_bytes(&r->why);
     char at[32];
+    if (r->verdict == IS_OVER_LEVEL) {
+        level_check_refused(p, why);
+    } else {
+        metrics_add(METRIC_refused_input, 1);
+        tracing_verdict(p, TRACED_REFUSED, why);
+    }
     clock_format_utc(clock_wall_ms(), at);
     const struct bytes fields[] = {BYTES_LIT("reason"), bytes_head(why, REFUSED_TEXT),
                                    BYTES_LIT("m"),      bytes_head(text, REFUSED_TEXT),
                                    BYTES_LIT("at"),     bytes_str(at)};
     log_warn("public_entrance", "refused reason=%s", LOG_TEXT(why));
     rejects_add_refused(parts->bus, fields, ARRAY_LEN(fields));
-}
-
-/* p: NULL for a message of the channel. */
-static void refuse(const struct entry_parts *parts, struct processing *p, struct bytes text,
-                   struct bytes why) {
-    metrics_add(METRIC_refused_input, 1);
-    tracing_verdict(p, TRACED_REFUSED, why);
-    keep_refused(parts, text, why);
-}
-
-static void refuse_level(const struct entry_parts *parts, struct processing *p, struct bytes text,
-                         struct bytes why) {
-    level_check_refused(p, why);
-    keep_refused(parts, text, why);
 }
 
 /* --- the stream --- */
@@ -99,19 +94,21 @@ static bool is_readable(const struct in_entry *e, struct buf *why_out) {
 }
 
 static void process(struct processing *p, struct reading *r) {
-    struct bytes text = p->entry->text, why = buf_bytes(&r->why);
     if (r->verdict != IS_BAD)
         tracing_address(p, &r->delivery);
     switch (r->verdict) {
     case SENDS:
         tracing_verdict(p, TRACED_ALLOWED, BYTES_NONE);
-        if (!broadcast(p, &r->delivery))
-            refuse(p->parts, p, text, BYTES_LIT("too many names"));
-        return;
+        if (broadcast(p, &r->delivery))
+            return;
+        buf_append_str(&r->why, "too many names");
+        r->verdict = IS_BAD;
+        break;
     case IS_NOTHING: tracing_verdict(p, TRACED_IGNORED, BYTES_LIT(NOTHING)); return;
-    case IS_BAD: refuse(p->parts, p, text, why); return;
-    case IS_OVER_LEVEL: refuse_level(p->parts, p, text, why); return;
+    case IS_BAD:
+    case IS_OVER_LEVEL: break;
     }
+    refuse(p->parts, p, r, p->entry->text);
 }
 
 void public_entrance_process(struct processing *p) {
@@ -155,9 +152,7 @@ void public_entrance_on_published(const struct entry_parts *parts, const struct 
                                : lease_public(lease));
     if (r.verdict == SENDS && (names.count > 0 || is_mine))
         delivery_split(&r.delivery, bus_partitions(parts->bus), take_share, &taking);
-    else if (r.verdict == IS_BAD && is_mine)
-        refuse(parts, NULL, text, buf_bytes(&r.why));
-    else if (r.verdict == IS_OVER_LEVEL && is_mine)
-        refuse_level(parts, NULL, text, buf_bytes(&r.why));
+    else if ((r.verdict == IS_BAD || r.verdict == IS_OVER_LEVEL) && is_mine)
+        refuse(parts, NULL, &r, text);
     forget(&r);
 }

@@ -61,9 +61,8 @@ static void append_key(struct buf *out, const struct entry *e) {
 }
 
 static struct conn_queue *find(const struct conn_queues *l, struct bytes key) {
-    struct conn_queue *q = NULL;
-    if (l->table != NULL)
-        HASH_FIND(hh, l->table, key.ptr, key.len, q);
+    struct conn_queue *q;
+    HASH_FIND(hh, l->table, key.ptr, key.len, q);
     return q;
 }
 

@@ -61,7 +61,7 @@ static void set_data(lua_State *L, const struct client_message *m) {
     lua_setfield(L, -2, "data");
 }
 
-/* --- event.request, event.endpoint, event.route --- */
+/* --- event.request --- */
 
 static void set_request(lua_State *L, const struct handler_run *r) {
     const struct entry *e = &r->entry->entry;
@@ -77,21 +77,6 @@ static void set_request(lua_State *L, const struct handler_run *r) {
         stack_add_header(L, s->headers[i].name, s->headers[i].value);
     lua_setfield(L, -2, "headers");
     lua_setfield(L, -2, "request");
-}
-
-static void set_endpoint(lua_State *L, const struct session *s) {
-    lua_createtable(L, 0, 3);
-    stack_set_bytes(L, "protocol", s->protocol);
-    stack_set_bytes(L, "address", s->address);
-    stack_set_optional(L, "name", s->endpoint);
-    lua_setfield(L, -2, "endpoint");
-}
-
-static void set_route(lua_State *L, const struct handler_run *r) {
-    lua_createtable(L, 0, 2);
-    stack_set_bytes(L, "path", bytes_str(r->route_path));
-    stack_set_optional(L, "endpoint", bytes_str(r->route_endpoint));
-    lua_setfield(L, -2, "route");
 }
 
 /* --- event.response --- */
@@ -190,10 +175,17 @@ int event_table_push_signal(void *ctx, struct lua_State *L) {
     lua_createtable(L, 0, 16);
     set_common(L);
     set_data(L, r->message);
-    set_endpoint(L, &r->session);
     set_request(L, r);
     set_response(L, e);
-    set_route(L, r);
+    lua_createtable(L, 0, 3);
+    stack_set_bytes(L, "protocol", r->session.protocol);
+    stack_set_bytes(L, "address", r->session.address);
+    stack_set_optional(L, "name", r->session.endpoint);
+    lua_setfield(L, -2, "endpoint");
+    lua_createtable(L, 0, 2);
+    stack_set_bytes(L, "path", bytes_str(r->route_path));
+    stack_set_optional(L, "endpoint", bytes_str(r->route_endpoint));
+    lua_setfield(L, -2, "route");
     stack_set_bytes(L, "path", r->session.path);
     stack_set_time(L, "timestamp", e->ts_ms);
     stack_set_bytes(L, "name", e->name);

@@ -210,15 +210,6 @@ static void add_range(struct file_send *f, bool is_part, uint64_t size) {
     buf_deinit(&text);
 }
 
-static void send_body(struct file_send *f) {
-    struct request *r = f->request;
-    if (request_is_head(r))
-        f->at = f->end;
-    else
-        f->piece = mem_alloc(PIECE_BYTES);
-    read_piece(f);
-}
-
 static void send_head(struct file_send *f, const uv_stat_t *stat) {
     struct request *r = f->request;
     struct validators v = validators_of(stat);
@@ -243,7 +234,11 @@ static void send_head(struct file_send *f, const uv_stat_t *stat) {
     }
     request_reply_head(r, range == HTTP_RANGE_PART ? 206 : f->status, content_type_of(f->file),
                        (int64_t)(f->end - f->at));
-    send_body(f);
+    if (request_is_head(r))
+        f->at = f->end;
+    else
+        f->piece = mem_alloc(PIECE_BYTES);
+    read_piece(f);
 }
 
 static void look_up(struct file_send *f, const char *tail) {

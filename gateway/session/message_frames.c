@@ -17,15 +17,11 @@ void message_frames_forget(struct message_frames *f) {
     f->last = FRAME_NONE;
 }
 
-/* Ids are unique only within a partition, so the bytes decide. */
-static bool is_last(const struct message_frames *f, const struct message *m, enum wire wire) {
-    return f->last.chunk != NULL && message_id_compare(f->last_id, m->id) == 0 &&
-           f->last_wire == wire && f->last_flags == m->flags &&
-           bytes_equal(bytes_from(frame_bytes(f->last), f->last_header), m->data);
-}
-
 static struct frame plain(struct message_frames *f, const struct message *m, enum wire wire) {
-    if (is_last(f, m, wire))
+    /* Ids are unique only within a partition, so the bytes decide. */
+    if (f->last.chunk != NULL && message_id_compare(f->last_id, m->id) == 0 &&
+        f->last_wire == wire && f->last_flags == m->flags &&
+        bytes_equal(bytes_from(frame_bytes(f->last), f->last_header), m->data))
         return frame_ref(f->last);
     message_frames_forget(f);
     f->last = wire_frame(wire, &f->arena, m->flags & FLAG_BINARY, m->data);
