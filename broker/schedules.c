@@ -145,7 +145,7 @@ void schedules_process(struct processing *p) {
         buf_deinit(&error);
         return;
     }
-    log_debug("schedule", "unknown name=%s", LOG_TEXT(p->entry->entry.name));
+    log_debug("schedules", "unknown name=%s", LOG_TEXT(p->entry->entry.name));
 }
 
 /* --- life --- */

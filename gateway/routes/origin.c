@@ -46,7 +46,7 @@ bool origin_is_allowed(const struct http_head *head, const struct registrations 
                  : http_origin_is_host_and_port(&origin, head->host) ||
                        is_own_page(endpoints, &origin, head->host))
         return true;
-    log_warn("upgrade",
+    log_warn("origin",
              "refused_origin origin=%s host=%s: if that page is yours, %s the app file: "
              "signalbox.origins { \"%s\" }",
              origin.text, LOG_TEXT(head->host), has_list ? "add it to the list in" : "put into",

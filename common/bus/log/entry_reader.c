@@ -213,7 +213,8 @@ static void tell_unreadable(struct entry_reader *l, size_t bytes) {
              "small for it",
              bytes);
     if (l->paging.stuck == PAGING_STUCK)
-        log_error("inlog", "cannot_read key=%s why=\"%s\"", LOG_TEXT(buf_bytes(&l->key)), why);
+        log_error("entry_reader", "cannot_read key=%s why=\"%s\"", LOG_TEXT(buf_bytes(&l->key)),
+                  why);
     trouble_raise(&l->unread, bytes_str(why));
 }
 

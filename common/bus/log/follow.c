@@ -71,7 +71,7 @@ static void tell_gap(struct follow *w, enum gap gap) {
         return;
     if (gap != GAP_NONE) {
         metrics_add(METRIC_feed_gaps_unclosed, 1);
-        log_warn("follower", "lost_messages name=%s: %s", LOG_TEXT(follow_name(w)),
+        log_warn("follow", "lost_messages name=%s: %s", LOG_TEXT(follow_name(w)),
                  gap == GAP_LOST ? "history does not reach back far enough"
                                  : "Redis fell back behind what was read");
     }
@@ -224,7 +224,7 @@ static void on_elsewhere(struct follow *w, const struct lineage *today) {
     char read[MESSAGE_ID_TEXT], has[MESSAGE_ID_TEXT];
     struct message_id common = lineage_up_to(today, w->position);
     bool is_known = lineage_contains(before, common);
-    log_warn("follower", "fell_back name=%s read=%s redis=%s missed=%s", LOG_TEXT(follow_name(w)),
+    log_warn("follow", "fell_back name=%s read=%s redis=%s missed=%s", LOG_TEXT(follow_name(w)),
              message_id_format(w->position, read), message_id_format(common, has),
              is_known ? "nothing" : "some");
     if (is_known)

@@ -77,7 +77,7 @@ static bool is_within(const struct log_reader *r, struct message_id id) {
 static void give(struct log_reader *r, enum which_log log, struct bytes blob) {
     struct message m;
     if (message_decode(blob, &m) != PARSE_OK) {
-        log_error("follower", "found_bad_message name=%s",
+        log_error("log_reader", "found_bad_message name=%s",
                   LOG_TEXT(bytes_of(r->name, r->name_len)));
         return;
     }

@@ -197,8 +197,8 @@ static void read_answer(struct log_writer *o, struct redisReply *reply) {
     if (reply == NULL)
         return;
     if (reply_is_error(reply, "FENCED") || reply_is_error(reply, "CURSOR")) {
-        log_warn("outlog", "fenced partition=%u term=%" PRIu64 " answer=%s", o->partition, o->term,
-                 LOG_TEXT(reply_bytes(reply)));
+        log_warn("log_writer", "fenced partition=%u term=%" PRIu64 " answer=%s", o->partition,
+                 o->term, LOG_TEXT(reply_bytes(reply)));
         metrics_add(METRIC_fenced, 1);
         tell(o, LOG_WRITER_FENCED);
     } else if (reply_is_error(reply, NULL)) {

@@ -15,7 +15,7 @@
 struct test {
     struct bus_room room;
     struct bus *bus;
-    struct entry_reader *inlog;
+    struct entry_reader *reader;
     unsigned count, bad;
     struct message_id last;
     struct in_entry *kept;
@@ -33,11 +33,11 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
     }
 }
 
-static void open_inlog(struct test *t, enum entry_reader_kind kind) {
+static void open_reader(struct test *t, enum entry_reader_kind kind) {
     static const struct entry_reader_events events = {on_entries};
-    t->inlog = entry_reader_new(
+    t->reader = entry_reader_new(
         t->bus, &(struct entry_reader_options){.kind = kind, .label = "in 0"}, &events, t);
-    entry_reader_read(t->inlog);
+    entry_reader_read(t->reader);
 }
 
 static int setup(void **state) {
@@ -45,14 +45,14 @@ static int setup(void **state) {
     memset(&t, 0, sizeof(t));
     bus_room_init(&t.room, 1);
     t.bus = bus_room_join(&t.room, BUS_BROKER);
-    open_inlog(&t, ENTRY_READER_ENTRIES);
+    open_reader(&t, ENTRY_READER_ENTRIES);
     *state = &t;
     return 0;
 }
 
 static int teardown(void **state) {
     struct test *t = *state;
-    entry_reader_close(t->inlog);
+    entry_reader_close(t->reader);
     in_entry_unref(t->kept);
     bus_close(t->bus);
     bus_room_deinit(&t->room);
@@ -86,7 +86,7 @@ static void reads_entries_in_order(void **state) {
     for (int i = 0; i < 300; i++)
         add_entry(t, "a");
     for (unsigned want = 1; want <= 300; want = t->count + 1) {
-        entry_reader_read(t->inlog);
+        entry_reader_read(t->reader);
         bus_room_until(&t->room, &t->count, want, 3000);
     }
     assert_int_equal(t->count, 300);
@@ -113,7 +113,7 @@ static void reads_connects_and_disconnects(void **state) {
     assert_true(bytes_equal_str(t->kept->entry.client_id, "ann"));
     assert_true(bytes_equal_str(t->kept->entry.conn, "g:1:2|"));
     assert_true(bytes_equal_str(t->kept->entry.body, "client:1000:bye"));
-    entry_reader_read(t->inlog);
+    entry_reader_read(t->reader);
     bus_room_ask(&t->room, "XADD sb:{%s}:in * t C n Msg i ann v g:1:3|", partition_tag(0));
     bus_room_until(&t->room, &t->count, 2, 3000);
     assert_int_equal(t->kept->entry.kind, ENTRY_CONNECT);
@@ -125,7 +125,7 @@ static void strange_entries_are_marked(void **state) {
     bus_room_ask(&t->room, "XADD sb:{%s}:in * t Z", partition_tag(0));
     bus_room_ask(&t->room, "XADD sb:{%s}:in * what ever", partition_tag(0));
     while (t->count < 3) {
-        entry_reader_read(t->inlog);
+        entry_reader_read(t->reader);
         bus_room_until(&t->room, &t->count, t->count + 1, 3000);
     }
     assert_int_equal(t->bad, 3);
@@ -162,7 +162,7 @@ static void goes_on_after_a_broken_connection(void **state) {
     struct test *t = *state;
     add_entry(t, "a");
     bus_room_until(&t->room, &t->count, 1, 3000);
-    entry_reader_read(t->inlog);
+    entry_reader_read(t->reader);
     bus_room_turn(&t->room, 50);
     bus_room_ask(&t->room, "CLIENT KILL TYPE normal SKIPME yes");
     add_entry(t, "b");
@@ -177,7 +177,7 @@ static void limit_answers(struct test *t, const char *bytes) {
 
 static void read_until(struct test *t, unsigned count) {
     while (t->count < count) {
-        entry_reader_read(t->inlog);
+        entry_reader_read(t->reader);
         bus_room_until(&t->room, &t->count, t->count + 1, 8000);
     }
 }
@@ -221,8 +221,8 @@ static void steps_over_what_is_too_large_anyway(void **state) {
 
 static void text_stays_text(void **state) {
     struct test *t = *state;
-    entry_reader_close(t->inlog);
-    open_inlog(t, ENTRY_READER_TEXT);
+    entry_reader_close(t->reader);
+    open_reader(t, ENTRY_READER_TEXT);
     bus_room_ask(&t->room, "XADD sb:{%s}:in * m hello", partition_tag(0));
     bus_room_until(&t->room, &t->count, 1, 3000);
     assert_true(bytes_equal_str(t->kept->text, "hello"));

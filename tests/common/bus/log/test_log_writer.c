@@ -19,7 +19,7 @@ enum { TERM = 1000 };
 struct test {
     struct bus_room room;
     struct bus *bus;
-    struct log_writer *outlog;
+    struct log_writer *writer;
     struct buf own, in;
     unsigned done;
     enum log_writer_result result;
@@ -31,7 +31,7 @@ static void on_done(void *ctx, enum log_writer_result result) {
     t->result = result;
 }
 
-static void open_outlog(struct test *t, uint64_t term, const char *cursor) {
+static void open_writer(struct test *t, uint64_t term, const char *cursor) {
     struct log_writer_options options = {.label = "partition 0",
                                          .partition = 0,
                                          .term = term,
@@ -39,7 +39,7 @@ static void open_outlog(struct test *t, uint64_t term, const char *cursor) {
                                          .history_messages = 1000,
                                          .history_seconds = 120};
     assert_true(message_id_parse(bytes_str(cursor), &options.cursor));
-    t->outlog = log_writer_new(t->bus, &options);
+    t->writer = log_writer_new(t->bus, &options);
     bus_room_ask(&t->room, "HSET %.*s h %s t %llu", BYTES_FMT(buf_bytes(&t->own)), bus_id(t->bus),
                  (unsigned long long)term);
 }
@@ -51,14 +51,14 @@ static int setup(void **state) {
     t.bus = bus_room_join(&t.room, BUS_BROKER);
     key_of(&t.own, 0, KEY_OWN, BYTES_NONE);
     key_of(&t.in, 0, KEY_IN, BYTES_NONE);
-    open_outlog(&t, TERM, "0-0");
+    open_writer(&t, TERM, "0-0");
     *state = &t;
     return 0;
 }
 
 static int teardown(void **state) {
     struct test *t = *state;
-    log_writer_close(t->outlog);
+    log_writer_close(t->writer);
     bus_close(t->bus);
     bus_room_deinit(&t->room);
     buf_deinit(&t->own);
@@ -70,12 +70,12 @@ static struct message_id add(struct test *t, const char *name, const char *data)
     struct output o = {.name = bytes_str(name),
                        .has_history = strcmp(name, "off") != 0,
                        .message = {.kind = MESSAGE_DATA, .ts_ms = 7, .data = bytes_str(data)}};
-    return log_writer_add(t->outlog, &o);
+    return log_writer_add(t->writer, &o);
 }
 
 static enum log_writer_result commit(struct test *t, uint64_t cursor) {
     unsigned before = t->done;
-    log_writer_commit(t->outlog, (struct message_id){cursor, 0}, false, on_done, t);
+    log_writer_commit(t->writer, (struct message_id){cursor, 0}, false, on_done, t);
     bus_room_until(&t->room, &t->done, before + 1, 2000);
     return t->result;
 }
@@ -115,8 +115,8 @@ static void next_owner_finds_prev(void **state) {
     struct message m;
     struct message_id a = add(t, "a", "one");
     assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
-    log_writer_close(t->outlog);
-    open_outlog(t, TERM + 1, "5-0");
+    log_writer_close(t->writer);
+    open_writer(t, TERM + 1, "5-0");
     add(t, "a", "two");
     assert_int_equal(commit(t, 6), LOG_WRITER_DONE);
     assert_string_equal(last_message(t, "a", &m), "two");
@@ -160,7 +160,7 @@ static void full_redis_is_busy_and_loses_nothing(void **state) {
     add(t, "a", "one");
     assert_int_equal(commit(t, 5), LOG_WRITER_BUSY);
     bus_room_ask(&t->room, "CONFIG SET maxmemory 0");
-    log_writer_repeat(t->outlog);
+    log_writer_repeat(t->writer);
     bus_room_until(&t->room, &t->done, 2, 2000);
     assert_int_equal(t->result, LOG_WRITER_DONE);
     assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", partition_tag(0)), "1");
@@ -169,9 +169,9 @@ static void full_redis_is_busy_and_loses_nothing(void **state) {
 static void close_while_under_way_is_quiet(void **state) {
     struct test *t = *state;
     add(t, "a", "one");
-    log_writer_commit(t->outlog, (struct message_id){5, 0}, false, on_done, t);
-    log_writer_close(t->outlog);
-    t->outlog = NULL;
+    log_writer_commit(t->writer, (struct message_id){5, 0}, false, on_done, t);
+    log_writer_close(t->writer);
+    t->writer = NULL;
     bus_room_turn(&t->room, 50);
     assert_int_equal(t->done, 0);
 }
@@ -211,10 +211,10 @@ static void a_history_is_bounded_by_bytes(void **state) {
             assert_true(messages >= 1);
         }
         assert_true(messages > 2);
-        log_writer_close(t->outlog);
+        log_writer_close(t->writer);
         char text[32];
         snprintf(text, sizeof(text), "%llu-0", (unsigned long long)cursor);
-        open_outlog(t, TERM + 1 + round, text);
+        open_writer(t, TERM + 1 + round, text);
     }
 }
 
@@ -227,8 +227,8 @@ static void a_new_owner_keeps_the_history(void **state) {
     size_t before = history_bytes(t, "a", &messages);
     before += messages * HISTORY_ENTRY_BYTES;
     assert_in_range(before, 9000, 10000);
-    log_writer_close(t->outlog);
-    open_outlog(t, TERM + 1, "300-0");
+    log_writer_close(t->writer);
+    open_writer(t, TERM + 1, "300-0");
     add_bytes(t, 301, 10);
     size_t after = history_bytes(t, "a", &messages);
     after += messages * HISTORY_ENTRY_BYTES;
@@ -278,7 +278,7 @@ static void what_fails_half_way_is_repeated(void **state) {
     assert_string_equal(bus_room_ask(&t->room, "HMGET sb:{%s}:own c i", tag), "0-0 0-0");
     bus_room_ask(&t->room, "ACL SETUSER default +publish");
     unsigned before = t->done;
-    log_writer_repeat(t->outlog);
+    log_writer_repeat(t->writer);
     bus_room_until(&t->room, &t->done, before + 1, 2000);
     assert_int_equal(t->result, LOG_WRITER_DONE);
     assert_int_equal(metrics_get(METRIC_trouble_commits), 0);
