@@ -167,18 +167,14 @@ static void on_config(void *ctx, const struct ask_answer *a) {
     answered(d);
 }
 
-static void report_fleet(struct doctor *d) {
-    char found[400];
-    snprintf(found, sizeof(found), "XADD goes to %s, PUBLISH to %s", fleet_key(KEY_PUBLIC_SEND),
-             fleet_channel(CHANNEL_PUBLIC_SEND));
-    report(d, FINE, "fleet", found, NULL);
-}
-
 static void on_ready(void *ctx) {
     struct doctor *d = ctx;
     struct bus *bus = d->tool->bus;
+    char found[400];
     report(d, FINE, "redis", "is reached", NULL);
-    report_fleet(d);
+    snprintf(found, sizeof(found), "XADD goes to %s, PUBLISH to %s", fleet_key(KEY_PUBLIC_SEND),
+             fleet_channel(CHANNEL_PUBLIC_SEND));
+    report(d, FINE, "fleet", found, NULL);
     d->outstanding = 4 + redis_settings_count;
     d->asked_wall_ms = clock_wall_ms();
     ask_info(bus, "server", on_info, d);

@@ -41,7 +41,7 @@ static void end(struct drain *d, const char *state) {
     tool_append_json(&json, ",\"state\":", bytes_str(state));
     buf_append_char(&json, '}');
     if (d->tool->is_json)
-        printf("%.*s\n", BYTES_FMT(buf_bytes(&json)));
+        tool_print(&json);
     else
         table_line(stdout, "%s %s", d->id,
                    strcmp(state, "alive") == 0 ? "takes connections" : state);
@@ -53,29 +53,20 @@ static void end(struct drain *d, const char *state) {
 
 static void on_look(uv_timer_t *timer);
 
-static const struct roster_row *find(const struct roster_row *rows, size_t count, const char *id) {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].id, id) == 0)
-            return &rows[i];
-    return NULL;
-}
-
-static void say_left(struct drain *d, int64_t connections) {
-    if (connections == d->connections)
-        return;
-    d->connections = connections;
-    table_line(stderr, "%s has %" PRId64 " connections left", d->id, connections);
-}
-
 static void on_progress(void *ctx, int status, const struct roster_row *rows, size_t count) {
     struct drain *d = ctx;
-    const struct roster_row *row = find(rows, count, d->id);
+    const struct roster_row *row = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].id, d->id) == 0)
+            row = &rows[i];
     if (status == 0 && row == NULL) {
         end(d, "ended");
         return;
     }
-    if (status == 0)
-        say_left(d, row->connections);
+    if (status == 0 && row->connections != d->connections) {
+        d->connections = row->connections;
+        table_line(stderr, "%s has %" PRId64 " connections left", d->id, d->connections);
+    }
     if (status == 0 && strcmp(row->about->state, "drained") == 0) {
         end(d, "drained");
     } else if (status == 0 && strcmp(row->about->state, "alive") == 0) {

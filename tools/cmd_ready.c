@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/json/json_text.h"
+#include "common/base/buf.h"
 #include "common/http/http_authority.h"
 #include "tools/http_get.h"
 #include "tools/tool.h"
@@ -18,25 +18,20 @@ struct ready {
     int port;
 };
 
-static void print_json(bool is_ready, struct bytes reason) {
-    struct buf text = {0};
-    json_append_string(&text, reason);
-    printf("{\"ready\":%s,\"reason\":%.*s}\n", is_ready ? "true" : "false",
-           BYTES_FMT(buf_bytes(&text)));
-    buf_deinit(&text);
-}
-
 static void on_answer(void *ctx, int status, struct bytes body) {
     struct ready *r = ctx;
     bool is_ready = status == 200;
+    struct buf json = {0};
     while (body.len > 0 && body.ptr[body.len - 1] == '\n')
         body.len--;
-    if (r->tool->is_json)
-        print_json(is_ready, is_ready ? BYTES_LIT("") : body);
-    else if (is_ready)
-        printf("%.*s\n", BYTES_FMT(body)); /* "ready", perhaps with a note */
-    else
-        printf("not ready: %.*s\n", BYTES_FMT(body));
+    if (r->tool->is_json) {
+        buf_printf(&json, "{\"ready\":%s", is_ready ? "true" : "false");
+        tool_append_json(&json, ",\"reason\":", is_ready ? BYTES_LIT("") : body);
+        buf_append_char(&json, '}');
+        tool_print(&json);
+    } else { /* the body is "ready", perhaps with a note, or the reason */
+        printf("%s%.*s\n", is_ready ? "" : "not ready: ", BYTES_FMT(body));
+    }
     tool_end(r->tool, is_ready ? TOOL_OK : TOOL_FAILED);
 }
 

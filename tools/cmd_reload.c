@@ -56,10 +56,6 @@ static struct counts count_all(const struct reload *r) {
     return c;
 }
 
-static const char *state_of(const struct process *p) {
-    return !p->has_answered ? "silent" : p->has_failed ? "failed" : "reloaded";
-}
-
 static void append_texts(struct buf *out, const char *member, const struct buf *texts) {
     buf_printf(out, ",\"%s\":[", member);
     for (size_t at = 0; at < texts->len; at += strlen(texts->ptr + at) + 1) {
@@ -78,17 +74,17 @@ static void print_json(const struct reload *r, const struct counts *c) {
                r->count, c->reloaded, c->failed, c->silent, c->restart);
     for (size_t i = 0; i < r->count; i++) {
         const struct process *p = &r->processes[i];
-        buf_printf(&out, "%s{\"id\":", i > 0 ? ",\n " : "");
-        json_append_string(&out, bytes_str(p->id));
-        buf_printf(&out, ",\"kind\":\"%s\",\"host\":", p->kind);
-        json_append_string(&out, bytes_str(p->host));
-        buf_printf(&out, ",\"pid\":%" PRId64 ",\"state\":\"%s\"", p->pid, state_of(p));
+        const char *state = !p->has_answered ? "silent" : p->has_failed ? "failed" : "reloaded";
+        tool_append_json(&out, i > 0 ? ",\n {\"id\":" : "{\"id\":", bytes_str(p->id));
+        tool_append_json(&out, ",\"kind\":", bytes_str(p->kind));
+        tool_append_json(&out, ",\"host\":", bytes_str(p->host));
+        buf_printf(&out, ",\"pid\":%" PRId64 ",\"state\":\"%s\"", p->pid, state);
         append_texts(&out, "errors", &p->errors);
         append_texts(&out, "restart", &p->restarts);
         buf_append_char(&out, '}');
     }
-    printf("%.*s]}\n", BYTES_FMT(buf_bytes(&out)));
-    buf_deinit(&out);
+    buf_append_str(&out, "]}");
+    tool_print(&out);
 }
 
 static void print_texts(const struct process *p, const char *what, const struct buf *texts) {
@@ -132,18 +128,14 @@ static void on_time_over(uv_timer_t *timer) {
 
 /* --- notifying them --- */
 
-static struct process *find(struct reload *r, struct bytes id) {
-    for (size_t i = 0; i < r->count; i++)
-        if (bytes_equal_str(id, r->processes[i].id))
-            return &r->processes[i];
-    return NULL;
-}
-
 /* A process that is not in our list started meanwhile, with the new file. */
 static void on_report(void *ctx, struct bytes id, bool has_failed, struct bytes lines) {
     struct reload *r = ctx;
-    struct process *p = find(r, id);
+    struct process *p = NULL;
     struct report_line line;
+    for (size_t i = 0; i < r->count; i++)
+        if (bytes_equal_str(id, r->processes[i].id))
+            p = &r->processes[i];
     if (p == NULL || p->has_answered)
         return;
     p->has_answered = true;

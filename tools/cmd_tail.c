@@ -117,10 +117,7 @@ static void write_text(struct buf *out, struct bytes name, const struct message 
     table_append_shown(out, name);
     append_to(out, " group=", m->to_groups);
     append_to(out, " client=", m->to_clients);
-    if (m->to_conn.len > 0) {
-        buf_append_str(out, " connection=");
-        table_append_shown(out, m->to_conn);
-    }
+    table_append_member(out, "connection", m->to_conn);
     buf_append_str(out, "  ");
     if (m->kind == MESSAGE_CLOSE) {
         buf_printf(out, "close %d ", delivery_read_close(m, &reason));
@@ -135,19 +132,15 @@ static void write_text(struct buf *out, struct bytes name, const struct message 
     }
 }
 
-static void print_line(struct tail *t, struct buf *line) {
+static void print_line(void *ctx, struct buf *line) {
+    struct tail *t = ctx;
     if (t->count == 0 || t->printed < t->count) {
-        buf_append_char(line, '\n');
-        fwrite(line->ptr, 1, line->len, stdout);
+        tool_print(line);
         t->printed++;
     }
     buf_deinit(line);
     if (!tool_flush() || t->printed == t->count)
         tool_end(t->tool, TOOL_OK);
-}
-
-static void on_event(void *ctx, struct buf *line) {
-    print_line(ctx, line);
 }
 
 static void print(struct tail *t, struct bytes name, const struct message *m) {
@@ -210,14 +203,6 @@ static void follow(struct tail *t, unsigned partition, struct bytes name) {
     watch_log(t->tool->bus, partition, name, &events, c);
 }
 
-static void forget_channels(struct tail *t) {
-    struct channel *c, *next;
-    HASH_ITER (hh, t->channels, c, next) {
-        HASH_DEL(t->channels, c);
-        free(c);
-    }
-}
-
 /* --- which Names --- */
 
 static void on_rescan(uv_timer_t *timer);
@@ -242,7 +227,7 @@ static void on_ready(void *ctx) {
     bus_listen(bus, &events, t);
     bus_open_feed(bus);
     if (t->has_events)
-        t->events = tail_events_start(t->tool, on_event, t);
+        t->events = tail_events_start(t->tool, print_line, t);
     if (t->tool->argument_count > 0) {
         struct bytes name = bytes_str(t->tool->arguments[0]);
         unsigned partition = partition_of(name, bus_partitions(bus));
@@ -256,6 +241,7 @@ static void on_ready(void *ctx) {
 
 static int run(struct tool *tool, void *own) {
     struct tail *t = own;
+    struct channel *c, *next;
     t->tool = tool;
     if (!tool_connect(tool))
         return TOOL_USAGE;
@@ -263,7 +249,10 @@ static int run(struct tool *tool, void *own) {
     int exit_code = tool_run(tool, on_ready, t);
     uv_close((uv_handle_t *)&t->rescan, NULL);
     tail_events_close(t->events);
-    forget_channels(t);
+    HASH_ITER (hh, t->channels, c, next) {
+        HASH_DEL(t->channels, c);
+        free(c);
+    }
     return exit_code;
 }
 

@@ -84,13 +84,6 @@ static void write_json(struct buf *out, const struct trace_event *e, struct trac
     buf_append_char(out, '}');
 }
 
-static void show_text(struct buf *out, const char *what, struct bytes value) {
-    if (value.len == 0)
-        return;
-    buf_printf(out, " %s=", what);
-    table_append_shown(out, value);
-}
-
 static void show_number(struct buf *out, const char *what, int64_t value) {
     if (value >= 0)
         buf_printf(out, " %s=%" PRId64, what, value);
@@ -104,18 +97,18 @@ static void write_details(struct buf *out, const struct trace_event *e) {
         table_append_shown(out, e->why);
         return;
     }
-    show_text(out, "kind", e->kind);
-    show_text(out, "rule", e->rule);
-    show_text(out, "id", e->message_id);
-    show_text(out, "name", e->name);
-    show_text(out, "to", e->to);
-    show_text(out, "from", e->client_id);
-    show_text(out, "client", e->to_client_id);
+    table_append_member(out, "kind", e->kind);
+    table_append_member(out, "rule", e->rule);
+    table_append_member(out, "id", e->message_id);
+    table_append_member(out, "name", e->name);
+    table_append_member(out, "to", e->to);
+    table_append_member(out, "from", e->client_id);
+    table_append_member(out, "client", e->to_client_id);
     show_number(out, "connection", e->connection);
     show_number(out, "connections", e->connections);
-    show_text(out, "opcode", e->opcode);
+    table_append_member(out, "opcode", e->opcode);
     show_number(out, "bytes", e->bytes);
-    show_text(out, "entry", e->entry);
+    table_append_member(out, "entry", e->entry);
     show_number(out, "partition", e->partition);
 }
 
@@ -140,9 +133,7 @@ static void print(struct follow *f, const struct trace_event *e) {
         printf("%-12s  %-5s %10s  %-9s  %-24s  %s\n", "time", "msg", "after", "hop", "process",
                "what");
     f->has_heading = true;
-    buf_append_char(&line, '\n');
-    fwrite(line.ptr, 1, line.len, stdout);
-    buf_deinit(&line);
+    tool_print(&line);
     if (!tool_flush())
         end(f);
 }

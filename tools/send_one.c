@@ -193,7 +193,8 @@ static void on_published(void *ctx, int status, struct bytes id) {
     verdict_ask(s->tool->bus, &q, on_verdict, s);
 }
 
-static void publish(struct send_one *s) {
+static void publish(void *ctx) {
+    struct send_one *s = ctx;
     struct buf error = {0};
     buf_clear(&s->text);
     public_message_write(&s->text, &s->what);
@@ -206,12 +207,8 @@ static void publish(struct send_one *s) {
     buf_deinit(&error);
 }
 
-static void on_listening(void *ctx) {
-    publish(ctx);
-}
-
 static void on_ready(void *ctx) {
-    static const struct receipts_events events = {on_listening, on_id, on_receipts_end};
+    static const struct receipts_events events = {publish, on_id, on_receipts_end};
     struct send_one *s = ctx;
     bool is_waited_for = s->wait_ms > 0;
     if (!is_waited_for && (!s->has_one_id || s->has_no_wait)) {

@@ -33,6 +33,13 @@ void table_append_shown(struct buf *out, struct bytes text) {
     }
 }
 
+void table_append_member(struct buf *out, const char *what, struct bytes text) {
+    if (text.len == 0)
+        return;
+    buf_printf(out, " %s=", what);
+    table_append_shown(out, text);
+}
+
 void table_vline(FILE *to, const char *format, va_list args) {
     struct buf text = {0}, shown = {0};
     buf_vprintf(&text, format, args);

@@ -34,6 +34,8 @@ void table_print(struct table *t);
 
 /* Appends text as a cell of a table shows it: safe for a terminal. */
 void table_append_shown(struct buf *out, struct bytes text);
+/* Appends " what=text", or nothing for an empty text. */
+void table_append_member(struct buf *out, const char *what, struct bytes text);
 /* One line of such text, with its line feed. */
 void table_line(FILE *to, const char *format, ...) PRINTF_LIKE(2, 3);
 void table_vline(FILE *to, const char *format, va_list args);

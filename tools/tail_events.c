@@ -41,22 +41,15 @@ static void write_json(struct buf *out, const struct in_entry *e, const struct c
     buf_append_char(out, '}');
 }
 
-static void append_shown(struct buf *out, const char *what, struct bytes text) {
-    if (text.len == 0)
-        return;
-    buf_append_str(out, what);
-    table_append_shown(out, text);
-}
-
 static void write_text(struct buf *out, const struct in_entry *e, const struct conn_value *v,
                        const char *time) {
     buf_printf(out, "%s  %s  ", time, e->id_text);
     table_append_shown(out, e->entry.name);
     buf_printf(out, "  %s", entry_kind_text(e->entry.kind));
-    append_shown(out, " client=", e->entry.client_id);
-    append_shown(out, " group=", v->group);
-    append_shown(out, " gateway=", v->gateway);
-    append_shown(out, " cause=", e->entry.body);
+    table_append_member(out, "client", e->entry.client_id);
+    table_append_member(out, "group", v->group);
+    table_append_member(out, "gateway", v->gateway);
+    table_append_member(out, "cause", e->entry.body);
 }
 
 static bool is_wanted(const struct tail_events *t, const struct in_entry *e) {
