@@ -15,9 +15,8 @@ struct bus;
 struct ask_answer {
     bool is_lost; /* the connection broke first, and there is nothing else */
     bool is_refused;
-    struct bytes
-        text;       /* of the value, or of the error that refuses it; BYTES_NONE: there is none */
-    int64_t number; /* 0 when there is none */
+    struct bytes text; /* of the value, or of the error that refuses it; or BYTES_NONE */
+    int64_t number;    /* 0 when there is none */
 };
 
 /* Borrowed until return. bus_can_send must hold for all of these. */

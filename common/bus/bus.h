@@ -47,11 +47,9 @@ struct bus_events {
     void (*on_feed_skipped)(void *ctx);
     /* What was published before heartbeat `beat` was sent has come over the feed, or never will. */
     void (*on_feed_passed)(void *ctx, uint64_t beat);
-    /* This process was declared dead; it has a new id now and must begin anew (close its
-     * clients). */
+    /* This process was declared dead; it has a new id and must begin anew (close its clients). */
     void (*on_declared_dead)(void *ctx);
-    /* Redis lost its data while the links stood (FLUSHALL): what this process keeps there is gone.
-     */
+    /* Redis lost its data while the links stood (FLUSHALL), and with them those of this process. */
     void (*on_forgotten)(void *ctx);
     /* The cluster runs with other settings than ours: one line; the process should end. */
     void (*on_mismatch)(void *ctx, const char *why);

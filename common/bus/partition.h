@@ -17,8 +17,7 @@ enum { PARTITIONS_MAX = 1024 };
 unsigned partition_crc16(struct bytes data);
 unsigned partition_of(struct bytes name, unsigned partitions);
 
-/* Computes the tags for this many partitions (a power of two up to PARTITIONS_MAX). Once, at start.
- */
+/* Computes the tags. partitions: a power of two up to PARTITIONS_MAX. Once, at start. */
 void partition_init(unsigned partitions);
 
 /* The tag of a partition, NUL-terminated. */

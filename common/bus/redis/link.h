@@ -34,10 +34,8 @@ struct redis_url;
 
 enum link_kind {
     LINK_COMMANDS, /* replies in order to their commands; a PING when idle for 1 s; deadline 2 s */
-    LINK_FEED, /* subscriptions: no replies to wait for; every reply goes to on_push; PING every 1
-                  s, answer within 3 s */
-    LINK_BLOCKING /* one command at a time that may block; deadline 4 s; no PING, no scripts loaded
-                   */
+    LINK_FEED,     /* every reply goes to on_push; a PING every 1 s, its answer within 3 s */
+    LINK_BLOCKING  /* one command at a time that may block; deadline 4 s; no PING, no scripts */
 };
 
 struct link_events {
