@@ -23,12 +23,10 @@ void attempts_began(struct attempts *a) {
 }
 
 void attempts_lasted(struct attempts *a, unsigned ms, const char *name) {
-    if (a->is_proven)
-        return;
     a->ready_ms += ms;
-    a->is_proven = a->ready_ms >= PROVEN_MS && a->has_succeeded;
-    if (!a->is_proven)
+    if (a->is_proven || a->ready_ms < PROVEN_MS || !a->has_succeeded)
         return;
+    a->is_proven = true;
     if (a->is_warned)
         log_info("redis", "link_restored link=%s attempts=%u", name, a->failures);
     a->failures = 0;

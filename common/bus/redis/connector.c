@@ -19,8 +19,7 @@ struct lookup {
 static void resolve(struct connector *c);
 static void try_address(struct connector *c);
 
-static void fail(struct connector *c, const char *format, ...) PRINTF_LIKE(2, 3);
-static void fail(struct connector *c, const char *format, ...) {
+static PRINTF_LIKE(2, 3) void fail(struct connector *c, const char *format, ...) {
     char why[WHY_MAX];
     va_list args;
     va_start(args, format);
@@ -159,14 +158,12 @@ static void looked_up(struct connector *c, const struct redis_host *host, int st
         resolve(c); /* it was an earlier attempt's */
         return;
     }
-    if (status < 0) {
-        fail(c, "look up %s: %s", host->host, uv_strerror(status));
-        return;
-    }
     for (; list != NULL; list = list->ai_next)
         add_address(c, list->ai_addr, list->ai_addrlen);
     if (c->address_count > 0)
         start_connecting(c);
+    else if (status < 0)
+        fail(c, "look up %s: %s", host->host, uv_strerror(status));
     else
         fail(c, "look up %s: it has no address", host->host);
 }

@@ -57,18 +57,15 @@ static void on_ready(void *ctx) {
     struct feed *f = ctx;
     struct channel *c, *next;
     struct command cmd = {{0}, 0};
-    unsigned count = 0;
     HASH_ITER (hh, f->channels, c, next) {
-        if (count == 0)
+        if (cmd.argc == 0)
             cmd = command_begin("SUBSCRIBE");
         command_bytes(&cmd, bytes_of(c->name, c->len));
         c->state = SUBSCRIBING;
-        if (++count == BATCH) {
+        if (cmd.argc > BATCH)
             link_send(f->link, &cmd, NULL, NULL);
-            count = 0;
-        }
     }
-    if (count > 0)
+    if (cmd.argc > 0)
         link_send(f->link, &cmd, NULL, NULL);
     f->events->on_ready(f->ctx);
 }

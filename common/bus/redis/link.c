@@ -203,8 +203,7 @@ static void blame(struct link *l) {
 }
 
 /* The connection is no good: reports it, waits, begins anew. From the loop only. */
-static void fail(struct link *l, const char *format, ...) PRINTF_LIKE(2, 3);
-static void fail(struct link *l, const char *format, ...) {
+static PRINTF_LIKE(2, 3) void fail(struct link *l, const char *format, ...) {
     va_list args;
     va_start(args, format);
     vsnprintf(l->trouble, sizeof(l->trouble), format, args);
@@ -259,11 +258,8 @@ static void on_turn(uv_idle_t *idle) {
         flush(l);
 }
 
-/*
- * An idle handle, but one that is active for one turn only: it runs before the loop sleeps wherever
- * the command was queued, even in another prepare handle, after which the loop would not look
- * again.
- */
+/* An idle handle that is active for one turn: it runs before the loop sleeps wherever the command
+ * was queued, even in a prepare handle, after which the loop would not look again. */
 static void wake(struct link *l) {
     uv_idle_start(&l->turn, on_turn);
 }
@@ -355,13 +351,11 @@ static void on_ready_reply(struct link *l, struct redisReply *reply) {
     if (l->kind == LINK_FEED) {
         if (!is_own_pong(reply))
             l->events->on_push(l->ctx, reply);
-        return;
-    }
-    if (l->waiters_len == 0) {
+    } else if (l->waiters_len == 0) {
         fail(l, "an answer came to no question");
-        return;
+    } else {
+        answer_waiter(l, reply);
     }
-    answer_waiter(l, reply);
 }
 
 /* ---- the login ---- */
@@ -475,9 +469,8 @@ static void tick_ready(struct link *l, unsigned passed_ms) {
     l->since_ping_ms += passed_ms;
     if (is_waiting && l->silent_ms >= deadline_ms[l->kind] + TICK_MS)
         fail(l, "no answer for %u ms", l->silent_ms);
-    else if (l->kind == LINK_FEED && l->since_ping_ms >= PING_MS)
-        ping(l);
-    else if (l->kind == LINK_COMMANDS && !is_waiting && l->silent_ms >= PING_MS)
+    else if ((l->kind == LINK_FEED && l->since_ping_ms >= PING_MS) ||
+             (l->kind == LINK_COMMANDS && !is_waiting && l->silent_ms >= PING_MS))
         ping(l);
 }
 
@@ -542,14 +535,10 @@ struct link *link_new(uv_loop_t *loop, const struct redis_url *url, enum link_ki
     return l;
 }
 
-static void on_timer_closed(uv_handle_t *handle) {
-    struct link *l = container_of((uv_timer_t *)handle, struct link, timer);
-    l->handles--;
-    free_if_last(l);
-}
-
-static void on_turn_closed(uv_handle_t *handle) {
-    struct link *l = container_of((uv_idle_t *)handle, struct link, turn);
+static void on_handle_closed(uv_handle_t *handle) {
+    struct link *l = handle->type == UV_TIMER
+                         ? container_of((uv_timer_t *)handle, struct link, timer)
+                         : container_of((uv_idle_t *)handle, struct link, turn);
     l->handles--;
     free_if_last(l);
 }
@@ -568,6 +557,6 @@ void link_close(struct link *l) {
     set_state(l, LINK_CLOSED);
     drop_connection(l);
     connector_close(&l->connector);
-    uv_close((uv_handle_t *)&l->timer, on_timer_closed);
-    uv_close((uv_handle_t *)&l->turn, on_turn_closed);
+    uv_close((uv_handle_t *)&l->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&l->turn, on_handle_closed);
 }

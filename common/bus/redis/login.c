@@ -9,8 +9,7 @@
 #include "common/bus/redis/reply.h"
 #include "common/bus/redis/scripts.h"
 
-static enum login_result fail(struct login *l, const char *format, ...) PRINTF_LIKE(2, 3);
-static enum login_result fail(struct login *l, const char *format, ...) {
+static PRINTF_LIKE(2, 3) enum login_result fail(struct login *l, const char *format, ...) {
     va_list args;
     va_start(args, format);
     vsnprintf(l->why, sizeof(l->why), format, args);
