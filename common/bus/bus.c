@@ -61,12 +61,11 @@ static void on_config(void *ctx, struct redisReply *reply) {
                  partitions = reply_bytes(reply_at(reply, 1));
     char ours[16];
     snprintf(ours, sizeof(ours), "%u", b->partitions);
-    if (b->kind == BUS_TOOL && partitions.len > 0) {
-        uint64_t count;
-        if (bytes_to_u64(partitions, &count) && count >= 1 && count <= PARTITIONS_MAX) {
-            b->partitions = (unsigned)count;
-            partition_init(b->partitions);
-        }
+    uint64_t count;
+    if (b->kind == BUS_TOOL && bytes_to_u64(partitions, &count) && count >= 1 &&
+        count <= PARTITIONS_MAX) {
+        b->partitions = (unsigned)count;
+        partition_init(b->partitions);
     } else if (b->kind != BUS_TOOL && !bytes_equal_str(version, "1")) {
         if (reply_count(reply) == 2 && version.len > 0)
             mismatch(b, "protocol version", version, "1");
@@ -88,19 +87,17 @@ static void on_stored(void *ctx, struct redisReply *reply) {
         bus_refused(ctx, "HSETNX", reply);
 }
 
-static void store_config(struct bus *b, const char *field, const char *value) {
-    struct command c = command_begin("HSETNX");
-    command_text(&c, fleet_key(KEY_CONFIG));
-    command_text(&c, field);
-    command_text(&c, value);
-    link_send(b->commands, &c, on_stored, b);
-}
-
 static void store_configuration(struct bus *b) {
     char ours[16];
+    const char *const fields[][2] = {{"version", "1"}, {"partitions", ours}};
     snprintf(ours, sizeof(ours), "%u", b->partitions);
-    store_config(b, "version", "1");
-    store_config(b, "partitions", ours);
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        struct command c = command_begin("HSETNX");
+        command_text(&c, fleet_key(KEY_CONFIG));
+        command_text(&c, fields[i][0]);
+        command_text(&c, fields[i][1]);
+        link_send(b->commands, &c, on_stored, b);
+    }
 }
 
 static void ask_config(struct bus *b) {

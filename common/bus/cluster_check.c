@@ -26,8 +26,6 @@ struct cluster_check *cluster_check_new(struct bus *bus) {
 }
 
 void cluster_check_free(struct cluster_check *w) {
-    if (w == NULL)
-        return;
     trouble_clear(&w->writes);
     trouble_clear(&w->unowned);
     free(w);

@@ -39,12 +39,9 @@ static void report_wrong(struct watched *w, const char *value) {
     if (strncmp(w->reported, value, sizeof(w->reported) - 1) == 0)
         return;
     snprintf(w->reported, sizeof(w->reported), "%s", value);
-    if (s->is_required)
-        log_warn("redis", "found_setting name=%s value=%s remedy=%s", s->name,
-                 LOG_TEXT(bytes_str(value)), LOG_TEXT(bytes_str(s->remedy)));
-    else
-        log_info("redis", "found_setting name=%s value=%s remedy=%s", s->name,
-                 LOG_TEXT(bytes_str(value)), LOG_TEXT(bytes_str(s->remedy)));
+    LOG_LIMITED(LOG_BURST, LOG_PER_MINUTE, s->is_required ? LOG_WARN : LOG_INFO, "redis",
+                "found_setting name=%s value=%s remedy=%s", s->name, LOG_TEXT(bytes_str(value)),
+                LOG_TEXT(bytes_str(s->remedy)));
 }
 
 static void keep_bound(const struct watched *w, const char *value) {
