@@ -5,7 +5,6 @@
 #include "broker/broker.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/entries.h"

@@ -5,8 +5,6 @@
 #ifndef SIGNALBOX_BROKER_BROKER_H
 #define SIGNALBOX_BROKER_BROKER_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <uv.h>
 
 #include "broker/entry/processing.h"

@@ -1,8 +1,6 @@
 /* entries.c - see entries.h. Read process: one flat switch. */
 #include "broker/entries.h"
 
-#include <stdlib.h>
-
 #include "broker/entry/broadcast.h"
 #include "broker/entry/dead_letter.h"
 #include "broker/entry/level_check.h"

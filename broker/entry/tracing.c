@@ -5,7 +5,6 @@
 #include "broker/entry/tracing.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 
 #include "common/bus/log/trace.h"
@@ -31,34 +30,26 @@ struct traced_output {
 
 /* --- the entry --- */
 
-static bool is_traceable(enum entry_kind kind) {
-    return kind != ENTRY_BYE && kind != ENTRY_TICK;
-}
-
-static const char *rule_of(const struct in_entry *entry) {
-    switch (entry->entry.kind) {
-    case ENTRY_CLIENT: return "default";
-    case ENTRY_CONNECT:
-    case ENTRY_DISCONNECT: return "event";
-    case ENTRY_TICK: return "schedule";
-    case ENTRY_SEND:
-    case ENTRY_CLOSE:
-    case ENTRY_BYE: break;
-    }
-    return "send";
+static const char *rule_of(enum entry_kind kind) {
+    bool is_event = kind == ENTRY_CONNECT || kind == ENTRY_DISCONNECT;
+    return kind == ENTRY_CLIENT ? "default"
+           : is_event           ? "event"
+           : kind == ENTRY_TICK ? "schedule"
+                                : "send";
 }
 
 void tracing_begin(struct processing *p) {
     const struct entry *e = &p->entry->entry;
     struct trace *t = p->parts->trace;
+    bool is_traceable = e->kind != ENTRY_BYE && e->kind != ENTRY_TICK;
     if (!trace_is_on(t))
         return;
     p->tracing = mem_zalloc(sizeof(*p->tracing));
     message_id_format(p->entry->order, p->tracing->entry);
-    buf_append_str(&p->tracing->rule, rule_of(p->entry));
-    if (is_traceable(e->kind) && sender_of(e->flags, e->client_id).len > 0)
+    buf_append_str(&p->tracing->rule, rule_of(e->kind));
+    if (is_traceable && sender_of(e->flags, e->client_id).len > 0)
         p->tracing->entry_mask = trace_of_client(t, e->client_id);
-    if (is_traceable(e->kind) && e->name.len > 0)
+    if (is_traceable && e->name.len > 0)
         p->tracing->entry_mask |= trace_of_name(t, e->name);
     p->tracing->mask = p->tracing->entry_mask;
 }

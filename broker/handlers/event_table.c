@@ -3,8 +3,6 @@
 
 #include <lauxlib.h>
 #include <lua.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "broker/handlers/handler_run.h"
 #include "common/app/api/api.h"

@@ -8,9 +8,7 @@
 
 static struct frame_chunk *chunk_new(uint32_t cap) {
     struct frame_chunk *chunk = mem_alloc(sizeof(*chunk) + cap);
-    chunk->refs = 1;
-    chunk->len = 0;
-    chunk->cap = cap;
+    *chunk = (struct frame_chunk){.refs = 1, .cap = cap};
     return chunk;
 }
 

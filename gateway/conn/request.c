@@ -2,7 +2,6 @@
 #include "gateway/conn/request.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "common/base/metrics.h"

@@ -336,14 +336,6 @@ static void on_deadline(struct conn *c) {
 /* ---- is the peer alive? After ping_ms without a word it has to show it: by a pong, or, as long as
  * other bytes lie before the ping, by reading those. */
 
-static void send_ping(struct ws *ws) {
-    struct conn *c = ws->conn;
-    send_control(ws, WS_PING, BYTES_NONE);
-    conn_flush(c);
-    if (conn_is_open(c) && c->out.count == 0)
-        ws->ping_at = c->stream.taken;
-}
-
 static bool is_dead(struct ws *ws, uint64_t now_ms) {
     struct conn *c = ws->conn;
     if (ws->had_ms == 0 && ws->ping_at != 0 && stream_acked(&c->stream) >= ws->ping_at)
@@ -376,10 +368,14 @@ static void on_sweep(struct conn *c, uint64_t now_ms) {
         ws->ping_at = ws->had_ms = 0;
         conn_watch(c);
     }
-    if (is_dead(ws, now_ms))
+    if (is_dead(ws, now_ms)) {
         close_for(ws, CLOSE_TIMEOUT, CLOSE_MS);
-    else if (ws->ping_at == 0 && c->out.count == 0)
-        send_ping(ws);
+    } else if (ws->ping_at == 0 && c->out.count == 0) {
+        send_control(ws, WS_PING, BYTES_NONE);
+        conn_flush(c);
+        if (conn_is_open(c) && c->out.count == 0)
+            ws->ping_at = c->stream.taken;
+    }
 }
 
 static void on_gone(struct conn *c) {

@@ -2,7 +2,6 @@
 #include "gateway/delivery/downlink.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"

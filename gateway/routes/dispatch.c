@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/app/app.h"
 #include "common/http/http_authority.h"
 #include "common/http/http_path.h"
 #include "gateway/codec/ws_handshake.h"

@@ -7,8 +7,6 @@
 #ifndef SIGNALBOX_GATEWAY_ROUTES_FILE_SEND_H
 #define SIGNALBOX_GATEWAY_ROUTES_FILE_SEND_H
 
-#include <stdbool.h>
-
 struct request;
 
 /* root is an absolute folder; path lies below it and starts with '/', or is empty for the folder

@@ -3,7 +3,6 @@
 
 #include <lua.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/app/app.h"
 #include "common/app/lua/stack.h"

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "common/app/app.h"
 #include "common/base/fold.h"
 #include "common/base/percent.h"
 #include "common/base/utf8.h"

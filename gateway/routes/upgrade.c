@@ -1,10 +1,8 @@
 /* upgrade.c - see upgrade.h. */
 #include "gateway/routes/upgrade.h"
 
-#include <stdlib.h>
 #include <time.h>
 
-#include "common/app/app.h"
 #include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/log.h"
