@@ -68,8 +68,6 @@ struct publication;
 struct publication *api_publish_begin(struct app_call *call);
 void api_publish(struct publication *p, struct bytes field, struct bytes value);
 int api_publish_wait(lua_State *L, struct publication *p);
-/* The same for one rule. */
-int api_publish_one(lua_State *L, struct app_call *call, struct bytes field, struct bytes value);
 /* The handler that runs, when it may write rules; raises otherwise. */
 struct app_call *api_rule_writer(lua_State *L, const char *function);
 /* The list `args` of the options at `arg`, left on the stack: its index, or 0. */
@@ -77,8 +75,6 @@ int api_option_args(lua_State *L, int arg);
 /* A reference for arguments: LUA_NOREF for 0. */
 int api_arguments_ref(lua_State *L, int arguments);
 
-/* An absolute heap copy of a path beside the app file. */
-char *api_path(const struct app *a, const char *path);
 /* The reference of the function at `arg`. */
 int api_function_ref(lua_State *L, int arg);
 

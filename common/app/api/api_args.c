@@ -245,14 +245,6 @@ int api_depth(lua_Integer wanted) {
     return wanted <= 0 ? 2 : wanted > 100 ? 100 : (int)wanted;
 }
 
-char *api_path(const struct app *a, const char *path) {
-    struct buf out = {0};
-    if (path[0] != '/')
-        buf_printf(&out, "%s/", a->sandbox.folder);
-    buf_append_str(&out, path);
-    return buf_take(&out);
-}
-
 int api_function_ref(lua_State *L, int arg) {
     lua_pushvalue(L, arg);
     return luaL_ref(L, LUA_REGISTRYINDEX);

@@ -82,5 +82,7 @@ int api_default_scope(lua_State *L) {
     r->default_scope = is_local ? SCOPE_LOCAL : SCOPE_GLOBAL;
     if (call == NULL)
         return 0;
-    return api_publish_one(L, call, BYTES_LIT("scope"), bytes_str(is_local ? "local" : "global"));
+    struct publication *p = api_publish_begin(call);
+    api_publish(p, BYTES_LIT("scope"), bytes_str(is_local ? "local" : "global"));
+    return api_publish_wait(L, p);
 }

@@ -117,20 +117,6 @@ int api_send(lua_State *L) {
 
 /* --- close --- */
 
-static int64_t read_code(lua_State *L) {
-    int64_t code = api_option_integer(L, 1, "code", close_reason_code(CLOSE_NORMAL));
-    if (!close_code_is_allowed(code))
-        luaL_argerror(L, 1, "the close code " CLOSE_CODE_RULE);
-    return code;
-}
-
-static struct bytes read_reason(lua_State *L) {
-    const char *reason = api_option_text(L, 1, "reason");
-    if (reason != NULL && strlen(reason) > CLOSE_TEXT_MAX)
-        luaL_argerror(L, 1, "the reason is longer than 123 bytes");
-    return reason == NULL ? BYTES_LIT("") : bytes_str(reason);
-}
-
 int api_close(lua_State *L) {
     static const char *const allowed[] = {"name", "group", "client_id", "code", "reason", NULL};
     struct app *a = app_of(L);
@@ -144,9 +130,12 @@ int api_close(lua_State *L) {
         .names = api_option_list(L, 1, "name", &one[0]),
         .groups = api_option_list(L, 1, "group", &one[1]),
         .clients = api_option_list(L, 1, "client_id", &one[2]),
-        .code = read_code(L),
-        .data = read_reason(L),
     };
+    close.code = api_option_integer(L, 1, "code", close_reason_code(CLOSE_NORMAL));
+    luaL_argcheck(L, close_code_is_allowed(close.code), 1, "the close code " CLOSE_CODE_RULE);
+    const char *reason = api_option_text(L, 1, "reason");
+    close.data = reason == NULL ? BYTES_LIT("") : bytes_str(reason);
+    luaL_argcheck(L, close.data.len <= CLOSE_TEXT_MAX, 1, "the reason is longer than 123 bytes");
     if (!bytes_list_is_given(close.names) && !bytes_list_is_given(close.groups) &&
         !bytes_list_is_given(close.clients))
         return luaL_argerror(L, 1, "a name, group or client_id is needed");

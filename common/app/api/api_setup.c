@@ -178,13 +178,6 @@ static void check_is_new(lua_State *L, const struct registrations *r, const stru
     }
 }
 
-static char *upper_copy(const char *text) {
-    char *copy = mem_strdup(text);
-    for (char *c = copy; *c != '\0'; c++)
-        *c = (char)toupper((unsigned char)*c);
-    return copy;
-}
-
 /* route(method, path, handler [, { endpoint= }]) */
 int api_route(lua_State *L) {
     static const char *const allowed[] = {"endpoint", NULL};
@@ -201,9 +194,11 @@ int api_route(lua_State *L) {
     struct route wanted = {(char *)method, (char *)path, (char *)endpoint, LUA_NOREF};
     check_is_new(L, a->registrations, &wanted);
     int function = api_function_ref(L, 3);
-    *ARRAY_ADD(&a->registrations->routes) =
-        (struct route){upper_copy(method), mem_strdup(path),
-                       endpoint == NULL ? NULL : mem_strdup(endpoint), function};
+    char *upper = mem_strdup(method);
+    for (char *c = upper; *c != '\0'; c++)
+        *c = (char)toupper((unsigned char)*c);
+    *ARRAY_ADD(&a->registrations->routes) = (struct route){
+        upper, mem_strdup(path), endpoint == NULL ? NULL : mem_strdup(endpoint), function};
     return 0;
 }
 
@@ -211,8 +206,8 @@ int api_route(lua_State *L) {
 int api_static(lua_State *L) {
     struct app *a = api_main_chunk(L, "static");
     lua_settop(L, 2);
-    const char *prefix = api_check_path(L, 1, "prefix", ""),
-               *folder = api_check_text(L, 2, "folder");
+    const char *prefix = api_check_path(L, 1, "prefix", "");
+    const char *folder = push_path(L, a, api_check_text(L, 2, "folder"));
     luaL_argcheck(L, strchr(prefix, '*') == NULL, 1, "a prefix has no '*'");
     struct static_folder *f = ARRAY_ADD(&a->registrations->static_folders);
     struct buf text = {0};
@@ -220,7 +215,7 @@ int api_static(lua_State *L) {
     if (text.len > 1 && text.ptr[text.len - 1] == '/')
         text.len--;
     f->prefix = buf_take(&text);
-    f->folder = api_path(a, folder);
+    f->folder = mem_strdup(folder);
     return 0;
 }
 

@@ -56,12 +56,6 @@ struct app_call *api_rule_writer(lua_State *L, const char *function) {
     return call;
 }
 
-int api_publish_one(lua_State *L, struct app_call *call, struct bytes field, struct bytes value) {
-    struct publication *p = api_publish_begin(call);
-    api_publish(p, field, value);
-    return api_publish_wait(L, p);
-}
-
 /* --- registrations --- */
 
 int api_option_args(lua_State *L, int arg) {
@@ -90,14 +84,6 @@ static void check_changes(lua_State *L, const struct app_change *changes, size_t
     }
 }
 
-static void add_references(lua_State *L, struct app_change *c, int function, int arguments) {
-    c->function = c->arguments = LUA_NOREF;
-    if (!c->is_set)
-        return;
-    c->function = api_function_ref(L, function);
-    c->arguments = api_arguments_ref(L, arguments);
-}
-
 static void make_change(lua_State *L, struct publication *p, const struct app_change *c,
                         int function, int arguments) {
     struct buf field = {0}, value = {0}, error = {0};
@@ -114,8 +100,11 @@ int api_share(lua_State *L, struct app_change *changes, size_t count, int functi
     bool is_cluster = app_of(L)->env.rules != NULL;
     struct app_call *call = is_cluster ? app_may_wait(L) : NULL;
     check_changes(L, changes, count, function, arguments);
-    for (size_t i = 0; i < count; i++)
-        add_references(L, &changes[i], function, arguments);
+    for (size_t i = 0; i < count; i++) {
+        bool is_set = changes[i].is_set;
+        changes[i].function = is_set ? api_function_ref(L, function) : LUA_NOREF;
+        changes[i].arguments = is_set ? api_arguments_ref(L, arguments) : LUA_NOREF;
+    }
     struct publication *p = is_cluster ? api_publish_begin(call) : NULL;
     for (size_t i = 0; i < count; i++)
         make_change(L, p, &changes[i], function, arguments);

@@ -251,13 +251,11 @@ static bool write_value(struct writer *w, int index, int depth) {
     case LUA_TNUMBER: return write_number(w, index);
     case LUA_TSTRING: return write_string(w, stack_bytes_at(L, index));
     case LUA_TTABLE: return write_table(w, index, depth);
-    case LUA_TLIGHTUSERDATA:
-        if (lua_touserdata(L, index) == NULL) {
-            buf_append_str(w->out, "null");
-            return true;
-        }
-        break;
     default: break;
+    }
+    if (stack_is_null(L, index)) {
+        buf_append_str(w->out, "null");
+        return true;
     }
     complain(w, "there is no JSON for a ");
     return complain(w, luaL_typename(L, index));

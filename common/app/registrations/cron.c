@@ -98,7 +98,7 @@ static struct bytes next_word(struct bytes *rest) {
 }
 
 bool cron_parse(struct cron *c_out, const char *text, char error_out[160]) {
-    uint64_t bits[ARRAY_LEN(fields)];
+    uint64_t bits[ARRAY_LEN(fields)] = {0};
     struct bytes words[ARRAY_LEN(fields)];
     if (*text == '@') {
         size_t i = 0;
@@ -115,14 +115,10 @@ bool cron_parse(struct cron *c_out, const char *text, char error_out[160]) {
     struct bytes rest = bytes_str(text);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         words[i] = next_word(&rest);
-        if (words[i].len == 0) {
-            snprintf(error_out, 160, "cron: '%.40s' must have five fields", text);
-            return false;
-        }
-        if (!read_field(&fields[i], words[i], &bits[i], error_out))
+        if (words[i].len > 0 && !read_field(&fields[i], words[i], &bits[i], error_out))
             return false;
     }
-    if (bytes_trim(rest).len > 0) {
+    if (words[ARRAY_LEN(fields) - 1].len == 0 || bytes_trim(rest).len > 0) {
         snprintf(error_out, 160, "cron: '%.40s' must have five fields", text);
         return false;
     }

@@ -263,9 +263,13 @@ enum app_outcome app_call(struct app *a, const struct app_handler *handler,
     return outcome;
 }
 
-static void go_on(struct app_call *c) {
+static void go_on(struct app_call *c, app_push_fn *push, void *push_ctx, const char *wait_error) {
     struct app *a = c->app;
     struct buf error = {0};
+    MUST(c->state == CALL_WAITING);
+    c->push = push;
+    c->push_ctx = push_ctx;
+    c->wait_error = wait_error;
     if (a->env.has_ended != NULL && *a->env.has_ended)
         return;
     a->busy++;
@@ -325,16 +329,9 @@ int app_wait(lua_State *L, struct app_call *call) {
 }
 
 void app_resume_ok(struct app_call *call, app_push_fn *push_results, void *ctx) {
-    MUST(call->state == CALL_WAITING);
-    call->push = push_results;
-    call->push_ctx = ctx;
-    call->wait_error = NULL;
-    go_on(call);
+    go_on(call, push_results, ctx, NULL);
 }
 
 void app_resume_error(struct app_call *call, const char *text) {
-    MUST(call->state == CALL_WAITING);
-    call->push = NULL;
-    call->wait_error = text;
-    go_on(call);
+    go_on(call, NULL, NULL, text);
 }
