@@ -444,10 +444,6 @@ static void on_close_tick(uv_timer_t *timer) {
         stream_abort(p->stream);
 }
 
-static void watch_close(struct stream *s) {
-    uv_timer_start(&s->priv->timer, on_close_tick, CLOSE_TICK_MS, CLOSE_TICK_MS);
-}
-
 static void on_shut(uv_shutdown_t *req, int status) {
     struct stream *s = owner_of(req->handle);
     if (s->state != STREAM_DRAINING)
@@ -457,7 +453,7 @@ static void on_shut(uv_shutdown_t *req, int status) {
         return;
     }
     set_state(s, STREAM_LINGERING);
-    watch_close(s);
+    uv_timer_start(&s->priv->timer, on_close_tick, CLOSE_TICK_MS, CLOSE_TICK_MS);
 }
 
 static bool can_say_goodbye(struct stream *s) {
@@ -480,7 +476,7 @@ void stream_close(struct stream *s) {
     set_state(s, STREAM_DRAINING);
     p->closing_ms = p->moved_ms = uv_now(s->loop);
     p->acked = stream_acked(s);
-    watch_close(s);
+    uv_timer_start(&s->priv->timer, on_close_tick, CLOSE_TICK_MS, CLOSE_TICK_MS);
     if (!s->has_eof)
         start_reading(s);
 }

@@ -16,7 +16,7 @@
 #include <openssl/pkcs12.h>
 #include <openssl/ssl.h>
 
-#include "common/net/tls_context.h"
+#include "common/net/tls_session.h"
 
 enum { FILE_MAX_BYTES = 1 << 20 };
 
@@ -85,12 +85,10 @@ static bool read_pem_key(const char *file, struct bytes pem, const char *passwor
     MUST(bio != NULL);
     id->key = PEM_read_bio_PrivateKey(bio, NULL, on_password, &p);
     BIO_free(bio);
-    if (id->key != NULL)
-        return true;
-    if (p.was_asked)
-        return fail(error_out, "key", file,
-                    password == NULL ? "it needs a password" : "the password is wrong");
-    return fail(error_out, "key", file, "there is no private key in it");
+    const char *why = !p.was_asked       ? "there is no private key in it"
+                      : password == NULL ? "it needs a password"
+                                         : "the password is wrong";
+    return id->key != NULL || fail(error_out, "key", file, why);
 }
 
 static bool read_pem_chain(const char *file, struct bytes pem, struct identity *id,
@@ -163,30 +161,20 @@ static bool identity_read(const char *file, const char *key_file, const char *pa
     return is_ok;
 }
 
-static void format_day(const ASN1_TIME *when, char text_out[32]) {
-    struct tm utc = {0};
-    text_out[0] = '\0';
-    if (ASN1_TIME_to_tm(when, &utc) == 1)
-        strftime(text_out, 32, "%Y-%m-%d %H:%M UTC", &utc);
-}
-
 static bool identity_check(const char *file, const struct identity *id, char **error_out) {
-    char day[32], why[80];
+    char day[32] = "", why[80];
+    struct tm utc = {0};
     const ASN1_TIME *from = X509_get0_notBefore(id->certificate);
     const ASN1_TIME *until = X509_get0_notAfter(id->certificate);
     if (X509_check_private_key(id->certificate, id->key) != 1)
         return fail(error_out, "certificate", file, "the private key belongs to another one");
-    if (X509_cmp_current_time(until) < 0) {
-        format_day(until, day);
-        snprintf(why, sizeof(why), "expired on %s", day);
-        return fail(error_out, "certificate", file, why);
-    }
-    if (X509_cmp_current_time(from) > 0) {
-        format_day(from, day);
-        snprintf(why, sizeof(why), "not valid before %s", day);
-        return fail(error_out, "certificate", file, why);
-    }
-    return true;
+    bool has_expired = X509_cmp_current_time(until) < 0;
+    if (!has_expired && X509_cmp_current_time(from) <= 0)
+        return true;
+    if (ASN1_TIME_to_tm(has_expired ? until : from, &utc) == 1)
+        strftime(day, sizeof(day), "%Y-%m-%d %H:%M UTC", &utc);
+    snprintf(why, sizeof(why), "%s %s", has_expired ? "expired on" : "not valid before", day);
+    return fail(error_out, "certificate", file, why);
 }
 
 static struct tls_context *context_new(const SSL_METHOD *method) {

@@ -18,7 +18,6 @@
 
 #include "common/base/buf.h"
 #include "common/net/tls.h"
-#include "common/net/tls_context.h"
 
 enum { OUTPUT_KEEP_MAX = 128 * 1024 };
 

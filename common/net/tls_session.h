@@ -15,8 +15,14 @@
 #include "common/base/bytes.h"
 #include "common/base/must.h"
 
-struct tls_context;
 struct tls_session;
+
+/* What the functions of tls.h make. */
+struct tls_context {
+    struct ssl_ctx_st *ssl;
+    unsigned refs;
+    bool is_server;
+};
 
 enum tls_step {
     TLS_DONE,  /* the handshake is over */
