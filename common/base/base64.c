@@ -25,11 +25,6 @@ void base64_append(struct buf *out, struct bytes data) {
     buf_added(out, base64_encode(data, buf_reserve(out, base64_encoded_size(data.len))));
 }
 
-static int value_of(char c) {
-    const char *at = c == '\0' ? NULL : strchr(alphabet, c);
-    return at == NULL ? -1 : (int)(at - alphabet);
-}
-
 bool base64_decode(struct bytes text, char *out, size_t *len_out) {
     size_t len = 0, padding = 0;
     if (text.len % 4 != 0)
@@ -39,10 +34,11 @@ bool base64_decode(struct bytes text, char *out, size_t *len_out) {
     for (size_t i = 0; i < text.len; i += 4) {
         uint32_t bits = 0;
         for (size_t j = i; j < i + 4; j++) {
-            int value = j >= text.len - padding ? 0 : value_of(text.ptr[j]);
-            if (value < 0)
+            bool is_padding = j >= text.len - padding;
+            const char *at = is_padding ? alphabet : memchr(alphabet, text.ptr[j], 64);
+            if (at == NULL)
                 return false;
-            bits = bits << 6 | (uint32_t)value;
+            bits = bits << 6 | (uint32_t)(at - alphabet);
         }
         out[len++] = (char)(bits >> 16);
         out[len++] = (char)(bits >> 8);

@@ -110,3 +110,10 @@ bool bytes_list_has(struct bytes_list list, struct bytes value) {
             return true;
     return false;
 }
+
+size_t bytes_list_total(struct bytes_list list) {
+    size_t total = 0;
+    for (size_t i = 0; i < list.count; i++)
+        total += list.items[i].len;
+    return total;
+}

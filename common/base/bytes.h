@@ -95,5 +95,7 @@ static inline bool bytes_lists_are_nobody(struct bytes_list names, struct bytes_
            bytes_list_is_nobody(clients);
 }
 bool bytes_list_has(struct bytes_list list, struct bytes value);
+/* How many bytes all its items have. */
+size_t bytes_list_total(struct bytes_list list);
 
 #endif

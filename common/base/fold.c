@@ -2,6 +2,7 @@
 #include "common/base/fold.h"
 
 #include "common/base/must.h"
+#include "common/base/utf8.h"
 
 struct range {
     uint32_t first, last, step;
@@ -71,24 +72,14 @@ bool fold_equal(struct bytes a, struct bytes b) {
     return fold_compare(a, b) == 0;
 }
 
-static void append_character(struct buf *out, uint32_t c) {
-    if (c < 0x80) {
-        buf_append_char(out, (char)c);
-        return;
-    }
-    unsigned more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-    buf_append_char(out, (char)((0xf00u >> (more + 1) & 0xf0u) | c >> (6 * more)));
-    while (more-- > 0)
-        buf_append_char(out, (char)(0x80u | (c >> (6 * more) & 0x3fu)));
-}
-
 void fold_append(struct buf *out, struct bytes text) {
+    char room[UTF8_MAX];
     while (text.len > 0) {
         uint32_t c = next(&text);
         if (c >= NO_CHARACTER)
             buf_append_char(out, (char)(c - NO_CHARACTER));
         else
-            append_character(out, c);
+            buf_append(out, bytes_of(room, utf8_put(room, c)));
     }
 }
 

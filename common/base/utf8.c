@@ -96,11 +96,21 @@ struct bytes utf8_head(struct bytes text, size_t max_bytes) {
     return bytes_head(text, whole);
 }
 
-void utf8_from_latin1(struct bytes text, struct buf *out) {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c >= 0x80)
-            buf_append_char(out, (char)(0xC0 | c >> 6));
-        buf_append_char(out, c < 0x80 ? (char)c : (char)(0x80 | (c & 0x3F)));
+size_t utf8_put(char *to, uint32_t c) {
+    if (c < 0x80) {
+        to[0] = (char)c;
+        return 1;
     }
+    size_t len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = len; i-- > 1; c >>= 6)
+        to[i] = (char)(0x80 | (c & 0x3f));
+    to[0] = (char)(leads[len] | c);
+    return len;
+}
+
+void utf8_from_latin1(struct bytes text, struct buf *out) {
+    char room[UTF8_MAX];
+    for (size_t i = 0; i < text.len; i++)
+        buf_append(out, bytes_of(room, utf8_put(room, (unsigned char)text.ptr[i])));
 }

@@ -39,6 +39,10 @@ bool utf8_is_valid(struct bytes text);
 /* The longest beginning of `text`, of at most `max_bytes`, that is valid and complete. */
 struct bytes utf8_head(struct bytes text, size_t max_bytes);
 
+/* Writes the character and returns its length, at most UTF8_MAX bytes. */
+enum { UTF8_MAX = 4 };
+size_t utf8_put(char *to, uint32_t c);
+
 /* Appends ISO 8859-1 as UTF-8. */
 void utf8_from_latin1(struct bytes text, struct buf *out);
 

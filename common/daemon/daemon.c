@@ -237,7 +237,7 @@ void daemon_quit(struct daemon *d) {
 void daemon_abandon(struct daemon *d) {
     d->is_abandoned = true;
     d->exit_code = DAEMON_FAILED;
-    uv_stop(&d->loop);
+    daemon_quit(d);
 }
 
 void daemon_hang_up(struct daemon *d) {

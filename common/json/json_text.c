@@ -113,20 +113,6 @@ static unsigned hex4(const char *at) {
     return value;
 }
 
-/* Writes the character; returns its length. */
-static size_t put_utf8(char *to, unsigned c) {
-    if (c < 0x80) {
-        to[0] = (char)c;
-        return 1;
-    }
-    size_t len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = len; i-- > 1; c >>= 6)
-        to[i] = (char)(0x80 | (c & 0x3f));
-    to[0] = (char)(leads[len] | c);
-    return len;
-}
-
 static bool is_high_half(unsigned c) {
     return c >= 0xd800 && c < 0xdc00;
 }
@@ -158,7 +144,7 @@ static size_t put_escape(char *to, struct bytes *text) {
     if (name == 'u') {
         unsigned c = read_unicode(*text, &len);
         *text = bytes_from(*text, len);
-        return put_utf8(to, is_high_half(c) || is_low_half(c) ? REPLACEMENT : c);
+        return utf8_put(to, is_high_half(c) || is_low_half(c) ? REPLACEMENT : c);
     }
     const char *control = strchr(from, name);
     *text = bytes_from(*text, len);
@@ -329,7 +315,7 @@ void json_append_string(struct buf *out, struct bytes text) {
         append_escaped(out, valid);
         text = bytes_from(text, valid.len);
         if (text.len > 0) {
-            buf_append(out, bytes_of(replacement, put_utf8(replacement, REPLACEMENT)));
+            buf_append(out, bytes_of(replacement, utf8_put(replacement, REPLACEMENT)));
             text = bytes_from(text, 1);
         }
     }

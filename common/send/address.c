@@ -14,17 +14,10 @@ const char *address_fault(struct bytes text) {
     return utf8_is_valid(text) ? NULL : "is not valid UTF-8";
 }
 
-static size_t bytes_of_list(struct bytes_list list) {
-    size_t sum = 0;
-    for (size_t i = 0; i < list.count; i++)
-        sum += list.items[i].len;
-    return sum;
-}
-
 /* Lists and data have bounds of their own, so nothing overflows. */
 bool address_is_affordable(struct bytes_list names, struct bytes_list groups,
                            struct bytes_list clients, size_t data_bytes, struct buf *error_out) {
-    size_t each = data_bytes + bytes_of_list(groups) + bytes_of_list(clients);
+    size_t each = data_bytes + bytes_list_total(groups) + bytes_list_total(clients);
     if (names.count * each <= ADDRESS_COST_MAX)
         return true;
     buf_printf(error_out, "name: %zu Names times %zu bytes are more than %zu bytes", names.count,

@@ -46,16 +46,10 @@ bool delivery_is_allowed(const struct delivery *d, const struct levels *levels,
            levels_allow(levels, d->names, d->groups.count > 0, d->clients.count > 0, error_out);
 }
 
-static size_t list_bytes(struct bytes_list list) {
-    size_t bytes = 0;
-    for (size_t i = 0; i < list.count; i++)
-        bytes += list.items[i].len + ELEMENT_BYTES;
-    return bytes;
-}
-
 bool delivery_fits(const struct delivery *d, const struct bus *bus, struct buf *error_out) {
-    size_t around = AROUND_BYTES + d->from.len + list_bytes(d->names) + list_bytes(d->groups) +
-                    list_bytes(d->clients);
+    size_t around = AROUND_BYTES + d->from.len + bytes_list_total(d->names) +
+                    bytes_list_total(d->groups) + bytes_list_total(d->clients) +
+                    ELEMENT_BYTES * (d->names.count + d->groups.count + d->clients.count);
     return publish_fits(bus, d->data.len + around, error_out);
 }
 

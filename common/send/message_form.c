@@ -59,22 +59,16 @@ static void append_shown(struct buf *out, struct bytes key_text) {
         buf_append_str(out, "…\"");
 }
 
-static void append_keys(unsigned form, struct buf *out) {
-    const char *separator = "";
+static void refuse_unknown(struct bytes key_text, unsigned form, struct buf *error_out) {
+    const char *separator = "; known are ";
+    buf_append_str(error_out, "unknown key ");
+    append_shown(error_out, key_text);
     for (size_t i = 0; i < MESSAGE_KEYS; i++) {
         if ((known[i].forms & form) == 0 || (known[i].forms & FORM_HIDDEN) != 0)
             continue;
-        buf_append_str(out, separator);
-        buf_append_str(out, known[i].name);
+        buf_printf(error_out, "%s%s", separator, known[i].name);
         separator = ", ";
     }
-}
-
-static void refuse_unknown(struct bytes key_text, unsigned form, struct buf *error_out) {
-    buf_append_str(error_out, "unknown key ");
-    append_shown(error_out, key_text);
-    buf_append_str(error_out, "; known are ");
-    append_keys(form, error_out);
 }
 
 static void refuse_twice(enum message_key key, struct bytes key_text, struct buf *error_out) {

@@ -46,14 +46,6 @@ static bool read_receipt(struct public_message *m, const struct message_form *f,
     return true;
 }
 
-static bool read_address(struct public_message *m, const struct message_form *f,
-                         struct buf *error_out) {
-    return message_form_texts(f, KEY_NAME, 0, &m->names, error_out) &&
-           message_form_texts(f, KEY_GROUP, 0, &m->groups, error_out) &&
-           message_form_texts(f, KEY_CLIENT_ID, 0, &m->clients, error_out) &&
-           read_text(f, KEY_ID, PUBLIC_ID_MAX, &m->id, error_out) && read_receipt(m, f, error_out);
-}
-
 /* --- close --- */
 
 static bool read_close(struct public_message *m, const struct message_form *f,
@@ -70,22 +62,19 @@ static bool read_close(struct public_message *m, const struct message_form *f,
 
 /* --- send --- */
 
-static bool read_binary(struct public_message *m, const struct message_form *f,
-                        struct buf *error_out) {
-    struct json_value binary = f->values[KEY_BINARY];
-    m->is_binary = binary.kind == JSON_KIND_TRUE;
-    return !is_given(f, KEY_BINARY) || m->is_binary || binary.kind == JSON_KIND_FALSE ||
-           message_form_refuse(KEY_BINARY, "must be true or false", error_out);
-}
-
 static enum public_fault read_send(struct public_message *m, const struct message_form *f,
                                    size_t max_bytes, struct buf *error_out) {
-    struct json_value data = f->values[KEY_DATA];
+    struct json_value data = f->values[KEY_DATA], binary = f->values[KEY_BINARY];
     if (data.kind == JSON_KIND_ABSENT) {
         message_form_refuse(KEY_DATA, "is missing", error_out);
         return PUBLIC_BAD;
     }
-    if (!read_binary(m, f, error_out) || !message_form_is_utf8(f, KEY_DATA, data, error_out))
+    m->is_binary = binary.kind == JSON_KIND_TRUE;
+    if (is_given(f, KEY_BINARY) && !m->is_binary && binary.kind != JSON_KIND_FALSE) {
+        message_form_refuse(KEY_BINARY, "must be true or false", error_out);
+        return PUBLIC_BAD;
+    }
+    if (!message_form_is_utf8(f, KEY_DATA, data, error_out))
         return PUBLIC_BAD;
     m->is_nothing = json_is_empty(data);
     m->is_json = data.kind != JSON_KIND_STRING;
@@ -116,7 +105,10 @@ static enum public_fault read_form(struct public_message *m, const struct messag
                                    size_t max_bytes, struct buf *error_out) {
     enum public_fault fault = PUBLIC_BAD;
     m->has_id = f->values[KEY_ID].kind != JSON_KIND_ABSENT;
-    if (!read_address(m, f, error_out))
+    if (!message_form_texts(f, KEY_NAME, 0, &m->names, error_out) ||
+        !message_form_texts(f, KEY_GROUP, 0, &m->groups, error_out) ||
+        !message_form_texts(f, KEY_CLIENT_ID, 0, &m->clients, error_out) ||
+        !read_text(f, KEY_ID, PUBLIC_ID_MAX, &m->id, error_out) || !read_receipt(m, f, error_out))
         return fault;
     if (m->op == PUBLIC_OP_SEND)
         fault = read_send(m, f, max_bytes, error_out);
