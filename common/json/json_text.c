@@ -1,5 +1,5 @@
 /*
- * json_text.c - the text side of json.h: json_check says whether a text is JSON; after that the
+ * json_text.c - see json_text.h. json_check says whether a text is JSON; after that the
  * text itself is walked, so that what goes out has the sender's numbers and key order. The walkers
  * below only ever see checked text.
  */
