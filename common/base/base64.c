@@ -2,7 +2,6 @@
 #include "common/base/base64.h"
 
 #include <stdint.h>
-#include <string.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -35,10 +34,10 @@ bool base64_decode(struct bytes text, char *out, size_t *len_out) {
         uint32_t bits = 0;
         for (size_t j = i; j < i + 4; j++) {
             bool is_padding = j >= text.len - padding;
-            const char *at = is_padding ? alphabet : memchr(alphabet, text.ptr[j], 64);
-            if (at == NULL)
+            ptrdiff_t value = is_padding ? 0 : bytes_find(bytes_str(alphabet), text.ptr[j]);
+            if (value < 0)
                 return false;
-            bits = bits << 6 | (uint32_t)(at - alphabet);
+            bits = bits << 6 | (uint32_t)value;
         }
         out[len++] = (char)(bits >> 16);
         out[len++] = (char)(bits >> 8);

@@ -146,15 +146,13 @@ static enum fleet_key public_twin(enum partition_key key) {
     static const struct {
         enum partition_key key;
         enum fleet_key twin;
-    } twins[] = {{KEY_IN, KEY_PUBLIC_SEND},
-                 {KEY_OWN, KEY_PUBLIC_OWN},
-                 {KEY_LEASE, KEY_PUBLIC_LEASE},
-                 {KEY_DEAD_LETTERS, KEY_PUBLIC_DEAD_LETTERS}};
-    size_t i = 0;
-    while (i < ARRAY_LEN(twins) && twins[i].key != key)
-        i++;
-    MUST(i < ARRAY_LEN(twins));
-    return twins[i].twin;
+    } twins[] = {
+        {KEY_IN, KEY_PUBLIC_SEND}, {KEY_OWN, KEY_PUBLIC_OWN}, {KEY_LEASE, KEY_PUBLIC_LEASE}};
+    for (size_t i = 0; i < ARRAY_LEN(twins); i++)
+        if (twins[i].key == key)
+            return twins[i].twin;
+    MUST(key == KEY_DEAD_LETTERS);
+    return KEY_PUBLIC_DEAD_LETTERS;
 }
 
 struct bytes key_of(struct buf *out, unsigned partition, enum partition_key key,
