@@ -83,6 +83,7 @@ void broker_room_deinit(struct broker_room *room) {
     conn_queues_end(room->parts.queues);
     app_release(room->app);
     trace_deinit(&room->trace);
+    bus_hang_up(room->bus);
     bus_close(room->bus);
     bus_room_deinit(&room->bus_room);
     conn_queues_free(room->parts.queues);
