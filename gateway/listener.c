@@ -75,7 +75,7 @@ static bool is_surplus(struct listeners *l, struct conn *c) {
 static void take(struct listener *listener) {
     struct listeners *l = listener->owner;
     struct conn *c = http_accept(l->o.conns, (uv_stream_t *)&listener->tcp, listener->endpoint->tls,
-                                 listener->endpoint, l->o.http);
+                                 &listener->endpoint->at, l->o.http);
     if (c == NULL)
         return;
     metrics_add(METRIC_accepted, 1);
@@ -162,7 +162,7 @@ static bool is_taken_by_us(const struct listeners *l, const struct endpoint_run 
                            const struct port_place *place, char why_out[PORT_WHY_MAX]) {
     for (size_t i = 0; i < l->count; i++) {
         const struct listener *other = l->items[i];
-        if (other->endpoint == e || e->port == 0 ||
+        if (other->endpoint == e || e->at.port == 0 ||
             memcmp(&other->place.address, &place->address, sizeof(place->address)) != 0)
             continue;
         snprintf(why_out, PORT_WHY_MAX,
@@ -177,11 +177,12 @@ static bool is_taken_by_us(const struct listeners *l, const struct endpoint_run 
  * status alone does not say. */
 static int open_place(struct listeners *l, const struct endpoint_run *e, const struct addrinfo *a,
                       char why_out[PORT_WHY_MAX]) {
-    struct port_place place = {.is_any = strcmp(e->address, "*") == 0 && a->ai_family == AF_INET6};
+    struct port_place place = {.is_any =
+                                   strcmp(e->at.address, "*") == 0 && a->ai_family == AF_INET6};
     memcpy(&place.address, a->ai_addr, a->ai_addrlen);
     if (is_taken_by_us(l, e, &place, why_out))
         return UV_EADDRINUSE;
-    int lock = port_lock(e->port);
+    int lock = port_lock(e->at.port);
     int status = port_check(&place, l->o.fleet, why_out);
     if (status == 0)
         status = bind_socket(a, place.is_any);
@@ -198,7 +199,7 @@ static int open_address(struct listeners *l, const struct endpoint_run *e, const
     struct addrinfo *found, *a;
     char port[16];
     int opened = 0, status = UV_EADDRNOTAVAIL;
-    snprintf(port, sizeof(port), "%d", e->port);
+    snprintf(port, sizeof(port), "%d", e->at.port);
     if (getaddrinfo(host, port, &hints, &found) != 0)
         return UV_EAI_NONAME;
     for (a = found; a != NULL; a = a->ai_next) {
@@ -215,8 +216,8 @@ static int open_address(struct listeners *l, const struct endpoint_run *e, const
 static int open_endpoint(struct listeners *l, const struct endpoint_run *e,
                          char why_out[PORT_WHY_MAX]) {
     why_out[0] = '\0';
-    if (strcmp(e->address, "*") != 0)
-        return open_address(l, e, e->address, AF_UNSPEC, why_out);
+    if (strcmp(e->at.address, "*") != 0)
+        return open_address(l, e, e->at.address, AF_UNSPEC, why_out);
     int status = open_address(l, e, NULL, AF_INET6, why_out);
     return status == UV_EAFNOSUPPORT || status == UV_EADDRNOTAVAIL || status == UV_EAI_NONAME
                ? open_address(l, e, NULL, AF_INET, why_out)
@@ -230,14 +231,15 @@ int listeners_resume(struct listeners *l, char **error_out) {
         int status = open_endpoint(l, e, why);
         if (status < 0) {
             struct buf text = {0};
-            buf_printf(&text, "cannot listen on %s port %d: %s", e->address, e->port,
+            buf_printf(&text, "cannot listen on %s port %d: %s", e->at.address, e->at.port,
                        why[0] != '\0' ? why : uv_strerror(status));
             *error_out = buf_take(&text);
             listeners_pause(l);
             return -1;
         }
         log_info("listener", "opened protocol=%s address=%s port=%d",
-                 endpoint_scheme(e->is_http, e->is_ws, e->is_tls), e->address, e->port);
+                 endpoint_scheme(e->at.is_http, e->at.is_ws, e->at.is_tls), e->at.address,
+                 e->at.port);
     }
     return 0;
 }

@@ -75,7 +75,7 @@ static const struct stream_events stream_events = {
 };
 
 struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
-                         const struct endpoint_run *endpoint, const struct conn_proto *proto) {
+                         const struct endpoint *endpoint, const struct conn_proto *proto) {
     struct conn *c = mem_zalloc(sizeof(*c));
     c->set = set;
     c->proto = proto;

@@ -23,7 +23,7 @@
 #include "gateway/conn/outq.h"
 #include "gateway/conn/proto.h"
 
-struct endpoint_run;
+struct endpoint;
 struct remote;
 struct tls_context;
 
@@ -42,7 +42,7 @@ struct conn {
 
     const struct conn_proto *proto;
     void *proto_state;
-    const struct endpoint_run *endpoint;
+    const struct endpoint *endpoint;
     struct remote *remote; /* NULL: addresses are not counted */
     bool is_surplus;       /* taken although the process is full, to be answered with 503 */
     uint64_t opened_ms;
@@ -58,7 +58,7 @@ struct conn {
 
 /* Takes a waiting connection. NULL: there was none, or it broke at once. */
 struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
-                         const struct endpoint_run *endpoint, const struct conn_proto *proto);
+                         const struct endpoint *endpoint, const struct conn_proto *proto);
 
 static inline bool conn_is_open(const struct conn *c) {
     return c->state == CONN_OPEN;

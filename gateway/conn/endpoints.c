@@ -25,33 +25,24 @@ static char *dup_or_null(const char *text) {
 }
 
 static void drop(struct endpoint_run *e) {
-    free(e->name);
-    free(e->address);
-    free(e->hostname);
-    free(e->certificate);
-    free(e->key);
-    free(e->password);
+    endpoint_deinit(&e->at);
     tls_context_unref(e->tls);
-    memset(e, 0, sizeof(*e));
+    e->tls = NULL;
 }
 
-static void copy_endpoint(struct endpoint_run *out, const struct endpoint *e) {
-    *out = (struct endpoint_run){
-        .name = dup_or_null(e->name),
-        .address = mem_strdup(e->address == NULL || *e->address == '\0' ? "*" : e->address),
-        .is_http = e->is_http,
-        .is_ws = e->is_ws,
-        .is_tls = e->is_tls,
-        .auto_upgrade = e->auto_upgrade,
-        .hostname = dup_or_null(e->hostname),
-        .certificate = dup_or_null(e->certificate),
-        .key = dup_or_null(e->key),
-        .password = dup_or_null(e->password),
-    };
-    out->port = e->port != 0 ? e->port : http_default_port(out->is_tls);
+static void copy_endpoint(struct endpoint *out, const struct endpoint *e) {
+    *out = *e;
+    out->name = dup_or_null(e->name);
+    out->address = mem_strdup(e->address == NULL || *e->address == '\0' ? "*" : e->address);
+    out->hostname = dup_or_null(e->hostname);
+    out->certificate = dup_or_null(e->certificate);
+    out->key = dup_or_null(e->key);
+    out->password = dup_or_null(e->password);
+    if (e->port == 0)
+        out->port = http_default_port(e->is_tls);
 }
 
-static int parse_listen(struct endpoint_run *out, const char *url, char **error_out) {
+static int parse_listen(struct endpoint *out, const char *url, char **error_out) {
     struct endpoint e;
     const char *error = endpoint_parse(&e, url);
     if (error != NULL)
@@ -63,13 +54,15 @@ static int parse_listen(struct endpoint_run *out, const char *url, char **error_
 }
 
 static int load_tls(struct endpoint_run *e, char **error_out) {
-    if (!e->is_tls && e->certificate != NULL)
-        return fail(error_out, "endpoint %s: a certificate needs https or wss%s", e->address, "");
-    if (!e->is_tls)
+    if (!e->at.is_tls && e->at.certificate != NULL)
+        return fail(error_out, "endpoint %s: a certificate needs https or wss%s", e->at.address,
+                    "");
+    if (!e->at.is_tls)
         return 0;
-    if (e->certificate == NULL)
-        return fail(error_out, "endpoint %s: https and wss need a certificate%s", e->address, "");
-    e->tls = tls_context_server(e->certificate, e->key, e->password, error_out);
+    if (e->at.certificate == NULL)
+        return fail(error_out, "endpoint %s: https and wss need a certificate%s", e->at.address,
+                    "");
+    e->tls = tls_context_server(e->at.certificate, e->at.key, e->at.password, error_out);
     return e->tls == NULL ? -1 : 0;
 }
 
@@ -81,8 +74,8 @@ static int fill(struct endpoints *e, const struct settings *settings,
     for (size_t i = 0; i < count; i++) {
         struct endpoint_run *item = &e->items[i];
         if (settings->listen.count == 0)
-            copy_endpoint(item, &registrations->endpoints.items[i]);
-        else if (parse_listen(item, settings->listen.items[i], error_out) < 0)
+            copy_endpoint(&item->at, &registrations->endpoints.items[i]);
+        else if (parse_listen(&item->at, settings->listen.items[i], error_out) < 0)
             return -EINVAL;
         e->count++;
         if (load_tls(item, error_out) < 0)
@@ -112,11 +105,11 @@ void endpoints_deinit(struct endpoints *e) {
 
 /* ---- what an endpoint is called */
 
-static const char *protocol(const struct endpoint_run *e) {
+static const char *protocol(const struct endpoint *e) {
     return endpoint_scheme(e->is_http, e->is_ws, e->is_tls);
 }
 
-static void append_url(struct buf *out, const struct endpoint_run *e) {
+static void append_url(struct buf *out, const struct endpoint *e) {
     bool is_ipv6 = strchr(e->address, ':') != NULL;
     buf_printf(out, "%s://%s%s%s:%d", protocol(e), is_ipv6 ? "[" : "", e->address,
                is_ipv6 ? "]" : "", e->port);
@@ -126,20 +119,20 @@ void endpoints_append_urls(struct buf *out, const struct endpoints *e) {
     for (size_t i = 0; i < e->count; i++) {
         if (i > 0)
             buf_append_char(out, ' ');
-        append_url(out, &e->items[i]);
+        append_url(out, &e->items[i].at);
     }
 }
 
 /* ---- reloading */
 
-static void report_endpoint(struct report *report, const struct endpoint_run *e, const char *what) {
+static void report_endpoint(struct report *report, const struct endpoint *e, const char *what) {
     struct buf url = {0};
     append_url(&url, e);
     report_restart(report, "endpoint %.*s %s", BYTES_FMT(buf_bytes(&url)), what);
     buf_deinit(&url);
 }
 
-static void compare_text(struct report *report, const struct endpoint_run *e, const char *what,
+static void compare_text(struct report *report, const struct endpoint *e, const char *what,
                          const char *running, const char *wanted) {
     struct buf text = {0};
     if (running == NULL || wanted == NULL ? running == wanted : strcmp(running, wanted) == 0)
@@ -151,8 +144,8 @@ static void compare_text(struct report *report, const struct endpoint_run *e, co
     buf_deinit(&text);
 }
 
-static void compare(struct report *report, const struct endpoint_run *running,
-                    const struct endpoint_run *wanted) {
+static void compare(struct report *report, const struct endpoint *running,
+                    const struct endpoint *wanted) {
     compare_text(report, running, "the protocol", protocol(running), protocol(wanted));
     compare_text(report, running, "the hostname", running->hostname, wanted->hostname);
     compare_text(report, running, "the name", running->name, wanted->name);
@@ -161,14 +154,14 @@ static void compare(struct report *report, const struct endpoint_run *running,
 }
 
 /* The one on the same address and port. */
-static struct endpoint_run *find_place(const struct endpoints *all, const struct endpoint_run *e) {
+static struct endpoint_run *find_place(const struct endpoints *all, const struct endpoint *e) {
     for (size_t i = 0; i < all->count; i++)
-        if (all->items[i].port == e->port && strcmp(all->items[i].address, e->address) == 0)
+        if (all->items[i].at.port == e->port && strcmp(all->items[i].at.address, e->address) == 0)
             return &all->items[i];
     return NULL;
 }
 
-static bool reload_tls(struct endpoint_run *running, const struct endpoint_run *files,
+static bool reload_tls(struct endpoint_run *running, const struct endpoint *files,
                        struct report *report) {
     char *error = NULL;
     struct tls_context *fresh =
@@ -189,39 +182,39 @@ static void swap(char **a, char **b) {
     *b = kept;
 }
 
-static void take_up(struct endpoint_run *running, struct endpoint_run *wanted,
-                    struct report *report) {
-    compare(report, running, wanted);
-    if (!running->is_tls || !wanted->is_tls || wanted->certificate == NULL ||
+static void take_up(struct endpoint_run *running, struct endpoint *wanted, struct report *report) {
+    compare(report, &running->at, wanted);
+    if (!running->at.is_tls || !wanted->is_tls || wanted->certificate == NULL ||
         !reload_tls(running, wanted, report))
         return;
-    swap(&running->certificate, &wanted->certificate);
-    swap(&running->key, &wanted->key);
-    swap(&running->password, &wanted->password);
+    swap(&running->at.certificate, &wanted->certificate);
+    swap(&running->at.key, &wanted->key);
+    swap(&running->at.password, &wanted->password);
 }
 
 void endpoints_reload(struct endpoints *e, const struct settings *settings,
                       const struct registrations *registrations, struct report *report) {
     if (settings->listen.count > 0 || registrations == NULL) {
         for (size_t i = 0; i < e->count; i++)
-            if (e->items[i].is_tls)
-                (void)reload_tls(&e->items[i], &e->items[i], report);
+            if (e->items[i].at.is_tls)
+                (void)reload_tls(&e->items[i], &e->items[i].at, report);
         return;
     }
     size_t count = registrations->endpoints.count;
     struct endpoints wanted = {mem_zalloc((count + 1) * sizeof(*wanted.items)), count};
     for (size_t i = 0; i < count; i++)
-        copy_endpoint(&wanted.items[i], &registrations->endpoints.items[i]);
+        copy_endpoint(&wanted.items[i].at, &registrations->endpoints.items[i]);
     for (size_t i = 0; i < e->count; i++) {
-        struct endpoint_run *match = find_place(&wanted, &e->items[i]);
+        struct endpoint_run *match = find_place(&wanted, &e->items[i].at);
         if (match != NULL)
-            take_up(&e->items[i], match, report);
+            take_up(&e->items[i], &match->at, report);
         else
-            report_endpoint(report, &e->items[i],
+            report_endpoint(report, &e->items[i].at,
                             "is not in the app file any more and still serves");
     }
     for (size_t i = 0; i < count; i++)
-        if (find_place(e, &wanted.items[i]) == NULL)
-            report_endpoint(report, &wanted.items[i], "is in the app file and does not serve yet");
+        if (find_place(e, &wanted.items[i].at) == NULL)
+            report_endpoint(report, &wanted.items[i].at,
+                            "is in the app file and does not serve yet");
     endpoints_deinit(&wanted);
 }

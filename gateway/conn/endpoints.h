@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/app/registrations/endpoint.h"
 #include "common/base/must.h"
 
 struct buf;
@@ -18,12 +19,7 @@ struct tls_context;
 
 /* An endpoint as it runs. It lives as long as the process: connections point to it. */
 struct endpoint_run {
-    char *name;    /* or NULL */
-    char *address; /* "*", an IP address or a host name */
-    int port;
-    bool is_http, is_ws, is_tls, auto_upgrade;
-    char *hostname; /* the Host it answers to, or NULL */
-    char *certificate, *key, *password;
+    struct endpoint at;      /* nothing in it is empty or missing that has a default */
     struct tls_context *tls; /* NULL: plain */
 };
 

@@ -127,7 +127,7 @@ static const struct http_conn_events http_events = {
 /* ---- begin and end */
 
 struct conn *http_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
-                         const struct endpoint_run *endpoint, const struct http_host *host) {
+                         const struct endpoint *endpoint, const struct http_host *host) {
     struct conn *c = conn_accept(set, server, tls, endpoint, &http_proto);
     if (c == NULL)
         return NULL;

@@ -11,7 +11,7 @@
 
 struct conn;
 struct conns;
-struct endpoint_run;
+struct endpoint;
 struct routes;
 struct request;
 struct settings;
@@ -27,7 +27,7 @@ struct http_host {
 
 /* Takes a waiting connection of a listener; NULL when there was none. */
 struct conn *http_accept(struct conns *set, uv_stream_t *server, struct tls_context *tls,
-                         const struct endpoint_run *endpoint, const struct http_host *host);
+                         const struct endpoint *endpoint, const struct http_host *host);
 
 /* The request becomes something else than HTTP: the protocol's state is freed, what was read past
  * the request is returned (the caller's). conn_switch must follow. */

@@ -15,7 +15,7 @@
 #include "common/http/http_head.h"
 
 struct conn;
-struct endpoint_run;
+struct endpoint;
 struct routes;
 struct http_conn;
 struct local_life;
@@ -52,7 +52,7 @@ struct request {
     struct client *client;    /* what it became, while that is open */
     bool has_left;            /* its Local connection ended before the route */
     struct local_life *local; /* the handlers of a Local one, while they run (local.c); or NULL */
-    const struct endpoint_run *endpoint;
+    const struct endpoint *endpoint;
     struct buf raw; /* what the slices of head and body point to */
     struct http_head head;
     struct bytes body;

@@ -23,7 +23,7 @@ static bool is_own_page(const struct endpoints *endpoints, const struct http_ori
     if (!http_origin_is_host(origin, host))
         return false;
     for (size_t i = 0; i < endpoints->count; i++) {
-        const struct endpoint_run *e = &endpoints->items[i];
+        const struct endpoint *e = &endpoints->items[i].at;
         if ((unsigned)e->port == origin->port &&
             strcmp(origin->scheme, e->is_tls ? "https" : "http") == 0)
             return true;

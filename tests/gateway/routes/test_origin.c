@@ -15,7 +15,7 @@
 
 /* fields: what stands after the request line, each line with its end. */
 static bool is_allowed(const char *fields, char **origins, size_t count) {
-    struct endpoint_run items[] = {{.port = 8090}, {.port = 8443, .is_tls = true}};
+    struct endpoint_run items[] = {{.at.port = 8090}, {.at.port = 8443, .at.is_tls = true}};
     struct endpoints endpoints = {items, 2};
     struct registrations registrations = {.origins = {origins, count}};
     struct http_head head;
