@@ -16,6 +16,7 @@
 #include "common/base/settings.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/turn.h"
+#include "tests/gateway/conn/loopback.h"
 
 struct fixture {
     uv_loop_t loop;
@@ -117,20 +118,12 @@ static void open_ws(struct fixture *f, struct bytes read) {
 
 static int connect_only(void **state) {
     struct fixture *f = fixture = calloc(1, sizeof(*f));
-    struct sockaddr_in address;
-    int len = sizeof(address);
     f->settings =
         (struct settings){.max_message_bytes = 1000, .ping_ms = 60000, .pong_timeout_ms = 60000};
     uv_loop_init(&f->loop);
     conns_init(&f->set, &f->loop, 4096, 1000);
     turn_start(&f->set);
-    uv_tcp_init(&f->loop, &f->server);
-    uv_ip4_addr("127.0.0.1", 0, &address);
-    uv_tcp_bind(&f->server, (struct sockaddr *)&address, 0);
-    uv_listen((uv_stream_t *)&f->server, 8, on_connection);
-    uv_tcp_getsockname(&f->server, (struct sockaddr *)&address, &len);
-    f->peer = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(f->peer, (struct sockaddr *)&address, sizeof(address)), 0);
+    f->peer = loopback_connect(&f->loop, &f->server, on_connection);
     while (f->conn == NULL || f->conn->state != CONN_OPEN)
         turn(f, 1);
     *state = f;
