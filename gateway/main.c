@@ -131,7 +131,6 @@ static void end(struct gateway *g) {
     for (uint64_t until_ms = clock_ms() + LAST_MS; g->conns.unfreed > 0 && clock_ms() < until_ms;)
         uv_run(&g->daemon.loop, UV_RUN_ONCE);
     endpoints_deinit(&g->endpoints);
-    reconcile_deinit(&g->reconcile);
     downlink_deinit(&g->downlink);
     uplink_deinit(&g->uplink);
     turn_stop(&g->conns);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "common/bus/cluster/own_registrations.h"
 #include "common/bus/cluster/reap.h"
 #include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
@@ -18,7 +19,7 @@ struct test {
     struct bus_room room;
     struct bus *bus;
     struct registry *registry;
-    unsigned answers;
+    unsigned answers, count;
     enum registered result;
     bool is_dead;
     int status;
@@ -195,6 +196,62 @@ static void what_a_dead_gateway_registered_is_reaped(void **state) {
     reaps_free(reaps);
 }
 
+static void on_own(void *ctx, const struct registry_row *row) {
+    struct test *t = ctx;
+    size_t at = strlen(t->rows);
+    snprintf(t->rows + at, sizeof(t->rows) - at, "%.*s/%.*s=%.*s ", BYTES_FMT(row->name),
+             BYTES_FMT(row->client_id), BYTES_FMT(row->value));
+}
+
+static void on_own_end(void *ctx, bool is_complete) {
+    struct test *t = ctx;
+    t->status = is_complete ? 0 : -1;
+    t->answers++;
+}
+
+/* I5, F11: a connection whose client id another one took while Redis had older data is in the set of
+ * its gateway alone. */
+static void own_registrations_show_what_the_registry_hides(void **state) {
+    struct test *t = *state;
+    struct own_registrations walk;
+    char value[64], mine[128];
+    snprintf(value, sizeof(value), "%s:1:1|", bus_id(t->bus));
+    snprintf(mine, sizeof(mine), "N/a=%s ", value);
+    enter(t, "N", "a", value, false);
+    enter(t, "N", "a", "other:1:1|", false);
+    registry_list(t->registry, BYTES_LIT("N"), on_rows, t);
+    expect_rows(t, "N/a=other:1:1|");
+    t->rows[0] = '\0';
+    own_registrations_read(&walk, t->bus, on_own, on_own_end, t);
+    expect_rows(t, mine);
+    leave(t, "N", "a", value, "");
+    t->rows[0] = '\0';
+    own_registrations_read(&walk, t->bus, on_own, on_own_end, t);
+    expect_rows(t, "");
+}
+
+static void on_counted(void *ctx, const struct registry_row *row) {
+    struct test *t = ctx;
+    assert_string_equal(row->name.ptr, "N");
+    t->count++;
+}
+
+/* More than one page, in more than one partition; the mark of a fence and what is no member are
+ * passed over. */
+static void own_registrations_are_read_page_by_page(void **state) {
+    static const char fill[] = /* without a space, which ends an argument */
+        "for\ti=1,2500\tdo\tredis.call('SADD',KEYS[1],'N\\0'..i..'\\0v')end\t"
+        "redis.call('SADD',KEYS[1],'','garbage')";
+    struct test *t = *state;
+    struct own_registrations walk;
+    char key[64];
+    snprintf(key, sizeof(key), "sb:{%s}:g:%s", partition_tag(0), bus_id(t->bus));
+    bus_room_ask(&t->room, "EVAL %s 1 %s", fill, key);
+    own_registrations_read(&walk, t->bus, on_counted, on_own_end, t);
+    expect_rows(t, "");
+    assert_in_range(t->count, 2500, 3000); /* SSCAN may repeat some */
+}
+
 int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -203,6 +260,8 @@ int main(void) {
         WITH_REDIS(questions),
         WITH_REDIS(a_gateway_that_beats_is_not_declared_dead),
         WITH_REDIS(what_a_dead_gateway_registered_is_reaped),
+        WITH_REDIS(own_registrations_show_what_the_registry_hides),
+        WITH_REDIS(own_registrations_are_read_page_by_page),
     };
     if (!redis_server_is_installed())
         return 77;
