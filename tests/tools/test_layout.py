@@ -1,12 +1,20 @@
-"""tests/layout/check_symbols.py finds circles of files in the objects of a build."""
+"""tests/layout: check_symbols.py finds circles of files in the objects of a build, check_bounds.py untrue rows of a table."""
 import importlib.util
 import subprocess
 
+import pytest
+
 from harness import cluster
 
-spec = importlib.util.spec_from_file_location("check_symbols", cluster.ROOT / "tests" / "layout" / "check_symbols.py")
-check_symbols = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(check_symbols)
+
+def module_of(name):
+    spec = importlib.util.spec_from_file_location(name, cluster.ROOT / "tests" / "layout" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+check_bounds, check_symbols = module_of("check_bounds"), module_of("check_symbols")
 
 
 def calls_of(tmp_path, monkeypatch, sources):
@@ -47,3 +55,27 @@ def test_static_functions_do_not_count(tmp_path, monkeypatch):
     calls, _ = calls_of(tmp_path, monkeypatch, {
         "a": "void b(void); static void help(void) {} void a(void) { help(); b(); }", "b": "static void help(void) {} void b(void) { help(); }"})
     assert check_symbols.circles(calls) == []
+
+
+KNOWN = {"NAMES_MAX": {"common/a.h": "1000"}, "BYTES": {"common/a.h": "(size_t)4 * NAMES_MAX", "common/b.c": "1 << 20"}}
+
+
+@pytest.mark.parametrize("row, finding", [
+    ("| Names | 1,000 `NAMES_MAX` Names | refused | `test_names` |", None),
+    ("| Names | 1,001 `NAMES_MAX` Names | refused | `test_names` |", "NAMES_MAX is 1,000"),
+    ("| Names | `NAMES_MAX` Names | refused | `test_names` |", "NAMES_MAX is 1,000"),
+    ("| bytes | 4,000 `common/a.h:BYTES` | refused | `test_names` |", None),
+    ("| bytes | 1,048,576 `common/b.c:BYTES` | refused | `test_names` |", None),
+    ("| bytes | 4,000 `BYTES` | refused | `test_names` |", "BYTES: there is no such setting or constant"),
+    ("| bytes | 7 `OTHER_MAX` | refused | `test_names` |", "OTHER_MAX: there is no such setting or constant"),
+    ("| body | 10 `--max-body` bytes | 413 | `test_names` |", None),
+    ("| body | 11 `--max-body` bytes | 413 | `test_names` |", "--max-body is 10"),
+    ("| body | 10 `--max-bodies` bytes | 413 | `test_names` |", "--max-bodies: there is no such setting"),
+    ("| Names | 1,000 `NAMES_MAX` Names | refused | `test_nothing` |", "there is no test test_nothing"),
+    ("| Names | 1,000 `NAMES_MAX` Names | refused | |", "names no test"),
+    ("| Names | 1,000 `NAMES_MAX` Names | refused |", "3 columns instead of 4"),
+])
+def test_a_row_of_the_bounds_is_true(row, finding):
+    findings, used = check_bounds.check(row, KNOWN, {"--max-body": 10}, {"test_names"})
+    assert findings == [] if finding is None else len(findings) == 1 and finding in findings[0]
+    assert used <= {"NAMES_MAX", "BYTES", "OTHER_MAX"}
