@@ -8,7 +8,7 @@
 #include "common/base/buf.h"
 #include "common/bus/log/envelope.h"
 
-enum { ADDRESS_BYTES_MAX = 1024, ADDRESS_LIST_MAX = 1000 };
+enum { ADDRESS_BYTES_MAX = 1024, ADDRESS_LIST_MAX = ENVELOPE_LIST_MAX };
 
 #define ADDRESS_NO_TEXTS "must be a string or a list of strings"
 #define ADDRESS_NO_TEXT  "must be one string"

@@ -1,10 +1,11 @@
 /* delivery.c - see delivery.h. Read delivery_split first. */
 #include "common/send/delivery.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "common/base/arena.h"
 #include "common/base/buf.h"
+#include "common/base/text_set.h"
 #include "common/base/utf8.h"
 #include "common/bus/log/publish.h"
 #include "common/bus/partition.h"
@@ -91,19 +92,63 @@ struct delivery delivery_of_entry(const struct entry *e) {
                              .code = e->code};
 }
 
-/* The Names of the i-th Name's partition, each once, marked as taken in `parts`. */
-static struct bytes_list take_share(struct bytes_list names, unsigned *parts, unsigned taken,
-                                    size_t i, struct bytes *share) {
-    struct bytes_list list = {share, 0};
-    unsigned part = parts[i];
-    for (size_t j = i; j < names.count; j++) {
-        if (parts[j] != part)
+/* The Names of one partition as a chain, in their order. */
+#define NO_NAME UINT32_MAX
+struct chain {
+    uint32_t first, last;
+};
+
+struct split {
+    struct bytes_list names;
+    struct chain *chains; /* of each partition */
+    uint32_t *next;       /* of each Name, in its chain */
+    unsigned *order;      /* the partitions with a chain */
+    unsigned count;
+};
+
+/* Each Name once, at the end of the chain of its partition. */
+static void sort_names(struct split *s, unsigned partitions) {
+    struct text_set seen = {0};
+    for (unsigned p = 0; p < partitions; p++)
+        s->chains[p].first = NO_NAME;
+    for (uint32_t i = 0; i < s->names.count; i++) {
+        if (!text_set_add(&seen, s->names.items[i]))
             continue;
-        parts[j] = taken;
-        if (!bytes_list_has(list, names.items[j]))
-            share[list.count++] = names.items[j];
+        unsigned p = partition_of(s->names.items[i], partitions);
+        struct chain *chain = &s->chains[p];
+        s->next[i] = NO_NAME;
+        if (chain->first == NO_NAME) {
+            s->order[s->count++] = p;
+            chain->first = i;
+        } else {
+            s->next[chain->last] = i;
+        }
+        chain->last = i;
     }
-    return list;
+    text_set_clear(&seen);
+}
+
+static void split_names(const struct delivery *d, unsigned partitions, delivery_share_fn *fn,
+                        void *ctx) {
+    struct arena arena = {0};
+    struct buf entry = {0};
+    size_t count = d->names.count;
+    struct bytes *share = arena_room(&arena, count * sizeof(*share));
+    struct split s = {.names = d->names,
+                      .chains = arena_room(&arena, partitions * sizeof(*s.chains)),
+                      .next = arena_room(&arena, count * sizeof(*s.next)),
+                      .order = arena_room(&arena, partitions * sizeof(*s.order))};
+    sort_names(&s, partitions);
+    for (unsigned k = 0; k < s.count; k++) {
+        struct bytes_list list = {share, 0};
+        for (uint32_t i = s.chains[s.order[k]].first; i != NO_NAME; i = s.next[i])
+            share[list.count++] = d->names.items[i];
+        buf_clear(&entry);
+        encode(&entry, d, NULL, list);
+        fn(ctx, s.order[k], list, buf_bytes(&entry));
+    }
+    buf_deinit(&entry);
+    arena_clear(&arena);
 }
 
 void delivery_split(const struct delivery *d, unsigned partitions, delivery_share_fn *fn,
@@ -111,29 +156,14 @@ void delivery_split(const struct delivery *d, unsigned partitions, delivery_shar
     struct buf entry = {0};
     if (delivery_is_for_nobody(d))
         return;
-    if (!bytes_list_is_given(d->names)) {
-        encode(&entry, d, NULL, (struct bytes_list){0});
-        for (unsigned p = 0; p < partitions; p++)
-            fn(ctx, p, (struct bytes_list){0}, buf_bytes(&entry));
-        buf_deinit(&entry);
+    if (bytes_list_is_given(d->names)) {
+        split_names(d, partitions, fn, ctx);
         return;
     }
-    struct bytes *share = mem_alloc(d->names.count * sizeof(*share));
-    unsigned *parts = mem_alloc(d->names.count * sizeof(*parts));
-    for (size_t i = 0; i < d->names.count; i++)
-        parts[i] = partition_of(d->names.items[i], partitions);
-    for (size_t i = 0; i < d->names.count; i++) {
-        unsigned part = parts[i];
-        if (part == partitions)
-            continue; /* taken */
-        struct bytes_list list = take_share(d->names, parts, partitions, i, share);
-        buf_clear(&entry);
-        encode(&entry, d, NULL, list);
-        fn(ctx, part, list, buf_bytes(&entry));
-    }
+    encode(&entry, d, NULL, (struct bytes_list){0});
+    for (unsigned p = 0; p < partitions; p++)
+        fn(ctx, p, (struct bytes_list){0}, buf_bytes(&entry));
     buf_deinit(&entry);
-    free(parts);
-    free(share);
 }
 
 /* --- messages --- */

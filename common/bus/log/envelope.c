@@ -110,13 +110,17 @@ static uint64_t read_number(struct reader *r) {
     return 0;
 }
 
-/* nil, one text, or an array of texts. */
+/* nil, one text, or an array of at most ENVELOPE_LIST_MAX texts. */
 static struct bytes_list read_list(struct reader *r) {
     const msgpack_object *o = next(r);
     if (o == NULL || o->type == MSGPACK_OBJECT_NIL)
         return (struct bytes_list){NULL, 0};
     const msgpack_object *first = o->type == MSGPACK_OBJECT_ARRAY ? o->via.array.ptr : o;
     size_t count = o->type == MSGPACK_OBJECT_ARRAY ? o->via.array.size : 1;
+    if (count > ENVELOPE_LIST_MAX) {
+        r->is_bad = true;
+        return (struct bytes_list){NULL, 0};
+    }
     struct bytes *items = msgpack_zone_malloc(r->zone, sizeof(*items) * (count ? count : 1));
     MUST(items != NULL);
     for (size_t i = 0; i < count; i++)

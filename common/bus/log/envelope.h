@@ -21,6 +21,9 @@
 
 enum { ENVELOPE_VERSION = 1 };
 
+/* A list with more elements is not decoded: whoever wrote it checked nothing. */
+enum { ENVELOPE_LIST_MAX = 1000 };
+
 enum entry_kind {
 #define ENTRY(NAME, number, text) ENTRY_##NAME = number,
 #define MESSAGE(NAME, number, text)

@@ -120,6 +120,36 @@ static void test_message_there_and_back(void **state) {
     buf_deinit(&out);
 }
 
+/* The bound and one beyond, for each list of either envelope. */
+static void test_a_list_has_a_bound(void **state) {
+    static struct bytes many[ENVELOPE_LIST_MAX + 1];
+    struct bytes_list lists[] = {{many, ENVELOPE_LIST_MAX}, {many, ENVELOPE_LIST_MAX + 1}};
+    struct buf out = {0};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(many); i++)
+        many[i] = BYTES_LIT("x");
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        enum parse expected = i == 0 ? PARSE_OK : PARSE_BAD;
+        for (int field = 0; field < 3; field++) {
+            struct entry e = sample_entry(), back;
+            *(field == 0 ? &e.names : field == 1 ? &e.groups : &e.clients) = lists[i];
+            buf_clear(&out);
+            entry_encode(&out, &e);
+            assert_int_equal(entry_decode(buf_bytes(&out), &back), expected);
+            entry_free(&back);
+        }
+        for (int field = 0; field < 2; field++) {
+            struct message m = {.kind = MESSAGE_DATA}, back;
+            *(field == 0 ? &m.to_groups : &m.to_clients) = lists[i];
+            buf_clear(&out);
+            message_encode(&out, &m);
+            assert_int_equal(message_decode(buf_bytes(&out), &back), expected);
+            message_free(&back);
+        }
+    }
+    buf_deinit(&out);
+}
+
 static void test_session_there_and_back(void **state) {
     (void)state;
     struct buf out = {0};
@@ -169,6 +199,7 @@ int main(void) {
         cmocka_unit_test(test_an_empty_list_stays_one),
         cmocka_unit_test(test_entry_cut_or_changed_never_reads_past),
         cmocka_unit_test(test_message_there_and_back),
+        cmocka_unit_test(test_a_list_has_a_bound),
         cmocka_unit_test(test_session_there_and_back),
         cmocka_unit_test(test_ids_and_connection_values),
     };
