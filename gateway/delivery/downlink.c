@@ -12,6 +12,7 @@
 #include "gateway/conn/conn.h"
 #include "gateway/delivery/tracing.h"
 #include "gateway/routes/join.h"
+#include "gateway/session/addressees.h"
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
@@ -90,6 +91,7 @@ struct fan_out {
     const struct message *m;
     struct frame frames_of[WIRE_COUNT]; /* made when the first client needs them */
     size_t count;
+    uint64_t mark;                   /* of what its lists name */
     struct pending_receipt *receipt; /* NULL: nobody asked */
 };
 
@@ -98,41 +100,69 @@ typedef void address_fn(struct fan_out *v, struct client_slot *slot);
 /* From the end: fn may detach the connection it is given, and the last takes its place. */
 static void each_slot(struct fan_out *v, address_fn *fn) {
     struct name_entry *e = v->entry;
-    bool is_for_all =
-        !bytes_list_is_given(v->m->to_groups) && !bytes_list_is_given(v->m->to_clients);
     for (size_t i = e->count; i-- > 0;)
-        if (is_for_all || clients_is_for(v->m, &e->slots[i].client->who))
-            fn(v, &e->slots[i]);
+        fn(v, &e->slots[i]);
 }
 
-static void each_id(struct fan_out *v, address_fn *fn) {
-    struct bytes_list ids = v->m->to_clients;
-    for (size_t i = 0; i < ids.count; i++) {
-        if (bytes_list_has((struct bytes_list){ids.items, i}, ids.items[i]))
-            continue; /* it was listed before */
-        struct client *next, *client = clients_by_id(v->entry, ids.items[i]);
+/* The members of the i-th group of the list; NULL when it has none, or was listed before. */
+static struct group *take_group(struct fan_out *v, size_t i) {
+    struct group *g = clients_by_group(v->entry, v->m->to_groups.items[i]);
+    if (g == NULL || g->mark == v->mark)
+        return NULL;
+    g->mark = v->mark;
+    return g;
+}
+
+static void each_member(struct fan_out *v, address_fn *fn) {
+    for (size_t i = 0; i < v->m->to_groups.count; i++) {
+        struct group *g = take_group(v, i);
+        struct client *next, *client = g != NULL ? TAILQ_FIRST(&g->members) : NULL;
         for (; client != NULL; client = next) {
-            next = client->same_id;
-            if (clients_is_for_group(v->m, client->who.group))
-                fn(v, &v->entry->slots[client->slot]);
+            next = TAILQ_NEXT(client, by_group); /* fn may detach this one, and free the group */
+            fn(v, &v->entry->slots[client->slot]);
         }
     }
 }
 
-/* For each attached connection that the message is for. A few named ones are looked up, not
- * searched for. */
+static bool is_wanted(const struct fan_out *v, const struct client *client) {
+    bool is_of_group = !bytes_list_is_given(v->m->to_groups) ||
+                       (client->group != NULL && client->group->mark == v->mark);
+    return is_of_group && client->mark != v->mark;
+}
+
+static void each_id(struct fan_out *v, address_fn *fn) {
+    struct bytes_list ids = v->m->to_clients;
+    for (size_t i = 0; i < v->m->to_groups.count; i++)
+        (void)take_group(v, i);
+    for (size_t i = 0; i < ids.count; i++) {
+        struct client *next, *client = clients_by_id(v->entry, ids.items[i]);
+        for (; client != NULL; client = next) {
+            next = client->same_id;
+            if (!is_wanted(v, client))
+                continue;
+            client->mark = v->mark;
+            fn(v, &v->entry->slots[client->slot]);
+        }
+    }
+}
+
+/* For each attached connection that the message is for. Whoever is named is looked up, so that a
+ * message costs what it names and whom it reaches, however many others there are. */
 static void each_address(struct fan_out *v, address_fn *fn) {
-    enum { LOOKED_UP_MAX = 64 };
     const struct message *m = v->m;
     if (m->to_conn.len > 0) {
         struct client *client = clients_by_value(v->downlink->clients, m->to_conn);
         if (client != NULL && client->entry == v->entry && clients_is_for(m, &client->who))
             fn(v, &v->entry->slots[client->slot]);
-    } else if (bytes_list_is_given(m->to_clients) && m->to_clients.count <= LOOKED_UP_MAX) {
-        each_id(v, fn);
-    } else {
-        each_slot(v, fn);
+        return;
     }
+    v->mark = clients_new_mark(v->downlink->clients);
+    if (bytes_list_is_given(m->to_clients))
+        each_id(v, fn);
+    else if (bytes_list_is_given(m->to_groups))
+        each_member(v, fn);
+    else
+        each_slot(v, fn);
 }
 
 /* A connection that joined lately has had, or must not have, what is before its position. */
@@ -185,14 +215,20 @@ static void finish_it(struct fan_out *v, struct client_slot *slot) {
     client_on_bye(slot->client);
 }
 
+static void tell_joins(struct name_entry *e, const struct message *m) {
+    struct addressees to = {.m = m};
+    for (struct join *next, *j = LIST_FIRST(&e->joins); j != NULL; j = next) {
+        next = join_next(j); /* j may end within */
+        join_on_message(j, &to);
+    }
+    addressees_deinit(&to);
+}
+
 static void on_message(void *ctx, void *owner, const struct message *m) {
     struct downlink *d = ctx;
     struct name_entry *e = owner;
     struct fan_out v = {.downlink = d, .entry = e, .m = m};
-    for (struct join *next, *j = LIST_FIRST(&e->joins); j != NULL; j = next) {
-        next = join_next(j); /* j may end within */
-        join_on_message(j, m);
-    }
+    tell_joins(e, m);
     if (m->flags & FLAG_RECEIPT) {
         v.receipt = mem_zalloc(sizeof(*v.receipt));
         v.receipt->token = bytes_dup(m->from);

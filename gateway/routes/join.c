@@ -14,6 +14,7 @@
 #include "gateway/conn/conn.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/routes.h"
+#include "gateway/session/addressees.h"
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
@@ -87,11 +88,10 @@ static void drop_held(struct held_list *list) {
     }
 }
 
+/* m is for the client. */
 static void hold_message(struct join *j, struct held_list *list, const struct message *m) {
     struct held item = {.id = m->id};
     struct bytes reason;
-    if (!clients_is_for(m, &j->client->who))
-        return;
     switch (m->kind) {
     case MESSAGE_DATA:
     case MESSAGE_NOTE:
@@ -206,7 +206,7 @@ static void on_replayed(void *ctx, const struct message *m) {
     struct join *j = ctx;
     if (j->replayed_bytes > HELD_MAX_BYTES + (size_t)j->routes->settings->history_bytes)
         j->has_resume = false; /* more than can be kept: reported as a gap */
-    else
+    else if (clients_is_for(m, &j->client->who))
         hold_message(j, &j->replayed, m);
 }
 
@@ -266,13 +266,14 @@ static void on_following(void *ctx, int status) {
     client_register(j->client, false, on_registered, j);
 }
 
-void join_on_message(struct join *j, const struct message *m) {
-    if (j->state != JOIN_REGISTERING && j->state != JOIN_REPLAYING)
+void join_on_message(struct join *j, struct addressees *to) {
+    bool holds = j->state == JOIN_REGISTERING || j->state == JOIN_REPLAYING;
+    if (!holds || !addressees_have(to, &j->client->who))
         return;
     if (j->held_bytes > HELD_MAX_BYTES)
         refuse(j, "too many messages while the connection was registered");
     else
-        hold_message(j, &j->held, m);
+        hold_message(j, &j->held, to->m);
 }
 
 void join_start(struct request *r, const struct join_options *options) {

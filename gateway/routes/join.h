@@ -15,6 +15,7 @@
 #include "common/bus/log/envelope.h"
 #include "common/bus/log/follower.h"
 
+struct addressees;
 struct client;
 struct join;
 struct request;
@@ -34,7 +35,7 @@ struct join_options {
 void join_start(struct request *r, const struct join_options *options);
 
 /* A live message of the Name. */
-void join_on_message(struct join *j, const struct message *m);
+void join_on_message(struct join *j, struct addressees *to);
 /* Messages were lost for good. A position that was given out already is before the gap, so the
  * client is closed with 4004 right after its 101. */
 void join_on_gap(struct join *j, enum gap gap);

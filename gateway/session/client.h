@@ -73,7 +73,10 @@ struct client {
     struct name_entry *entry; /* NULL: Local, or not attached */
     uint32_t slot;
     struct message_id skip_until; /* messages up to this one are not for it */
-    struct client *same_id;
+    struct client *same_id, *same_id_before;
+    struct group *group; /* NULL: none, or not attached */
+    TAILQ_ENTRY(client) by_group;
+    uint64_t mark; /* the last message with a list that reached it (clients_new_mark) */
     UT_hash_handle hh_id, hh_number;
     TAILQ_ENTRY(client) by_restore;
     uint64_t restored; /* the round of restores it was part of */

@@ -13,7 +13,7 @@
 #include "gateway/conn/conn.h"
 #include "gateway/session/client.h"
 
-enum { LINGER_MS = 30000 };
+enum { LINGER_MS = 30000, FOLDED_KEPT_BYTES = 64 * 1024 };
 
 void clients_init(struct clients *c, struct bus *bus, struct follower *follower,
                   struct app *const *app) {
@@ -67,6 +67,7 @@ void clients_deinit(struct clients *c) {
     MUST(c->count == 0);
     HASH_ITER (hh, c->names, e, next)
         forget(e);
+    buf_deinit(&c->folded);
 }
 
 void clients_left(struct name_entry *e) {
@@ -92,31 +93,66 @@ void clients_reload(struct clients *c) {
     }
 }
 
-/* Two connections may have one client id for a moment, when one takes over from the other: the
+/* Several connections may have one client id for a moment, when one takes over from another: the
  * first is in the table and leads to the others. */
 static void index_id(struct name_entry *e, struct client *client) {
     struct client *first = clients_by_id(e, client->who.client_id);
-    if (first != NULL) {
-        client->same_id = first->same_id;
-        first->same_id = client;
+    client->same_id = client->same_id_before = NULL;
+    if (first == NULL) {
+        HASH_ADD_KEYPTR(hh_id, e->by_id, client->who.client_id.ptr, client->who.client_id.len,
+                        client);
         return;
     }
-    client->same_id = NULL;
-    HASH_ADD_KEYPTR(hh_id, e->by_id, client->who.client_id.ptr, client->who.client_id.len, client);
+    client->same_id = first->same_id;
+    client->same_id_before = first;
+    if (first->same_id != NULL)
+        first->same_id->same_id_before = client;
+    first->same_id = client;
 }
 
 static void unindex_id(struct name_entry *e, struct client *client) {
-    struct client *first = clients_by_id(e, client->who.client_id);
-    if (first != client) {
-        while (first->same_id != client)
-            first = first->same_id;
-        first->same_id = client->same_id;
+    struct client *before = client->same_id_before, *next = client->same_id;
+    if (next != NULL)
+        next->same_id_before = before;
+    if (before != NULL) {
+        before->same_id = next;
         return;
     }
     HASH_DELETE(hh_id, e->by_id, client);
-    struct client *next = client->same_id;
     if (next != NULL)
         HASH_ADD_KEYPTR(hh_id, e->by_id, next->who.client_id.ptr, next->who.client_id.len, next);
+}
+
+static struct group *add_group(struct name_entry *e, struct bytes folded) {
+    struct group *g = mem_zalloc(sizeof(*g) + folded.len);
+    TAILQ_INIT(&g->members);
+    memcpy(g->key, folded.ptr, folded.len);
+    g->key_len = folded.len;
+    HASH_ADD_KEYPTR(hh, e->by_group, g->key, g->key_len, g);
+    return g;
+}
+
+static void index_group(struct name_entry *e, struct client *client) {
+    struct group *g;
+    if (client->who.group.len == 0)
+        return;
+    g = clients_by_group(e, client->who.group);
+    if (g == NULL)
+        g = add_group(e, buf_bytes(&e->owner->folded));
+    TAILQ_INSERT_TAIL(&g->members, client, by_group);
+    client->group = g;
+}
+
+static void unindex_group(struct name_entry *e, struct client *client) {
+    struct group *g = client->group;
+    if (g == NULL)
+        return;
+    client->group = NULL;
+    TAILQ_REMOVE(&g->members, client, by_group);
+    if (!TAILQ_EMPTY(&g->members))
+        return;
+    HASH_DEL(e->by_group, g);
+    free(g);
 }
 
 void clients_attach(struct name_entry *e, struct client *client) {
@@ -134,6 +170,7 @@ void clients_attach(struct name_entry *e, struct client *client) {
                                                 .wire = client->wire,
                                                 .skips = !message_id_is_none(client->skip_until)};
     index_id(e, client);
+    index_group(e, client);
     HASH_ADD_KEYPTR(hh_number, c->by_number, &client->who.number, sizeof(client->who.number),
                     client);
     TAILQ_INSERT_HEAD(&c->all, client, by_restore);
@@ -148,6 +185,7 @@ void clients_detach(struct client *client) {
     e->slots[client->slot] = last;
     last.client->slot = client->slot;
     unindex_id(e, client);
+    unindex_group(e, client);
     HASH_DELETE(hh_number, e->owner->by_number, client);
     TAILQ_REMOVE(&e->owner->all, client, by_restore);
     e->owner->count--;
@@ -175,7 +213,19 @@ struct client *clients_by_id(struct name_entry *e, struct bytes client_id) {
     return client;
 }
 
-bool clients_is_for_group(const struct message *m, struct bytes group) {
+/* What is left in `folded` is the key. */
+struct group *clients_by_group(struct name_entry *e, struct bytes group) {
+    struct buf *folded = &e->owner->folded;
+    struct group *g;
+    buf_clear(folded);
+    if (folded->cap > FOLDED_KEPT_BYTES)
+        buf_release(folded);
+    fold_append(folded, group);
+    HASH_FIND(hh, e->by_group, folded->ptr, folded->len, g);
+    return g;
+}
+
+static bool is_for_group(const struct message *m, struct bytes group) {
     return !bytes_list_is_given(m->to_groups) ||
            (group.len > 0 && fold_list_has(m->to_groups, group));
 }
@@ -183,6 +233,6 @@ bool clients_is_for_group(const struct message *m, struct bytes group) {
 bool clients_is_for(const struct message *m, const struct identity *who) {
     if (m->to_conn.len > 0 && !bytes_equal(m->to_conn, who->value))
         return false;
-    return clients_is_for_group(m, who->group) &&
+    return is_for_group(m, who->group) &&
            (!bytes_list_is_given(m->to_clients) || bytes_list_has(m->to_clients, who->client_id));
 }

@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 #include "common/app/registrations/registrations.h"
+#include "common/base/buf.h"
 #include "common/bus/log/envelope.h"
 #include "gateway/session/wire.h"
 
@@ -35,6 +36,15 @@ struct client_slot {
 LIST_HEAD(join_list, join);
 TAILQ_HEAD(client_list, client);
 
+/* The attached connections of a Name that have the same group, without case. */
+struct group {
+    UT_hash_handle hh;
+    struct client_list members; /* by_group; never empty */
+    uint64_t mark;              /* the last message that named it (clients_new_mark) */
+    size_t key_len;
+    char key[]; /* folded */
+};
+
 struct name_entry {
     struct clients *owner;
     struct follow *follow;
@@ -46,7 +56,8 @@ struct name_entry {
     struct client_slot *slots;
     size_t count, cap;
     struct join_list joins;
-    struct client *by_id; /* uthash over client ids */
+    struct client *by_id;   /* uthash over client ids */
+    struct group *by_group; /* uthash over folded groups */
     UT_hash_handle hh;
     size_t name_len;
     char name[];
@@ -60,6 +71,8 @@ struct clients {
     struct client_list all;   /* those not restored yet before the others */
     struct client *by_number; /* uthash over connection numbers */
     size_t count;             /* attached connections */
+    uint64_t last_mark;       /* of clients_new_mark */
+    struct buf folded;        /* room for one group */
 };
 
 void clients_init(struct clients *c, struct bus *bus, struct follower *follower,
@@ -87,9 +100,17 @@ struct client *clients_by_value(struct clients *c, struct bytes value);
 /* The first connection of a Name with this client id; client->same_id leads to others. */
 struct client *clients_by_id(struct name_entry *e, struct bytes client_id);
 
-/* Whether a message is for this connection; and for a connection of this group. */
+/* The connections of a Name with this group, or NULL. */
+struct group *clients_by_group(struct name_entry *e, struct bytes group);
+/* A number for one walk over lists of groups and ids: what was met is marked with it, so that a
+ * text that is listed twice counts once. */
+static inline uint64_t clients_new_mark(struct clients *c) {
+    return ++c->last_mark;
+}
+
+/* Whether a message is for this connection. It searches the lists of the message: for a question
+ * about one connection (addressees.h: about many). */
 bool clients_is_for(const struct message *m, const struct identity *who);
-bool clients_is_for_group(const struct message *m, struct bytes group);
 
 /* Every second: stops following the Names to which no client came back. */
 void clients_sweep(struct clients *c);

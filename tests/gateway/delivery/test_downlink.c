@@ -21,6 +21,7 @@
 #include "common/bus/log/follower.h"
 #include "common/bus/log/trace.h"
 #include "gateway/conn/conn.h"
+#include "gateway/session/addressees.h"
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
@@ -206,15 +207,93 @@ static void groups_have_no_case_and_ids_have(void **state) {
     assert_reaches(f, "");
 }
 
+static void assert_got_once(const struct fixture *f, int i) {
+    assert_true(bytes_equal_str(sent_to(f, i), "\x81\x02hi"));
+}
+
+static void a_group_named_twice_is_reached_once(void **state) {
+    struct fixture *f = *state;
+    f->m.to_groups = LIST(BYTES_LIT("users"), BYTES_LIT("x"), BYTES_LIT("USERS"), BYTES_LIT(""));
+    assert_reaches(f, "03");
+    assert_got_once(f, 0);
+    f->m.to_clients = LIST(BYTES_LIT("b"), BYTES_LIT("b"), BYTES_LIT("c"));
+    assert_reaches(f, "3");
+    assert_got_once(f, 3);
+    f->m.to_clients = (struct bytes_list){0};
+    clients_detach(&f->client[0]);
+    assert_reaches(f, "3");
+    clients_detach(&f->client[3]);
+    assert_reaches(f, "");
+    assert_int_equal(HASH_COUNT(f->entry->by_group), 1);
+    clients_attach(f->entry, &f->client[3]);
+    assert_reaches(f, "3");
+}
+
+/* Every recipient leaves while the list is walked, and so do the groups. */
+static void closing_whole_groups(void **state) {
+    struct fixture *f = *state;
+    f->m.kind = MESSAGE_CLOSE;
+    f->m.data = BYTES_LIT("\x0f\xa1replaced");
+    f->m.to_groups = LIST(BYTES_LIT("users"), BYTES_LIT("admins"), BYTES_LIT("Users"));
+    assert_reaches(f, "");
+    assert_int_equal(f->entry->count, 1);
+    assert_ptr_equal(f->entry->slots[0].client, &f->client[1]);
+    assert_null(f->entry->by_group);
+    f->m.to_clients = LIST(BYTES_LIT("b"), BYTES_LIT("b"));
+    f->m.to_groups = (struct bytes_list){0};
+    assert_reaches(f, "");
+    assert_int_equal(f->entry->count, 0);
+}
+
+/* In whatever order they go, the others are still found. */
+static void many_with_one_id_leave_in_any_order(void **state) {
+    static const int leaving[] = {1, 0, 2, 3};
+    struct fixture *f = *state;
+    for (int i = 0; i < CLIENTS; i++)
+        clients_detach(&f->client[i]);
+    for (int i = 0; i < CLIENTS; i++) {
+        f->client[i].who.client_id = BYTES_LIT("b");
+        clients_attach(f->entry, &f->client[i]);
+    }
+    f->m.to_clients = LIST(BYTES_LIT("b"));
+    static const char *const reached[] = {"0123", "023", "23", "3"};
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_reaches(f, reached[i]);
+        clients_detach(&f->client[leaving[i]]);
+    }
+    assert_reaches(f, "");
+}
+
+/* The same answer as a search, for a connection that is in no table. */
+static void addressees_answer_like_a_search(void **state) {
+    struct fixture *f = *state;
+    const struct bytes_list lists[] = {{0},
+                                       {&(struct bytes){0}, 0},
+                                       LIST(BYTES_LIT("uSERS"), BYTES_LIT("b"), BYTES_LIT("")),
+                                       LIST(BYTES_LIT("c"), BYTES_LIT("admins"))};
+    for (size_t g = 0; g < ARRAY_LEN(lists); g++)
+        for (size_t c = 0; c < ARRAY_LEN(lists); c++)
+            for (int conn = 0; conn < 2; conn++) {
+                f->m.to_groups = lists[g];
+                f->m.to_clients = lists[c];
+                f->m.to_conn = conn == 1 ? f->client[1].who.value : BYTES_NONE;
+                struct addressees a = {.m = &f->m};
+                for (int i = 0; i < CLIENTS; i++)
+                    assert_int_equal(addressees_have(&a, &f->client[i].who),
+                                     clients_is_for(&f->m, &f->client[i].who));
+                addressees_deinit(&a);
+            }
+}
+
 static void an_id_named_twice_is_reached_once(void **state) {
     struct fixture *f = *state;
     f->m.to_clients = LIST(BYTES_LIT("b"), BYTES_LIT("zz"), BYTES_LIT("b"));
     assert_reaches(f, "13");
+    assert_got_once(f, 1);
     clients_detach(&f->client[1]);
     assert_reaches(f, "3");
 }
 
-/* More ids than are looked up are searched for: neither way may widen. */
 static void an_empty_list_reaches_nobody(void **state) {
     static const struct bytes none;
     struct bytes many[100];
@@ -358,6 +437,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(everybody_gets_the_same_bytes),
         TEST(groups_have_no_case_and_ids_have),
+        TEST(a_group_named_twice_is_reached_once),
+        TEST(closing_whole_groups),
+        TEST(many_with_one_id_leave_in_any_order),
+        TEST(addressees_answer_like_a_search),
         TEST(an_id_named_twice_is_reached_once),
         TEST(an_empty_list_reaches_nobody),
         TEST(one_connection_by_its_value),
