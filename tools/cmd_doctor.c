@@ -14,6 +14,7 @@
 #include "common/app/app.h"
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
+#include "common/base/cluster_secret.h"
 #include "common/bus/ask.h"
 #include "common/bus/bus.h"
 #include "common/bus/partition.h"
@@ -167,6 +168,18 @@ static void on_config(void *ctx, const struct ask_answer *a) {
     answered(d);
 }
 
+static void report_secret(struct doctor *d) {
+    static const char what[] = "cluster secret";
+    static const char remedy[] =
+        "give all processes the same --cluster-secret-file, made by `openssl rand -hex 32`";
+    if (bus_has_other_secret(d->tool->bus))
+        report(d, WRONG, what, "the fleet has another than this process", remedy);
+    else if (!bus_cluster_secret(d->tool->bus)->is_known)
+        report(d, WARNING, what, "none: whoever may write to this Redis can set rules", remedy);
+    else
+        report(d, FINE, what, "is the fleet's", NULL);
+}
+
 static void on_ready(void *ctx) {
     struct doctor *d = ctx;
     struct bus *bus = d->tool->bus;
@@ -175,6 +188,7 @@ static void on_ready(void *ctx) {
     snprintf(found, sizeof(found), "XADD goes to %s, PUBLISH to %s", fleet_key(KEY_PUBLIC_SEND),
              fleet_channel(CHANNEL_PUBLIC_SEND));
     report(d, FINE, "fleet", found, NULL);
+    report_secret(d);
     d->outstanding = 4 + redis_settings_count;
     d->asked_wall_ms = clock_wall_ms();
     ask_info(bus, "server", on_info, d);

@@ -10,11 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/cluster_secret.h"
+#include "common/base/random.h"
 #include "tools/child.h"
 #include "tools/tool.h"
 #include "tools/where.h"
 
-#define LOCK_FILE WHERE_FOLDER "/lock"
+#define LOCK_FILE   WHERE_FOLDER "/lock"
+#define SECRET_FILE WHERE_FOLDER "/" CLUSTER_SECRET_NAME
 
 static bool take_lock(const struct tool *t) {
     char pid[24] = "";
@@ -35,6 +38,23 @@ static bool take_lock(const struct tool *t) {
     return true; /* the lock is released when the process ends */
 }
 
+/* Under another name first: a file that was half written is never taken for the secret. */
+static bool make_secret(const struct tool *t) {
+    static const char fresh[] = SECRET_FILE ".new";
+    char text[65];
+    if (access(SECRET_FILE, F_OK) == 0)
+        return true;
+    for (int i = 0; i < 4; i++)
+        random_id(text + i * 16);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool is_fine = fd >= 0 && write(fd, text, 64) == 64 && fsync(fd) == 0;
+    explicit_bzero(text, sizeof(text));
+    if (fd >= 0)
+        close(fd);
+    return (is_fine && rename(fresh, SECRET_FILE) == 0) ||
+           tool_complain(t, SECRET_FILE ": %s", strerror(errno));
+}
+
 bool up_redis_claim(const struct tool *t) {
     if (mkdir(WHERE_FOLDER, 0700) != 0 && errno != EEXIST)
         return tool_complain(t, WHERE_FOLDER ": %s", strerror(errno));
@@ -45,7 +65,7 @@ bool up_redis_claim(const struct tool *t) {
                                 " though no `signalbox up` runs here: "
                                 "stop it with `redis-cli -s " WHERE_SOCKET " shutdown`");
     unlink(WHERE_SOCKET);
-    return true;
+    return make_secret(t);
 }
 
 void up_redis_describe(struct child *c) {

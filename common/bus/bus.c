@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -46,8 +48,30 @@ static void mismatch(struct bus *b, const char *what, struct bytes theirs, const
 
 static void send_beat(struct bus *b);
 
-/* HMGET version partitions, after the HSETNXes. While Redis refuses either, the next beat asks
- * again. */
+/* The fleet's secret stands in the configuration as a value from which it cannot be computed.
+ * Returns false when this process is not of this fleet. One that ran before the others were given a
+ * secret goes on, and says that it lacks it. */
+static bool check_secret(struct bus *b, struct bytes theirs) {
+    static const char other[] = "the fleet in this Redis has another cluster secret than this "
+                                "process: give all of them the same --cluster-secret-file";
+    static const char none[] = "the fleet in this Redis has a cluster secret: start this process "
+                               "with its --cluster-secret-file";
+    const char *why = b->secret_check[0] != '\0' ? other : none;
+    b->has_other_secret = theirs.len > 0 && !bytes_equal_str(theirs, b->secret_check);
+    if (!b->has_other_secret) {
+        trouble_clear(&b->unproven);
+        return true;
+    }
+    trouble_raise(&b->unproven, bytes_str(why));
+    if (b->kind == BUS_TOOL || b->was_configured)
+        return true;
+    b->is_mismatched = true;
+    TELL(b, on_mismatch, why);
+    return false;
+}
+
+/* HMGET version partitions secret, after the HSETNXes. While Redis refuses either, the next beat
+ * asks again. */
 static void on_config(void *ctx, struct redisReply *reply) {
     struct bus *b = ctx;
     b->is_asking_config = false;
@@ -67,14 +91,16 @@ static void on_config(void *ctx, struct redisReply *reply) {
         b->partitions = (unsigned)count;
         partition_init(b->partitions);
     } else if (b->kind != BUS_TOOL && !bytes_equal_str(version, "1")) {
-        if (reply_count(reply) == 2 && version.len > 0)
+        if (reply_count(reply) == 3 && version.len > 0)
             mismatch(b, "protocol version", version, "1");
         return;
     } else if (b->kind != BUS_TOOL && !bytes_equal_str(partitions, ours)) {
         mismatch(b, "partitions:", partitions, ours);
         return;
     }
-    b->is_configured = true;
+    if (!check_secret(b, reply_bytes(reply_at(reply, 2))))
+        return;
+    b->is_configured = b->was_configured = true;
     if (b->kind != BUS_TOOL) {
         send_beat(b);
         redis_check_look(b->check);
@@ -89,9 +115,12 @@ static void on_stored(void *ctx, struct redisReply *reply) {
 
 static void store_configuration(struct bus *b) {
     char ours[16];
-    const char *const fields[][2] = {{"version", "1"}, {"partitions", ours}};
+    const char *const fields[][2] = {
+        {"version", "1"}, {"partitions", ours}, {"secret", b->secret_check}};
     snprintf(ours, sizeof(ours), "%u", b->partitions);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        if (*fields[i][1] == '\0')
+            continue;
         struct command c = command_begin("HSETNX");
         command_text(&c, fleet_key(KEY_CONFIG));
         command_text(&c, fields[i][0]);
@@ -112,6 +141,7 @@ static void ask_config(struct bus *b) {
     command_text(&c, fleet_key(KEY_CONFIG));
     command_text(&c, "version");
     command_text(&c, "partitions");
+    command_text(&c, "secret");
     link_send(b->commands, &c, on_config, b);
 }
 
@@ -307,6 +337,24 @@ static const char *prefix_of(const struct settings *s) {
     return s->redis_prefix != NULL ? s->redis_prefix : "";
 }
 
+/* `signalbox up` puts it beside the socket of its own Redis. */
+static bool read_secret(struct bus *b, char error_out[REDIS_ACCESS_ERROR]) {
+    const char *file = b->settings->cluster_secret_file;
+    char why[SECRET_FILE_WHY], beside[sizeof(b->url.path) + sizeof(CLUSTER_SECRET_NAME)];
+    const char *slash = strrchr(b->url.path, '/');
+    snprintf(beside, sizeof(beside), "%.*s%s", slash == NULL ? 0 : (int)(slash + 1 - b->url.path),
+             b->url.path, CLUSTER_SECRET_NAME);
+    if (file == NULL || *file == '\0')
+        file = slash != NULL && access(beside, F_OK) == 0 ? beside : "";
+    if (cluster_secret_read(&b->cluster_secret, file, why) != 0) {
+        snprintf(error_out, REDIS_ACCESS_ERROR, "--cluster-secret-file=%.500s: %s", file, why);
+        return false;
+    }
+    if (b->cluster_secret.is_known)
+        cluster_secret_sign(&b->cluster_secret, "check", BYTES_LIT("fleet"), b->secret_check);
+    return true;
+}
+
 static bool read_settings(struct bus *b) {
     const char *text = *b->settings->redis ? b->settings->redis : "redis://127.0.0.1:6379";
     char error[REDIS_ACCESS_ERROR];
@@ -314,7 +362,7 @@ static bool read_settings(struct bus *b) {
     if ((b->partitions & (b->partitions - 1)) != 0)
         snprintf(error, sizeof(error), "--partitions=%u: must be a power of two", b->partitions);
     else if (redis_access_read(&b->url, text, b->settings, error) == 0 &&
-             fleet_check(prefix_of(b->settings), error) == 0)
+             fleet_check(prefix_of(b->settings), error) == 0 && read_secret(b, error))
         return true;
     fprintf(stderr, "%s\n", error);
     return false;
@@ -340,6 +388,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     b->feed = feed_new(&feed_events, b);
     b->troubles = troubles_new();
     trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
+    trouble_init(&b->unproven, b->troubles, TROUBLE_secret, "");
     b->cluster_check = cluster_check_new(b);
     paging_init(&b->paging, PAGE_FIRST, PAGING_TOP);
     backlog_init(&b->backlog, b);
@@ -375,6 +424,9 @@ void bus_start(struct bus *b) {
     redis_url_show(&b->url, url);
     log_info("bus", "joining redis=%s stream=%s channel=%s", url, fleet_key(KEY_PUBLIC_SEND),
              fleet_channel(CHANNEL_PUBLIC_SEND));
+    if (!b->cluster_secret.is_known)
+        log_warn("bus", "has_no_cluster_secret: whoever may write to this Redis can set rules and "
+                        "stop processes; see --cluster-secret-file");
     bus_open_feed(b);
     listen_for_probe(b);
     MUST(uv_timer_start(&b->beat_timer, on_beat, 100, BEAT_MS) == 0);

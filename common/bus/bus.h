@@ -26,6 +26,7 @@
 
 struct bus;
 struct backlog;
+struct cluster_secret;
 struct channel_events;
 struct link;
 struct paging;
@@ -120,7 +121,13 @@ unsigned bus_partitions(const struct bus *b);
  * is refused (MISCONF, NOREPLICAS …) theirs is too. A tool has no heartbeat: always 1. */
 uint64_t bus_accepted_since(const struct bus *b);
 
-/* The cluster's secret as this process knows it, "" before store_server_secret: it outlives a Redis
+/* What --cluster-secret-file says; never NULL. */
+const struct cluster_secret *bus_cluster_secret(const struct bus *b);
+/* Whether the fleet has another cluster secret than this process, or one where this process has
+ * none: it would not be believed. Known once the configuration is read; daemons end then. */
+bool bus_has_other_secret(const struct bus *b);
+
+/* The server secret as this process knows it, "" before store_server_secret: it outlives a Redis
  * that forgot. The heartbeat renews its life in Redis. */
 const char *bus_secret(const struct bus *b);
 void bus_learn_secret(struct bus *b, struct bytes secret);

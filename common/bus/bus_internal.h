@@ -6,6 +6,7 @@
 #define SIGNALBOX_BUS_BUS_INTERNAL_H
 
 #include "common/base/buf.h"
+#include "common/base/cluster_secret.h"
 #include "common/bus/backlog.h"
 #include "common/bus/probes.h"
 #include "common/bus/bus.h"
@@ -63,6 +64,11 @@ struct bus {
     struct cluster_check *cluster_check;
     struct buf trouble; /* what bus_trouble and bus_note say */
     char secret[40];
+    struct cluster_secret cluster_secret;
+    char secret_check[45]; /* what stands for it in the configuration; "": none is known */
+    bool has_other_secret; /* the configuration has another, or one where we have none */
+    bool was_configured;
+    struct trouble unproven;
     void (*on_left)(void *ctx);
     void *on_left_ctx;
 };

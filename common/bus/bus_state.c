@@ -157,6 +157,14 @@ uint64_t bus_accepted_since(const struct bus *b) {
     return clock_ms() - b->accepted_ms <= HEARTBEAT_GAP_MS ? b->accepted_since_ms : 0;
 }
 
+const struct cluster_secret *bus_cluster_secret(const struct bus *b) {
+    return &b->cluster_secret;
+}
+
+bool bus_has_other_secret(const struct bus *b) {
+    return b->has_other_secret;
+}
+
 const char *bus_secret(const struct bus *b) {
     return b->secret;
 }

@@ -42,6 +42,16 @@ def test_a_given_token_wins_and_leaves_the_environment(tmp_path):
     assert (tmp_path / "admin-token").read_text() == "mine\n"
 
 
+def test_the_clusters_secret_is_made_once(tmp_path, compose):
+    file = tmp_path / "cluster-secret"
+    containers = [begin(tmp_path, "cat", file, SIGNALBOX_CLUSTER_SECRET_FILE=str(file)) for _ in range(8)]
+    secret, = {container.communicate(timeout=20)[0] for container in containers}
+    assert re.fullmatch(r"[A-Za-z0-9+/]{43}=\n", secret) and stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert secret != (tmp_path / "admin-token").read_text()
+    for service in "gateway", "broker":
+        assert compose["services"][service]["environment"]["SIGNALBOX_CLUSTER_SECRET_FILE"] == "/run/signalbox/cluster-secret"
+
+
 def test_without_a_file_nothing_is_made(tmp_path):
     done = begin(tmp_path, "sh", "-c", "echo $0-$1", "a", "b c", SIGNALBOX_ADMIN_TOKEN_FILE="")
     assert done.communicate(timeout=20)[0] == "a-b c\n" and list(tmp_path.iterdir()) == []

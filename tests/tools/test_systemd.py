@@ -56,7 +56,7 @@ def test_secrets_are_credentials(kind):
     pairs = settings_of((UNITS / "secrets.conf").read_text())
     loaded = {value.split(":")[0] for name, value in pairs if name == "LoadCredential"}
     named = {value.split("%d/")[1] for name, value in pairs if name == "Environment"}
-    assert loaded == named == {"redis-password", "admin-token"}
+    assert loaded == named == {"redis-password", "admin-token", "cluster-secret"}
     help_text = subprocess.run([BIN / f"signalbox-{kind}", "--help"], capture_output=True, text=True).stdout
     for name in re.findall(r"SIGNALBOX_(\w+_FILE)", (UNITS / "secrets.conf").read_text()):
         assert f"--{name.lower().replace('_', '-')} FILE" in help_text

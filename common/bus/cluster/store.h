@@ -32,8 +32,9 @@ struct store_lock *store_lock_take(struct bus *b, struct bytes key, uint64_t wai
 /* Gives the lock back, or stops waiting for it (fn is not called then). */
 void store_lock_drop(struct store_lock *l);
 
-/* The cluster's random secret: made by the first process, the same for all while any process lives.
- */
+/* The server secret of app handlers. With a cluster secret it is derived from that and never stands
+ * in Redis. Without one it is random: the first process makes it, and it is the same for all while
+ * any process lives. */
 void store_server_secret(struct bus *b, store_fn *fn, void *ctx);
 
 #endif
