@@ -22,7 +22,8 @@
 /* What the scripts and both daemons do with keys. */
 #define SHARED                                                                                     \
     "+evalsha +eval +type +exists +expire +pexpire +pttl +get +set +del +incrby +time +hget "      \
-    "+hset +hsetnx +hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +scan "    \
+    "+hset +hsetnx +hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +sscan "   \
+    "+scan "                                                                                       \
     "+xadd +xlen "                                                                                 \
     "+multi +exec +xrange +xrevrange +publish +subscribe +unsubscribe"
 
@@ -37,7 +38,7 @@ static const struct acl_user {
 } users[USERS] = {
     [GATEWAY] = {"signalbox-gateway", "gateways", 'w', 'w', LOGIN " " AGAIN " " SHARED},
     [BROKER] = {"signalbox-broker", "brokers", 'w', 'w',
-                LOGIN " " SHARED " " AGAIN " +xread +xtrim +sscan +hkeys"},
+                LOGIN " " SHARED " " AGAIN " +xread +xtrim +hkeys"},
     [PUBLISHER] = {"signalbox-publisher", "programs that send, and `signalbox send` and `close`",
                    '-', '-',
                    LOGIN

@@ -78,6 +78,9 @@ def test_a_cluster_works_with_its_users(restricted):
     assert cluster.cli_as("operator", "trace", "--name", "Msg", "--for", "1s").stderr.count("listens") == 4
     cluster.cli_as("publisher", "close", "Msg", "--client", b.id)
     assert [b.recv(), b.closing()[0]] == ["x", 1000]
+    cluster.redis.flushall()
+    cluster.gateways[0].wait_log("restored_registrations", 20)
+    eventually(lambda: len(json.loads(cluster.cli_as("operator", "clients", "Msg", "--json").stdout)) == 1, 10)
     a.drop()
     eventually(lambda: json.loads(cluster.cli_as("operator", "names", "--json").stdout) == [], 10)
     denied = [row for row in cluster.redis.acl_log() if row["object"] not in (b"config|get", "config|get")]
