@@ -191,6 +191,7 @@ enum options_result options_parse(struct tool *t, void *own, int argc, char **ar
             return OPTIONS_BAD;
         }
     }
+    argv[count] = NULL; /* argv has argc elements and a NULL */
     t->arguments = argv;
     t->argument_count = count;
     return check_count(t) ? OPTIONS_OK : OPTIONS_BAD;

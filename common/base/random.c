@@ -35,3 +35,8 @@ void random_uuid(char text_out[37]) {
              b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
              b[14], b[15]);
 }
+
+void random_secret(char text_out[65]) {
+    for (int i = 0; i < 4; i++)
+        random_id(text_out + i * 16);
+}

@@ -10,5 +10,7 @@ uint64_t random_below(uint64_t bound);
 void random_id(char text_out[17]);
 /* A version 4 UUID, lower case, RFC 9562. */
 void random_uuid(char text_out[37]);
+/* 64 hexadecimal digits and a NUL: 256 bits that nobody can guess. */
+void random_secret(char text_out[65]);
 
 #endif

@@ -2,8 +2,12 @@
 #include "common/base/secret_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/bytes.h"
 
@@ -49,4 +53,36 @@ int secret_file_read(const char *path, char text_out[SECRET_FILE_MAX + 1],
                             : take_line(bytes_of(content, len), text_out, why_out);
     explicit_bzero(content, sizeof(content));
     return result;
+}
+
+/* ---- making one */
+
+static bool write_line(int file, const char *secret) {
+    return dprintf(file, "%s\n", secret) == (int)strlen(secret) + 1 && fsync(file) == 0;
+}
+
+static int check_made(const char *path, char *why_out) {
+    char text[SECRET_FILE_MAX + 1];
+    int result = secret_file_read(path, text, why_out);
+    explicit_bzero(text, sizeof(text));
+    return result;
+}
+
+int secret_file_make(const char *path, const char *secret, char why_out[SECRET_FILE_WHY]) {
+    char fresh[PATH_MAX];
+    if (access(path, F_OK) == 0)
+        return check_made(path, why_out);
+    if (snprintf(fresh, sizeof(fresh), "%s.XXXXXX", path) >= (int)sizeof(fresh))
+        return refuse(-ENAMETOOLONG, why_out, strerror(ENAMETOOLONG));
+    int file = mkostemp(fresh, O_CLOEXEC); /* for its owner alone */
+    if (file < 0)
+        return refuse(-errno, why_out, strerror(errno));
+    /* A link never replaces what is there. */
+    bool is_made = write_line(file, secret) && link(fresh, path) == 0;
+    int error = is_made ? 0 : errno;
+    close(file);
+    unlink(fresh);
+    if (error == EEXIST)
+        return check_made(path, why_out);
+    return is_made ? 1 : refuse(-error, why_out, strerror(error));
 }

@@ -17,4 +17,11 @@ enum { SECRET_FILE_MAX = 4096 /* bytes of a secret */, SECRET_FILE_WHY = 160 };
 MUST_CHECK int secret_file_read(const char *path, char text_out[SECRET_FILE_MAX + 1],
                                 char why_out[SECRET_FILE_WHY]);
 
+/* Makes the file with this secret, readable by its owner alone, unless it is there. Of processes
+ * that make it at the same time one wins, and all find its secret afterwards; nobody ever sees half
+ * of it. 1 made, 0 was there, or a negative errno with a reason as above; -ENODATA: it is there and
+ * empty, and so it stays. */
+MUST_CHECK int secret_file_make(const char *path, const char *secret,
+                                char why_out[SECRET_FILE_WHY]);
+
 #endif

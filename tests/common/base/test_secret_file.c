@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -104,6 +105,31 @@ static void says_what_the_system_says(void **state) {
     assert_true(secret_file_read("/dev/zero", text, why) < 0);
 }
 
+static void expect_made(const char *secret, int result, const char *text) {
+    char have[SECRET_FILE_MAX + 1], why[SECRET_FILE_WHY];
+    assert_int_equal(secret_file_make(path, secret, why), result);
+    assert_int_equal(secret_file_read(path, have, why), 0);
+    assert_string_equal(have, text);
+}
+
+static void the_first_one_makes_it(void **state) {
+    char why[SECRET_FILE_WHY], nowhere[96];
+    struct stat found;
+    (void)state;
+    unlink(path);
+    expect_made("first", 1, "first");
+    assert_int_equal(stat(path, &found), 0);
+    assert_int_equal(found.st_mode & 0777, 0600);
+    assert_int_equal(found.st_nlink, 1); /* nothing else is left */
+    expect_made("second", 0, "first");
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(secret_file_make(path, "third", why), -ENODATA);
+    assert_string_equal(why, "its first line is empty");
+    snprintf(nowhere, sizeof(nowhere), "%s/no/secret", folder);
+    assert_int_equal(secret_file_make(nowhere, "fourth", why), -ENOENT);
+    assert_string_equal(why, "No such file or directory");
+}
+
 static int make_folder(void **state) {
     (void)state;
     snprintf(folder, sizeof(folder), "/tmp/secret-file.XXXXXX");
@@ -121,10 +147,9 @@ static int drop_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_the_first_line),
-        cmocka_unit_test(refuses_with_a_reason),
-        cmocka_unit_test(is_whole_or_refused),
-        cmocka_unit_test(says_what_the_system_says),
+        cmocka_unit_test(takes_the_first_line),   cmocka_unit_test(refuses_with_a_reason),
+        cmocka_unit_test(is_whole_or_refused),    cmocka_unit_test(says_what_the_system_says),
+        cmocka_unit_test(the_first_one_makes_it),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

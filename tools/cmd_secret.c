@@ -1,0 +1,62 @@
+/* cmd_secret.c - secret: makes the files of a fleet's secrets where they are not there yet, and then
+ * becomes another program, such as a gateway that reads them. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/random.h"
+#include "common/base/secret_file.h"
+#include "tools/tool.h"
+#include "tools/verb.h"
+
+struct secret {
+    struct settings_list files;
+};
+
+static bool make(struct tool *t, const char *path) {
+    char text[65], why[SECRET_FILE_WHY];
+    random_secret(text);
+    int result = secret_file_make(path, text, why);
+    explicit_bzero(text, sizeof(text));
+    if (result < 0)
+        return tool_complain(t, "--file=%s: %s", path, why);
+    if (result == 1)
+        fprintf(stderr, "signalbox: made %s\n", path);
+    return true;
+}
+
+static int run_secret(struct tool *t, void *own) {
+    struct secret *s = own;
+    if (s->files.count == 0) {
+        tool_complain(t, "needs a file: give --file");
+        return TOOL_USAGE;
+    }
+    for (size_t i = 0; i < s->files.count; i++)
+        if (!make(t, s->files.items[i]))
+            return TOOL_FAILED;
+    if (t->argument_count == 0)
+        return TOOL_OK;
+    execvp(t->arguments[0], t->arguments);
+    tool_complain(t, "%s: %s", t->arguments[0], strerror(errno));
+    return TOOL_FAILED;
+}
+
+static const struct option options[] = {
+    {"file", OPTION_LIST, offsetof(struct secret, files), "FILE",
+     "a file that holds a secret; it may be given several times"},
+};
+
+const struct verb verb_secret = {
+    .name = "secret",
+    .arguments = "[-- PROGRAM ARGUMENT…]",
+    .summary = "make files with random secrets, once",
+    .details =
+        "A file that is not there is made with 256 random bits, readable by its owner alone; a "
+        "file "
+        "that is\nthere stays as it is. Of several processes that make the same file, one wins. "
+        "Then the program\nbehind -- runs in the place of this one. For --admin-token-file, "
+        "--cluster-secret-file and an app's\nsigning secret.",
+    VERB_COUNT(0, 1000),
+    VERB_OPTIONS(options),
+    VERB_RUN(struct secret, run_secret)};
