@@ -171,7 +171,7 @@ static void on_config(void *ctx, const struct ask_answer *a) {
 static void report_secret(struct doctor *d) {
     static const char what[] = "cluster secret";
     static const char remedy[] =
-        "give all processes the same --cluster-secret-file, made by `openssl rand -hex 32`";
+        "give all processes the same --cluster-secret-file, made by `signalbox secret`";
     if (bus_has_other_secret(d->tool->bus))
         report(d, WRONG, what, "the fleet has another than this process", remedy);
     else if (!bus_cluster_secret(d->tool->bus)->is_known)

@@ -1,4 +1,4 @@
-/* cmd_secret.c - secret: makes the files of a fleet's secrets where they are not there yet, and then
+/* cmd_secret.c - secret: makes the files of a fleet's secrets that are not there yet, and then
  * becomes another program, such as a gateway that reads them. */
 #include <errno.h>
 #include <stdio.h>

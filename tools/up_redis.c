@@ -38,21 +38,12 @@ static bool take_lock(const struct tool *t) {
     return true; /* the lock is released when the process ends */
 }
 
-/* Under another name first: a file that was half written is never taken for the secret. */
 static bool make_secret(const struct tool *t) {
-    static const char fresh[] = SECRET_FILE ".new";
-    char text[65];
-    if (access(SECRET_FILE, F_OK) == 0)
-        return true;
-    for (int i = 0; i < 4; i++)
-        random_id(text + i * 16);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool is_fine = fd >= 0 && write(fd, text, 64) == 64 && fsync(fd) == 0;
+    char text[65], why[SECRET_FILE_WHY];
+    random_secret(text);
+    int result = secret_file_make(SECRET_FILE, text, why);
     explicit_bzero(text, sizeof(text));
-    if (fd >= 0)
-        close(fd);
-    return (is_fine && rename(fresh, SECRET_FILE) == 0) ||
-           tool_complain(t, SECRET_FILE ": %s", strerror(errno));
+    return result >= 0 || tool_complain(t, SECRET_FILE ": %s", why);
 }
 
 bool up_redis_claim(const struct tool *t) {
