@@ -36,13 +36,11 @@ struct reading {
 
 static enum verdict judge(struct reading *r, const struct entry_parts *parts, struct bytes text,
                           uint64_t ts_ms) {
+    const struct public_limits limits = {parts->max_message_bytes, parts->bus};
     *r = (struct reading){0};
-    if (public_message_read(&r->message, text, PUBLIC_OP_SEND, parts->max_message_bytes, &r->why) !=
-        PUBLIC_FINE)
+    if (public_message_read(&r->message, text, PUBLIC_OP_SEND, &limits, &r->why) != PUBLIC_FINE)
         return IS_BAD;
     r->delivery = public_message_delivery(&r->message, ts_ms);
-    if (!delivery_fits(&r->delivery, parts->bus, &r->why))
-        return IS_BAD;
     if (r->message.is_nothing)
         return IS_NOTHING;
     return level_check(parts, &r->delivery, &r->why) ? SENDS : IS_OVER_LEVEL;

@@ -1,8 +1,6 @@
 /* cmd_close.c - close: closes the connections of a Name at whatever gateways they are. */
-#include <inttypes.h>
+#include <limits.h>
 
-#include "common/base/close_reason.h"
-#include "common/base/utf8.h"
 #include "tools/send_one.h"
 #include "tools/verb.h"
 
@@ -14,14 +12,14 @@ struct closing {
 };
 
 static bool check(const struct tool *t, const struct closing *c) {
-    struct bytes reason = bytes_str(c->reason);
+    struct buf error = {0};
     if (*t->arguments[0] == '\0')
         return tool_complain(t, "NAME is empty");
-    if (!close_code_is_allowed(c->code))
-        return tool_complain(t, "--code=%" PRId64 ": " CLOSE_CODE_RULE, c->code);
-    if (reason.len > CLOSE_TEXT_MAX || !utf8_is_valid(reason))
-        return tool_complain(t, "--reason: must be UTF-8 of at most %d bytes", CLOSE_TEXT_MAX);
-    return true;
+    bool is_fine = delivery_check_close(c->code, bytes_str(c->reason), &error);
+    if (!is_fine)
+        tool_complain(t, "%.*s", BYTES_FMT(buf_bytes(&error)));
+    buf_deinit(&error);
+    return is_fine;
 }
 
 static int run(struct tool *t, void *own) {
@@ -44,7 +42,7 @@ static const struct option options[] = {
     {"client", OPTION_LIST, offsetof(struct closing, clients), "ID",
      "close only those with this client id; may be given several times"},
     {"code", OPTION_NUMBER, offsetof(struct closing, code), "N",
-     "the close code: 1000, 1001, or 3000 to 4999", .lowest = 1000, .highest = 4999,
+     "the close code: 1000, 1001, or 3000 to 4999", .lowest = 0, .highest = INT_MAX,
      .initial = "1000"},
     {"reason", OPTION_TEXT, offsetof(struct closing, reason), "TEXT",
      "the reason in the close frame", .initial = ""},

@@ -127,9 +127,11 @@ static bool is_sendable(struct lines *l, struct bytes line, struct buf *text,
     struct send *s = l->send;
     if (!read_data(s, line, error_out))
         return false;
+    const struct bus *bus = s->one.tool->bus;
     public_message_write(text, &s->one.what);
-    return (!s->is_json_data || send_one_check(buf_bytes(text), error_out) == SEND_FINE) &&
-           publish_check(s->one.tool->bus, text->len, error_out) == 0;
+    bool is_fine = s->is_json_data ? send_one_check(buf_bytes(text), bus, error_out) == SEND_FINE
+                                   : delivery_fits(&s->one.what, bus, error_out);
+    return is_fine && publish_check(s->one.tool->bus, text->len, error_out) == 0;
 }
 
 static void send_line(struct lines *l, struct bytes line) {
@@ -209,7 +211,7 @@ static enum send_check check_head(struct send *s, struct buf *error_out) {
     struct buf text = {0};
     s->one.what.data = BYTES_LIT("0"); /* a text, and also JSON */
     public_message_write(&text, &s->one.what);
-    enum send_check check = send_one_check(buf_bytes(&text), error_out);
+    enum send_check check = send_one_check(buf_bytes(&text), NULL, error_out);
     buf_deinit(&text);
     return check;
 }
@@ -238,6 +240,7 @@ static int send_lines(struct send *s) {
 static bool check(const struct send *s) {
     const struct tool *t = s->one.tool;
     const char *wrong = NULL;
+    const char *fault = s->id != NULL ? public_message_id_fault(bytes_str(s->id)) : NULL;
     int wanted = (s->is_every ? 0 : 1) + (s->is_stdin ? 0 : 1);
     if (t->argument_count != wanted)
         wrong = s->is_every && s->is_stdin ? "--every --stdin takes no arguments"
@@ -252,6 +255,8 @@ static bool check(const struct send *s) {
         wrong = "--wait is for one message: not with --stdin";
     else if (s->has_no_wait && s->wait_ms > 0)
         wrong = "--wait and --no-wait exclude each other";
+    else if (fault != NULL)
+        return tool_complain(t, "%s: %s", message_form_key(KEY_ID), fault);
     return wrong == NULL || tool_complain(t, "%s", wrong);
 }
 

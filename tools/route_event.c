@@ -10,6 +10,7 @@
 #include "common/app/lua/stack.h"
 #include "common/base/clock.h"
 #include "common/base/close_reason.h"
+#include "common/send/delivery.h"
 
 enum { JSON_DEPTH = 10, CODE_NORMAL = 1000 };
 
@@ -94,7 +95,8 @@ static int response_close(lua_State *L) {
     struct buf line = {0};
     luaL_argcheck(L, code == CODE_NORMAL || (code >= 3000 && code <= 4999), 2,
                   "must be 1000 or 3000 to 4999");
-    luaL_argcheck(L, len <= CLOSE_TEXT_MAX, 3, "has at most 123 bytes");
+    if (!delivery_check_close(code, bytes_of(reason, len), &line))
+        return stack_raise(L, &line);
     buf_printf(&line, "{\"op\":\"close\",\"sender\":true,\"code\":%d,\"reason\":", (int)code);
     json_append_string(&line, bytes_of(reason, len));
     offline_print(&line);

@@ -15,10 +15,10 @@ enum { ID_MS = 1000 };
 /* --- checks --- */
 
 /* The size is the daemons' matter: they know --max-message-bytes. */
-enum send_check send_one_check(struct bytes text, struct buf *error_out) {
+enum send_check send_one_check(struct bytes text, const struct bus *bus, struct buf *error_out) {
+    const struct public_limits limits = {SIZE_MAX, bus};
     struct public_message m;
-    bool is_fine =
-        public_message_read(&m, text, PUBLIC_OP_SEND, SIZE_MAX, error_out) == PUBLIC_FINE;
+    bool is_fine = public_message_read(&m, text, PUBLIC_OP_SEND, &limits, error_out) == PUBLIC_FINE;
     bool is_nothing = m.is_nothing;
     public_message_deinit(&m);
     if (!is_fine)
@@ -198,7 +198,8 @@ static void publish(void *ctx) {
     struct buf error = {0};
     buf_clear(&s->text);
     public_message_write(&s->text, &s->what);
-    if (publish_check(s->tool->bus, s->text.len, &error) == 0) {
+    if (delivery_fits(&s->what, s->tool->bus, &error) &&
+        publish_check(s->tool->bus, s->text.len, &error) == 0) {
         publish_json(s->tool->bus, buf_bytes(&s->text), on_published, s);
     } else {
         tool_complain(s->tool, "%.*s", BYTES_FMT(buf_bytes(&error)));
@@ -236,7 +237,7 @@ int send_one_run(struct send_one *s) {
     struct buf error = {0};
     int exit_code = TOOL_USAGE;
     public_message_write(&s->text, &s->what);
-    enum send_check check = send_one_check(buf_bytes(&s->text), &error);
+    enum send_check check = send_one_check(buf_bytes(&s->text), NULL, &error);
     if (check != SEND_FINE)
         exit_code = complain(s, check, buf_bytes(&error));
     else if (tool_connect(s->tool))

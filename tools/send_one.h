@@ -31,8 +31,9 @@ struct send_one {
 enum { SEND_VERDICT_MS = 300 };
 
 enum send_check { SEND_FINE, SEND_NOTHING /* correct, and there is nothing to send */, SEND_BAD };
-/* Whether a broker will take the text; otherwise one line in error_out. */
-enum send_check send_one_check(struct bytes text, struct buf *error_out);
+/* Whether a broker will take the text; otherwise one line in error_out. bus: NULL before there is
+ * a connection. */
+enum send_check send_one_check(struct bytes text, const struct bus *bus, struct buf *error_out);
 
 /* To whom it goes: name NULL means every Name. False after one line on standard error. */
 bool send_one_address(struct send_one *s, const char *name, const struct settings_list *groups,

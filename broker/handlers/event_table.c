@@ -145,7 +145,9 @@ static int response_close(lua_State *L) {
     luaL_argcheck(L, d.code == CODE_NORMAL || (d.code >= 3000 && d.code <= 4999), 2,
                   "must be 1000 or 3000 to 4999");
     d.data.ptr = luaL_optlstring(L, 3, "", &d.data.len);
-    luaL_argcheck(L, d.data.len <= CLOSE_TEXT_MAX, 3, "has at most 123 bytes");
+    struct buf error = {0};
+    if (!delivery_check_close(d.code, d.data, &error))
+        return stack_raise(L, &error);
     return answer(L, &d);
 }
 

@@ -85,9 +85,15 @@ static void on_published(void *ctx, int status, struct bytes id) {
 
 static void publish(struct admin_conn *c, enum public_op op) {
     struct buf message = {0}, error = {0};
-    struct bytes key = http_head_find(&c->head, "Idempotency-Key");
-    int status = public_message_admit(op, c->body, key, host_of(c)->settings->max_message_bytes,
-                                      &message, &error);
+    static const char key[] = "Idempotency-Key";
+    const struct public_limits limits = {(size_t)host_of(c)->settings->max_message_bytes,
+                                         host_of(c)->bus};
+    if (http_head_count(&c->head, key) > 1) {
+        admin_conn_error(c, 400, "Idempotency-Key: is given twice");
+        return;
+    }
+    int status =
+        public_message_admit(op, c->body, http_head_find(&c->head, key), &limits, &message, &error);
     int refused = status == 0 ? publish_check(host_of(c)->bus, message.len, &error) : 0;
     if (refused < 0)
         status = refused == -EMSGSIZE ? 413 : 503;

@@ -37,6 +37,18 @@ bool delivery_check_data(struct bytes data, bool is_binary, size_t max_message_b
     return false;
 }
 
+bool delivery_check_close(int64_t code, struct bytes reason, struct buf *error_out) {
+    if (!close_code_is_allowed(code))
+        buf_append_str(error_out, "code: " CLOSE_CODE_RULE);
+    else if (reason.len > CLOSE_TEXT_MAX)
+        buf_printf(error_out, "reason: has more than %d bytes", CLOSE_TEXT_MAX);
+    else if (!utf8_is_valid(reason))
+        buf_append_str(error_out, "reason: is not valid UTF-8");
+    else
+        return true;
+    return false;
+}
+
 bool delivery_is_for_nobody(const struct delivery *d) {
     return bytes_lists_are_nobody(d->names, d->groups, d->clients);
 }

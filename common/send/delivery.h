@@ -44,6 +44,10 @@ bool delivery_check_size(size_t bytes, size_t max_message_bytes, struct buf *err
 bool delivery_check_data(struct bytes data, bool is_binary, size_t max_message_bytes,
                          struct buf *error_out);
 
+/* Whether a close may have this code and this reason, which is at most CLOSE_TEXT_MAX bytes of
+ * UTF-8; one line in error_out when not. */
+bool delivery_check_close(int64_t code, struct bytes reason, struct buf *error_out);
+
 /* Whether one of its lists is empty, so that it is done without anything being sent. */
 bool delivery_is_for_nobody(const struct delivery *d);
 /* Whether the levels allow it, every Name checked; error_out (may be NULL) gets the text when not.

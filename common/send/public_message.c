@@ -34,6 +34,13 @@ static bool read_text(const struct message_form *f, enum message_key key, size_t
     return message_form_refuse(key, why, error_out);
 }
 
+static bool read_id(struct public_message *m, const struct message_form *f, struct buf *error_out) {
+    if (!read_text(f, KEY_ID, SIZE_MAX, &m->id, error_out))
+        return false;
+    const char *fault = public_message_id_fault(buf_bytes(&m->id));
+    return fault == NULL || message_form_refuse(KEY_ID, fault, error_out);
+}
+
 /* The token becomes a part of a channel's name, so its characters are limited. */
 static bool read_receipt(struct public_message *m, const struct message_form *f,
                          struct buf *error_out) {
@@ -53,11 +60,11 @@ static bool read_close(struct public_message *m, const struct message_form *f,
     struct json_value code = f->values[KEY_CODE];
     uint64_t number = (uint64_t)close_reason_code(CLOSE_NORMAL);
     if (is_given(f, KEY_CODE) &&
-        (code.kind != JSON_KIND_NUMBER || !bytes_to_u64(code.text, &number) || number > INT_MAX ||
-         !close_code_is_allowed((int64_t)number)))
-        return message_form_refuse(KEY_CODE, CLOSE_CODE_RULE, error_out);
+        (code.kind != JSON_KIND_NUMBER || !bytes_to_u64(code.text, &number) || number > INT_MAX))
+        number = 0; /* no code */
     m->code = (int)number;
-    return read_text(f, KEY_REASON, CLOSE_TEXT_MAX, &m->data, error_out);
+    return read_text(f, KEY_REASON, SIZE_MAX, &m->data, error_out) &&
+           delivery_check_close(m->code, buf_bytes(&m->data), error_out);
 }
 
 /* --- send --- */
@@ -102,30 +109,30 @@ static bool read_op(struct public_message *m, struct json_value root, struct buf
 }
 
 static enum public_fault read_form(struct public_message *m, const struct message_form *f,
-                                   size_t max_bytes, struct buf *error_out) {
+                                   const struct public_limits *limits, struct buf *error_out) {
     enum public_fault fault = PUBLIC_BAD;
     m->has_id = f->values[KEY_ID].kind != JSON_KIND_ABSENT;
     if (!message_form_texts(f, KEY_NAME, 0, &m->names, error_out) ||
         !message_form_texts(f, KEY_GROUP, 0, &m->groups, error_out) ||
         !message_form_texts(f, KEY_CLIENT_ID, 0, &m->clients, error_out) ||
-        !read_text(f, KEY_ID, PUBLIC_ID_MAX, &m->id, error_out) || !read_receipt(m, f, error_out))
+        !read_id(m, f, error_out) || !read_receipt(m, f, error_out))
         return fault;
     if (m->op == PUBLIC_OP_SEND)
-        fault = read_send(m, f, max_bytes, error_out);
+        fault = read_send(m, f, limits->max_bytes, error_out);
     else if (read_close(m, f, error_out))
         fault = PUBLIC_FINE;
+    struct delivery d = public_message_delivery(m, 0);
     if (fault == PUBLIC_FINE &&
-        !address_is_affordable(texts_list(&m->names), texts_list(&m->groups),
-                               texts_list(&m->clients), m->data.len, error_out))
+        (!address_is_affordable(d.names, d.groups, d.clients, d.data.len, error_out) ||
+         (limits->bus != NULL && !delivery_fits(&d, limits->bus, error_out))))
         fault = PUBLIC_TOO_BIG;
-    if (bytes_lists_are_nobody(texts_list(&m->names), texts_list(&m->groups),
-                               texts_list(&m->clients)))
-        m->is_nothing = true;
+    m->is_nothing = m->is_nothing || delivery_is_for_nobody(&d);
     return fault;
 }
 
 enum public_fault public_message_read(struct public_message *m, struct bytes text,
-                                      enum public_op op, size_t max_bytes, struct buf *error_out) {
+                                      enum public_op op, const struct public_limits *limits,
+                                      struct buf *error_out) {
     struct message_form form;
     enum public_fault fault = PUBLIC_BAD;
     *m = (struct public_message){.op = op};
@@ -139,7 +146,7 @@ enum public_fault public_message_read(struct public_message *m, struct bytes tex
              message_form_read(&form, document, root,
                                m->op == PUBLIC_OP_CLOSE ? FORM_CLOSE : FORM_SEND,
                                error_out) == FORM_FINE)
-        fault = read_form(m, &form, max_bytes, error_out);
+        fault = read_form(m, &form, limits, error_out);
     json_close(document);
     return fault;
 }
@@ -164,26 +171,32 @@ static void complete(enum public_op op, struct bytes text, struct bytes id, bool
     buf_append(out, rest);
 }
 
+const char *public_message_id_fault(struct bytes id) {
+    if (id.len > PUBLIC_ID_MAX)
+        return "has more than 256 bytes";
+    return utf8_is_valid(id) ? NULL : "is not valid UTF-8";
+}
+
 /* The idempotency key of the request's head must agree with the message's own. */
 static int check(const struct public_message *m, enum public_op op, struct bytes id,
                  struct buf *error_out) {
-    const char *why = "";
+    const char *fault = public_message_id_fault(id);
     if (m->op != op)
-        why = "op: is another operation than the one asked for";
-    else if (id.len > PUBLIC_ID_MAX)
-        why = "id: has more than 256 bytes";
-    else if (!utf8_is_valid(id))
-        why = "id: is not valid UTF-8";
+        buf_append_str(error_out, "op: is another operation than the one asked for");
+    else if (fault != NULL)
+        (void)message_form_refuse(KEY_ID, fault, error_out);
     else if (m->has_id && id.len > 0 && !bytes_equal(buf_bytes(&m->id), id))
-        why = "id: differs from the Idempotency-Key";
-    buf_append_str(error_out, why);
-    return *why == '\0' ? 0 : 400;
+        (void)message_form_refuse(KEY_ID, "differs from the Idempotency-Key", error_out);
+    else
+        return 0;
+    return 400;
 }
 
 int public_message_admit(enum public_op op, struct bytes text, struct bytes id,
-                         int64_t max_data_bytes, struct buf *out, struct buf *error_out) {
+                         const struct public_limits *limits, struct buf *out,
+                         struct buf *error_out) {
     struct public_message m;
-    enum public_fault fault = public_message_read(&m, text, op, (size_t)max_data_bytes, error_out);
+    enum public_fault fault = public_message_read(&m, text, op, limits, error_out);
     int status = fault == PUBLIC_TOO_BIG ? 413 : fault == PUBLIC_BAD ? 400 : 0;
     if (status == 0)
         status = check(&m, op, id, error_out);

@@ -7,6 +7,9 @@
  *     "binary": true    a binary message              "id": "…"    makes a retry harmless
  *     "receipt": "…"    what became of it is reported under this token (publish.h)
  *     "op": "close", "code": 1000, "reason": "…"      closes connections instead
+ *
+ * What an entrance has accepted a broker still refuses when a broadcast level does not allow it,
+ * when its own --max-message-bytes is lower, or when Redis takes less than it did.
  */
 #ifndef SIGNALBOX_SEND_PUBLIC_MESSAGE_H
 #define SIGNALBOX_SEND_PUBLIC_MESSAGE_H
@@ -33,13 +36,21 @@ struct public_message {
 enum public_fault {
     PUBLIC_FINE,
     PUBLIC_BAD,
-    PUBLIC_TOO_BIG /* data is over max_bytes, or there are too many Names for it */
+    PUBLIC_TOO_BIG /* for the limits, or for so many Names */
+};
+
+struct public_limits {
+    size_t max_bytes;      /* of the data */
+    const struct bus *bus; /* whether its Redis takes what the message becomes; NULL: not asked */
 };
 
 /* Writes one line to error_out unless the message is fine. op holds unless the text has an "op".
  * text need not outlive the call; *m_out is initialised in any case. */
 enum public_fault public_message_read(struct public_message *m_out, struct bytes text,
-                                      enum public_op op, size_t max_bytes, struct buf *error_out);
+                                      enum public_op op, const struct public_limits *limits,
+                                      struct buf *error_out);
+/* What is wrong with an idempotency key, or NULL. It follows "id: ". */
+const char *public_message_id_fault(struct bytes id);
 /* What it asks for; borrows from the message. */
 struct delivery public_message_delivery(const struct public_message *m, uint64_t ts_ms);
 /* Appends the JSON of a delivery, which public_message_read reads as the same; its texts must be
@@ -56,7 +67,8 @@ void public_message_write_list(struct buf *out, enum message_key key, struct byt
  * Returns 0, or an HTTP status (400, 413) with one line in error_out.
  */
 int public_message_admit(enum public_op op, struct bytes text, struct bytes id,
-                         int64_t max_data_bytes, struct buf *out, struct buf *error_out);
+                         const struct public_limits *limits, struct buf *out,
+                         struct buf *error_out);
 
 void public_message_deinit(struct public_message *m);
 

@@ -89,6 +89,8 @@ static void push_share(void *ctx, unsigned partition, struct bytes_list names, s
 
 static enum app_outcome push(struct routes *routes, struct app_call *call,
                              const struct delivery *what, struct buf *error_out) {
+    if (!delivery_fits(what, routes->bus, error_out))
+        return APP_FAILED;
     struct sending *s = mem_zalloc(sizeof(*s));
     struct delivery d = *what;
     d.ts_ms = clock_wall_ms();

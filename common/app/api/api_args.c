@@ -29,6 +29,11 @@ int api_arg_error(lua_State *L, int arg, const char *format, const char *detail)
 /* client_id is spelled clientId in JSON: both are one option. */
 static const char client_id[] = "client_id", client_id_in_json[] = "clientId";
 
+/* An option as texts about an address name it at every entrance. */
+static const char *shown(const char *key) {
+    return strcmp(key, client_id) == 0 ? client_id_in_json : key;
+}
+
 static bool is_among(struct bytes key, const char *const allowed[]) {
     for (; *allowed != NULL; allowed++)
         if (bytes_equal_str(key, *allowed) ||
@@ -142,7 +147,7 @@ const char *api_option_address(lua_State *L, int arg, const char *key) {
     struct bytes text = api_option_bytes(L, arg, key);
     const char *fault = text.len > 0 ? address_fault(text) : NULL;
     if (fault != NULL)
-        luaL_argerror(L, arg, lua_pushfstring(L, "'%s' %s", key, fault));
+        luaL_argerror(L, arg, lua_pushfstring(L, "%s: %s", shown(key), fault));
     return text.len == 0 ? NULL : text.ptr;
 }
 
@@ -170,11 +175,11 @@ lua_Integer api_option_integer(lua_State *L, int arg, const char *key, lua_Integ
 static struct bytes element(lua_State *L, int arg, const char *what) {
     int type = lua_type(L, -1);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
-        api_arg_error(L, arg, "'%s' " ADDRESS_NO_TEXTS, what);
+        api_arg_error(L, arg, "%s: " ADDRESS_NO_TEXTS, shown(what));
     struct bytes text = stack_bytes_at(L, -1);
     const char *fault = address_fault(text);
     if (fault != NULL)
-        luaL_argerror(L, arg, lua_pushfstring(L, "'%s' %s", what, fault));
+        luaL_argerror(L, arg, lua_pushfstring(L, "%s: %s", shown(what), fault));
     return text;
 }
 
@@ -197,9 +202,9 @@ static struct bytes_list read_list(lua_State *L, int arg, const char *what) {
     lua_Unsigned length = lua_rawlen(L, list);
     size_t count = 0;
     if (length > ADDRESS_LIST_MAX)
-        api_arg_error(L, arg, "'%s' " ADDRESS_TOO_MANY, what);
+        api_arg_error(L, arg, "%s: " ADDRESS_TOO_MANY, shown(what));
     if (!is_list(L, list, length))
-        api_arg_error(L, arg, "'%s' " ADDRESS_NO_TEXTS, what);
+        api_arg_error(L, arg, "%s: " ADDRESS_NO_TEXTS, shown(what));
     struct bytes *items = lua_newuserdatauv(L, (length + 1) * sizeof(*items), 1);
     lua_newtable(L);
     for (lua_Unsigned i = 1; i <= length; i++) {

@@ -132,10 +132,11 @@ int api_close(lua_State *L) {
         .clients = api_option_list(L, 1, "client_id", &one[2]),
     };
     close.code = api_option_integer(L, 1, "code", close_reason_code(CLOSE_NORMAL));
-    luaL_argcheck(L, close_code_is_allowed(close.code), 1, "the close code " CLOSE_CODE_RULE);
     const char *reason = api_option_text(L, 1, "reason");
     close.data = reason == NULL ? BYTES_LIT("") : bytes_str(reason);
-    luaL_argcheck(L, close.data.len <= CLOSE_TEXT_MAX, 1, "the reason is longer than 123 bytes");
+    if (!delivery_check_close(close.code, close.data, &error) ||
+        !address_is_affordable(close.names, close.groups, close.clients, close.data.len, &error))
+        return stack_raise(L, &error);
     if (!bytes_list_is_given(close.names) && !bytes_list_is_given(close.groups) &&
         !bytes_list_is_given(close.clients))
         return luaL_argerror(L, 1, "a name, group or client_id is needed");

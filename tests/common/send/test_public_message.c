@@ -17,7 +17,8 @@ static char why[300];
 static enum public_fault read_as(enum public_op op, const char *text) {
     struct buf error = {0};
     public_message_deinit(&m);
-    enum public_fault fault = public_message_read(&m, bytes_str(text), op, MAX_BYTES, &error);
+    enum public_fault fault = public_message_read(&m, bytes_str(text), op,
+                                                  &(struct public_limits){MAX_BYTES, NULL}, &error);
     snprintf(why, sizeof(why), "%.*s", (int)error.len, error.ptr != NULL ? error.ptr : "");
     assert_int_equal(fault == PUBLIC_FINE, error.len == 0);
     buf_deinit(&error);
@@ -151,8 +152,8 @@ static void many_names_of_much_data(void **state) {
             buf_append_char(&text, 'x');
         buf_append_str(&text, "\"}");
         public_message_deinit(&m);
-        enum public_fault fault =
-            public_message_read(&m, buf_bytes(&text), PUBLIC_OP_SEND, SIZE_MAX, &error);
+        enum public_fault fault = public_message_read(
+            &m, buf_bytes(&text), PUBLIC_OP_SEND, &(struct public_limits){SIZE_MAX, NULL}, &error);
         assert_int_equal(fault, more ? PUBLIC_TOO_BIG : PUBLIC_FINE);
     }
     assert_true(bytes_equal_str(buf_bytes(&error), "name: 256 Names times 1048577 bytes are more "
@@ -179,8 +180,8 @@ static void what_json_can_say(void **state) {
 
 static int admit(enum public_op op, const char *text, const char *id, const char *expected) {
     struct buf out = {0}, error = {0};
-    int status =
-        public_message_admit(op, bytes_str(text), bytes_str(id), ADMIT_BYTES, &out, &error);
+    int status = public_message_admit(op, bytes_str(text), bytes_str(id),
+                                      &(struct public_limits){ADMIT_BYTES, NULL}, &out, &error);
     if (status == 0) {
         assert_int_equal(error.len, 0);
         assert_int_equal(out.len, strlen(expected));
