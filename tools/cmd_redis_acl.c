@@ -23,7 +23,7 @@
 #define SHARED                                                                                     \
     "+evalsha +eval +type +exists +expire +pexpire +pttl +get +set +del +incrby +time +hget "      \
     "+hset +hsetnx +hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +sscan "   \
-    "+scan "                                                                                       \
+    "+scan +zadd +zrem +zrangebylex "                                                              \
     "+xadd +xlen "                                                                                 \
     "+multi +exec +xrange +xrevrange +publish +subscribe +unsubscribe"
 
@@ -45,7 +45,7 @@ static const struct acl_user {
                    " +xadd +xlen +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
     [OPERATOR] = {"signalbox-operator", "the other verbs of the CLI", 'r', 'w',
                   LOGIN " +xadd +xlen +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall "
-                        "+hscan +scan +scard +exists "
+                        "+hscan +scan +scard +exists +zrangebylex "
                         "+xrange +xread +pubsub|numsub +time +config|get " AGAIN},
 };
 

@@ -178,7 +178,7 @@ static bool query_read(struct admin_conn *c, unsigned form, struct query *q) {
 static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
     struct admin_job *job = ctx;
     if (status < 0) {
-        admin_job_error(job, 503, redis_away);
+        admin_job_error(job, 503, registry_failure(status));
         return;
     }
     listing_write_names(&job->out, rows, count);
@@ -200,7 +200,7 @@ static void on_client_rows(void *ctx, const struct registry_row *rows, size_t co
 static void on_clients_end(void *ctx, int status) {
     struct admin_job *job = ctx;
     if (status < 0) {
-        admin_job_error(job, 503, redis_away);
+        admin_job_error(job, 503, registry_failure(status));
         return;
     }
     buf_append_char(&job->out, ']');

@@ -9,6 +9,8 @@
 #include "common/base/fold.h"
 #include "common/bus/cluster/registry.h"
 
+enum { SAME_ID_MAX = 1000 /* Names of a partition in which one id is looked for */ };
+
 struct listing {
     struct registry *registry;
     struct buf group, client_id;
@@ -90,12 +92,24 @@ static void on_names(void *ctx, int status, const struct registry_row *rows, siz
     ask_next(l);
 }
 
+/* The connections with one client id, without a list of all. */
+static void look_up(struct listing *l, struct bytes name) {
+    if (bytes_is_empty(name))
+        registry_find_id(l->registry, buf_bytes(&l->client_id), SAME_ID_MAX, on_connections, l);
+    else
+        registry_find(l->registry, name, buf_bytes(&l->client_id), on_connections, l);
+}
+
 struct listing *listing_start(struct registry *registry, const struct listing_filter *filter,
                               const struct listing_events *events, void *ctx) {
     struct listing *l = mem_zalloc(sizeof(*l));
     *l = (struct listing){.registry = registry, .events = events, .ctx = ctx};
     buf_append(&l->group, filter->group);
     buf_append(&l->client_id, filter->client_id);
+    if (!bytes_is_empty(filter->client_id)) {
+        look_up(l, filter->name);
+        return l;
+    }
     if (bytes_is_empty(filter->name)) {
         registry_names(registry, on_names, l);
         return l;

@@ -63,6 +63,7 @@ struct request {
     struct buf extra; /* header lines for the answer or the 101 */
     bool keeps_alive;
     struct signal_reference *signal;
+    bool has_looked_up; /* what its headers refer to (gateway/routes/reference.h) */
     /* The conversion has ended: true with a 101, false refused or gone. Set by who waits for it. */
     void (*on_converted)(struct request *r, bool is_ok);
     void *convert_ctx;

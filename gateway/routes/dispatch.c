@@ -2,7 +2,6 @@
  * dispatch.c - see dispatch.h. A request is asked in this order, and the first "yes" decides:
  *
  *     is the gateway full, the host wrong, the path malformed?  it is refused
- *     does it refer to a connection (reference.h)?              that is looked up; then as below
  *     is it a WebSocket for an endpoint with auto_upgrade?      upgrade
  *     does a route of the app fit?                              web_run
  *     does a static folder fit?                                 file_send
@@ -34,6 +33,11 @@ static void auto_upgrade(struct request *r) {
         .name = bytes_str(r->path), .scope = SCOPE_GLOBAL, .is_automatic = true};
     if (upgrade(r, &options, &error) == UPGRADE_INVALID)
         request_refuse(r, error.status, error.text);
+}
+
+static void on_looked_up(void *ctx, bool is_found) {
+    if (is_found)
+        auto_upgrade(ctx);
 }
 
 /* ---- static folders */
@@ -91,7 +95,10 @@ static void run_route(struct request *r) {
     }
     if (r->endpoint->auto_upgrade && r->endpoint->is_ws &&
         http_head_count(&r->head, "Sec-WebSocket-Key") > 0) {
-        auto_upgrade(r);
+        if (reference_is_open(r))
+            (void)reference_look_up(r, on_looked_up, r);
+        else
+            auto_upgrade(r);
         return;
     }
     char *method = bytes_dup(r->head.method);
@@ -117,8 +124,6 @@ void dispatch(struct request *r) {
         request_refuse(r, 400, "no such host here");
     else if (r->path == NULL)
         request_refuse(r, 400, r->path_error);
-    else if (reference_is_there(r))
-        reference_look_up(r, run_route);
     else
         run_route(r);
 }

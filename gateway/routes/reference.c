@@ -17,7 +17,8 @@
 /* What the fields say: first as they stand, then, if no connection is found, decoded. */
 struct reference {
     struct request *request;
-    request_fn *on_found;
+    reference_fn *fn;
+    void *ctx;
     bool is_decoded;
     struct buf name, client_id;
 };
@@ -26,7 +27,9 @@ static bool is_field(const struct http_header *h, const char *name) {
     return bytes_equal_nocase(h->name, bytes_str(name));
 }
 
-bool reference_is_there(const struct request *r) {
+bool reference_is_open(const struct request *r) {
+    if (r->has_looked_up)
+        return false;
     for (size_t i = 0; i < r->head.header_count; i++)
         if (is_field(&r->head.headers[i], CLIENT_ID) && r->head.headers[i].value.len > 0)
             return true;
@@ -108,7 +111,7 @@ static void judge(const struct reference *f, int status, const struct registry_r
     struct request *r = f->request;
     struct conn_value value;
     if (status < 0)
-        request_refuse(r, 503, "the registry cannot be reached");
+        request_refuse(r, 503, registry_failure(status));
     else if (f->name.len == 0 && count != 1)
         request_refuse(
             r, 400, CLIENT_ID " alone must be the id of exactly one connection; give " NAME " too");
@@ -123,6 +126,16 @@ static void judge(const struct reference *f, int status, const struct registry_r
 
 static void ask(struct reference *f);
 
+static void end(struct reference *f, bool is_found) {
+    struct request *r = f->request;
+    r->routes->references--;
+    f->fn(f->ctx, is_found);
+    buf_deinit(&f->name);
+    buf_deinit(&f->client_id);
+    free(f);
+    request_worked(r);
+}
+
 static void on_rows(void *ctx, int status, const struct registry_row *rows, size_t count) {
     struct reference *f = ctx;
     struct request *r = f->request;
@@ -131,34 +144,36 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
         ask(f);
         return;
     }
-    if (r->conn != NULL) {
+    if (r->conn != NULL)
         judge(f, status, rows, count);
-        if (!request_is_answered(r))
-            f->on_found(r);
-    }
-    buf_deinit(&f->name);
-    buf_deinit(&f->client_id);
-    free(f);
-    request_worked(r);
+    end(f, r->conn != NULL && !request_is_answered(r));
 }
 
+/* Of an id alone, a second connection is as many as it takes to refuse. */
 static void ask(struct reference *f) {
     struct registry *registry = f->request->routes->registry;
     if (f->name.len > 0)
         registry_find(registry, buf_bytes(&f->name), buf_bytes(&f->client_id), on_rows, f);
     else
-        registry_find_id(registry, buf_bytes(&f->client_id), on_rows, f);
+        registry_find_id(registry, buf_bytes(&f->client_id), 2, on_rows, f);
 }
 
-void reference_look_up(struct request *r, request_fn *on_found) {
+bool reference_look_up(struct request *r, reference_fn *fn, void *ctx) {
+    r->has_looked_up = true;
     /* Two values would name two connections, of which only the first would be looked up. */
     if (http_head_count(&r->head, CLIENT_ID) > 1 || http_head_count(&r->head, NAME) > 1) {
         request_refuse(r, 400, CLIENT_ID " or " NAME " came twice");
-        return;
+        return false;
+    }
+    if (r->routes->references == REFERENCES_MAX) {
+        request_refuse(r, 503, "too many signal connections are being looked up");
+        return false;
     }
     struct reference *f = mem_zalloc(sizeof(*f));
-    *f = (struct reference){.request = r, .on_found = on_found};
+    *f = (struct reference){.request = r, .fn = fn, .ctx = ctx};
+    r->routes->references++;
     request_work(r);
     read_fields(f, false);
     ask(f);
+    return true;
 }

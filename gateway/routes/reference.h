@@ -5,6 +5,9 @@
  * A value is UTF-8, or ISO 8859-1 if it is not valid UTF-8: scripts of browsers write bytes over
  * 0x7F that way. If no connection is found under what the fields say, they are read once more, as
  * percent-encoded.
+ *
+ * A connection is looked up when somebody wants to know it: a handler that reads web.signal or
+ * converts, or an automatic upgrade. To everything else the headers cost nothing.
  */
 #ifndef SIGNALBOX_GATEWAY_ROUTES_REFERENCE_H
 #define SIGNALBOX_GATEWAY_ROUTES_REFERENCE_H
@@ -16,14 +19,20 @@
 struct http_head;
 struct request;
 
-/* Without a client id the other two headers mean nothing. */
-bool reference_is_there(const struct request *r);
-/* Asks the registry; then calls on_found with r->signal set, or refuses the request:
+/* Whether the request refers to a connection that was not looked up yet. Without a client id the
+ * other two headers mean nothing. */
+bool reference_is_open(const struct request *r);
+/*
+ * Asks the registry, once for a request: a few commands. Then r->signal is set, or the request was
+ * refused:
  *     404  no such connection
  *     400  its signature does not hold, the id alone is not enough, or a field came twice
- *     503  the registry cannot be reached */
-typedef void request_fn(struct request *r);
-void reference_look_up(struct request *r, request_fn *on_found);
+ *     503  the registry cannot be reached, or REFERENCES_MAX are being looked up
+ * False: it was refused, and fn is not called.
+ */
+enum { REFERENCES_MAX = 1000 };
+typedef void reference_fn(void *ctx, bool is_found);
+bool reference_look_up(struct request *r, reference_fn *fn, void *ctx);
 
 /* Sets *out to the text of a header's value; is_encoded: it is percent-encoded. */
 void reference_read(struct bytes value, bool is_encoded, struct buf *out);

@@ -30,6 +30,7 @@ struct routes {
     struct message_frames *frames;
     const struct client_host *client_host;
     uint64_t last_number; /* of a connection of this process */
+    unsigned references;  /* being looked up (reference.h) */
 };
 
 static inline const struct registrations *routes_registrations(const struct routes *routes) {

@@ -9,12 +9,14 @@
 #include <lua.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/app/api/api.h"
 #include "common/app/app.h"
 #include "common/base/percent.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/local.h"
+#include "gateway/routes/reference.h"
 #include "gateway/routes/routes.h"
 #include "gateway/routes/upgrade.h"
 #include "gateway/routes/web_object.h"
@@ -31,8 +33,6 @@ static void web_unref(struct web *w) {
     }
     free(w);
 }
-
-/* ---- convert */
 
 static enum scope scope_of(lua_State *L, const struct request *r) {
     struct bytes text = api_option_bytes(L, 2, "scope");
@@ -64,6 +64,31 @@ static int invalid(lua_State *L, struct web *w, const struct upgrade_error *erro
     return luaL_error(L, "%s", error->text);
 }
 
+/* ---- the connection that the request's headers refer to */
+
+static void on_reference(void *ctx, bool is_found) {
+    struct web *w = ctx;
+    struct app_call *call = w->call;
+    w->call = NULL;
+    if (is_found) {
+        app_resume_ok(call, NULL, NULL);
+        return;
+    }
+    app_call_excuse(call, HANDLER_REFUSED);
+    app_resume_error(call, HANDLER_REFUSED);
+}
+
+/* Goes on with `then`, which calls app_waited first. */
+static int look_up(lua_State *L, struct web *w, lua_KFunction then) {
+    struct app_call *call = app_may_wait(L);
+    if (!reference_look_up(w->handler.request, on_reference, w))
+        return refused(L);
+    w->call = call;
+    return app_wait_then(L, call, (lua_KContext)call, then);
+}
+
+/* ---- convert */
+
 static void on_converted(struct request *r, bool is_ok) {
     struct web *w = r->convert_ctx;
     struct app_call *call = w->call;
@@ -79,6 +104,15 @@ static void on_converted(struct request *r, bool is_ok) {
     app_resume_error(call, HANDLER_REFUSED);
 }
 
+static int convert(lua_State *L);
+
+static int convert_looked_up(lua_State *L, int status, lua_KContext call) {
+    (void)status;
+    (void)app_waited(L, (struct app_call *)call);
+    lua_settop(L, 2);
+    return convert(L);
+}
+
 static int convert(lua_State *L) {
     struct web *w = web_check(L);
     struct request *r = w->handler.request;
@@ -91,6 +125,8 @@ static int convert(lua_State *L) {
     if (r->conn == NULL)
         return refused(L);
     api_check_options(L, 2, allowed);
+    if (reference_is_open(r))
+        return look_up(L, w, convert_looked_up);
     /* web.signal is made anew when it is next read: it means the new connection then. */
     lua_getiuservalue(L, 1, 1);
     lua_pushnil(L);
@@ -118,6 +154,31 @@ static int convert(lua_State *L) {
 
 /* ---- the object */
 
+static int push_made(lua_State *L, struct web *w);
+
+static int signal_looked_up(lua_State *L, int status, lua_KContext call) {
+    (void)status;
+    (void)app_waited(L, (struct app_call *)call);
+    lua_settop(L, 3);
+    return push_made(L, web_check(L));
+}
+
+/* The field of the key at 2, which is kept in the object's table at 3. */
+static int push_made(lua_State *L, struct web *w) {
+    const char *key = lua_tostring(L, 2);
+    struct request *r = w->handler.request;
+    if (r != NULL && strcmp(key, "signal") == 0 && reference_is_open(r))
+        return look_up(L, w, signal_looked_up);
+    if (r != NULL && web_push_field(L, w, key)) {
+        lua_pushvalue(L, 2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, 3);
+        return 1;
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
 /* Looks in the object's own table first, then makes the field and stores it there. */
 static int web_index(lua_State *L) {
     struct web *w = web_check(L);
@@ -131,14 +192,7 @@ static int web_index(lua_State *L) {
     if (lua_getfield(L, -1, "methods") == LUA_TTABLE && lua_getfield(L, -1, key) != LUA_TNIL)
         return 1;
     lua_settop(L, 3);
-    if (w->handler.request != NULL && web_push_field(L, w, key)) {
-        lua_pushvalue(L, 2);
-        lua_pushvalue(L, -2);
-        lua_rawset(L, 3);
-        return 1;
-    }
-    lua_pushnil(L);
-    return 1;
+    return push_made(L, w);
 }
 
 static int web_newindex(lua_State *L) {

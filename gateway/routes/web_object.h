@@ -21,7 +21,7 @@ struct web_param {
 struct web {
     struct handler handler; /* request: NULL once the handler has ended */
     unsigned refs;
-    struct app_call *call; /* waits in convert */
+    struct app_call *call; /* waits in convert, or for web.signal */
     char label[128];
     struct upgrade_error refusal; /* the last of convert; its text is NULL if there was none */
     size_t param_count;

@@ -39,12 +39,12 @@ class Bench:
     def conn(self, val, restore=0, client='ann', member=None):
         gid = val.split(':')[0]
         member = member if member is not None else f'room\0{client}\0{val}'
-        return self.run('register', f'c:room g:{gid} gws in own l:room l*', client, val, gid, member, 'room',
+        return self.run('register', f'c:room g:{gid} gws in own l:room l* i', client, val, gid, member, 'room',
                         restore)
 
     def disc(self, val, client='ann', reason='closed'):
         gid = val.split(':')[0]
-        return self.run('unregister', f'c:room g:{gid} in', client, val, f'room\0{client}\0{val}', 'room',
+        return self.run('unregister', f'c:room g:{gid} in i', client, val, f'room\0{client}\0{val}', 'room',
                         reason)
 
     def ingest(self):

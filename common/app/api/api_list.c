@@ -10,6 +10,9 @@
 #include "common/base/fold.h"
 #include "common/bus/cluster/registry.h"
 
+/* exists { client_id=, group= } looks at so many Names of each partition. */
+enum { SAME_ID_MAX = 64 };
+
 /* A question to the registry; what it asks for is copied. */
 struct query {
     struct app_call *call;
@@ -45,7 +48,7 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
     q->rows = rows;
     q->count = count;
     if (status < 0)
-        app_resume_error(q->call, "the registry cannot be reached: no Redis");
+        app_resume_error(q->call, registry_failure(status));
     else
         app_resume_ok(q->call, q->push, q);
     buf_deinit(&q->groups);
@@ -191,10 +194,12 @@ int api_exists(lua_State *L) {
         return 1;
     }
     struct query *q = query_new(call, push_is_there, groups);
-    if (!bytes_list_is_given(ids))
+    if (!bytes_list_is_given(ids) && !q->has_groups)
+        registry_find_name(registry, bytes_str(name), on_rows, q);
+    else if (!bytes_list_is_given(ids))
         registry_list(registry, bytes_str(name), on_rows, q);
     else if (name == NULL)
-        registry_find_id(registry, ids.items[0], on_rows, q);
+        registry_find_id(registry, ids.items[0], SAME_ID_MAX, on_rows, q);
     else
         registry_find(registry, bytes_str(name), ids.items[0], on_rows, q);
     return app_wait(L, call);

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "common/bus/bus_send.h"
+#include "common/bus/cluster/registry_lists.h"
 #include "common/bus/redis/troubles.h"
 
 /* A call of register.lua under way. */
@@ -34,10 +35,15 @@ struct registry {
     size_t unregistering_count;
     uv_timer_t retry;
     struct trouble refused; /* register.lua, last time */
+    struct registry_lists *lists;
 };
 
 struct bus *registry_bus(const struct registry *r) {
     return r->bus;
+}
+
+struct registry_lists *registry_lists_of(const struct registry *r) {
+    return r->lists;
 }
 
 static struct bytes gateway_of(struct bytes value) {
@@ -82,7 +88,7 @@ void registry_register(struct registry *r, const struct registration *what,
     unsigned p = partition_of(what->name, bus_partitions(r->bus));
     struct bytes gid = gateway_of(what->value);
     struct buf member = {0};
-    struct command c = command_script(SCRIPT_register, 7);
+    struct command c = command_script(SCRIPT_register, 8);
     add_key(&c, p, KEY_CONNECTIONS, what->name);
     add_key(&c, p, KEY_GATEWAY, gid);
     add_key(&c, p, KEY_KNOWN_GATEWAYS, BYTES_NONE);
@@ -90,6 +96,7 @@ void registry_register(struct registry *r, const struct registration *what,
     add_key(&c, p, KEY_OWN, BYTES_NONE);
     add_key(&c, p, KEY_LAST, what->name);
     add_key(&c, p, KEY_LAST_OF_ALL, BYTES_NONE);
+    add_key(&c, p, KEY_CLIENT_IDS, BYTES_NONE);
     registry_member_encode(&member,
                            &(struct registry_row){what->name, what->client_id, what->value});
     command_bytes(&c, what->client_id);
@@ -186,6 +193,7 @@ struct registry *registry_new(struct bus *bus) {
     static const struct bus_events events = {.on_commands = on_commands};
     struct registry *r = mem_zalloc(sizeof(*r));
     r->bus = bus;
+    r->lists = registry_lists_new();
     trouble_init(&r->refused, bus_troubles(bus), TROUBLE_registering, "");
     LIST_INIT(&r->registering);
     TAILQ_INIT(&r->unregistering);
@@ -213,5 +221,6 @@ void registry_free(struct registry *r) {
         free(call);
     }
     trouble_clear(&r->refused);
+    registry_lists_unref(r->lists);
     uv_close((uv_handle_t *)&r->retry, on_timer_closed);
 }

@@ -44,14 +44,30 @@ void registry_unregister(struct registry *r, struct bytes name, struct bytes cli
 /* Unregistrations not answered yet. */
 size_t registry_pending(const struct registry *r);
 
-/* rows borrowed until return; status negative: Redis away. */
+/* rows borrowed until return; status negative: no answer, and registry_failure says why. */
 typedef void registry_rows_fn(void *ctx, int status, const struct registry_row *rows, size_t count);
+const char *registry_failure(int status);
+
+/* --- look-ups: a few commands, however many connections there are --- */
 
 /* One connection; count 0 or 1. */
 void registry_find(struct registry *r, struct bytes name, struct bytes client_id,
                    registry_rows_fn *fn, void *ctx);
-/* All connections with this id over all Names (costs a look at every Name). */
-void registry_find_id(struct registry *r, struct bytes client_id, registry_rows_fn *fn, void *ctx);
+/* The connections with this id over all Names, at most so many of each partition. */
+void registry_find_id(struct registry *r, struct bytes client_id, unsigned most,
+                      registry_rows_fn *fn, void *ctx);
+/* Whether a Name has a connection: count 0 or 1, the row has only `name`. */
+void registry_find_name(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx);
+
+/* --- lists: page by page. At most REGISTRY_LISTS_MAX are read at a time, others wait for them, and
+ * what all of them hold is bounded: a process whose clients cause lists stays within it. --- */
+
+enum {
+    REGISTRY_LISTS_MAX = 8,
+    REGISTRY_LISTS_WAITING_MAX = 1000,
+    REGISTRY_LISTS_BYTES_MAX = 256 * 1024 * 1024
+};
+
 /* All connections of a Name. */
 void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx);
 /* Every Name with a live connection; rows have only `name`. */

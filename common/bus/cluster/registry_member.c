@@ -22,10 +22,11 @@ bool registry_member_decode(struct bytes member, struct registry_row *row_out) {
 struct command registry_member_remove(unsigned partition, struct bytes gateway,
                                       const struct registry_row *row, struct bytes cause) {
     struct buf text = {0};
-    struct command c = command_script(SCRIPT_unregister, 3);
+    struct command c = command_script(SCRIPT_unregister, 4);
     command_bytes(&c, key_of(&text, partition, KEY_CONNECTIONS, row->name));
     command_bytes(&c, key_of(&text, partition, KEY_GATEWAY, gateway));
     command_bytes(&c, key_of(&text, partition, KEY_IN, BYTES_NONE));
+    command_bytes(&c, key_of(&text, partition, KEY_CLIENT_IDS, BYTES_NONE));
     command_bytes(&c, row->client_id);
     command_bytes(&c, row->value);
     buf_clear(&text);

@@ -1,9 +1,10 @@
 /*
  * registry_query.c - the questions of registry.h.
  *
- * A list is a query that collects rows page by page (SCAN over the partitions' c:* keys, HSCAN over
- * one c:<name>) and answers once, sorted and without the repetitions that SCAN may give. A big Name
- * never blocks Redis.
+ * A list collects rows page by page (SCAN over the partitions' c:* keys, HSCAN over one c:<name>)
+ * and answers once, sorted and without the repetitions that SCAN may give. A large Name never
+ * blocks Redis. A look-up is a few commands: an id without a Name is looked up in the index of each
+ * partition (register.lua), and each connection that is found there is then asked for.
  */
 #include "common/bus/cluster/registry.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "common/bus/bus_send.h"
+#include "common/bus/cluster/registry_lists.h"
 #include "common/net/later.h"
 
 enum { PAGE = 1000 };
@@ -21,16 +23,17 @@ struct registry_query {
     registry_rows_fn *fn;
     void *ctx;
     void (*on_page)(struct registry_query *q, struct redisReply *elements);
-    void (*on_end)(struct registry_query *q);
     bool is_scan; /* SCAN, else HSCAN of `name` */
+    struct registry_lists *lists;
+    struct list_place place; /* a list's, not a look-up's */
+    int status;              /* negative: why it fails */
     char *name, *client_id;
     size_t name_len, client_id_len;
     struct buf cursor;
     struct buf texts; /* three length-prefixed texts a row: name, client id, value */
     size_t rows;
-    size_t next_name, names_outstanding; /* registry_find_id: the second part */
-    struct registry_row *found;
-    bool is_broken; /* Redis went away in the middle */
+    unsigned most, outstanding; /* registry_find_id */
+    struct found *found;
 };
 
 /* --- rows --- */
@@ -84,7 +87,10 @@ static struct registry_row *sorted_rows(struct registry_query *q, size_t *count_
 static struct registry_query *query_new(struct registry *r, struct bytes name,
                                         struct bytes client_id, registry_rows_fn *fn, void *ctx) {
     struct registry_query *q = mem_zalloc(sizeof(*q));
-    *q = (struct registry_query){.bus = registry_bus(r), .fn = fn, .ctx = ctx};
+    *q = (struct registry_query){.bus = registry_bus(r),
+                                 .fn = fn,
+                                 .ctx = ctx,
+                                 .lists = registry_lists_ref(registry_lists_of(r))};
     q->name = bytes_dup(name);
     q->name_len = name.len;
     q->client_id = bytes_dup(client_id);
@@ -94,6 +100,8 @@ static struct registry_query *query_new(struct registry *r, struct bytes name,
 }
 
 static void query_free(struct registry_query *q) {
+    registry_lists_leave(q->lists, &q->place);
+    registry_lists_unref(q->lists);
     free(q->name);
     free(q->client_id);
     free(q->found);
@@ -102,9 +110,28 @@ static void query_free(struct registry_query *q) {
     free(q);
 }
 
+const char *registry_failure(int status) {
+    if (status == -EBUSY)
+        return "too many lists of connections are asked for at once";
+    if (status == -EMSGSIZE)
+        return "the list of connections is too long to be read now";
+    return "the registry cannot be reached: no Redis";
+}
+
 static void fail(struct registry_query *q) {
-    q->fn(q->ctx, -ENOTCONN, NULL, 0);
+    q->fn(q->ctx, q->status < 0 ? q->status : -ENOTCONN, NULL, 0);
     query_free(q);
+}
+
+static void fail_later(void *query) {
+    fail(query);
+}
+
+static bool can_ask(struct registry_query *q) {
+    if (bus_can_send(q->bus))
+        return true;
+    later(bus_loop(q->bus), fail_later, q);
+    return false;
 }
 
 static void note_refusal(struct registry_query *q, const char *command,
@@ -134,12 +161,15 @@ static void on_page(void *ctx, struct redisReply *reply) {
         fail(q);
         return;
     }
+    size_t held = q->texts.len;
     q->on_page(q, reply_at(reply, 1));
     buf_clear(&q->cursor);
     buf_append(&q->cursor, cursor);
-    if (bytes_equal(cursor, BYTES_LIT("0")))
-        q->on_end(q);
-    else if (bus_can_send(q->bus))
+    if (!registry_lists_hold(q->lists, &q->place, q->texts.len - held))
+        q->status = -EMSGSIZE;
+    if (q->status == 0 && bytes_equal(cursor, BYTES_LIT("0")))
+        answer(q);
+    else if (q->status == 0 && bus_can_send(q->bus))
         ask_page(q);
     else
         fail(q);
@@ -163,18 +193,21 @@ static void ask_page(struct registry_query *q) {
     bus_send(q->bus, q->is_scan ? BUS_FLEET : partition, &c, on_page, q);
 }
 
-static void fail_later(void *query) {
-    fail(query);
+static void on_turn(struct list_place *place) {
+    struct registry_query *q = container_of(place, struct registry_query, place);
+    if (can_ask(q))
+        ask_page(q);
 }
 
-static bool can_ask(struct registry_query *q) {
-    if (bus_can_send(q->bus))
-        return true;
+static void begin_list(struct registry_query *q) {
+    q->place.on_turn = on_turn;
+    if (registry_lists_enter(q->lists, &q->place))
+        return;
+    q->status = -EBUSY;
     later(bus_loop(q->bus), fail_later, q);
-    return false;
 }
 
-/* --- one Name --- */
+/* --- the lists --- */
 
 static void add_members(struct registry_query *q, struct redisReply *elements) {
     for (size_t i = 0; i + 1 < reply_count(elements); i += 2)
@@ -185,10 +218,27 @@ static void add_members(struct registry_query *q, struct redisReply *elements) {
 void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx) {
     struct registry_query *q = query_new(r, name, BYTES_NONE, fn, ctx);
     q->on_page = add_members;
-    q->on_end = answer;
-    if (can_ask(q))
-        ask_page(q);
+    begin_list(q);
 }
+
+static void add_names(struct registry_query *q, struct redisReply *elements) {
+    for (size_t i = 0; i < reply_count(elements); i++) {
+        struct bytes key = reply_bytes(reply_at(elements, i));
+        ptrdiff_t tag_end = bytes_find(key, '}');
+        struct bytes rest = bytes_from(key, (size_t)(tag_end + 1));
+        if (tag_end > 0 && bytes_starts_with(rest, BYTES_LIT(":c:")))
+            add_row(q, bytes_from(rest, 3), BYTES_NONE, BYTES_NONE);
+    }
+}
+
+void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx) {
+    struct registry_query *q = query_new(r, BYTES_NONE, BYTES_NONE, fn, ctx);
+    q->is_scan = true;
+    q->on_page = add_names;
+    begin_list(q);
+}
+
+/* --- one Name --- */
 
 static void on_found(void *ctx, struct redisReply *reply) {
     struct registry_query *q = ctx;
@@ -203,119 +253,152 @@ static void on_found(void *ctx, struct redisReply *reply) {
     answer(q);
 }
 
-static void ask_member(struct registry_query *q, struct bytes name, reply_fn *fn) {
+static void ask_member(struct registry_query *q, struct bytes name, reply_fn *fn, void *ctx) {
     struct buf key = {0};
     unsigned partition = partition_of(name, bus_partitions(q->bus));
     struct command c = command_begin("HGET");
     command_bytes(&c, key_of(&key, partition, KEY_CONNECTIONS, name));
     command_bytes(&c, bytes_of(q->client_id, q->client_id_len));
     buf_deinit(&key);
-    bus_send(q->bus, partition, &c, fn, q);
+    bus_send(q->bus, partition, &c, fn, ctx);
 }
 
 void registry_find(struct registry *r, struct bytes name, struct bytes client_id,
                    registry_rows_fn *fn, void *ctx) {
     struct registry_query *q = query_new(r, name, client_id, fn, ctx);
     if (can_ask(q))
-        ask_member(q, name, on_found);
+        ask_member(q, name, on_found, q);
 }
 
-/* --- all Names --- */
-
-static void add_names(struct registry_query *q, struct redisReply *elements) {
-    for (size_t i = 0; i < reply_count(elements); i++) {
-        struct bytes key = reply_bytes(reply_at(elements, i));
-        ptrdiff_t tag_end = bytes_find(key, '}');
-        struct bytes rest = bytes_from(key, (size_t)(tag_end + 1));
-        if (tag_end > 0 && bytes_starts_with(rest, BYTES_LIT(":c:")))
-            add_row(q, bytes_from(rest, 3), BYTES_NONE, BYTES_NONE);
+static void on_name(void *ctx, struct redisReply *reply) {
+    struct registry_query *q = ctx;
+    note_refusal(q, "EXISTS of a Name", reply);
+    if (reply == NULL || reply_is_error(reply, NULL)) {
+        fail(q);
+        return;
     }
+    if (reply_number(reply, 0) > 0)
+        add_row(q, bytes_of(q->name, q->name_len), BYTES_NONE, BYTES_NONE);
+    answer(q);
 }
 
-static struct registry_query *query_names(struct registry *r, struct bytes client_id,
-                                          registry_rows_fn *fn, void *ctx) {
-    struct registry_query *q = query_new(r, BYTES_NONE, client_id, fn, ctx);
-    q->is_scan = true;
-    q->on_page = add_names;
-    q->on_end = answer;
-    return q;
+void registry_find_name(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx) {
+    struct registry_query *q = query_new(r, name, BYTES_NONE, fn, ctx);
+    if (!can_ask(q))
+        return;
+    struct buf key = {0};
+    unsigned partition = partition_of(name, bus_partitions(q->bus));
+    struct command c = command_begin("EXISTS");
+    command_bytes(&c, key_of(&key, partition, KEY_CONNECTIONS, name));
+    buf_deinit(&key);
+    bus_send(q->bus, partition, &c, on_name, q);
 }
 
-void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx) {
-    struct registry_query *q = query_names(r, BYTES_NONE, fn, ctx);
-    if (can_ask(q))
-        ask_page(q);
-}
+/* --- an id alone --- */
 
-/* registry_find_id looks for the id in every Name, in PAGE of them at a time. */
-static void ask_names(struct registry_query *q);
-
-static void free_found(struct registry_query *q) {
-    for (size_t i = 0; i < q->rows; i++)
-        free((char *)q->found[i].value.ptr);
-}
-
-static void fail_find_id(struct registry_query *q) {
-    free_found(q);
-    fail(q);
-}
+/* A connection that the index names. */
+struct found {
+    struct registry_query *query;
+    struct bytes name; /* borrowed from query->texts */
+    char *value;       /* NULL until it is found, or for good */
+    size_t value_len;
+};
 
 static void end_find_id(struct registry_query *q) {
     struct registry_row *hits = mem_alloc((q->rows + 1) * sizeof(*hits));
     size_t count = 0;
     for (size_t i = 0; i < q->rows; i++)
-        if (q->found[i].value.ptr != NULL)
-            hits[count++] = q->found[i];
-    q->fn(q->ctx, 0, hits, count);
-    free_found(q);
+        if (q->found[i].value != NULL)
+            hits[count++] =
+                (struct registry_row){q->found[i].name, bytes_of(q->client_id, q->client_id_len),
+                                      bytes_of(q->found[i].value, q->found[i].value_len)};
+    q->fn(q->ctx, q->status, hits, q->status < 0 ? 0 : count);
+    for (size_t i = 0; i < q->rows; i++)
+        free(q->found[i].value);
     free(hits);
     query_free(q);
 }
 
-/* Answers come in the order of the questions. */
+/* Whether the answer can be used; it is one less to wait for. */
+static bool is_answered(struct registry_query *q, const char *command, struct redisReply *reply) {
+    note_refusal(q, command, reply);
+    q->outstanding--;
+    if (reply != NULL && !reply_is_error(reply, NULL))
+        return true;
+    q->status = -ENOTCONN;
+    return false;
+}
+
 static void on_member(void *ctx, struct redisReply *reply) {
+    struct found *f = ctx;
+    struct registry_query *q = f->query;
+    if (is_answered(q, "HGET of a connection", reply) && !reply_is_nil(reply)) {
+        f->value_len = reply_bytes(reply).len;
+        f->value = bytes_dup(reply_bytes(reply));
+    }
+    if (q->outstanding == 0)
+        end_find_id(q);
+}
+
+static void ask_members(struct registry_query *q) {
+    size_t count;
+    struct registry_row *rows = sorted_rows(q, &count);
+    q->rows = count;
+    q->found = mem_zalloc((count + 1) * sizeof(*q->found));
+    for (size_t i = 0; i < count; i++)
+        q->found[i] = (struct found){.query = q, .name = rows[i].name};
+    free(rows);
+    if (count > 0 && !bus_can_send(q->bus))
+        q->status = -ENOTCONN;
+    for (size_t i = 0; i < count && q->status == 0; i++) {
+        q->outstanding++;
+        ask_member(q, q->found[i].name, on_member, &q->found[i]);
+    }
+    if (q->outstanding == 0)
+        end_find_id(q);
+}
+
+/* Members of the index: client id NUL Name. */
+static void on_indexed(void *ctx, struct redisReply *reply) {
     struct registry_query *q = ctx;
-    struct registry_row *row = &q->found[q->next_name - q->names_outstanding];
-    note_refusal(q, "HGET of a connection", reply);
-    if (reply == NULL || reply_is_error(reply, NULL)) {
-        q->is_broken = true;
-    } else if (!reply_is_nil(reply)) {
-        struct bytes value = reply_bytes(reply);
-        row->value = bytes_of(bytes_dup(value), value.len);
-        row->client_id = bytes_of(q->client_id, q->client_id_len);
-    }
-    if (--q->names_outstanding > 0)
+    if (is_answered(q, "ZRANGEBYLEX of client ids", reply))
+        for (size_t i = 0; i < reply_count(reply); i++)
+            add_row(q, bytes_from(reply_bytes(reply_at(reply, i)), q->client_id_len + 1),
+                    BYTES_NONE, BYTES_NONE);
+    if (q->outstanding == 0)
+        ask_members(q);
+}
+
+static void add_bound(struct command *c, char bracket, struct bytes client_id, char end) {
+    struct buf text = {0};
+    buf_append_char(&text, bracket);
+    buf_append(&text, client_id);
+    buf_append_char(&text, end);
+    command_bytes(c, buf_bytes(&text));
+    buf_deinit(&text);
+}
+
+static void ask_index(struct registry_query *q, unsigned partition) {
+    struct bytes client_id = bytes_of(q->client_id, q->client_id_len);
+    struct buf key = {0};
+    struct command c = command_begin("ZRANGEBYLEX");
+    command_bytes(&c, key_of(&key, partition, KEY_CLIENT_IDS, BYTES_NONE));
+    add_bound(&c, '[', client_id, '\0');
+    add_bound(&c, '(', client_id, '\1');
+    command_text(&c, "LIMIT");
+    command_number(&c, 0);
+    command_number(&c, q->most);
+    buf_deinit(&key);
+    q->outstanding++;
+    bus_send(q->bus, partition, &c, on_indexed, q);
+}
+
+void registry_find_id(struct registry *r, struct bytes client_id, unsigned most,
+                      registry_rows_fn *fn, void *ctx) {
+    struct registry_query *q = query_new(r, BYTES_NONE, client_id, fn, ctx);
+    q->most = most;
+    if (!can_ask(q))
         return;
-    if (q->is_broken || (q->next_name < q->rows && !bus_can_send(q->bus)))
-        fail_find_id(q);
-    else if (q->next_name == q->rows)
-        end_find_id(q);
-    else
-        ask_names(q);
-}
-
-static void ask_names(struct registry_query *q) {
-    while (q->next_name < q->rows && q->names_outstanding < PAGE) {
-        q->names_outstanding++;
-        ask_member(q, q->found[q->next_name++].name, on_member);
-    }
-}
-
-static void begin_find_id(struct registry_query *q) {
-    q->found = sorted_rows(q, &q->rows);
-    for (size_t i = 0; i < q->rows; i++)
-        q->found[i].value = BYTES_NONE; /* until the id is found there */
-    if (q->rows == 0)
-        end_find_id(q);
-    else if (bus_can_send(q->bus))
-        ask_names(q);
-    else
-        fail_find_id(q);
-}
-
-void registry_find_id(struct registry *r, struct bytes client_id, registry_rows_fn *fn, void *ctx) {
-    struct registry_query *q = query_names(r, client_id, fn, ctx);
-    q->on_end = begin_find_id;
-    if (can_ask(q))
-        ask_page(q);
+    for (unsigned p = 0; p < bus_partitions(q->bus); p++)
+        ask_index(q, p);
 }

@@ -162,12 +162,16 @@ class Checker:
                 is_open.update(gateway.open)
         registered = set()
         for p in range(PARTITIONS):
+            indexed = set(self.redis.must('ZRANGE', key(p, 'i'), 0, -1))
             for name in NAMES[p]:
                 pairs = self.redis.must('HGETALL', key(p, 'c:' + name))
+                indexed ^= {cid + '\0' + name for cid in pairs[::2]}
                 for cid, val in zip(pairs[::2], pairs[1::2]):
                     if is_open.get(val) != (p, name, cid):
                         raise Violation(f'I5: {val} is registered as {cid} of {name}, not open')
                     registered.add(val)
+            if indexed:
+                raise Violation(f'I5: registered or indexed, not both: {indexed}')
         for val in set(is_open) - registered:
             if 'D' not in model.events.get(val, []):
                 raise Violation(f'I5: {val} is open, neither registered nor replaced')

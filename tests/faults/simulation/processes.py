@@ -175,7 +175,7 @@ class Broker(Process):
             members = yield command('SMEMBERS', key(p, 'g:' + gid))
             for member in sorted(m for m in members if m):
                 name, cid, val = member.split('\0')
-                yield script('unregister', p, ['c:' + name, 'g:' + gid, 'in'],
+                yield script('unregister', p, ['c:' + name, 'g:' + gid, 'in', 'i'],
                              cid, val, member, name, 'gateway')
             yield command('SREM', key(p, 'gws'), gid)
 
@@ -270,7 +270,7 @@ class Gateway(Process):
             for member in sorted(m for m in members if m):
                 name, cid, val = member.split('\0')
                 if val not in self.local:
-                    yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in'],
+                    yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in', 'i'],
                                  cid, val, member, name, 'sync')
 
     def pump(self, p):
@@ -315,7 +315,7 @@ class Gateway(Process):
             member = '\0'.join([name, cid, val])
             self.changing.add(me)
             self.local.add(val)
-            keys = ['c:' + name, 'g:' + self.id, 'gws', 'in', 'own', 'l:' + name, 'l*']
+            keys = ['c:' + name, 'g:' + self.id, 'gws', 'in', 'own', 'l:' + name, 'l*', 'i']
             args = [cid, val, self.id, member, name]
             reply = yield script('register', p, keys, *args, 0)
             if isinstance(reply, Error):
@@ -342,7 +342,7 @@ class Gateway(Process):
                 self.changing.add(me)
                 self.to_restore.discard(val)
                 del self.open[val]
-            yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in'], cid, val, member, name,
+            yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in', 'i'], cid, val, member, name,
                          'closed')
             self.local.discard(val)
             self.changing.discard(me)

@@ -13,6 +13,8 @@ MUTATIONS = {
     'no-mark': ('append', "redis.call('HGET', KEYS[2], ARGV[1]) or ''", "''"),
     'no-dedupe': ('append_once', "redis.call('GET', KEYS[3])", 'false'),
     'no-cas': ('unregister', "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then", 'if false then'),
+    'no-index': ('register', "redis.call('ZADD', KEYS[8], 0, id .. '\\0' .. ARGV[5])", ''),
+    'stale-index': ('unregister', "redis.call('ZREM', KEYS[4], ARGV[1] .. '\\0' .. ARGV[4])", ''),
     'no-member': ('register', 'if not is_first then', 'if false then'),
     'no-fenced-set': ('register', "if redis.call('SISMEMBER', KEYS[2], '') == 1 then", 'if false then'),
     'no-restore': ('register', "ARGV[6] == '1'", 'false'),

@@ -10,6 +10,7 @@
 --       6 l:<name>   7 l*   no message of these logs has a later id; made here when absent, so that
 --                    what a client misses from now on can be told (they outlive the history). An
 --                    id with seq 0 is no message's: it says that the log is empty in this data set
+--       8 i          sorted set: client id NUL name of every connection, for who asks by id alone
 -- ARGV  1 client_id
 --       2 val        connection value, gid:connno:connected_ms|group, unlike any other ever
 --       3 gid
@@ -48,6 +49,7 @@ redis.call('SET', KEYS[7], floor, 'EX', '604800', 'NX')
 if old == val then return {1, position} end
 if not is_first then return {2, position} end
 redis.call('HSET', KEYS[1], id, val)
+redis.call('ZADD', KEYS[8], 0, id .. '\0' .. ARGV[5])
 if ARGV[6] ~= '1' then
   if old then
     redis.call('XADD', KEYS[4], '*', 't', 'D', 'n', ARGV[5], 'i', id, 'v', old, 'r', 'replaced')

@@ -2,6 +2,7 @@
  * dead gateway. "got" is what the stream `in` says: C for each Connect, D for each Disconnect. */
 #include "common/bus/cluster/registry.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -138,12 +139,69 @@ static void questions(void **state) {
     expect_rows(t, "B/a=g:2:1| B/x=g:1:1|");
     registry_names(t->registry, on_rows, t);
     expect_rows(t, "A/= B/=");
-    registry_find_id(t->registry, BYTES_LIT("x"), on_rows, t);
-    expect_rows(t, "A/x=g:3:1| B/x=g:1:1|");
-    registry_find_id(t->registry, BYTES_LIT("nobody"), on_rows, t);
+    registry_find_name(t->registry, BYTES_LIT("A"), on_rows, t);
+    expect_rows(t, "A/=");
+    registry_find_name(t->registry, BYTES_LIT("none"), on_rows, t);
     expect_rows(t, "");
     registry_list(t->registry, BYTES_LIT("none"), on_rows, t);
     expect_rows(t, "");
+}
+
+static void expect_id(struct test *t, const char *id, unsigned most, const char *rows) {
+    registry_find_id(t->registry, bytes_str(id), most, on_rows, t);
+    expect_rows(t, rows);
+}
+
+/* The index knows each connection as long as it is registered, and no other. */
+static void an_id_alone(void **state) {
+    struct test *t = *state;
+    enter(t, "A", "x", "g:1:1|", false);
+    enter(t, "B", "x", "g:2:1|", false);
+    enter(t, "B", "xx", "g:3:1|", true);
+    enter(t, "B", "", "g:4:1|", false);
+    expect_id(t, "x", 9, "A/x=g:1:1| B/x=g:2:1|");
+    expect_id(t, "x", 1, "A/x=g:1:1|");
+    expect_id(t, "xx", 9, "B/xx=g:3:1|");
+    expect_id(t, "nobody", 9, "");
+    enter(t, "A", "x", "g:5:2|", false); /* takes over */
+    leave(t, "A", "x", "g:1:1|", "client:1000:late");
+    expect_id(t, "x", 9, "A/x=g:5:2| B/x=g:2:1|");
+    leave(t, "A", "x", "g:5:2|", "client:1000:bye");
+    leave(t, "B", "xx", "g:3:1|", "");
+    expect_id(t, "x", 9, "B/x=g:2:1|");
+    expect_id(t, "xx", 9, "");
+    leave(t, "B", "x", "g:2:1|", "client:1000:bye");
+    leave(t, "B", "", "g:4:1|", "client:1000:bye");
+    assert_string_equal(bus_room_ask(&t->room, "EXISTS sb:{%s}:i", partition_tag(0)), "0");
+}
+
+struct counts {
+    unsigned fine, busy;
+};
+
+static void on_counted_rows(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct counts *c = ctx;
+    (void)rows;
+    assert_true(status == -EBUSY || (status == 0 && count == 1));
+    c->fine += status == 0;
+    c->busy += status == -EBUSY;
+}
+
+/* Many lists at once are read a few at a time; those beyond the line are refused, and look-ups are
+ * not. */
+static void lists_take_turns(void **state) {
+    enum { PLACES = REGISTRY_LISTS_MAX + REGISTRY_LISTS_WAITING_MAX };
+    struct test *t = *state;
+    struct counts counts = {0};
+    enter(t, "N", "a", "g:1:1|", false);
+    for (int i = 0; i < PLACES + 5; i++)
+        registry_list(t->registry, BYTES_LIT("N"), on_counted_rows, &counts);
+    expect_id(t, "a", 1, "N/a=g:1:1|");
+    bus_room_until(&t->room, &counts.fine, PLACES, 20000);
+    assert_int_equal(counts.fine, PLACES);
+    assert_int_equal(counts.busy, 5);
+    registry_names(t->registry, on_rows, t);
+    expect_rows(t, "N/=");
 }
 
 static void on_dead(void *ctx, const char *gateway, unsigned partition, bool is_dead) {
@@ -189,6 +247,8 @@ static void what_a_dead_gateway_registered_is_reaped(void **state) {
          i++)
         bus_room_turn(&t->room, 5);
     expect_events(t, "CCCDD");
+    expect_id(t, "a", 9, "");
+    expect_id(t, "c", 9, "N/c=other:1:1|");
     registry_list(t->registry, BYTES_LIT("N"), on_rows, t);
     expect_rows(t, "N/c=other:1:1|");
     assert_int_equal(enter(t, "N", "a", "g:3:1|", false), REGISTERED_FAILED); /* fenced */
@@ -258,6 +318,8 @@ int main(void) {
         WITH_REDIS(a_newer_connection_takes_over),
         WITH_REDIS(a_restored_connection_takes_nothing_over),
         WITH_REDIS(questions),
+        WITH_REDIS(an_id_alone),
+        WITH_REDIS(lists_take_turns),
         WITH_REDIS(a_gateway_that_beats_is_not_declared_dead),
         WITH_REDIS(what_a_dead_gateway_registered_is_reaped),
         WITH_REDIS(own_registrations_show_what_the_registry_hides),
