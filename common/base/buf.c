@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALLEST = 64 };
+enum { SMALLEST = 64, LARGE = 64 * 1024 };
 
 void buf_init(struct buf *b) {
     *b = (struct buf){0};
@@ -20,7 +20,7 @@ char *buf_reserve(struct buf *b, size_t more) {
     if (b->cap - b->len < more) {
         size_t cap = b->cap < SMALLEST ? SMALLEST : b->cap;
         while (cap - b->len < more)
-            cap *= 2;
+            cap += cap < LARGE ? cap : cap / 2;
         b->ptr = mem_realloc(b->ptr, cap);
         b->cap = cap;
     }

@@ -14,6 +14,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/base/memory_budget.h"
 #include "common/base/suggest.h"
 
 struct description {
@@ -198,6 +199,8 @@ enum settings_result settings_parse(struct settings *s_out, enum settings_who wh
     }
     if (s_out->listen.count == 0)
         s_out->listen = from_environment;
+    if (s_out->max_memory_bytes == 0)
+        s_out->max_memory_bytes = (int64_t)memory_default("");
     return SETTINGS_OK;
 }
 

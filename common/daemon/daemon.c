@@ -2,6 +2,7 @@
 #include "common/daemon/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "common/admin/admin.h"
 #include "common/base/log.h"
+#include "common/base/memory_budget.h"
 #include "common/bus/cluster/about.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/cluster/report.h"
@@ -146,10 +148,12 @@ int daemon_open(struct daemon *d) {
     MUST(uv_loop_init(&d->loop) == 0);
     signal(SIGPIPE, SIG_IGN);
     supervisor_init(&d->supervisor);
+    memory_init((uint64_t)d->settings.max_memory_bytes);
     d->descriptors = raise_descriptors();
     d->bus = bus_new(&d->loop, &d->settings, d->kind->bus_kind);
     if (d->bus == NULL)
         return DAEMON_USAGE;
+    trouble_init(&d->memory, bus_troubles(d->bus), TROUBLE_memory, "");
     d->registry = registry_new(d->bus);
     d->rules = rules_new(d->bus, on_rule, d);
     rules_on_notice(d->rules, on_notice, d);
@@ -179,8 +183,19 @@ static const char *note(void *ctx) {
     return bus_note(d->bus);
 }
 
+static void judge_memory(struct daemon *d) {
+    char why[TROUBLE_WHY_MAX];
+    memory_measure();
+    if (!memory_is_over())
+        return; /* the trouble fades */
+    snprintf(why, sizeof(why), "%" PRIu64 " of %" PRId64 " bytes are in use", memory_used(),
+             d->settings.max_memory_bytes);
+    trouble_raise(&d->memory, bytes_str(why));
+}
+
 static void on_second(uv_timer_t *timer) {
     struct daemon *d = container_of(timer, struct daemon, second);
+    judge_memory(d);
     supervisor_tick(&d->supervisor, trouble(d));
     if (d->kind->on_second != NULL)
         d->kind->on_second(d->ctx);

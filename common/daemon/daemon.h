@@ -23,6 +23,7 @@
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/trace.h"
+#include "common/bus/redis/troubles.h"
 #include "common/daemon/loaded_app.h"
 #include "common/daemon/supervisor.h"
 
@@ -68,6 +69,7 @@ struct daemon {
     struct bus *bus;
     struct registry *registry;
     struct rules *rules;
+    struct trouble memory; /* more is used than --max-memory-bytes */
     struct trace trace;
     struct loaded_app app;
     struct about *about;
