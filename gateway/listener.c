@@ -13,6 +13,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
 #include "common/net/port.h"
 #include "gateway/conn/conn.h"
@@ -66,6 +67,10 @@ void listeners_forget(struct listeners *l, struct conn *c) {
 static bool is_surplus(struct listeners *l, struct conn *c) {
     if (l->o.conns->count + l->o.conns->unfreed > l->o.max_connections)
         return true;
+    if (memory_is_over()) {
+        metrics_add(METRIC_refused_memory, 1);
+        return true;
+    }
     if (l->o.max_per_address == 0)
         return false;
     c->remote = count_remote(l, c);

@@ -59,6 +59,13 @@ static bool read_head(struct http_conn *h, bool *expects_continue_out) {
         refuse(h, 413, "the body is too large");
         return false;
     }
+    uint64_t body_bytes = head.is_chunked           ? h->max_body_bytes
+                          : head.has_content_length ? head.content_length
+                                                    : 0;
+    if (body_bytes > 0 && h->events->has_room != NULL && !h->events->has_room(h, body_bytes)) {
+        refuse(h, 503, "memory is short, try again later");
+        return false;
+    }
     *expects_continue_out = head.expects_continue;
     h->length = head.length + (head.has_content_length ? (size_t)head.content_length : 0);
     if (head.is_chunked)
@@ -203,6 +210,15 @@ bool http_conn_end_idle(struct http_conn *h) {
         return false;
     end(h);
     return true;
+}
+
+void http_conn_unread(struct http_conn *h, uint64_t ms) {
+    h->since_ms += ms;
+}
+
+void http_conn_give_up(struct http_conn *h, int status, const char *reason) {
+    if (http_conn_is_reading(h))
+        refuse(h, status, reason);
 }
 
 void http_conn_check(struct http_conn *h, uint64_t now_ms, uint64_t heard_ms, uint64_t limit_ms) {

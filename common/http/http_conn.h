@@ -47,6 +47,9 @@ struct http_conn_events {
     void (*end)(struct http_conn *h);
     /* Whether the peer has too much to read already. http_conn_drained must follow. */
     bool (*is_full)(const struct http_conn *h);
+    /* Whether memory is left for a body of so many bytes; of a chunked one for all it may have.
+     * NULL: always. Without it the request is refused with 503. */
+    bool (*has_room)(const struct http_conn *h, uint64_t body_bytes);
     /* Call http_conn_rested on a later turn. NULL: no rests. */
     void (*rest)(struct http_conn *h);
     /* Stop or go on reading from the socket. Idempotent. */
@@ -96,6 +99,10 @@ bool http_conn_end_idle(struct http_conn *h);
 static inline bool http_conn_is_reading(const struct http_conn *h) {
     return h->state <= HTTP_CHUNKS;
 }
+/* It was not read for so long, which is not the peer's fault. */
+void http_conn_unread(struct http_conn *h, uint64_t ms);
+/* Refuses what has come of a request. Nothing happens unless one is waited for. */
+void http_conn_give_up(struct http_conn *h, int status, const char *reason);
 /* Ends a connection whose next request is not complete in time: a head has limit_ms; a body has
  * more, as long as bytes of it come (heard_ms: the last one). Answers 408 where that cannot be
  * taken for the answer to another request. */

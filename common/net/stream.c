@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/un.h>
 
+#include "common/base/memory_budget.h"
 #include "common/net/tls.h"
 #include "common/net/tls_session.h"
 
@@ -47,6 +48,7 @@ struct stream_private {
 struct kept {
     uv_write_t req;
     struct stream *stream;
+    size_t len;
     char data[];
 };
 
@@ -203,6 +205,7 @@ void stream_resume(struct stream *s) {
 static void on_written(uv_write_t *req, int status) {
     struct kept *kept = container_of(req, struct kept, req);
     struct stream *s = kept->stream;
+    memory_add(MEMORY_outgoing, -(int64_t)kept->len);
     free(kept);
     s->writes--;
     if (s->state >= STREAM_DRAINING)
@@ -238,6 +241,8 @@ static int keep(struct stream *s, const uv_buf_t *bufs, unsigned count, size_t s
         free(kept);
         return r;
     }
+    kept->len = len;
+    memory_add(MEMORY_outgoing, (int64_t)len);
     s->writes++;
     s->taken += len;
     return 0;

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/memory_budget.h"
 #include "common/base/must.h"
 
 static struct frame_chunk *chunk_new(uint32_t cap) {
     struct frame_chunk *chunk = mem_alloc(sizeof(*chunk) + cap);
     *chunk = (struct frame_chunk){.refs = 1, .cap = cap};
+    memory_add(MEMORY_outgoing, cap);
     return chunk;
 }
 
@@ -16,8 +18,10 @@ static void chunk_unref(struct frame_chunk *chunk) {
     if (chunk == NULL)
         return;
     MUST(chunk->refs > 0);
-    if (--chunk->refs == 0)
-        free(chunk);
+    if (--chunk->refs > 0)
+        return;
+    memory_add(MEMORY_outgoing, -(int64_t)chunk->cap);
+    free(chunk);
 }
 
 void frame_arena_init(struct frame_arena *arena, uint32_t chunk_bytes) {

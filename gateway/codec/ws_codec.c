@@ -216,8 +216,8 @@ static enum parse take_control(struct ws_decoder *d, struct bytes *in, struct ws
     return PARSE_OK;
 }
 
-/* Releases what the last event pointed to. A message that is still coming stays. */
-static void forget_delivered(struct ws_decoder *d) {
+/* A message that is still coming stays. */
+void ws_decoder_release(struct ws_decoder *d) {
     if (!d->is_delivered)
         return;
     d->is_delivered = false;
@@ -228,7 +228,7 @@ static void forget_delivered(struct ws_decoder *d) {
 
 enum parse ws_decoder_next(struct ws_decoder *d, struct bytes *in_out, struct ws_event *event_out,
                            struct ws_error *error_out) {
-    forget_delivered(d);
+    ws_decoder_release(d);
     enum parse result = d->error.text == NULL ? PARSE_MORE : PARSE_BAD;
     while (result == PARSE_MORE && !d->is_closed) {
         if (!d->is_in_payload && (result = take_header(d, in_out)) != PARSE_OK)

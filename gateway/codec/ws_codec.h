@@ -99,6 +99,16 @@ void ws_decoder_deinit(struct ws_decoder *d);
 enum parse ws_decoder_next(struct ws_decoder *d, struct bytes *in_out, struct ws_event *event_out,
                            struct ws_error *error_out);
 
+/* Whether a frame or a message has begun and not ended, and the memory that holds it. */
+static inline bool ws_decoder_is_within(const struct ws_decoder *d) {
+    return d->is_in_message || d->is_in_payload || d->header_len > 0;
+}
+static inline size_t ws_decoder_memory(const struct ws_decoder *d) {
+    return d->message.cap + d->control.cap;
+}
+/* Releases what the last event pointed to, when the next call may be long in coming. */
+void ws_decoder_release(struct ws_decoder *d);
+
 /* May this code stand in a close frame (RFC 6455, 7.4; 1012 to 1014 of the IANA registry too)? */
 bool ws_close_code_is_valid(int code);
 

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
+#include "gateway/conn/pressure.h"
 
 enum {
     GATHER_MAX = 64,
@@ -132,7 +134,10 @@ static int write_queued(struct conn *c) {
         ssize_t written = stream_write(&c->stream, bufs, count);
         if (written < 0)
             return (int)written;
-        c->is_blocked = (size_t)written < total; /* then on_writable will come */
+        if ((size_t)written < total) {
+            c->is_blocked = true; /* then on_writable will come */
+            c->blocked_ms = conns_now(c->set);
+        }
         if (written == 0)
             return 0;
         outq_wrote(&c->out, (size_t)written);
@@ -201,6 +206,45 @@ void conn_flush(struct conn *c) {
         c->proto->on_drained(c);
 }
 
+/* ---- what is kept of the input */
+
+void conn_pause(struct conn *c, enum conn_pause why) {
+    if (conn_is_paused(c, why))
+        return;
+    c->paused |= (unsigned)why;
+    stream_pause(&c->stream);
+    if (why != CONN_PAUSED_MEMORY)
+        return;
+    c->paused_ms = conns_now(c->set);
+    c->set->starved++;
+}
+
+void conn_resume(struct conn *c, enum conn_pause why) {
+    if (!conn_is_paused(c, why))
+        return;
+    c->paused &= ~(unsigned)why;
+    if (c->paused == 0)
+        stream_resume(&c->stream);
+    if (why != CONN_PAUSED_MEMORY)
+        return;
+    c->set->starved--;
+    if (c->state == CONN_OPEN && c->proto->on_unread != NULL)
+        c->proto->on_unread(c, conns_now(c->set) - c->paused_ms);
+}
+
+void conn_set_input(struct conn *c, bool is_unfinished, size_t bytes) {
+    bool has_grown = bytes > c->input_bytes;
+    memory_count(MEMORY_incoming, &c->input_bytes, bytes);
+    if (!is_unfinished)
+        c->input_since_ms = c->input_grant = 0;
+    else if (c->input_since_ms == 0)
+        c->input_since_ms = conns_now(c->set);
+    if (has_grown && is_unfinished)
+        pressure_on_input(c);
+    else if (bytes == 0)
+        conn_resume(c, CONN_PAUSED_MEMORY);
+}
+
 /* ---- ending */
 
 size_t conn_unsent(const struct conn *c) {
@@ -250,6 +294,9 @@ void conn_drop(struct conn *c) {
         c->proto->on_gone(c);
     if (c->set->on_conn_gone != NULL)
         c->set->on_conn_gone(c->set, c);
+    memory_count(MEMORY_incoming, &c->input_bytes, 0);
+    if (conn_is_paused(c, CONN_PAUSED_MEMORY))
+        c->set->starved--;
     outq_deinit(&c->out);
     c->set->unfreed++;
     stream_close(&c->stream);

@@ -53,6 +53,12 @@ struct conn {
     uint64_t ending_ms;   /* when its end began, */
     uint64_t stall_ms;    /* and for how long the peer may take nothing meanwhile */
     LIST_ENTRY(conn) by_deadline;
+    unsigned paused;         /* enum conn_pause */
+    uint64_t paused_ms;      /* since when memory has been short for it */
+    size_t input_bytes;      /* of a message or request that is not finished, … */
+    size_t input_grant;      /* … up to how many it is read although memory is short */
+    uint64_t input_since_ms; /* when that began; 0: there is none */
+    uint64_t blocked_ms;     /* when the socket last took something and not all */
     struct stream stream;
 };
 
@@ -109,6 +115,20 @@ uint64_t conn_stalled_ms(struct conn *c);
 void conn_begin_end(struct conn *c, uint64_t stall_ms);
 /* Whether that end should go on waiting: bytes are left and the peer takes some of them. */
 bool conn_is_taking(struct conn *c);
+
+/* ---- what it keeps of its peer's input */
+
+/* Why it is not read. */
+enum conn_pause { CONN_PAUSED_PROTO = 1, CONN_PAUSED_MEMORY = 2 };
+/* Both are idempotent; it is read while there is no reason left not to. */
+void conn_pause(struct conn *c, enum conn_pause why);
+void conn_resume(struct conn *c, enum conn_pause why);
+static inline bool conn_is_paused(const struct conn *c, enum conn_pause why) {
+    return (c->paused & (unsigned)why) != 0;
+}
+/* After bytes were read: how much memory holds what is not finished yet. While memory is short,
+ * much of it has to wait (pressure.h). */
+void conn_set_input(struct conn *c, bool is_unfinished, size_t bytes);
 
 /* Another protocol takes over. */
 void conn_switch(struct conn *c, const struct conn_proto *proto, void *proto_state);

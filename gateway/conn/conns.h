@@ -26,6 +26,8 @@ struct conns {
     struct conn **dirty;
     size_t dirty_count, dirty_cap;
     struct conn_list deadlines;
+    size_t starved;                        /* not read because memory is short */
+    uint64_t relieved_ms;                  /* when that was last looked into */
     size_t unfreed;                        /* closed, on_closed outstanding */
     void (*on_flushed)(struct conns *set); /* at the end of each turn; may be NULL */
     void (*on_conn_gone)(struct conns *set, struct conn *c); /* for the limits; may be NULL */

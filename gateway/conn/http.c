@@ -9,10 +9,13 @@
 
 #include <stdlib.h>
 
+#include "common/base/memory_budget.h"
+#include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/http/http_conn.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/conn.h"
+#include "gateway/conn/pressure.h"
 #include "gateway/conn/request.h"
 
 enum { ANSWERS_MAX = 256 * 1024, REST_MS = 1, FINISH_MS = 10000, SURPLUS_HEAD_MS = 2000 };
@@ -42,6 +45,15 @@ static bool is_http(const struct conn *c) {
 
 /* ---- for http_conn.c */
 
+/* After the connection was heard; it may be gone, or speak something else. */
+static void count_input(struct conn *c) {
+    if (c->state == CONN_CLOSED || c->proto != &http_proto)
+        return;
+    const struct buf *in = &http_of(c)->http.in;
+    if (in->len > 0 || c->input_bytes > 0)
+        conn_set_input(c, in->len > 0, in->cap);
+}
+
 static void settle_if_done(struct http *h) {
     struct request *r = h->request;
     struct conns *set = h->conn->set;
@@ -55,8 +67,11 @@ static void settle_if_done(struct http *h) {
 }
 
 static void on_progress(struct request *r) {
-    if (is_http(r->conn) && http_of(r->conn)->http.state == HTTP_RUNNING)
-        settle_if_done(http_of(r->conn));
+    struct conn *c = r->conn;
+    if (!is_http(c) || http_of(c)->http.state != HTTP_RUNNING)
+        return;
+    settle_if_done(http_of(c));
+    count_input(c);
 }
 
 static bool run(struct http_conn *http) {
@@ -84,6 +99,8 @@ static void refuse(struct http_conn *http, int status, const char *reason) {
     http_reply_begin(&out, 1, status);
     http_reply_header(&out, BYTES_LIT("Server"), BYTES_LIT("Signalbox"));
     http_reply_header(&out, BYTES_LIT("Content-Type"), BYTES_LIT("text/plain; charset=utf-8"));
+    if (status == 503)
+        http_reply_header(&out, BYTES_LIT("Retry-After"), BYTES_LIT("1"));
     buf_printf(&text, "%s\n", reason);
     http_reply_end(&out, (int64_t)text.len, false, buf_bytes(&text));
     conn_send_bytes(conn_of(http), buf_bytes(&out));
@@ -101,16 +118,27 @@ static bool is_full(const struct http_conn *http) {
     return conn_of(http)->out.bytes > ANSWERS_MAX;
 }
 
+/* A large body waits for nothing when memory is short already; a small one is worth its memory. */
+static bool has_room(const struct http_conn *http, uint64_t body_bytes) {
+    (void)http;
+    bool is_large = body_bytes > PRESSURE_SMALL_MAX;
+    if (!memory_is_over() && !memory_is_full(MEMORY_requests) &&
+        !(is_large && memory_is_full(MEMORY_incoming)))
+        return true;
+    metrics_add(METRIC_refused_memory, 1);
+    return false;
+}
+
 static void rest(struct http_conn *http) {
     conn_set_deadline(conn_of(http), REST_MS);
 }
 
 static void pause_reading(struct http_conn *http) {
-    stream_pause(&conn_of(http)->stream);
+    conn_pause(conn_of(http), CONN_PAUSED_PROTO);
 }
 
 static void resume_reading(struct http_conn *http) {
-    stream_resume(&conn_of(http)->stream);
+    conn_resume(conn_of(http), CONN_PAUSED_PROTO);
 }
 
 static const struct http_conn_events http_events = {
@@ -119,6 +147,7 @@ static const struct http_conn_events http_events = {
     .refuse = refuse,
     .end = end,
     .is_full = is_full,
+    .has_room = has_room,
     .rest = rest,
     .pause = pause_reading,
     .resume = resume_reading,
@@ -153,7 +182,8 @@ struct buf http_leave(struct conn *c) {
     struct buf rest = http_conn_leave(&h->http);
     if (h->request != NULL)
         h->request->conn = NULL;
-    stream_resume(&c->stream);
+    conn_resume(c, CONN_PAUSED_PROTO);
+    conn_set_input(c, false, 0);
     free_http(h);
     return rest;
 }
@@ -162,6 +192,7 @@ struct buf http_leave(struct conn *c) {
 
 static void on_bytes(struct conn *c, struct bytes in) {
     http_conn_feed(&http_of(c)->http, in);
+    count_input(c);
 }
 
 static void on_end(struct conn *c, int status) {
@@ -175,12 +206,16 @@ static void on_end(struct conn *c, int status) {
 
 static void on_deadline(struct conn *c) {
     http_conn_rested(&http_of(c)->http);
+    count_input(c);
 }
 
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct http *h = http_of(c);
     uint64_t limit_ms =
         c->is_surplus ? SURPLUS_HEAD_MS : (uint64_t)h->host->settings->head_timeout_ms;
+    count_input(c);
+    if (conn_is_paused(c, CONN_PAUSED_MEMORY))
+        return;
     if (!c->is_blocked) {
         conn_watch(c);
         http_conn_check(&h->http, now_ms, c->active_ms, limit_ms);
@@ -192,6 +227,19 @@ static void on_sweep(struct conn *c, uint64_t now_ms) {
 /* A running request is answered first: settle_if_done sees that the gateway drains. */
 static bool on_shutdown(struct conn *c) {
     return http_conn_end_idle(&http_of(c)->http);
+}
+
+/* A request that runs is not undone for what came behind it. */
+static void on_pressure(struct conn *c, enum pressure why) {
+    if (why == PRESSURE_OUT)
+        conn_drop(c);
+    else
+        http_conn_give_up(&http_of(c)->http, 503, "memory is short, try again later");
+    count_input(c);
+}
+
+static void on_unread(struct conn *c, uint64_t ms) {
+    http_conn_unread(&http_of(c)->http, ms);
 }
 
 static void on_gone(struct conn *c) {
@@ -212,6 +260,7 @@ static void on_drained(struct conn *c) {
         r->worker->on_drained(r);
     else
         http_conn_drained(&h->http, conns_now(c->set));
+    count_input(c);
 }
 
 static const struct conn_proto http_proto = {
@@ -222,5 +271,7 @@ static const struct conn_proto http_proto = {
     .on_deadline = on_deadline,
     .on_sweep = on_sweep,
     .on_shutdown = on_shutdown,
+    .on_pressure = on_pressure,
+    .on_unread = on_unread,
     .on_gone = on_gone,
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/memory_budget.h"
 #include "common/base/must.h"
 
 static struct outq_range *range_at(struct outq *q, uint32_t i) {
@@ -21,8 +22,16 @@ void outq_init(struct outq *q) {
     frame_arena_init(&q->own, OUTQ_OWN_CHUNK_BYTES);
 }
 
+/* The ring that is on the heap, if it is. */
+static int64_t ring_bytes(const struct outq *q) {
+    return q->ranges != NULL ? (int64_t)(q->cap * sizeof(struct outq_range)) : 0;
+}
+
 static void release_memory(struct outq *q) {
-    free(q->ranges);
+    if (q->ranges != NULL) {
+        memory_add(MEMORY_outgoing, -ring_bytes(q));
+        free(q->ranges);
+    }
     q->ranges = NULL;
     q->cap = OUTQ_INLINE;
     q->head = q->count = 0;
@@ -42,10 +51,12 @@ static void grow(struct outq *q) {
     struct outq_range *ranges = mem_alloc(cap * sizeof(*ranges));
     for (uint32_t i = 0; i < q->count; i++)
         ranges[i] = *range_at(q, i);
+    memory_add(MEMORY_outgoing, -ring_bytes(q));
     free(q->ranges);
     q->ranges = ranges;
     q->cap = cap;
     q->head = 0;
+    memory_add(MEMORY_outgoing, ring_bytes(q));
 }
 
 /* Takes the reference that comes with f. */

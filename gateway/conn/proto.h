@@ -14,6 +14,9 @@
 
 struct conn;
 
+/* Which memory is short, so that a connection that keeps much of it has to give it back. */
+enum pressure { PRESSURE_IN, PRESSURE_OUT };
+
 struct conn_proto {
     const char *name;
     /* Bytes came. Writable memory, valid until return. */
@@ -28,6 +31,12 @@ struct conn_proto {
     void (*on_sweep)(struct conn *c, uint64_t now_ms);
     /* The process ends: end in good order. False: it is about to end already. */
     bool (*on_shutdown)(struct conn *c);
+    /* Memory is short, and this connection keeps the most: close it, or drop what waits. */
+    void (*on_pressure)(struct conn *c, enum pressure why);
+    /* It was not read for this long because memory was short; its peer is not to blame. */
+    void (*on_unread)(struct conn *c, uint64_t ms);
+    /* Who it is, for the log; NULL: nobody has said. */
+    struct bytes (*client_id)(const struct conn *c);
     /* The connection is over: free what c->proto_state holds. Called once; c stays valid until
      * return. */
     void (*on_gone)(struct conn *c);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
 #include "common/http/http_conn.h"
 #include "common/http/http_path.h"
@@ -16,6 +17,7 @@ struct request *request_new(struct conn *c, struct http_conn *http) {
     r->conn = c;
     r->endpoint = c->endpoint;
     http_conn_take(http, &r->raw, &r->head, &r->body);
+    memory_count(MEMORY_requests, &r->counted, r->raw.cap);
     r->keeps_alive = r->head.wants_keep_alive;
     struct buf path = {0};
     r->path_error = http_path_canonical(r->head.path, &path);
@@ -61,6 +63,7 @@ static void signal_free(struct signal_reference *s) {
 void request_unref(struct request *r) {
     if (--r->refs > 0)
         return;
+    memory_count(MEMORY_requests, &r->counted, 0);
     buf_deinit(&r->raw);
     buf_deinit(&r->extra);
     free(r->path);

@@ -54,6 +54,7 @@ struct request {
     struct local_life *local; /* the handlers of a Local one, while they run (local.c); or NULL */
     const struct endpoint *endpoint;
     struct buf raw; /* what the slices of head and body point to */
+    size_t counted; /* of raw, as memory_budget.h has it */
     struct http_head head;
     struct bytes body;
     char *path; /* canonical (http_path.h), what everything that looks at paths is given; NULL when

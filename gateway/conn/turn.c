@@ -3,6 +3,7 @@
 
 #include "common/base/must.h"
 #include "gateway/conn/conn.h"
+#include "gateway/conn/pressure.h"
 
 /* What a callback queues meanwhile is written too: the list may grow while it is walked. */
 static void on_flush(uv_prepare_t *handle) {
@@ -54,6 +55,7 @@ static void on_judge(uv_check_t *handle) {
     struct conns *set = container_of(handle, struct conns, judge);
     bool is_sweep_due = set->is_sweep_due, are_deadlines_due = set->are_deadlines_due;
     conns_heard(set);
+    pressure_relieve(set, is_sweep_due);
     if (!is_sweep_due && !are_deadlines_due)
         return;
     set->is_sweep_due = set->are_deadlines_due = false;

@@ -25,6 +25,7 @@ enum {
     PROBE_STALL_MS = 10000,   /* how long a reader takes at least from one step to the next */
     LEAST_RATE = 32,          /* bytes a ms: a client that reads so slowly is alive, … */
     LEAST_RATE_MAX = 8 << 20, /* … for what its own buffers may hold */
+    LEAST_MESSAGE_RATE = 1,   /* bytes a ms */
     PONG_QUEUE_MAX = 16384
 };
 
@@ -43,6 +44,7 @@ struct ws {
     struct rate rate;
     uint64_t over_ms;   /* since when it has been over the rate; 0: it is not */
     struct buf backlog; /* what was read and is held */
+    uint64_t unread_ms; /* of the time since input_since_ms: memory was short */
     uint64_t said_ms;   /* when its last message was handed on; 0: none was */
 
     uint64_t heard_ms; /* the peer's last bytes, */
@@ -89,7 +91,7 @@ static void begin_closing(struct ws *ws, int code, struct bytes reason, uint64_t
     set_state(ws, WS_CLOSING);
     leave(ws);
     send_close(ws, code, reason);
-    stream_resume(&ws->conn->stream);
+    conn_resume(ws->conn, CONN_PAUSED_PROTO);
     ws->had_ms = 0;
     conn_begin_end(ws->conn, stall_ms);
     conn_set_deadline(ws->conn, CLOSE_TICK_MS);
@@ -191,7 +193,7 @@ static void hold(struct ws *ws, enum hold why, uint64_t for_ms) {
     if (ws->state != WS_OPEN || !conn_is_open(ws->conn))
         return;
     ws->held |= (unsigned)why;
-    stream_pause(&ws->conn->stream);
+    conn_pause(ws->conn, CONN_PAUSED_PROTO);
     conn_set_deadline(ws->conn, for_ms);
 }
 
@@ -267,6 +269,24 @@ static void on_event(struct ws *ws, const struct ws_event *event) {
     }
 }
 
+/* Nothing of it is read any more. */
+static void forget_input(struct ws *ws) {
+    ws_decoder_deinit(&ws->decoder);
+    buf_release(&ws->backlog);
+}
+
+/* After bytes were read; ws may be gone. */
+static void count_input(struct conn *c) {
+    struct ws *ws = c->proto_state;
+    if (c->state == CONN_CLOSED)
+        return;
+    size_t bytes = ws_decoder_memory(&ws->decoder) + ws->backlog.cap;
+    bool is_unfinished = ws_decoder_is_within(&ws->decoder) || ws->backlog.len > 0;
+    ws->unread_ms = is_unfinished ? ws->unread_ms + conns_held_up_ms(c->set) : 0;
+    if (is_unfinished || c->input_since_ms != 0)
+        conn_set_input(c, is_unfinished, bytes);
+}
+
 static void feed(struct ws *ws, struct bytes in) {
     struct conn *c = ws->conn;
     struct ws_event event;
@@ -284,6 +304,10 @@ static void feed(struct ws *ws, struct bytes in) {
         fail(ws, &error);
     else if (ws->held != 0)
         buf_append(&ws->backlog, in);
+    if (ws->state == WS_LEAVING || !conn_is_open(c))
+        forget_input(ws);
+    else if (ws->held != 0)
+        ws_decoder_release(&ws->decoder);
 }
 
 static void feed_backlog(struct ws *ws) {
@@ -293,13 +317,7 @@ static void feed_backlog(struct ws *ws) {
     buf_deinit(&backlog);
 }
 
-static void on_bytes(struct conn *c, struct bytes in) {
-    struct ws *ws = c->proto_state;
-    ws->is_probed = false;
-    ws->heard_ms = conns_now(c->set);
-    ws->heard_at = c->stream.taken;
-    if (ws->state == WS_LEAVING)
-        return;
+static void take(struct ws *ws, struct bytes in) {
     if (ws->held == 0 && ws->backlog.len == 0) {
         feed(ws, in);
         return;
@@ -307,6 +325,17 @@ static void on_bytes(struct conn *c, struct bytes in) {
     buf_append(&ws->backlog, in);
     if (ws->held == 0)
         feed_backlog(ws);
+}
+
+static void on_bytes(struct conn *c, struct bytes in) {
+    struct ws *ws = c->proto_state;
+    ws->is_probed = false;
+    ws->heard_ms = conns_now(c->set);
+    ws->heard_at = c->stream.taken;
+    if (ws->state == WS_LEAVING)
+        return;
+    take(ws, in);
+    count_input(c);
 }
 
 static void on_end(struct conn *c, int status) {
@@ -328,8 +357,9 @@ static void on_deadline(struct conn *c) {
         close_for(ws, CLOSE_UNAVAILABLE, CLOSE_STALL_MS);
     } else {
         ws->held = 0;
-        stream_resume(&c->stream);
+        conn_resume(c, CONN_PAUSED_PROTO);
         feed_backlog(ws);
+        count_input(c);
     }
 }
 
@@ -352,12 +382,37 @@ static bool is_dead(struct ws *ws, uint64_t now_ms) {
     return conn_stalled_ms(c) >= stall_ms;
 }
 
+/* Our Close, and nothing of the peer is read any more: what it had begun is forgotten. */
+static void give_up(struct ws *ws, enum close_reason why) {
+    close_for(ws, why, CLOSE_STALL_MS);
+    forget_input(ws);
+    count_input(ws->conn);
+    conn_finish(ws->conn, CLOSE_STALL_MS);
+}
+
+/* A message that comes as slowly as LEAST_MESSAGE_RATE still comes. What is unfinished began after
+ * the last message, however long before that there was always something. */
+static bool is_stuck(const struct ws *ws, uint64_t now_ms) {
+    uint64_t began_ms = ws->conn->input_since_ms;
+    uint64_t since_ms = (began_ms > ws->said_ms ? began_ms : ws->said_ms) + ws->unread_ms;
+    return began_ms != 0 && now_ms > since_ms &&
+           now_ms - since_ms >= (uint64_t)ws->settings->message_timeout_ms +
+                                    ws->decoder.message.len / LEAST_MESSAGE_RATE;
+}
+
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct ws *ws = c->proto_state;
-    if (ws->state != WS_OPEN || ws->held != 0)
+    if (ws->state != WS_OPEN || c->paused != 0)
         return;
     if (conn_is_slow(c)) {
         close_slow(ws);
+        return;
+    }
+    if (is_stuck(ws, now_ms)) {
+        metrics_add(METRIC_unfinished, 1);
+        log_debug("ws", "unfinished id=%s bytes=%zu", LOG_TEXT(ws->client_id),
+                  ws->decoder.message.len);
+        give_up(ws, CLOSE_UNFINISHED);
         return;
     }
     if (now_ms - ws->heard_ms < (uint64_t)ws->settings->ping_ms)
@@ -376,6 +431,33 @@ static void on_sweep(struct conn *c, uint64_t now_ms) {
         if (conn_is_open(c) && c->out.count == 0)
             ws->ping_at = c->stream.taken;
     }
+}
+
+/* ---- memory is short */
+
+/* A policy that drops messages keeps the client; in CLOSING there is nothing left to wait for. */
+static void on_pressure(struct conn *c, enum pressure why) {
+    struct ws *ws = c->proto_state;
+    if (ws->state != WS_OPEN)
+        conn_drop(c);
+    else if (why == PRESSURE_IN)
+        give_up(ws, CLOSE_MEMORY);
+    else if (c->policy == SLOW_CLOSE)
+        close_slow(ws);
+    else
+        metrics_add(METRIC_slow_dropped, outq_drop_messages(&c->out, frame_len));
+}
+
+static void on_unread(struct conn *c, uint64_t ms) {
+    struct ws *ws = c->proto_state;
+    ws->unread_ms += ms;
+    ws->heard_ms += ms;
+    rate_unread(&ws->rate, ms * 1000);
+}
+
+static struct bytes client_id_of(const struct conn *c) {
+    const struct ws *ws = c->proto_state;
+    return ws->client_id;
 }
 
 static void on_gone(struct conn *c) {
@@ -404,6 +486,9 @@ static const struct conn_proto ws_proto = {
     .on_deadline = on_deadline,
     .on_sweep = on_sweep,
     .on_shutdown = on_shutdown,
+    .on_pressure = on_pressure,
+    .on_unread = on_unread,
+    .client_id = client_id_of,
     .on_gone = on_gone,
 };
 
@@ -422,6 +507,7 @@ struct ws *ws_open(struct conn *c, const struct ws_options *options) {
     conn_switch(c, &ws_proto, ws);
     if (ws->backlog.len > 0)
         conn_set_deadline(c, 0);
+    count_input(c);
     metrics_add(METRIC_websockets, 1);
     metrics_add(METRIC_upgrades, 1);
     log_debug("ws", "opened id=%s name=%s", LOG_TEXT(ws->client_id), LOG_TEXT(ws->name));

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
@@ -46,6 +47,7 @@ static void drop(struct uplink *u, struct blocked *b) {
     if (b->client == NULL)
         u->orphan_bytes -= b->entry.len;
     tracing_accepted(b->traced, -ECANCELED);
+    memory_add(MEMORY_incoming, -(int64_t)b->entry.cap);
     buf_deinit(&b->entry);
     free(b);
 }
@@ -133,6 +135,7 @@ static void block(struct uplink *u, struct client *client, struct bytes entry,
     b->partition = client->entry->partition;
     b->traced = traced;
     buf_append(&b->entry, entry);
+    memory_add(MEMORY_incoming, (int64_t)b->entry.cap);
     TAILQ_INSERT_TAIL(&u->blocked, b, link);
     client->blocked = b;
     client_hold(client, HOLD_ROOM);

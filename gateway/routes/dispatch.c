@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/memory_budget.h"
+#include "common/base/metrics.h"
 #include "common/http/http_authority.h"
 #include "common/http/http_path.h"
 #include "gateway/codec/ws_handshake.h"
@@ -115,11 +117,20 @@ static void run_route(struct request *r) {
         request_reply(r, 404, BYTES_LIT("text/plain; charset=utf-8"), BYTES_LIT("not found\n"));
 }
 
+static bool is_short_of_memory(void) {
+    if (!memory_is_over() && !memory_is_full(MEMORY_requests))
+        return false;
+    metrics_add(METRIC_refused_memory, 1);
+    return true;
+}
+
 void dispatch(struct request *r) {
     struct bytes host = http_authority_split(r->head.host).host;
     const char *hostname = r->endpoint->hostname;
     if (r->conn->is_surplus)
         request_refuse(r, 503, "the gateway is full");
+    else if (is_short_of_memory())
+        request_refuse(r, 503, "memory is short, try again later");
     else if (hostname != NULL && !bytes_equal_nocase(host, bytes_str(hostname)))
         request_refuse(r, 400, "no such host here");
     else if (r->path == NULL)

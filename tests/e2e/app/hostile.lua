@@ -1,13 +1,27 @@
--- For test_hostile.py: large answers, slow handlers and every way to become a WebSocket.
+-- For test_hostile.py and test_hostile_memory.py: large answers, slow handlers and every way to become a WebSocket.
 
 signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "http" }
 signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "ws" }
 signalbox.static("/files", ".")
 
-local big, huge = string.rep("x", 20000), string.rep("y", 30000000)
+local big, large, huge = string.rep("x", 20000), string.rep("z", 4000000), string.rep("y", 30000000)
 
 signalbox.route("GET", "/hi", function(web) web:text("hi") end)
 signalbox.route("GET", "/big", function(web) web:text(big) end)
+signalbox.route("GET", "/large", function(web) web:text(large) end)
+signalbox.route("POST", "/sleep", function(web)
+    signalbox.sleep(2)
+    web:text("slept")
+end)
+signalbox.route("GET", "/hog", function(web)
+    local kept = {}
+    for i = 1, 11 do kept[i] = string.rep("k", 10000000) end
+    signalbox.sleep(3)
+    kept = nil
+    for _ = 1, 20 do signalbox.sleep(string.rep("g", 10000000) and 0.01) end -- garbage is collected when there is more
+    web:text("done")
+end)
+signalbox.route("POST", "/hi", function(web) web:text("hi") end)
 signalbox.route("GET", "/huge/:size", function(web) web:text(huge:sub(1, tonumber(web.params.size))) end)
 signalbox.route("GET", "/up", function(web) web:convert { name = web.query.name } end)
 signalbox.route("GET", "/late", function(web)
