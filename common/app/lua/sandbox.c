@@ -18,6 +18,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "common/app/lua/function_text.h"
 #include "common/app/lua/libraries.h"
 #include "common/app/lua/stack.h"
 #include "common/base/log.h"
@@ -128,7 +129,7 @@ static void gather_pieces(lua_State *L, int function) {
 /* load(chunk [, name [, mode [, env]]]): text only, whatever the mode says. */
 static int sandbox_load(lua_State *L) {
     bool has_environment = !lua_isnone(L, 4);
-    const char *name = luaL_optstring(L, 2, "=(load)");
+    const char *name = luaL_optstring(L, 2, NULL);
     lua_settop(L, 4);
     if (lua_type(L, 1) != LUA_TSTRING) {
         luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -137,6 +138,9 @@ static int sandbox_load(lua_State *L) {
     }
     struct bytes text = stack_bytes_at(L, 1);
     luaL_argcheck(L, text.len <= LOAD_MAX_BYTES, 1, "chunk larger than 1 MiB");
+    if (name == NULL) /* the text is its own name, unless it is bytecode */
+        name = text.len > 0 && text.ptr[0] != LUA_SIGNATURE[0] ? text.ptr : "=(load)";
+    function_text_keep(L, name, text, false);
     if (load_text(L, text, name) != LUA_OK) {
         lua_pushnil(L);
         lua_insert(L, -2);
@@ -187,12 +191,14 @@ static void load_module(lua_State *L, const char *name) {
     const char *file = lua_pushfstring(L, "%s/%s", s->folder, path);
     const char *chunk = lua_pushfstring(L, "@%s%s", s->shown, path);
     bool is_there = read_file(file, &text, &error);
-    int status = is_there ? load_text(L, buf_bytes(&text), chunk) : LUA_OK;
-    buf_deinit(&text);
     buf_deinit(&error);
-    if (!is_there)
+    if (!is_there) {
+        buf_deinit(&text);
         luaL_error(L, "module not found: %s%s", s->shown, path);
-    if (status != LUA_OK)
+    }
+    stack_push_take(L, &text);
+    function_text_keep(L, chunk, stack_bytes_at(L, -1), true);
+    if (load_text(L, stack_bytes_at(L, -1), chunk) != LUA_OK)
         lua_error(L);
 }
 
@@ -330,7 +336,9 @@ struct main_chunk {
 
 static int run_main_chunk(lua_State *L) {
     struct main_chunk *m = lua_touserdata(L, 1);
-    if (load_text(L, m->text, lua_pushfstring(L, "@%s", m->file)) != LUA_OK)
+    const char *name = lua_pushfstring(L, "@%s", m->file);
+    function_text_keep(L, name, m->text, true);
+    if (load_text(L, m->text, name) != LUA_OK)
         return lua_error(L);
     lua_call(L, 0, 0);
     return 0;

@@ -7,13 +7,14 @@
 #include <lauxlib.h>
 
 #include "common/base/base64.h"
+#include "common/app/lua/function_text.h"
 #include "common/app/lua/json_lua.h"
 #include "common/app/lua/stack.h"
 #include "common/base/fold.h"
 #include "common/base/utf8.h"
 #include "common/http/http_path.h"
 
-enum { ARGUMENTS_DEPTH = 10, CODE_MAX_BYTES = 1024 * 1024 };
+enum { ARGUMENTS_DEPTH = 10 };
 
 /* --- the field --- */
 
@@ -46,29 +47,32 @@ void function_code_field(const struct app_change *c, struct buf *out) {
 
 /* --- writing --- */
 
-static int add_code(lua_State *L, const void *piece, size_t len, void *ctx) {
-    (void)L;
-    buf_append(ctx, bytes_of(piece, len));
-    return 0;
+static void write_member(struct buf *out, const char *key, const char *text) {
+    if (text == NULL)
+        return;
+    buf_printf(out, ",\"%s\":", key);
+    json_append_string(out, bytes_str(text));
 }
 
-static bool write_code(lua_State *L, int function, struct buf *out, struct buf *error_out) {
-    struct buf code = {0};
-    lua_pushvalue(L, function);
-    bool is_fine = lua_dump(L, add_code, &code, 0) == 0;
-    lua_pop(L, 1);
-    if (!is_fine)
-        buf_append_str(error_out, "a handler set at run time must be a function of Lua");
-    else if (code.len > CODE_MAX_BYTES)
-        buf_append_str(error_out, "a handler set at run time may have 1 MiB of code");
-    else {
-        buf_append_str(out, ",\"code\":\"");
-        base64_append(out, buf_bytes(&code));
-        buf_append_char(out, '"');
+static bool write_source(lua_State *L, int function, struct buf *out, struct buf *error_out) {
+    struct buf source = {0};
+    lua_Debug about;
+    int line;
+    buf_append_str(error_out, "a handler set at run time ");
+    if (!function_text_write(L, function, &source, &line, error_out)) {
+        buf_deinit(&source);
+        return false;
     }
-    is_fine = is_fine && code.len <= CODE_MAX_BYTES;
-    buf_deinit(&code);
-    return is_fine;
+    buf_clear(error_out);
+    lua_pushvalue(L, function);
+    lua_getinfo(L, ">S", &about);
+    buf_printf(out, ",\"line\":%d,\"source\":\"", line);
+    base64_append(out, buf_bytes(&source));
+    buf_append_char(out, '"');
+    if (strchr("@=", about.source[0]) != NULL)
+        write_member(out, "chunk", about.source);
+    buf_deinit(&source);
+    return true;
 }
 
 static bool is_globals(lua_State *L, int index) {
@@ -120,13 +124,6 @@ static bool write_upvalues(lua_State *L, int function, struct buf *out, struct b
     return true;
 }
 
-static void write_member(struct buf *out, const char *key, const char *text) {
-    if (text == NULL)
-        return;
-    buf_printf(out, ",\"%s\":", key);
-    json_append_string(out, bytes_str(text));
-}
-
 static void write_identity(const struct app_change *c, struct buf *out) {
     buf_printf(out, "{\"op\":\"%s\"", c->is_set ? "set" : "remove");
     if (c->is_route) {
@@ -142,8 +139,8 @@ static void write_identity(const struct app_change *c, struct buf *out) {
 bool function_code_write(lua_State *L, const struct app_change *change, int function, int arguments,
                          struct buf *out, struct buf *error_out) {
     write_identity(change, out);
-    if (change->is_set &&
-        (!write_code(L, function, out, error_out) || !write_upvalues(L, function, out, error_out)))
+    if (change->is_set && (!write_source(L, function, out, error_out) ||
+                           !write_upvalues(L, function, out, error_out)))
         return false;
     if (change->is_set && arguments != 0) {
         buf_append_str(out, ",\"args\":");
@@ -160,7 +157,7 @@ bool function_code_write(lua_State *L, const struct app_change *change, int func
 
 /* --- reading --- */
 
-static const char *take_member(struct json_value root, const char *key) {
+static char *take_member(struct json_value root, const char *key) {
     struct buf text = {0};
     struct json_value member = json_member(root, key);
     if (member.kind != JSON_KIND_STRING)
@@ -197,6 +194,7 @@ bool function_code_read(struct function_code *code, struct bytes value, struct b
     c->endpoint = take_member(root, "endpoint");
     c->name = take_member(root, "name");
     c->event_name = take_member(root, "event_name");
+    code->chunk = take_member(root, "chunk");
     c->is_route = c->path != NULL;
     c->type = is_text(root, "type", "disconnect") ? EVENT_DISCONNECT : EVENT_CONNECT;
     bool is_fine = (c->is_set || is_text(root, "op", "remove")) &&
@@ -215,6 +213,7 @@ void function_code_free(struct function_code *code) {
     free((char *)code->change.endpoint);
     free((char *)code->change.name);
     free((char *)code->change.event_name);
+    free(code->chunk);
     json_close(code->document);
     buf_deinit(&code->text);
 }
@@ -270,10 +269,12 @@ static void set_upvalue(void *ctx, struct json_value element) {
 
 void function_code_build(lua_State *L, struct function_code *code) {
     struct json_value root = json_root(code->document), args = json_member(root, "args");
-    push_decoded(L, inner(json_member(root, "code")));
-    struct bytes dumped = stack_bytes_at(L, -1);
-    if (luaL_loadbufferx(L, dumped.ptr, dumped.len, "=rule", "b") != LUA_OK)
-        lua_error(L);
+    struct json_value line = json_member(root, "line");
+    uint64_t number = 0;
+    if (!bytes_to_u64(line.text, &number) || number > FUNCTION_TEXT_MAX)
+        luaL_error(L, "it has no source");
+    push_decoded(L, inner(json_member(root, "source")));
+    function_text_build(L, stack_bytes_at(L, -1), (int)number, bytes_str(code->chunk));
     struct upvalues upvalues = {L, lua_gettop(L), 0};
     json_each(json_member(root, "upvalues"), set_upvalue, &upvalues);
     lua_pushvalue(L, upvalues.function);

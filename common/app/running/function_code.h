@@ -2,10 +2,13 @@
  * function_code.h - a signal route or event handler that is set or removed at run time, and its
  * text in the rules of the cluster, by which every process can make the same change.
  *
- *   {"op":"set","path":"/x","endpoint":"e","code":"…","upvalues":["e","n",…],"args":[…]}
+ *   {"op":"set","path":"/x","endpoint":"e","line":8,"source":"…","upvalues":["e","n",…],"args":[…]}
  *   {"op":"remove","type":"connect","name":"Msg","event_name":"greet"}
  *
- *   code        the bytecode in base64
+ *   source      its text in base64, which is compiled under the sandbox (function_text.h): nothing
+ *               that is read from Redis is executed as bytecode, for which Lua has no check
+ *   line        where it stands in its chunk; 0: it is a whole chunk
+ *   chunk       the name of that in error messages, "@app.lua"; may be absent
  *   upvalues    "e"         the table of globals
  *               "n"         nil
  *               "t" "f"     booleans
@@ -34,6 +37,7 @@ struct app_change {
 
 struct function_code {
     struct app_change change; /* its texts are owned by this struct */
+    char *chunk;              /* or NULL */
     struct json_document *document;
     struct buf text;
 };

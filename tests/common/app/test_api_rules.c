@@ -224,6 +224,15 @@ static void test_rules_that_are_none(void **state) {
         "{\"op\":\"set\",\"path\":\"/x\",\"code\":\"!!!!\",\"upvalues\":[]}",
         "{\"op\":\"set\",\"path\":\"/x\",\"code\":\"AAAA\",\"upvalues\":[]}",
         "{\"op\":\"set\",\"path\":\"/x\",\"code\":\"cmV0dXJu\",\"upvalues\":[]}",
+        /* bytecode, and what used to hold it */
+        "{\"op\":\"set\",\"path\":\"/x\",\"line\":0,\"source\":\"G0x1YVQ=\",\"upvalues\":[]}",
+        "{\"op\":\"set\",\"path\":\"/x\",\"line\":1,\"source\":\"G0x1YVQ=\",\"upvalues\":[]}",
+        "{\"op\":\"set\",\"path\":\"/"
+        "x\",\"line\":99999999999,\"source\":\"cmV0dXJu\",\"upvalues\":[]}",
+        "{\"op\":\"set\",\"path\":\"/x\",\"line\":-1,\"source\":\"cmV0dXJu\",\"upvalues\":[]}",
+        /* `while true do end` before there is a function */
+        "{\"op\":\"set\",\"path\":\"/"
+        "x\",\"line\":1,\"source\":\"d2hpbGUgdHJ1ZSBkbyBlbmQ=\",\"upvalues\":[]}",
         "{\"op\":\"away\",\"path\":\"/x\"}",
         "{\"op\":\"remove\",\"name\":\"A\"}",
     };
