@@ -235,29 +235,37 @@ static void check_backlog(struct doctor *d) {
 
 /* --- the app's certificates --- */
 
-static void check_certificate(struct doctor *d, const struct endpoint *e) {
-    char *error = NULL, found[64];
-    struct tls_context *tls = tls_context_server(e->certificate, e->key, e->password, &error);
-    if (tls == NULL) {
-        report(d, WRONG, e->certificate, error, "gateways do not start with this certificate");
-    } else {
-        int days = tls_context_days_left(tls);
-        snprintf(found, sizeof(found), "%d days left", days);
-        report(d, days >= CERTIFICATE_MIN_DAYS ? FINE : WARNING, e->certificate, found,
-               "renew it, then `signalbox reload`");
+static void check_certificate(struct doctor *d, const struct tls_files *files) {
+    char *error = NULL;
+    struct tls_facts facts;
+    struct buf found = {0};
+    if (!tls_examine(files, &facts, &error)) {
+        report(d, WRONG, files->certificate, error, "gateways do not start with this certificate");
+        free(error);
+        return;
     }
-    tls_context_unref(tls);
-    free(error);
+    buf_printf(&found, "%d days left, for %s", facts.days_left,
+               facts.names.len > 1 ? facts.names.ptr : "no host by name");
+    buf_append_char(&found, '\0');
+    report(d, facts.days_left >= CERTIFICATE_MIN_DAYS ? FINE : WARNING, files->certificate,
+           found.ptr, "renew it, then `signalbox reload`");
+    buf_deinit(&found);
+    buf_deinit(&facts.names);
+}
+
+static void check_certificates(struct doctor *d, const struct registrations *r) {
+    for (size_t i = 0; i < r->endpoints.count; i++) {
+        const struct tls_server *tls = &r->endpoints.items[i].tls;
+        for (size_t k = 0; k < tls->count; k++)
+            check_certificate(d, &tls->certificates[k]);
+    }
 }
 
 static bool check_app(struct doctor *d, const char *path) {
     struct app *app = offline_load(d->tool, path);
     if (app == NULL)
         return false;
-    const struct registrations *r = app_registrations(app);
-    for (size_t i = 0; i < r->endpoints.count; i++)
-        if (r->endpoints.items[i].certificate != NULL)
-            check_certificate(d, &r->endpoints.items[i]);
+    check_certificates(d, app_registrations(app));
     app_release(app);
     return true;
 }

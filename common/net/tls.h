@@ -1,8 +1,8 @@
 /*
- * tls.h - TLS 1.2 and later on a stream (OpenSSL 3), for clients of the gateway and for rediss://
- * alike.
+ * tls.h - TLS 1.3 and 1.2 on a stream (OpenSSL 3), for clients of the gateway and for rediss://
+ * alike: ephemeral keys and authenticated ciphers only, no renegotiation, no compression.
  *
- * A context holds certificate and trust and is shared; a session belongs to one stream and is
+ * A context holds certificates and trust and is shared; a session belongs to one stream and is
  * driven only by stream.c: bytes in from the socket, bytes out to the socket, no sockets here (own
  * BIO over the stream's buffers).
  */
@@ -17,14 +17,34 @@
 
 struct tls_context;
 
+enum {
+    TLS_CERTIFICATES_MAX = 64, /* of one endpoint */
+    TLS_SERVER_NAME_MAX = 255  /* bytes of a host name in a certificate or in SNI */
+};
+
+/* Where a certificate comes from. NULL: absent. */
+struct tls_files {
+    const char *certificate;   /* a PEM chain or a PKCS#12 file */
+    const char *key;           /* PEM; absent when the first file holds it */
+    const char *password;      /* of the key or the PKCS#12 file */
+    const char *password_file; /* has it in its first line */
+};
+
+/* What a server shows. The texts are its owner's. */
+struct tls_server {
+    struct tls_files *certificates; /* which of them a client is shown: certificate_set.h */
+    size_t count;                   /* 1 or more */
+};
+
 /*
- * A server's certificate. certificate: a PEM chain or a PKCS#12 file; key: PEM, NULL when the first
- * file holds it; password: for the key or the PKCS#12 file, or NULL. NULL is returned, and
- * *error_out set to one clear line (free()), when a file is missing or wrong, the password is
- * wrong, key and certificate do not match, or the certificate has expired (or is not valid yet).
+ * NULL is returned, and *error_out set to one clear line (free()), when a file is missing or wrong,
+ * a password is wrong, key and certificate do not match, or a certificate has expired (or is not
+ * valid yet). old: the context that this one replaces, or NULL: of a certificate that is wrong now,
+ * the one of the same file in the old context stays, and *error_out says so while a context is
+ * returned.
  */
-MUST_CHECK struct tls_context *tls_context_server(const char *certificate, const char *key,
-                                                  const char *password, char **error_out);
+MUST_CHECK struct tls_context *tls_context_server(const struct tls_server *server,
+                                                  const struct tls_context *old, char **error_out);
 /* A client that verifies against ca_file, or the system's store when NULL, and shows a certificate
  * of its own to a server that asks for one; NULL: none. Files and errors are those of a server's
  * certificate. */
@@ -35,7 +55,13 @@ MUST_CHECK struct tls_context *tls_context_client(const char *ca_file, const cha
  * NULL is legal. */
 struct tls_context *tls_context_ref(struct tls_context *t);
 void tls_context_unref(struct tls_context *t);
-/* Days until the certificate of a server context ends. */
-int tls_context_days_left(const struct tls_context *t);
+
+/* What a certificate says of itself. */
+struct tls_facts {
+    int days_left;
+    struct buf names; /* its host names, a space between two, and a NUL; buf_deinit() */
+};
+/* False, with one line in *error_out, when a server could not use it. */
+MUST_CHECK bool tls_examine(const struct tls_files *files, struct tls_facts *out, char **error_out);
 
 #endif

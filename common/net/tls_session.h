@@ -15,11 +15,13 @@
 #include "common/base/bytes.h"
 #include "common/base/must.h"
 
+struct certificate_set;
 struct tls_session;
 
 /* What the functions of tls.h make. */
 struct tls_context {
     struct ssl_ctx_st *ssl;
+    struct certificate_set *certificates; /* NULL: a client's */
     unsigned refs;
     bool is_server;
 };

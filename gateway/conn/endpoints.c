@@ -20,25 +20,20 @@ static int fail(char **error_out, const char *format, const char *what, const ch
     return -1;
 }
 
-static char *dup_or_null(const char *text) {
-    return text == NULL || *text == '\0' ? NULL : mem_strdup(text);
-}
-
 static void drop(struct endpoint_run *e) {
     endpoint_deinit(&e->at);
     tls_context_unref(e->tls);
     e->tls = NULL;
 }
 
+/* With what the app may leave out. */
 static void copy_endpoint(struct endpoint *out, const struct endpoint *e) {
-    *out = *e;
-    out->name = dup_or_null(e->name);
-    out->address = mem_strdup(e->address == NULL || *e->address == '\0' ? "*" : e->address);
-    out->hostname = dup_or_null(e->hostname);
-    out->certificate = dup_or_null(e->certificate);
-    out->key = dup_or_null(e->key);
-    out->password = dup_or_null(e->password);
-    if (e->port == 0)
+    endpoint_copy(out, e);
+    if (out->address == NULL || *out->address == '\0') {
+        free(out->address);
+        out->address = mem_strdup("*");
+    }
+    if (out->port == 0)
         out->port = http_default_port(e->is_tls);
 }
 
@@ -54,15 +49,12 @@ static int parse_listen(struct endpoint *out, const char *url, char **error_out)
 }
 
 static int load_tls(struct endpoint_run *e, char **error_out) {
-    if (!e->at.is_tls && e->at.certificate != NULL)
-        return fail(error_out, "endpoint %s: a certificate needs https or wss%s", e->at.address,
-                    "");
     if (!e->at.is_tls)
         return 0;
-    if (e->at.certificate == NULL)
+    if (e->at.tls.count == 0)
         return fail(error_out, "endpoint %s: https and wss need a certificate%s", e->at.address,
                     "");
-    e->tls = tls_context_server(e->at.certificate, e->at.key, e->at.password, error_out);
+    e->tls = tls_context_server(&e->at.tls, NULL, error_out);
     return e->tls == NULL ? -1 : 0;
 }
 
@@ -161,35 +153,27 @@ static struct endpoint_run *find_place(const struct endpoints *all, const struct
     return NULL;
 }
 
-static bool reload_tls(struct endpoint_run *running, const struct endpoint *files,
+/* False: nothing of it could be used, and everything is as it was. */
+static bool reload_tls(struct endpoint_run *running, const struct tls_server *wanted,
                        struct report *report) {
     char *error = NULL;
-    struct tls_context *fresh =
-        tls_context_server(files->certificate, files->key, files->password, &error);
-    if (fresh == NULL) {
+    struct tls_context *fresh = tls_context_server(wanted, running->tls, &error);
+    if (error != NULL)
         report_error(report, "%s; the old certificate stays", error);
-        free(error);
+    free(error);
+    if (fresh == NULL)
         return false;
-    }
     tls_context_unref(running->tls);
     running->tls = fresh;
     return true;
 }
 
-static void swap(char **a, char **b) {
-    char *kept = *a;
-    *a = *b;
-    *b = kept;
-}
-
-static void take_up(struct endpoint_run *running, struct endpoint *wanted, struct report *report) {
+static void take_up(struct endpoint_run *running, const struct endpoint *wanted,
+                    struct report *report) {
     compare(report, &running->at, wanted);
-    if (!running->at.is_tls || !wanted->is_tls || wanted->certificate == NULL ||
-        !reload_tls(running, wanted, report))
-        return;
-    swap(&running->at.certificate, &wanted->certificate);
-    swap(&running->at.key, &wanted->key);
-    swap(&running->at.password, &wanted->password);
+    if (running->at.is_tls && wanted->is_tls && wanted->tls.count > 0 &&
+        reload_tls(running, &wanted->tls, report))
+        endpoint_set_tls(&running->at, &wanted->tls);
 }
 
 void endpoints_reload(struct endpoints *e, const struct settings *settings,
@@ -197,7 +181,7 @@ void endpoints_reload(struct endpoints *e, const struct settings *settings,
     if (settings->listen.count > 0 || registrations == NULL) {
         for (size_t i = 0; i < e->count; i++)
             if (e->items[i].at.is_tls)
-                (void)reload_tls(&e->items[i], &e->items[i].at, report);
+                (void)reload_tls(&e->items[i], &e->items[i].at.tls, report);
         return;
     }
     size_t count = registrations->endpoints.count;

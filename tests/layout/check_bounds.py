@@ -3,8 +3,8 @@
 
 A row is `| what | bound | at the bound | test |`. In its second column a constant or a flag stands in backticks after its
 value: 1,000 `ADDRESS_LIST_MAX`, 16,384 `--max-head-bytes`. The value has to be what the code says. A name that two files
-use is written with its file: `common/net/tls.c:FILE_MAX_BYTES`. Each name in the fourth column has to be a test: a Python
-test, a cmocka test or a fuzzer. A constant of the product that ends with _MAX or _LIMIT (and a unit, perhaps) and is in no
+use is written with its file: `common/app/lua/sandbox.c:FILE_MAX_BYTES`. Each name in the fourth column has to be a test: a
+Python test, a cmocka test or a fuzzer. A constant of the product that ends with _MAX or _LIMIT (and a unit, perhaps) and is in no
 row has to be in INTERNAL.
 """
 

@@ -35,7 +35,7 @@ may_include common/bus/log 'common/(base|net)/|common/bus/(redis|log)/|common/bu
 may_include common/bus 'common/(base|net|bus)/|scripts_embedded.def'
 may_include common/send 'common/(base|json|bus|send)/'
 may_include common/app/lua 'common/(base|json)/|common/app/lua/'
-may_include common/app/registrations 'common/(base|http|send)/|common/app/registrations/'
+may_include common/app/registrations 'common/(base|http|net|send)/|common/app/registrations/'
 may_include common/app/running 'common/(base|json|http|send)/|common/app/(lua|registrations|running)/'
 may_include common/app/api 'common/(base|json|http|bus|send)/|common/app/(lua|registrations|running|api)/'
 may_include common/app 'common/(base|json|http|net|bus|send|app)/'

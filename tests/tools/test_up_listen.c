@@ -8,6 +8,8 @@
 #include "tools/up_listen.h"
 
 static void test_endpoints(void **state) {
+    static struct tls_files first[] = {{.certificate = "/a b/c.pem"}};
+    static struct tls_files second[] = {{.certificate = "c", .key = "k", .password = "p&q"}};
     static const struct {
         struct endpoint endpoint;
         int up_by;
@@ -15,11 +17,7 @@ static void test_endpoints(void **state) {
     } rows[] = {
         {{.address = "*", .port = 8091, .is_http = true, .is_ws = true}, 0, "http+ws://*:8091"},
         {{.address = "::1", .port = 80, .is_ws = true}, 2, "ws://[::1]:82"},
-        {{.address = "10.0.0.1",
-          .port = 0,
-          .is_http = true,
-          .is_tls = true,
-          .certificate = "/a b/c.pem"},
+        {{.address = "10.0.0.1", .port = 0, .is_http = true, .is_tls = true, .tls = {first, 1}},
          1,
          "https://10.0.0.1:444?certificate=/a%20b/c.pem"},
         {{.address = "localhost",
@@ -29,9 +27,7 @@ static void test_endpoints(void **state) {
           .is_tls = true,
           .name = "N",
           .hostname = "h",
-          .certificate = "c",
-          .key = "k",
-          .password = "p&q",
+          .tls = {second, 1},
           .auto_upgrade = true},
          0,
          "https+wss://"

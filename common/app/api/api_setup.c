@@ -17,9 +17,11 @@ enum { PORT_PLAIN = 8080, PORT_TLS = 8443 };
 
 /* What the options say; texts are Lua's. */
 struct wish {
-    const char *address, *name, *hostname, *certificate, *key, *password;
+    const char *address, *name, *hostname;
     int port;
     bool is_http, is_ws, is_tls, auto_upgrade;
+    struct tls_server tls; /* its certificates are these: */
+    struct tls_files certificates[TLS_CERTIFICATES_MAX];
 };
 
 static void read_protocol(lua_State *L, struct wish *w) {
@@ -34,27 +36,75 @@ static void read_protocol(lua_State *L, struct wish *w) {
         api_arg_error(L, 1, "the protocol '%s' is none of http, https, ws, wss", protocol);
 }
 
-static struct wish read_wish(lua_State *L) {
-    static const char *const allowed[] = {"address",      "port",        "protocol", "name",
-                                          "hostname",     "certificate", "key",      "password",
-                                          "auto_upgrade", NULL};
-    struct wish w = {0};
+/* The path beside the app file, as a string of Lua. */
+static const char *push_path(lua_State *L, const struct app *a, const char *path) {
+    if (path == NULL)
+        return NULL;
+    return path[0] == '/' ? path : lua_pushfstring(L, "%s/%s", a->sandbox.folder, path);
+}
+
+/* The one that the table at index 1 describes. */
+static void read_certificate(lua_State *L, struct wish *w) {
+    const struct app *a = app_of(L);
+    struct tls_files f = {
+        .certificate = push_path(L, a, api_option_text(L, 1, "certificate")),
+        .key = push_path(L, a, api_option_text(L, 1, "key")),
+        .password = api_option_text(L, 1, "password"),
+        .password_file = push_path(L, a, api_option_text(L, 1, "password_file")),
+    };
+    bool has_any =
+        f.certificate != NULL || f.key != NULL || f.password != NULL || f.password_file != NULL;
+    if (has_any && !w->is_tls)
+        luaL_argerror(L, 1, "certificate, key and password are for https and wss");
+    if (has_any && f.certificate == NULL)
+        luaL_argerror(L, 1, "a key or a password needs its certificate");
+    if (has_any && w->tls.count == TLS_CERTIFICATES_MAX)
+        luaL_argerror(L, 1, "an endpoint has at most 64 certificates");
+    if (has_any)
+        w->certificates[w->tls.count++] = f;
+}
+
+/* The list `certificates`: its tables take the place of the argument in turn. */
+static void read_certificates(lua_State *L, struct wish *w) {
+    static const char *const allowed[] = {"certificate", "key", "password", "password_file", NULL};
+    w->tls.certificates = w->certificates;
+    read_certificate(L, w);
+    lua_pushvalue(L, 1);
+    int options = lua_gettop(L);
+    lua_pushliteral(L, "certificates");
+    int type = lua_rawget(L, options);
+    if (type != LUA_TNIL && type != LUA_TTABLE)
+        luaL_argerror(L, 1, "the option 'certificates' must be a list of tables");
+    int list = lua_gettop(L);
+    lua_Unsigned count = type == LUA_TTABLE ? lua_rawlen(L, list) : 0;
+    for (lua_Unsigned i = 1; i <= count; i++) {
+        if (lua_rawgeti(L, list, (lua_Integer)i) != LUA_TTABLE)
+            luaL_argerror(L, 1, "the option 'certificates' must be a list of tables");
+        lua_replace(L, 1);
+        api_check_options(L, 1, allowed);
+        read_certificate(L, w);
+    }
+    lua_pushvalue(L, options);
+    lua_replace(L, 1);
+}
+
+static void read_wish(lua_State *L, struct wish *w) {
+    static const char *const allowed[] = {
+        "address", "port",     "protocol",     "name",          "hostname",     "certificate",
+        "key",     "password", "auto_upgrade", "password_file", "certificates", NULL};
     api_check_options(L, 1, allowed);
-    read_protocol(L, &w);
-    w.address = api_option_text(L, 1, "address");
-    if (w.address == NULL)
-        w.address = "*";
-    lua_Integer port = api_option_integer(L, 1, "port", w.is_tls ? PORT_TLS : PORT_PLAIN);
+    read_protocol(L, w);
+    read_certificates(L, w);
+    w->address = api_option_text(L, 1, "address");
+    if (w->address == NULL)
+        w->address = "*";
+    lua_Integer port = api_option_integer(L, 1, "port", w->is_tls ? PORT_TLS : PORT_PLAIN);
     if (port < 1 || port > 65535)
         luaL_argerror(L, 1, lua_pushfstring(L, "the port %I is not between 1 and 65535", port));
-    w.port = (int)port;
-    w.name = api_option_text(L, 1, "name");
-    w.hostname = api_option_text(L, 1, "hostname");
-    w.certificate = api_option_text(L, 1, "certificate");
-    w.key = api_option_text(L, 1, "key");
-    w.password = api_option_text(L, 1, "password");
-    w.auto_upgrade = api_option_bool(L, 1, "auto_upgrade", false);
-    return w;
+    w->port = (int)port;
+    w->name = api_option_text(L, 1, "name");
+    w->hostname = api_option_text(L, 1, "hostname");
+    w->auto_upgrade = api_option_bool(L, 1, "auto_upgrade", false);
 }
 
 static struct endpoint *find_endpoint(struct registrations *r, const struct wish *w) {
@@ -64,6 +114,16 @@ static struct endpoint *find_endpoint(struct registrations *r, const struct wish
             return e;
     }
     return NULL;
+}
+
+/* Whether both have certificates, and not the same. */
+static bool has_other_certificates(const struct endpoint *e, const struct wish *w) {
+    if (e->tls.count == 0 || w->tls.count == 0)
+        return false;
+    bool is_same = e->tls.count == w->tls.count;
+    for (size_t i = 0; i < w->tls.count && is_same; i++)
+        is_same = strcmp(e->tls.certificates[i].certificate, w->certificates[i].certificate) == 0;
+    return !is_same;
 }
 
 static bool is_other(const char *had, const char *wanted) {
@@ -80,12 +140,9 @@ static void check_name(lua_State *L, const struct registrations *r, const struct
 }
 
 static void check_wish(lua_State *L, const struct wish *w, const struct endpoint *same) {
-    bool has_tls_options = w->certificate != NULL || w->key != NULL || w->password != NULL;
-    if (has_tls_options && !w->is_tls)
-        luaL_argerror(L, 1, "certificate, key and password are for https and wss");
     if (same != NULL && same->is_tls != w->is_tls)
         luaL_argerror(L, 1, "one port cannot speak with and without TLS");
-    if (w->is_tls && w->certificate == NULL && same == NULL)
+    if (w->is_tls && w->tls.count == 0 && same == NULL)
         luaL_argerror(L, 1, "https and wss need a certificate");
     if (w->auto_upgrade && !w->is_ws)
         luaL_argerror(L, 1, "auto_upgrade is for ws and wss");
@@ -108,29 +165,20 @@ static void merge(struct endpoint *e, const struct wish *w) {
     take_text(&e->address, w->address);
     take_text(&e->name, w->name);
     take_text(&e->hostname, w->hostname);
-    take_text(&e->certificate, w->certificate);
-    take_text(&e->key, w->key);
-    take_text(&e->password, w->password);
-}
-
-/* The path beside the app file, as a string of Lua. */
-static const char *push_path(lua_State *L, const struct app *a, const char *path) {
-    if (path == NULL)
-        return NULL;
-    return path[0] == '/' ? path : lua_pushfstring(L, "%s/%s", a->sandbox.folder, path);
+    if (e->tls.count == 0)
+        endpoint_set_tls(e, &w->tls);
 }
 
 /* endpoint { protocol=, address=, port=, … }. Several calls for one address and port make one
  * endpoint (decision D12). */
 int api_endpoint(lua_State *L) {
     struct app *a = api_main_chunk(L, "endpoint");
-    struct wish w = read_wish(L);
+    struct wish w = {0};
+    read_wish(L, &w);
     struct endpoint *e = find_endpoint(a->registrations, &w);
     check_wish(L, &w, e);
     check_name(L, a->registrations, &w, e);
-    w.certificate = push_path(L, a, w.certificate);
-    w.key = push_path(L, a, w.key);
-    if (e != NULL && is_other(e->certificate, w.certificate))
+    if (e != NULL && has_other_certificates(e, &w))
         luaL_argerror(L, 1, "the endpoint of this address and port has another certificate");
     if (e == NULL)
         e = ARRAY_ADD(&a->registrations->endpoints);

@@ -2,20 +2,78 @@
 #include "common/app/registrations/endpoint.h"
 
 #include <ctype.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/percent.h"
 #include "common/http/http_authority.h"
 
+/* --- life --- */
+
+/* The texts of a certificate, as options are called. */
+static const struct {
+    const char *name;
+    size_t offset;
+} tls_texts[] = {{"certificate", offsetof(struct tls_files, certificate)},
+                 {"key", offsetof(struct tls_files, key)},
+                 {"password", offsetof(struct tls_files, password)},
+                 {"password_file", offsetof(struct tls_files, password_file)}};
+
+/* The text is the endpoint's own, so it may be freed and replaced. */
+static char **tls_text(const struct tls_files *f, size_t i) {
+    return (char **)((uintptr_t)f + tls_texts[i].offset);
+}
+
+static void drop_tls(struct tls_server *tls) {
+    for (size_t i = 0; i < tls->count; i++)
+        for (size_t k = 0; k < ARRAY_LEN(tls_texts); k++)
+            free(*tls_text(&tls->certificates[i], k));
+    free(tls->certificates);
+    *tls = (struct tls_server){0};
+}
+
 void endpoint_deinit(struct endpoint *e) {
     free(e->name);
     free(e->address);
     free(e->hostname);
-    free(e->certificate);
-    free(e->key);
-    free(e->password);
+    drop_tls(&e->tls);
     *e = (struct endpoint){0};
+}
+
+static char *dup_or_null(const char *text) {
+    return text != NULL ? mem_strdup(text) : NULL;
+}
+
+/* An empty certificate behind the others. */
+static struct tls_files *add_certificate(struct tls_server *tls) {
+    tls->certificates = mem_realloc(tls->certificates, (tls->count + 1) * sizeof(struct tls_files));
+    tls->certificates[tls->count] = (struct tls_files){0};
+    return &tls->certificates[tls->count++];
+}
+
+static void copy_tls(struct tls_server *out, const struct tls_server *tls) {
+    *out = (struct tls_server){0};
+    for (size_t i = 0; i < tls->count; i++) {
+        struct tls_files *files = add_certificate(out);
+        for (size_t k = 0; k < ARRAY_LEN(tls_texts); k++)
+            *tls_text(files, k) = dup_or_null(*tls_text(&tls->certificates[i], k));
+    }
+}
+
+void endpoint_set_tls(struct endpoint *e, const struct tls_server *tls) {
+    struct tls_server old = e->tls;
+    copy_tls(&e->tls, tls);
+    drop_tls(&old);
+}
+
+void endpoint_copy(struct endpoint *out, const struct endpoint *e) {
+    *out = *e;
+    out->name = dup_or_null(e->name);
+    out->address = dup_or_null(e->address);
+    out->hostname = dup_or_null(e->hostname);
+    copy_tls(&out->tls, &e->tls);
 }
 
 /* --- reading --- */
@@ -50,34 +108,50 @@ static bool parse_authority(struct endpoint *out, struct bytes authority) {
     return true;
 }
 
+/* Where a text belongs, or NULL. A certificate behind another one begins a new one. */
+static char **find_text(struct endpoint *e, struct bytes option) {
+    struct tls_server *tls = &e->tls;
+    if (bytes_equal_str(option, "name"))
+        return &e->name;
+    if (bytes_equal_str(option, "hostname"))
+        return &e->hostname;
+    for (size_t i = 0; i < ARRAY_LEN(tls_texts); i++) {
+        if (!bytes_equal_str(option, tls_texts[i].name))
+            continue;
+        bool is_new = tls->count == 0 || (i == 0 && tls->certificates[tls->count - 1].certificate);
+        return tls_text(is_new ? add_certificate(tls) : &tls->certificates[tls->count - 1], i);
+    }
+    return NULL;
+}
+
 static bool parse_option(struct endpoint *out, struct bytes option) {
     ptrdiff_t equals = bytes_find(option, '=');
     if (equals <= 0)
         return false;
     struct bytes key = bytes_head(option, (size_t)equals);
     struct bytes value = bytes_from(option, (size_t)equals + 1);
-    struct {
-        const char *name;
-        char **field;
-    } texts[] = {{"certificate", &out->certificate},
-                 {"key", &out->key},
-                 {"password", &out->password},
-                 {"name", &out->name},
-                 {"hostname", &out->hostname}};
     if (bytes_equal_str(key, "auto_upgrade")) {
         out->auto_upgrade = bytes_equal_str(value, "true");
         return out->auto_upgrade || bytes_equal_str(value, "false");
     }
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (bytes_equal_str(key, texts[i].name)) {
-            struct buf decoded = {0};
-            (void)percent_decode(value, false, &decoded);
-            free(*texts[i].field);
-            *texts[i].field = buf_take(&decoded);
-            return true;
-        }
-    }
-    return false;
+    char **text = find_text(out, key);
+    if (text == NULL)
+        return false;
+    struct buf decoded = {0};
+    (void)percent_decode(value, false, &decoded);
+    free(*text);
+    *text = buf_take(&decoded);
+    return true;
+}
+
+static const char *check_certificates(const struct endpoint *e) {
+    if (e->tls.count > 0 && !e->is_tls)
+        return "certificates are for https and wss";
+    if (e->tls.count > TLS_CERTIFICATES_MAX)
+        return "has more than 64 certificates";
+    return e->tls.count == 1 && e->tls.certificates[0].certificate == NULL
+               ? "has a key or a password without a certificate"
+               : NULL;
 }
 
 static const char *parse(struct endpoint *out, const char *url) {
@@ -92,8 +166,9 @@ static const char *parse(struct endpoint *out, const char *url) {
         return "needs ADDRESS:PORT after the scheme";
     while (options.ptr != NULL)
         if (!parse_option(out, bytes_split(&options, '&')))
-            return "options are certificate, key, password, name, hostname and auto_upgrade";
-    return NULL;
+            return "options are certificate, key, password_file, password, name, hostname and "
+                   "auto_upgrade";
+    return check_certificates(out);
 }
 
 const char *endpoint_parse(struct endpoint *out, const char *url) {
@@ -134,8 +209,9 @@ void endpoint_append_url(struct buf *out, const struct endpoint *e, int up_by) {
                endpoint_scheme(e->is_http, e->is_ws, e->is_tls), address, port + up_by);
     append_option(out, &separator, "name", e->name);
     append_option(out, &separator, "hostname", e->hostname);
-    append_option(out, &separator, "certificate", e->certificate);
-    append_option(out, &separator, "key", e->key);
-    append_option(out, &separator, "password", e->password);
+    for (size_t i = 0; i < e->tls.count; i++)
+        for (size_t k = 0; k < ARRAY_LEN(tls_texts); k++)
+            append_option(out, &separator, tls_texts[k].name,
+                          *tls_text(&e->tls.certificates[i], k));
     append_option(out, &separator, "auto_upgrade", e->auto_upgrade ? "true" : NULL);
 }

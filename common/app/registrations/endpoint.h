@@ -6,12 +6,16 @@
  *     scheme    http, ws or http+ws, or the same with TLS: https, wss, https+wss
  *     address   a host name, an IP address, or "*" for every address
  *     port      80, or 443 with TLS, when there is none
- *     options   certificate, key, password, name, hostname, auto_upgrade=true; %XX is decoded
+ *     options   name, hostname, auto_upgrade=true, and with TLS certificate, key, password_file,
+ *               password; %XX is decoded
+ *
+ * Each further `certificate` begins one more, to which the options behind it belong.
  */
 #ifndef SIGNALBOX_APP_REGISTRATIONS_ENDPOINT_H
 #define SIGNALBOX_APP_REGISTRATIONS_ENDPOINT_H
 
 #include "common/base/buf.h"
+#include "common/net/tls.h"
 
 struct endpoint {
     char *name;    /* or NULL */
@@ -19,12 +23,15 @@ struct endpoint {
     int port;
     bool is_http, is_ws; /* which protocols it speaks: merged for one address:port */
     bool is_tls;
-    char *hostname;                     /* the Host it answers to, or NULL for any */
-    char *certificate, *key, *password; /* absolute paths, or NULL */
+    char *hostname;        /* the Host it answers to, or NULL for any */
+    struct tls_server tls; /* empty without TLS; count 0: the certificate is missing */
     bool auto_upgrade;
 };
 
 void endpoint_deinit(struct endpoint *e);
+void endpoint_copy(struct endpoint *out, const struct endpoint *e);
+/* Copies that in place of its own. */
+void endpoint_set_tls(struct endpoint *e, const struct tls_server *tls);
 
 /* NULL, or what is wrong with the URL; *out is empty then. */
 MUST_CHECK const char *endpoint_parse(struct endpoint *out, const char *url);

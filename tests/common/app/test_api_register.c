@@ -20,6 +20,11 @@ static void test_errors(void **state) {
         {"endpoint{protocol='ws', certificate='c', key='k'}", "certificate, key and password"},
         {"endpoint{protocol='http', password='p'}", "certificate, key and password"},
         {"endpoint{protocol='wss'}", "need a certificate"},
+        {"endpoint{protocol='wss', key='k'}", "needs its certificate"},
+        {"endpoint{protocol='ws', certificates={{certificate='c'}}}", "certificate, key and"},
+        {"endpoint{protocol='wss', certificates='c'}", "must be a list of tables"},
+        {"endpoint{protocol='wss', certificates={'c'}}", "must be a list of tables"},
+        {"endpoint{protocol='wss', certificates={{port=1}}}", "unknown option 'port'"},
         {"endpoint{protocol='http', auto_upgrade=true}", "auto_upgrade is for ws"},
         {"endpoint{protocol='ws', auto_upgrade=1}", "'auto_upgrade' must be true or false"},
         {"endpoint{protocol='http', port=1} signalbox.endpoint{protocol='wss', port=1, "
@@ -122,7 +127,9 @@ static void test_endpoints(void **state) {
     world_must_load(&w, "local e = signalbox.endpoint\n"
                         "e{address='127.0.0.1', port=1, protocol='http', name='first'}\n"
                         "e{address='127.0.0.1', port=1, protocol='ws', name='second'}\n"
-                        "e{protocol='https', certificate='tls/c.pem', key='/k.pem', password='p'}\n"
+                        "e{protocol='https', certificate='tls/c.pem', key='/k.pem', password='p',\n"
+                        "  certificates={{certificate='d.pem'},\n"
+                        "    {certificate='/e.pem', password_file='/e.password'}}}\n"
                         "e{protocol='wss', auto_upgrade=true, hostname='h'}\n"
                         "e{port=2, protocol='ws', auto_upgrade=true}\n"
                         "e{port=2, protocol='ws'}\n"
@@ -138,8 +145,13 @@ static void test_endpoints(void **state) {
     assert_int_equal(e[1].port, 8443);
     assert_true(e[1].is_http && e[1].is_ws && e[1].is_tls && e[1].auto_upgrade);
     snprintf(path, sizeof(path), "%s/tls/c.pem", w.folder);
-    assert_string_equal(e[1].certificate, path);
-    assert_string_equal(e[1].key, "/k.pem");
+    assert_int_equal(e[1].tls.count, 3);
+    assert_string_equal(e[1].tls.certificates[0].certificate, path);
+    assert_string_equal(e[1].tls.certificates[0].key, "/k.pem");
+    snprintf(path, sizeof(path), "%s/d.pem", w.folder);
+    assert_string_equal(e[1].tls.certificates[1].certificate, path);
+    assert_null(e[1].tls.certificates[1].key);
+    assert_string_equal(e[1].tls.certificates[2].password_file, "/e.password");
     assert_string_equal(e[1].hostname, "h");
     assert_false(e[2].auto_upgrade);
     assert_int_equal(e[3].port, 8080);

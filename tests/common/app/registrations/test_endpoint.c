@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -30,12 +31,49 @@ static void options(void **state) {
     assert_true(e.is_http && e.is_ws && e.is_tls && e.auto_upgrade);
     assert_string_equal(e.address, "::");
     assert_int_equal(e.port, 9443);
-    assert_string_equal(e.certificate, "/a b.pem");
-    assert_string_equal(e.key, "k");
-    assert_string_equal(e.password, "p");
+    assert_int_equal(e.tls.count, 1);
+    assert_string_equal(e.tls.certificates[0].certificate, "/a b.pem");
+    assert_string_equal(e.tls.certificates[0].key, "k");
+    assert_string_equal(e.tls.certificates[0].password, "p");
     assert_string_equal(e.name, "N");
     assert_string_equal(e.hostname, "h");
     endpoint_deinit(&e);
+}
+
+static void several_certificates(void **state) {
+    struct endpoint e, copy;
+    (void)state;
+    assert_null(endpoint_parse(&e, "wss://*:1?key=1k&certificate=1&certificate=2&password_file=2p"
+                                   "&certificate=3&name=N&key=3k"));
+    endpoint_copy(&copy, &e);
+    endpoint_set_tls(&copy, &e.tls);
+    endpoint_deinit(&e);
+    assert_int_equal(copy.tls.count, 3);
+    const struct tls_files *c = copy.tls.certificates;
+    assert_string_equal(c[0].certificate, "1");
+    assert_string_equal(c[0].key, "1k");
+    assert_string_equal(c[1].certificate, "2");
+    assert_null(c[1].key);
+    assert_string_equal(c[1].password_file, "2p");
+    assert_string_equal(c[2].key, "3k");
+    assert_null(c[2].password_file);
+    endpoint_deinit(&copy);
+}
+
+static void so_many_certificates(void **state) {
+    (void)state;
+    for (int count = TLS_CERTIFICATES_MAX; count <= TLS_CERTIFICATES_MAX + 1; count++) {
+        struct endpoint e;
+        struct buf url = {0};
+        buf_append_str(&url, "https://a:1?name=n");
+        for (int i = 0; i < count; i++)
+            buf_append_str(&url, "&certificate=c");
+        char *text = buf_take(&url);
+        const char *error = endpoint_parse(&e, text);
+        assert_int_equal(error == NULL, count <= TLS_CERTIFICATES_MAX);
+        endpoint_deinit(&e);
+        free(text);
+    }
 }
 
 static void wrong_urls(void **state) {
@@ -46,7 +84,10 @@ static void wrong_urls(void **state) {
                                        "http://:80",
                                        "http://a:66000",
                                        "http://a:80?nonsense=1",
-                                       "http://a:80?auto_upgrade=perhaps"};
+                                       "http://a:80?auto_upgrade=perhaps",
+                                       "http://a:80?certificate=c",
+                                       "https://a:80?key=k",
+                                       "https://a:80?password_file=f"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
         struct endpoint e;
@@ -58,7 +99,9 @@ static void wrong_urls(void **state) {
 static void written_as_read(void **state) {
     static const char *const urls[] = {"http://*:80", "ws://[::1]:9001", "http+ws://a.example:1",
                                        "https+wss://b:65535?name=N&hostname=h&certificate=/"
-                                       "a%20b&key=k%26&password=p%25&auto_upgrade=true"};
+                                       "a%20b&key=k%26&password=p%25&auto_upgrade=true",
+                                       "https://*:1?certificate=a&certificate=b&key=c"
+                                       "&password_file=/d&certificate=e"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
         struct endpoint e;
@@ -72,8 +115,9 @@ static void written_as_read(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(plain_urls), cmocka_unit_test(options),
-                                       cmocka_unit_test(wrong_urls),
-                                       cmocka_unit_test(written_as_read)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_urls),           cmocka_unit_test(options),
+        cmocka_unit_test(several_certificates), cmocka_unit_test(so_many_certificates),
+        cmocka_unit_test(wrong_urls),           cmocka_unit_test(written_as_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
