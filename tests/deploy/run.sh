@@ -59,7 +59,7 @@ fi
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 SIGNALBOX_PORT=$(free_port)
 SIGNALBOX_API_PORT=$(free_port)
-unset SIGNALBOX_ADMIN_TOKEN # a random one
+unset SIGNALBOX_SECRETS # a volume
 # More than this is refused where the engine itself runs with few.
 SIGNALBOX_NOFILE=16384
 export SIGNALBOX_PORT SIGNALBOX_API_PORT SIGNALBOX_NOFILE
