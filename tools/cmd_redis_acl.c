@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/secret_file.h"
 #include "common/json/json_text.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis/redis_url.h"
@@ -59,7 +60,8 @@ static const struct named {
 };
 
 struct acl {
-    const char *password;
+    const char *password, *password_file;
+    char password_text[SECRET_FILE_MAX + 1];
 };
 
 static void append_pattern(struct buf *out, bool is_channel, char access, const char *text) {
@@ -118,11 +120,24 @@ static bool choose_fleet(struct tool *t) {
     return tool_complain(t, "%s", error);
 }
 
+/* A rule ends at a space, and a line at a line end. */
+static bool read_password(struct tool *t, struct acl *a) {
+    char why[SECRET_FILE_WHY];
+    if (a->password_file != NULL && secret_file_read(a->password_file, a->password_text, why) != 0)
+        return tool_complain(t, "--password-file=%s: %s", a->password_file, why);
+    if (a->password_file != NULL)
+        a->password = a->password_text;
+    return a->password[strcspn(a->password, " \t\r\n\"'\\")] == '\0' ||
+           tool_complain(t, "the password has a blank, a quote or a backslash, with which Redis "
+                            "would not read the line");
+}
+
 static int run(struct tool *t, void *own) {
-    const char *password = ((struct acl *)own)->password;
+    struct acl *a = own;
     struct buf out = {0};
-    if (!choose_fleet(t))
+    if (!read_password(t, a) || !choose_fleet(t))
         return TOOL_USAGE;
+    const char *password = a->password;
     for (size_t i = 0; i < ARRAY_LEN(users); i++) {
         if (t->is_json)
             buf_append_str(&out, i == 0 ? "[" : ",");
@@ -136,6 +151,8 @@ static int run(struct tool *t, void *own) {
 static const struct option options[] = {
     {"password", OPTION_TEXT, offsetof(struct acl, password), "TEXT",
      "the password to write into the lines", .initial = "PASSWORD"},
+    {"password-file", OPTION_TEXT, offsetof(struct acl, password_file), "FILE",
+     "the same from the first line of a file"},
 };
 
 const struct verb verb_redis_acl = {

@@ -58,7 +58,6 @@ static bool describe_daemon(struct up *u, struct up_member *m, const char *kind,
     if (!add_program(u, m, program))
         return false;
     child_add_argument(&m->child, u->app_path);
-    child_add_option(&m->child, "redis", u->redis_url);
     child_add_option(&m->child, "admin", "");
     m->admin_argument = m->child.argument_count - 1;
     add_settings(u, m);
@@ -149,6 +148,12 @@ static bool plan_daemons(struct up *u, const struct registrations *r) {
     return true;
 }
 
+/* By the environment, which other users of this machine cannot read, unlike a command line. */
+static bool pass_redis(const struct up *u) {
+    return setenv("SIGNALBOX_REDIS", u->redis_url, 1) == 0 ||
+           tool_complain(u->tool, "SIGNALBOX_REDIS: %s", strerror(errno));
+}
+
 static int plan(struct up *u) {
     const char *drain_ms = tool_passed(u->tool, "drain-ms");
     u->drain_ms = drain_ms != NULL ? atoll(drain_ms) : u->tool->settings.drain_ms;
@@ -159,7 +164,7 @@ static int plan(struct up *u) {
     struct app *app = offline_load(u->tool, u->app_path);
     if (app == NULL)
         return TOOL_FAILED;
-    bool is_fine = plan_redis(u) && plan_daemons(u, app_registrations(app));
+    bool is_fine = plan_redis(u) && pass_redis(u) && plan_daemons(u, app_registrations(app));
     app_release(app);
     return is_fine ? TOOL_OK : TOOL_FAILED;
 }

@@ -76,6 +76,7 @@ static int run(struct tool *t, void *own, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    settings_hide_secrets(argc, argv);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_verbs(stdout);

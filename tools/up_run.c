@@ -230,7 +230,11 @@ static void on_tick(uv_timer_t *timer) {
     uint64_t now = clock_ms();
     bool is_late = now - u->begun_ms > (uint64_t)u->tool->timeout_ms;
     if (u->state == UP_WAITS_FOR_REDIS && !u->has_own_redis && is_late) {
-        child_say("no Redis at %s: %s", u->redis_url, link_trouble(u->redis_link));
+        struct buf redis = {0};
+        settings_append_shown(&redis, u->redis_url);
+        child_say("no Redis at %.*s: %s", BYTES_FMT(buf_bytes(&redis)),
+                  link_trouble(u->redis_link));
+        buf_deinit(&redis);
         stop(u, TOOL_FAILED);
         return;
     }

@@ -327,6 +327,43 @@ void settings_append_shown(struct buf *out, const char *value) {
     }
 }
 
+static bool is_secret_flag(const char *flag) {
+    return strcmp(flag, "--password") == 0 || strcmp(flag, "--secret") == 0;
+}
+
+/* "--secret=x": where the x begins, or NULL. */
+static char *secret_value(char *argument) {
+    static const char *const flags[] = {"--password=", "--secret="};
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (strncmp(argument, flags[i], strlen(flags[i])) == 0)
+            return argument + strlen(flags[i]);
+    return NULL;
+}
+
+/* In the place of `text`, no longer than it. */
+static void overwrite(char *text, struct bytes shown) {
+    size_t len = strlen(text);
+    memset(text, '\0', len);
+    memcpy(text, shown.ptr, shown.len < len ? shown.len : len);
+}
+
+void settings_hide_secrets(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        char *original = argv[i], *value = secret_value(original);
+        struct buf shown = {0};
+        settings_append_shown(&shown, original);
+        bool is_value = is_secret_flag(argv[i - 1]);
+        if (is_value || value != NULL || !bytes_equal_str(buf_bytes(&shown), original)) {
+            argv[i] = mem_strdup(original);
+            if (is_value || value != NULL)
+                overwrite(is_value ? original : value, BYTES_LIT("***"));
+            else
+                overwrite(original, buf_bytes(&shown));
+        }
+        buf_deinit(&shown);
+    }
+}
+
 bool settings_apply_log(const struct settings *s, const char *process) {
     enum log_level level;
     if (!log_level_parse(s->log_level, &level)) {

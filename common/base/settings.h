@@ -75,6 +75,11 @@ void settings_each(enum settings_who who, const struct settings *s, settings_row
 /* Appends a value as it may be shown: what could be a password in a URL is "***". */
 void settings_append_shown(struct buf *out, const char *value);
 
+/* What other users of the machine see of the command line (ps) is overwritten where it could be a
+ * secret: a password in a URL, the value of --password or --secret. argv then points to copies of
+ * such arguments, which live as long as the process. Call it first. */
+void settings_hide_secrets(int argc, char **argv);
+
 /* Applies log_level and log_format; false when they are wrong (one line was printed). */
 MUST_CHECK bool settings_apply_log(const struct settings *s, const char *process);
 

@@ -32,6 +32,7 @@ static void print_help(const struct daemon_kind *kind) {
 bool daemon_read_arguments(struct daemon *d, const struct daemon_kind *kind, void *ctx, int argc,
                            char **argv, int *exit_code_out) {
     int rest = 0;
+    settings_hide_secrets(argc, argv);
     d->kind = kind;
     d->ctx = ctx;
     *exit_code_out = DAEMON_ENDED;

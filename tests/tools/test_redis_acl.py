@@ -60,6 +60,18 @@ def test_each_fleet_has_rules_of_its_own():
         assert acl_lines(f"unix:///somewhere?db={db}", prefix) == expected
 
 
+@pytest.mark.parametrize("wrong", ["a b", 'a"b', "a'b", "a\\b", "a\tb"])
+def test_a_password_from_a_file(tmp_path, wrong):
+    file = tmp_path / "password"
+
+    def acl(text):
+        file.write_text(text + "\n")
+        return subprocess.run([BIN / "signalbox", "redis-acl", "--password-file", file], capture_output=True, text=True, timeout=20)
+    assert acl("p>w").stdout.replace(">p>w", ">pw").splitlines() == acl_lines("redis://127.0.0.1", "")
+    refused = acl(wrong)
+    assert refused.returncode == 2 and refused.stdout == "" and "with which Redis would not read the line" in refused.stderr
+
+
 def test_a_cluster_works_with_its_users(restricted):
     cluster = restricted
     a, b = cluster.client(0, "/up?name=Msg"), cluster.client(1, "/up?name=Msg&group=g")

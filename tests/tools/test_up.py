@@ -193,6 +193,28 @@ def test_settings_are_handed_on(start, listen):
     assert time.monotonic() - begun < 30
 
 
+def test_no_password_is_printed_or_seen(start, listen, folder):
+    """Of the Redis and of a key: not in any command line of the cluster, nor in what is printed, ready or not."""
+    port = free_port()
+    url = f"redis://:open-sesame@127.0.0.1:{port}"
+    redis = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", "open-sesame"],
+                             cwd=folder, stdout=subprocess.DEVNULL)
+    try:
+        up = start("--redis", url, "--listen", listen, "--gateways", 1).wait("Everything runs.")
+        seen = [pathlib.Path(f"/proc/{pid}/cmdline").read_text() for pid in [up.popen.pid, *up.children()]]
+        assert len(seen) == 3 and not [line for line in seen if "sesame" in line]
+        config = up.cli("config", "--redis", url)
+    finally:
+        redis.kill()
+        redis.wait()
+    up.wait("link_failed")
+    assert "redis://:***@" in up.text() and "redis=redis://:***@" in config.stdout
+    assert "sesame" not in up.text() + config.stdout + config.stderr
+    up.stop()
+    up = start("--redis", url, "--timeout", "500ms")
+    assert up.popen.wait(20) == 1 and "no Redis at redis://:***@" in up.text() and "sesame" not in up.text()
+
+
 def test_json_is_all_that_standard_output_has(folder):
     """One object once all are ready, without the password; the processes' lines are on standard error."""
     with open(folder / "err", "wb") as err:

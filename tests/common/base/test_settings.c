@@ -140,6 +140,37 @@ static void test_passwords_are_not_shown(void **state) {
     }
 }
 
+/* What `ps` sees is never longer than it was. */
+static void test_secrets_leave_the_command_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *before, *given, *seen; /* the argument before it, or NULL */
+    } rows[] = {
+        {"--redis", "redis://:secret@host/0", "redis://:***@host/0"},
+        {"--redis", "redis://u:p@h", "redis://u:***"}, /* cut off */
+        {NULL, "--redis=rediss://u:secret@host:1", "--redis=rediss://u:***@host:1"},
+        {"--listen", "https://*:1?password=secret&name=n", "https://*:1?password=***&name=n"},
+        {"--password", "open sesame", "***"},
+        {"--secret", "s", "*"},
+        {NULL, "--secret=sesame", "--secret=***"},
+        {NULL, "--password=", "--password="},
+        {"--secret-file", "/a/file", "/a/file"},
+        {NULL, "app.lua", "app.lua"},
+        {"send", "", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char seen[64];
+        char *argv[] = {"signalbox", (char *)(rows[i].before != NULL ? rows[i].before : "x"), seen,
+                        NULL};
+        strcpy(seen, rows[i].given);
+        settings_hide_secrets(3, argv);
+        assert_string_equal(argv[2], rows[i].given);
+        assert_string_equal(seen, rows[i].seen);
+        if (argv[2] != seen)
+            free(argv[2]);
+    }
+}
+
 static void find_message_bytes(void *ctx, const struct settings_row *row) {
     if (strcmp(row->flag, "max-message-bytes") == 0)
         *(struct settings_row *)ctx = *row;
@@ -170,6 +201,7 @@ int main(void) {
         cmocka_unit_test(test_bounds_and_one_beyond),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_passwords_are_not_shown),
+        cmocka_unit_test(test_secrets_leave_the_command_line),
         cmocka_unit_test(test_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
