@@ -27,6 +27,7 @@ struct ingest;
 struct gateway {
     struct daemon daemon;
     struct message_frames frames;
+    struct peers peers;
     struct conns conns;
     struct ingest *ingest;
     struct follower *follower;

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "common/base/buf.h"
 #include "common/base/log.h"
@@ -20,7 +19,7 @@
 #include "gateway/conn/endpoints.h"
 #include "gateway/conn/http.h"
 
-enum { BACKLOG = 4096, ACCEPTS_PER_TURN = 128, SURPLUS_MAX = 32 };
+enum { BACKLOG = 4096, ACCEPTS_PER_TURN = 128, TOLD_MAX = 32 };
 
 struct listener {
     struct listeners *owner;
@@ -31,50 +30,74 @@ struct listener {
     uv_tcp_t tcp;
 };
 
-struct remote {
-    size_t count;
-    UT_hash_handle hh;
-    char address[64];
-};
+/* ---- how many a second */
+
+static bool is_resting(const struct listeners *l) {
+    return conns_now(l->o.conns) < l->wait_until_ms;
+}
+
+static void on_wake(uv_timer_t *timer) {
+    (void)timer; /* on_turn follows */
+}
+
+/* One more was welcome. */
+static void pace(struct listeners *l) {
+    uint64_t now_ms = conns_now(l->o.conns);
+    if (l->o.connects_per_second == 0)
+        return;
+    uint64_t wait_us = rate_take(&l->rate, now_ms * 1000, l->o.connects_per_second);
+    if (wait_us == 0)
+        return;
+    l->wait_until_ms = now_ms + (wait_us + 999) / 1000;
+    MUST(uv_timer_start(&l->wake, on_wake, l->wait_until_ms - now_ms, 0) == 0);
+}
 
 /* ---- limits */
 
-static struct remote *count_remote(struct listeners *l, struct conn *c) {
-    char address[64];
-    struct remote *r;
-    stream_remote_address(&c->stream, address);
-    HASH_FIND_STR(l->remotes, address, r);
-    if (r == NULL) {
-        r = mem_zalloc(sizeof(*r));
-        strcpy(r->address, address);
-        HASH_ADD_STR(l->remotes, address, r);
-    }
-    r->count++;
-    return r;
+static bool is_full(const struct listeners *l) {
+    const struct conns *set = l->o.conns;
+    return set->count + set->unfreed - set->refused > l->o.max_connections;
 }
 
-void listeners_forget(struct listeners *l, struct conn *c) {
-    struct remote *r = c->remote;
-    if (r == NULL)
-        return;
-    c->remote = NULL;
-    if (--r->count > 0)
-        return;
-    HASH_DEL(l->remotes, r);
-    free(r);
+/* Of the process. NULL: there is room for one more. */
+static const struct refusal *room(const struct listeners *l) {
+    static const struct refusal full = {503, "the gateway is full", NULL, METRIC_refused_full};
+    static const struct refusal short_of_memory = {503, "memory is short, try again later", NULL,
+                                                   METRIC_refused_memory};
+    const struct refusal *why = is_full(l) ? &full : memory_is_over() ? &short_of_memory : NULL;
+    if (why != NULL)
+        metrics_add(why->metric, 1);
+    return why;
 }
 
-static bool is_surplus(struct listeners *l, struct conn *c) {
-    if (l->o.conns->count + l->o.conns->unfreed > l->o.max_connections)
-        return true;
-    if (memory_is_over()) {
-        metrics_add(METRIC_refused_memory, 1);
-        return true;
+/* NULL: it is welcome. */
+static const struct refusal *judge(struct listeners *l, struct conn *c, bool is_tls) {
+    struct peers *peers = l->o.conns->peers;
+    uint64_t now_ms = conns_now(l->o.conns);
+    const struct refusal *why = peers_spend(peers, &c->hold, PEER_CONNECTING, now_ms);
+    if (why == NULL)
+        why = room(l);
+    if (why == NULL && is_tls)
+        why = peers_spend(peers, &c->hold, PEER_HANDSHAKING, now_ms);
+    if (why == NULL && is_tls)
+        why = peers_count(peers, &c->hold, PEER_HANDSHAKES, now_ms);
+    if (why == NULL)
+        why = peers_count(peers, &c->hold, PEER_CONNECTIONS, now_ms);
+    return why;
+}
+
+static void admit(struct listeners *l, struct conn *c, bool is_tls) {
+    struct conns *set = l->o.conns;
+    peers_hold(set->peers, &c->hold, c->ip, conns_now(set));
+    const struct refusal *why = judge(l, c, is_tls);
+    if (why == NULL) {
+        pace(l);
+        return;
     }
-    if (l->o.max_per_address == 0)
-        return false;
-    c->remote = count_remote(l, c);
-    return c->remote->count > l->o.max_per_address;
+    bool is_told = !is_tls && set->told < TOLD_MAX &&
+                   peers_count(set->peers, &c->hold, PEER_TOLD, conns_now(set)) == NULL;
+    metrics_add(METRIC_refused_dropped, !is_told);
+    conn_refuse(c, why, is_told);
 }
 
 static void take(struct listener *listener) {
@@ -84,13 +107,7 @@ static void take(struct listener *listener) {
     if (c == NULL)
         return;
     metrics_add(METRIC_accepted, 1);
-    c->is_surplus = is_surplus(l, c);
-    if (!c->is_surplus)
-        return;
-    metrics_add(METRIC_refused_full, 1);
-    if (l->o.conns->count + l->o.conns->unfreed > l->o.max_connections + SURPLUS_MAX ||
-        listener->endpoint->tls != NULL)
-        conn_drop(c);
+    admit(l, c, listener->endpoint->tls != NULL);
 }
 
 /* ---- accepting */
@@ -101,7 +118,7 @@ static void on_connection(uv_stream_t *server, int status) {
         log_warn("listener", "failed to accept reason=%s", uv_strerror(status));
         return;
     }
-    if (listener->owner->taken_this_turn >= ACCEPTS_PER_TURN) {
+    if (listener->owner->taken_this_turn >= ACCEPTS_PER_TURN || is_resting(listener->owner)) {
         listener->has_waiting = true; /* libuv keeps it and accepts no more until it is taken */
         return;
     }
@@ -113,7 +130,7 @@ static void on_turn(uv_prepare_t *handle) {
     struct listeners *l = container_of(handle, struct listeners, turn);
     l->taken_this_turn = 0;
     for (size_t i = 0; i < l->count; i++) {
-        if (!l->items[i]->has_waiting)
+        if (!l->items[i]->has_waiting || is_resting(l))
             continue;
         l->items[i]->has_waiting = false;
         l->taken_this_turn++;
@@ -254,6 +271,8 @@ int listeners_open(struct listeners *l, const struct listeners_options *options,
     MUST(uv_prepare_init(l->o.loop, &l->turn) == 0);
     MUST(uv_prepare_start(&l->turn, on_turn) == 0);
     uv_unref((uv_handle_t *)&l->turn);
+    MUST(uv_timer_init(l->o.loop, &l->wake) == 0);
+    uv_unref((uv_handle_t *)&l->wake);
     if (listeners_resume(l, error_out) == 0)
         return 0;
     listeners_close(l);
@@ -272,6 +291,8 @@ void listeners_pause(struct listeners *l) {
 
 void listeners_close(struct listeners *l) {
     listeners_pause(l);
-    if (!uv_is_closing((uv_handle_t *)&l->turn))
-        uv_close((uv_handle_t *)&l->turn, NULL);
+    if (uv_is_closing((uv_handle_t *)&l->turn))
+        return;
+    uv_close((uv_handle_t *)&l->turn, NULL);
+    uv_close((uv_handle_t *)&l->wake, NULL);
 }

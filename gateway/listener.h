@@ -1,9 +1,10 @@
 /*
  * listener.h - the listening sockets, and the limits at the door.
  *
- * Several gateways of one fleet share a port by SO_REUSEPORT (port.h). A connection over the limits
- * is still taken as long as descriptors are left, and answered with 503 and Retry-After; after that
- * it is dropped.
+ * Several gateways of one fleet share a port by SO_REUSEPORT (port.h). A connection over a limit is
+ * closed at once, except that a few, and fewer of one address, are taken to be told why; these are
+ * counted apart and take nothing from the others. Past --max-connects-per-second connections wait
+ * in the backlog of the socket.
  */
 #ifndef SIGNALBOX_GATEWAY_LISTENER_H
 #define SIGNALBOX_GATEWAY_LISTENER_H
@@ -12,14 +13,13 @@
 #include <uv.h>
 
 #include "common/base/must.h"
+#include "gateway/conn/rate.h"
 
-struct conn;
 struct conns;
 struct endpoint_run;
 struct endpoints;
 struct http_host;
 struct listener;
-struct remote;
 
 struct listeners_options {
     uv_loop_t *loop;
@@ -27,16 +27,19 @@ struct listeners_options {
     const struct http_host *http;
     const struct endpoints *endpoints;
     const char *fleet; /* who may share a port with us: bus_fleet */
-    size_t max_connections, max_per_address;
+    size_t max_connections;
+    uint64_t connects_per_second; /* 0: no limit */
 };
 
 struct listeners {
     struct listeners_options o;
     struct listener **items;
     size_t count;
-    struct remote *remotes; /* uthash: open connections of each address, while counted */
     uv_prepare_t turn;
     unsigned taken_this_turn;
+    struct rate rate;       /* of connections that were welcome */
+    uint64_t wait_until_ms; /* the rate is used up until then */
+    uv_timer_t wake;
 };
 
 /* Opens a socket for every address of every endpoint. -1 with one line in *error_out, also when
@@ -50,7 +53,5 @@ void listeners_pause(struct listeners *l);
 MUST_CHECK int listeners_resume(struct listeners *l, char **error_out);
 /* For good. Idempotent; the loop must run once more. */
 void listeners_close(struct listeners *l);
-/* To be called when a connection ends. */
-void listeners_forget(struct listeners *l, struct conn *c);
 
 #endif

@@ -29,11 +29,6 @@ static void on_flushed(struct conns *set) {
     downlink_on_flushed(&g->downlink);
 }
 
-static void on_conn_gone(struct conns *set, struct conn *c) {
-    struct gateway *g = container_of(set, struct gateway, conns);
-    listeners_forget(&g->listeners, c);
-}
-
 /* ---- start and end */
 
 static uint64_t sweep_ms(const struct settings *s) {
@@ -52,9 +47,10 @@ static void open_parts(struct gateway *g) {
     struct daemon *d = &g->daemon;
     const struct settings *s = &d->settings;
     message_frames_init(&g->frames);
+    peers_init(&g->peers, s, max_connections(g));
     conns_init(&g->conns, &d->loop, (size_t)s->max_queue_bytes, sweep_ms(s));
     g->conns.on_flushed = on_flushed;
-    g->conns.on_conn_gone = on_conn_gone;
+    g->conns.peers = &g->peers;
     turn_start(&g->conns);
     g->ingest = ingest_new(d->bus, "", (size_t)s->max_uplink_bytes, on_room, g);
     g->follower = follower_new(d->bus, &downlink_events, &g->downlink);
@@ -91,8 +87,8 @@ static int open_listeners(struct gateway *g) {
                                         .endpoints = &g->endpoints,
                                         .fleet = bus_fleet(g->daemon.bus),
                                         .max_connections = max_connections(g),
-                                        .max_per_address =
-                                            (size_t)g->daemon.settings.max_connections_per_address};
+                                        .connects_per_second =
+                                            (uint64_t)g->daemon.settings.max_connects_per_second};
     if (listeners_open(&g->listeners, &options, &error) < 0)
         return daemon_complain(&g->daemon, error, DAEMON_FAILED);
     return 0;
@@ -135,6 +131,7 @@ static void end(struct gateway *g) {
     uplink_deinit(&g->uplink);
     turn_stop(&g->conns);
     conns_deinit(&g->conns);
+    peers_deinit(&g->peers);
     message_frames_deinit(&g->frames);
     daemon_deinit(&g->daemon);
 }

@@ -252,9 +252,7 @@ void admin_conn_accept(struct admin_conns *set, uv_stream_t *listener) {
 }
 
 bool admin_conn_is_loopback(const struct admin_conn *c) {
-    char address[64];
-    stream_remote_address(&c->stream, address);
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+    return ip_is_loopback(stream_remote_ip(&c->stream));
 }
 
 /* ---- answers that come later */

@@ -131,6 +131,14 @@ bool settings_is_known(enum settings_who who, const char *name) {
     return find(who, name) != NULL;
 }
 
+bool settings_is_default(const struct settings *s, const int64_t *number) {
+    size_t offset = (size_t)((const char *)number - (const char *)s);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (table[i].offset == offset)
+            return *number == table[i].number_default;
+    return false;
+}
+
 static void set_defaults(struct settings *s) {
     memset(s, 0, sizeof(*s));
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {

@@ -54,6 +54,9 @@ MUST_CHECK enum settings_result settings_set(struct settings *s, enum settings_w
 /* Whether `name` (without dashes) is a setting of any of `who`. */
 bool settings_is_known(enum settings_who who, const char *name);
 
+/* Whether a number, given by its place in *s, has the table's default. */
+bool settings_is_default(const struct settings *s, const int64_t *number);
+
 void settings_print_help(FILE *out, enum settings_who who);
 /* The Markdown table of docs/operations.md. */
 void settings_print_markdown(FILE *out);

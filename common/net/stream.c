@@ -523,22 +523,13 @@ uint64_t stream_acked(const struct stream *s) {
     return s->taken > unsent ? s->taken - unsent : 0;
 }
 
-void stream_show_address(const struct sockaddr *address, char text_out[64]) {
-    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-    bool is_v4_within = address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6);
-    int result = is_v4_within ? uv_inet_ntop(AF_INET, v6->s6_addr + 12, text_out, 64)
-                              : uv_ip_name(address, text_out, 64);
-    if (result < 0)
-        text_out[0] = '\0';
-}
-
-void stream_remote_address(const struct stream *s, char text_out[64]) {
+struct ip stream_remote_ip(const struct stream *s) {
     struct sockaddr_storage address;
     int len = sizeof(address);
-    text_out[0] = '\0';
-    if (s->has_handle && s->uv.handle.type == UV_TCP &&
-        uv_tcp_getpeername(&s->uv.tcp, (struct sockaddr *)&address, &len) == 0)
-        stream_show_address((const struct sockaddr *)&address, text_out);
+    if (!s->has_handle || s->uv.handle.type != UV_TCP ||
+        uv_tcp_getpeername(&s->uv.tcp, (struct sockaddr *)&address, &len) < 0)
+        return (struct ip){{0}};
+    return ip_of_sockaddr((const struct sockaddr *)&address);
 }
 
 const char *stream_error_text(const struct stream *s, int status) {

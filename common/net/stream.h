@@ -24,6 +24,7 @@
 #include <uv.h>
 
 #include "common/base/bytes.h"
+#include "common/base/ip.h"
 #include "common/base/must.h"
 
 struct sockaddr;
@@ -125,12 +126,10 @@ void stream_close(struct stream *s);
 /* The same without any of the waiting. Also ends a stream_close that is under way. */
 void stream_abort(struct stream *s);
 
-/* "127.0.0.1", "::1", or "" for a unix socket. An IPv4 client of a socket that is open for both
+/* Of the other end. Not known for a unix socket. An IPv4 client of a socket that is open for both
  * families is seen by its IPv4 address, as on any other: limits, logs and strict ids mean the same
  * client by it. */
-void stream_remote_address(const struct stream *s, char text_out[64]);
-/* That text for any address. */
-void stream_show_address(const struct sockaddr *address, char text_out[64]);
+struct ip stream_remote_ip(const struct stream *s);
 
 /* Why the last on_open / on_end failed, one line, for logs. */
 const char *stream_error_text(const struct stream *s, int status);

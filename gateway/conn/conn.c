@@ -31,6 +31,7 @@ static struct conn *conn_of(struct stream *s) {
 
 static void on_open(struct stream *s, int status) {
     struct conn *c = conn_of(s);
+    peers_uncount(&c->hold, PEER_HANDSHAKES);
     if (status < 0) {
         log_debug("conn", "failed to open reason=%s",
                   LOG_TEXT(bytes_str(stream_error_text(s, status))));
@@ -64,6 +65,9 @@ static void on_writable(struct stream *s) {
 
 static void on_closed(struct stream *s) {
     struct conn *c = conn_of(s);
+    peers_release(c->set->peers, &c->hold, conns_now(c->set));
+    c->set->refused -= c->refusal != NULL;
+    c->set->told -= c->is_told;
     c->set->unfreed--;
     free(c);
 }
@@ -92,7 +96,22 @@ struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_cont
         conn_drop(c);
         return NULL;
     }
+    c->ip = stream_remote_ip(&c->stream);
     return c;
+}
+
+const struct refusal *conn_count(struct conn *c, enum peer_count what) {
+    return peers_count(c->set->peers, &c->hold, what, conns_now(c->set));
+}
+
+void conn_refuse(struct conn *c, const struct refusal *why, bool is_told) {
+    MUST(c->refusal == NULL);
+    c->refusal = why;
+    c->is_told = is_told;
+    c->set->refused++;
+    c->set->told += is_told;
+    if (!is_told)
+        conn_drop(c);
 }
 
 /* ---- sending */
@@ -292,8 +311,6 @@ void conn_drop(struct conn *c) {
     conns_remove(c->set, c);
     if (c->proto != NULL && c->proto->on_gone != NULL)
         c->proto->on_gone(c);
-    if (c->set->on_conn_gone != NULL)
-        c->set->on_conn_gone(c->set, c);
     memory_count(MEMORY_incoming, &c->input_bytes, 0);
     if (conn_is_paused(c, CONN_PAUSED_MEMORY))
         c->set->starved--;

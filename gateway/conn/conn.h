@@ -21,10 +21,10 @@
 #include "common/net/stream.h"
 #include "gateway/conn/conns.h"
 #include "gateway/conn/outq.h"
+#include "gateway/conn/peers.h"
 #include "gateway/conn/proto.h"
 
 struct endpoint;
-struct remote;
 struct tls_context;
 
 enum conn_state { CONN_OPENING, CONN_OPEN, CONN_FINISHING, CONN_CLOSED };
@@ -43,8 +43,10 @@ struct conn {
     const struct conn_proto *proto;
     void *proto_state;
     const struct endpoint *endpoint;
-    struct remote *remote; /* NULL: addresses are not counted */
-    bool is_surplus;       /* taken although the process is full, to be answered with 503 */
+    struct ip ip;                  /* of the other end; not known for a unix socket */
+    struct peer_hold hold;         /* whom it counts for */
+    const struct refusal *refusal; /* why it is one too many; NULL: it is welcome */
+    bool is_told;                  /* it was taken only to be told so */
     uint64_t opened_ms;
     uint64_t deadline_ms; /* 0: none */
     uint64_t over_ms;     /* since when the queue is over its bound; 0: it is not */
@@ -88,6 +90,12 @@ static inline bool conn_is_written(const struct conn *c) {
 void conn_send_bytes(struct conn *c, struct bytes bytes);
 /* Queues a message past the bound: the first ones after a 101. */
 void conn_send_initial(struct conn *c, struct frame f);
+
+/* Counts one more of its address (peers_count). NULL, or why not. */
+MUST_CHECK const struct refusal *conn_count(struct conn *c, enum peer_count what);
+/* It is one too many. is_told: its first request is answered with the refusal; else it is closed
+ * now. */
+void conn_refuse(struct conn *c, const struct refusal *why, bool is_told);
 
 /* Closes once everything that is queued is written, or once the peer has taken nothing for
  * stall_ms, and after five minutes in any case. No more on_bytes. */

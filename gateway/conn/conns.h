@@ -11,6 +11,7 @@
 #include "gateway/codec/frame.h"
 
 struct conn;
+struct peers;
 
 LIST_HEAD(conn_list, conn);
 
@@ -26,11 +27,13 @@ struct conns {
     struct conn **dirty;
     size_t dirty_count, dirty_cap;
     struct conn_list deadlines;
-    size_t starved;                        /* not read because memory is short */
-    uint64_t relieved_ms;                  /* when that was last looked into */
-    size_t unfreed;                        /* closed, on_closed outstanding */
+    size_t starved;       /* not read because memory is short */
+    uint64_t relieved_ms; /* when that was last looked into */
+    size_t unfreed;       /* closed, on_closed outstanding */
+    size_t refused;       /* of count and unfreed together: those that are one too many … */
+    size_t told;          /* … and of them those that are told so */
+    struct peers *peers;  /* what each address has; NULL: nobody is counted */
     void (*on_flushed)(struct conns *set); /* at the end of each turn; may be NULL */
-    void (*on_conn_gone)(struct conns *set, struct conn *c); /* for the limits; may be NULL */
     uv_prepare_t flush;
     uv_timer_t sweep, deadline_tick;
     bool is_sweep_due, are_deadlines_due;

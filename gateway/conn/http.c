@@ -18,7 +18,7 @@
 #include "gateway/conn/pressure.h"
 #include "gateway/conn/request.h"
 
-enum { ANSWERS_MAX = 256 * 1024, REST_MS = 1, FINISH_MS = 10000, SURPLUS_HEAD_MS = 2000 };
+enum { ANSWERS_MAX = 256 * 1024, REST_MS = 1, FINISH_MS = 10000, REFUSED_HEAD_MS = 2000 };
 
 struct http {
     const struct http_host *host;
@@ -59,7 +59,8 @@ static void settle_if_done(struct http *h) {
     struct conns *set = h->conn->set;
     if (!request_is_answered(r) || r->working > 0)
         return;
-    bool keeps_alive = r->keeps_alive && !h->conn->is_surplus && !set->is_draining;
+    bool keeps_alive = r->keeps_alive && h->conn->refusal == NULL && !set->is_draining;
+    peers_uncount(&h->conn->hold, PEER_WEBSOCKETS); /* it did not become one */
     r->conn = NULL;
     request_unref(r);
     h->request = NULL;
@@ -82,7 +83,13 @@ static bool run(struct http_conn *http) {
     r->on_progress = on_progress;
     if (c->set->is_draining)
         r->keeps_alive = false;
-    h->host->on_request(r);
+    const struct refusal *why = c->refusal;
+    if (why == NULL)
+        why = peers_spend(c->set->peers, &c->hold, PEER_REQUESTING, conns_now(c->set));
+    if (why != NULL)
+        request_refuse(r, why->status, why->text);
+    else
+        h->host->on_request(r);
     request_unref(r);
     if (!is_http(c))
         return false;
@@ -212,7 +219,7 @@ static void on_deadline(struct conn *c) {
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct http *h = http_of(c);
     uint64_t limit_ms =
-        c->is_surplus ? SURPLUS_HEAD_MS : (uint64_t)h->host->settings->head_timeout_ms;
+        c->refusal != NULL ? REFUSED_HEAD_MS : (uint64_t)h->host->settings->head_timeout_ms;
     count_input(c);
     if (conn_is_paused(c, CONN_PAUSED_MEMORY))
         return;

@@ -19,6 +19,15 @@ uint64_t rate_take(struct rate *r, uint64_t now_us, uint64_t per_second) {
     return over_us - given_us;
 }
 
+bool rate_try(struct rate *r, uint64_t now_us, uint64_t per_second, uint64_t burst) {
+    uint64_t token_us = SECOND_US / per_second;
+    uint64_t spent_us = (r->spent_us < now_us ? now_us : r->spent_us) + token_us;
+    if (spent_us > now_us + token_us * burst)
+        return false;
+    r->spent_us = spent_us;
+    return true;
+}
+
 void rate_unread(struct rate *r, uint64_t us) {
     if (us > UNREAD_MAX_US)
         us = UNREAD_MAX_US;

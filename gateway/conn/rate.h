@@ -1,10 +1,11 @@
 /*
- * rate.h - a limit of messages a second: a bucket of tokens, kept as the time up to which its owner
- * has spent them. As many messages as in one second, and at least ten, may come at once.
+ * rate.h - a limit of so many a second: a bucket of tokens, kept as the time up to which its owner
+ * has spent them.
  */
 #ifndef SIGNALBOX_GATEWAY_CONN_RATE_H
 #define SIGNALBOX_GATEWAY_CONN_RATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Begins as {0}. */
@@ -13,8 +14,11 @@ struct rate {
     uint64_t unread_us; /* time whose tokens are there beside the bucket's */
 };
 
-/* Takes one token. Returns how long it takes until there is the next one; 0: there is one now. */
+/* Takes one token; as many as in one second, and at least ten, may be taken at once.
+ * Returns how long it takes until there is the next one; 0: there is one now. */
 uint64_t rate_take(struct rate *r, uint64_t now_us, uint64_t per_second);
+/* Takes one token if there is one; as many as `burst` may be taken at once. */
+bool rate_try(struct rate *r, uint64_t now_us, uint64_t per_second, uint64_t burst);
 /* The owner was not read for this long, through no fault of its own. What it sent meanwhile comes
  * all at once, and has the tokens of that time, but of no more than a minute. */
 void rate_unread(struct rate *r, uint64_t us);

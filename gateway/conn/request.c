@@ -24,7 +24,7 @@ struct request *request_new(struct conn *c, struct http_conn *http) {
     if (r->path_error == NULL)
         r->path = buf_take(&path);
     buf_deinit(&path);
-    stream_remote_address(&c->stream, r->remote_address);
+    ip_show(c->ip, r->remote_address);
     return r;
 }
 
@@ -131,7 +131,7 @@ void request_refuse(struct request *r, int status, const char *reason) {
         MUST(request_header(r, BYTES_LIT("Upgrade"), BYTES_LIT("websocket")));
         MUST(request_header(r, BYTES_LIT("Sec-WebSocket-Version"), BYTES_LIT("13")));
     }
-    if (status == 503)
+    if (status == 503 || status == 429)
         MUST(request_header(r, BYTES_LIT("Retry-After"), BYTES_LIT("1")));
     buf_printf(&text, "%s\n", reason);
     request_reply(r, status, BYTES_LIT("text/plain; charset=utf-8"), buf_bytes(&text));

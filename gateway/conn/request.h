@@ -12,6 +12,7 @@
 #define SIGNALBOX_GATEWAY_CONN_REQUEST_H
 
 #include "common/base/buf.h"
+#include "common/base/ip.h"
 #include "common/http/http_head.h"
 
 struct conn;
@@ -60,7 +61,7 @@ struct request {
     char *path; /* canonical (http_path.h), what everything that looks at paths is given; NULL when
                    there is no such form */
     const char *path_error; /* why not */
-    char remote_address[64];
+    char remote_address[IP_TEXT_SIZE];
     struct buf extra; /* header lines for the answer or the 101 */
     bool keeps_alive;
     struct signal_reference *signal;

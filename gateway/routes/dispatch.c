@@ -1,7 +1,7 @@
 /*
  * dispatch.c - see dispatch.h. A request is asked in this order, and the first "yes" decides:
  *
- *     is the gateway full, the host wrong, the path malformed?  it is refused
+ *     is the host wrong, the path malformed?                    it is refused
  *     is it a WebSocket for an endpoint with auto_upgrade?      upgrade
  *     does a route of the app fit?                              web_run
  *     does a static folder fit?                                 file_send
@@ -127,9 +127,7 @@ static bool is_short_of_memory(void) {
 void dispatch(struct request *r) {
     struct bytes host = http_authority_split(r->head.host).host;
     const char *hostname = r->endpoint->hostname;
-    if (r->conn->is_surplus)
-        request_refuse(r, 503, "the gateway is full");
-    else if (is_short_of_memory())
+    if (is_short_of_memory())
         request_refuse(r, 503, "memory is short, try again later");
     else if (hostname != NULL && !bytes_equal_nocase(host, bytes_str(hostname)))
         request_refuse(r, 400, "no such host here");

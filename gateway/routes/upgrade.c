@@ -25,6 +25,7 @@
 /* ---- the handshake */
 
 static bool is_refused(struct request *r) {
+    const struct refusal *one_too_many;
     struct bytes key;
     const char *reason;
     int status = ws_handshake_check(&r->head, &key, &reason);
@@ -38,6 +39,8 @@ static bool is_refused(struct request *r) {
         request_refuse(r, 503, "the gateway is shutting down");
     else if (!stream_is_open(&r->conn->stream))
         request_refuse(r, 400, "the client has ended the connection");
+    else if ((one_too_many = conn_count(r->conn, PEER_WEBSOCKETS)) != NULL)
+        request_refuse(r, one_too_many->status, one_too_many->text);
     else
         return false;
     return true;

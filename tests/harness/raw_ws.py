@@ -82,13 +82,15 @@ def close_body(code, reason=""):
 
 
 class RawWs:
-    def __init__(self, address, tls=None, timeout=10.0, receive_buffer=None):
-        """receive_buffer: bytes that the kernel keeps for us, for clients that read slowly."""
+    def __init__(self, address, tls=None, timeout=10.0, receive_buffer=None, source=None):
+        """receive_buffer: bytes that the kernel keeps for us, for clients that read slowly. source: our own address."""
         self.timeout = timeout
         self.address = address
         self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.sock.bind((source, 0))
         self.sock.settimeout(timeout)
         self.sock.connect(address[:2])
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,135 @@
+"""One address that takes all it can get: it is refused, and the others notice nothing."""
+import contextlib
+import pathlib
+import socket
+import threading
+
+import pytest
+
+from harness import Client, Closed, Cluster, RawWs, Refused, eventually
+
+APP = pathlib.Path(__file__).parent / "app" / "hostile.lua"
+OFFENDER, OTHER = "127.0.0.2", "127.0.0.3"
+
+
+def address_of(cluster):
+    return ("127.0.0.1", cluster.gateways[0].port)
+
+
+def get(cluster, source, path="/hi"):
+    with RawWs(address_of(cluster), source=source) as raw:
+        raw.request(path, handshake=False)
+        return raw.read_head()
+
+
+def metric(cluster, name):
+    return cluster.gateways[0].metrics()[f"signalbox_{name}"]
+
+
+@contextlib.contextmanager
+def many(cluster, source, count):
+    """So many silent connections."""
+    opened = []
+    try:
+        for _ in range(count):
+            opened.append(socket.create_connection(address_of(cluster), source_address=(source, 0), timeout=10))
+        yield opened
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+def test_refused_connections_take_nothing_from_the_others():
+    """300 connections of an address that may have 20, in a process that has room for 50."""
+    with Cluster(APP, gateways=1, gateway_args=["--max-connections-per-address", "20", "--max-connections", "50"]) as cluster:
+        with many(cluster, OFFENDER, 300):
+            eventually(lambda: metric(cluster, "refused_address_connections_total") >= 280, 5)
+            assert metric(cluster, "connections") <= 20 + 8 + 1
+            for _ in range(40):
+                assert get(cluster, OTHER).status == 200
+            assert metric(cluster, "refused_full_total") == 0
+            cluster.gateways[0].wait_log(f"refused address={OFFENDER} limit=--max-connections-per-address")
+            assert cluster.gateways[0].log().count("refused address=") < 5
+        eventually(lambda: metric(cluster, "connections") == 0, 10)
+        assert get(cluster, OFFENDER).status == 200
+
+
+def test_an_offender_is_told_why():
+    with Cluster(APP, gateways=1, gateway_args=["--max-connections-per-address", "2"]) as cluster:
+        with many(cluster, OFFENDER, 2):
+            eventually(lambda: metric(cluster, "connections") == 2, 5)
+            head = get(cluster, OFFENDER)
+            assert head.status == 503 and int(head.get("Retry-After")) > 0
+            assert get(cluster, OTHER).status == 200
+
+
+def test_what_lingers_counts():
+    """An answer that the client does not take keeps its descriptor, and its place."""
+    with Cluster(APP, gateways=1, gateway_args=["--max-connections-per-address", "5"]) as cluster, contextlib.ExitStack() as stack:
+        for _ in range(5):
+            raw = stack.enter_context(RawWs(address_of(cluster), source=OFFENDER, receive_buffer=4096))
+            raw.request("/huge/3000000", {"Connection": "close"}, handshake=False)
+        eventually(lambda: metric(cluster, "http_requests_total") >= 5, 5)
+        assert get(cluster, OFFENDER).status == 503
+        assert get(cluster, OTHER).status == 200
+
+
+def test_new_connections_a_second():
+    """Ten times the rate may come at once; what is more is refused, and soon comes again."""
+    with Cluster(APP, gateways=1, gateway_args=["--max-connects-per-second-per-address", "4"]) as cluster:
+        passed = 0
+        for _ in range(60):
+            with contextlib.suppress(OSError):
+                passed += get(cluster, OFFENDER).status == 200
+        assert 40 <= passed < 60 and metric(cluster, "refused_address_connects_total") > 0
+        assert get(cluster, OTHER).status == 200
+        eventually(lambda: get(cluster, OFFENDER).status == 200, 10)
+
+
+def test_requests_a_second():
+    with Cluster(APP, gateways=1, gateway_args=["--max-requests-per-second-per-address", "4"]) as cluster:
+        heads = []
+        with RawWs(address_of(cluster), source=OFFENDER) as raw, contextlib.suppress(OSError, Closed):
+            for _ in range(60):
+                raw.request("/hi", handshake=False)
+                heads.append(raw.read_head())
+                raw.read_body()
+        statuses = [head.status for head in heads]
+        assert 40 <= statuses.count(200) < 60 and statuses[-1] == 429, "and its connection is closed"
+        assert int(heads[-1].get("Retry-After")) > 0
+        assert get(cluster, OFFENDER).status == 429
+        assert get(cluster, OTHER).status == 200
+        assert metric(cluster, "refused_address_requests_total") >= 2
+
+
+def test_websockets_of_an_address():
+    with Cluster(APP, gateways=1, gateway_args=["--max-websockets-per-address", "3"]) as cluster, contextlib.ExitStack() as stack:
+        def up(source):
+            return Client(address_of(cluster), "/up?name=Up", source=source)
+        clients = [stack.enter_context(up(OFFENDER)) for _ in range(3)]
+        with pytest.raises(Refused) as refused:
+            up(OFFENDER)
+        assert refused.value.status == 503 and int(refused.value.head.get("Retry-After")) > 0
+        assert get(cluster, OFFENDER).status == 200, "requests have other limits"
+        stack.enter_context(up(OTHER)).sync()
+        clients[0].close()
+        eventually(lambda: is_up(stack, up), 5)
+
+
+def is_up(stack, up):
+    try:
+        return stack.enter_context(up(OFFENDER))
+    except Refused:
+        return None
+
+
+def test_all_together_wait_in_the_backlog():
+    """Past the rate of the process nobody is refused."""
+    with Cluster(APP, gateways=1, gateway_args=["--max-connects-per-second", "20"]) as cluster:
+        statuses = []
+        threads = [threading.Thread(target=lambda: statuses.append(get(cluster, OTHER).status)) for _ in range(50)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert statuses == [200] * 50

@@ -1,0 +1,185 @@
+/* test_peers.c - what one address may have and begin, and what is kept of it. */
+#include "gateway/conn/peers.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "common/base/settings.h"
+
+enum { NOW_MS = 1000000 };
+
+static struct settings settings(void) {
+    static char program[] = "test";
+    char *argv[] = {program, NULL};
+    struct settings s;
+    int rest;
+    assert_int_equal(settings_parse(&s, FOR_GATEWAY, 1, argv, &rest), SETTINGS_OK);
+    return s;
+}
+
+static struct ip ip_of(const char *text) {
+    struct ip ip;
+    assert_true(ip_parse(bytes_str(text), &ip));
+    return ip;
+}
+
+static unsigned count_until_refused(struct peers *p, struct peer_hold *holds, unsigned most,
+                                    const char *address) {
+    for (unsigned i = 0; i < most; i++) {
+        holds[i] = (struct peer_hold){0};
+        peers_hold(p, &holds[i], ip_of(address), NOW_MS);
+        if (peers_count(p, &holds[i], PEER_CONNECTIONS, NOW_MS) != NULL)
+            return i;
+    }
+    return most;
+}
+
+static void an_address_has_so_many(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    struct peer_hold holds[10] = {{0}}, other = {0};
+    s.max_connections_per_address = 3;
+    peers_init(&p, &s, 1000);
+    assert_int_equal(count_until_refused(&p, holds, 10, "192.0.2.7"), 3);
+    peers_hold(&p, &other, ip_of("192.0.2.8"), NOW_MS);
+    assert_null(peers_count(&p, &other, PEER_CONNECTIONS, NOW_MS));
+    peers_release(&p, &holds[0], NOW_MS);
+    assert_null(peers_count(&p, &holds[3], PEER_CONNECTIONS, NOW_MS));
+    assert_null(peers_count(&p, &holds[3], PEER_CONNECTIONS, NOW_MS)); /* it is counted once */
+    peers_uncount(&holds[3], PEER_CONNECTIONS);
+    peers_uncount(&holds[3], PEER_CONNECTIONS);
+    assert_null(peers_count(&p, &holds[3], PEER_CONNECTIONS, NOW_MS));
+    peers_hold(&p, &other, ip_of("192.0.2.7"), NOW_MS);
+    assert_string_equal(peers_count(&p, &other, PEER_CONNECTIONS, NOW_MS)->text,
+                        "too many connections from this address");
+    peers_deinit(&p);
+}
+
+static void a_network_of_ipv6_is_one(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    struct peer_hold holds[200] = {{0}};
+    char address[64];
+    unsigned passed = 0;
+    s.max_connections_per_address = 2;
+    peers_init(&p, &s, 1000);
+    for (unsigned i = 0; i < 5; i++) {
+        snprintf(address, sizeof(address), "2001:db8:1:1::%x", i + 1);
+        peers_hold(&p, &holds[i], ip_of(address), NOW_MS);
+        passed += peers_count(&p, &holds[i], PEER_CONNECTIONS, NOW_MS) == NULL;
+    }
+    assert_int_equal(passed, 2);
+    for (unsigned i = 5; i < 200; i++) {
+        snprintf(address, sizeof(address), "2001:db8:1:%x::1", i);
+        peers_hold(&p, &holds[i], ip_of(address), NOW_MS);
+        passed += peers_count(&p, &holds[i], PEER_CONNECTIONS, NOW_MS) == NULL;
+    }
+    assert_int_equal(passed, 2 * PEER_WIDER);
+    for (unsigned i = 0; i < 200; i++)
+        peers_release(&p, &holds[i], NOW_MS);
+    peers_hold(&p, &holds[0], ip_of("2001:db8:1:9::1"), NOW_MS);
+    assert_null(peers_count(&p, &holds[0], PEER_CONNECTIONS, NOW_MS));
+    peers_deinit(&p);
+}
+
+static unsigned spend(struct peers *p, const char *address, uint64_t now_ms) {
+    struct peer_hold hold = {0};
+    unsigned count = 0;
+    peers_hold(p, &hold, ip_of(address), now_ms);
+    while (count < 10000 && peers_spend(p, &hold, PEER_REQUESTING, now_ms) == NULL)
+        count++;
+    peers_release(p, &hold, now_ms);
+    return count;
+}
+
+static void an_address_begins_so_many(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    s.max_requests_per_second_per_address = 5;
+    peers_init(&p, &s, 1000);
+    assert_int_equal(spend(&p, "192.0.2.7", NOW_MS), 50);
+    assert_int_equal(spend(&p, "192.0.2.7", NOW_MS), 0); /* also when it came anew */
+    assert_int_equal(spend(&p, "192.0.2.8", NOW_MS), 50);
+    assert_int_equal(spend(&p, "192.0.2.7", NOW_MS + 2000), 10);
+    assert_int_equal(spend(&p, "192.0.2.7", NOW_MS + 100000), 50);
+    peers_deinit(&p);
+}
+
+static void what_is_kept_has_a_bound(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    struct peer_hold hold = {0};
+    char address[64];
+    peers_init(&p, &s, 1000);
+    for (unsigned i = 0; i < 3 * PEERS_IDLE_MAX; i++) {
+        snprintf(address, sizeof(address), "2001:%x:%x::1", i >> 8, i & 255);
+        peers_hold(&p, &hold, ip_of(address), NOW_MS);
+        peers_release(&p, &hold, NOW_MS);
+        assert_true(p.idle_count <= PEERS_IDLE_MAX + 2);
+    }
+    for (unsigned i = 0; i < PEERS_IDLE_MAX; i++) {
+        snprintf(address, sizeof(address), "9.9.%u.%u", i >> 8, i & 255);
+        peers_hold(&p, &hold, ip_of(address), NOW_MS + 3600000);
+        peers_release(&p, &hold, NOW_MS + 3600000);
+    }
+    assert_true(p.idle_count <= PEERS_IDLE_MAX + 2);
+    peers_deinit(&p);
+}
+
+static void defaults_are_for_public_addresses(void **state) {
+    static const char *const local[] = {"127.0.0.1",  "::1",         "10.1.2.3", "172.16.0.1",
+                                        "172.31.0.1", "192.168.1.1", "fd00::1",  "fe80::1"};
+    static const char *const public[] = {"126.0.0.1", "172.15.0.1",  "172.32.0.1", "192.167.0.1",
+                                         "8.8.8.8",   "2001:db8::1", "fec0::1"};
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    for (size_t i = 0; i < ARRAY_LEN(local); i++)
+        assert_true(peers_is_local(ip_of(local[i])));
+    for (size_t i = 0; i < ARRAY_LEN(public); i++)
+        assert_false(peers_is_local(ip_of(public[i])));
+    peers_init(&p, &s, 1000);
+    assert_int_equal(p.limits.most[PEER_CONNECTIONS], 501); /* of 1000: half and one */
+    assert_int_equal(p.local_limits.most[PEER_CONNECTIONS], 0);
+    s.max_connections_per_address = 20;
+    peers_init(&p, &s, 10);
+    assert_int_equal(p.limits.most[PEER_CONNECTIONS], 20);
+    assert_int_equal(p.local_limits.most[PEER_CONNECTIONS], 20);
+    peers_deinit(&p);
+}
+
+static void nobody_counts_for_nobody(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    struct peer_hold hold = {0};
+    s.max_connections_per_address = 1;
+    peers_init(&p, &s, 10);
+    for (int i = 0; i < 3; i++) {
+        struct peer_hold unix_socket = {0};
+        peers_hold(&p, &unix_socket, (struct ip){{0}}, NOW_MS);
+        assert_null(peers_count(&p, &unix_socket, PEER_CONNECTIONS, NOW_MS));
+        assert_null(peers_spend(&p, &hold, PEER_CONNECTING, NOW_MS));
+    }
+    peers_deinit(&p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_address_has_so_many),
+        cmocka_unit_test(a_network_of_ipv6_is_one),
+        cmocka_unit_test(an_address_begins_so_many),
+        cmocka_unit_test(what_is_kept_has_a_bound),
+        cmocka_unit_test(defaults_are_for_public_addresses),
+        cmocka_unit_test(nobody_counts_for_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
