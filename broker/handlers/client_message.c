@@ -92,6 +92,10 @@ static void read_array(struct client_message *m, struct json_value array, struct
     struct json_value element;
     size_t at = 0, count = 0;
     for (; (element = json_next_element(array.text, &at)).kind != JSON_KIND_ABSENT; count++) {
+        if (count == ADDRESS_LIST_MAX) {
+            mark_broken(m, found, BYTES_LIT("the array " ADDRESS_TOO_MANY));
+            break;
+        }
         read_object(m, element, &f, found);
         if (f.values[KEY_MESSAGE].kind == JSON_KIND_ABSENT)
             continue;

@@ -17,8 +17,9 @@ const char *address_fault(struct bytes text) {
 /* Lists and data have bounds of their own, so nothing overflows. */
 bool address_is_affordable(struct bytes_list names, struct bytes_list groups,
                            struct bytes_list clients, size_t data_bytes, struct buf *error_out) {
-    size_t each = data_bytes + bytes_list_total(groups) + bytes_list_total(clients);
-    if (names.count * each <= ADDRESS_COST_MAX)
+    size_t each = data_bytes + bytes_list_total(groups) + bytes_list_total(clients) +
+                  ADDRESS_ELEMENT_BYTES * (groups.count + clients.count);
+    if (names.count <= 1 || names.count * each <= ADDRESS_COST_MAX)
         return true;
     buf_printf(error_out, "name: %zu Names times %zu bytes are more than %zu bytes", names.count,
                each, ADDRESS_COST_MAX);

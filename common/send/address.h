@@ -14,8 +14,10 @@ enum { ADDRESS_BYTES_MAX = 1024, ADDRESS_LIST_MAX = ENVELOPE_LIST_MAX };
 #define ADDRESS_NO_TEXT  "must be one string"
 #define ADDRESS_TOO_MANY "has more than 1000 elements"
 
-/* What one send may cost: its data and its address once for each of its Names. */
-#define ADDRESS_COST_MAX ((size_t)256 * 1024 * 1024)
+/* What one send may cost: its data and its address once for each of its Names. An element of a list
+ * costs ADDRESS_ELEMENT_BYTES besides its text. A send to one Name is as large as it is. */
+#define ADDRESS_COST_MAX ((size_t)32 * 1024 * 1024)
+enum { ADDRESS_ELEMENT_BYTES = 32 };
 
 /* What is wrong with a text, or NULL. It follows the name of the text: "group: has a line end
  * …". */

@@ -146,7 +146,8 @@ struct message_id log_writer_add(struct log_writer *o, const struct output *outp
         o->first = p;
     o->tail = p;
     o->count++;
-    o->bytes += m->data.len + output->name.len + 128;
+    o->bytes += m->data.len + output->name.len + bytes_list_total(m->to_groups) +
+                bytes_list_total(m->to_clients) + 128;
     return m->id;
 }
 

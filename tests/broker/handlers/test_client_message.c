@@ -206,6 +206,27 @@ static void arrays_of_objects(void **state) {
     assert_true(m->message.kind == JSON_KIND_ABSENT);
 }
 
+/* `count` objects {"KEY":1} as an array. */
+static void read_array_of(const char *key, size_t count) {
+    struct buf text = {0};
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&text, "%s{\"%s\":1}", i == 0 ? "[" : ",", key);
+    buf_append(&text, BYTES_LIT("]\0"));
+    read_text(text.ptr);
+    buf_deinit(&text);
+}
+
+static void an_array_has_a_bound(void **state) {
+    (void)state;
+    read_array_of("message", ADDRESS_LIST_MAX);
+    assert_true(m->is_valid);
+    read_array_of("message", ADDRESS_LIST_MAX + 1);
+    assert_true(!m->is_valid && m->is_misunderstood);
+    assert_true(bytes_equal_str(buf_bytes(&m->error), "the array has more than 1000 elements"));
+    read_array_of("own", ADDRESS_LIST_MAX + 1); /* the application's: for its signal route */
+    assert_false(m->is_valid || m->is_misunderstood);
+}
+
 static void ref_is_kept_as_sent(void **state) {
     (void)state;
     read_text("{\"message\":1,\"ref\": 1.50}");
@@ -227,6 +248,7 @@ int main(void) {
         TEST(direct_is_any_truth),
         TEST(no_json_and_no_message),
         TEST(arrays_of_objects),
+        TEST(an_array_has_a_bound),
         TEST(ref_is_kept_as_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

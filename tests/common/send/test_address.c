@@ -33,8 +33,10 @@ static void the_cost_has_a_bound(void **state) {
     (void)state;
     assert_true(address_is_affordable(names, none, none, each, &why));
     assert_false(address_is_affordable(names, none, none, each + 1, &why));
-    assert_true(address_is_affordable(names, one, one, each - 2, &why));
-    assert_false(address_is_affordable(names, one, one, each - 1, &why));
+    size_t lists = 2 * (1 + ADDRESS_ELEMENT_BYTES);
+    assert_true(address_is_affordable(names, one, one, each - lists, &why));
+    assert_false(address_is_affordable(names, one, one, each - lists + 1, &why));
+    assert_true(address_is_affordable(one, one, one, 2 * ADDRESS_COST_MAX, &why));
     assert_true(address_is_affordable(none, none, none, SIZE_MAX, &why)); /* to every Name */
     buf_deinit(&why);
 }
