@@ -36,10 +36,13 @@ static void append(struct processing *p, struct bytes name, const struct message
     tracing_output(p, name, m, id);
     receipt_ids_add(p->batch, m, id);
     p->count++;
+    p->bytes += m->data.len;
 }
 
-static bool has_room(const struct processing *p, size_t more) {
-    return p->count + more <= PROCESSING_OUTPUTS_MAX;
+/* For so many more outputs or forwards of so many bytes each. */
+static bool has_room(const struct processing *p, size_t more, size_t each) {
+    return p->count + more <= PROCESSING_OUTPUTS_MAX &&
+           p->bytes + more * each <= PROCESSING_BYTES_MAX;
 }
 
 bool broadcast_share(struct processing *p, const struct delivery *d) {
@@ -47,7 +50,7 @@ bool broadcast_share(struct processing *p, const struct delivery *d) {
     struct message m = delivery_message(d, room);
     if (delivery_is_for_nobody(d))
         return true;
-    if (!has_room(p, d->names.count + 1))
+    if (!has_room(p, d->names.count + 1, 0) || !has_room(p, d->names.count, d->data.len))
         return false;
     for (size_t i = 0; i < d->names.count; i++)
         append(p, d->names.items[i], &m);
@@ -61,7 +64,7 @@ bool broadcast_to_one(struct processing *p, const struct recipient *to, const st
     struct message m = delivery_message(d, room);
     m.to_groups = m.to_clients = (struct bytes_list){0};
     m.to_conn = to->conn;
-    if (!has_room(p, 1))
+    if (!has_room(p, 1, d->data.len))
         return false;
     append(p, to->name, &m);
     return true;
@@ -70,7 +73,7 @@ bool broadcast_to_one(struct processing *p, const struct recipient *to, const st
 bool broadcast_reply(struct processing *p, enum message_kind kind, struct bytes data) {
     const struct entry *e = &p->entry->entry;
     struct message m = {.kind = kind, .ts_ms = e->ts_ms, .to_conn = e->conn, .data = data};
-    if (!has_room(p, 1) || data.len + REPLY_AROUND_BYTES > bus_largest(p->parts->bus))
+    if (!has_room(p, 1, 0) || data.len + REPLY_AROUND_BYTES > bus_largest(p->parts->bus))
         return false;
     append(p, e->name, &m);
     return true;
@@ -94,6 +97,7 @@ static void forward_share(struct processing *p, const struct delivery *d, unsign
     forward_add(p->batch->forward, partition, forward_seq(p->entry->id, p->count, seq), entry,
                 once);
     p->count++;
+    p->bytes += entry.len;
     buf_deinit(&key);
 }
 
@@ -111,7 +115,8 @@ static void spread(void *ctx, unsigned partition, struct bytes_list names, struc
 bool broadcast(struct processing *p, const struct delivery *d) {
     struct spreading s = {p, d};
     unsigned partitions = bus_partitions(p->parts->bus);
-    if (!has_room(p, (d->names.count > 0 ? d->names.count : partitions) + 1))
+    size_t most = d->names.count > 0 ? d->names.count : partitions;
+    if (!has_room(p, most + 1, 0) || !has_room(p, most, d->data.len))
         return false;
     delivery_split(d, partitions, spread, &s);
     return true;

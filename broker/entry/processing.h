@@ -12,6 +12,7 @@
 #include "broker/entry/conn_queues.h"
 #include "common/app/app.h"
 #include "common/bus/log/entry_reader.h"
+#include "common/send/address.h"
 
 struct forward;
 struct handler_run;
@@ -24,6 +25,8 @@ struct tracing;
 
 /* More from one entry is a mistake in a handler. */
 enum { PROCESSING_OUTPUTS_MAX = 9999 };
+/* All of it together; any one send that is admitted fits. */
+#define PROCESSING_BYTES_MAX ADDRESS_COST_MAX
 
 struct entry_parts {
     struct bus *bus;
@@ -49,7 +52,8 @@ struct processing {
     unsigned slot;  /* a partition, or the public stream: */
     bool is_public; /* then everything is forwarded */
     struct in_entry *entry;
-    unsigned count;             /* outputs and forwards so far */
+    unsigned count;             /* outputs and forwards so far, */
+    size_t bytes;               /* and their data */
     struct message_id first_id; /* of the first message to clients in this partition, or none */
     struct tracing *tracing;    /* NULL: nobody traces (tracing.h) */
 };

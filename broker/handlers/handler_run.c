@@ -191,7 +191,9 @@ void handler_run_lost(struct batch *batch) {
 /* --- sends --- */
 
 static enum app_outcome refuse_more(struct buf *error_out) {
-    buf_append_str(error_out, "this handler sends too much for one event");
+    buf_printf(error_out,
+               "this handler sends too much for one event: at most %d messages and %zu bytes",
+               PROCESSING_OUTPUTS_MAX, PROCESSING_BYTES_MAX);
     return APP_FAILED;
 }
 

@@ -101,6 +101,22 @@ static void one_entry_leads_to_so_much_and_no_more(void **state) {
     assert_int_equal(log_writer_count(t->p.batch->writer), 1);
 }
 
+static void one_entry_leads_to_so_many_bytes(void **state) {
+    struct test *t = *state;
+    struct bytes name = broker_room_name(0, 0);
+    struct recipient to = {name, BYTES_LIT("g:1:2|")};
+    struct delivery d = to_names(&name, 1);
+    t->p.bytes = PROCESSING_BYTES_MAX - d.data.len + 1;
+    assert_false(broadcast(&t->p, &d));
+    assert_false(broadcast_share(&t->p, &d));
+    assert_false(broadcast_to_one(&t->p, &to, &d));
+    assert_int_equal(log_writer_count(t->p.batch->writer), 0);
+    assert_true(broadcast_reply(&t->p, MESSAGE_NOTE, BYTES_LIT("{}"))); /* says that it failed */
+    t->p.bytes = PROCESSING_BYTES_MAX - d.data.len;
+    assert_true(broadcast(&t->p, &d));
+    assert_int_equal(t->p.bytes, PROCESSING_BYTES_MAX);
+}
+
 /* A reply or a close has no id that a sender could be told. */
 static void only_data_has_a_first_id(void **state) {
     struct test *t = *state;
@@ -124,6 +140,7 @@ int main(void) {
         TEST(the_public_stream_forwards_everything),
         TEST(an_empty_list_addresses_nobody),
         TEST(one_entry_leads_to_so_much_and_no_more),
+        TEST(one_entry_leads_to_so_many_bytes),
         TEST(only_data_has_a_first_id),
     };
     if (!redis_server_is_installed())
