@@ -11,6 +11,7 @@
 #include "broker/entry/tracing.h"
 #include "broker/handlers/handler_run.h"
 #include "common/base/clock.h"
+#include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/bus_send.h"
@@ -36,7 +37,7 @@ struct inbox {
     const struct entry_parts *parts;
     unsigned slot, refs;
     enum state state;
-    bool is_public, is_ending, is_closed;
+    bool is_public, is_ending, is_closed, awaits_memory;
     uint64_t ending_ms; /* since when */
     struct lease_grant grant;
     struct entry_reader *reader;
@@ -63,6 +64,13 @@ struct inboxes {
 };
 
 static void step(struct inbox *i);
+
+/* While memory is short the entries stay in Redis; inboxes_read_on looks again. */
+static void read_next(struct inbox *i) {
+    i->awaits_memory = memory_is_over() || memory_is_full(MEMORY_requests);
+    if (!i->awaits_memory)
+        entry_reader_read(i->reader);
+}
 
 static void unref(struct inbox *i) {
     if (--i->refs > 0)
@@ -270,7 +278,7 @@ static void process_next(struct inbox *i) {
 
 static void send_batch(struct inbox *i) {
     if (i->head == i->tail && !i->is_ending)
-        entry_reader_read(i->reader);
+        read_next(i);
     i->state = FORWARDING;
     forward_send(i->batch.forward, on_forwarded, i);
 }
@@ -337,7 +345,7 @@ static void step(struct inbox *i) {
     else if (i->is_ending)
         give_up(i, false);
     else if (i->head == i->tail)
-        entry_reader_read(i->reader);
+        read_next(i);
     else if (!is_doubtful(i))
         process_batch(i);
     else if (take_turn(i))
@@ -385,7 +393,7 @@ static void begin(struct inbox *i) {
     if (i->is_ending)
         step(i);
     else
-        entry_reader_read(i->reader);
+        read_next(i);
 }
 
 static void on_listed(void *ctx, struct redisReply *reply) {
@@ -450,6 +458,14 @@ bool inboxes_give_back(struct inboxes *all, unsigned slot) {
 void inboxes_drop(struct inboxes *all, unsigned slot) {
     if (all->places[slot].inbox != NULL)
         close_inbox(all->places[slot].inbox);
+}
+
+void inboxes_read_on(struct inboxes *all) {
+    for (unsigned slot = 0; slot <= lease_public(all->o.lease); slot++) {
+        struct inbox *i = all->places[slot].inbox;
+        if (i != NULL && i->awaits_memory && !i->is_ending)
+            read_next(i);
+    }
 }
 
 bool inboxes_own(const struct inboxes *all, unsigned slot) {

@@ -34,7 +34,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module", params=["http+ws", "https+wss"])
 def cluster(request, folder):
     query = f"?certificate={folder / 'cert.pem'}&key={folder / 'key.pem'}" if "wss" in request.param else ""
-    with Cluster(APP, gateways=1, gateway_args=ARGS, listen=request.param, listen_query=query) as running:
+    with Cluster(APP, gateways=1, gateway_args=ARGS, listen=request.param, listen_query=query,
+                 broker_args=["--max-memory-bytes", str(BUDGET)]) as running:
         running.tls = ssl.create_default_context(cafile=str(folder / "cert.pem")) if query else None
         yield running
 
@@ -232,3 +233,25 @@ def test_over_the_budget_new_work_is_refused(cluster):
     assert wants("/hi").status == 200
     someone.sync()
     drop([someone, hog])
+
+
+def test_a_broker_reads_no_further(cluster):
+    """Large messages whose handlers wait: what is beyond the broker's share of 16 MiB stays in Redis, and comes later."""
+    if cluster.tls:
+        pytest.skip("a broker has no clients")
+    broker, count, most = cluster.brokers[0], 40, 0
+    clients = [cluster.client(0, "/nap", tls=cluster.tls, timeout=30) for _ in range(count)]
+    before = broker.metrics()["signalbox_entries_total"]
+
+    def are_all_taken():
+        nonlocal most
+        metrics = broker.metrics()
+        most = max(most, metrics["signalbox_memory_requests_bytes"])
+        return metrics["signalbox_entries_total"] >= before + count
+    for client in clients:
+        client.say("x" * MIB)
+    eventually(are_all_taken, 20)
+    assert IN_SHARE < most < 2 * IN_SHARE
+    eventually(lambda: broker.metrics()["signalbox_memory_requests_bytes"] < MIB, 10)
+    assert broker.is_ready()
+    drop(clients)

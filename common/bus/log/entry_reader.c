@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/memory_budget.h"
 #include "common/base/settings.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/redis/link.h"
@@ -42,6 +43,7 @@ void in_entry_unref(struct in_entry *e) {
     if (e == NULL || --e->refs > 0)
         return;
     entry_free(&e->entry);
+    memory_count(MEMORY_requests, &e->counted, 0);
     free(e);
 }
 
@@ -104,6 +106,7 @@ struct in_entry *in_entry_new(enum entry_reader_kind kind, struct message_id id,
     }
     struct in_entry *e = mem_alloc(sizeof(*e) + len);
     *e = (struct in_entry){.refs = 1, .id = id, .order = id};
+    memory_count(MEMORY_requests, &e->counted, sizeof(*e) + len);
     message_id_format(id, e->id_text);
     copy_fields(e, own, count);
     struct bytes m = field(own, count, "m");

@@ -28,6 +28,7 @@ enum entry_reader_kind {
 /* Shared by reference; immutable. */
 struct in_entry {
     unsigned refs;
+    size_t counted;       /* in memory_budget.h */
     struct message_id id; /* of the stream: ms-seq */
     char id_text[MESSAGE_ID_TEXT];
     bool is_bad; /* ENTRY_READER_ENTRIES: could not be decoded */

@@ -28,3 +28,5 @@ signalbox.route("GET", "/late", function(web)
     signalbox.sleep(0.5)
     web:convert { name = "Late" }
 end)
+signalbox.route("GET", "/nap", function(web) web:convert { name = "Naps" } end)
+signalbox.signal_route("/nap", function() signalbox.sleep(1) end)
