@@ -43,7 +43,28 @@ static void refuse_full(struct processing *p) {
     client_message_unref(m);
 }
 
+static void refuse_default(struct processing *p, const struct client_message *m,
+                           struct bytes closed) {
+    const struct entry *e = &p->entry->entry;
+    struct buf why = {0};
+    buf_printf(&why, "only signal routes send to %.*s: this path has none", BYTES_FMT(closed));
+    metrics_add(METRIC_refused_default, 1);
+    log_warn("client_entry", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
+             LOG_TEXT(e->name), LOG_TEXT(buf_bytes(&why)));
+    tracing_verdict(p, TRACED_REFUSED, buf_bytes(&why));
+    sender_reply_error(p, m, "no_route", buf_bytes(&why));
+    buf_deinit(&why);
+}
+
 /* --- the default: to everybody it addresses --- */
+
+/* Direct is a reply to the sender, which reaches nobody else. */
+static bool is_closed(const struct processing *p, const struct client_message *m,
+                      const struct delivery *d, struct bytes *closed_out) {
+    const struct registrations *r = processing_registrations(p->parts);
+    return !m->is_direct && !delivery_is_for_nobody(d) &&
+           !default_broadcast_allows(r->default_broadcast, d->names, closed_out);
+}
 
 /* What goes out: a string as it is, anything else as compact JSON. */
 static void send_on(struct processing *p, const struct client_message *m) {
@@ -63,7 +84,10 @@ static void send_on(struct processing *p, const struct client_message *m) {
                          .from = e->client_id,
                          .flags = is_text ? 0 : FLAG_JSON,
                          .data = buf_bytes(&data)};
-    if (!delivery_fits(&d, p->parts->bus, &why)) {
+    struct bytes closed;
+    if (is_closed(p, m, &d, &closed)) {
+        refuse_default(p, m, closed);
+    } else if (!delivery_fits(&d, p->parts->bus, &why)) {
         refuse(p, m, "too_big", buf_bytes(&why));
         buf_append_char(&why, '\0');
         dead_letter(p, why.ptr); /* its sender may not speak signalbox.v1 */
@@ -93,21 +117,23 @@ static void process_default(struct processing *p, const struct client_message *m
 
 /* --- the signal route --- */
 
-static const struct signal_route *find_route(const struct processing *p, struct session *s) {
+/* False when nobody can tell which route it is: such a message must not go around all of them. */
+static bool find_route(const struct processing *p, struct session *s,
+                       const struct signal_route **route_out) {
     const struct registrations *r = processing_registrations(p->parts);
     const struct entry *e = &p->entry->entry;
+    *route_out = NULL;
     if (r->signal_routes.count == 0)
-        return NULL;
+        return true;
     if (session_decode(e->session, s) != PARSE_OK) {
         log_warn("client_entry", "undecodable_session client=%s", LOG_TEXT(e->client_id));
-        return NULL;
+        return false;
     }
     char *path = bytes_dup(s->path), *endpoint = bytes_dup(s->endpoint);
-    const struct signal_route *route =
-        registrations_signal_route(r, path, s->endpoint.len > 0 ? endpoint : NULL);
+    *route_out = registrations_signal_route(r, path, s->endpoint.len > 0 ? endpoint : NULL);
     free(path);
     free(endpoint);
-    return route;
+    return true;
 }
 
 static void trace_outcome(struct processing *p, enum app_outcome outcome) {
@@ -148,8 +174,11 @@ static void call_route(struct processing *p, const struct signal_route *route,
 static void process(struct processing *p) {
     struct session session = {0};
     struct bytes body = p->entry->entry.body;
-    const struct signal_route *route = find_route(p, &session);
-    if (route == NULL && body.len == 0) {
+    const struct signal_route *route;
+    if (!find_route(p, &session, &route)) {
+        metrics_add(METRIC_messages_bad, 1);
+        tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("its path cannot be read"));
+    } else if (route == NULL && body.len == 0) {
         tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the message is empty"));
     } else {
         struct client_message *m = client_message_new(body);

@@ -1,5 +1,7 @@
-/* api_level.c - signalbox.broadcast_level, allows and default_scope. In the main chunk the setters
- * say what the app file says; in a handler they set a rule of the cluster and wait until it holds.
+/*
+ * api_level.c - signalbox.broadcast_level, allows, default_broadcast and default_scope. In the main
+ * chunk the setters say what the app file says; in a handler they set a rule of the cluster, and
+ * wait until it holds.
  */
 #include <string.h>
 
@@ -10,23 +12,26 @@
 
 /* --- levels --- */
 
-static int set_level(lua_State *L, struct bytes name, enum level level) {
-    struct app *a = app_of(L);
+/* Writes the rule "<prefix><name>", or "<prefix>*" without a name, and waits until it holds. */
+static int publish(lua_State *L, struct app_call *call, const char *prefix, struct bytes name,
+                   const char *value) {
     struct buf field = {0};
-    if (a->is_loading) {
-        levels_set(a->registrations->levels, LEVEL_FROM_APP, name, level);
-        return 0;
-    }
-    struct app_call *call = api_rule_writer(L, "broadcast_level");
-    buf_append_str(&field, "level:");
+    buf_append_str(&field, prefix);
     fold_append(&field, name);
     if (name.len == 0)
         buf_append_char(&field, '*');
-    levels_set(a->registrations->levels, LEVEL_FROM_CLUSTER, name, level);
     struct publication *p = api_publish_begin(call);
-    api_publish(p, buf_bytes(&field), bytes_str(level_text(level)));
+    api_publish(p, buf_bytes(&field), bytes_str(value));
     buf_deinit(&field);
     return api_publish_wait(L, p);
+}
+
+static int set_level(lua_State *L, struct bytes name, enum level level) {
+    struct app *a = app_of(L);
+    struct app_call *call = a->is_loading ? NULL : api_rule_writer(L, "broadcast_level");
+    levels_set(a->registrations->levels, call == NULL ? LEVEL_FROM_APP : LEVEL_FROM_CLUSTER, name,
+               level);
+    return call == NULL ? 0 : publish(L, call, "level:", name, level_text(level));
 }
 
 /* The text at `arg`; BYTES_NONE when there is none. */
@@ -62,6 +67,30 @@ int api_allows(lua_State *L) {
     lua_pushboolean(
         L, levels_allow(app_of(L)->registrations->levels, names, has_groups, has_clients, NULL));
     return 1;
+}
+
+/* --- what no signal route handles --- */
+
+/* default_broadcast(bool), default_broadcast(Name, bool); default_broadcast([Name]) reads. */
+int api_default_broadcast(lua_State *L) {
+    struct app *a = app_of(L);
+    struct default_broadcast *d = a->registrations->default_broadcast;
+    lua_settop(L, 2);
+    int value = lua_isboolean(L, 1) ? 1 : 2;
+    struct bytes name = value == 1 ? BYTES_NONE : optional_text(L, 1, "Name");
+    if (bytes_equal_str(name, "*"))
+        name = BYTES_NONE;
+    if (lua_isnil(L, value)) {
+        lua_pushboolean(L, default_broadcast_get(d, name));
+        return 1;
+    }
+    luaL_checktype(L, value, LUA_TBOOLEAN);
+    luaL_argcheck(L, value == 2 || lua_isnil(L, 2), 2, "the Name stands before true or false");
+    bool is_open = lua_toboolean(L, value);
+    struct app_call *call = a->is_loading ? NULL : api_rule_writer(L, "default_broadcast");
+    default_broadcast_set(d, call == NULL ? LEVEL_FROM_APP : LEVEL_FROM_CLUSTER, name,
+                          is_open ? OPEN_YES : OPEN_NO);
+    return call == NULL ? 0 : publish(L, call, "default:", name, is_open ? "on" : "off");
 }
 
 /* --- scope --- */

@@ -12,6 +12,7 @@
 struct registrations *registrations_new(void) {
     struct registrations *r = mem_zalloc(sizeof(*r));
     r->levels = levels_new();
+    r->default_broadcast = default_broadcast_new();
     return r;
 }
 
@@ -54,6 +55,7 @@ void registrations_free(struct registrations *r) {
     free(r->schedules.items);
     free(r->name_options.items);
     levels_free(r->levels);
+    default_broadcast_free(r->default_broadcast);
     signing_deinit(&r->signing);
     free(r);
 }

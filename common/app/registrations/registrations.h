@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "common/app/registrations/cron.h"
+#include "common/app/registrations/default_broadcast.h"
 #include "common/app/registrations/endpoint.h"
 #include "common/send/levels.h"
 #include "common/app/registrations/signing.h"
@@ -83,6 +84,7 @@ struct registrations {
     ARRAY_OF(char *) origins;
     enum scope default_scope;
     struct levels *levels;
+    struct default_broadcast *default_broadcast;
     struct signing signing;
 };
 

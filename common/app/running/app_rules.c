@@ -212,6 +212,18 @@ static void apply_level(struct app *a, struct bytes name, struct bytes value) {
                bytes_equal_str(name, "*") ? BYTES_NONE : name, level);
 }
 
+static void apply_default_broadcast(struct app *a, struct bytes name, struct bytes value) {
+    enum open_state state = bytes_equal_str(value, "on")    ? OPEN_YES
+                            : bytes_equal_str(value, "off") ? OPEN_NO
+                                                            : OPEN_UNSET;
+    if (state == OPEN_UNSET && value.len > 0) {
+        log_warn("app", "ignored default=%s name=%s", LOG_TEXT(value), LOG_TEXT(name));
+        return;
+    }
+    default_broadcast_set(a->registrations->default_broadcast, LEVEL_FROM_CLUSTER,
+                          bytes_equal_str(name, "*") ? BYTES_NONE : name, state);
+}
+
 static void use_signing(struct app *a, bool is_on, const char *secret, bool is_strict,
                         bool uses_server_secret) {
     struct signing *s = &a->registrations->signing;
@@ -257,6 +269,8 @@ void app_set_server_secret(struct app *a, struct bytes secret) {
 void app_apply_rule(struct app *a, struct bytes field, struct bytes value) {
     if (bytes_starts_with(field, BYTES_LIT("level:")))
         apply_level(a, bytes_from(field, 6), value);
+    else if (bytes_starts_with(field, BYTES_LIT("default:")))
+        apply_default_broadcast(a, bytes_from(field, 8), value);
     else if (bytes_equal_str(field, "scope"))
         a->registrations->default_scope = value.len == 0                    ? a->own_scope
                                           : bytes_equal_str(value, "local") ? SCOPE_LOCAL

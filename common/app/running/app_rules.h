@@ -2,6 +2,7 @@
  * app_rules.h - what the cluster decided at run time, as rules of common/bus/cluster/rules.h.
  *
  *   level:*  level:<name>                  name, group or client_id
+ *   default:*  default:<name>              on or off (default_broadcast.h)
  *   scope                                  global or local
  *   signing                                {"on":…,"secret":…,"strict":…}
  *   route:<endpoint>:<path>                {"op":"set",…} or {"op":"remove",…}: function_code.h

@@ -239,17 +239,21 @@ static void test_settings_reach_everyone(void **state) {
     (void)state;
     open_cluster(&c, "local s = signalbox\n" //
                  ROUTE("/level", "s.broadcast_level('Msg', 'group') s.broadcast_level('client_id') "
-                                 "s.default_scope('local') s.signing{secret='it', strict=true}")
+                                 "s.default_scope('local') s.default_broadcast(false) "
+                                 "s.default_broadcast('Msg', true) "
+                                 "s.signing{secret='it', strict=true}")
                      ROUTE("/show", "s.send{data=s.broadcast_level('MSG') .. s.broadcast_level() "
-                                    ".. s.default_scope() .. s.sign('x')}") //
-                 ROUTE("/off", "s.signing(false)")                          //
+                                    ".. s.default_scope() .. (s.default_broadcast() and 'open' "
+                                    "or 'closed') .. (s.default_broadcast('MSG') and 'open' or "
+                                    "'closed') .. s.sign('x')}") //
+                 ROUTE("/off", "s.signing(false)")               //
                  ROUTE("/secret", "s.send{data=s.server_secret()}"));
     assert_string_equal(answer(&c, &c.a, "/level"), "");
     char first[200];
     snprintf(first, sizeof(first), "%s", answer(&c, &c.a, "/show"));
     bus_room_turn(&c.room, 100);
     assert_string_equal(answer(&c, &c.b, "/show"), first);
-    assert_int_equal(strncmp(first, "groupclientidlocals:x.", 22), 0);
+    assert_int_equal(strncmp(first, "groupclientidlocalclosedopens:x.", 32), 0);
     assert_string_equal(answer(&c, &c.b, "/off"), "");
     bus_room_turn(&c.room, 100);
     assert_contains(answer(&c, &c.a, "/show"), "signing is off");
