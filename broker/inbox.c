@@ -370,13 +370,16 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
     char label[LEASE_LABEL], source[16];
     lease_label(i->all->o.lease, i->slot, label);
     snprintf(source, sizeof(source), i->is_public ? "x" : "p%u", i->slot);
-    struct log_writer_options options = {.partition = i->slot,
-                                         .label = label,
-                                         .term = grant->term,
-                                         .cursor = grant->cursor,
-                                         .history_bytes = s->history_bytes,
-                                         .history_messages = s->history_messages,
-                                         .history_seconds = s->history_seconds};
+    struct log_writer_options options = {
+        .partition = i->slot,
+        .label = label,
+        .term = grant->term,
+        .cursor = grant->cursor,
+        .history_bytes = s->history_bytes,
+        .history_messages = s->history_messages,
+        .history_seconds = s->history_seconds,
+        .keep_all_until_ms =
+            grant->is_doubtful ? clock_ms() + (uint64_t)s->history_seconds * 1000 : 0};
     trouble_init(&i->unwritten, bus_troubles(bus), TROUBLE_commits, label);
     i->batch.writer = log_writer_new(bus, &options);
     i->batch.forward = forward_new(bus, source);

@@ -12,7 +12,7 @@ import redis
 from clocks import Clocks
 from harness import BIN, Closed, Process, eventually, free_port
 from invariants import parse_id
-from world import TAGS, FaultCluster, key_of
+from world import TAGS, FaultCluster, join, key_of
 
 NAMES = [f"n{number}" for number in range(8)]
 OTHER_NAMES = [f"m{number}" for number in range(8)]
@@ -125,6 +125,7 @@ def test_f15_rule_is_set_while_brokers_are_deaf():
 def test_f15_tail_says_what_it_did_not_hear():
     with FaultCluster(gateways=1, brokers=1, proxied=True) as cluster:
         connection = cluster.redis_client()
+        join(connection, "n0")
         tail = subprocess.Popen([BIN / "signalbox", "tail", "n0", "--count", "2", "--redis",
                                  cluster.redis_url_for("tail")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         eventually(lambda: cluster.proxies["tail"].deafen() == 1 and cluster.proxies["tail"].hear() is None and

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from harness import eventually
-from world import FaultCluster, key, key_of, partition_of
+from world import FaultCluster, join, key, key_of, partition_of
 
 SHOWN = 12.0  # a few seconds each, on a busy machine
 AGAIN = 45.0  # a broker that gave partitions away tries again after 10 s, the next time after 20 s
@@ -96,6 +96,7 @@ class WrongHistory(Fault):
     history = key_of("Wrong", "h:")
 
     def begin(self, client):
+        join(client, "Wrong")
         client.set(self.history, "no stream")
         client.xadd("signalbox:send", {"m": '{"name":"Wrong","data":1}'})
 

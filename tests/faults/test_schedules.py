@@ -6,7 +6,7 @@ import pytest
 
 from clocks import Clocks
 from harness import eventually
-from world import FaultCluster, key_of
+from world import FaultCluster, join, key_of
 
 APP = """
 signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "http" }
@@ -21,6 +21,7 @@ SOON = 10.0  # a tick that is due
 class Ticking:
     def __init__(self, cluster, clocks):
         self.cluster, self.clocks, self.redis = cluster, clocks, cluster.redis
+        join(self.redis, "Ticks")
 
     def seen(self):
         """The minutes that ticked, as Redis' clock names them, in their order."""

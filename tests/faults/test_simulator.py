@@ -277,6 +277,14 @@ class TestOut:
         assert bench.out('A', term, '1-0', '2-0') == 1
         assert bench.do('HMGET', 'own', 'c', 'i') == ['2-0', f'{term}-1']
 
+    def test_a_name_that_nobody_joined_leaves_no_key(self, bench):
+        term, _, _ = bench.own()
+        assert bench.out('A', term, '0-0', '1-0', (f'{term}-1', '?0-1', 60, 'x')) == 1
+        assert bench.do('EXISTS', 'h:room', 'l:room') == 0
+        bench.conn('g:1:0|x')
+        assert bench.out('A', term, '1-0', '2-0', (f'{term}-2', '?0-1', 60, 'y')) == 1
+        assert bench.do('XLEN', 'h:room') == 1 and bench.do('GET', 'l:room') == f'{term}-2'
+
     def test_history_off_publishes_only(self, bench):
         term = bench.own()[0]
         sub = listen(bench)

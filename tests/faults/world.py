@@ -77,6 +77,11 @@ def key_of(name, what):
     return key(partition_of(name), what + name)
 
 
+def join(redis, name):
+    """The Name has a history from now on, as if a client had joined it."""
+    redis.set(key_of(name, "l:"), "0-0", nx=True)
+
+
 # -- the cluster
 
 class FaultCluster(Cluster):
@@ -119,6 +124,7 @@ class Observer(threading.Thread):
         self.redis = cluster.redis_client()
         self.keys = [key_of(name, "h:") for name in NAMES] + [key(p, "h*") for p in range(PARTITIONS)]
         self.audit = key_of(AUDIT, "h:")
+        join(self.redis, AUDIT)
         self.last = {key: "-" for key in [*self.keys, self.audit]}
         self.ids = {key: [] for key in self.last}     # of all entries
         self.messages = {key: [] for key in self.keys}  # (id, uid) of those with data

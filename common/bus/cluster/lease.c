@@ -56,6 +56,7 @@ struct lease {
     uint64_t unfit_ms;       /* how long the next time */
     uint64_t fit_ms;         /* since when we are fit again */
     struct trouble unfit;
+    unsigned connections; /* to Redis, so far */
     bool has_looked, is_closing;
     unsigned changes, told; /* of ownership; logged until there */
     unsigned slot_count;
@@ -205,6 +206,7 @@ static void on_own(void *ctx, struct redisReply *reply) {
         return;
     }
     trouble_clear(&s->refused);
+    grant.is_doubtful = s->term != 0 || l->connections > 1;
     s->term = grant.term;
     s->was_bad = is_unfit(l);
     set_state(s, HELD);
@@ -532,6 +534,7 @@ void lease_free(struct lease *l) {
 }
 
 void lease_on_commands(struct lease *l) {
+    l->connections++;
     liveness_restart(l->liveness, clock_ms());
     look(l);
 }

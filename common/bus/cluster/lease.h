@@ -34,6 +34,7 @@ struct lease_grant {
     uint64_t term;
     struct message_id cursor; /* everything in the stream up to here is done */
     struct message_id last;   /* the partition's last output */
+    bool is_doubtful; /* this process was cut off, or lost the slot: Redis may have lost data */
 };
 
 struct lease_events {

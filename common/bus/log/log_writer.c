@@ -18,7 +18,7 @@
 #include "common/bus/log/history.h"
 #include "common/bus/redis/troubles.h"
 
-enum { EXPIRE_EVERY_S = 30 };
+enum { EXPIRE_EVERY_S = 30, JOINED_EVERY_MS = 30000 };
 
 /* What is remembered of a log. Most recently used last. */
 struct log {
@@ -26,6 +26,8 @@ struct log {
     struct message_id last;
     bool is_known; /* last was looked up */
     bool is_asked;
+    bool is_joined; /* by somebody, lately: the log leaves its keys in Redis */
+    uint64_t asked_ms;
     struct history history;
     uint64_t expire_ms;    /* when its life was prolonged last; 0: never in this term */
     unsigned pending;      /* outputs of this batch: not to be forgotten */
@@ -42,6 +44,7 @@ struct pending {
     size_t blob_from, blob_len;
     struct message_id keep_from; /* of the log's messages up to this one */
     bool is_expire_due;
+    bool is_doubted; /* kept only if the Name was joined meanwhile */
 };
 
 struct log_writer {
@@ -52,6 +55,7 @@ struct log_writer {
     struct message_id cursor, next_cursor;
     struct history_bounds history;
     int64_t history_seconds;
+    uint64_t keep_all_until_ms;
     bool keeps_history;
     struct log *logs;
     /* the batch */
@@ -232,11 +236,19 @@ static int64_t ttl_of(const struct log_writer *o, const struct pending *p) {
     return p->log->final == p ? -ttl_s : 0;
 }
 
+/* Whether the script has to look. After a link of this process broke, Redis may have lost who has
+ * joined; then everything is kept until the gateways have told it again. */
+static bool is_doubted(const struct log_writer *o, const struct log *l) {
+    return !l->is_joined && l->name_len > 0 && clock_ms() >= o->keep_all_until_ms;
+}
+
 static void add_output(struct log_writer *o, struct command *c, const struct pending *p,
                        struct buf *key) {
-    char id[MESSAGE_ID_TEXT], from[MESSAGE_ID_TEXT];
+    char id[MESSAGE_ID_TEXT], from[1 + MESSAGE_ID_TEXT] = "?0";
     command_text(c, message_id_format(p->output.message.id, id));
-    command_text(c, p->has_history ? message_id_format(p->keep_from, from) : "0");
+    if (p->has_history)
+        message_id_format(p->keep_from, from + 1);
+    command_text(c, p->is_doubted ? from : from + 1);
     command_number(c, ttl_of(o, p));
     command_bytes(c, log_channel(o, key, p->output.name));
     command_bytes(c, bytes_of(o->blobs.ptr + p->blob_from, p->blob_len));
@@ -253,9 +265,9 @@ static void send_out(struct log_writer *o) {
     command_bytes(&c, key_of(&key, o->partition, KEY_OWN, BYTES_NONE));
     command_bytes(&c, key_of(&key, o->partition, KEY_IN, BYTES_NONE));
     for (struct pending *p = o->first; p != NULL; p = p->next) {
-        bool is_final = p->log->final == p;
+        bool names_last = p->log->final == p || p->is_doubted;
         command_bytes(&c, history_key(o, &key, p->output.name));
-        command_bytes(&c, (is_final ? last_key : history_key)(o, &key, p->output.name));
+        command_bytes(&c, (names_last ? last_key : history_key)(o, &key, p->output.name));
     }
     command_text(&c, bus_id(o->bus));
     command_number(&c, (int64_t)o->term);
@@ -274,6 +286,7 @@ static void send_out(struct log_writer *o) {
 static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
     struct log *l = p->log;
     p->output.message.prev = l->last;
+    p->is_doubted = is_doubted(o, l);
     p->blob_from = o->blobs.len;
     message_encode(&o->blobs, &p->output.message);
     p->blob_len = o->blobs.len - p->blob_from;
@@ -306,9 +319,11 @@ struct lookup {
 
 /* [last id, first id of a chunk, messages, bytes, …]; of a hostile stream what makes sense. */
 static void read_last(const struct log_writer *o, struct log *l, struct redisReply *reply) {
-    struct message_id first;
-    if (!message_id_parse(reply_bytes(reply_at(reply, 0)), &l->last))
-        l->last = MESSAGE_ID_NONE;
+    struct message_id first, last;
+    struct bytes text = reply_bytes(reply_at(reply, 0));
+    l->is_joined = text.len > 0;
+    if (message_id_parse(text, &last) && message_id_compare(last, l->last) > 0)
+        l->last = last;
     history_deinit(&l->history);
     for (size_t i = 1; i + 2 < reply_count(reply); i += 3) {
         int64_t messages = reply_number(reply_at(reply, i + 1), 0);
@@ -351,23 +366,32 @@ static void ask_prev(struct log_writer *o, struct log *l) {
     struct lookup *look = mem_alloc(sizeof(*look));
     *look = (struct lookup){o, l};
     struct bytes name = bytes_of(l->name, l->name_len);
-    struct command c = command_script(SCRIPT_measure_log, 2);
+    struct command c = command_script(SCRIPT_measure_log, 2 + (name.len > 0));
     command_bytes(&c, last_key(o, &key, name));
     command_bytes(&c, history_key(o, &key, name));
+    if (name.len > 0)
+        command_bytes(&c, key_of(&key, o->partition, KEY_CONNECTIONS, name));
     command_number(&c, (int64_t)history_chunk_bytes(&o->history));
     command_number(&c, (int64_t)history_chunk_messages(&o->history));
     command_number(&c, HISTORY_ENTRY_BYTES);
     buf_deinit(&key);
     l->is_asked = true;
+    l->asked_ms = clock_ms();
     o->lookups++;
     o->refs++;
     bus_send(o->bus, o->partition, &c, on_prev, look);
 }
 
+/* Somebody may join at any time; the script notices, and from the next lookup on need not look. */
+static bool is_lookup_due(const struct log *l, uint64_t now) {
+    return !l->is_known || (!l->is_joined && now - l->asked_ms >= JOINED_EVERY_MS);
+}
+
 static void ask_prevs(struct log_writer *o) {
+    uint64_t now = clock_ms();
     o->is_busy = false;
     for (struct pending *p = o->first; p != NULL; p = p->next)
-        if (!p->log->is_known && !p->log->is_asked)
+        if (!p->log->is_asked && is_lookup_due(p->log, now))
             ask_prev(o, p->log);
     if (o->lookups == 0)
         encode_and_send(o);
@@ -404,6 +428,7 @@ struct log_writer *log_writer_new(struct bus *bus, const struct log_writer_optio
         .cursor = options->cursor,
         .history = {(size_t)options->history_bytes, (uint64_t)options->history_messages},
         .keeps_history = options->history_bytes > 0,
+        .keep_all_until_ms = options->keep_all_until_ms,
         .history_seconds = options->history_seconds};
     trouble_init(&o->refused, bus_troubles(bus), TROUBLE_commits, options->label);
     trouble_init(&o->wrong_history, bus_troubles(bus), TROUBLE_histories, options->label);

@@ -7,7 +7,8 @@
  * Ids are <term>-<seq>, rising over all logs of the partition. Each message names the one before it
  * in its log (`prev`, also where no history is kept, so that a hole shows). For a log not seen in
  * this term the key l: tells it. The logs seen last are remembered, LOG_WRITER_LOGS of them. The
- * history is bounded by bytes, messages (history.h) and time.
+ * history is bounded by bytes, messages (history.h) and time. What goes to a Name that nobody has
+ * joined is published and leaves no key.
  *
  * If an answer does not come (the link broke), nothing is assumed: there is no callback, and the
  * owner forgets the partition.
@@ -28,6 +29,7 @@ struct log_writer_options {
     uint64_t term;
     struct message_id cursor;
     int64_t history_bytes, history_messages, history_seconds;
+    uint64_t keep_all_until_ms; /* by clock_ms: keep also the logs of Names that nobody joined */
 };
 
 struct output {

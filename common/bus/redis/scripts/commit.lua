@@ -4,11 +4,13 @@
 --
 -- KEYS  1 own   2 in   3.. two for each output, in the order of ARGV: its history, and its log's key
 --       l: that outlives the history ("no message of this log has a later id"); for an output that
---       a later one of the same log follows, the history once more
+--       a later one of the same log follows, the history once more, unless its `from` asks for l:
 -- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim (1: drop `in` below new_cursor)
 --         0 only while more entries are known to wait: append.lua counts what is not dropped
 --       then (id, from, ttl_s, channel, blob) for each output, ids rising
---       from: the oldest id that the history keeps; 0: no history, publish only
+--       from: the oldest id that the history keeps; 0: no history, publish only. With a ? before it
+--       both, history and l:, are written only if l: is there: register.lua makes it, and what
+--       goes to a Name that nobody has joined leaves no key
 --       ttl_s: 0 leaves the expiry as it is; a negative one is set only if there is none, for the
 --       history may have expired meanwhile and be a new one
 -- Reply 1 committed   0 was committed before (the reply was lost)
@@ -40,10 +42,14 @@ else
 end
 local k, wrong = 3, nil
 for j = 6, #ARGV, 5 do
-  local err, is_there
-  if ARGV[j + 1] ~= '0' then
+  local from, err, is_there, is_nobodys = ARGV[j + 1]
+  if string.byte(from) == 63 then
+    is_nobodys = redis.pcall('EXISTS', KEYS[k + 1]) == 0
+    from = is_nobodys and '0' or string.sub(from, 2)
+  end
+  if from ~= '0' then
     local ttl = ARGV[j + 2]
-    local added = redis.pcall('XADD', KEYS[k], 'MINID', ARGV[j + 1], ARGV[j], 'm', ARGV[j + 4])
+    local added = redis.pcall('XADD', KEYS[k], 'MINID', from, ARGV[j], 'm', ARGV[j + 4])
     err = type(added) == 'table' and added.err
     if err and string.find(err, 'WRONGTYPE', 1, true) then
       wrong, err = KEYS[k], nil
@@ -55,7 +61,7 @@ for j = 6, #ARGV, 5 do
       redis.call('EXPIRE', KEYS[k], ttl)
     end
   end
-  if not err and KEYS[k + 1] ~= KEYS[k] then
+  if not err and not is_nobodys and KEYS[k + 1] ~= KEYS[k] then
     err = redis.pcall('SET', KEYS[k + 1], ARGV[j], 'EX', '604800').err
   end
   if not err and not is_there then

@@ -21,6 +21,7 @@ struct test {
     struct bus *bus;
     struct log_writer *writer;
     struct buf own, in;
+    uint64_t keep_all_until_ms;
     unsigned done;
     enum log_writer_result result;
 };
@@ -37,7 +38,8 @@ static void open_writer(struct test *t, uint64_t term, const char *cursor) {
                                          .term = term,
                                          .history_bytes = 10000,
                                          .history_messages = 1000,
-                                         .history_seconds = 120};
+                                         .history_seconds = 120,
+                                         .keep_all_until_ms = t->keep_all_until_ms};
     assert_true(message_id_parse(bytes_str(cursor), &options.cursor));
     t->writer = log_writer_new(t->bus, &options);
     bus_room_ask(&t->room, "HSET %.*s h %s t %llu", BYTES_FMT(buf_bytes(&t->own)), bus_id(t->bus),
@@ -52,6 +54,9 @@ static int setup(void **state) {
     key_of(&t.own, 0, KEY_OWN, BYTES_NONE);
     key_of(&t.in, 0, KEY_IN, BYTES_NONE);
     open_writer(&t, TERM, "0-0");
+    bus_room_ask(&t.room,
+                 "MSET sb:{%s}:l:a 0-0 sb:{%s}:l:b 0-0 sb:{%s}:l:off 0-0 sb:{%s}:l:bad 0-0",
+                 partition_tag(0), partition_tag(0), partition_tag(0), partition_tag(0));
     *state = &t;
     return 0;
 }
@@ -287,6 +292,64 @@ static void what_fails_half_way_is_repeated(void **state) {
     assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:b", tag), "1");
 }
 
+/* --- Names that nobody has joined --- */
+
+static const char *keys_of(struct test *t, const char *name) {
+    const char *tag = partition_tag(0);
+    return bus_room_ask(&t->room, "EXISTS sb:{%s}:h:%s sb:{%s}:l:%s", tag, name, tag, name);
+}
+
+static void a_name_that_nobody_joined_leaves_no_key(void **state) {
+    struct test *t = *state;
+    for (uint64_t round = 1; round <= 3; round++) {
+        add(t, "nobody", "one");
+        add(t, "a", "two");
+        add(t, "nobody", "three"); /* not the last of its log, and the last */
+        assert_int_equal(commit(t, round), LOG_WRITER_DONE);
+        assert_string_equal(keys_of(t, "nobody"), "0");
+        assert_string_equal(keys_of(t, "a"), "2");
+    }
+    assert_string_equal(bus_room_ask(&t->room, "HGET sb:{%s}:own i", partition_tag(0)), "1000-9");
+}
+
+/* As register.lua does, while the writer believes that nobody has. */
+static void a_name_is_kept_from_its_first_join_on(void **state) {
+    struct test *t = *state;
+    struct message m;
+    struct message_id before = add(t, "late", "before");
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    bus_room_ask(&t->room, "SET sb:{%s}:l:late 1000-0", partition_tag(0));
+    add(t, "late", "after");
+    struct message_id last = add(t, "late", "at last");
+    assert_int_equal(commit(t, 2), LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:late", partition_tag(0)), "2");
+    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:l:late", partition_tag(0)), "1000-3");
+    assert_true(atoi(bus_room_ask(&t->room, "TTL sb:{%s}:h:late", partition_tag(0))) > 100);
+    assert_string_equal(last_message(t, "late", &m), "at last");
+    assert_int_equal(message_id_compare(m.id, last), 0);
+    assert_true(message_id_compare(m.prev, before) > 0);
+}
+
+/* Nothing was sent for so long that l: has expired, and somebody is there. */
+static void a_name_with_connections_is_kept(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "HSET sb:{%s}:c:quiet me value", partition_tag(0));
+    add(t, "quiet", "one");
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    assert_string_equal(keys_of(t, "quiet"), "2");
+}
+
+/* Redis may have lost who has joined. */
+static void everything_is_kept_after_a_break(void **state) {
+    struct test *t = *state;
+    log_writer_close(t->writer);
+    t->keep_all_until_ms = UINT64_MAX;
+    open_writer(t, TERM, "0-0");
+    add(t, "nobody", "one");
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    assert_string_equal(keys_of(t, "nobody"), "2");
+}
+
 int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -301,6 +364,10 @@ int main(void) {
         WITH_REDIS(a_history_of_another_type_is_passed_over),
         WITH_REDIS(what_fails_half_way_is_repeated),
         WITH_REDIS(close_while_under_way_is_quiet),
+        WITH_REDIS(a_name_that_nobody_joined_leaves_no_key),
+        WITH_REDIS(a_name_is_kept_from_its_first_join_on),
+        WITH_REDIS(a_name_with_connections_is_kept),
+        WITH_REDIS(everything_is_kept_after_a_break),
         WITH_REDIS(a_history_is_bounded_by_bytes),
         WITH_REDIS(a_new_owner_keeps_the_history),
     };
