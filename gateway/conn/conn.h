@@ -33,10 +33,11 @@ struct conn {
     /* What a message to many touches, close together. */
     enum conn_state state;
     enum slow_policy policy;
-    uint32_t dirty_slot; /* place in conns->dirty, plus 1; 0: clean */
-    uint32_t slot;       /* place in conns->all */
-    bool is_blocked;     /* the socket takes no more for now */
-    uint64_t active_ms;  /* last byte in or out */
+    uint32_t slot;      /* place in conns->all */
+    bool is_blocked;    /* the socket takes no more for now */
+    bool is_dirty;      /* it is in conns->dirty */
+    uint64_t active_ms; /* last byte in or out */
+    TAILQ_ENTRY(conn) by_dirty;
     struct conns *set;
     struct outq out;
 

@@ -15,16 +15,20 @@ static void on_idle(uv_idle_t *handle) {
     (void)handle;
 }
 
+void conns_hurry(struct conns *set) {
+    MUST(uv_idle_start(&set->hurry, on_idle) == 0);
+}
+
 static void on_sweep(uv_timer_t *handle) {
     struct conns *set = container_of(handle, struct conns, sweep);
     set->is_sweep_due = true;
-    MUST(uv_idle_start(&set->hurry, on_idle) == 0);
+    conns_hurry(set);
 }
 
 static void on_deadline_tick(uv_timer_t *handle) {
     struct conns *set = container_of(handle, struct conns, deadline_tick);
     set->are_deadlines_due = true;
-    MUST(uv_idle_start(&set->hurry, on_idle) == 0);
+    conns_hurry(set);
 }
 
 void conns_add_deadline(struct conns *set, struct conn *c) {
@@ -55,17 +59,13 @@ uint64_t conns_held_up_ms(const struct conns *set) {
 
 /* ---- the lists */
 
-static void add_to(struct conn ***list, size_t *count, size_t *cap, struct conn *c) {
-    if (*count == *cap) {
-        *cap = *cap == 0 ? 64 : *cap * 2;
-        *list = mem_realloc(*list, *cap * sizeof(struct conn *));
-    }
-    (*list)[(*count)++] = c;
-}
-
 void conns_add(struct conns *set, struct conn *c) {
     c->slot = (uint32_t)set->count;
-    add_to(&set->all, &set->count, &set->cap, c);
+    if (set->count == set->cap) {
+        set->cap = set->cap == 0 ? 64 : set->cap * 2;
+        set->all = mem_realloc(set->all, set->cap * sizeof(*set->all));
+    }
+    set->all[set->count++] = c;
     metrics_set(METRIC_connections, (int64_t)set->count);
 }
 
@@ -73,18 +73,22 @@ void conns_remove(struct conns *set, struct conn *c) {
     struct conn *last = set->all[--set->count];
     set->all[c->slot] = last;
     last->slot = c->slot;
-    if (c->dirty_slot != 0) {
-        set->dirty[c->dirty_slot - 1] = NULL;
-        c->dirty_slot = 0;
-    }
+    conns_mark_clean(set, c);
     metrics_set(METRIC_connections, (int64_t)set->count);
 }
 
 void conns_mark_dirty(struct conns *set, struct conn *c) {
-    if (c->dirty_slot != 0)
+    if (c->is_dirty)
         return;
-    add_to(&set->dirty, &set->dirty_count, &set->dirty_cap, c);
-    c->dirty_slot = (uint32_t)set->dirty_count;
+    c->is_dirty = true;
+    TAILQ_INSERT_TAIL(&set->dirty, c, by_dirty);
+}
+
+void conns_mark_clean(struct conns *set, struct conn *c) {
+    if (!c->is_dirty)
+        return;
+    c->is_dirty = false;
+    TAILQ_REMOVE(&set->dirty, c, by_dirty);
 }
 
 void conns_each(struct conns *set, void (*fn)(struct conn *c, void *ctx), void *ctx) {
@@ -99,6 +103,7 @@ void conns_init(struct conns *set, uv_loop_t *loop, size_t max_queue_bytes, uint
     *set =
         (struct conns){.loop = loop, .max_queue_bytes = max_queue_bytes, .heard_ms = uv_now(loop)};
     LIST_INIT(&set->deadlines);
+    TAILQ_INIT(&set->dirty);
     frame_arena_init(&set->arena, 4096);
     MUST(uv_timer_init(loop, &set->sweep) == 0);
     MUST(uv_timer_start(&set->sweep, on_sweep, tick_ms, tick_ms) == 0);
@@ -114,5 +119,4 @@ void conns_deinit(struct conns *set) {
     uv_close((uv_handle_t *)&set->hurry, NULL);
     frame_arena_deinit(&set->arena);
     free(set->all);
-    free(set->dirty);
 }

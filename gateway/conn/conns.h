@@ -14,6 +14,7 @@ struct conn;
 struct peers;
 
 LIST_HEAD(conn_list, conn);
+TAILQ_HEAD(conn_queue, conn);
 
 enum { CONNS_SWEEP_PARTS = 10 }; /* so many ticks of the sweep reach every connection */
 
@@ -24,8 +25,8 @@ struct conns {
     struct frame_arena arena; /* frames of single connections */
     struct conn **all;
     size_t count, cap, cursor;
-    struct conn **dirty;
-    size_t dirty_count, dirty_cap;
+    struct conn_queue dirty;
+    unsigned turns_behind; /* so many turns in a row have not written all that are dirty */
     struct conn_list deadlines;
     size_t starved;       /* not read because memory is short */
     uint64_t relieved_ms; /* when that was last looked into */
@@ -33,7 +34,7 @@ struct conns {
     size_t refused;       /* of count and unfreed together: those that are one too many … */
     size_t told;          /* … and of them those that are told so */
     struct peers *peers;  /* what each address has; NULL: nobody is counted */
-    void (*on_flushed)(struct conns *set); /* at the end of each turn; may be NULL */
+    void (*on_flushed)(struct conns *set); /* all that were dirty are written; may be NULL */
     uv_prepare_t flush;
     uv_timer_t sweep, deadline_tick;
     bool is_sweep_due, are_deadlines_due;
@@ -60,8 +61,11 @@ uint64_t conns_held_up_ms(const struct conns *set);
 
 void conns_add(struct conns *set, struct conn *c);
 void conns_remove(struct conns *set, struct conn *c);
-/* It is written at the end of the turn. */
+/* It is written at the end of the turn, or of one of the next when there are many (turn.c). */
 void conns_mark_dirty(struct conns *set, struct conn *c);
+void conns_mark_clean(struct conns *set, struct conn *c);
+/* The next poll does not sleep. */
+void conns_hurry(struct conns *set);
 /* c->deadline_ms is set. */
 void conns_add_deadline(struct conns *set, struct conn *c);
 /* The sockets were heard. */

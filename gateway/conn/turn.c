@@ -5,17 +5,32 @@
 #include "gateway/conn/conn.h"
 #include "gateway/conn/pressure.h"
 
+/* A message to a crowd takes thousands of writes; the loop hears the others between them. What is
+ * queued for these goes out at once, however many of the crowd wait: the list is taken from both of
+ * its ends. */
+enum { FLUSH_MAX = 1024, BEHIND_MAX = 64 };
+
 /* What a callback queues meanwhile is written too: the list may grow while it is walked. */
-static void on_flush(uv_prepare_t *handle) {
-    struct conns *set = container_of(handle, struct conns, flush);
-    for (size_t i = 0; i < set->dirty_count; i++) {
-        struct conn *c = set->dirty[i];
-        if (c == NULL)
-            continue;
-        c->dirty_slot = 0;
+static bool flush(struct conns *set) {
+    for (unsigned i = 0; i < FLUSH_MAX && !TAILQ_EMPTY(&set->dirty); i++) {
+        struct conn *c =
+            i % 2 == 0 ? TAILQ_FIRST(&set->dirty) : TAILQ_LAST(&set->dirty, conn_queue);
+        conns_mark_clean(set, c);
         conn_flush(c);
     }
-    set->dirty_count = 0;
+    return TAILQ_EMPTY(&set->dirty);
+}
+
+static void on_flush(uv_prepare_t *handle) {
+    struct conns *set = container_of(handle, struct conns, flush);
+    bool is_done = flush(set);
+    if (!is_done)
+        conns_hurry(set);
+    else if (!set->is_sweep_due && !set->are_deadlines_due)
+        uv_idle_stop(&set->hurry);
+    if (!is_done && ++set->turns_behind < BEHIND_MAX)
+        return;
+    set->turns_behind = 0;
     if (set->on_flushed != NULL)
         set->on_flushed(set);
 }

@@ -108,6 +108,51 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* ---- a crowd: connections without a socket, of which only the flush is seen */
+
+enum { CROWD = 5000 };
+static unsigned flushed_count, ends_of_flush, flushed_in_turn[CROWD];
+
+static void on_crowd_drained(struct conn *c) {
+    flushed_in_turn[c->slot] = ends_of_flush * 1000 + flushed_count++ / 1024;
+}
+
+static void on_flushed(struct conns *set) {
+    (void)set;
+    ends_of_flush++;
+}
+
+/* A turn writes a part of them, and so the loop hears others in between; whoever is marked in
+ * between, as the last, does not wait for all. on_flushed comes when all are written. */
+static void a_crowd_is_written_in_parts(void **state) {
+    static const struct conn_proto crowd_proto = {.name = "crowd", .on_drained = on_crowd_drained};
+    static struct conn crowd[CROWD];
+    struct fixture *f = *state;
+    turn(f, 1);
+    f->set.on_flushed = on_flushed;
+    flushed_count = ends_of_flush = 0;
+    for (uint32_t i = 0; i < CROWD; i++) {
+        crowd[i] =
+            (struct conn){.state = CONN_OPEN, .set = &f->set, .proto = &crowd_proto, .slot = i};
+        outq_init(&crowd[i].out);
+        if (i < CROWD - 1)
+            conns_mark_dirty(&f->set, &crowd[i]);
+    }
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_int_equal(flushed_count, 1024);
+    conns_mark_dirty(&f->set, &crowd[CROWD - 1]);
+    uv_run(&f->loop, UV_RUN_ONCE); /* does not sleep */
+    assert_int_equal(flushed_count, 2048);
+    assert_int_equal(flushed_in_turn[CROWD - 1], 1);
+    assert_int_equal(flushed_in_turn[0], 0);
+    assert_int_equal(ends_of_flush, 0);
+    for (int i = 0; i < 3; i++)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    assert_int_equal(flushed_count, CROWD);
+    assert_int_equal(ends_of_flush, 1);
+    assert_true(TAILQ_EMPTY(&f->set.dirty));
+}
+
 static void sending_queues_and_the_turn_writes(void **state) {
     struct fixture *f = *state;
     char text[16] = "";
@@ -261,11 +306,17 @@ static void the_peers_end_is_told(void **state) {
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(sending_queues_and_the_turn_writes), TEST(finishing_writes_first),
-        TEST(the_socket_is_tried_at_the_bound),   TEST(a_queue_over_its_bound_has_a_second),
-        TEST(four_times_the_bound_are_the_end),   TEST(a_reader_has_its_time_to_the_end),
-        TEST(who_takes_nothing_is_dropped),       TEST(deadlines_fire_once),
-        TEST(dropping_twice_is_dropping_once),    TEST(the_peers_end_is_told),
+        TEST(a_crowd_is_written_in_parts),
+        TEST(sending_queues_and_the_turn_writes),
+        TEST(finishing_writes_first),
+        TEST(the_socket_is_tried_at_the_bound),
+        TEST(a_queue_over_its_bound_has_a_second),
+        TEST(four_times_the_bound_are_the_end),
+        TEST(a_reader_has_its_time_to_the_end),
+        TEST(who_takes_nothing_is_dropped),
+        TEST(deadlines_fire_once),
+        TEST(dropping_twice_is_dropping_once),
+        TEST(the_peers_end_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,7 +145,6 @@ static int teardown(void **state) {
         clients_detach(&f->client[i]);
         buf_deinit(&f->values[i]);
     }
-    f->set.dirty_count = 0;
     clients_deinit(&f->clients);
     downlink_deinit(&f->downlink);
     message_frames_deinit(&f->frames);
