@@ -39,23 +39,28 @@ static void append(struct processing *p, struct bytes name, const struct message
     p->bytes += m->data.len;
 }
 
-/* For so many more outputs or forwards of so many bytes each. */
+/* For so many more outputs or forwards of so many bytes each. The first send always has: it was
+ * admitted, and no client's message may be too much. */
 static bool has_room(const struct processing *p, size_t more, size_t each) {
     return p->count + more <= PROCESSING_OUTPUTS_MAX &&
-           p->bytes + more * each <= PROCESSING_BYTES_MAX;
+           (p->bytes == 0 || p->bytes + more * each <= PROCESSING_BYTES_MAX);
 }
 
-bool broadcast_share(struct processing *p, const struct delivery *d) {
+static void append_share(struct processing *p, const struct delivery *d) {
     char room[DELIVERY_CLOSE_MAX];
     struct message m = delivery_message(d, room);
-    if (delivery_is_for_nobody(d))
-        return true;
-    if (!has_room(p, d->names.count + 1, 0) || !has_room(p, d->names.count, d->data.len))
-        return false;
     for (size_t i = 0; i < d->names.count; i++)
         append(p, d->names.items[i], &m);
     if (!bytes_list_is_given(d->names))
         append(p, BYTES_LIT(""), &m);
+}
+
+bool broadcast_share(struct processing *p, const struct delivery *d) {
+    if (delivery_is_for_nobody(d))
+        return true;
+    if (!has_room(p, d->names.count + 1, 0) || !has_room(p, d->names.count, d->data.len))
+        return false;
+    append_share(p, d);
     return true;
 }
 
@@ -109,7 +114,7 @@ static void spread(void *ctx, unsigned partition, struct bytes_list names, struc
     }
     struct delivery share = *s->delivery;
     share.names = names;
-    MUST(broadcast_share(s->processing, &share));
+    append_share(s->processing, &share);
 }
 
 bool broadcast(struct processing *p, const struct delivery *d) {

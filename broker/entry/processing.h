@@ -25,8 +25,8 @@ struct tracing;
 
 /* More from one entry is a mistake in a handler. */
 enum { PROCESSING_OUTPUTS_MAX = 9999 };
-/* All of it together; any one send that is admitted fits. */
-#define PROCESSING_BYTES_MAX ADDRESS_COST_MAX
+/* All of it together, but for the first send, which may be as large as it was admitted. */
+#define PROCESSING_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
 struct entry_parts {
     struct bus *bus;

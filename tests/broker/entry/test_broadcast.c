@@ -117,6 +117,22 @@ static void one_entry_leads_to_so_many_bytes(void **state) {
     assert_int_equal(t->p.bytes, PROCESSING_BYTES_MAX);
 }
 
+/* What is forwarded counts with its address, so the sum may pass the bound on the way: a send that
+ * has begun goes to everybody. */
+static void a_send_is_whole(void **state) {
+    struct test *t = *state;
+    struct bytes groups[] = {BYTES_LIT("a group that is longer than the data")};
+    struct delivery d = {.kind = MESSAGE_DATA,
+                         .groups = {groups, 1},
+                         .data = BYTES_LIT("1"),
+                         .from = BYTES_LIT("me")};
+    t->p.bytes = PROCESSING_BYTES_MAX - ROOM_PARTITIONS;
+    assert_true(broadcast(&t->p, &d));
+    assert_counts(t, 1, ROOM_PARTITIONS - 1);
+    assert_true(t->p.bytes > PROCESSING_BYTES_MAX);
+    assert_false(broadcast(&t->p, &d));
+}
+
 /* A reply or a close has no id that a sender could be told. */
 static void only_data_has_a_first_id(void **state) {
     struct test *t = *state;
@@ -141,6 +157,7 @@ int main(void) {
         TEST(an_empty_list_addresses_nobody),
         TEST(one_entry_leads_to_so_much_and_no_more),
         TEST(one_entry_leads_to_so_many_bytes),
+        TEST(a_send_is_whole),
         TEST(only_data_has_a_first_id),
     };
     if (!redis_server_is_installed())
