@@ -40,14 +40,16 @@ struct ip ip_of_sockaddr(const struct sockaddr *address) {
 bool ip_parse(struct bytes text, struct ip *out) {
     char copy[INET6_ADDRSTRLEN];
     unsigned char four[4];
+    struct ip six;
     if (text.len == 0 || text.len >= sizeof(copy) || memchr(text.ptr, '\0', text.len) != NULL)
         return false;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
     bool is_v4 = inet_pton(AF_INET, copy, four) == 1;
-    if (is_v4)
-        *out = ip_of_v4(four);
-    return is_v4 || (inet_pton(AF_INET6, copy, out->bytes) == 1 && ip_is_known(*out));
+    if (!is_v4 && (inet_pton(AF_INET6, copy, six.bytes) != 1 || !ip_is_known(six)))
+        return false;
+    *out = is_v4 ? ip_of_v4(four) : six;
+    return true;
 }
 
 void ip_show(struct ip ip, char text_out[IP_TEXT_SIZE]) {

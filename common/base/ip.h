@@ -49,7 +49,7 @@ struct ip ip_of_sockaddr(const struct sockaddr *address);
 /* From the bytes of the network: 4 or 16 of them. */
 struct ip ip_of_v4(const void *four_bytes);
 /* Exactly an address: no blanks, brackets, port, zone or leading zeros. False for "::", too, which
- * is nobody's. */
+ * is nobody's; *out stays then. */
 MUST_CHECK bool ip_parse(struct bytes text, struct ip *out);
 /* "192.0.2.7", "2001:db8::1", or "" when it is not known. */
 void ip_show(struct ip ip, char text_out[IP_TEXT_SIZE]);
