@@ -7,6 +7,7 @@
 #define SIGNALBOX_GATEWAY_GATEWAY_H
 
 #include "common/daemon/daemon.h"
+#include "common/http/http_forwarded.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/endpoints.h"
 #include "gateway/conn/http.h"
@@ -27,6 +28,7 @@ struct ingest;
 struct gateway {
     struct daemon daemon;
     struct message_frames frames;
+    struct http_proxies proxies;
     struct peers peers;
     struct conns conns;
     struct ingest *ingest;

@@ -47,7 +47,7 @@ static void open_parts(struct gateway *g) {
     struct daemon *d = &g->daemon;
     const struct settings *s = &d->settings;
     message_frames_init(&g->frames);
-    peers_init(&g->peers, s, max_connections(g));
+    peers_init(&g->peers, s, &g->proxies.trusted, max_connections(g));
     conns_init(&g->conns, &d->loop, (size_t)s->max_queue_bytes, sweep_ms(s));
     g->conns.on_flushed = on_flushed;
     g->conns.peers = &g->peers;
@@ -69,7 +69,8 @@ static void open_parts(struct gateway *g) {
                                 .clients = &g->clients,
                                 .frames = &g->frames,
                                 .client_host = &g->client_host};
-    g->http_host = (struct http_host){.settings = s, .on_request = dispatch, .routes = &g->routes};
+    g->http_host = (struct http_host){
+        .settings = s, .proxies = &g->proxies, .on_request = dispatch, .routes = &g->routes};
     reconcile_init(&g->reconcile, d->bus, d->registry, &g->clients);
     restore_init(&g->restore, d->bus, d->registry, &g->clients, &g->reconcile);
     drain_init(&g->drain, d, &g->conns, &g->listeners, g->ingest);
@@ -97,8 +98,11 @@ static int open_listeners(struct gateway *g) {
 /* 0, or what main returns. */
 static int start(struct gateway *g) {
     struct buf urls = {0};
-    int exit_code = daemon_open(&g->daemon);
-    if (exit_code != 0)
+    char *error = NULL;
+    int exit_code;
+    if (http_proxies_init(&g->proxies, &g->daemon.settings, &error) < 0)
+        return daemon_complain(&g->daemon, error, DAEMON_USAGE);
+    if ((exit_code = daemon_open(&g->daemon)) != 0)
         return exit_code;
     open_parts(g);
     if ((exit_code = daemon_load_app(&g->daemon, &handler_send_host, &g->routes)) != 0)
@@ -132,6 +136,7 @@ static void end(struct gateway *g) {
     turn_stop(&g->conns);
     conns_deinit(&g->conns);
     peers_deinit(&g->peers);
+    http_proxies_deinit(&g->proxies);
     message_frames_deinit(&g->frames);
     daemon_deinit(&g->daemon);
 }

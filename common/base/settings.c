@@ -182,14 +182,33 @@ static enum settings_result read_flag(struct settings *s, enum settings_who who,
     return settings_set(s, who, name, *at + 1 < argc ? argv[++*at] : "");
 }
 
+/* A list that is given by flags takes the place of the environment's. */
+static void forget_list(struct settings_list *list, const struct settings_list *from_environment) {
+    (void)from_environment;
+    list->count = 0;
+}
+
+static void restore_list(struct settings_list *list, const struct settings_list *from_environment) {
+    if (list->count == 0)
+        *list = *from_environment;
+}
+
+static void each_list(struct settings *s, const struct settings *from_environment,
+                      void (*fn)(struct settings_list *, const struct settings_list *)) {
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (table[i].kind == SETTINGS_LIST)
+            fn((struct settings_list *)((char *)s + table[i].offset),
+               (const struct settings_list *)((const char *)from_environment + table[i].offset));
+}
+
 enum settings_result settings_parse(struct settings *s_out, enum settings_who who, int argc,
                                     char **argv, int *rest_out) {
     set_defaults(s_out);
     *rest_out = 0;
     if (read_environment(s_out, who) != SETTINGS_OK)
         return SETTINGS_BAD;
-    struct settings_list from_environment = s_out->listen;
-    s_out->listen.count = 0;
+    struct settings from_environment = *s_out;
+    each_list(s_out, &from_environment, forget_list);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--") == 0) {
             while (++i < argc)
@@ -205,8 +224,7 @@ enum settings_result settings_parse(struct settings *s_out, enum settings_who wh
         else if (read_flag(s_out, who, argc, argv, &i) != SETTINGS_OK)
             return SETTINGS_BAD;
     }
-    if (s_out->listen.count == 0)
-        s_out->listen = from_environment;
+    each_list(s_out, &from_environment, restore_list);
     if (s_out->max_memory_bytes == 0)
         s_out->max_memory_bytes = (int64_t)memory_default("");
     return SETTINGS_OK;

@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "common/base/buf.h"
+#include "common/base/settings.h"
 #include "common/http/http_authority.h"
 #include "common/http/http_head.h"
 
@@ -187,14 +189,49 @@ struct http_forwarded http_forwarded_read(const struct http_proxies *proxies,
     return f;
 }
 
-bool http_forwarded_header_parse(const char *text, enum http_forwarded_header *out) {
+/* ---- settings */
+
+static bool parse_header(const char *text, enum http_forwarded_header *out) {
     static const char *const names[] = {[HTTP_X_FORWARDED] = "x-forwarded-for",
                                         [HTTP_RFC_FORWARDED] = "forwarded",
                                         [HTTP_NOT_FORWARDED] = "none"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         *out = (enum http_forwarded_header)i;
-        if (strcmp(text, names[i]) == 0)
+        if (bytes_equal_nocase(bytes_str(text), bytes_str(names[i])))
             return true;
     }
     return false;
+}
+
+static int parse(struct http_proxies *p, const struct settings *s, struct buf *error) {
+    if (!parse_header(s->forwarded_header, &p->header)) {
+        buf_printf(error, "--forwarded-header %s: must be x-forwarded-for, forwarded or none",
+                   s->forwarded_header);
+        return -1;
+    }
+    for (size_t i = 0; i < s->trusted_proxies.count; i++) {
+        const char *text = s->trusted_proxies.items[i];
+        struct bytes bad;
+        const char *what = *text != '\0' ? ip_networks_parse(&p->trusted, bytes_str(text), &bad)
+                                         : NULL; /* as a variable may be */
+        if (what == NULL)
+            continue;
+        buf_printf(error, "--trusted-proxies %s: %.*s %s", text, BYTES_FMT(bad), what);
+        return -1;
+    }
+    return 0;
+}
+
+int http_proxies_init(struct http_proxies *p, const struct settings *s, char **error_out) {
+    struct buf error = {0};
+    *p = (struct http_proxies){0};
+    if (parse(p, s, &error) == 0)
+        return 0;
+    *error_out = buf_take(&error);
+    http_proxies_deinit(p);
+    return -1;
+}
+
+void http_proxies_deinit(struct http_proxies *p) {
+    ip_networks_deinit(&p->trusted);
 }

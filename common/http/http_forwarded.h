@@ -19,6 +19,7 @@
 #include "common/base/ip.h"
 
 struct http_head;
+struct settings;
 
 /* So many addresses of proxies are read; a longer way ends there. */
 enum { HTTP_FORWARDED_HOPS_MAX = 32, HTTP_FORWARDED_HOST_MAX = 255 };
@@ -44,7 +45,10 @@ struct http_forwarded http_forwarded_read(const struct http_proxies *proxies,
                                           const struct http_head *head, struct ip peer,
                                           bool is_tls);
 
-/* "x-forwarded-for", "forwarded" or "none". False for anything else. */
-MUST_CHECK bool http_forwarded_header_parse(const char *text, enum http_forwarded_header *out);
+/* From --trusted-proxies and --forwarded-header. -1 with one line in *error_out (free()) when they
+ * are wrong. */
+MUST_CHECK int http_proxies_init(struct http_proxies *p, const struct settings *s,
+                                 char **error_out);
+void http_proxies_deinit(struct http_proxies *p);
 
 #endif

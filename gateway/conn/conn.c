@@ -96,7 +96,7 @@ struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_cont
         conn_drop(c);
         return NULL;
     }
-    c->ip = stream_remote_ip(&c->stream);
+    c->ip = c->remote = stream_remote_ip(&c->stream);
     return c;
 }
 

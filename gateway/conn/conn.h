@@ -45,6 +45,7 @@ struct conn {
     void *proto_state;
     const struct endpoint *endpoint;
     struct ip ip;                  /* of the other end; not known for a unix socket */
+    struct ip remote;              /* whom it serves now: another than `ip` behind a proxy */
     struct peer_hold hold;         /* whom it counts for */
     const struct refusal *refusal; /* why it is one too many; NULL: it is welcome */
     bool is_told;                  /* it was taken only to be told so */

@@ -60,6 +60,8 @@ static void settle_if_done(struct http *h) {
     if (!request_is_answered(r) || r->working > 0)
         return;
     bool keeps_alive = r->keeps_alive && h->conn->refusal == NULL && !set->is_draining;
+    if (r->is_proxied)
+        peers_release(set->peers, &h->conn->hold, conns_now(set));
     peers_uncount(&h->conn->hold, PEER_WEBSOCKETS); /* it did not become one */
     r->conn = NULL;
     request_unref(r);
@@ -75,17 +77,29 @@ static void on_progress(struct request *r) {
     count_input(c);
 }
 
+/* A proxy's connection counts for whoever asks, as long as that lasts. */
+static const struct refusal *count(struct conn *c, const struct request *r) {
+    const struct refusal *why = NULL;
+    uint64_t now_ms = conns_now(c->set);
+    c->remote = r->remote;
+    if (r->is_proxied) {
+        peers_hold(c->set->peers, &c->hold, r->remote, now_ms);
+        why = peers_count(c->set->peers, &c->hold, PEER_CONNECTIONS, now_ms);
+    }
+    return why != NULL ? why : peers_spend(c->set->peers, &c->hold, PEER_REQUESTING, now_ms);
+}
+
 static bool run(struct http_conn *http) {
     struct conn *c = conn_of(http);
     struct http *h = http_of(c);
-    struct request *r = request_ref(h->request = request_new(c, http));
+    struct request *r = request_ref(h->request = request_new(c, http, h->host->proxies));
     r->routes = h->host->routes;
     r->on_progress = on_progress;
     if (c->set->is_draining)
         r->keeps_alive = false;
     const struct refusal *why = c->refusal;
     if (why == NULL)
-        why = peers_spend(c->set->peers, &c->hold, PEER_REQUESTING, conns_now(c->set));
+        why = count(c, r);
     if (why != NULL)
         request_refuse(r, why->status, why->text);
     else

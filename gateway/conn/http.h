@@ -12,6 +12,7 @@
 struct conn;
 struct conns;
 struct endpoint;
+struct http_proxies;
 struct routes;
 struct request;
 struct settings;
@@ -20,6 +21,7 @@ struct tls_context;
 /* What all HTTP connections of a process have in common. */
 struct http_host {
     const struct settings *settings;
+    const struct http_proxies *proxies; /* who may tell us who asks */
     /* A request is complete: answers it, or sets to work what will. */
     void (*on_request)(struct request *r);
     struct routes *routes; /* for on_request: request->routes */

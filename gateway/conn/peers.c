@@ -86,9 +86,11 @@ static struct peer_limits limits_of(const struct settings *s, bool is_local) {
             [PEER_REQUESTING] = peers_limit(s, &s->max_requests_per_second_per_address, is_local)}};
 }
 
-void peers_init(struct peers *p, const struct settings *s, size_t max_connections) {
+void peers_init(struct peers *p, const struct settings *s, const struct ip_networks *proxies,
+                size_t max_connections) {
     *p = (struct peers){.limits = limits_of(s, false),
                         .local_limits = limits_of(s, true),
+                        .proxies = proxies,
                         .ipv6_bits = (unsigned)s->ipv6_prefix_bits};
     uint64_t *most = &p->limits.most[PEER_CONNECTIONS], half = max_connections / 2 + 1;
     if (settings_is_default(s, &s->max_connections_per_address) && *most > half)
@@ -145,7 +147,7 @@ static struct peer *take(struct peers *p, struct ip ip, unsigned bits, uint64_t 
 
 void peers_hold(struct peers *p, struct peer_hold *hold, struct ip ip, uint64_t now_ms) {
     peers_release(p, hold, now_ms);
-    if (ip_is_known(ip))
+    if (ip_is_known(ip) && !ip_networks_have(p->proxies, ip))
         hold->peer = take(p, ip, ip_is_v4(ip) ? IP_BITS : p->ipv6_bits, now_ms);
 }
 

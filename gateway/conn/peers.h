@@ -49,8 +49,9 @@ struct peer_limits { /* 0: none */
 };
 
 struct peers {
-    struct peer_limits limits;       /* of public addresses, … */
-    struct peer_limits local_limits; /* … and of loopback and private ones */
+    struct peer_limits limits;         /* of public addresses, … */
+    struct peer_limits local_limits;   /* … and of loopback and private ones */
+    const struct ip_networks *proxies; /* whose connections count for nobody */
     unsigned ipv6_bits;
     struct peer *table;
     TAILQ_HEAD(, peer) idle; /* that nobody holds, the longest first */
@@ -65,7 +66,8 @@ struct peer_hold {
 
 /* max_connections: what the process can have; while the limit of an address has its default, it is
  * half of that at most. */
-void peers_init(struct peers *p, const struct settings *s, size_t max_connections);
+void peers_init(struct peers *p, const struct settings *s, const struct ip_networks *proxies,
+                size_t max_connections);
 void peers_deinit(struct peers *p);
 
 /* Whether a limit that has its default does without this address: loopback and private networks,
@@ -74,7 +76,8 @@ bool peers_is_local(struct ip ip);
 /* The value of a setting for an address: 0 when it has its default and the address is local. */
 uint64_t peers_limit(const struct settings *s, const int64_t *setting, bool is_local);
 
-/* Counts for this address from now on, and for no other. ip may be unknown: then for nobody. */
+/* Counts for this address from now on, and for no other. For nobody when it is unknown, or a
+ * proxy's. */
 void peers_hold(struct peers *p, struct peer_hold *hold, struct ip ip, uint64_t now_ms);
 void peers_release(struct peers *p, struct peer_hold *hold, uint64_t now_ms);
 

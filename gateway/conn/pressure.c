@@ -59,7 +59,7 @@ static struct holder *list(struct conns *set, holder_fn *holder_of, size_t *coun
 static void shed(const struct holder *h, enum pressure why) {
     struct conn *c = h->conn;
     char address[IP_TEXT_SIZE];
-    ip_show(c->ip, address);
+    ip_show(c->remote, address);
     struct bytes id = c->proto->client_id != NULL ? c->proto->client_id(c) : BYTES_NONE;
     metrics_add(METRIC_shed, 1);
     log_warn("pressure", "shed kind=%s bytes=%zu for_ms=%zu id=%s remote=%s",

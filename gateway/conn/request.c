@@ -6,12 +6,29 @@
 
 #include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
+#include "common/http/http_authority.h"
 #include "common/http/http_conn.h"
+#include "common/http/http_forwarded.h"
 #include "common/http/http_path.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/conn.h"
+#include "gateway/conn/endpoints.h"
 
-struct request *request_new(struct conn *c, struct http_conn *http) {
+static void see_client(struct request *r, struct ip peer, const struct http_proxies *proxies) {
+    struct http_forwarded f = http_forwarded_read(proxies, &r->head, peer, r->endpoint->is_tls);
+    r->remote = f.client;
+    r->is_proxied = f.is_proxied;
+    r->is_secure = f.is_secure;
+    r->host = f.host;
+    ip_show(r->remote, r->remote_address);
+    if (f.port == 0 || http_authority_split(f.host).port.ptr != NULL)
+        return;
+    buf_printf(&r->host_text, "%.*s:%u", BYTES_FMT(f.host), f.port);
+    r->host = buf_bytes(&r->host_text);
+}
+
+struct request *request_new(struct conn *c, struct http_conn *http,
+                            const struct http_proxies *proxies) {
     struct request *r = mem_zalloc(sizeof(*r));
     r->refs = 1;
     r->conn = c;
@@ -24,7 +41,7 @@ struct request *request_new(struct conn *c, struct http_conn *http) {
     if (r->path_error == NULL)
         r->path = buf_take(&path);
     buf_deinit(&path);
-    ip_show(c->ip, r->remote_address);
+    see_client(r, c->ip, proxies);
     return r;
 }
 
@@ -66,6 +83,7 @@ void request_unref(struct request *r) {
     memory_count(MEMORY_requests, &r->counted, 0);
     buf_deinit(&r->raw);
     buf_deinit(&r->extra);
+    buf_deinit(&r->host_text);
     free(r->path);
     signal_free(r->signal);
     free(r);
@@ -125,7 +143,7 @@ void request_reply_head(struct request *r, int status, struct bytes content_type
 
 void request_refuse(struct request *r, int status, const char *reason) {
     struct buf text = {0};
-    r->keeps_alive = false;
+    r->keeps_alive = r->keeps_alive && r->is_proxied;
     buf_clear(&r->extra);
     if (status == 426) {
         MUST(request_header(r, BYTES_LIT("Upgrade"), BYTES_LIT("websocket")));

@@ -19,6 +19,7 @@ struct conn;
 struct endpoint;
 struct routes;
 struct http_conn;
+struct http_proxies;
 struct local_life;
 struct request;
 struct client;
@@ -61,7 +62,14 @@ struct request {
     char *path; /* canonical (http_path.h), what everything that looks at paths is given; NULL when
                    there is no such form */
     const char *path_error; /* why not */
-    char remote_address[IP_TEXT_SIZE];
+    /* Who asks, as listed proxies tell it (http_forwarded.h). */
+    struct ip remote;
+    char remote_address[IP_TEXT_SIZE]; /* the same as text */
+    bool is_proxied;                   /* the connection is a proxy's, which serves others, too */
+    bool is_secure;                    /* the client speaks TLS: https or wss */
+    struct bytes host;                 /* what the client asked, with its port; a slice of raw or of
+                                          host_text */
+    struct buf host_text;
     struct buf extra; /* header lines for the answer or the 101 */
     bool keeps_alive;
     struct signal_reference *signal;
@@ -76,7 +84,8 @@ struct request {
 };
 
 /* Takes the request that lies whole at the front of `http`. One reference. */
-struct request *request_new(struct conn *c, struct http_conn *http);
+struct request *request_new(struct conn *c, struct http_conn *http,
+                            const struct http_proxies *proxies);
 struct request *request_ref(struct request *r);
 void request_unref(struct request *r);
 
@@ -102,7 +111,7 @@ bool request_header(struct request *r, struct bytes name, struct bytes value);
 void request_reply(struct request *r, int status, struct bytes content_type, struct bytes body);
 /* The head of an answer whose body follows by conn_send. */
 void request_reply_head(struct request *r, int status, struct bytes content_type, int64_t length);
-/* One line of text, and the connection is closed after it. */
+/* One line of text, and the connection is closed after it unless it is a proxy's. */
 void request_refuse(struct request *r, int status, const char *reason);
 
 bool request_is_head(const struct request *r);

@@ -125,7 +125,7 @@ static bool is_short_of_memory(void) {
 }
 
 void dispatch(struct request *r) {
-    struct bytes host = http_authority_split(r->head.host).host;
+    struct bytes host = http_authority_split(r->host).host;
     const char *hostname = r->endpoint->hostname;
     if (is_short_of_memory())
         request_refuse(r, 503, "memory is short, try again later");

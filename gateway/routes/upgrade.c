@@ -99,17 +99,17 @@ static struct upgrade_error decide_id(const struct request *r, const struct upgr
 static void encode_session(struct buf *out, const struct request *r) {
     struct session_header headers[HTTP_HEAD_HEADERS_MAX];
     struct buf url = {0};
-    const char *protocol = r->endpoint->is_tls ? "wss" : "ws";
+    const char *protocol = r->is_secure ? "wss" : "ws";
     for (size_t i = 0; i < r->head.header_count; i++)
         headers[i] = (struct session_header){r->head.headers[i].name, r->head.headers[i].value};
-    buf_printf(&url, "%s://%.*s%.*s", protocol, BYTES_FMT(r->head.host), BYTES_FMT(r->head.path));
+    buf_printf(&url, "%s://%.*s%.*s", protocol, BYTES_FMT(r->host), BYTES_FMT(r->head.path));
     if (r->head.query.ptr != NULL)
         buf_printf(&url, "?%.*s", BYTES_FMT(r->head.query));
     struct session session = {
         .path = bytes_str(r->path),
         .url = buf_bytes(&url),
         .protocol = bytes_str(protocol),
-        .address = r->head.host,
+        .address = r->host,
         .endpoint = bytes_str(r->endpoint->name),
         .remote_address = bytes_str(r->remote_address),
         .headers = headers,

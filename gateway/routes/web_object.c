@@ -81,9 +81,9 @@ static void push_endpoint(lua_State *L, const struct web *w) {
     lua_createtable(L, 0, 3);
     stack_set_optional(L, "name", bytes_str(r->endpoint->name));
     const char *protocol = r->endpoint->is_http ? "http" : "ws";
-    lua_pushfstring(L, "%s%s", protocol, r->endpoint->is_tls ? "s" : "");
+    lua_pushfstring(L, "%s%s", protocol, r->is_secure ? "s" : "");
     lua_setfield(L, -2, "protocol");
-    stack_set_bytes(L, "address", r->head.host);
+    stack_set_bytes(L, "address", r->host);
 }
 
 static void push_params(lua_State *L, const struct web *w) {

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/base/buf.h"
+#include "common/base/settings.h"
 #include "common/http/http_head.h"
 
 #define TRUSTED "10.0.0.0/8,2001:db8:1::/48"
@@ -189,15 +190,31 @@ static void scheme_and_host_come_from_proxies_alone(void **state) {
     }
 }
 
-static void headers_have_names(void **state) {
+static void settings_are_read(void **state) {
+    static const struct {
+        const char *header, *networks, *error;
+    } rows[] = {
+        {"x-forwarded-for", "10.0.0.0/8", NULL},
+        {"Forwarded", "", NULL},
+        {"none", "loopback,private", NULL},
+        {"x-real-ip", "",
+         "--forwarded-header x-real-ip: must be x-forwarded-for, forwarded or none"},
+        {"none", "10.0.0.0/8, proxy",
+         "--trusted-proxies 10.0.0.0/8, proxy: proxy is no address or "
+         "network"},
+    };
     (void)state;
-    enum http_forwarded_header header;
-    assert_true(http_forwarded_header_parse("forwarded", &header));
-    assert_int_equal(header, HTTP_RFC_FORWARDED);
-    assert_true(http_forwarded_header_parse("none", &header));
-    assert_true(http_forwarded_header_parse("x-forwarded-for", &header));
-    assert_int_equal(header, HTTP_X_FORWARDED);
-    assert_false(http_forwarded_header_parse("x-real-ip", &header));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct settings s = {.forwarded_header = rows[i].header,
+                             .trusted_proxies = {{rows[i].networks}, 1}};
+        struct http_proxies proxies;
+        char *error = NULL;
+        assert_int_equal(http_proxies_init(&proxies, &s, &error), rows[i].error == NULL ? 0 : -1);
+        if (rows[i].error != NULL)
+            assert_string_equal(error, rows[i].error);
+        free(error);
+        http_proxies_deinit(&proxies);
+    }
 }
 
 int main(void) {
@@ -206,7 +223,7 @@ int main(void) {
         cmocka_unit_test(forwarded_is_read_alike),
         cmocka_unit_test(the_way_has_a_bound),
         cmocka_unit_test(scheme_and_host_come_from_proxies_alone),
-        cmocka_unit_test(headers_have_names),
+        cmocka_unit_test(settings_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,8 @@
 
 enum { NOW_MS = 1000000 };
 
+static const struct ip_networks none;
+
 static struct settings settings(void) {
     static char program[] = "test";
     char *argv[] = {program, NULL};
@@ -44,7 +46,7 @@ static void an_address_has_so_many(void **state) {
     struct peers p;
     struct peer_hold holds[10] = {{0}}, other = {0};
     s.max_connections_per_address = 3;
-    peers_init(&p, &s, 1000);
+    peers_init(&p, &s, &none, 1000);
     assert_int_equal(count_until_refused(&p, holds, 10, "192.0.2.7"), 3);
     peers_hold(&p, &other, ip_of("192.0.2.8"), NOW_MS);
     assert_null(peers_count(&p, &other, PEER_CONNECTIONS, NOW_MS));
@@ -68,7 +70,7 @@ static void a_network_of_ipv6_is_one(void **state) {
     char address[64];
     unsigned passed = 0;
     s.max_connections_per_address = 2;
-    peers_init(&p, &s, 1000);
+    peers_init(&p, &s, &none, 1000);
     for (unsigned i = 0; i < 5; i++) {
         snprintf(address, sizeof(address), "2001:db8:1:1::%x", i + 1);
         peers_hold(&p, &holds[i], ip_of(address), NOW_MS);
@@ -103,7 +105,7 @@ static void an_address_begins_so_many(void **state) {
     struct settings s = settings();
     struct peers p;
     s.max_requests_per_second_per_address = 5;
-    peers_init(&p, &s, 1000);
+    peers_init(&p, &s, &none, 1000);
     assert_int_equal(spend(&p, "192.0.2.7", NOW_MS), 50);
     assert_int_equal(spend(&p, "192.0.2.7", NOW_MS), 0); /* also when it came anew */
     assert_int_equal(spend(&p, "192.0.2.8", NOW_MS), 50);
@@ -118,7 +120,7 @@ static void what_is_kept_has_a_bound(void **state) {
     struct peers p;
     struct peer_hold hold = {0};
     char address[64];
-    peers_init(&p, &s, 1000);
+    peers_init(&p, &s, &none, 1000);
     for (unsigned i = 0; i < 3 * PEERS_IDLE_MAX; i++) {
         snprintf(address, sizeof(address), "2001:%x:%x::1", i >> 8, i & 255);
         peers_hold(&p, &hold, ip_of(address), NOW_MS);
@@ -146,11 +148,11 @@ static void defaults_are_for_public_addresses(void **state) {
         assert_true(peers_is_local(ip_of(local[i])));
     for (size_t i = 0; i < ARRAY_LEN(public); i++)
         assert_false(peers_is_local(ip_of(public[i])));
-    peers_init(&p, &s, 1000);
+    peers_init(&p, &s, &none, 1000);
     assert_int_equal(p.limits.most[PEER_CONNECTIONS], 501); /* of 1000: half and one */
     assert_int_equal(p.local_limits.most[PEER_CONNECTIONS], 0);
     s.max_connections_per_address = 20;
-    peers_init(&p, &s, 10);
+    peers_init(&p, &s, &none, 10);
     assert_int_equal(p.limits.most[PEER_CONNECTIONS], 20);
     assert_int_equal(p.local_limits.most[PEER_CONNECTIONS], 20);
     peers_deinit(&p);
@@ -162,13 +164,32 @@ static void nobody_counts_for_nobody(void **state) {
     struct peers p;
     struct peer_hold hold = {0};
     s.max_connections_per_address = 1;
-    peers_init(&p, &s, 10);
+    peers_init(&p, &s, &none, 10);
     for (int i = 0; i < 3; i++) {
         struct peer_hold unix_socket = {0};
         peers_hold(&p, &unix_socket, (struct ip){{0}}, NOW_MS);
         assert_null(peers_count(&p, &unix_socket, PEER_CONNECTIONS, NOW_MS));
         assert_null(peers_spend(&p, &hold, PEER_CONNECTING, NOW_MS));
     }
+    peers_deinit(&p);
+}
+
+static void proxies_count_for_nobody(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct ip_networks proxies = {0};
+    struct bytes bad;
+    struct peers p;
+    s.max_connections_per_address = 1;
+    assert_null(ip_networks_parse(&proxies, BYTES_LIT("192.0.2.0/24"), &bad));
+    peers_init(&p, &s, &proxies, 10);
+    for (int i = 0; i < 3; i++) {
+        struct peer_hold hold = {0};
+        peers_hold(&p, &hold, ip_of("192.0.2.7"), NOW_MS);
+        assert_null(peers_count(&p, &hold, PEER_CONNECTIONS, NOW_MS));
+    }
+    assert_null(p.table);
+    ip_networks_deinit(&proxies);
     peers_deinit(&p);
 }
 
@@ -180,6 +201,7 @@ int main(void) {
         cmocka_unit_test(what_is_kept_has_a_bound),
         cmocka_unit_test(defaults_are_for_public_addresses),
         cmocka_unit_test(nobody_counts_for_nobody),
+        cmocka_unit_test(proxies_count_for_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
