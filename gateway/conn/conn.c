@@ -6,7 +6,6 @@
 #include "common/base/log.h"
 #include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
-#include "gateway/conn/pressure.h"
 
 enum {
     GATHER_MAX = 64,
@@ -251,6 +250,12 @@ void conn_resume(struct conn *c, enum conn_pause why) {
         c->proto->on_unread(c, conns_now(c->set) - c->paused_ms);
 }
 
+static bool has_to_wait(const struct conn *c) {
+    bool is_small = c->input_bytes <= CONN_INPUT_SMALL_MAX;
+    return c->input_bytes > c->input_grant && memory_is_full(MEMORY_incoming) &&
+           (!is_small || memory_is_flooded(MEMORY_incoming));
+}
+
 void conn_set_input(struct conn *c, bool is_unfinished, size_t bytes) {
     bool has_grown = bytes > c->input_bytes;
     memory_count(MEMORY_incoming, &c->input_bytes, bytes);
@@ -258,8 +263,8 @@ void conn_set_input(struct conn *c, bool is_unfinished, size_t bytes) {
         c->input_since_ms = c->input_grant = 0;
     else if (c->input_since_ms == 0)
         c->input_since_ms = conns_now(c->set);
-    if (has_grown && is_unfinished)
-        pressure_on_input(c);
+    if (has_grown && is_unfinished && has_to_wait(c))
+        conn_pause(c, CONN_PAUSED_MEMORY);
     else if (bytes == 0)
         conn_resume(c, CONN_PAUSED_MEMORY);
 }

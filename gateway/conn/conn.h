@@ -128,6 +128,9 @@ bool conn_is_taking(struct conn *c);
 
 /* ---- what it keeps of its peer's input */
 
+/* So much may be kept of one although the share of them all is full. */
+enum { CONN_INPUT_SMALL_MAX = 64 * 1024 };
+
 /* Why it is not read. */
 enum conn_pause { CONN_PAUSED_PROTO = 1, CONN_PAUSED_MEMORY = 2 };
 /* Both are idempotent; it is read while there is no reason left not to. */
@@ -137,7 +140,7 @@ static inline bool conn_is_paused(const struct conn *c, enum conn_pause why) {
     return (c->paused & (unsigned)why) != 0;
 }
 /* After bytes were read: how much memory holds what is not finished yet. While memory is short,
- * much of it has to wait (pressure.h). */
+ * much of it has to wait until pressure.c lets it go on. */
 void conn_set_input(struct conn *c, bool is_unfinished, size_t bytes);
 
 /* Another protocol takes over. */

@@ -15,7 +15,6 @@
 #include "common/http/http_conn.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/conn.h"
-#include "gateway/conn/pressure.h"
 #include "gateway/conn/request.h"
 
 enum { ANSWERS_MAX = 256 * 1024, REST_MS = 1, FINISH_MS = 10000, REFUSED_HEAD_MS = 2000 };
@@ -142,7 +141,7 @@ static bool is_full(const struct http_conn *http) {
 /* A large body waits for nothing when memory is short already; a small one is worth its memory. */
 static bool has_room(const struct http_conn *http, uint64_t body_bytes) {
     (void)http;
-    bool is_large = body_bytes > PRESSURE_SMALL_MAX;
+    bool is_large = body_bytes > CONN_INPUT_SMALL_MAX;
     if (!memory_is_over() && !memory_is_full(MEMORY_requests) &&
         !(is_large && memory_is_full(MEMORY_incoming)))
         return true;

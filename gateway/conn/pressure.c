@@ -122,13 +122,6 @@ static void relieve_in(struct conns *set) {
         let_on(set);
 }
 
-void pressure_on_input(struct conn *c) {
-    bool is_small = c->input_bytes <= PRESSURE_SMALL_MAX;
-    if (c->input_bytes > c->input_grant && memory_is_full(MEMORY_incoming) &&
-        (!is_small || memory_is_flooded(MEMORY_incoming)))
-        conn_pause(c, CONN_PAUSED_MEMORY);
-}
-
 /* ---- out */
 
 static void relieve_out(struct conns *set) {

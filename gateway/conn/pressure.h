@@ -2,7 +2,7 @@
  * pressure.h - what happens to connections when memory (common/base/memory_budget.h) is short.
  *
  *             in                                             out
- *     full    more than PRESSURE_SMALL_MAX bytes of an
+ *     full    more than CONN_INPUT_SMALL_MAX bytes of an
  *             unfinished message or request are not read     those whose peer has taken nothing
  *             but in turns; the costliest are closed         for 2 s are dealt with as the policy
  *             after 5 s                                      of their Name says, costliest first
@@ -17,13 +17,8 @@
 
 #include <stdbool.h>
 
-struct conn;
 struct conns;
 
-enum { PRESSURE_SMALL_MAX = 64 * 1024 };
-
-/* Its unfinished input has grown: it may have to wait. */
-void pressure_on_input(struct conn *c);
 /* Once a turn, after sockets were heard; is_tick: about ten times a second. */
 void pressure_relieve(struct conns *set, bool is_tick);
 

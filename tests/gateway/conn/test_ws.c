@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
+#include "common/base/memory_budget.h"
 #include "common/base/settings.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/turn.h"
@@ -118,8 +119,10 @@ static void open_ws(struct fixture *f, struct bytes read) {
 
 static int connect_only(void **state) {
     struct fixture *f = fixture = calloc(1, sizeof(*f));
-    f->settings =
-        (struct settings){.max_message_bytes = 1000, .ping_ms = 60000, .pong_timeout_ms = 60000};
+    f->settings = (struct settings){.max_message_bytes = 1000,
+                                    .message_timeout_ms = 60000,
+                                    .ping_ms = 60000,
+                                    .pong_timeout_ms = 60000};
     uv_loop_init(&f->loop);
     conns_init(&f->set, &f->loop, 4096, 1000);
     turn_start(&f->set);
@@ -379,6 +382,62 @@ static void a_slow_client_gets_no_more_messages(void **state) {
     assert_string_equal(f->cause, "s 4002 slow");
 }
 
+/* ---- a message that does not come to its end */
+
+static void sweep(struct fixture *f) {
+    conn_sweep(f->conn, conns_now(&f->set));
+    turn(f, 2);
+}
+
+static void an_unfinished_message_has_a_deadline(void **state) {
+    struct fixture *f = *state;
+    SAY(f, "\x01\x81\0\0\0\0"
+           "a"
+           "\x00\x80\0\0\0\0"); /* two fragments, the second one empty */
+    assert_int_equal(f->conn->input_bytes, 64);
+    sweep(f);
+    assert_peer_has_nothing(f);
+    f->conn->input_since_ms -= 59000;
+    SAY(f, "\x00\x81\0\0\0\0b"); /* more of it is not its end */
+    sweep(f);
+    assert_peer_has_nothing(f);
+    f->conn->input_since_ms -= 2000;
+    sweep(f);
+    ASSERT_PEER_HAS(f, "\x88\x14\x03\xf0unfinished message");
+    assert_string_equal(f->cause, "s 1008 unfinished message");
+    assert_int_equal(memory_of(MEMORY_incoming), 0);
+    assert_string_equal(f->heard, "");
+}
+
+static void a_half_header_has_it_too(void **state) {
+    struct fixture *f = *state;
+    SAY(f, "\x81");
+    f->conn->input_since_ms -= 60000;
+    sweep(f);
+    ASSERT_PEER_HAS(f, "\x88\x14\x03\xf0unfinished message");
+}
+
+static void the_next_message_begins_anew(void **state) {
+    struct fixture *f = *state;
+    SAY(f, "\x01\x81\0\0\0\0"
+           "a");
+    f->conn->input_since_ms -= 59999;
+    SAY(f, "\x80\x81\0\0\0\0b\x01\x81\0\0\0\0c"); /* its end, and the beginning of the next */
+    assert_string_equal(f->heard, "ab ");
+    sweep(f);
+    assert_peer_has_nothing(f);
+}
+
+static void the_costliest_is_told_to_come_again(void **state) {
+    struct fixture *f = *state;
+    SAY(f, "\x01\x81\0\0\0\0"
+           "a");
+    f->conn->proto->on_pressure(f->conn, PRESSURE_IN);
+    assert_int_equal(memory_of(MEMORY_incoming), 0);
+    ASSERT_PEER_HAS(f, "\x88\x2a\x03\xf5unfinished messages hold too much memory");
+    assert_true(f->is_gone); /* its own Close is not waited for */
+}
+
 /* ---- the rest */
 
 static void pings_are_answered(void **state) {
@@ -417,6 +476,10 @@ int main(void) {
         TEST(after_our_close_messages_are_ignored),
         TEST(a_held_client_can_be_closed),
         TEST(a_slow_client_gets_no_more_messages),
+        TEST(an_unfinished_message_has_a_deadline),
+        TEST(a_half_header_has_it_too),
+        TEST(the_next_message_begins_anew),
+        TEST(the_costliest_is_told_to_come_again),
         TEST(pings_are_answered),
         TEST(a_broken_connection_is_reported),
     };
