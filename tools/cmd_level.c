@@ -120,6 +120,8 @@ static void on_ready(void *ctx) {
         ask_clock(l->tool->bus, on_asked, l);
         return;
     }
+    if (!tool_is_believed(l->tool))
+        return;
     struct bytes field = bytes_str(l->field.ptr);
     rules_set(l->rules, field, buf_bytes(&l->value), on_set, l);
 }

@@ -266,6 +266,8 @@ static void on_ready(void *ctx) {
     static const struct channel_events channel_events = {on_subscribed, on_event, on_refused};
     struct follow *f = ctx;
     struct bus *bus = f->tool->bus;
+    if (!tool_is_believed(f->tool))
+        return;
     bus_listen(bus, &bus_events, f);
     bus_open_feed(bus);
     watch_trace(bus, f->token, &channel_events, f);

@@ -19,7 +19,7 @@ static void on_subscribed(void *ctx) {
 static void on_notice(void *ctx, struct bytes text) {
     struct control *c = ctx;
     struct notice n;
-    if (notice_decode(text, &n) && report_is_for(&n, c->token))
+    if (notice_read(c->tool->bus, text, &n) && report_is_for(&n, c->token))
         c->events->on_report(c->ctx, n.report.id, !n.report.is_done, n.report.lines);
 }
 
@@ -30,6 +30,8 @@ static void on_refused(void *ctx, struct bytes error) {
 void control_open(struct control *c, struct tool *t, const struct control_events *events,
                   void *ctx) {
     static const struct channel_events channel_events = {on_subscribed, on_notice, on_refused};
+    if (!tool_is_believed(t))
+        return;
     *c = (struct control){.tool = t, .events = events, .ctx = ctx};
     random_id(c->token);
     bus_open_feed(t->bus);

@@ -28,7 +28,8 @@ struct control {
     char token[17];
 };
 
-/* To be called once Redis is reached. events and ctx are borrowed until control_close. */
+/* To be called once Redis is reached. Ends the tool when it is not believed. events and ctx are
+ * borrowed until control_close. */
 void control_open(struct control *c, struct tool *t, const struct control_events *events,
                   void *ctx);
 /* Legal also if it was never opened. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/cluster_secret.h"
 #include "common/bus/bus.h"
 #include "common/bus/redis/redis_url.h"
 #include "common/bus/cluster/registry.h"
@@ -92,6 +93,15 @@ int tool_run_offline(struct tool *t, void (*on_ready)(void *ctx), void *ctx) {
 void tool_end(struct tool *t, int exit_code) {
     t->exit_code = exit_code;
     uv_stop(&t->loop);
+}
+
+bool tool_is_believed(struct tool *t) {
+    if (!bus_has_other_secret(t->bus))
+        return true;
+    tool_complain(t, "the fleet has %s cluster secret: give --cluster-secret-file",
+                  bus_cluster_secret(t->bus)->is_known ? "another" : "a");
+    tool_end(t, TOOL_FAILED);
+    return false;
 }
 
 bool tool_ends_lost(struct tool *t, bool has_failed) {

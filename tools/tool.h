@@ -61,6 +61,9 @@ MUST_CHECK int tool_run(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
 /* The same without Redis: on_ready is called on the first turn. */
 MUST_CHECK int tool_run_offline(struct tool *t, void (*on_ready)(void *ctx), void *ctx);
 void tool_end(struct tool *t, int exit_code);
+/* Whether the processes believe what this one asks of them. False after a line that says that the
+ * fleet has another cluster secret; then it has ended. */
+MUST_CHECK bool tool_is_believed(struct tool *t);
 /* When something under way has failed, says what Redis refuses, or that the connection broke, and
  * ends. Returns has_failed. */
 bool tool_ends_lost(struct tool *t, bool has_failed);

@@ -59,10 +59,10 @@ static bool check_secret(struct bus *b, struct bytes theirs) {
     const char *why = b->secret_check[0] != '\0' ? other : none;
     b->has_other_secret = theirs.len > 0 && !bytes_equal_str(theirs, b->secret_check);
     if (!b->has_other_secret) {
-        trouble_clear(&b->unproven);
+        trouble_clear(&b->other_secret);
         return true;
     }
-    trouble_raise(&b->unproven, bytes_str(why));
+    trouble_raise(&b->other_secret, bytes_str(why));
     if (b->kind == BUS_TOOL || b->was_configured)
         return true;
     b->is_mismatched = true;
@@ -388,7 +388,8 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     b->feed = feed_new(&feed_events, b);
     b->troubles = troubles_new();
     trouble_init(&b->beats_refused, b->troubles, TROUBLE_heartbeat, "");
-    trouble_init(&b->unproven, b->troubles, TROUBLE_secret, "");
+    trouble_init(&b->other_secret, b->troubles, TROUBLE_secret, "");
+    trouble_init(&b->unproven, b->troubles, TROUBLE_unproven, "");
     b->cluster_check = cluster_check_new(b);
     paging_init(&b->paging, PAGE_FIRST, PAGING_TOP);
     backlog_init(&b->backlog, b);

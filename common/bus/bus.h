@@ -126,6 +126,8 @@ const struct cluster_secret *bus_cluster_secret(const struct bus *b);
 /* Whether the fleet has another cluster secret than this process, or one where this process has
  * none: it would not be believed. Known once the configuration is read; daemons end then. */
 bool bus_has_other_secret(const struct bus *b);
+/* Something was ignored that is not signed with the cluster secret (proof.h). */
+void bus_note_unproven(struct bus *b, const char *what, struct bytes about);
 
 /* The server secret as this process knows it, "" before store_server_secret: it outlives a Redis
  * that forgot. The heartbeat renews its life in Redis. */

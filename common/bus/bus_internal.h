@@ -68,7 +68,7 @@ struct bus {
     char secret_check[45]; /* what stands for it in the configuration; "": none is known */
     bool has_other_secret; /* the configuration has another, or one where we have none */
     bool was_configured;
-    struct trouble unproven;
+    struct trouble other_secret, unproven;
     void (*on_left)(void *ctx);
     void *on_left_ctx;
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/metrics.h"
 #include "common/bus/bus_internal.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/redis/feed.h"
@@ -163,6 +164,14 @@ const struct cluster_secret *bus_cluster_secret(const struct bus *b) {
 
 bool bus_has_other_secret(const struct bus *b) {
     return b->has_other_secret;
+}
+
+void bus_note_unproven(struct bus *b, const char *what, struct bytes about) {
+    struct buf why = {0};
+    buf_printf(&why, "%s %.*s", what, BYTES_FMT(about));
+    metrics_add(METRIC_unproven, 1);
+    trouble_raise(&b->unproven, buf_bytes(&why));
+    buf_deinit(&why);
 }
 
 const char *bus_secret(const struct bus *b) {

@@ -5,7 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/base/cluster_secret.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/proof.h"
+
+enum { LIFE_MS = 60000 };
 
 enum field_type { FIELD_WORD, FIELD_NUMBER, FIELD_EITHER, FIELD_SIZED, FIELD_TEXT, FIELD_TAIL };
 
@@ -120,6 +125,39 @@ bool notice_decode(struct bytes text, struct notice *n_out) {
     return n_out->kind < NOTICE_COUNT;
 }
 
+/* --- with the time and a proof --- */
+
+static const char purpose[] = "notice";
+
+static struct bytes control_channel(void) {
+    return bytes_str(fleet_channel(CHANNEL_CONTROL));
+}
+
+static void write_proven(const struct bus *b, struct buf *out, const struct notice *n) {
+    struct buf text = {0};
+    if (bus_cluster_secret(b)->is_known)
+        buf_printf(&text, "%" PRIu64 " ", clock_wall_ms());
+    notice_encode(&text, n);
+    proof_append(b, out, purpose, control_channel(), buf_bytes(&text));
+    buf_deinit(&text);
+}
+
+bool notice_read(struct bus *b, struct bytes payload, struct notice *n_out) {
+    struct bytes text;
+    uint64_t sent_ms, now_ms = clock_wall_ms();
+    if (!proof_take(b, purpose, control_channel(), payload, &text))
+        return false;
+    if (text.ptr == payload.ptr) /* no secret on either side */
+        return notice_decode(text, n_out);
+    bool has_time = bytes_to_u64(take_word(&text), &sent_ms);
+    bool is_fresh = has_time && (sent_ms > now_ms ? sent_ms - now_ms : now_ms - sent_ms) <= LIFE_MS;
+    if (!is_fresh && bus_cluster_secret(b)->is_known) {
+        bus_note_unproven(b, "an old notice on", control_channel());
+        return false;
+    }
+    return notice_decode(text, n_out);
+}
+
 /* --- sending --- */
 
 struct sending {
@@ -139,7 +177,7 @@ void notice_send_then(struct bus *b, const struct notice *n, notice_sent_fn *fn,
     struct sending *s = fn != NULL ? mem_alloc(sizeof(*s)) : NULL;
     if (s != NULL)
         *s = (struct sending){fn, ctx};
-    notice_encode(&text, n);
+    write_proven(b, &text, n);
     command_text(&c, fleet_channel(CHANNEL_CONTROL));
     command_bytes(&c, buf_bytes(&text));
     buf_deinit(&text);

@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/notice.h"
+#include "common/bus/proof.h"
 #include "common/bus/redis/feed.h"
 #include "common/bus/redis/troubles.h"
 #include "common/net/later.h"
@@ -83,8 +84,11 @@ static void on_all(void *ctx, struct redisReply *reply) {
     trouble_clear(&r->unread);
     HASH_ITER (hh, r->known, k, next)
         k->is_seen = false;
-    for (size_t i = 0; i + 1 < reply_count(reply); i += 2)
-        apply(r, reply_bytes(reply_at(reply, i)), reply_bytes(reply_at(reply, i + 1)));
+    for (size_t i = 0; i + 1 < reply_count(reply); i += 2) {
+        struct bytes field = reply_bytes(reply_at(reply, i)), value;
+        if (proof_take(r->bus, "rule", field, reply_bytes(reply_at(reply, i + 1)), &value))
+            apply(r, field, value);
+    }
     HASH_ITER (hh, r->known, k, next) {
         if (!k->is_seen) {
             r->on_change(r->ctx, bytes_of(k->field, k->len), BYTES_NONE);
@@ -132,7 +136,7 @@ static void on_subscribed(void *ctx) {
 static void on_message(void *ctx, struct bytes payload) {
     struct rules *r = ctx;
     struct notice n;
-    if (!notice_decode(payload, &n))
+    if (!notice_read(r->bus, payload, &n))
         return;
     if (n.kind == NOTICE_rule) {
         r->is_stale = r->is_reading; /* what is being read may be older */
@@ -189,6 +193,14 @@ static void fail_setting(void *setting) {
     free_setting(s);
 }
 
+static void add_proven(struct command *c, const struct bus *b, struct bytes field,
+                       struct bytes value) {
+    struct buf text = {0};
+    proof_append(b, &text, "rule", field, value);
+    command_bytes(c, buf_bytes(&text));
+    buf_deinit(&text);
+}
+
 void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_done_fn *fn,
                void *ctx) {
     struct setting *s = mem_zalloc(sizeof(*s));
@@ -205,7 +217,7 @@ void rules_set(struct rules *r, struct bytes field, struct bytes value, rules_do
     command_text(&c, fleet_key(KEY_RULES));
     command_bytes(&c, field);
     if (value.len > 0)
-        command_bytes(&c, value);
+        add_proven(&c, r->bus, field, value);
     bus_send(r->bus, BUS_FLEET, &c, on_stored, s);
 }
 

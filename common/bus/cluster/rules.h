@@ -5,7 +5,8 @@
  *     "level:<name>"   the broadcast level of an event; the name is folded (fold.h), or *
  *     "scope" "signing" …   the setters of the app's API that hold everywhere (app_rules.c)
  *
- * Values are short texts; an empty value means unset (back to the app file). A change is written,
+ * Values are short texts, proven in Redis (proof.h): what is not is ignored. An empty value means
+ * unset (back to the app file). A change is written,
  * published on the control channel, and applied by every process that reads the notice. Everything
  * is read again after a reconnect and every 30 s.
  */
