@@ -40,10 +40,16 @@ static void on_ready(void *ctx) {
     http_get(&r->tool->loop, r->host, r->port, "/readyz", (uint64_t)r->patience_ms, on_answer, r);
 }
 
-/* "http://127.0.0.1:9090". http:// may be absent; a path behind the port is ignored. */
+/* "http://127.0.0.1:9090", where http:// may be absent and a path behind the port is ignored; or
+ * "unix:/run/signalbox/admin.sock". */
 static bool read_url(struct ready *r, const char *text) {
     struct bytes rest = bytes_str(text);
     uint64_t port;
+    if (bytes_starts_with(rest, BYTES_LIT("unix:"))) {
+        rest = bytes_from(rest, strlen("unix:"));
+        return rest.len > 0 &&
+               snprintf(r->host, sizeof(r->host), "%s", rest.ptr) < (int)sizeof(r->host);
+    }
     if (bytes_starts_with(rest, BYTES_LIT("http://")))
         rest = bytes_from(rest, strlen("http://"));
     struct http_authority at = http_authority_split(bytes_split(&rest, '/'));
@@ -59,7 +65,7 @@ static int run(struct tool *t, void *own) {
     const char *url = t->argument_count > 0 ? t->arguments[0] : DEFAULT_URL;
     r->tool = t;
     if (!read_url(r, url)) {
-        tool_complain(t, "%s: must be http://HOST:PORT", url);
+        tool_complain(t, "%s: must be http://HOST:PORT or unix:PATH", url);
         return TOOL_USAGE;
     }
     return tool_run_offline(t, on_ready, r);

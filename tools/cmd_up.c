@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/app/app.h"
+#include "common/base/random.h"
+#include "common/base/secret_file.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis/redis_access.h"
 #include "common/net/port.h"
@@ -18,6 +21,8 @@
 #include "tools/up_redis.h"
 #include "tools/verb.h"
 #include "tools/where.h"
+
+#define TOKEN_FILE WHERE_FOLDER "/admin-token"
 
 enum { COLOURS = 6 };
 
@@ -136,6 +141,28 @@ static bool plan_redis(struct up *u) {
     return true;
 }
 
+static bool make_token(const struct up *u) {
+    char text[65], why[SECRET_FILE_WHY];
+    random_secret(text);
+    if (mkdir(WHERE_FOLDER, 0700) != 0 && errno != EEXIST)
+        return tool_complain(u->tool, WHERE_FOLDER ": %s", strerror(errno));
+    int result = secret_file_make(TOKEN_FILE, text, why);
+    explicit_bzero(text, sizeof(text));
+    return result >= 0 || tool_complain(u->tool, TOKEN_FILE ": %s", why);
+}
+
+/* The API of the admin listeners needs a token: one is made, unless one was given. */
+static bool plan_token(struct up *u) {
+    u->token_file = tool_passed(u->tool, "admin-token-file");
+    if (u->token_file == NULL)
+        u->token_file = getenv("SIGNALBOX_ADMIN_TOKEN_FILE");
+    if (u->token_file != NULL)
+        return true;
+    u->token_file = TOKEN_FILE;
+    return make_token(u) && (setenv("SIGNALBOX_ADMIN_TOKEN_FILE", TOKEN_FILE, 1) == 0 ||
+                             tool_complain(u->tool, "%s", strerror(errno)));
+}
+
 static bool plan_daemons(struct up *u, const struct registrations *r) {
     for (int i = 0; i < u->brokers; i++)
         if (!describe_daemon(u, add_member(u, UP_BROKER), "broker", i + 1))
@@ -164,7 +191,8 @@ static int plan(struct up *u) {
     struct app *app = offline_load(u->tool, u->app_path);
     if (app == NULL)
         return TOOL_FAILED;
-    bool is_fine = plan_redis(u) && pass_redis(u) && plan_daemons(u, app_registrations(app));
+    bool is_fine =
+        plan_redis(u) && pass_redis(u) && plan_token(u) && plan_daemons(u, app_registrations(app));
     app_release(app);
     return is_fine ? TOOL_OK : TOOL_FAILED;
 }
@@ -204,6 +232,7 @@ static void print_json(const struct up *u, struct bytes redis) {
     buf_append_str(&out, ",\"brokers\":");
     append_members(&out, u, UP_BROKER);
     tool_append_json(&out, ",\"redis\":", redis);
+    tool_append_json(&out, ",\"adminTokenFile\":", bytes_str(u->token_file));
     buf_append_char(&out, '}');
     dprintf(u->json_fd, "%.*s\n", BYTES_FMT(buf_bytes(&out)));
     buf_deinit(&out);
@@ -213,7 +242,8 @@ static void print_banner(const struct up *u, const char *redis) {
     printf("\nEverything runs.\n\n");
     print_members(u, UP_GATEWAY);
     print_members(u, UP_BROKER);
-    printf("  %-12s %s\n\nTry:\n\n", "redis", redis);
+    printf("  %-12s %s\n", "redis", redis);
+    printf("  %-12s %s\n\nTry:\n\n", "admin token", u->token_file);
     printf("  open %s\n", u->members[u->member_count - u->gateways].url); /* they come last */
     const char *prefix = fleet_key_prefix();
     printf("  %s send Msg 'hello'%s%s%s%s\n", program_invocation_name,

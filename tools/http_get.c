@@ -109,19 +109,24 @@ static void on_timer(uv_timer_t *timer) {
     fail(g, g->error[0] != '\0' ? g->error : "no answer came in time");
 }
 
-static void connect_to(struct get *g, const char *host, int port) {
+static int connect_tcp(struct get *g, const char *host, int port) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     char service[16];
     snprintf(service, sizeof(service), "%d", port);
     int result = getaddrinfo(host, service, &hints, &found);
     if (result != 0) {
         snprintf(g->error, sizeof(g->error), "%s: %s", host, gai_strerror(result));
-        return;
+        return 0;
     }
     result = stream_connect_tcp(&g->stream, found->ai_addr, NULL, NULL);
+    freeaddrinfo(found);
+    return result;
+}
+
+static void connect_to(struct get *g, const char *host, int port) {
+    int result = port == 0 ? stream_connect_pipe(&g->stream, host) : connect_tcp(g, host, port);
     if (result < 0)
         snprintf(g->error, sizeof(g->error), "%s", uv_strerror(result));
-    freeaddrinfo(found);
 }
 
 void http_get(uv_loop_t *loop, const char *host, int port, const char *path, uint64_t patience_ms,

@@ -11,7 +11,8 @@
  * says why. Borrowed until return. */
 typedef void http_get_fn(void *ctx, int status, struct bytes body);
 
-/* host: an IP address or a name. Answers on a later turn. */
+/* host: an IP address, a name, or, with port 0, the path of a unix socket. Answers on a later
+ * turn. */
 void http_get(uv_loop_t *loop, const char *host, int port, const char *path, uint64_t patience_ms,
               http_get_fn *fn, void *ctx);
 

@@ -54,6 +54,7 @@ struct up {
     struct tool *tool;
     const char *app_path;
     char redis_url[TOOL_URL_MAX];
+    const char *token_file; /* of the admin listeners */
     char fleet[FLEET_FINGERPRINT_SIZE];
     bool has_own_redis;
     struct up_member members[UP_MEMBERS_MAX];

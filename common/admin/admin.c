@@ -5,18 +5,17 @@
 #include "common/admin/admin.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/admin/admin_address.h"
 #include "common/admin/admin_api.h"
 #include "common/admin/admin_conn.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/secret_file.h"
-#include "common/http/http_authority.h"
 #include "common/base/settings.h"
 
 enum { CHECK_MS = 1000, BODY_EXTRA = 1024 * 1024 };
@@ -24,7 +23,12 @@ enum { CHECK_MS = 1000, BODY_EXTRA = 1024 * 1024 };
 struct admin {
     struct admin_api api;
     struct stat token_file; /* as it was when the token was read */
-    uv_tcp_t listener;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } listener;
     uv_timer_t timer;
     struct admin_conns conns;
     unsigned handles; /* open handles of ours */
@@ -68,47 +72,6 @@ static void follow_token(struct admin *a) {
     log_info("admin", "took_token file=%s", LOG_TEXT(bytes_str(path)));
 }
 
-/* --- the address --- */
-
-static int wrong_address(const char *text, const char *why) {
-    fprintf(stderr, "--admin=%s: %s\n", text, why);
-    return -EINVAL;
-}
-
-/* "9090", or "9090+10" for 9100: a unit file knows the number of its instance but cannot add. */
-static bool read_port(struct bytes text, uint64_t *port_out) {
-    struct bytes first = bytes_split(&text, '+');
-    uint64_t more = 0;
-    if (!bytes_to_u64(first, port_out) || (text.ptr != NULL && !bytes_to_u64(text, &more)))
-        return false;
-    if (*port_out < 1 || *port_out > 65535 || more > 65535 - *port_out)
-        return false;
-    *port_out += more;
-    return true;
-}
-
-/* "127.0.0.1:9090", "[::1]:9090", "localhost:9090", "*:9090", "127.0.0.1:9090+10". */
-static int read_address(const char *text, struct sockaddr_storage *out) {
-    struct http_authority at = http_authority_split(bytes_str(text));
-    struct bytes host = http_authority_address(at.host);
-    uint64_t port;
-    if (!read_port(at.port, &port))
-        return wrong_address(text, "must be ADDRESS:PORT, as in 127.0.0.1:9090, or ADDRESS:PORT+N; "
-                                   "ports are 1 to 65535");
-    if (host.len == 0 || bytes_equal_str(host, "*"))
-        host = BYTES_LIT("0.0.0.0");
-    char *name = bytes_dup(host), service[8];
-    snprintf(service, sizeof(service), "%u", (unsigned)port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    int result = getaddrinfo(name, service, &hints, &found);
-    free(name);
-    if (result != 0)
-        return wrong_address(text, gai_strerror(result));
-    memcpy(out, found->ai_addr, found->ai_addrlen);
-    freeaddrinfo(found);
-    return 0;
-}
-
 /* --- connections --- */
 
 static void free_if_over(struct admin *a) {
@@ -123,7 +86,7 @@ static void on_empty(void *api) {
 }
 
 static void on_connection(uv_stream_t *listener, int status) {
-    struct admin *a = container_of((uv_tcp_t *)listener, struct admin, listener);
+    struct admin *a = listener->data;
     if (status == 0)
         admin_conn_accept(&a->conns, listener);
 }
@@ -137,7 +100,7 @@ static void on_check(uv_timer_t *timer) {
 /* --- life --- */
 
 static void on_listener_closed(uv_handle_t *handle) {
-    struct admin *a = container_of((uv_tcp_t *)handle, struct admin, listener);
+    struct admin *a = handle->data;
     a->handles--;
     free_if_over(a);
 }
@@ -153,21 +116,41 @@ void admin_close(struct admin *a) {
         return;
     a->is_closing = true;
     admin_conns_abort(&a->conns);
-    uv_close((uv_handle_t *)&a->listener, on_listener_closed);
+    uv_close(&a->listener.handle, on_listener_closed);
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
 
+/* A unix socket is for its owner and group; who may connect is a matter of its permissions. */
+static int bind_pipe(struct admin *a, const char *path) {
+    int result = admin_address_clear(path);
+    if (result == 0)
+        result = uv_pipe_bind(&a->listener.pipe, path);
+    return result == 0 && chmod(path, 0660) != 0 ? -errno : result;
+}
+
+static int listen_at(struct admin *a, const struct admin_address *at) {
+    a->handles++;
+    MUST((at->path != NULL ? uv_pipe_init(a->api.host.loop, &a->listener.pipe, 0)
+                           : uv_tcp_init(a->api.host.loop, &a->listener.tcp)) == 0);
+    a->listener.handle.data = a;
+    int result = at->path != NULL
+                     ? bind_pipe(a, at->path)
+                     : uv_tcp_bind(&a->listener.tcp, (const struct sockaddr *)&at->tcp, 0);
+    return result == 0 ? uv_listen(&a->listener.stream, ADMIN_CONNS_MAX, on_connection) : result;
+}
+
 int admin_open(const struct admin_host *host, struct admin **admin_out) {
-    struct sockaddr_storage address;
+    struct admin_address at;
     const char *text = host->settings->admin;
     *admin_out = NULL;
     if (*text == '\0')
         return 0;
-    int result = read_address(text, &address);
+    int result = admin_address_read(text, &at);
     if (result < 0)
         return result;
     struct admin *a = mem_zalloc(sizeof(*a));
     a->api.host = *host;
+    a->api.is_unix = at.path != NULL;
     a->conns = (struct admin_conns){
         .loop = host->loop,
         .max_body_bytes = BODY_EXTRA + (size_t)host->settings->max_message_bytes,
@@ -180,13 +163,10 @@ int admin_open(const struct admin_host *host, struct admin **admin_out) {
         free(a);
         return result;
     }
-    a->handles = 2;
-    MUST(uv_tcp_init(host->loop, &a->listener) == 0);
+    a->handles++;
     MUST(uv_timer_init(host->loop, &a->timer) == 0);
     MUST(uv_timer_start(&a->timer, on_check, CHECK_MS, CHECK_MS) == 0);
-    result = uv_tcp_bind(&a->listener, (const struct sockaddr *)&address, 0);
-    if (result == 0)
-        result = uv_listen((uv_stream_t *)&a->listener, ADMIN_CONNS_MAX, on_connection);
+    result = listen_at(a, &at);
     if (result < 0) {
         fprintf(stderr, "--admin=%s: %s\n", text, uv_strerror(result));
         admin_close(a);

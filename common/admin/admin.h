@@ -10,9 +10,11 @@
  *     POST /close      {"name":…,"group":…,"clientId":…,"code":…,"reason":…}
  *     GET  /names  /clients?name=N[&group=G]  /gateways  /brokers
  *
- * Everything but health and metrics needs "Authorization: Bearer <token>" when --admin-token-file
- * is set; without a token file it is served only to a loopback peer. HTTP/1.1 with keep-alive; the
- * number of connections, heads and bodies are bounded (admin_conn.h).
+ * Everything but health and metrics needs "Authorization: Bearer <token>", the content of
+ * --admin-token-file, unless the listener is a unix socket. Metrics are for those who ask by an
+ * address, or by a name that --admin-host lists. HTTP/1.1 with keep-alive; the number of
+ * connections, heads and bodies are bounded (admin_conn.h), and so are wrong tokens
+ * (wrong_tokens.h).
  */
 #ifndef SIGNALBOX_ADMIN_ADMIN_H
 #define SIGNALBOX_ADMIN_ADMIN_H

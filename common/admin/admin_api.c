@@ -1,8 +1,8 @@
 /*
  * admin_api.c - what the admin listener answers. To add a path: a line in `routes` and a handler.
  *
- * The API (everything but health and metrics) needs the token. Without a token it serves loopback
- * peers only, and no browsers, because any page could otherwise post to 127.0.0.1.
+ * The API (everything but health and metrics) needs the token, unless the listener is a unix
+ * socket.
  */
 #include "common/admin/admin_api.h"
 
@@ -16,7 +16,9 @@
 #include "common/send/public_message.h"
 #include "common/admin/roster.h"
 #include "common/send/message_form.h"
+#include "common/base/clock.h"
 #include "common/base/digest.h"
+#include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/percent.h"
 #include "common/base/settings.h"
@@ -256,34 +258,73 @@ static void get_brokers(struct admin_conn *c) {
 
 /* --- permission --- */
 
+enum admin_access {
+    ACCESS_HEALTH, /* everybody */
+    ACCESS_HOST,   /* whoever asks by a known name */
+    ACCESS_TOKEN   /* whoever has the token */
+};
+
 static bool has_token(const struct admin_conn *c) {
     struct bytes value = http_head_find(&c->head, "Authorization");
     struct bytes scheme = bytes_split(&value, ' ');
-    return bytes_equal_nocase(scheme, BYTES_LIT("Bearer")) &&
+    return api_of(c)->token != NULL && bytes_equal_nocase(scheme, BYTES_LIT("Bearer")) &&
            digest_equal(bytes_trim(value), bytes_str(api_of(c)->token));
 }
 
-/* A script of a page sends an Origin; a name that was made to resolve to this host sends a Host
- * that is not ours. */
-static bool is_from_browser(const struct admin_conn *c) {
-    const struct http_head *head = &c->head;
-    struct bytes host = http_authority_split(head->host).host;
-    bool is_here = host.len == 0 || bytes_equal_nocase(host, BYTES_LIT("localhost")) ||
-                   bytes_equal_str(host, "[::1]") || bytes_starts_with(host, BYTES_LIT("127."));
-    return !is_here || http_head_count(head, "Origin") > 0;
+/* The names by which this listener may be asked: any address, and what --admin-host lists. Any
+ * other name may have been made to resolve to this host, so that a page in a browser reads the
+ * answer. */
+static bool is_known_host(const struct admin_conn *c) {
+    struct bytes host = http_authority_split(c->head.host).host;
+    const struct settings_list *names = &host_of(c)->settings->admin_host;
+    if (host.len == 0 || bytes_equal_nocase(host, BYTES_LIT("localhost")) ||
+        http_authority_is_ip(host))
+        return true;
+    for (size_t i = 0; i < names->count; i++)
+        if (bytes_equal_nocase(host, bytes_str(names->items[i])))
+            return true;
+    return false;
+}
+
+static void refuse_token(struct admin_conn *c, struct ip address) {
+    struct admin_api *api = c->set->ctx;
+    char text[IP_TEXT_SIZE];
+    if (http_head_count(&c->head, "Authorization") > 0) {
+        ip_show(address, text);
+        wrong_tokens_count(&api->wrong_tokens, address, clock_ms());
+        metrics_add(METRIC_admin_refused, 1);
+        log_warn("admin", "wrong_token address=%s", text);
+    }
+    admin_conn_error(c, 401, "needs Authorization: Bearer TOKEN (--admin-token-file)");
 }
 
 /* False after an answer. */
 static bool may_use_api(struct admin_conn *c) {
-    if (api_of(c)->token != NULL) {
-        if (has_token(c))
-            return true;
-        admin_conn_error(c, 401, "needs Authorization: Bearer TOKEN (--admin-token-file)");
-        return false;
-    }
-    if (admin_conn_is_loopback(c) && !is_from_browser(c))
+    struct ip address = admin_conn_address(c);
+    if (api_of(c)->is_unix)
         return true;
-    admin_conn_error(c, 403, "without --admin-token-file only programs of this host are served");
+    if (api_of(c)->token == NULL)
+        admin_conn_error(c, 403,
+                         "needs a token: start the process with --admin-token-file, or with "
+                         "--admin unix:PATH");
+    else if (!wrong_tokens_may_try(&api_of(c)->wrong_tokens, address, clock_ms()))
+        admin_conn_error(c, 429, "too many wrong tokens from this address");
+    else if (has_token(c))
+        return true;
+    else
+        refuse_token(c, address);
+    return false;
+}
+
+/* Health is for everybody who reaches the listener. False after an answer. */
+static bool may_ask(struct admin_conn *c, enum admin_access access) {
+    if (access == ACCESS_HEALTH)
+        return true;
+    if (access == ACCESS_TOKEN)
+        return may_use_api(c);
+    if (api_of(c)->is_unix || is_known_host(c) || has_token(c))
+        return true;
+    admin_conn_error(c, 421, "Host is no address and no name in --admin-host");
     return false;
 }
 
@@ -292,18 +333,18 @@ static bool may_use_api(struct admin_conn *c) {
 static const struct admin_route {
     const char *method, *path;
     void (*handle)(struct admin_conn *c);
-    bool is_public;
+    enum admin_access access;
     bool takes_query; /* and looks at it itself */
 } routes[] = {
-    {"GET", "/livez", get_livez, true, true},
-    {"GET", "/readyz", get_readyz, true, true},
-    {"GET", "/metrics", get_metrics, true, true},
-    {"POST", "/send", post_send, false, false},
-    {"POST", "/close", post_close, false, false},
-    {"GET", "/names", get_names, false, false},
-    {"GET", "/clients", get_clients, false, true},
-    {"GET", "/gateways", get_gateways, false, false},
-    {"GET", "/brokers", get_brokers, false, false},
+    {"GET", "/livez", get_livez, ACCESS_HEALTH, true},
+    {"GET", "/readyz", get_readyz, ACCESS_HEALTH, true},
+    {"GET", "/metrics", get_metrics, ACCESS_HOST, true},
+    {"POST", "/send", post_send, ACCESS_TOKEN, false},
+    {"POST", "/close", post_close, ACCESS_TOKEN, false},
+    {"GET", "/names", get_names, ACCESS_TOKEN, false},
+    {"GET", "/clients", get_clients, ACCESS_TOKEN, true},
+    {"GET", "/gateways", get_gateways, ACCESS_TOKEN, false},
+    {"GET", "/brokers", get_brokers, ACCESS_TOKEN, false},
 };
 
 /* A parameter that nobody reads may have been meant as part of an address. */
@@ -330,7 +371,7 @@ void admin_api_handle(struct admin_conn *c, void *api) {
         other_method = routes[i].method;
         if (!is_method(&routes[i], head->method))
             continue;
-        if ((routes[i].is_public || may_use_api(c)) && (routes[i].takes_query || has_no_query(c)))
+        if (may_ask(c, routes[i].access) && (routes[i].takes_query || has_no_query(c)))
             routes[i].handle(c);
         return;
     }

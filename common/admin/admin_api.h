@@ -6,14 +6,16 @@
 #define SIGNALBOX_ADMIN_ADMIN_API_H
 
 #include "common/admin/admin.h"
+#include "common/admin/wrong_tokens.h"
 
 struct admin_conn;
 
 /* What the answers depend on; the ctx of struct admin_conns. */
 struct admin_api {
     struct admin_host host;
-    /* NULL: there is none, and only programs of this host may use the API. */
-    char *token;
+    bool is_unix; /* the listener is a unix socket, whose permissions say who may use the API */
+    char *token;  /* NULL: there is none, and over TCP the API is closed */
+    struct wrong_tokens wrong_tokens;
 };
 
 /* Answers the request of `c`, now or later. */

@@ -122,7 +122,7 @@ static void queue_reply(struct admin_conn *c, const struct http_head *request,
         (void)http_reply_header(&c->out, BYTES_LIT("WWW-Authenticate"), BYTES_LIT("Bearer"));
     if (r->allow != NULL)
         (void)http_reply_header(&c->out, BYTES_LIT("Allow"), bytes_str(r->allow));
-    if (r->status == 503)
+    if (r->status == 503 || r->status == 429)
         (void)http_reply_header(&c->out, BYTES_LIT("Retry-After"), BYTES_LIT("1"));
     http_reply_end(&c->out, (int64_t)r->body.len, r->keeps_alive, is_head ? BYTES_NONE : r->body);
 }
@@ -234,6 +234,16 @@ static void on_open(struct stream *s, int status) {
         abort_conn(container_of(s, struct admin_conn, stream));
 }
 
+/* One too many: the one on which nothing has moved for longest goes, unless it waits for its
+ * answer. Whoever opens connections and says nothing keeps nobody out. */
+static struct admin_conn *least_missed(struct admin_conns *set) {
+    struct admin_conn *c, *found = NULL;
+    LIST_FOREACH (c, &set->list, in_list)
+        if (!c->is_closed && c->job == NULL && (found == NULL || c->moved_ms < found->moved_ms))
+            found = c;
+    return found;
+}
+
 void admin_conn_accept(struct admin_conns *set, uv_stream_t *listener) {
     static const struct stream_events events = {.on_open = on_open,
                                                 .on_bytes = on_bytes,
@@ -245,14 +255,18 @@ void admin_conn_accept(struct admin_conns *set, uv_stream_t *listener) {
     c->moved_ms = clock_ms();
     http_conn_init(&c->http, &http_events, ADMIN_HEAD_MAX, set->max_body_bytes, c->moved_ms);
     stream_init(&c->stream, set->loop, &events);
+    struct admin_conn *surplus = set->count < ADMIN_CONNS_MAX ? NULL : least_missed(set);
+    bool is_full = set->count >= ADMIN_CONNS_MAX && surplus == NULL;
+    if (surplus != NULL)
+        abort_conn(surplus);
     LIST_INSERT_HEAD(&set->list, c, in_list);
     set->count++;
-    if (stream_accept(&c->stream, listener, NULL) < 0 || set->count > ADMIN_CONNS_MAX)
+    if (stream_accept(&c->stream, listener, NULL) < 0 || is_full)
         abort_conn(c);
 }
 
-bool admin_conn_is_loopback(const struct admin_conn *c) {
-    return ip_is_loopback(stream_remote_ip(&c->stream));
+struct ip admin_conn_address(const struct admin_conn *c) {
+    return stream_remote_ip(&c->stream);
 }
 
 /* ---- answers that come later */

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "common/base/buf.h"
+#include "common/base/ip.h"
 #include "common/http/http_conn.h"
 #include "common/net/stream.h"
 
@@ -52,7 +53,8 @@ struct admin_conn {
     bool is_closed;
 };
 
-/* Takes a waiting connection of the listener. One more than ADMIN_CONNS_MAX is dropped. */
+/* Takes a waiting connection of the listener. Beyond ADMIN_CONNS_MAX the one that has been idle for
+ * longest is dropped, or, when all wait for answers, the new one. */
 enum { ADMIN_CONNS_MAX = 64, ADMIN_HEAD_MAX = 16384 };
 void admin_conn_accept(struct admin_conns *set, uv_stream_t *listener);
 /* Ends every connection at once. */
@@ -60,7 +62,8 @@ void admin_conns_abort(struct admin_conns *set);
 /* Call it every second: ends connections on which nothing moves. */
 void admin_conns_check(struct admin_conns *set, uint64_t now_ms);
 
-bool admin_conn_is_loopback(const struct admin_conn *c);
+/* The peer's; not known on a unix socket. */
+struct ip admin_conn_address(const struct admin_conn *c);
 
 void admin_conn_reply(struct admin_conn *c, int status, const char *content_type,
                       struct bytes body);

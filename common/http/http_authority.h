@@ -12,6 +12,8 @@ struct http_authority {
 struct http_authority http_authority_split(struct bytes text);
 /* The host without the brackets of an IPv6 address. */
 struct bytes http_authority_address(struct bytes host);
+/* 127.0.0.1 or [::1], and no name that looks like one. */
+bool http_authority_is_ip(struct bytes host);
 
 /* The port of http and ws, or of https and wss. */
 static inline int http_default_port(bool is_tls) {

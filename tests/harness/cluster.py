@@ -81,6 +81,9 @@ def http_request(port, method, path, body=None, headers=None, timeout=10.0):
         connection.close()
 
 
+ADMIN_TOKEN = "open-sesame"  # of every process that a Cluster runs
+
+
 class Process:
     """One process, its log file and its signals. stop/cont are SIGSTOP/SIGCONT; term is SIGTERM, kill is SIGKILL."""
 
@@ -150,12 +153,15 @@ class Daemon(Process):
     """A gateway or a broker: it has an admin port that tells when it is ready."""
 
     def __init__(self, name, argv, folder, admin_port, env=None):
-        super().__init__(name, argv + ["--admin", f"127.0.0.1:{admin_port}"], folder, env)
+        own_token = ["--admin-token-file", folder / "admin-token"] if "--admin-token-file" not in argv else []
+        super().__init__(name, argv + ["--admin", f"127.0.0.1:{admin_port}"] + own_token, folder, env)
         self.admin_port = admin_port
         self.port = None
+        self.authorization = {"Authorization": f"Bearer {ADMIN_TOKEN}"} if own_token else {}
 
     def admin(self, method, path, body=None, headers=None, timeout=10.0):
-        return http_request(self.admin_port, method, path, body, headers, timeout)
+        """With the token, unless the test chose one of its own or gives an Authorization itself."""
+        return http_request(self.admin_port, method, path, body, {**self.authorization, **(headers or {})}, timeout)
 
     def is_ready(self):
         if not self.is_running:
@@ -199,6 +205,7 @@ class Cluster:
         self.fleet_args = ["--redis-prefix", prefix] if prefix else []
         args = [*args, *self.fleet_args]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sb-"))
+        (self.folder / "admin-token").write_text(ADMIN_TOKEN + "\n")
         self.redis_server = None
         self._start_redis_or_use(redis)
         self.gateways = [self._gateway(i, listen, listen_query, [*args, *gateway_args], env) for i in range(gateways)]
