@@ -126,6 +126,7 @@ static void a_send_is_whole(void **state) {
                          .groups = {groups, 1},
                          .data = BYTES_LIT("1"),
                          .from = BYTES_LIT("me")};
+    t->p.slot = ROOM_PARTITIONS - 1; /* its own share is the last */
     t->p.bytes = PROCESSING_BYTES_MAX - ROOM_PARTITIONS;
     assert_true(broadcast(&t->p, &d));
     assert_counts(t, 1, ROOM_PARTITIONS - 1);
