@@ -171,17 +171,10 @@ static void append_unescaped(struct buf *out, struct bytes inner) {
         buf_added(out, json_unescape(inner, buf_reserve(out, inner.len)));
 }
 
-/* Keys may be written with escapes, too. */
-static bool is_same_key(struct bytes a, struct bytes b) {
-    if (bytes_find(a, '\\') < 0 && bytes_find(b, '\\') < 0)
-        return bytes_equal_nocase(a, b);
-    struct buf x = {0}, y = {0};
-    append_unescaped(&x, a);
-    append_unescaped(&y, b);
-    bool is_same = bytes_equal_nocase(buf_bytes(&x), buf_bytes(&y));
-    buf_deinit(&x);
-    buf_deinit(&y);
-    return is_same;
+struct bytes json_key(struct bytes inner, char room[JSON_KEY_ROOM]) {
+    if (bytes_find(inner, '\\') < 0)
+        return inner;
+    return inner.len > JSON_KEY_ROOM ? BYTES_NONE : bytes_of(room, json_unescape(inner, room));
 }
 
 size_t json_half_character(struct json_value string) {
@@ -228,8 +221,9 @@ struct json_value json_member(struct json_value object, const char *name) {
     size_t at = 0;
     struct bytes key;
     struct json_value value;
+    char room[JSON_KEY_ROOM];
     while (object.kind == JSON_KIND_OBJECT && next_member(object.text, &at, &key, &value))
-        if (is_same_key(key, bytes_str(name)))
+        if (bytes_equal_nocase(json_key(key, room), bytes_str(name)))
             return value;
     return (struct json_value){JSON_KIND_ABSENT, BYTES_NONE};
 }

@@ -39,6 +39,11 @@ void json_close(struct json_document *d);
 struct json_value json_root(const struct json_document *d);
 /* The position of a byte of the text, counted from 1, as error texts give it. */
 size_t json_position(const struct json_document *d, const char *at);
+/* A key, which may be written with escapes, as text: what stands between its quotes, or in `room`.
+ * BYTES_NONE when it is written with more bytes than the longest spelling of JSON_KEY_MAX
+ * characters: no key that is known here is longer, and a long one costs nothing. */
+enum { JSON_KEY_MAX = 32, JSON_KEY_ROOM = 6 * JSON_KEY_MAX };
+struct bytes json_key(struct bytes inner, char room[JSON_KEY_ROOM]);
 /* The member of an object by name without case, the first of several; JSON_KIND_ABSENT when there
  * is none. What comes from outside is read by message_form.h, which refuses keys it does not know.
  */

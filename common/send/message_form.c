@@ -42,14 +42,9 @@ const char *message_form_key(enum message_key key) {
 
 /* The key of a text with its quotes and escapes. */
 static enum message_key find(struct bytes key_text, unsigned form) {
-    struct buf plain = {0};
-    struct bytes inner = bytes_of(key_text.ptr + 1, key_text.len - 2);
-    if (bytes_find(inner, '\\') < 0)
-        return message_form_find(inner, form);
-    json_append_text(&plain, (struct json_value){JSON_KIND_STRING, key_text});
-    enum message_key key = message_form_find(buf_bytes(&plain), form);
-    buf_deinit(&plain);
-    return key;
+    char room[JSON_KEY_ROOM];
+    struct bytes key = json_key(bytes_of(key_text.ptr + 1, key_text.len - 2), room);
+    return key.ptr == NULL ? MESSAGE_KEYS : message_form_find(key, form);
 }
 
 static void append_shown(struct buf *out, struct bytes key_text) {

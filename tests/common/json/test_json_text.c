@@ -154,6 +154,24 @@ static void test_refused(void **state) {
         assert_refused(rows[i]);
 }
 
+/* No spelling of a key that could be known is missed, and no other is read. */
+static void test_keys(void **state) {
+    char room[JSON_KEY_ROOM], text[JSON_KEY_ROOM + 7] = "";
+    (void)state;
+    assert_true(bytes_equal_str(json_key(BYTES_LIT("p\\u0061th"), room), "path"));
+    assert_true(bytes_equal_str(json_key(BYTES_LIT("plain"), room), "plain"));
+    assert_true(bytes_equal(json_key(BYTES_LIT("a\\u0000"), room), BYTES_LIT("a\0")));
+    for (int i = 0; i < JSON_KEY_MAX; i++)
+        memcpy(text + i * 6, "\\u0061", 6);
+    assert_int_equal(json_key(bytes_of(text, JSON_KEY_ROOM), room).len, JSON_KEY_MAX);
+    memcpy(text + JSON_KEY_ROOM, "\\u0061", 6);
+    assert_null(json_key(bytes_of(text, JSON_KEY_ROOM + 6), room).ptr);
+    struct json_document *d = must_open("{\"p\\u0041th\":1,\"\":2}");
+    assert_int_equal(json_member(json_root(d), "path").kind, JSON_KIND_NUMBER);
+    assert_int_equal(json_member(json_root(d), "").kind, JSON_KIND_NUMBER);
+    json_close(d);
+}
+
 static void test_truth_and_emptiness_S175_S181(void **state) {
     (void)state;
     static const struct {
@@ -179,6 +197,7 @@ int main(void) {
         cmocka_unit_test(test_half_characters),
         cmocka_unit_test(test_any_bytes_become_json),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_truth_and_emptiness_S175_S181),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
