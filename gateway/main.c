@@ -69,6 +69,7 @@ static void open_parts(struct gateway *g) {
                                 .clients = &g->clients,
                                 .frames = &g->frames,
                                 .client_host = &g->client_host};
+    TAILQ_INIT(&g->routes.replays.waiting);
     g->http_host = (struct http_host){
         .settings = s, .proxies = &g->proxies, .on_request = dispatch, .routes = &g->routes};
     reconcile_init(&g->reconcile, d->bus, d->registry, &g->clients);

@@ -12,7 +12,6 @@
 #include "broker/entry/conn_queues.h"
 #include "common/app/app.h"
 #include "common/bus/log/entry_reader.h"
-#include "common/send/address.h"
 
 struct forward;
 struct handler_run;
@@ -26,7 +25,7 @@ struct tracing;
 /* More from one entry is a mistake in a handler. */
 enum { PROCESSING_OUTPUTS_MAX = 9999 };
 /* All of it together, but for the first send, which may be as large as it was admitted. */
-#define PROCESSING_BYTES_MAX ((size_t)256 * 1024 * 1024)
+#define PROCESSING_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 struct entry_parts {
     struct bus *bus;

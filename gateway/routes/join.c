@@ -20,7 +20,7 @@
 #include "gateway/session/message_frames.h"
 #include "gateway/session/wire.h"
 
-enum { HELD_MAX_BYTES = 1024 * 1024, FOLLOW_MS = 5000 };
+enum { HELD_MAX_BYTES = 1024 * 1024, FOLLOW_MS = 5000, REPLAYS_MAX = 64 };
 
 enum join_state { JOIN_FOLLOWING, JOIN_REGISTERING, JOIN_REPLAYING, JOIN_ENDED };
 
@@ -48,7 +48,9 @@ struct join {
     bool is_rewound; /* the position means nothing: later messages may have smaller ids */
     struct message_id stood_at; /* the follow, when the registration was asked for */
     struct message_id resume;
+    enum { REPLAY_NONE, REPLAY_WAITS, REPLAY_RUNS } replaying;
     struct replay *replay;
+    TAILQ_ENTRY(join) waiting; /* REPLAY_WAITS: in routes->replays */
     struct held_list replayed, held;
     size_t replayed_bytes, held_bytes;
     uv_timer_t deadline; /* of FOLLOWING */
@@ -113,6 +115,35 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
     STAILQ_INSERT_TAIL(list, h, link);
 }
 
+/* ---- replays in turns, since each is kept until its end */
+
+static void start_replay(struct join *j);
+
+static void replay_in_turn(struct join *j) {
+    struct replays *all = &j->routes->replays;
+    if (all->running < REPLAYS_MAX) {
+        start_replay(j);
+        return;
+    }
+    j->replaying = REPLAY_WAITS;
+    TAILQ_INSERT_TAIL(&all->waiting, j, waiting);
+}
+
+/* Its own is over, or not wanted any more. */
+static void leave_replays(struct join *j) {
+    struct replays *all = &j->routes->replays;
+    if (j->replaying == REPLAY_WAITS)
+        TAILQ_REMOVE(&all->waiting, j, waiting);
+    else if (j->replaying == REPLAY_RUNS)
+        all->running--;
+    j->replaying = REPLAY_NONE;
+    while (all->running < REPLAYS_MAX && !TAILQ_EMPTY(&all->waiting)) {
+        struct join *next = TAILQ_FIRST(&all->waiting);
+        TAILQ_REMOVE(&all->waiting, next, waiting);
+        start_replay(next);
+    }
+}
+
 /* ---- ends */
 
 static void on_timer_closed(uv_handle_t *handle) {
@@ -126,6 +157,7 @@ static void end(struct join *j, bool is_ok) {
     follow_cancel(j->entry->follow, j);
     registry_cancel(j->routes->registry, j);
     replay_cancel(j->replay);
+    leave_replays(j);
     LIST_REMOVE(j, link);
     clients_left(j->entry);
     drop_held(&j->replayed);
@@ -213,6 +245,7 @@ static void on_replayed(void *ctx, const struct message *m) {
 static void on_replay_done(void *ctx, int status, bool is_complete) {
     struct join *j = ctx;
     j->replay = NULL;
+    leave_replays(j);
     j->is_recovered = status == 0 && is_complete && j->has_resume;
     log_debug("join", "replayed name=%s status=%d complete=%d bytes=%zu",
               LOG_TEXT(j->client->who.name), status, is_complete, j->replayed_bytes);
@@ -224,9 +257,16 @@ static void on_replay_done(void *ctx, int status, bool is_complete) {
         complete(j);
 }
 
-static void on_registered(void *ctx, enum registered result, struct message_id position) {
+static void start_replay(struct join *j) {
     static const struct replay_events events = {.on_message = on_replayed,
                                                 .on_done = on_replay_done};
+    struct replay_range range = {j->client->who.name, j->resume, j->position};
+    j->routes->replays.running++;
+    j->replaying = REPLAY_RUNS;
+    j->replay = replay_start(j->routes->bus, &range, &events, j);
+}
+
+static void on_registered(void *ctx, enum registered result, struct message_id position) {
     struct join *j = ctx;
     if (result != REGISTERED_OK) {
         refuse(j, "the connection could not be registered");
@@ -244,9 +284,7 @@ static void on_registered(void *ctx, enum registered result, struct message_id p
         complete(j);
     } else if (j->has_resume && message_id_compare(j->resume, position) < 0 &&
                bus_can_send(j->routes->bus)) {
-        j->replay = replay_start(j->routes->bus,
-                                 &(struct replay_range){j->client->who.name, j->resume, position},
-                                 &events, j);
+        replay_in_turn(j);
     } else {
         complete(j);
     }

@@ -5,6 +5,7 @@
 #ifndef SIGNALBOX_GATEWAY_ROUTES_ROUTES_H
 #define SIGNALBOX_GATEWAY_ROUTES_ROUTES_H
 
+#include <sys/queue.h>
 #include <uv.h>
 
 #include "common/app/app.h"
@@ -13,10 +14,17 @@ struct bus;
 struct clients;
 struct endpoints;
 struct ingest;
+struct join;
 struct message_frames;
 struct registry;
 struct settings;
 struct client_host;
+
+/* Joins that read from the history what their clients missed; join.c's own. */
+struct replays {
+    unsigned running;
+    TAILQ_HEAD(, join) waiting;
+};
 
 struct routes {
     uv_loop_t *loop;
@@ -29,6 +37,7 @@ struct routes {
     struct clients *clients;
     struct message_frames *frames;
     const struct client_host *client_host;
+    struct replays replays;
     uint64_t last_number; /* of a connection of this process */
     unsigned references;  /* being looked up (reference.h) */
 };

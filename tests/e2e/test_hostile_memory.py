@@ -4,6 +4,7 @@ The budgets are small so that the attacks are quick. A gateway of --max-memory-b
 input and 32 MiB of what waits to be written, and at no moment twice as much; SLACK is what reads of one turn, doubling buffers and the allocator add.
 """
 import contextlib
+import json
 import pathlib
 import re
 import select
@@ -210,6 +211,25 @@ def test_messages_that_nobody_reads(cluster):
         eventually(lambda: metric(cluster, "memory_outgoing_bytes") < OUT_SHARE, 15)
         drop(attackers)
         eventually(lambda: metric(cluster, "memory_outgoing_bytes") < MIB, 15)
+
+
+def test_many_resume_at_once(cluster):
+    """More replays than run at the same time: each has all that it missed, in its turn, and memory stays in its bounds."""
+    v1, count, missed = {"Sec-WebSocket-Protocol": "signalbox.v1"}, 200, 40
+    with cluster.client(0, "/up?name=Back", headers=v1, tls=cluster.tls) as client:
+        last = client.recv_json()["id"]
+    for _ in range(missed):
+        cluster.cli("send", "Back", "x" * 5000)
+    returning = [raw(cluster) for _ in range(count)]
+    with bystander(cluster, 2 * OUT_SHARE):
+        for client in returning:
+            client.request(f"/up?name=Back&signalbox-resume={last}", headers=v1)
+        for client in returning:
+            assert client.read_head(20).status == 101
+            assert json.loads(client.read_frame().payload)["recovered"] is True
+            for _ in range(missed):
+                assert len(client.read_frame().payload) > 5000
+        drop(returning)
 
 
 def test_over_the_budget_new_work_is_refused(cluster):
