@@ -18,13 +18,23 @@ struct named_level {
     char name[];
 };
 
+/* The first Name that refuses a send to every Name, by what that addresses; NULL: none does. It is
+ * looked for after a change, when somebody asks: there may be as many levels as there are rooms. */
+struct refusing {
+    bool is_known;
+    const struct named_level *nothing, *groups;
+};
+
 struct levels {
     struct named_level *named[SOURCES];
     enum level everybody[SOURCES];
+    struct refusing *refusing;
 };
 
 struct levels *levels_new(void) {
-    return mem_zalloc(sizeof(struct levels));
+    struct levels *l = mem_zalloc(sizeof(*l));
+    l->refusing = mem_zalloc(sizeof(*l->refusing));
+    return l;
 }
 
 static void forget(struct levels *l, int source, struct named_level *n) {
@@ -40,6 +50,7 @@ void levels_free(struct levels *l) {
     for (int source = 0; source < SOURCES; source++)
         HASH_ITER (hh, l->named[source], n, next)
             forget(l, source, n);
+    free(l->refusing);
     free(l);
 }
 
@@ -84,6 +95,7 @@ static struct named_level *add(struct levels *l, int source, struct bytes name) 
 }
 
 void levels_set(struct levels *l, enum level_source source, struct bytes name, enum level level) {
+    l->refusing->is_known = false;
     if (name.len == 0) {
         l->everybody[source] = level;
         return;
@@ -135,19 +147,32 @@ static bool refuse(struct buf *error_out, struct bytes name, enum level level) {
     return false;
 }
 
-/* For a send to every Name, which no level may forbid. */
-static bool allow_every(const struct levels *l, bool has_groups, bool has_clients,
-                        struct buf *error_out) {
+static void find_refusing(const struct levels *l) {
+    struct refusing *r = l->refusing;
     struct named_level *n, *next;
-    if (!is_enough(level_for_everybody(l), has_groups, has_clients))
-        return refuse(error_out, BYTES_LIT("*"), level_for_everybody(l));
+    *r = (struct refusing){.is_known = true};
     for (int source = 0; source < SOURCES; source++)
         HASH_ITER (hh, l->named[source], n, next) {
             enum level level = levels_get(l, bytes_of(n->name, n->len));
-            if (!is_enough(level, has_groups, has_clients))
-                return refuse(error_out, bytes_str(n->shown), level);
+            if (r->nothing == NULL && !is_enough(level, false, false))
+                r->nothing = n;
+            if (r->groups == NULL && !is_enough(level, true, false))
+                r->groups = n;
         }
-    return true;
+}
+
+/* For a send to every Name, which no level may forbid. */
+static bool allow_every(const struct levels *l, bool has_groups, bool has_clients,
+                        struct buf *error_out) {
+    if (!is_enough(level_for_everybody(l), has_groups, has_clients))
+        return refuse(error_out, BYTES_LIT("*"), level_for_everybody(l));
+    if (!l->refusing->is_known)
+        find_refusing(l);
+    const struct named_level *n = has_clients  ? NULL
+                                  : has_groups ? l->refusing->groups
+                                               : l->refusing->nothing;
+    return n == NULL ||
+           refuse(error_out, bytes_str(n->shown), levels_get(l, bytes_of(n->name, n->len)));
 }
 
 bool levels_allow(const struct levels *l, struct bytes_list names, bool has_groups,

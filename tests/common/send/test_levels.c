@@ -72,6 +72,15 @@ static void test_send_to_every_name_meets_every_level(void **state) {
     levels_set(l, LEVEL_FROM_APP, BYTES_LIT("Strict"), LEVEL_GROUP);
     assert_false(allows(l, NULL, false, false));
     assert_true(allows(l, NULL, true, false));
+    levels_set(l, LEVEL_FROM_APP, BYTES_LIT("Late"), LEVEL_CLIENT_ID); /* after it was asked */
+    assert_false(allows(l, NULL, true, false));
+    assert_true(allows(l, NULL, true, true));
+    levels_set(l, LEVEL_FROM_CLUSTER, BYTES_LIT("lATE"), LEVEL_NAME);
+    assert_true(allows(l, NULL, true, false));
+    levels_set(l, LEVEL_FROM_CLUSTER, BYTES_LIT("Late"), LEVEL_UNSET);
+    assert_false(allows(l, NULL, true, false));
+    levels_set(l, LEVEL_FROM_APP, BYTES_LIT("Late"), LEVEL_UNSET);
+    assert_true(allows(l, NULL, true, false));
     levels_free(l);
 }
 
