@@ -112,14 +112,21 @@ static void take(struct listener *listener) {
 
 /* ---- accepting */
 
+/* Whether this turn takes one more. What is not taken stays with libuv, which then accepts none. */
+static bool may_take(struct listener *listener) {
+    struct listeners *l = listener->owner;
+    return l->taken_this_turn < ACCEPTS_PER_TURN && !is_resting(l) &&
+           (listener->endpoint->tls == NULL || handshakes_have_room(&l->o.conns->handshakes));
+}
+
 static void on_connection(uv_stream_t *server, int status) {
     struct listener *listener = container_of((uv_tcp_t *)server, struct listener, tcp);
     if (status < 0) {
         log_warn("listener", "failed to accept reason=%s", uv_strerror(status));
         return;
     }
-    if (listener->owner->taken_this_turn >= ACCEPTS_PER_TURN || is_resting(listener->owner)) {
-        listener->has_waiting = true; /* libuv keeps it and accepts no more until it is taken */
+    if (!may_take(listener)) {
+        listener->has_waiting = true;
         return;
     }
     listener->owner->taken_this_turn++;
@@ -130,7 +137,7 @@ static void on_turn(uv_prepare_t *handle) {
     struct listeners *l = container_of(handle, struct listeners, turn);
     l->taken_this_turn = 0;
     for (size_t i = 0; i < l->count; i++) {
-        if (!l->items[i]->has_waiting || is_resting(l))
+        if (!l->items[i]->has_waiting || !may_take(l->items[i]))
             continue;
         l->items[i]->has_waiting = false;
         l->taken_this_turn++;

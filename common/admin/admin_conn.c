@@ -261,7 +261,7 @@ void admin_conn_accept(struct admin_conns *set, uv_stream_t *listener) {
         abort_conn(surplus);
     LIST_INSERT_HEAD(&set->list, c, in_list);
     set->count++;
-    if (stream_accept(&c->stream, listener, NULL) < 0 || is_full)
+    if (stream_accept(&c->stream, listener, &(struct stream_opening){0}) < 0 || is_full)
         abort_conn(c);
 }
 

@@ -20,6 +20,8 @@
 #include <sys/un.h>
 
 #include "common/base/memory_budget.h"
+#include "common/base/metrics.h"
+#include "common/net/handshakes.h"
 #include "common/net/tls.h"
 #include "common/net/tls_session.h"
 
@@ -36,9 +38,10 @@ enum {
 struct stream_private {
     uv_timer_t timer;
     struct stream *stream;
-    uint64_t closing_ms; /* since when it is being closed */
-    uint64_t acked;      /* how many bytes the peer has acknowledged, */
-    uint64_t moved_ms;   /* and when that number last grew */
+    struct handshake handshake; /* under way while an accepted stream agrees on TLS */
+    uint64_t closing_ms;        /* since when it is being closed */
+    uint64_t acked;             /* how many bytes the peer has acknowledged, */
+    uint64_t moved_ms;          /* and when that number last grew */
     union {
         uv_connect_t connect;
         uv_shutdown_t shutdown;
@@ -82,8 +85,10 @@ static struct stream_private *need_private(struct stream *s) {
 }
 
 static void drop_private(struct stream *s) {
-    if (s->priv != NULL)
-        uv_close((uv_handle_t *)&s->priv->timer, on_private_closed);
+    if (s->priv == NULL)
+        return;
+    handshake_end(&s->priv->handshake);
+    uv_close((uv_handle_t *)&s->priv->timer, on_private_closed);
     s->priv = NULL;
 }
 
@@ -91,10 +96,17 @@ static void drop_private(struct stream *s) {
 
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf);
 
+/* Whether a handshake must not be read in this turn. */
+static bool is_held_back(const struct stream *s) {
+    return s->priv != NULL && s->priv->handshake.all != NULL &&
+           !handshake_may_go_on(&s->priv->handshake);
+}
+
+/* Without a buffer libuv reads nothing and calls on_read with UV_ENOBUFS. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf_out) {
-    (void)handle;
     (void)suggested;
-    *buf_out = uv_buf_init(read_buffer, sizeof(read_buffer));
+    bool is_held = is_held_back(owner_of((uv_stream_t *)handle));
+    *buf_out = uv_buf_init(read_buffer, is_held ? 0 : sizeof(read_buffer));
 }
 
 static void start_reading(struct stream *s) {
@@ -143,8 +155,21 @@ static void deliver_opened(struct stream *s) {
         ended(s, sent);
 }
 
-static void shake_hands(struct stream *s) {
+static enum tls_step take_step(struct stream *s) {
+    struct handshake *h = &s->priv->handshake;
+    uint64_t since_ns = uv_hrtime();
     enum tls_step step = tls_session_handshake(s->tls);
+    if (h->all == NULL)
+        return step;
+    handshake_worked(h, uv_hrtime() - since_ns);
+    metrics_add(METRIC_tls_failed, step == TLS_FAILED);
+    metrics_add(METRIC_tls_handshakes, step == TLS_DONE);
+    metrics_add(METRIC_tls_resumed, step == TLS_DONE && tls_session_is_resumed(s->tls));
+    return step;
+}
+
+static void shake_hands(struct stream *s) {
+    enum tls_step step = take_step(s);
     int sent = send_sealed(s);
     if (step == TLS_FAILED)
         ended(s, UV_EPROTO);
@@ -175,7 +200,9 @@ static void on_late_read(struct stream *s, ssize_t n) {
 
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
     struct stream *s = owner_of(handle);
-    if (s->state >= STREAM_DRAINING) {
+    if (n == UV_ENOBUFS) {
+        uv_read_stop(handle);
+    } else if (s->state >= STREAM_DRAINING) {
         on_late_read(s, n);
     } else if (n < 0) {
         s->has_eof = n == UV_EOF;
@@ -373,7 +400,27 @@ static void tune(struct stream *s) {
     (void)uv_tcp_keepalive(&s->uv.tcp, 1, KEEPALIVE_S);
 }
 
-int stream_accept(struct stream *s, uv_stream_t *server, struct tls_context *tls) {
+static void on_handshake_s_turn(struct handshake *h) {
+    start_reading(container_of(h, struct stream_private, handshake)->stream);
+}
+
+static void on_given_up(struct handshake *h) {
+    struct stream *s = container_of(h, struct stream_private, handshake)->stream;
+    s->is_broken = 1; /* nobody waits for its goodbye */
+    ended(s, UV_ETIMEDOUT);
+}
+
+static void begin_tls(struct stream *s, const struct stream_opening *opening) {
+    struct handshake *h = &need_private(s)->handshake;
+    s->tls = tls_session_new(opening->tls, NULL);
+    h->go_on = on_handshake_s_turn;
+    h->give_up = on_given_up;
+    if (opening->handshakes != NULL)
+        handshake_begin(h, opening->handshakes);
+    start_reading(s);
+}
+
+int stream_accept(struct stream *s, uv_stream_t *server, const struct stream_opening *opening) {
     int r = init_handle(s, server->type);
     if (r == 0)
         r = uv_accept(server, &s->uv.stream);
@@ -381,12 +428,10 @@ int stream_accept(struct stream *s, uv_stream_t *server, struct tls_context *tls
         return r;
     tune(s);
     set_state(s, STREAM_OPENING);
-    if (tls != NULL) {
-        s->tls = tls_session_new(tls, NULL);
-        start_reading(s);
-    } else {
+    if (opening->tls != NULL)
+        begin_tls(s, opening);
+    else
         uv_timer_start(&need_private(s)->timer, on_first_turn, 0, 0);
-    }
     return 0;
 }
 
@@ -501,8 +546,10 @@ void stream_abort(struct stream *s) {
     if (!s->has_handle)
         MUST(init_handle(s, UV_TCP) == 0);
     set_state(s, STREAM_CLOSING);
-    if (s->priv != NULL)
+    if (s->priv != NULL) {
         uv_timer_stop(&s->priv->timer);
+        handshake_end(&s->priv->handshake);
+    }
     uv_close(&s->uv.handle, on_handle_closed);
 }
 

@@ -27,6 +27,7 @@
 #include "common/base/ip.h"
 #include "common/base/must.h"
 
+struct handshakes;
 struct sockaddr;
 struct stream;
 struct tls_context;
@@ -83,9 +84,15 @@ static inline bool stream_is_open(const struct stream *s) {
 
 void stream_init(struct stream *s, uv_loop_t *loop, const struct stream_events *events);
 
-/* Takes one waiting connection of `server` (uv_tcp_t or uv_pipe_t listener). tls: NULL for plain.
- * TCP_NODELAY is set. */
-MUST_CHECK int stream_accept(struct stream *s, uv_stream_t *server, struct tls_context *tls);
+/* What an accepted stream begins with; all zero: nothing. */
+struct stream_opening {
+    struct tls_context *tls;       /* NULL: plain */
+    struct handshakes *handshakes; /* those its own takes turns with; NULL: it does not wait */
+};
+
+/* Takes one waiting connection of `server` (uv_tcp_t or uv_pipe_t listener). TCP_NODELAY is set. */
+MUST_CHECK int stream_accept(struct stream *s, uv_stream_t *server,
+                             const struct stream_opening *opening);
 
 /* Connects. The address is copied. server_name: for SNI and verification, NULL without TLS. */
 MUST_CHECK int stream_connect_tcp(struct stream *s, const struct sockaddr *address,

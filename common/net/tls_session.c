@@ -192,6 +192,10 @@ void tls_session_end(struct tls_session *t) {
     ERR_clear_error();
 }
 
+bool tls_session_is_resumed(const struct tls_session *t) {
+    return SSL_session_reused(t->ssl) == 1;
+}
+
 const char *tls_session_error(const struct tls_session *t) {
     return t->error != NULL ? t->error : "";
 }

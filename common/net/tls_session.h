@@ -49,6 +49,8 @@ enum tls_step tls_session_open(struct tls_session *t, char *out, size_t cap, siz
 bool tls_session_seal(struct tls_session *t, struct bytes plain);
 /* Sends our close_notify. */
 void tls_session_end(struct tls_session *t);
+/* Whether the handshake resumed an earlier session. */
+bool tls_session_is_resumed(const struct tls_session *t);
 /* One line, "" when nothing failed. */
 const char *tls_session_error(const struct tls_session *t);
 

@@ -90,7 +90,8 @@ struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_cont
     outq_init(&c->out);
     stream_init(&c->stream, set->loop, &stream_events);
     conns_add(set, c);
-    if (stream_accept(&c->stream, server, tls) < 0) {
+    struct stream_opening opening = {.tls = tls, .handshakes = &set->handshakes};
+    if (stream_accept(&c->stream, server, &opening) < 0) {
         c->proto = NULL;
         conn_drop(c);
         return NULL;

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "common/net/handshakes.h"
 #include "gateway/codec/frame.h"
 
 struct conn;
@@ -28,12 +29,13 @@ struct conns {
     struct conn_queue dirty;
     unsigned turns_behind; /* so many turns in a row have not written all that are dirty */
     struct conn_list deadlines;
-    size_t starved;       /* not read because memory is short */
-    uint64_t relieved_ms; /* when that was last looked into */
-    size_t unfreed;       /* closed, on_closed outstanding */
-    size_t refused;       /* of count and unfreed together: those that are one too many … */
-    size_t told;          /* … and of them those that are told so */
-    struct peers *peers;  /* what each address has; NULL: nobody is counted */
+    struct handshakes handshakes; /* of those that speak TLS */
+    size_t starved;               /* not read because memory is short */
+    uint64_t relieved_ms;         /* when that was last looked into */
+    size_t unfreed;               /* closed, on_closed outstanding */
+    size_t refused;      /* of count and unfreed together: those that are one too many … */
+    size_t told;         /* … and of them those that are told so */
+    struct peers *peers; /* what each address has; NULL: nobody is counted */
     void (*on_flushed)(struct conns *set); /* all that were dirty are written; may be NULL */
     uv_prepare_t flush;
     uv_timer_t sweep, deadline_tick;

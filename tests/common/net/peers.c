@@ -90,7 +90,10 @@ static void on_connection(uv_stream_t *listener, int status) {
     assert_int_equal(status, 0);
     if (p->server.stream.state != STREAM_NEW)
         return; /* the test closed it before anybody came */
-    assert_int_equal(stream_accept(&p->server.stream, listener, p->server_tls), 0);
+    assert_int_equal(
+        stream_accept(&p->server.stream, listener,
+                      &(struct stream_opening){.tls = p->server_tls, .handshakes = p->handshakes}),
+        0);
     assert_int_equal(p->server.opens, 0);
     if (p->closes_at_accept)
         stream_close(&p->server.stream);

@@ -28,6 +28,7 @@ struct peers {
     uv_tcp_t listener;
     uv_timer_t timer;
     struct tls_context *server_tls, *client_tls;
+    struct handshakes *handshakes; /* the server's, or NULL */
     int port;
     struct peer server, client;
     bool is_over, closes_at_accept;

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "common/net/handshakes.h"
 #include "tests/common/net/peers.h"
 
 enum { MUCH = 16 * 1024 * 1024 };
@@ -196,6 +197,36 @@ static void says_both_ways(void **state) {
     }
 }
 
+static struct handshakes handshakes;
+static unsigned turns;
+
+/* Others have had their share of each of the first turns already. */
+static void use_up_turn(uv_prepare_t *handle) {
+    (void)handle;
+    if (turns++ < 20)
+        handshakes.worked_ns = HANDSHAKES_SHARE_US * 1000ULL;
+}
+
+static void a_handshake_waits_for_its_turn(void **state) {
+    (void)state;
+    struct peers p;
+    uv_prepare_t prepare;
+    peers_init_tls(&p, "ca.pem");
+    assert_int_equal(uv_prepare_init(&p.loop, &prepare), 0);
+    assert_int_equal(uv_prepare_start(&prepare, use_up_turn), 0);
+    handshakes_init(&handshakes, &p.loop); /* its own comes before the one above */
+    p.handshakes = &handshakes;
+    turns = 0;
+    peers_meet(&p, "localhost");
+    assert_true(turns > 20);
+    assert_int_equal(handshakes.count, 0);
+    peer_say(&p.client, "hello", 5);
+    peers_until_heard(&p, &p.server, 5, 5000);
+    handshakes_deinit(&handshakes);
+    uv_close((uv_handle_t *)&prepare, NULL);
+    peers_deinit(&p);
+}
+
 static char *make_pattern(size_t len) {
     char *text = mem_alloc(len);
     for (size_t i = 0; i < len; i++)
@@ -371,6 +402,7 @@ int main(void) {
                                        cmocka_unit_test(bad_certificates),
                                        cmocka_unit_test(bad_authorities),
                                        cmocka_unit_test(says_both_ways),
+                                       cmocka_unit_test(a_handshake_waits_for_its_turn),
                                        cmocka_unit_test(much_both_ways_at_once),
                                        cmocka_unit_test(many_small_buffers_are_gathered),
                                        cmocka_unit_test(slow_reader_blocks_writer),

@@ -168,6 +168,17 @@ static void sending_queues_and_the_turn_writes(void **state) {
     assert_int_equal(f->drained, 1);
 }
 
+/* As long as TLS is not agreed, the connection is not open. */
+static void a_silent_handshake_ends(void **state) {
+    struct fixture *f = *state;
+    struct conn *c = f->conn;
+    c->state = CONN_OPENING;
+    conn_sweep(c, c->opened_ms + 10000);
+    assert_int_equal(f->gone, 0);
+    conn_sweep(c, c->opened_ms + 10001);
+    assert_int_equal(f->gone, 1);
+}
+
 static void finishing_writes_first(void **state) {
     struct fixture *f = *state;
     char text[16];
@@ -308,6 +319,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_crowd_is_written_in_parts),
         TEST(sending_queues_and_the_turn_writes),
+        TEST(a_silent_handshake_ends),
         TEST(finishing_writes_first),
         TEST(the_socket_is_tried_at_the_bound),
         TEST(a_queue_over_its_bound_has_a_second),
