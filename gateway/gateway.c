@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/bus/cluster/report.h"
+#include "common/bus/cluster/ticket_keys.h"
 #include "common/bus/notice.h"
 
 static const char *trouble(void *ctx) {
@@ -15,6 +17,8 @@ static void on_second(void *ctx) {
     struct gateway *g = ctx;
     clients_sweep(&g->clients);
     restore_probe(&g->restore);
+    endpoints_tick(&g->endpoints);
+    ticket_keys_tick(g->ticket_keys, clock_wall_ms());
 }
 
 static void on_stop(void *ctx, bool is_again) {

@@ -24,6 +24,7 @@
 
 struct follower;
 struct ingest;
+struct ticket_keys;
 
 struct gateway {
     struct daemon daemon;
@@ -43,6 +44,7 @@ struct gateway {
     struct restore restore;
     struct drain drain;
     struct endpoints endpoints;
+    struct ticket_keys *ticket_keys;
     struct listeners listeners;
 };
 

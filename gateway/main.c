@@ -8,8 +8,10 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/bus/cluster/ticket_keys.h"
 #include "common/bus/log/follower.h"
 #include "common/bus/log/ingest.h"
+#include "common/net/tls_tickets.h"
 #include "gateway/conn/turn.h"
 #include "gateway/gateway.h"
 #include "gateway/routes/dispatch.h"
@@ -22,6 +24,11 @@ enum { DESCRIPTORS_KEPT = 64 /* for Redis, files, listeners */, LAST_MS = 3000 }
 static void on_room(void *ctx) {
     struct gateway *g = ctx;
     uplink_on_room(&g->uplink);
+}
+
+static void on_ticket_key(void *ctx, uint64_t period, const unsigned char *key) {
+    struct gateway *g = ctx;
+    tls_tickets_set(g->endpoints.tickets, period, key);
 }
 
 static void on_flushed(struct conns *set) {
@@ -83,6 +90,8 @@ static int open_listeners(struct gateway *g) {
                                 app_registrations(g->daemon.app.app), &error);
     if (result < 0)
         return daemon_complain(&g->daemon, error, result == -EINVAL ? DAEMON_USAGE : DAEMON_FAILED);
+    g->ticket_keys = ticket_keys_new(g->daemon.bus, tls_tickets_period_ms(g->endpoints.tickets),
+                                     TLS_TICKET_KEY, on_ticket_key, g);
     struct listeners_options options = {.loop = &g->daemon.loop,
                                         .conns = &g->conns,
                                         .http = &g->http_host,
@@ -127,6 +136,7 @@ static void end(struct gateway *g) {
     clients_deinit(&g->clients);
     follower_free(g->follower);
     ingest_free(g->ingest);
+    ticket_keys_free(g->ticket_keys);
     daemon_close(&g->daemon);
     /* A client that reads slowly gets no longer than this. */
     for (uint64_t until_ms = clock_ms() + LAST_MS; g->conns.unfreed > 0 && clock_ms() < until_ms;)

@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "common/base/secret_file.h"
+#include "common/net/ocsp_staple.h"
 #include "common/net/tls.h"
 
 bool certificate_fail(char **error_out, const char *what, const char *file, const char *why) {
@@ -173,10 +174,13 @@ static bool check(const char *file, const struct certificate *c, char **error_ou
 bool certificate_read(const struct tls_files *files, struct certificate *out, char **error_out) {
     *out = (struct certificate){0};
     *error_out = NULL;
-    if (read_with_password(files, out, error_out) && check(files->certificate, out, error_out))
-        return true;
-    certificate_deinit(out);
-    return false;
+    if (!read_with_password(files, out, error_out) || !check(files->certificate, out, error_out)) {
+        certificate_deinit(out);
+        return false;
+    }
+    if (files->ocsp != NULL)
+        out->staple = ocsp_staple_new(files->ocsp, out->x509, out->chain);
+    return true;
 }
 
 void certificate_copy(struct certificate *out, const struct certificate *c) {
@@ -184,12 +188,15 @@ void certificate_copy(struct certificate *out, const struct certificate *c) {
     MUST(X509_up_ref(c->x509) == 1 && EVP_PKEY_up_ref(c->key) == 1);
     if (c->chain != NULL)
         MUST((out->chain = X509_chain_up_ref(c->chain)) != NULL);
+    if (c->staple != NULL)
+        out->staple = ocsp_staple_new(ocsp_staple_file(c->staple), c->x509, c->chain);
 }
 
 void certificate_deinit(struct certificate *c) {
     X509_free(c->x509);
     EVP_PKEY_free(c->key);
     sk_X509_pop_free(c->chain, X509_free);
+    ocsp_staple_free(c->staple);
     *c = (struct certificate){0};
 }
 

@@ -13,6 +13,7 @@
 #include "common/base/buf.h"
 
 struct evp_pkey_st;
+struct ocsp_staple;
 struct stack_st_X509;
 struct tls_files;
 struct x509_st;
@@ -24,6 +25,7 @@ struct certificate {
     struct x509_st *x509;
     struct evp_pkey_st *key;
     struct stack_st_X509 *chain; /* or NULL */
+    struct ocsp_staple *staple;  /* or NULL */
 };
 
 /* False, with one clear line in *error_out (free()), when a file is missing or wrong, the password

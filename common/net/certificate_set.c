@@ -146,6 +146,14 @@ const struct certificate *certificate_set_at(const struct certificate_set *s, si
     return &s->items[place].certificate;
 }
 
+const struct certificate *certificate_set_find(const struct certificate_set *s,
+                                               const struct x509_st *x509) {
+    for (size_t i = 0; i < s->count; i++)
+        if (s->items[i].certificate.x509 == x509)
+            return &s->items[i].certificate;
+    return NULL;
+}
+
 const char *certificate_set_file(const struct certificate_set *s, size_t place) {
     return s->items[place].file;
 }

@@ -20,6 +20,7 @@
 struct certificate;
 struct certificate_set;
 struct tls_files;
+struct x509_st;
 
 enum { CERTIFICATE_KINDS = 5 };
 
@@ -33,6 +34,9 @@ void certificate_set_free(struct certificate_set *s);
 
 size_t certificate_set_count(const struct certificate_set *s);
 const struct certificate *certificate_set_at(const struct certificate_set *s, size_t place);
+/* The one with that X.509 certificate, or NULL. */
+const struct certificate *certificate_set_find(const struct certificate_set *s,
+                                               const struct x509_st *x509);
 /* The file a certificate was read from. */
 const char *certificate_set_file(const struct certificate_set *s, size_t place);
 /* Those for a client that names this host (NULL: none), how many: 1 or more. */

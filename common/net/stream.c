@@ -586,3 +586,10 @@ const char *stream_error_text(const struct stream *s, int status) {
         return "closed by the peer";
     return uv_strerror(status);
 }
+
+bool stream_tls_peer(const struct stream *s, struct tls_peer *out) {
+    if (s->tls == NULL)
+        return false;
+    tls_session_peer(s->tls, out);
+    return out->version != NULL;
+}

@@ -31,6 +31,7 @@ struct handshakes;
 struct sockaddr;
 struct stream;
 struct tls_context;
+struct tls_peer;
 struct tls_session;
 
 /* How many buffers one stream_write gathers. */
@@ -137,6 +138,9 @@ void stream_abort(struct stream *s);
  * families is seen by its IPv4 address, as on any other: limits, logs and strict ids mean the same
  * client by it. */
 struct ip stream_remote_ip(const struct stream *s);
+
+/* What was agreed on with the peer; buf_deinit(&out->subject). False: no TLS, or not yet. */
+MUST_CHECK bool stream_tls_peer(const struct stream *s, struct tls_peer *out);
 
 /* Why the last on_open / on_end failed, one line, for logs. */
 const char *stream_error_text(const struct stream *s, int status);

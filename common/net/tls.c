@@ -7,13 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 #include "common/net/certificate.h"
 #include "common/net/certificate_set.h"
+#include "common/net/ocsp_staple.h"
 #include "common/net/tls_session.h"
+#include "common/net/tls_tickets.h"
 
 /* With TLS 1.2; those of TLS 1.3 are all like this. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -73,6 +79,18 @@ static int on_server_name(SSL *ssl, int *alert, void *ctx) {
     return SSL_TLSEXT_ERR_OK;
 }
 
+static int on_staple_wanted(SSL *ssl, void *ctx) {
+    const struct tls_context *t = ctx;
+    const struct certificate *c = certificate_set_find(t->certificates, SSL_get_certificate(ssl));
+    struct bytes staple =
+        c != NULL && c->staple != NULL ? ocsp_staple_at(c->staple, time(NULL)) : BYTES_NONE;
+    unsigned char *copy = staple.len > 0 ? OPENSSL_memdup(staple.ptr, staple.len) : NULL;
+    if (copy == NULL)
+        return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, (int)staple.len); /* takes the copy */
+    return SSL_TLSEXT_ERR_OK;
+}
+
 /* Whether OpenSSL would show it: a key may be too small. */
 static bool is_accepted(struct tls_context *t, const struct certificate *c, const char *file,
                         char **error_out) {
@@ -88,7 +106,94 @@ static bool are_accepted(struct tls_context *t, char **error_out) {
     return true;
 }
 
-struct tls_context *tls_context_server(const struct tls_server *server,
+/* ---- who its clients are */
+
+/* Sessions that were agreed on under other authorities, or other rules, are not resumed. */
+static void tell_sessions_apart(struct tls_context *t, const struct tls_server *server,
+                                struct bytes authorities) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len;
+    struct buf all = {0};
+    buf_append_char(&all, server->takes_any_client ? 'a' : 'r');
+    buf_append(&all, authorities);
+    MUST(EVP_Digest(all.ptr, all.len, digest, &len, EVP_sha256(), NULL) == 1);
+    MUST(SSL_CTX_set_session_id_context(t->ssl, digest, len) == 1);
+    buf_deinit(&all);
+}
+
+static bool ask_clients(struct tls_context *t, const struct tls_server *server, char **error_out) {
+    struct buf content = {0};
+    STACK_OF(X509_NAME) *names = NULL;
+    if (server->client_ca == NULL) {
+        tell_sessions_apart(t, server, BYTES_NONE);
+        return true;
+    }
+    bool is_ok =
+        certificate_read_file("client authorities", server->client_ca, &content, error_out);
+    if (is_ok && (SSL_CTX_load_verify_file(t->ssl, server->client_ca) != 1 ||
+                  (names = SSL_load_client_CA_file(server->client_ca)) == NULL))
+        is_ok = certificate_fail(error_out, "client authorities", server->client_ca,
+                                 "there is no certificate in it");
+    if (is_ok) {
+        SSL_CTX_set_client_CA_list(t->ssl, names); /* takes the names */
+        SSL_CTX_set_verify(t->ssl,
+                           SSL_VERIFY_PEER |
+                               (server->takes_any_client ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT),
+                           NULL);
+        SSL_CTX_set_verify_depth(t->ssl, TLS_CHAIN_MAX);
+        SSL_CTX_set_max_cert_list(t->ssl, TLS_CHAIN_MAX_BYTES);
+        tell_sessions_apart(t, server, buf_bytes(&content));
+    }
+    buf_deinit(&content);
+    return is_ok;
+}
+
+/* ---- tickets */
+
+static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                         EVP_MAC_CTX *mac, int is_new) {
+    const struct tls_context *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const unsigned char *current = tls_tickets_current(t->tickets);
+    const unsigned char *key = is_new ? current : tls_tickets_find(t->tickets, name);
+    char digest[] = "SHA256";
+    if (key == NULL)
+        return 0; /* no ticket, or a full handshake */
+    if (is_new) {
+        memcpy(name, key, 16);
+        MUST(RAND_bytes(iv, 16) == 1);
+    }
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)(key + 48), 32),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end()};
+    MUST(EVP_MAC_CTX_set_params(mac, params) == 1);
+    MUST(EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key + 16, iv, is_new) == 1);
+    return key == current ? 1 : 2; /* 2: and a new ticket */
+}
+
+/* A client is who it was as long as its certificate is valid. */
+static SSL_TICKET_RETURN on_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                   size_t name_len, SSL_TICKET_STATUS status, void *ctx) {
+    (void)ssl, (void)name, (void)name_len, (void)ctx;
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    const X509 *peer = SSL_SESSION_get0_peer(session);
+    if (peer != NULL && X509_cmp_current_time(X509_get0_notAfter(peer)) < 0)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
+static void use_tickets(struct tls_context *t, struct tls_tickets *tickets) {
+    MUST(SSL_CTX_set_session_ticket_cb(t->ssl, NULL, on_ticket, NULL) == 1);
+    if (tickets == NULL)
+        return;
+    t->tickets = tls_tickets_ref(tickets);
+    SSL_CTX_set_app_data(t->ssl, t);
+    SSL_CTX_set_timeout(t->ssl, (long)(2 * tls_tickets_period_ms(tickets) / 1000));
+    MUST(SSL_CTX_set_tlsext_ticket_key_evp_cb(t->ssl, on_ticket_key) == 1);
+}
+
+struct tls_context *tls_context_server(const struct tls_server *server, struct tls_tickets *tickets,
                                        const struct tls_context *old, char **error_out) {
     struct certificate_set *set = certificate_set_new(
         server->certificates, server->count, old != NULL ? old->certificates : NULL, error_out);
@@ -99,7 +204,16 @@ struct tls_context *tls_context_server(const struct tls_server *server,
     t->certificates = set;
     SSL_CTX_set_cert_cb(t->ssl, on_certificate_wanted, t);
     SSL_CTX_set_tlsext_servername_callback(t->ssl, on_server_name);
-    return finished(t, are_accepted(t, error_out));
+    SSL_CTX_set_tlsext_status_cb(t->ssl, on_staple_wanted);
+    SSL_CTX_set_tlsext_status_arg(t->ssl, t);
+    use_tickets(t, tickets);
+    return finished(t, are_accepted(t, error_out) && ask_clients(t, server, error_out));
+}
+
+void tls_context_refresh(struct tls_context *t) {
+    for (size_t i = 0; t->certificates != NULL && i < certificate_set_count(t->certificates); i++)
+        if (certificate_set_at(t->certificates, i)->staple != NULL)
+            ocsp_staple_refresh(certificate_set_at(t->certificates, i)->staple);
 }
 
 /* ---- the client's side */
@@ -149,6 +263,7 @@ void tls_context_unref(struct tls_context *t) {
         return;
     SSL_CTX_free(t->ssl);
     certificate_set_free(t->certificates);
+    tls_tickets_unref(t->tickets);
     free(t);
 }
 

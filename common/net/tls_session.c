@@ -196,6 +196,39 @@ bool tls_session_is_resumed(const struct tls_session *t) {
     return SSL_session_reused(t->ssl) == 1;
 }
 
+static void describe(X509 *certificate, struct tls_peer *out) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    char *text;
+    BIO *bio = BIO_new(BIO_s_mem());
+    MUST(bio != NULL);
+    /* Characters beyond ASCII stay as they are, in UTF-8. */
+    X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0,
+                       XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+    long text_len = BIO_get_mem_data(bio, &text);
+    if (text_len > 0)
+        buf_append(&out->subject, bytes_of(text, (size_t)text_len));
+    buf_append_char(&out->subject, '\0');
+    BIO_free(bio);
+    MUST(X509_digest(certificate, EVP_sha256(), digest, &len) == 1);
+    for (unsigned i = 0; i < len && 2 * i + 2 < sizeof(out->fingerprint); i++)
+        snprintf(out->fingerprint + (size_t)2 * i, 3, "%02x", digest[i]);
+}
+
+void tls_session_peer(const struct tls_session *t, struct tls_peer *out) {
+    *out = (struct tls_peer){0};
+    if (!SSL_is_init_finished(t->ssl))
+        return;
+    out->version = SSL_get_version(t->ssl);
+    out->cipher = SSL_get_cipher_name(t->ssl);
+    out->server_name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
+    out->is_resumed = tls_session_is_resumed(t);
+    X509 *certificate = SSL_get0_peer_certificate(t->ssl);
+    if (certificate != NULL)
+        describe(certificate, out);
+    ERR_clear_error();
+}
+
 const char *tls_session_error(const struct tls_session *t) {
     return t->error != NULL ? t->error : "";
 }

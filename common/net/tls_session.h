@@ -16,12 +16,15 @@
 #include "common/base/must.h"
 
 struct certificate_set;
+struct tls_peer;
 struct tls_session;
+struct tls_tickets;
 
 /* What the functions of tls.h make. */
 struct tls_context {
     struct ssl_ctx_st *ssl;
     struct certificate_set *certificates; /* NULL: a client's */
+    struct tls_tickets *tickets;          /* NULL: OpenSSL has keys of its own */
     unsigned refs;
     bool is_server;
 };
@@ -51,6 +54,8 @@ bool tls_session_seal(struct tls_session *t, struct bytes plain);
 void tls_session_end(struct tls_session *t);
 /* Whether the handshake resumed an earlier session. */
 bool tls_session_is_resumed(const struct tls_session *t);
+/* All zero before the handshake is done. */
+void tls_session_peer(const struct tls_session *t, struct tls_peer *out);
 /* One line, "" when nothing failed. */
 const char *tls_session_error(const struct tls_session *t);
 

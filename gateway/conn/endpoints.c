@@ -7,11 +7,13 @@
 
 #include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
 #include "common/bus/cluster/report.h"
 #include "common/http/http_authority.h"
 #include "common/net/tls.h"
+#include "common/net/tls_tickets.h"
 
 static int fail(char **error_out, const char *format, const char *what, const char *why) {
     struct buf text = {0};
@@ -48,13 +50,13 @@ static int parse_listen(struct endpoint *out, const char *url, char **error_out)
     return 0;
 }
 
-static int load_tls(struct endpoint_run *e, char **error_out) {
+static int load_tls(struct endpoint_run *e, struct tls_tickets *tickets, char **error_out) {
     if (!e->at.is_tls)
         return 0;
     if (e->at.tls.count == 0)
         return fail(error_out, "endpoint %s: https and wss need a certificate%s", e->at.address,
                     "");
-    e->tls = tls_context_server(&e->at.tls, NULL, error_out);
+    e->tls = tls_context_server(&e->at.tls, tickets, NULL, error_out);
     return e->tls == NULL ? -1 : 0;
 }
 
@@ -70,7 +72,7 @@ static int fill(struct endpoints *e, const struct settings *settings,
         else if (parse_listen(&item->at, settings->listen.items[i], error_out) < 0)
             return -EINVAL;
         e->count++;
-        if (load_tls(item, error_out) < 0)
+        if (load_tls(item, e->tickets, error_out) < 0)
             return -1;
     }
     if (count == 0)
@@ -81,7 +83,8 @@ static int fill(struct endpoints *e, const struct settings *settings,
 
 int endpoints_init(struct endpoints *e, const struct settings *settings,
                    const struct registrations *registrations, char **error_out) {
-    *e = (struct endpoints){0};
+    *e = (struct endpoints){.tickets = tls_tickets_new((uint64_t)settings->tls_ticket_ms)};
+    tls_tickets_turn(e->tickets, clock_wall_ms());
     int result = fill(e, settings, registrations, error_out);
     if (result < 0)
         endpoints_deinit(e);
@@ -92,7 +95,15 @@ void endpoints_deinit(struct endpoints *e) {
     for (size_t i = 0; i < e->count; i++)
         drop(&e->items[i]);
     free(e->items);
+    tls_tickets_unref(e->tickets);
     *e = (struct endpoints){0};
+}
+
+void endpoints_tick(struct endpoints *e) {
+    tls_tickets_turn(e->tickets, clock_wall_ms());
+    for (size_t i = 0; i < e->count; i++)
+        if (e->items[i].tls != NULL)
+            tls_context_refresh(e->items[i].tls);
 }
 
 /* ---- what an endpoint is called */
@@ -155,9 +166,9 @@ static struct endpoint_run *find_place(const struct endpoints *all, const struct
 
 /* False: nothing of it could be used, and everything is as it was. */
 static bool reload_tls(struct endpoint_run *running, const struct tls_server *wanted,
-                       struct report *report) {
+                       struct tls_tickets *tickets, struct report *report) {
     char *error = NULL;
-    struct tls_context *fresh = tls_context_server(wanted, running->tls, &error);
+    struct tls_context *fresh = tls_context_server(wanted, tickets, running->tls, &error);
     if (error != NULL)
         report_error(report, "%s; the old certificate stays", error);
     free(error);
@@ -169,10 +180,10 @@ static bool reload_tls(struct endpoint_run *running, const struct tls_server *wa
 }
 
 static void take_up(struct endpoint_run *running, const struct endpoint *wanted,
-                    struct report *report) {
+                    struct tls_tickets *tickets, struct report *report) {
     compare(report, &running->at, wanted);
     if (running->at.is_tls && wanted->is_tls && wanted->tls.count > 0 &&
-        reload_tls(running, &wanted->tls, report))
+        reload_tls(running, &wanted->tls, tickets, report))
         endpoint_set_tls(&running->at, &wanted->tls);
 }
 
@@ -181,17 +192,17 @@ void endpoints_reload(struct endpoints *e, const struct settings *settings,
     if (settings->listen.count > 0 || registrations == NULL) {
         for (size_t i = 0; i < e->count; i++)
             if (e->items[i].at.is_tls)
-                (void)reload_tls(&e->items[i], &e->items[i].at.tls, report);
+                (void)reload_tls(&e->items[i], &e->items[i].at.tls, e->tickets, report);
         return;
     }
     size_t count = registrations->endpoints.count;
-    struct endpoints wanted = {mem_zalloc((count + 1) * sizeof(*wanted.items)), count};
+    struct endpoints wanted = {mem_zalloc((count + 1) * sizeof(*wanted.items)), count, NULL};
     for (size_t i = 0; i < count; i++)
         copy_endpoint(&wanted.items[i].at, &registrations->endpoints.items[i]);
     for (size_t i = 0; i < e->count; i++) {
         struct endpoint_run *match = find_place(&wanted, &e->items[i].at);
         if (match != NULL)
-            take_up(&e->items[i], &match->at, report);
+            take_up(&e->items[i], &match->at, e->tickets, report);
         else
             report_endpoint(report, &e->items[i].at,
                             "is not in the app file any more and still serves");

@@ -16,6 +16,7 @@ struct registrations;
 struct report;
 struct settings;
 struct tls_context;
+struct tls_tickets;
 
 /* An endpoint as it runs. It lives as long as the process: connections point to it. */
 struct endpoint_run {
@@ -26,6 +27,7 @@ struct endpoint_run {
 struct endpoints {
     struct endpoint_run *items;
     size_t count;
+    struct tls_tickets *tickets; /* one set of keys for all of them */
 };
 
 /* 0; or negative with one line for the user in *error_out (free()): -EINVAL when it is --listen
@@ -40,6 +42,8 @@ void endpoints_deinit(struct endpoints *e);
  * used, so they are not compared. */
 void endpoints_reload(struct endpoints *e, const struct settings *settings,
                       const struct registrations *registrations, struct report *report);
+/* To be called every second: keys of session tickets age, and OCSP responses are replaced. */
+void endpoints_tick(struct endpoints *e);
 /* Of all endpoints, with spaces between. */
 void endpoints_append_urls(struct buf *out, const struct endpoints *e);
 

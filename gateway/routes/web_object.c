@@ -10,6 +10,8 @@
 
 #include "common/app/lua/stack.h"
 #include "common/base/percent.h"
+#include "common/net/tls.h"
+#include "gateway/conn/conn.h"
 #include "gateway/conn/endpoints.h"
 #include "gateway/conn/request.h"
 
@@ -86,6 +88,27 @@ static void push_endpoint(lua_State *L, const struct web *w) {
     stack_set_bytes(L, "address", r->host);
 }
 
+static void push_tls(lua_State *L, const struct web *w) {
+    const struct conn *c = w->handler.request->conn;
+    struct tls_peer peer;
+    if (c == NULL || !stream_tls_peer(&c->stream, &peer)) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_createtable(L, 0, 5);
+    stack_set_bytes(L, "version", bytes_str(peer.version));
+    stack_set_bytes(L, "cipher", bytes_str(peer.cipher));
+    stack_set_optional(L, "server_name", bytes_str(peer.server_name));
+    stack_set_bool(L, "is_resumed", peer.is_resumed);
+    if (peer.fingerprint[0] != '\0') {
+        lua_createtable(L, 0, 2);
+        stack_set_bytes(L, "subject", bytes_str(peer.subject.ptr));
+        stack_set_bytes(L, "fingerprint", bytes_str(peer.fingerprint));
+        lua_setfield(L, -2, "client");
+    }
+    buf_deinit(&peer.subject);
+}
+
 static void push_params(lua_State *L, const struct web *w) {
     lua_createtable(L, 0, (int)w->param_count);
     for (size_t i = 0; i < w->param_count; i++) {
@@ -115,6 +138,7 @@ static const struct {
     {"method", push_method},     {"path", push_path},     {"query", push_query},
     {"headers", push_headers},   {"body", push_body},     {"remote_address", push_remote_address},
     {"endpoint", push_endpoint}, {"params", push_params}, {"signal", push_signal},
+    {"tls", push_tls},
 };
 
 bool web_push_field(lua_State *L, const struct web *w, const char *name) {

@@ -1,4 +1,6 @@
 """https and wss by --listen, and certificates that are replaced under way."""
+import hashlib
+import json
 import pathlib
 import socket
 import ssl
@@ -220,3 +222,167 @@ def test_the_password_of_a_key_is_in_a_file(tmp_path):
         assert serial(cluster) == 5
         secret.write_text("wrong\n")
         assert "the password is wrong; the old certificate stays" in cluster.cli("reload", check=False).stderr
+
+
+def ask(cluster, gateway, context, session=None, path="/plain"):
+    """GET: the session that came with the answer, whether `session` was resumed, and the body."""
+    with socket.create_connection(cluster.address(gateway), 10) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost", session=session) as sock:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while more := sock.recv(65536):
+                answer += more
+            return sock.session, sock.session_reused, answer.partition(b"\r\n\r\n")[2].decode()
+
+
+def secured(folder, **options):
+    query = f"?certificate={folder / 'cert.pem'}&key={folder / 'key.pem'}" + options.pop("query", "")
+    return Cluster(APP, listen="https+wss", listen_query=query, **options)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_is_resumed_at_another_gateway(tmp_path, version):
+    make_certificate(tmp_path, 1)
+    (tmp_path / "secret").write_text("a secret of some length\n")
+    context = untrusting()
+    context.minimum_version = context.maximum_version = version
+    with secured(tmp_path, gateways=2, args=["--cluster-secret-file", str(tmp_path / "secret")]) as cluster:
+        def is_resumed_at_the_other():
+            session = ask(cluster, 0, context)[0]
+            return ask(cluster, 1, context, session)[1]
+        eventually(is_resumed_at_the_other, 10)
+        old = ask(cluster, 0, context)[0]
+        cluster.cli("reload")  # the keys are not the certificates'
+        assert ask(cluster, 1, context, old)[1]
+        sealed = cluster.redis.hgetall("sb:{sb}:tickets")
+        assert len(sealed) >= 2 and all(len(value) == 12 + 80 + 16 for value in sealed.values())
+        cluster.redis_server.kill()
+        assert ask(cluster, 1, context, old)[1]
+
+
+def test_an_old_ticket_is_not_resumed(tmp_path):
+    make_certificate(tmp_path, 1)
+    context = untrusting()
+    with secured(tmp_path, gateways=1, gateway_args=["--tls-ticket-ms", "1000"]) as cluster:
+        def is_fresh_one_resumed():
+            return ask(cluster, 0, context, ask(cluster, 0, context)[0])[1]
+        eventually(is_fresh_one_resumed, 10)
+        old = ask(cluster, 0, context)[0]
+        eventually(lambda: not ask(cluster, 0, context, old)[1], 10)
+        eventually(is_fresh_one_resumed, 10)
+
+
+def openssl(*args):
+    subprocess.run(["/usr/bin/openssl", *map(str, args)], check=True, capture_output=True)
+
+
+def make_authority(folder, name):
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout",
+            folder / f"{name}.key", "-out", folder / f"{name}.pem")
+
+
+def issue(folder, authority, name, subject, days=2):
+    request = folder / "request"
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", subject, "-utf8", "-keyout", folder / f"{name}.key", "-out", request)
+    openssl("x509", "-req", "-in", request, "-CA", folder / f"{authority}.pem", "-CAkey", folder / f"{authority}.key",
+            "-CAcreateserial", "-days", days, "-out", folder / f"{name}.pem")
+
+
+def showing(folder, name=None, version=ssl.TLSVersion.TLSv1_3):
+    context = untrusting()
+    context.minimum_version = context.maximum_version = version
+    if name:
+        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory):
+    """An authority of clients, one of its clients, and one of another authority."""
+    folder = tmp_path_factory.mktemp("clients")
+    make_certificate(folder, 1)
+    for authority in ["ours", "others"]:
+        make_authority(folder, authority)
+    issue(folder, "ours", "alice", "/O=Example/CN=Alíce")
+    issue(folder, "others", "mallory", "/CN=mallory")
+    return folder
+
+
+REFUSED = (ssl.SSLError, ConnectionError)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_certificate_is_required(clients, version):
+    with secured(clients, gateways=1, query=f"&client_ca={clients / 'ours.pem'}") as cluster:
+        alice = showing(clients, "alice", version)
+        session, _, body = ask(cluster, 0, alice, path="/tls")
+        der = ssl.PEM_cert_to_DER_cert((clients / "alice.pem").read_text())
+        seen = json.loads(body)
+        assert seen["client"] == {"subject": "CN=Alíce,O=Example", "fingerprint": hashlib.sha256(der).hexdigest()}
+        assert seen["version"] == version.name.replace("_", ".") and seen["server_name"] == "localhost"
+        assert seen["is_resumed"] is False
+        for who in [None, "mallory"]:
+            with pytest.raises(REFUSED):
+                ask(cluster, 0, showing(clients, who, version), path="/tls")
+        # A resumed session is its client's; after the authorities have changed it is not resumed.
+        _, is_resumed, body = ask(cluster, 0, alice, session, path="/tls")
+        assert is_resumed and json.loads(body) == {**seen, "is_resumed": True}
+        ours = (clients / "ours.pem").read_bytes()
+        try:
+            (clients / "ours.pem").write_bytes((clients / "others.pem").read_bytes())
+            cluster.cli("reload")
+            with pytest.raises(REFUSED):
+                ask(cluster, 0, alice, session, path="/tls")
+            (clients / "ours.pem").write_text("nobody")
+            assert "ours.pem: there is no certificate in it" in cluster.cli("reload", check=False).stderr
+            assert json.loads(ask(cluster, 0, showing(clients, "mallory", version), path="/tls")[2])["client"]
+        finally:
+            (clients / "ours.pem").write_bytes(ours)
+
+
+def test_a_client_certificate_is_optional(clients):
+    query = f"&client_ca={clients / 'ours.pem'}&client_certificate=optional"
+    with secured(clients, gateways=1, query=query) as cluster:
+        anybody = showing(clients)
+        session, _, body = ask(cluster, 0, anybody, path="/tls")
+        assert "client" not in json.loads(body)
+        assert json.loads(ask(cluster, 0, showing(clients, "alice"), path="/tls")[2])["client"]
+        _, is_resumed, body = ask(cluster, 0, anybody, session, path="/tls")
+        assert is_resumed and "client" not in json.loads(body)
+        with pytest.raises(REFUSED):
+            ask(cluster, 0, showing(clients, "mallory"), path="/tls")
+
+
+def test_without_tls_there_is_nothing_to_tell():
+    with Cluster(APP, gateways=1) as cluster:
+        with cluster.raw(0) as raw:
+            raw.request("/tls", handshake=False).read_head()
+            assert raw.read_body() == b"null"
+
+
+def respond(folder):
+    """An OCSP response about alice that holds for an hour, in alice.ocsp."""
+    index = folder / "index.txt"
+    serial_text = subprocess.run(["/usr/bin/openssl", "x509", "-in", folder / "alice.pem", "-noout", "-serial"],
+                                 capture_output=True, text=True).stdout.strip().split("=")[1]
+    index.write_text(f"V\t400101000000Z\t\t{serial_text}\tunknown\t/CN=alice\n")
+    openssl("ocsp", "-issuer", folder / "ours.pem", "-cert", folder / "alice.pem", "-no_nonce", "-reqout", folder / "ocsp.req")
+    openssl("ocsp", "-index", index, "-rsigner", folder / "ours.pem", "-rkey", folder / "ours.key", "-CA", folder / "ours.pem",
+            "-reqin", folder / "ocsp.req", "-respout", folder / "fresh.ocsp", "-nmin", 60)
+    (folder / "fresh.ocsp").rename(folder / "alice.ocsp")
+
+
+def test_an_ocsp_response_is_stapled_once_it_is_there(clients):
+    chain = clients / "chain.pem"
+    chain.write_bytes((clients / "alice.pem").read_bytes() + (clients / "ours.pem").read_bytes())
+    (clients / "alice.ocsp").write_text("no response")
+    query = f"?certificate={chain}&key={clients / 'alice.key'}&ocsp={clients / 'alice.ocsp'}"
+    with Cluster(APP, gateways=1, listen="https+wss", listen_query=query) as cluster:
+        def is_stapled():
+            return "OCSP Response Status: successful" in s_client(cluster, "-status")
+        assert not is_stapled()
+        respond(clients)
+        eventually(is_stapled, 10)
+        (clients / "alice.ocsp").write_text("no response")  # the one before stays
+        eventually(lambda: cluster.gateways[0].log().count("refused_staple") == 2, 10)
+        assert is_stapled()

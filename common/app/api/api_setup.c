@@ -51,9 +51,10 @@ static void read_certificate(lua_State *L, struct wish *w) {
         .key = push_path(L, a, api_option_text(L, 1, "key")),
         .password = api_option_text(L, 1, "password"),
         .password_file = push_path(L, a, api_option_text(L, 1, "password_file")),
+        .ocsp = push_path(L, a, api_option_text(L, 1, "ocsp")),
     };
-    bool has_any =
-        f.certificate != NULL || f.key != NULL || f.password != NULL || f.password_file != NULL;
+    bool has_any = f.certificate != NULL || f.key != NULL || f.password != NULL ||
+                   f.password_file != NULL || f.ocsp != NULL;
     if (has_any && !w->is_tls)
         luaL_argerror(L, 1, "certificate, key and password are for https and wss");
     if (has_any && f.certificate == NULL)
@@ -66,7 +67,8 @@ static void read_certificate(lua_State *L, struct wish *w) {
 
 /* The list `certificates`: its tables take the place of the argument in turn. */
 static void read_certificates(lua_State *L, struct wish *w) {
-    static const char *const allowed[] = {"certificate", "key", "password", "password_file", NULL};
+    static const char *const allowed[] = {"certificate",   "key",  "password",
+                                          "password_file", "ocsp", NULL};
     w->tls.certificates = w->certificates;
     read_certificate(L, w);
     lua_pushvalue(L, 1);
@@ -88,13 +90,38 @@ static void read_certificates(lua_State *L, struct wish *w) {
     lua_replace(L, 1);
 }
 
+static void read_clients(lua_State *L, struct wish *w) {
+    const char *which = api_option_text(L, 1, "client_certificate");
+    w->tls.client_ca = push_path(L, app_of(L), api_option_text(L, 1, "client_ca"));
+    w->tls.takes_any_client = which != NULL && strcmp(which, "optional") == 0;
+    if (which != NULL && !w->tls.takes_any_client && strcmp(which, "required") != 0)
+        luaL_argerror(L, 1, "client_certificate is 'required' or 'optional'");
+    if (which != NULL && w->tls.client_ca == NULL)
+        luaL_argerror(L, 1, "client_certificate needs client_ca");
+    if (w->tls.client_ca != NULL && !w->is_tls)
+        luaL_argerror(L, 1, "client_ca is for https and wss");
+}
+
 static void read_wish(lua_State *L, struct wish *w) {
-    static const char *const allowed[] = {
-        "address", "port",     "protocol",     "name",          "hostname",     "certificate",
-        "key",     "password", "auto_upgrade", "password_file", "certificates", NULL};
+    static const char *const allowed[] = {"address",
+                                          "port",
+                                          "protocol",
+                                          "name",
+                                          "hostname",
+                                          "certificate",
+                                          "key",
+                                          "password",
+                                          "auto_upgrade",
+                                          "password_file",
+                                          "certificates",
+                                          "ocsp",
+                                          "client_ca",
+                                          "client_certificate",
+                                          NULL};
     api_check_options(L, 1, allowed);
     read_protocol(L, w);
     read_certificates(L, w);
+    read_clients(L, w);
     w->address = api_option_text(L, 1, "address");
     if (w->address == NULL)
         w->address = "*";
@@ -146,6 +173,10 @@ static void check_wish(lua_State *L, const struct wish *w, const struct endpoint
         luaL_argerror(L, 1, "https and wss need a certificate");
     if (w->auto_upgrade && !w->is_ws)
         luaL_argerror(L, 1, "auto_upgrade is for ws and wss");
+    if (same != NULL && w->tls.client_ca != NULL &&
+        (is_other(same->tls.client_ca, w->tls.client_ca) || same->tls.client_ca == NULL ||
+         same->tls.takes_any_client != w->tls.takes_any_client))
+        luaL_argerror(L, 1, "the endpoint of this address and port has other client certificates");
     if (same != NULL && is_other(same->hostname, w->hostname))
         luaL_argerror(L, 1, "the endpoint of this address and port has another hostname");
 }

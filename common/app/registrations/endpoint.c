@@ -19,7 +19,8 @@ static const struct {
 } tls_texts[] = {{"certificate", offsetof(struct tls_files, certificate)},
                  {"key", offsetof(struct tls_files, key)},
                  {"password", offsetof(struct tls_files, password)},
-                 {"password_file", offsetof(struct tls_files, password_file)}};
+                 {"password_file", offsetof(struct tls_files, password_file)},
+                 {"ocsp", offsetof(struct tls_files, ocsp)}};
 
 /* The text is the endpoint's own, so it may be freed and replaced. */
 static char **tls_text(const struct tls_files *f, size_t i) {
@@ -31,6 +32,7 @@ static void drop_tls(struct tls_server *tls) {
         for (size_t k = 0; k < ARRAY_LEN(tls_texts); k++)
             free(*tls_text(&tls->certificates[i], k));
     free(tls->certificates);
+    free((char *)(uintptr_t)tls->client_ca);
     *tls = (struct tls_server){0};
 }
 
@@ -54,7 +56,8 @@ static struct tls_files *add_certificate(struct tls_server *tls) {
 }
 
 static void copy_tls(struct tls_server *out, const struct tls_server *tls) {
-    *out = (struct tls_server){0};
+    *out = (struct tls_server){.client_ca = dup_or_null(tls->client_ca),
+                               .takes_any_client = tls->takes_any_client};
     for (size_t i = 0; i < tls->count; i++) {
         struct tls_files *files = add_certificate(out);
         for (size_t k = 0; k < ARRAY_LEN(tls_texts); k++)
@@ -115,6 +118,8 @@ static char **find_text(struct endpoint *e, struct bytes option) {
         return &e->name;
     if (bytes_equal_str(option, "hostname"))
         return &e->hostname;
+    if (bytes_equal_str(option, "client_ca"))
+        return (char **)(uintptr_t)&tls->client_ca;
     for (size_t i = 0; i < ARRAY_LEN(tls_texts); i++) {
         if (!bytes_equal_str(option, tls_texts[i].name))
             continue;
@@ -134,6 +139,10 @@ static bool parse_option(struct endpoint *out, struct bytes option) {
         out->auto_upgrade = bytes_equal_str(value, "true");
         return out->auto_upgrade || bytes_equal_str(value, "false");
     }
+    if (bytes_equal_str(key, "client_certificate")) {
+        out->tls.takes_any_client = bytes_equal_str(value, "optional");
+        return out->tls.takes_any_client || bytes_equal_str(value, "required");
+    }
     char **text = find_text(out, key);
     if (text == NULL)
         return false;
@@ -145,8 +154,10 @@ static bool parse_option(struct endpoint *out, struct bytes option) {
 }
 
 static const char *check_certificates(const struct endpoint *e) {
-    if (e->tls.count > 0 && !e->is_tls)
+    if ((e->tls.count > 0 || e->tls.client_ca != NULL) && !e->is_tls)
         return "certificates are for https and wss";
+    if (e->tls.takes_any_client && e->tls.client_ca == NULL)
+        return "client_certificate needs client_ca";
     if (e->tls.count > TLS_CERTIFICATES_MAX)
         return "has more than 64 certificates";
     return e->tls.count == 1 && e->tls.certificates[0].certificate == NULL
@@ -166,8 +177,8 @@ static const char *parse(struct endpoint *out, const char *url) {
         return "needs ADDRESS:PORT after the scheme";
     while (options.ptr != NULL)
         if (!parse_option(out, bytes_split(&options, '&')))
-            return "options are certificate, key, password_file, password, name, hostname and "
-                   "auto_upgrade";
+            return "options are certificate, key, password_file, password, ocsp, client_ca, "
+                   "client_certificate, name, hostname and auto_upgrade";
     return check_certificates(out);
 }
 
@@ -213,5 +224,8 @@ void endpoint_append_url(struct buf *out, const struct endpoint *e, int up_by) {
         for (size_t k = 0; k < ARRAY_LEN(tls_texts); k++)
             append_option(out, &separator, tls_texts[k].name,
                           *tls_text(&e->tls.certificates[i], k));
+    append_option(out, &separator, "client_ca", e->tls.client_ca);
+    append_option(out, &separator, "client_certificate",
+                  e->tls.takes_any_client ? "optional" : NULL);
     append_option(out, &separator, "auto_upgrade", e->auto_upgrade ? "true" : NULL);
 }

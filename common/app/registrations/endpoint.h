@@ -6,8 +6,9 @@
  *     scheme    http, ws or http+ws, or the same with TLS: https, wss, https+wss
  *     address   a host name, an IP address, or "*" for every address
  *     port      80, or 443 with TLS, when there is none
- *     options   name, hostname, auto_upgrade=true, and with TLS certificate, key, password_file,
- *               password; %XX is decoded
+ *     options   name, hostname, auto_upgrade=true; %XX is decoded
+ *     with TLS  certificate, key, password_file, password, ocsp; client_ca,
+ *               client_certificate=required or optional
  *
  * Each further `certificate` begins one more, to which the options behind it belong.
  */

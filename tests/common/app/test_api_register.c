@@ -22,6 +22,14 @@ static void test_errors(void **state) {
         {"endpoint{protocol='wss'}", "need a certificate"},
         {"endpoint{protocol='wss', key='k'}", "needs its certificate"},
         {"endpoint{protocol='ws', certificates={{certificate='c'}}}", "certificate, key and"},
+        {"endpoint{protocol='ws', client_ca='c'}", "client_ca is for https"},
+        {"endpoint{protocol='wss', certificate='c', client_certificate='optional'}",
+         "needs client_ca"},
+        {"endpoint{protocol='wss', certificate='c', client_ca='d', client_certificate='never'}",
+         "'required' or 'optional'"},
+        {"endpoint{protocol='wss', certificate='c', client_ca='d'} "
+         "signalbox.endpoint{protocol='https', client_ca='e'}",
+         "other client certificates"},
         {"endpoint{protocol='wss', certificates='c'}", "must be a list of tables"},
         {"endpoint{protocol='wss', certificates={'c'}}", "must be a list of tables"},
         {"endpoint{protocol='wss', certificates={{port=1}}}", "unknown option 'port'"},
@@ -124,18 +132,20 @@ static void test_endpoints(void **state) {
     char path[300];
     (void)state;
     world_open(&w);
-    world_must_load(&w, "local e = signalbox.endpoint\n"
-                        "e{address='127.0.0.1', port=1, protocol='http', name='first'}\n"
-                        "e{address='127.0.0.1', port=1, protocol='ws', name='second'}\n"
-                        "e{protocol='https', certificate='tls/c.pem', key='/k.pem', password='p',\n"
-                        "  certificates={{certificate='d.pem'},\n"
-                        "    {certificate='/e.pem', password_file='/e.password'}}}\n"
-                        "e{protocol='wss', auto_upgrade=true, hostname='h'}\n"
-                        "e{port=2, protocol='ws', auto_upgrade=true}\n"
-                        "e{port=2, protocol='ws'}\n"
-                        "e{protocol='http'}\n"
-                        "e{port=3, protocol='ws', auto_upgrade=true}\n"
-                        "e{port=3, protocol='http'}\n");
+    world_must_load(
+        &w, "local e = signalbox.endpoint\n"
+            "e{address='127.0.0.1', port=1, protocol='http', name='first'}\n"
+            "e{address='127.0.0.1', port=1, protocol='ws', name='second'}\n"
+            "e{protocol='https', certificate='tls/c.pem', key='/k.pem', password='p', ocsp='o',\n"
+            "  client_ca='ca.pem', client_certificate='optional',\n"
+            "  certificates={{certificate='d.pem'},\n"
+            "    {certificate='/e.pem', password_file='/e.password'}}}\n"
+            "e{protocol='wss', auto_upgrade=true, hostname='h'}\n"
+            "e{port=2, protocol='ws', auto_upgrade=true}\n"
+            "e{port=2, protocol='ws'}\n"
+            "e{protocol='http'}\n"
+            "e{port=3, protocol='ws', auto_upgrade=true}\n"
+            "e{port=3, protocol='http'}\n");
     const struct registrations *r = app_registrations(w.app);
     assert_int_equal(r->endpoints.count, 5);
     const struct endpoint *e = r->endpoints.items;
@@ -152,6 +162,11 @@ static void test_endpoints(void **state) {
     assert_string_equal(e[1].tls.certificates[1].certificate, path);
     assert_null(e[1].tls.certificates[1].key);
     assert_string_equal(e[1].tls.certificates[2].password_file, "/e.password");
+    snprintf(path, sizeof(path), "%s/ca.pem", w.folder);
+    assert_string_equal(e[1].tls.client_ca, path);
+    assert_true(e[1].tls.takes_any_client);
+    snprintf(path, sizeof(path), "%s/o", w.folder);
+    assert_string_equal(e[1].tls.certificates[0].ocsp, path);
     assert_string_equal(e[1].hostname, "h");
     assert_false(e[2].auto_upgrade);
     assert_int_equal(e[3].port, 8080);

@@ -54,6 +54,15 @@ static int make_files(void **state) {
         "openssl pkcs12 -export -in good.pem -inkey good.key -passout pass:secret -out good.p12 && "
         "openssl pkcs12 -export -in good.pem -inkey good.key -passout pass: -out open.p12 && "
         "openssl pkcs12 -export -in good.pem -nokeys -passout pass: -out nokey.p12 && "
+        "cp ca.pem link0.pem && cp ca.key link0.key && : >above && for i in 1 2 3 4 5 6; do "
+        "  printf 'basicConstraints=CA:true\n' >ca.ext && "
+        "  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout link$i.key "
+        "    -out link.csr -subj /CN=link$i && "
+        "  openssl x509 -req -in link.csr -CA link$((i-1)).pem -CAkey link$((i-1)).key -days 20 "
+        "    -extfile ca.ext -out link$i.pem && "
+        "  cat link$i.pem above link$i.key >chain$i.pem && cat link$i.pem above >more && "
+        "  mv more above; done && "
+        "(cat link1.pem; for i in $(seq 100); do cat ca.pem; done; cat link1.key) >long.pem && "
         "mkdir ca.d && "
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca2.key "
         "  -out ca2.pem -subj /CN=ca2 -days 30 && touch index && echo 01 >serial && "
@@ -73,8 +82,8 @@ static int remove_files(void **state) {
 
 static struct tls_context *server_of(const char *certificate, const char *key, const char *password,
                                      char **error_out) {
-    struct tls_files files = {certificate, key, password, NULL};
-    return tls_context_server(&(struct tls_server){&files, 1}, NULL, error_out);
+    struct tls_files files = {certificate, key, password, NULL, NULL};
+    return tls_context_server(&(struct tls_server){&files, 1, NULL, false}, NULL, NULL, error_out);
 }
 
 static struct tls_context *load_server(void) {
@@ -333,6 +342,31 @@ static void wrong_certificates_are_refused(void **state) {
     refused("ca.pem", "127.0.0.2", "the certificate is refused: IP address mismatch");
 }
 
+/* link1 is by ca, link2 by link1, and so on. The client shows itself and what is between. */
+static int meet_with_chain(const char *file) {
+    struct peers p;
+    char *error = NULL;
+    struct tls_files files = {.certificate = in_dir("good.pem"), .key = in_dir("good.key")};
+    struct tls_server server = {&files, 1, in_dir("ca.pem"), false};
+    peers_init(&p);
+    p.server_tls = tls_context_server(&server, NULL, NULL, &error);
+    p.client_tls = tls_context_client(in_dir("ca.pem"), in_dir(file), NULL, &error);
+    assert_null(error);
+    peers_connect(&p, "localhost");
+    peers_until(&p, &p.server.opens, 1, 5000);
+    int opened = p.server.opened;
+    peers_deinit(&p);
+    return opened;
+}
+
+static void client_chains_have_a_bound(void **state) {
+    (void)state;
+    assert_int_equal(meet_with_chain("chain1.pem"), 0);
+    assert_int_equal(meet_with_chain("chain5.pem"), 0); /* with four in between */
+    assert_int_equal(meet_with_chain("chain6.pem"), UV_EPROTO);
+    assert_int_equal(meet_with_chain("long.pem"), UV_EPROTO); /* more than 32 kB of them */
+}
+
 /* The one side speaks TLS, the other something else. */
 static void plain_text_is_no_tls(void **state) {
     (void)state;
@@ -408,6 +442,7 @@ int main(void) {
                                        cmocka_unit_test(slow_reader_blocks_writer),
                                        cmocka_unit_test(close_waits_for_what_was_taken),
                                        cmocka_unit_test(wrong_certificates_are_refused),
+                                       cmocka_unit_test(client_chains_have_a_bound),
                                        cmocka_unit_test(plain_text_is_no_tls),
                                        cmocka_unit_test(peer_leaves_within_the_handshake),
                                        cmocka_unit_test(broken_record_ends_the_stream),

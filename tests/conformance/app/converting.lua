@@ -23,6 +23,7 @@ end
 signalbox.route("GET", "/up", function(web) web:convert(options(web)) end)
 signalbox.route("POST", "/up-post", function(web) web:convert(options(web)) end)
 signalbox.route("GET", "/plain", function(web) web:text("plain") end)
+signalbox.route("GET", "/tls", function(web) web:json(web.tls or signalbox.null) end)
 signalbox.route("GET", "/headers", function(web) web:json(web.headers) end)
 signalbox.route("GET", "/signal", function(web) web:json { signal = shown(web.signal) } end)
 

@@ -317,18 +317,12 @@ static void the_peers_end_is_told(void **state) {
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_crowd_is_written_in_parts),
-        TEST(sending_queues_and_the_turn_writes),
-        TEST(a_silent_handshake_ends),
-        TEST(finishing_writes_first),
-        TEST(the_socket_is_tried_at_the_bound),
-        TEST(a_queue_over_its_bound_has_a_second),
-        TEST(four_times_the_bound_are_the_end),
-        TEST(a_reader_has_its_time_to_the_end),
-        TEST(who_takes_nothing_is_dropped),
-        TEST(deadlines_fire_once),
-        TEST(dropping_twice_is_dropping_once),
-        TEST(the_peers_end_is_told),
+        TEST(a_crowd_is_written_in_parts),      TEST(sending_queues_and_the_turn_writes),
+        TEST(a_silent_handshake_ends),          TEST(finishing_writes_first),
+        TEST(the_socket_is_tried_at_the_bound), TEST(a_queue_over_its_bound_has_a_second),
+        TEST(four_times_the_bound_are_the_end), TEST(a_reader_has_its_time_to_the_end),
+        TEST(who_takes_nothing_is_dropped),     TEST(deadlines_fire_once),
+        TEST(dropping_twice_is_dropping_once),  TEST(the_peers_end_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

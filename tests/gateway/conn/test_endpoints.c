@@ -43,7 +43,7 @@ static void reload(const struct wanted *wanted, size_t count, const struct setti
                    const char *lines) {
     static const struct wanted running = {"localhost", 8091, true, true, "Main", NULL, false};
     struct registrations *before = registered(&running, 1), *after = registered(wanted, count);
-    struct settings none = {0};
+    struct settings none = {.tls_ticket_ms = 1000};
     struct endpoints e;
     struct report report = {0};
     char *error = NULL;
@@ -89,7 +89,7 @@ static void what_needs_a_restart_is_told(void **state) {
          2,
          "\nrestart endpoint ws://*:8092 is in the app file and does not serve yet"},
     };
-    struct settings settings = {0};
+    struct settings settings = {.tls_ticket_ms = 1000};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         reload(cases[i].wanted, cases[i].count, &settings, cases[i].lines);
@@ -97,7 +97,7 @@ static void what_needs_a_restart_is_told(void **state) {
 
 static void listen_stands_for_the_apps_endpoints(void **state) {
     static const struct wanted other = {"localhost", 9999, true, true, NULL, NULL, false};
-    struct settings settings = {.listen = {{"http://127.0.0.1:1"}, 1}};
+    struct settings settings = {.listen = {{"http://127.0.0.1:1"}, 1}, .tls_ticket_ms = 1000};
     (void)state;
     reload(&other, 1, &settings, "");
 }

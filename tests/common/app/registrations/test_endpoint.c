@@ -87,6 +87,10 @@ static void wrong_urls(void **state) {
                                        "http://a:80?auto_upgrade=perhaps",
                                        "http://a:80?certificate=c",
                                        "https://a:80?key=k",
+                                       "http://a:80?client_ca=c",
+                                       "https://a:80?certificate=c&client_certificate=optional",
+                                       "https://a:80?certificate=c&client_ca=d&"
+                                       "client_certificate=perhaps",
                                        "https://a:80?password_file=f"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
@@ -101,7 +105,8 @@ static void written_as_read(void **state) {
                                        "https+wss://b:65535?name=N&hostname=h&certificate=/"
                                        "a%20b&key=k%26&password=p%25&auto_upgrade=true",
                                        "https://*:1?certificate=a&certificate=b&key=c"
-                                       "&password_file=/d&certificate=e"};
+                                       "&password_file=/d&certificate=e&ocsp=f&client_ca=g"
+                                       "&client_certificate=optional&auto_upgrade=true"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
         struct endpoint e;
