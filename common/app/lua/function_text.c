@@ -9,6 +9,7 @@
 
 #include <lauxlib.h>
 
+#include "common/app/lua/budget.h"
 #include "common/app/lua/stack.h"
 
 enum { DEPTH = 256 /* Lua nests less */, CANDIDATES = 64 };
@@ -284,7 +285,7 @@ static bool is_same(const struct search *s, struct bytes text) {
     for (int i = 1; i < s->about.linedefined; i++)
         buf_append_char(&padded, '\n');
     buf_append(&padded, text);
-    bool is_fine = luaL_loadbufferx(L, padded.ptr, padded.len, "=rule", "t") == LUA_OK;
+    bool is_fine = budget_load(L, buf_bytes(&padded), "=rule") == LUA_OK;
     if (is_fine && s->about.linedefined > 0)
         is_fine = lua_pcall(L, 0, 1, 0) == LUA_OK && lua_isfunction(L, -1);
     is_fine = is_fine && dump(L, &theirs);
@@ -336,7 +337,8 @@ static bool find(struct search *s, struct bytes chunk) {
     size_t depth = 0;
     struct scan scan = {chunk.ptr, chunk.ptr + chunk.len, 1};
     struct bytes token;
-    while ((token = next(&scan)).len > 0 && depth < DEPTH && s->tried < CANDIDATES) {
+    while ((token = next(&scan)).len > 0 && depth < DEPTH && s->tried < CANDIDATES &&
+           !budget_is_over(s->L)) {
         if (bytes_equal_str(token, "function"))
             open_function(&scan, &open[depth++]);
         else if (is_one_of(token, opening))
@@ -419,7 +421,7 @@ void function_text_build(lua_State *L, struct bytes text, int line, struct bytes
     stack_push_bytes(L, chunk);
     struct bytes padded = stack_bytes_at(L, -2);
     const char *name = has_name ? lua_tostring(L, -1) : padded.ptr;
-    if (luaL_loadbufferx(L, padded.ptr, padded.len, name, "t") != LUA_OK)
+    if (budget_load(L, padded, name) != LUA_OK)
         lua_error(L);
     if (line > 0)
         lua_call(L, 0, 1);

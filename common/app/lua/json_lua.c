@@ -17,7 +17,7 @@
 #include "common/app/lua/stack.h"
 #include "common/base/utf8.h"
 
-enum { WRITE_MAX_BYTES = 64 * 1024 * 1024, WRITE_DEPTH_MAX = 100, LOOK_EVERY_VALUES = 20000 };
+enum { WRITE_MAX_BYTES = 64 * 1024 * 1024, WRITE_DEPTH_MAX = 100 };
 
 static char array_key;
 
@@ -28,6 +28,8 @@ void json_push_array_mark(lua_State *L) {
         return;
     lua_pop(L, 1);
     lua_newtable(L);
+    lua_pushboolean(L, false); /* all arrays share it: no script may have it */
+    lua_setfield(L, -2, "__metatable");
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &array_key);
 }
@@ -54,7 +56,6 @@ struct writer {
     struct buf *out;
     size_t held; /* what outer objects hold: see write_object */
     struct buf *error;
-    unsigned values;
 };
 
 static bool complain(struct writer *w, const char *why) {
@@ -141,8 +142,11 @@ static struct bytes key_of(const struct member *m) {
     return m->key.ptr == NULL ? bytes_str(m->digits) : m->key;
 }
 
-static int compare_members(const void *a, const void *b) {
+/* Once the time is up the order does not matter any more. */
+static int compare_members(const void *a, const void *b, void *L) {
     const struct member *x = a, *y = b;
+    if (budget_is_over(L))
+        return 0;
     if (x->place != y->place)
         return x->place < y->place ? -1 : 1;
     return bytes_compare(key_of(x), key_of(y));
@@ -211,7 +215,7 @@ static bool write_object(struct writer *w, int index, int depth) {
     struct member *m = (struct member *)(void *)members.ptr;
     size_t count = members.len / sizeof(*m);
     if (is_fine && count > 1)
-        qsort(m, count, sizeof(*m), compare_members);
+        qsort_r(m, count, sizeof(*m), compare_members, w->L);
     buf_append_char(out, '{');
     for (size_t i = 0; is_fine && i < count; i++) {
         if (i > 0)
@@ -241,7 +245,7 @@ static bool write_value(struct writer *w, int index, int depth) {
     lua_State *L = w->L;
     if (w->held + w->out->len > WRITE_MAX_BYTES)
         return complain(w, "the JSON would be larger than 64 MiB");
-    if (++w->values % LOOK_EVERY_VALUES == 0 && budget_is_over(L))
+    if (budget_is_over(L))
         return complain(w, "the processor time was used up by JSON (--lua-budget-ms)");
     switch (lua_type(L, index)) {
     case LUA_TNIL: buf_append_str(w->out, "null"); return true;
@@ -266,7 +270,7 @@ static bool write_value_as(struct writer *w, int index, struct json_value was, i
     if (was.kind == JSON_KIND_ABSENT || !json_is_same(w->L, index, was))
         return write_value(w, index, depth);
     buf_append(w->out, was.text);
-    return ++w->values % LOOK_EVERY_VALUES != 0 || !budget_is_over(w->L) ||
+    return !budget_is_over(w->L) ||
            complain(w, "the processor time was used up by JSON (--lua-budget-ms)");
 }
 

@@ -16,14 +16,13 @@
 #include "common/app/lua/json_source.h"
 #include "common/app/lua/stack.h"
 
-enum { LOOK_EVERY_VALUES = 20000, STACK_OF_LEVEL = 8 };
+enum { STACK_OF_LEVEL = 8 };
 
 struct reader {
     lua_State *L;
     const char *at, *begin;
     int text, mark, sources; /* stack indices: the Lua string, the mark of arrays, json_source.h */
-    unsigned values;
-    bool is_plain; /* the value that was read last would be written as it is spelled */
+    bool is_plain;           /* the value that was read last would be written as it is spelled */
 };
 
 /* False when the processor time is used up. */
@@ -135,7 +134,7 @@ static bool push_object(struct reader *r) {
 static bool push_value(struct reader *r) {
     luaL_checkstack(r->L, STACK_OF_LEVEL, NULL);
     skip_space(r);
-    if (++r->values % LOOK_EVERY_VALUES == 0 && budget_is_over(r->L))
+    if (budget_is_over(r->L))
         return false;
     switch (*r->at) {
     case '{': return push_object(r);

@@ -1,7 +1,8 @@
 /*
  * libraries.c - see libraries.h.
  *
- *   string.rep, table.*       loops of C over a length that the script chooses: bounded
+ *   table.*                   tables.c
+ *   string.*, utf8.*, math.*  where a call's time grows with its arguments, those are bounded
  *   xpcall                    its handler, which no hook would stop, runs after the failure
  *   coroutine.resume, close   not for coroutines of handlers, nor for one that the budget ended
  *   coroutine.yield           not in a handler, which waits by signalbox.sleep and its like
@@ -18,11 +19,21 @@
 
 #include "common/app/lua/budget.h"
 #include "common/app/lua/strings.h"
+#include "common/app/lua/tables.h"
+#include "common/base/must.h"
 
-#define TEXT_MAX_BYTES ((lua_Integer)64 * 1024 * 1024)
-#define ELEMENTS_MAX   ((lua_Integer)1000000)
+enum {
+    TEXTS_MAX_BYTES = 16 * 1024 * 1024, /* of one call */
+    QUOTED_MAX_BYTES = 2 * 1024 * 1024,
+    ARGUMENTS_MAX = 100000,
+    NUMERAL_MAX_BYTES = 1024,
+    DATE_FORMAT_MAX_BYTES = 1024
+};
 
-enum { DATE_FORMAT_MAX_BYTES = 1024 };
+/* The standard function is the upvalue. */
+static int pass_on(lua_State *L) {
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
 
 /* --- coroutines --- */
 
@@ -34,15 +45,29 @@ static lua_State *check_coroutine(lua_State *L) {
     return co;
 }
 
+/* One that the budget ended must not go on, nor run its __close functions. */
+static bool is_killed(lua_State *co) {
+    return *budget_owner_of(co) == BUDGET_KILLED;
+}
+
 /* As the standard one: the number of results on L, or -1 and the error on L. */
 static int resume(lua_State *L, lua_State *co, int count) {
     int results;
+    if (is_killed(co)) {
+        lua_pushliteral(L, "cannot resume dead coroutine");
+        return -1;
+    }
     if (!lua_checkstack(co, count)) {
         lua_pushliteral(L, "too many arguments to resume");
         return -1;
     }
+    budget_look(L);
     lua_xmove(L, co, count);
+    struct budget *b = budget_of(L);
+    struct entered before = budget_enter(b, b->slice, co);
     int status = lua_resume(co, L, count, &results);
+    budget_leave(b, before);
+    budget_look(L);
     if (status != LUA_OK && status != LUA_YIELD) {
         lua_xmove(co, L, 1);
         return -1;
@@ -64,10 +89,12 @@ static int co_resume(lua_State *L) {
     return count >= 0 ? count + 1 : 2;
 }
 
-/* Closing runs the script's __close functions, which in a killed coroutine no hook would stop. */
-static bool may_be_closed(lua_State *co) {
-    int status = lua_status(co);
-    return status == LUA_OK || status == LUA_YIELD || *budget_owner_of(co) != BUDGET_KILLED;
+static bool close_variables(lua_State *L, lua_State *co) {
+    struct budget *b = budget_of(L);
+    struct entered before = budget_enter(b, b->slice, co);
+    bool is_fine = lua_resetthread(co) == LUA_OK;
+    budget_leave(b, before);
+    return is_fine;
 }
 
 static int co_wrapped(lua_State *L) {
@@ -76,9 +103,9 @@ static int co_wrapped(lua_State *L) {
     if (count >= 0)
         return count;
     int status = lua_status(co);
-    if (status != LUA_OK && status != LUA_YIELD && may_be_closed(co)) {
+    if (status != LUA_OK && status != LUA_YIELD && !is_killed(co)) {
         lua_xmove(L, co, 1);
-        (void)lua_resetthread(co);
+        (void)close_variables(L, co);
         lua_xmove(co, L, 1);
     }
     if (lua_type(L, -1) == LUA_TSTRING) {
@@ -92,7 +119,6 @@ static int co_wrapped(lua_State *L) {
 static int co_create(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_State *co = lua_newthread(L);
-    budget_watch(co);
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);
     return 1;
@@ -113,17 +139,27 @@ static int co_close(lua_State *L) {
     lua_State *co = check_coroutine(L);
     if (is_active(L, co))
         return luaL_error(L, "cannot close a running coroutine");
-    if (!may_be_closed(co)) {
+    if (is_killed(co)) {
         lua_pushboolean(L, false);
         lua_pushliteral(L, "the coroutine used up its processor time");
         return 2;
     }
-    bool is_fine = lua_resetthread(co) == LUA_OK;
+    bool is_fine = close_variables(L, co);
+    budget_look(L);
     lua_pushboolean(L, is_fine);
     if (is_fine)
         return 1;
     lua_xmove(co, L, 1);
     return 2;
+}
+
+static int co_status(lua_State *L) {
+    lua_State *co = lua_tothread(L, 1);
+    if (co != NULL && is_killed(co) && !is_active(L, co))
+        lua_pushliteral(L, "dead");
+    else
+        return pass_on(L);
+    return 1;
 }
 
 static int co_yield (lua_State *L) {
@@ -163,94 +199,64 @@ static int base_xpcall(lua_State *L) {
     return after_xpcall(L, status, 0);
 }
 
-/* --- string, table --- */
+/* --- string --- */
 
 static int string_rep(lua_State *L) {
     size_t len, separator_len;
     const char *text = luaL_checklstring(L, 1, &len);
     lua_Integer count = luaL_checkinteger(L, 2);
     const char *separator = luaL_optlstring(L, 3, "", &separator_len);
+    size_t part = len + separator_len;
     luaL_Buffer out;
-    if (count <= 0 || len + separator_len == 0) {
+    if (count <= 0 || part == 0) {
         lua_pushliteral(L, "");
         return 1;
     }
-    luaL_argcheck(L, count <= TEXT_MAX_BYTES / (lua_Integer)(len + separator_len), 2,
+    luaL_argcheck(L, (lua_Unsigned)count <= TEXTS_MAX_BYTES / part, 2,
                   "resulting string too large");
-    size_t total = (size_t)count * (len + separator_len) - separator_len;
-    char *at = luaL_buffinitsize(L, &out, total);
-    for (lua_Integer i = 0; i < count; i++) {
-        memcpy(at, text, len);
-        if (i + 1 < count)
-            memcpy(at + len, separator, separator_len);
-        at += len + separator_len;
-    }
+    budget_look(L);
+    size_t total = (size_t)count * part - separator_len;
+    char *at = luaL_buffinitsize(L, &out, total + separator_len);
+    memcpy(at, text, len);
+    memcpy(at + len, separator, separator_len);
+    for (size_t done = part; done < total; done *= 2)
+        memcpy(at + done, at, done <= total - done ? done : total - done);
     luaL_pushresultsize(&out, total);
     return 1;
 }
 
-static void check_count(lua_State *L, int arg, lua_Integer from, lua_Integer to) {
-    if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= (lua_Unsigned)ELEMENTS_MAX)
-        luaL_argerror(L, arg, "more than a million elements");
-}
-
-static int table_insert(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_Integer end = luaL_len(L, 1) + 1, at = end;
-    if (lua_gettop(L) == 3) {
-        at = luaL_checkinteger(L, 2);
-        luaL_argcheck(L, at >= 1 && at <= end, 2, "position out of bounds");
-        check_count(L, 1, at, end);
-        for (lua_Integer i = end; i > at; i--) {
-            lua_geti(L, 1, i - 1);
-            lua_seti(L, 1, i);
-        }
-    } else if (lua_gettop(L) != 2) {
-        return luaL_error(L, "wrong number of arguments to 'insert'");
+/* What works on all bytes of its arguments. */
+static int with_texts(lua_State *L) {
+    size_t total = 0;
+    int count = lua_gettop(L);
+    budget_look(L);
+    luaL_argcheck(L, count <= ARGUMENTS_MAX, ARGUMENTS_MAX, "more than 100000 arguments");
+    for (int i = 1; i <= count; i++) {
+        total += lua_type(L, i) == LUA_TSTRING ? lua_rawlen(L, i) : 0;
+        luaL_argcheck(L, total <= TEXTS_MAX_BYTES, i, "texts of more than 16 MiB");
     }
-    lua_seti(L, 1, at);
-    return 0;
-}
-
-static int table_remove(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_Integer count = luaL_len(L, 1), at = luaL_optinteger(L, 2, count);
-    if (!lua_isnoneornil(L, 2))
-        luaL_argcheck(L, at == count || (at >= 1 && at <= count + 1), 2, "position out of bounds");
-    check_count(L, 1, at, count);
-    lua_geti(L, 1, at);
-    for (; at < count; at++) {
-        lua_geti(L, 1, at + 1);
-        lua_seti(L, 1, at);
-    }
-    lua_pushnil(L);
-    lua_seti(L, 1, at);
-    return 1;
-}
-
-/* The standard function is the upvalue. */
-static int pass_on(lua_State *L) {
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
-}
-
-static int table_concat(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_Integer from = luaL_optinteger(L, 3, 1);
-    check_count(L, 1, from, lua_isnoneornil(L, 4) ? luaL_len(L, 1) : luaL_checkinteger(L, 4));
     return pass_on(L);
 }
 
-static int table_move(lua_State *L) {
-    check_count(L, 3, luaL_checkinteger(L, 2), luaL_checkinteger(L, 3));
-    return pass_on(L);
+/* %q writes a byte as four, one call of sprintf for each. */
+static int string_format(lua_State *L) {
+    size_t total = 0;
+    bool has_quoted = strstr(luaL_checkstring(L, 1), "%q") != NULL;
+    for (int i = lua_gettop(L); has_quoted && i > 1; i--) {
+        total += lua_type(L, i) == LUA_TSTRING ? lua_rawlen(L, i) : 0;
+        luaL_argcheck(L, total <= QUOTED_MAX_BYTES, i, "texts of more than 2 MiB beside %q");
+    }
+    return with_texts(L);
 }
 
-static int table_sort(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    check_count(L, 1, 1, luaL_len(L, 1));
+/* What takes numbers, of which a text may stand for one. */
+static int with_numbers(lua_State *L) {
+    int count = lua_gettop(L);
+    budget_look(L);
+    luaL_argcheck(L, count <= ARGUMENTS_MAX, ARGUMENTS_MAX, "more than 100000 arguments");
+    for (int i = 1; i <= count; i++)
+        luaL_argcheck(L, lua_type(L, i) != LUA_TSTRING || lua_rawlen(L, i) <= NUMERAL_MAX_BYTES, i,
+                      "number expected, got a long string");
     return pass_on(L);
 }
 
@@ -299,15 +305,32 @@ void libraries_open(lua_State *L) {
         {"rep", string_rep},        {"find", strings_find}, {"match", strings_match},
         {"gmatch", strings_gmatch}, {"gsub", strings_gsub}, {NULL, NULL},
     };
-    static const luaL_Reg tables[] = {
-        {"insert", table_insert}, {"remove", table_remove}, {NULL, NULL}};
+    static const luaL_Reg tables[] = {{"insert", tables_insert},
+                                      {"remove", tables_remove},
+                                      {"move", tables_move},
+                                      {"concat", tables_concat},
+                                      {"unpack", tables_unpack},
+                                      {"sort", tables_sort},
+                                      {NULL, NULL}};
+    static const struct {
+        const char *library, *name;
+        lua_CFunction by;
+    } wrapped[] = {
+        {"string", "upper", with_texts},    {"string", "lower", with_texts},
+        {"string", "reverse", with_texts},  {"string", "format", string_format},
+        {"string", "pack", with_texts},     {"string", "unpack", with_texts},
+        {"string", "packsize", with_texts}, {"string", "char", with_numbers},
+        {"utf8", "len", with_texts},        {"utf8", "codepoint", with_texts},
+        {"utf8", "offset", with_texts},     {"utf8", "char", with_numbers},
+        {"math", "max", with_numbers},      {"math", "min", with_numbers},
+        {"table", "pack", with_texts},      {"os", "date", os_date},
+        {"coroutine", "status", co_status},
+    };
     replace_functions(L, "coroutine", coroutines);
     replace_functions(L, "string", strings);
     replace_functions(L, "table", tables);
-    wrap_function(L, "table", "concat", table_concat);
-    wrap_function(L, "table", "move", table_move);
-    wrap_function(L, "table", "sort", table_sort);
-    wrap_function(L, "os", "date", os_date);
+    for (size_t i = 0; i < ARRAY_LEN(wrapped); i++)
+        wrap_function(L, wrapped[i].library, wrapped[i].name, wrapped[i].by);
     lua_pushcfunction(L, base_xpcall);
     lua_setglobal(L, "xpcall");
     guard_strings(L);

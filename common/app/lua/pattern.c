@@ -1,7 +1,7 @@
 /*
  * pattern.c - see pattern.h. A recursive matcher with backtracking, as the manual describes
- * patterns; read pattern_match first. Every character looked at is a step, and every 20,000
- * steps the budget is checked.
+ * patterns; read pattern_match first. Every character looked at is a step, at which
+ * the budget may end it.
  */
 #include "common/app/lua/pattern.h"
 
@@ -12,7 +12,7 @@
 
 #include "common/app/lua/budget.h"
 
-enum { DEPTH_MAX = 200, LOOK_EVERY_STEPS = 20000 };
+enum { DEPTH_MAX = 200 };
 
 void pattern_init(struct pattern *p, lua_State *L, struct bytes text, struct bytes pattern) {
     p->L = L;
@@ -20,15 +20,13 @@ void pattern_init(struct pattern *p, lua_State *L, struct bytes text, struct byt
     p->text_end = text.ptr + text.len;
     p->end = pattern.ptr + pattern.len;
     p->depth = 0;
-    p->steps = 0;
+    p->budget = budget_of(L);
     p->capture_count = 0;
 }
 
-static void step(struct pattern *p) {
-    if (++p->steps < LOOK_EVERY_STEPS)
-        return;
-    p->steps = 0;
-    budget_look(p->L);
+static void step(const struct pattern *p) {
+    if (p->budget != NULL && p->budget->wants_look)
+        budget_stop_if_over(p->L);
 }
 
 /* --- one character --- */
@@ -46,6 +44,7 @@ static const char *after_class(struct pattern *p, const char *at) {
     if (at < p->end && *at == '^')
         at++;
     do {
+        step(p);
         if (at == p->end)
             luaL_error(p->L, "malformed pattern (missing ']')");
         if (*at++ == '%') {
@@ -195,7 +194,6 @@ static const char *match_again(struct pattern *p, const char *s, int digit) {
     if (p->captures[i].len < 0)
         return NULL;
     size_t len = (size_t)p->captures[i].len;
-    p->steps += (unsigned)(len / 64);
     bool is_same = (size_t)(p->text_end - s) >= len && memcmp(p->captures[i].at, s, len) == 0;
     return is_same ? s + len : NULL;
 }
@@ -286,6 +284,7 @@ static const char *match_on(struct pattern *p, const char *s, const char *at) {
 }
 
 const char *pattern_match(struct pattern *p, const char *s, const char *from) {
+    step(p);
     if (p->depth++ >= DEPTH_MAX)
         luaL_error(p->L, "pattern too complex");
     const char *end = match_on(p, s, from);

@@ -9,16 +9,17 @@
 
 #include "common/base/bytes.h"
 
+struct budget;
 struct lua_State;
 
 enum { PATTERN_CAPTURES_MAX = 32, CAPTURE_OPEN = -1, CAPTURE_POSITION = -2 };
 
 struct pattern {
     struct lua_State *L; /* where errors are raised */
+    const struct budget *budget;
     const char *text, *text_end;
     const char *end; /* of the pattern */
     int depth;
-    unsigned steps;
     int capture_count;
     struct {
         const char *at;

@@ -19,8 +19,10 @@
 #include <lualib.h>
 
 #include "common/app/lua/function_text.h"
+#include "common/app/lua/json_lua.h"
 #include "common/app/lua/libraries.h"
 #include "common/app/lua/stack.h"
+#include "common/app/lua/weak.h"
 #include "common/base/log.h"
 
 enum { LOAD_MAX_BYTES = 1024 * 1024, FILE_MAX_BYTES = 16 * 1024 * 1024, MAIN_CHUNK_SLICES = 10 };
@@ -59,7 +61,7 @@ static int load_text(lua_State *L, struct bytes text, const char *name) {
         lua_pushfstring(L, "%s: bytecode is not loaded", name[0] == '@' ? name + 1 : name);
         return LUA_ERRSYNTAX;
     }
-    return luaL_loadbufferx(L, text.ptr == NULL ? "" : text.ptr, text.len, name, "t");
+    return budget_load(L, text, name);
 }
 
 static bool read_all(FILE *file, struct buf *out) {
@@ -94,6 +96,7 @@ static int sandbox_print(lua_State *L) {
     for (int i = 1; i <= count; i++) {
         if (i > 1)
             luaL_addchar(&text, '\t');
+        budget_look(L);
         luaL_tolstring(L, i, NULL);
         luaL_addvalue(&text);
     }
@@ -108,6 +111,7 @@ static void gather_pieces(lua_State *L, int function) {
     size_t total = 0, len;
     luaL_buffinit(L, &all);
     for (;;) {
+        budget_look(L);
         lua_pushvalue(L, function);
         lua_call(L, 0, 1);
         if (lua_isnil(L, -1))
@@ -142,6 +146,7 @@ static int sandbox_load(lua_State *L) {
         name = text.len > 0 && text.ptr[0] != LUA_SIGNATURE[0] ? text.ptr : "=(load)";
     function_text_keep(L, name, text, false);
     if (load_text(L, text, name) != LUA_OK) {
+        budget_look(L);
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;
@@ -154,16 +159,23 @@ static int sandbox_load(lua_State *L) {
     return 1;
 }
 
-/* A finalizer would run without the budget. */
+/* A finalizer would run without the budget, and a collection of weak tables may take a time that
+ * grows with the square of their size. What a script adds to the metatable later has no effect:
+ * Lua looks for finalizers here, and weak.c sees to the rest. */
+static void check_metatable(lua_State *L) {
+    lua_pushliteral(L, "__gc");
+    luaL_argcheck(L, lua_rawget(L, 2) == LUA_TNIL, 2, "finalizers (__gc) are not available");
+    lua_pushliteral(L, "__mode");
+    luaL_argcheck(L, lua_rawget(L, 2) == LUA_TNIL, 2, "weak tables (__mode) are not available");
+}
+
 static int sandbox_setmetatable(lua_State *L) {
     int type = lua_type(L, 2);
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
-    if (type == LUA_TTABLE) {
-        lua_pushliteral(L, "__gc");
-        luaL_argcheck(L, lua_rawget(L, 2) == LUA_TNIL, 2, "finalizers (__gc) are not available");
-    }
-    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+    if (type == LUA_TTABLE)
+        check_metatable(L);
+    if (!json_is_array_marked(L, 1) && luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
         return luaL_error(L, "cannot change a protected metatable");
     lua_settop(L, 2);
     lua_setmetatable(L, 1);
@@ -271,6 +283,7 @@ static void open_as(lua_State *L, lua_CFunction open, const char *name) {
 
 void sandbox_open(lua_State *L) {
     static const char *const kept_of_os[] = {"date", "time", "clock", "getenv", "difftime", NULL};
+    weak_reserve(L);
     open_base(L);
     open_as(L, luaopen_string, "string");
     open_as(L, luaopen_table, "table");
@@ -295,15 +308,16 @@ static int on_panic(lua_State *L) {
 void sandbox_init(struct sandbox *s, int64_t memory_bytes, int64_t slice_ms) {
     *s = (struct sandbox){
         .budget = {.memory_limit = (size_t)memory_bytes, .slice_us = (uint64_t)slice_ms * 1000}};
+    budget_init(&s->budget);
     s->L = lua_newstate(budget_allocate, &s->budget);
     MUST(s->L != NULL);
     lua_atpanic(s->L, on_panic);
     *budget_owner_of(s->L) = NULL;
-    budget_watch(s->L);
 }
 
 void sandbox_deinit(struct sandbox *s) {
     lua_close(s->L);
+    budget_deinit(&s->budget);
     MUST(s->budget.memory_used == 0);
     free(s->folder);
     free(s->shown);
@@ -350,9 +364,9 @@ bool sandbox_run_file(struct sandbox *s, const char *file, struct buf *error_out
     bool is_fine = read_file(file, &text, error_out);
     if (is_fine) {
         struct main_chunk chunk = {buf_bytes(&text), file};
-        s->budget.slice = &slice;
+        struct entered before = budget_enter(&s->budget, &slice, s->L);
         is_fine = sandbox_protected(s, run_main_chunk, &chunk, error_out);
-        s->budget.slice = NULL;
+        budget_leave(&s->budget, before);
     }
     buf_deinit(&text);
     return is_fine;

@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 
+#include "common/app/lua/budget.h"
 #include "common/app/lua/pattern.h"
 #include "common/app/lua/stack.h"
 
@@ -52,8 +53,8 @@ static size_t start_offset(lua_Integer at, size_t len) {
 }
 
 static bool is_plain(struct bytes pattern) {
-    for (size_t i = 0; i < pattern.len; i++)
-        if (strchr("^$*+?.([%-", pattern.ptr[i]) != NULL && pattern.ptr[i] != '\0')
+    for (const char *c = "^$*+?.([%-"; *c != '\0'; c++)
+        if (memchr(pattern.ptr, *c, pattern.len) != NULL)
             return false;
     return true;
 }
@@ -156,6 +157,7 @@ static void add_replacement_text(struct pattern *p, luaL_Buffer *out, const char
             luaL_addchar(out, *at);
             continue;
         }
+        budget_look(p->L);
         at++;
         if (*at == '%')
             luaL_addchar(out, '%');

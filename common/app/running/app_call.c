@@ -16,11 +16,12 @@
 #include <lauxlib.h>
 
 #include "common/app/running/app_state.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 
-enum { PLACES_KEPT = 256, TRACE_LEVELS = 8 };
+enum { PLACES_KEPT = 256, TRACE_LEVELS = 8, GC_STEP_KIB = 1024 };
 
 static bool may_follow(enum call_state from, enum call_state to) {
     switch (from) {
@@ -133,14 +134,22 @@ static void append_trace(lua_State *thread, struct buf *out) {
     }
 }
 
-static int collect_all(lua_State *L) {
-    lua_gc(L, LUA_GCCOLLECT);
+/* Two rounds of the collector find all garbage; more than a quarter of a slice waits for later
+ * allocations. */
+static int collect_most(lua_State *L) {
+    const struct budget *b = budget_of(L);
+    uint64_t end_us = clock_us() + b->slice_us / 4;
+    for (int rounds = 0; rounds < 2 && clock_us() < end_us;)
+        rounds += lua_gc(L, LUA_GCSTEP, GC_STEP_KIB);
     return 0;
 }
 
 static void fail(struct app_call *c, int status, struct buf *error_out) {
     struct buf trace = {0};
-    sandbox_append_error(c->thread, error_out);
+    if (status == LUA_YIELD)
+        buf_append_str(error_out, c->app->sandbox.budget.over);
+    else
+        sandbox_append_error(c->thread, error_out);
     append_trace(c->thread, &trace);
     if (c->excused == NULL || !app_error_is(buf_bytes(error_out), c->excused))
         report_failure(c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
@@ -196,16 +205,16 @@ static int run_handler(lua_State *L) {
 static enum app_outcome run(struct app_call *c, struct buf *error_out) {
     struct app *a = c->app;
     struct app_call *outer = a->current;
-    struct slice *outer_slice = a->sandbox.budget.slice;
+    struct budget *budget = &a->sandbox.budget;
     enum app_outcome outcome = APP_DONE;
     int result_count;
     set_state(c, CALL_RUNNING);
-    c->slice = budget_slice(&a->sandbox.budget, 1);
-    budget_watch(c->thread);
+    c->slice = budget_slice(budget, 1);
     a->current = c;
-    a->sandbox.budget.slice = &c->slice;
+    struct entered before = budget_enter(budget, &c->slice, c->thread);
     int status = lua_resume(c->thread, NULL, 0, &result_count);
-    if (status == LUA_YIELD) {
+    bool is_stopped = budget_has_stopped(budget, c->thread);
+    if (status == LUA_YIELD && !is_stopped) {
         outcome = APP_WAITING;
     } else if (status == LUA_OK) {
         lua_settop(c->thread, 0);
@@ -214,11 +223,11 @@ static enum app_outcome run(struct app_call *c, struct buf *error_out) {
         fail(c, status, error_out);
     }
     a->current = outer;
-    a->sandbox.budget.slice = outer_slice;
+    budget_leave(budget, before);
     set_state(c, outcome == APP_WAITING ? CALL_WAITING : CALL_IDLE);
     if (a->is_out_of_memory && outer == NULL) {
         a->is_out_of_memory = false;
-        (void)sandbox_protected(&a->sandbox, collect_all, NULL, NULL);
+        (void)sandbox_protected(&a->sandbox, collect_most, NULL, NULL);
     }
     return outcome;
 }
@@ -289,6 +298,7 @@ static void go_on(struct app_call *c, app_push_fn *push, void *push_ctx, const c
 
 struct app_call *app_waiter(lua_State *L) {
     struct app_call *call = app_call_of(L);
+    budget_look(L);
     if (call == NULL)
         luaL_error(L, "only a handler can wait, not the main chunk");
     else if (call->thread != L)

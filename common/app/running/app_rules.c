@@ -187,11 +187,12 @@ static void apply_registration(struct app *a, struct bytes field, struct bytes v
             give_back_own(a, s);
         return;
     }
-    struct slice *outer = a->sandbox.budget.slice, slice = budget_slice(&a->sandbox.budget, 1);
-    a->sandbox.budget.slice = &slice;
+    struct budget *budget = &a->sandbox.budget;
+    struct slice slice = budget_slice(budget, 1);
+    struct entered before = budget_enter(budget, &slice, a->sandbox.L);
     bool is_fine = function_code_read(&code, value, &error) &&
                    (!code.change.is_set || sandbox_protected(&a->sandbox, build, &code, &error));
-    a->sandbox.budget.slice = outer;
+    budget_leave(budget, before);
     if (is_fine)
         app_change_make(a, &code.change, value);
     else

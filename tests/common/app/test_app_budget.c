@@ -166,6 +166,57 @@ static void test_long_functions(void **state) {
          "end signalbox.send{data=t}",
          TIME},
         {"signalbox.parse_json('[' .. ('0,'):rep(900000) .. '0]') while true do end", TIME},
+        {"local s = ('x'):rep(4000000) while true do pcall(string.lower, s) end", TIME},
+        {"local s = ('x'):rep(4000000) while true do utf8.len(s) end", TIME},
+        {"local a, b = ('x'):rep(6000000), ('x'):rep(5999999) .. 'x' while true do a = a, a == b "
+         "end",
+         TIME},
+        {"local a, b = ('x'):rep(6000000), ('x'):rep(5999999) .. 'y' while true do a = a, a < b "
+         "end",
+         TIME},
+        {"local a = ('9'):rep(6000000) while true do local b = a + 1, tonumber(a) end", TIME},
+        {"('a'):rep(1000):gsub('()', ('%1'):rep(4000000))", TIME},
+        {"while true do pcall(string.gsub, ('a'):rep(1000), 'a', ('x'):rep(4000000)) end", TIME},
+        {"for _ in ('a'):rep(8000000):gmatch('') do end", TIME},
+        {"('a'):rep(4000000):find('[' .. ('b'):rep(4000000) .. ']')", TIME},
+        /* Sources that take a time that grows with their square. */
+        {"load('if a then ' .. ('elseif a then '):rep(70000) .. ' end')", TIME},
+        {"while true do pcall(load, ('a = '):rep(200000)) end", TIME},
+        {"local t = {} for i = 1, 300000 do t[i] = i * 7919 % 65537 end table.sort(t)", TIME},
+        {"local t = {} for i = 1, 99999 do t[i] = i end "
+         "while true do pcall(table.sort, t, function() return true end) end",
+         TIME},
+        {"table.sort({'x', 'y', 'z', 'a', 'b'}, function(a) while true do a:rep(100000) end end)",
+         TIME},
+        /* C that calls C, so that no hook runs in between. */
+        {"local t = {} for i = 1, 99999 do t[i] = ('x'):rep(9) end "
+         "table.sort(t, function(a, b) return a:rep(99999) < b:rep(99999) end)",
+         TIME},
+        {"while true do pcall(table.concat, setmetatable({}, {__index = tostring, __len = "
+         "function() return 999999 end})) end",
+         TIME},
+        {"local big = {} for i = 1, 50000 do big[i] = i end setmetatable(big, {__tostring = "
+         "signalbox.json}) local t = {} for i = 1, 250 do t[i] = big end "
+         "while true do string.format(('%s'):rep(250), table.unpack(t)) end",
+         "processor time"},
+        {"local t = {} for i = 1, 9 do t['k' .. i] = i end for i = 1, 1e5 do t['l' .. i] = i end "
+         "while true do pcall(signalbox.json, t) end",
+         TIME},
+        /* Arguments: their number and their length together. */
+        {"local s, t = ('0'):rep(1000000), {} for i = 1, 99 do t[i] = s end "
+         "string.format(('%.1s'):rep(99), table.unpack(t))",
+         "more than 16 MiB"},
+        {"string.char(('0'):rep(4000000) .. '65')", "a long string"},
+        {"local t = {} for i = 1, 100001 do t[i] = 65 end utf8.char(table.unpack(t))",
+         "more than 100000 arguments"},
+        {"string.format('%q', ('\\0'):rep(2097153))", "beside %q"},
+        /* Many variables to close. */
+        {"local function f() local x <close> = setmetatable({}, {__close = error}) return f(), 1 "
+         "end while true do pcall(f) end",
+         TIME},
+        {"local function f() local x <close> = setmetatable({}, {__close = error}) return f(), 1 "
+         "end while true do table.sort({2, 1}, function() pcall(f) end) end",
+         TIME},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         expect_end(rows[i].body, rows[i].why);
@@ -178,10 +229,10 @@ static void test_memory(void **state) {
         "local s = 'x' while true do s = s .. s end",
         "local t = {} for i = 1, math.huge do t[i] = i end",
         "local t = {} while true do t = {t, ('y'):rep(9999) .. tostring(t)} end",
-        "return ('x'):rep(60000000)",
+        "local s = ('x'):rep(16000000) return s .. s",
         "local t = {} while true do t[#t + 1] = coroutine.create(print) end",
         "local t = {} for i = 1, 1e6 do t[i] = ('z'):rep(100) .. i end return table.concat(t)",
-        "signalbox.parse_json('[' .. ('0,'):rep(9000000) .. '0]')",
+        "signalbox.parse_json('[' .. ('0,'):rep(8000000) .. '0]')",
         "return (('x'):rep(20000)):gsub('x', ('y'):rep(20000))",
     };
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {

@@ -61,6 +61,14 @@ static void test_metatables(void **state) {
          "setmetatable(t, m)",
          "finalizers"},
         {"local t = setmetatable({}, {__metatable = 1}) setmetatable(t, {})", "protected"},
+        /* The mark of arrays is shared by all of them. */
+        {"getmetatable(signalbox.array {}).__gc = print", "index a boolean"},
+        {"getmetatable(signalbox.parse_json('[]')).__gc = print", "index a boolean"},
+        {"local a = setmetatable(signalbox.array {}, {__len = function() return 7 end}) "
+         "signalbox.send{data=#a}",
+         "7|"},
+        {"setmetatable({}, {__mode = 'k'})", "weak tables"},
+        {"setmetatable({}, {__mode = 'v'})", "weak tables"},
         {"local t = setmetatable({}, {__index = function(_, k) return k .. '!' end}) "
          "signalbox.send{data=t.hello}",
          "hello!|"},

@@ -12,6 +12,7 @@
 #include <lauxlib.h>
 
 #include "common/app/lua/sandbox.h"
+#include "common/app/lua/weak.h"
 
 struct place {
     char folder[64];
@@ -118,6 +119,34 @@ static void test_memory_is_bounded_and_given_back(void **state) {
     place_close(&p);
 }
 
+static int collect(lua_State *L) {
+    lua_gc(L, LUA_GCCOLLECT);
+    return 0;
+}
+
+/* Whatever a script does to a metatable later, its tables do not become weak; ours are. */
+static void test_no_table_becomes_weak(void **state) {
+    struct place p;
+    (void)state;
+    place_open(&p, 1 << 24, 1000);
+    assert_null(place_run(&p, "local m = {} t = setmetatable({}, m) m.__mode = 'kv' "
+                              "m['__' .. 'mode'] = 'kv' rawset(m, '__mode', 'kv') "
+                              "t[1] = {} t[{}] = 1"));
+    assert_true(sandbox_protected(&p.sandbox, collect, NULL, NULL));
+    assert_null(place_run(&p, "assert(t[1] and next(t, 1))"));
+    lua_newtable(p.sandbox.L);
+    lua_newtable(p.sandbox.L);
+    weak_push_event(p.sandbox.L);
+    lua_pushliteral(p.sandbox.L, "v");
+    lua_rawset(p.sandbox.L, -3);
+    lua_setmetatable(p.sandbox.L, -2);
+    lua_newtable(p.sandbox.L);
+    lua_rawseti(p.sandbox.L, -2, 1);
+    lua_gc(p.sandbox.L, LUA_GCCOLLECT);
+    assert_int_equal(lua_rawgeti(p.sandbox.L, -1, 1), LUA_TNIL);
+    place_close(&p);
+}
+
 static void test_time_is_bounded(void **state) {
     struct place p;
     (void)state;
@@ -158,6 +187,7 @@ int main(void) {
         cmocka_unit_test(test_folders_and_files),
         cmocka_unit_test(test_modules),
         cmocka_unit_test(test_memory_is_bounded_and_given_back),
+        cmocka_unit_test(test_no_table_becomes_weak),
         cmocka_unit_test(test_time_is_bounded),
         cmocka_unit_test(test_errors_that_are_no_text),
     };
