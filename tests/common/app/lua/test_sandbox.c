@@ -119,6 +119,22 @@ static void test_memory_is_bounded_and_given_back(void **state) {
     place_close(&p);
 }
 
+static void test_a_file_has_a_bound(void **state) {
+    enum { BOUND = 16 * 1024 * 1024 };
+    struct place p;
+    (void)state;
+    char *text = malloc(BOUND + 1);
+    assert_non_null(text);
+    memset(text, ' ', BOUND + 1);
+    place_open(&p, 1 << 26, 60000);
+    place_write(&p, "large.lua", text, BOUND);
+    place_write(&p, "larger.lua", text, BOUND + 1);
+    assert_null(place_run(&p, "require 'large'"));
+    assert_non_null(place_run(&p, "require 'larger'"));
+    place_close(&p);
+    free(text);
+}
+
 static int collect(lua_State *L) {
     lua_gc(L, LUA_GCCOLLECT);
     return 0;
@@ -187,6 +203,7 @@ int main(void) {
         cmocka_unit_test(test_folders_and_files),
         cmocka_unit_test(test_modules),
         cmocka_unit_test(test_memory_is_bounded_and_given_back),
+        cmocka_unit_test(test_a_file_has_a_bound),
         cmocka_unit_test(test_no_table_becomes_weak),
         cmocka_unit_test(test_time_is_bounded),
         cmocka_unit_test(test_errors_that_are_no_text),
