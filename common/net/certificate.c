@@ -15,34 +15,7 @@
 #include "common/base/secret_file.h"
 #include "common/net/ocsp_staple.h"
 #include "common/net/tls.h"
-
-bool certificate_fail(char **error_out, const char *what, const char *file, const char *why) {
-    struct buf line = {0};
-    buf_printf(&line, "%s %s: %s", what, file, why);
-    free(*error_out);
-    *error_out = buf_take(&line);
-    ERR_clear_error();
-    return false;
-}
-
-const char *certificate_last_reason(void) {
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-    return reason != NULL ? reason : "not understood";
-}
-
-bool certificate_read_file(const char *what, const char *file, struct buf *out, char **error_out) {
-    FILE *f = fopen(file, "rbe");
-    if (f == NULL)
-        return certificate_fail(error_out, what, file, strerror(errno));
-    size_t n = fread(buf_reserve(out, CERTIFICATE_FILE_MAX), 1, CERTIFICATE_FILE_MAX, f);
-    const char *why = ferror(f)                   ? strerror(errno)
-                      : n == 0                    ? "the file is empty"
-                      : n == CERTIFICATE_FILE_MAX ? "the file is too big"
-                                                  : NULL;
-    fclose(f);
-    buf_added(out, n);
-    return why == NULL || certificate_fail(error_out, what, file, why);
-}
+#include "common/net/tls_file.h"
 
 /* Without a callback OpenSSL asks for the password on the terminal, which a daemon has not. */
 struct password {
@@ -71,7 +44,7 @@ static bool read_pem_key(const char *file, struct bytes pem, const char *passwor
     const char *why = !p.was_asked       ? "there is no private key in it"
                       : password == NULL ? "it needs a password"
                                          : "the password is wrong";
-    return c->key != NULL || certificate_fail(error_out, "key", file, why);
+    return c->key != NULL || tls_file_fail(error_out, "key", file, why);
 }
 
 static bool read_pem_chain(const char *file, struct bytes pem, struct certificate *c,
@@ -88,7 +61,7 @@ static bool read_pem_chain(const char *file, struct bytes pem, struct certificat
     BIO_free(bio);
     ERR_clear_error();
     return c->x509 != NULL ||
-           certificate_fail(error_out, "certificate", file, "there is no certificate in it");
+           tls_file_fail(error_out, "certificate", file, "there is no certificate in it");
 }
 
 static bool read_pem(const char *file, struct bytes pem, const char *key_file, const char *password,
@@ -98,7 +71,7 @@ static bool read_pem(const char *file, struct bytes pem, const char *key_file, c
     if (key_file == NULL)
         return read_pem_key(file, pem, password, c, error_out);
     struct buf key = {0};
-    bool is_ok = certificate_read_file("key", key_file, &key, error_out) &&
+    bool is_ok = tls_file_read("key", key_file, &key, error_out) &&
                  read_pem_key(key_file, buf_bytes(&key), password, c, error_out);
     if (key.ptr != NULL)
         OPENSSL_cleanse(key.ptr, key.cap);
@@ -111,26 +84,26 @@ static bool read_pkcs12(const char *file, struct bytes der, const char *password
     const unsigned char *at = (const unsigned char *)der.ptr;
     PKCS12 *p12 = d2i_PKCS12(NULL, &at, (long)der.len);
     if (p12 == NULL)
-        return certificate_fail(error_out, "certificate", file, "neither PEM nor PKCS#12");
+        return tls_file_fail(error_out, "certificate", file, "neither PEM nor PKCS#12");
     bool is_known = PKCS12_verify_mac(p12, password, -1) == 1 ||
                     (password == NULL && PKCS12_verify_mac(p12, "", 0) == 1);
     bool is_read = is_known && PKCS12_parse(p12, password, &c->key, &c->x509, &c->chain) == 1;
     PKCS12_free(p12);
     if (!is_known)
-        return certificate_fail(error_out, "certificate", file,
-                                password == NULL ? "it needs a password" : "the password is wrong");
+        return tls_file_fail(error_out, "certificate", file,
+                             password == NULL ? "it needs a password" : "the password is wrong");
     if (!is_read)
-        return certificate_fail(error_out, "certificate", file, certificate_last_reason());
+        return tls_file_fail(error_out, "certificate", file, tls_file_reason());
     if (c->x509 == NULL || c->key == NULL)
-        return certificate_fail(error_out, "certificate", file,
-                                "a certificate or its private key is missing in it");
+        return tls_file_fail(error_out, "certificate", file,
+                             "a certificate or its private key is missing in it");
     return true;
 }
 
 static bool read_certificate(const struct tls_files *f, const char *password, struct certificate *c,
                              char **error_out) {
     struct buf content = {0};
-    bool is_ok = certificate_read_file("certificate", f->certificate, &content, error_out);
+    bool is_ok = tls_file_read("certificate", f->certificate, &content, error_out);
     if (is_ok) {
         struct bytes all = buf_bytes(&content);
         bool is_pem = memmem(all.ptr, all.len, "-----BEGIN ", 11) != NULL;
@@ -148,7 +121,7 @@ static bool read_with_password(const struct tls_files *f, struct certificate *c,
     if (f->password_file == NULL)
         return read_certificate(f, f->password, c, error_out);
     if (secret_file_read(f->password_file, password, why) < 0)
-        return certificate_fail(error_out, "password of the key", f->password_file, why);
+        return tls_file_fail(error_out, "password of the key", f->password_file, why);
     bool is_ok = read_certificate(f, password, c, error_out);
     OPENSSL_cleanse(password, sizeof(password));
     return is_ok;
@@ -160,15 +133,15 @@ static bool check(const char *file, const struct certificate *c, char **error_ou
     const ASN1_TIME *from = X509_get0_notBefore(c->x509);
     const ASN1_TIME *until = X509_get0_notAfter(c->x509);
     if (X509_check_private_key(c->x509, c->key) != 1)
-        return certificate_fail(error_out, "certificate", file,
-                                "the private key belongs to another one");
+        return tls_file_fail(error_out, "certificate", file,
+                             "the private key belongs to another one");
     bool has_expired = X509_cmp_current_time(until) < 0;
     if (!has_expired && X509_cmp_current_time(from) <= 0)
         return true;
     if (ASN1_TIME_to_tm(has_expired ? until : from, &utc) == 1)
         strftime(day, sizeof(day), "%Y-%m-%d %H:%M UTC", &utc);
     snprintf(why, sizeof(why), "%s %s", has_expired ? "expired on" : "not valid before", day);
-    return certificate_fail(error_out, "certificate", file, why);
+    return tls_file_fail(error_out, "certificate", file, why);
 }
 
 bool certificate_read(const struct tls_files *files, struct certificate *out, char **error_out) {

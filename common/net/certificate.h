@@ -10,16 +10,13 @@
 
 #include <stdbool.h>
 
-#include "common/base/buf.h"
+#include "common/base/must.h"
 
 struct evp_pkey_st;
 struct ocsp_staple;
 struct stack_st_X509;
 struct tls_files;
 struct x509_st;
-
-/* Bytes of a file with certificates or a key. */
-enum { CERTIFICATE_FILE_MAX = 1 << 20 };
 
 struct certificate {
     struct x509_st *x509;
@@ -40,13 +37,5 @@ void certificate_deinit(struct certificate *c);
 void certificate_each_name(const struct certificate *c, void (*fn)(void *ctx, const char *name),
                            void *ctx);
 int certificate_days_left(const struct certificate *c);
-
-/* Reads the whole file; what: "key", "certificate authorities" … for the error. */
-MUST_CHECK bool certificate_read_file(const char *what, const char *file, struct buf *out,
-                                      char **error_out);
-/* False, with the line "what FILE: why" in place of *error_out. OpenSSL's errors are forgotten. */
-bool certificate_fail(char **error_out, const char *what, const char *file, const char *why);
-/* OpenSSL's last error. */
-const char *certificate_last_reason(void);
 
 #endif

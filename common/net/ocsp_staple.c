@@ -10,7 +10,7 @@
 #include <openssl/ocsp.h>
 
 #include "common/base/log.h"
-#include "common/net/certificate.h"
+#include "common/net/tls_file.h"
 
 enum { CLOCK_SKEW_S = 300 };
 
@@ -83,7 +83,7 @@ static void read_response(struct ocsp_staple *s) {
     char *error = NULL;
     time_t until = 0;
     const char *why = NULL;
-    if (certificate_read_file("OCSP response", s->file, &fresh, &error))
+    if (tls_file_read("OCSP response", s->file, &fresh, &error))
         why = fresh.len > OCSP_RESPONSE_MAX ? "it is larger than 16 kB"
                                             : parse(s, buf_bytes(&fresh), &until);
     if (error == NULL && why == NULL) {
@@ -93,7 +93,7 @@ static void read_response(struct ocsp_staple *s) {
         return;
     }
     if (error == NULL)
-        (void)certificate_fail(&error, "OCSP response", s->file, why);
+        (void)tls_file_fail(&error, "OCSP response", s->file, why);
     log_warn("tls", "refused_staple: %s", error);
     buf_deinit(&fresh);
     free(error);

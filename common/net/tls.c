@@ -18,6 +18,7 @@
 #include "common/net/certificate.h"
 #include "common/net/certificate_set.h"
 #include "common/net/ocsp_staple.h"
+#include "common/net/tls_file.h"
 #include "common/net/tls_session.h"
 #include "common/net/tls_tickets.h"
 
@@ -95,7 +96,7 @@ static int on_staple_wanted(SSL *ssl, void *ctx) {
 static bool is_accepted(struct tls_context *t, const struct certificate *c, const char *file,
                         char **error_out) {
     return SSL_CTX_use_cert_and_key(t->ssl, c->x509, c->key, c->chain, 1) == 1 ||
-           certificate_fail(error_out, "certificate", file, certificate_last_reason());
+           tls_file_fail(error_out, "certificate", file, tls_file_reason());
 }
 
 static bool are_accepted(struct tls_context *t, char **error_out) {
@@ -128,12 +129,11 @@ static bool ask_clients(struct tls_context *t, const struct tls_server *server, 
         tell_sessions_apart(t, server, BYTES_NONE);
         return true;
     }
-    bool is_ok =
-        certificate_read_file("client authorities", server->client_ca, &content, error_out);
+    bool is_ok = tls_file_read("client authorities", server->client_ca, &content, error_out);
     if (is_ok && (SSL_CTX_load_verify_file(t->ssl, server->client_ca) != 1 ||
                   (names = SSL_load_client_CA_file(server->client_ca)) == NULL))
-        is_ok = certificate_fail(error_out, "client authorities", server->client_ca,
-                                 "there is no certificate in it");
+        is_ok = tls_file_fail(error_out, "client authorities", server->client_ca,
+                              "there is no certificate in it");
     if (is_ok) {
         SSL_CTX_set_client_CA_list(t->ssl, names); /* takes the names */
         SSL_CTX_set_verify(t->ssl,
@@ -225,10 +225,10 @@ static bool trust(struct tls_context *t, const char *ca_file, char **error_out) 
         MUST(SSL_CTX_set_default_verify_paths(t->ssl) == 1);
         return true;
     }
-    bool is_ok = certificate_read_file("certificate authorities", ca_file, &content, error_out);
+    bool is_ok = tls_file_read("certificate authorities", ca_file, &content, error_out);
     if (is_ok && SSL_CTX_load_verify_file(t->ssl, ca_file) != 1)
-        is_ok = certificate_fail(error_out, "certificate authorities", ca_file,
-                                 "there is no certificate in it");
+        is_ok = tls_file_fail(error_out, "certificate authorities", ca_file,
+                              "there is no certificate in it");
     buf_deinit(&content);
     return is_ok;
 }
