@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/random.h"
 #include "common/base/secret_file.h"
 #include "tools/tool.h"
@@ -14,29 +15,37 @@ struct secret {
     struct settings_list files;
 };
 
-static bool make(struct tool *t, const char *path) {
+/* made: appended to, each in quotes. */
+static bool make(struct tool *t, const char *path, struct buf *made) {
     char text[65], why[SECRET_FILE_WHY];
     random_secret(text);
     int result = secret_file_make(path, text, why);
     explicit_bzero(text, sizeof(text));
     if (result < 0)
         return tool_complain(t, "--file=%s: %s", path, why);
-    if (result == 1)
+    if (result == 1 && !t->is_json)
         fprintf(stderr, "signalbox: made %s\n", path);
+    if (result == 1)
+        tool_append_json(made, made->len > 0 ? "," : "", bytes_str(path));
     return true;
 }
 
 static int run_secret(struct tool *t, void *own) {
     struct secret *s = own;
+    struct buf made = {0};
+    bool is_fine = true;
     if (s->files.count == 0) {
         tool_complain(t, "needs a file: give --file");
         return TOOL_USAGE;
     }
-    for (size_t i = 0; i < s->files.count; i++)
-        if (!make(t, s->files.items[i]))
-            return TOOL_FAILED;
-    if (t->argument_count == 0)
-        return TOOL_OK;
+    for (size_t i = 0; is_fine && i < s->files.count; i++)
+        is_fine = make(t, s->files.items[i], &made);
+    if (is_fine && t->is_json)
+        printf("{\"made\":[%.*s]}\n", BYTES_FMT(buf_bytes(&made)));
+    buf_deinit(&made);
+    if (!is_fine || t->argument_count == 0)
+        return is_fine ? TOOL_OK : TOOL_FAILED;
+    fflush(stdout);
     execvp(t->arguments[0], t->arguments);
     tool_complain(t, "%s: %s", t->arguments[0], strerror(errno));
     return TOOL_FAILED;
@@ -57,6 +66,7 @@ const struct verb verb_secret = {
         "that is\nthere stays as it is. Of several processes that make the same file, one wins. "
         "Then the program\nbehind -- runs in the place of this one. For --admin-token-file, "
         "--cluster-secret-file and an app's\nsigning secret.",
+    .flags = VERB_JSON,
     VERB_COUNT(0, 1000),
     VERB_OPTIONS(options),
     VERB_RUN(struct secret, run_secret)};

@@ -10,7 +10,7 @@ import pytest
 from cli_world import APP
 
 VERBS = ["up", "send", "tail", "names", "groups", "clients", "gateways", "brokers", "close", "level", "drain", "undrain", "reload", "trace",
-         "sign", "verify", "check", "run-route", "ready", "doctor", "config", "settings", "metrics", "close-codes",
+         "secret", "sign", "verify", "check", "run-route", "ready", "doctor", "config", "settings", "metrics", "close-codes",
          "redis-acl"]
 
 
@@ -30,7 +30,7 @@ def test_every_verb_has_help(run, verb):
 WITH_JSON = {
     "up": None, "tail": None, "trace": None, "send": ["Msg", "x"], "names": [], "groups": ["Msg"], "clients": [],
     "gateways": [], "brokers": [], "close": ["Msg"], "level": [], "drain": None, "undrain": None, "reload": [],
-    "sign": ["x", "--secret", "s"], "verify": ["x", "--secret", "s"], "check": [APP], "run-route": [APP, "--path", "/date"],
+    "secret": ["--file", "a-secret"], "sign": ["x", "--secret", "s"], "verify": ["x", "--secret", "s"], "check": [APP], "run-route": [APP, "--path", "/date"],
     "ready": ["http://127.0.0.1:1"], "doctor": [], "config": [], "settings": [], "metrics": [], "close-codes": [],
     "redis-acl": [],
 }

@@ -167,7 +167,7 @@ def test_two_fleets_do_not_share_a_port(start, folder, listen, tmp_path):
 
 def test_a_redis_of_ones_own(start, folder, listen, redis_url):
     up = start("--listen", listen, "--gateways", 1, "--redis", redis_url).wait("Everything runs.")
-    assert up.child("redis-server") == [] and not (folder / ".signalbox").exists()
+    assert up.child("redis-server") == [] and [path.name for path in (folder / ".signalbox").iterdir()] == ["admin-token"]
     assert up.stop(signal.SIGTERM) == 0 and answers(redis_url.removeprefix("unix://"))
 
 
