@@ -86,8 +86,9 @@ static const struct refusal *judge(struct listeners *l, struct conn *c, bool is_
     return why;
 }
 
-static void admit(struct listeners *l, struct conn *c, bool is_tls) {
+void listeners_admit(struct listeners *l, struct conn *c) {
     struct conns *set = l->o.conns;
+    bool is_tls = c->endpoint->is_tls;
     peers_hold(set->peers, &c->hold, c->ip, conns_now(set));
     const struct refusal *why = judge(l, c, is_tls);
     if (why == NULL) {
@@ -100,6 +101,18 @@ static void admit(struct listeners *l, struct conn *c, bool is_tls) {
     conn_refuse(c, why, is_told);
 }
 
+/* Whoever is no proxy could name any client. */
+static void send_away(struct conn *c) {
+    char address[IP_TEXT_SIZE];
+    ip_show(c->ip, address);
+    log_warn("listener",
+             "refused address=%s: the endpoint speaks the PROXY protocol, and this is "
+             "none of --trusted-proxies",
+             address);
+    metrics_add(METRIC_refused_proxy, 1);
+    conn_drop(c);
+}
+
 static void take(struct listener *listener) {
     struct listeners *l = listener->owner;
     struct conn *c = http_accept(l->o.conns, (uv_stream_t *)&listener->tcp, listener->endpoint->tls,
@@ -107,7 +120,10 @@ static void take(struct listener *listener) {
     if (c == NULL)
         return;
     metrics_add(METRIC_accepted, 1);
-    admit(l, c, listener->endpoint->tls != NULL);
+    if (c->endpoint->proxy == PROXY_NONE)
+        listeners_admit(l, c);
+    else if (!ip_networks_have(l->o.conns->peers->proxies, c->ip))
+        send_away(c);
 }
 
 /* ---- accepting */

@@ -15,6 +15,7 @@
 #include "common/base/must.h"
 #include "gateway/conn/rate.h"
 
+struct conn;
 struct conns;
 struct endpoint_run;
 struct endpoints;
@@ -51,6 +52,8 @@ MUST_CHECK int listeners_open(struct listeners *l, const struct listeners_option
 void listeners_pause(struct listeners *l);
 /* Opens the sockets again. -1 with one line in *error_out: they stay closed. */
 MUST_CHECK int listeners_resume(struct listeners *l, char **error_out);
+/* It is known whom a connection of an endpoint with the PROXY protocol comes from. */
+void listeners_admit(struct listeners *l, struct conn *c);
 /* For good. Idempotent; the loop must run once more. */
 void listeners_close(struct listeners *l);
 

@@ -36,6 +36,11 @@ static void on_flushed(struct conns *set) {
     downlink_on_flushed(&g->downlink);
 }
 
+static void on_proxied(struct conns *set, struct conn *c) {
+    struct gateway *g = container_of(set, struct gateway, conns);
+    listeners_admit(&g->listeners, c);
+}
+
 /* ---- start and end */
 
 static uint64_t sweep_ms(const struct settings *s) {
@@ -58,6 +63,7 @@ static void open_parts(struct gateway *g) {
     conns_init(&g->conns, &d->loop, (size_t)s->max_queue_bytes, sweep_ms(s));
     g->conns.on_flushed = on_flushed;
     g->conns.peers = &g->peers;
+    g->conns.on_proxied = on_proxied;
     turn_start(&g->conns);
     g->ingest = ingest_new(d->bus, "", (size_t)s->max_uplink_bytes, on_room, g);
     g->follower = follower_new(d->bus, &downlink_events, &g->downlink);

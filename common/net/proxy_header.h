@@ -49,8 +49,8 @@ struct proxy_reader {
     void *ctx;
 };
 
-/* Reads the header and nothing else, then calls fn once, from the loop. Until then the handle's data
- * is the reader's. Closing the handle ends it without a call. */
+/* Reads the header and nothing else, then calls fn once, from the loop. Until then the data of the
+ * handle is the reader's. Closing the handle ends it without a call. */
 void proxy_reader_start(struct proxy_reader *r, uv_stream_t *handle, enum proxy_versions versions,
                         proxy_reader_fn *fn, void *ctx);
 

@@ -16,7 +16,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/un.h>
 
 #include "common/base/memory_budget.h"
@@ -38,13 +37,15 @@ enum {
 struct stream_private {
     uv_timer_t timer;
     struct stream *stream;
-    struct handshake handshake; /* under way while an accepted stream agrees on TLS */
-    uint64_t closing_ms;        /* since when it is being closed */
-    uint64_t acked;             /* how many bytes the peer has acknowledged, */
-    uint64_t moved_ms;          /* and when that number last grew */
+    struct handshake handshake;    /* under way while an accepted stream agrees on TLS, … */
+    struct handshakes *handshakes; /* … among these */
+    uint64_t closing_ms;           /* since when it is being closed */
+    uint64_t acked;                /* how many bytes the peer has acknowledged, */
+    uint64_t moved_ms;             /* and when that number last grew */
     union {
         uv_connect_t connect;
         uv_shutdown_t shutdown;
+        struct proxy_reader proxy;
     } req;
 };
 
@@ -410,14 +411,29 @@ static void on_given_up(struct handshake *h) {
     ended(s, UV_ETIMEDOUT);
 }
 
-static void begin_tls(struct stream *s, const struct stream_opening *opening) {
-    struct handshake *h = &need_private(s)->handshake;
-    s->tls = tls_session_new(opening->tls, NULL);
-    h->go_on = on_handshake_s_turn;
-    h->give_up = on_given_up;
-    if (opening->handshakes != NULL)
-        handshake_begin(h, opening->handshakes);
+static void begin(struct stream *s) {
+    struct stream_private *p = s->priv;
+    if (s->tls == NULL) {
+        uv_timer_start(&p->timer, on_first_turn, 0, 0);
+        return;
+    }
+    p->handshake.go_on = on_handshake_s_turn;
+    p->handshake.give_up = on_given_up;
+    if (p->handshakes != NULL)
+        handshake_begin(&p->handshake, p->handshakes);
     start_reading(s);
+}
+
+static void on_proxied(void *ctx, int status, struct ip source) {
+    struct stream *s = ctx;
+    metrics_add(METRIC_refused_proxy, status == UV_EPROTO);
+    if (status < 0) {
+        ended(s, status);
+        return;
+    }
+    s->events->on_proxied(s, source);
+    if (s->state == STREAM_OPENING)
+        begin(s);
 }
 
 int stream_accept(struct stream *s, uv_stream_t *server, const struct stream_opening *opening) {
@@ -429,9 +445,12 @@ int stream_accept(struct stream *s, uv_stream_t *server, const struct stream_ope
     tune(s);
     set_state(s, STREAM_OPENING);
     if (opening->tls != NULL)
-        begin_tls(s, opening);
+        s->tls = tls_session_new(opening->tls, NULL);
+    need_private(s)->handshakes = opening->handshakes;
+    if (opening->proxy == PROXY_NONE)
+        begin(s);
     else
-        uv_timer_start(&need_private(s)->timer, on_first_turn, 0, 0);
+        proxy_reader_start(&s->priv->req.proxy, &s->uv.stream, opening->proxy, on_proxied, s);
     return 0;
 }
 
@@ -554,30 +573,6 @@ void stream_abort(struct stream *s) {
 }
 
 /* ---- questions ---- */
-
-size_t stream_unsent(const struct stream *s) {
-    uv_os_fd_t fd;
-    int kernel = 0;
-    if (!s->has_handle || s->state >= STREAM_CLOSING || uv_fileno(&s->uv.handle, &fd) < 0)
-        return 0;
-    if (ioctl(fd, TIOCOUTQ, &kernel) < 0 || kernel < 0)
-        kernel = 0;
-    return uv_stream_get_write_queue_size(&s->uv.stream) + (size_t)kernel;
-}
-
-uint64_t stream_acked(const struct stream *s) {
-    uint64_t unsent = stream_unsent(s);
-    return s->taken > unsent ? s->taken - unsent : 0;
-}
-
-struct ip stream_remote_ip(const struct stream *s) {
-    struct sockaddr_storage address;
-    int len = sizeof(address);
-    if (!s->has_handle || s->uv.handle.type != UV_TCP ||
-        uv_tcp_getpeername(&s->uv.tcp, (struct sockaddr *)&address, &len) < 0)
-        return (struct ip){{0}};
-    return ip_of_sockaddr((const struct sockaddr *)&address);
-}
 
 const char *stream_error_text(const struct stream *s, int status) {
     if (status == UV_EPROTO && s->tls != NULL && tls_session_error(s->tls)[0] != '\0')

@@ -26,6 +26,7 @@
 #include "common/base/bytes.h"
 #include "common/base/ip.h"
 #include "common/base/must.h"
+#include "common/net/proxy_header.h"
 
 struct handshakes;
 struct sockaddr;
@@ -38,6 +39,9 @@ struct tls_session;
 enum { STREAM_BUFS_MAX = 64 };
 
 struct stream_events {
+    /* The PROXY header was read, before on_open: who is behind the proxy; not known when the proxy
+     * speaks for itself. The owner may close. */
+    void (*on_proxied)(struct stream *s, struct ip source);
     /* status 0, or a negative UV_E… (UV_EPROTO: TLS failed; stream_error_text says why). */
     void (*on_open)(struct stream *s, int status);
     /* The memory is the process's one read buffer: writable, valid until return. */
@@ -88,6 +92,7 @@ void stream_init(struct stream *s, uv_loop_t *loop, const struct stream_events *
 /* What an accepted stream begins with; all zero: nothing. */
 struct stream_opening {
     struct tls_context *tls;       /* NULL: plain */
+    enum proxy_versions proxy;     /* it begins with a PROXY header, even before TLS */
     struct handshakes *handshakes; /* those its own takes turns with; NULL: it does not wait */
 };
 

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
+#include "gateway/conn/endpoints.h"
 
 enum {
     GATHER_MAX = 64,
@@ -41,6 +42,14 @@ static void on_open(struct stream *s, int status) {
     c->opened_ms = c->active_ms = conns_now(c->set);
 }
 
+/* source: not known when the proxy speaks for itself. */
+static void on_proxied(struct stream *s, struct ip source) {
+    struct conn *c = conn_of(s);
+    if (ip_is_known(source))
+        c->ip = c->remote = source;
+    c->set->on_proxied(c->set, c);
+}
+
 static void on_bytes(struct stream *s, struct bytes in) {
     struct conn *c = conn_of(s);
     c->active_ms = conns_now(c->set);
@@ -72,6 +81,7 @@ static void on_closed(struct stream *s) {
 }
 
 static const struct stream_events stream_events = {
+    .on_proxied = on_proxied,
     .on_open = on_open,
     .on_bytes = on_bytes,
     .on_end = on_end,
@@ -90,7 +100,9 @@ struct conn *conn_accept(struct conns *set, uv_stream_t *server, struct tls_cont
     outq_init(&c->out);
     stream_init(&c->stream, set->loop, &stream_events);
     conns_add(set, c);
-    struct stream_opening opening = {.tls = tls, .handshakes = &set->handshakes};
+    struct stream_opening opening = {.tls = tls,
+                                     .handshakes = &set->handshakes,
+                                     .proxy = endpoint != NULL ? endpoint->proxy : PROXY_NONE};
     if (stream_accept(&c->stream, server, &opening) < 0) {
         c->proto = NULL;
         conn_drop(c);

@@ -36,6 +36,8 @@ struct conns {
     size_t refused;      /* of count and unfreed together: those that are one too many … */
     size_t told;         /* … and of them those that are told so */
     struct peers *peers; /* what each address has; NULL: nobody is counted */
+    /* A trusted proxy has told whom it speaks for: c->ip is that. May drop it. NULL: no PROXY. */
+    void (*on_proxied)(struct conns *set, struct conn *c);
     void (*on_flushed)(struct conns *set); /* all that were dirty are written; may be NULL */
     uv_prepare_t flush;
     uv_timer_t sweep, deadline_tick;

@@ -72,6 +72,12 @@ static int fill(struct endpoints *e, const struct settings *settings,
         else if (parse_listen(&item->at, settings->listen.items[i], error_out) < 0)
             return -EINVAL;
         e->count++;
+        if (item->at.proxy != PROXY_NONE && settings->trusted_proxies.count == 0) {
+            (void)fail(error_out,
+                       "endpoint %s: nobody can use the PROXY protocol without --trusted-proxies%s",
+                       item->at.address, "");
+            return -EINVAL;
+        }
         if (load_tls(item, e->tickets, error_out) < 0)
             return -1;
     }
@@ -152,6 +158,8 @@ static void compare(struct report *report, const struct endpoint *running,
     compare_text(report, running, "the protocol", protocol(running), protocol(wanted));
     compare_text(report, running, "the hostname", running->hostname, wanted->hostname);
     compare_text(report, running, "the name", running->name, wanted->name);
+    compare_text(report, running, "proxy_protocol", endpoint_proxy_name(running->proxy),
+                 endpoint_proxy_name(wanted->proxy));
     compare_text(report, running, "auto_upgrade", running->auto_upgrade ? "true" : "false",
                  wanted->auto_upgrade ? "true" : "false");
 }

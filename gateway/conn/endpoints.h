@@ -30,8 +30,8 @@ struct endpoints {
     struct tls_tickets *tickets; /* one set of keys for all of them */
 };
 
-/* 0; or negative with one line for the user in *error_out (free()): -EINVAL when it is --listen
- * that is wrong. */
+/* 0; or negative with one line for the user in *error_out (free()): -EINVAL when it is a
+ * setting that is wrong. */
 MUST_CHECK int endpoints_init(struct endpoints *e, const struct settings *settings,
                               const struct registrations *registrations, char **error_out);
 void endpoints_deinit(struct endpoints *e);

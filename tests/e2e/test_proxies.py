@@ -11,6 +11,7 @@ import pytest
 from harness import BINARY, ROOT, Client, Closed, Cluster, Process, RawWs, cluster as harness_cluster, eventually
 
 APP = ROOT / "tests" / "conformance" / "app" / "app.lua"
+PROXY, CLIENT = "127.0.0.1", "127.0.0.9"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -39,7 +40,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Cluster(APP) as running:
+    with Cluster(APP, gateway_args=["--trusted-proxies", PROXY]) as running:
         yield running
 
 
@@ -71,10 +72,10 @@ class Proxy:
         self.tls = ssl.create_default_context(cafile=str(certificate / "crt"))
 
     def client(self, path, headers=None):
-        return Client(self.address, path, {"Origin": "https://%s:%d" % self.address, **(headers or {})}, tls=self.tls)
+        return Client(self.address, path, {"Origin": "https://%s:%d" % self.address, **(headers or {})}, tls=self.tls, source=CLIENT)
 
     def get(self, path, headers=None):
-        with RawWs(self.address, tls=self.tls) as raw:
+        with RawWs(self.address, tls=self.tls, source=CLIENT) as raw:
             raw.request(path, headers, handshake=False)
             return raw.read_head().status, raw.read_body().decode()
 
@@ -129,8 +130,16 @@ def test_paths_come_as_they_were_sent(proxy):
 
 def test_headers_tell_who_asks(proxy):
     status, body = proxy.get("/headers", {"X-Forwarded-For": "6.6.6.6", "X-Mine": "yes"})
-    assert status == 200 and '"x-forwarded-for":"127.0.0.1"' in body and '"x-mine":"yes"' in body
+    assert status == 200 and f'"x-forwarded-for":"{CLIENT}"' in body and '"x-mine":"yes"' in body
     assert f'"host":"127.0.0.1:{proxy.address[1]}"' in body
+
+
+def test_handlers_see_the_client(proxy):
+    lies = {"X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6", "X-Forwarded-Host": "lie.example", "X-Forwarded-Proto": "http"}
+    with proxy.client("/s/dump?name=Who", lies) as client:
+        client.say("who am I?")
+        seen = client.recv_json()["request"]
+        assert seen["remote_address"] == CLIENT and seen["url"] == "wss://%s:%d/s/dump?name=Who" % proxy.address
 
 
 def test_a_long_cookie_passes(proxy):
@@ -179,3 +188,27 @@ def is_used(proxy, gateway):
     before = gateway.metrics()["signalbox_http_requests_total"]
     assert all(proxy.get("/plain")[0] == 200 for _ in range(4))
     return gateway.metrics()["signalbox_http_requests_total"] > before
+
+
+# -- HAProxy passes bytes on, and TLS is the gateway's
+
+@pytest.mark.parametrize("sends, wants", [("send-proxy", "v1"), ("send-proxy-v2", "v2"), ("send-proxy-v2 proxy-v2-options unique-id,crc32c", "any")],
+                         ids=["v1", "v2", "tlv"])
+def test_the_proxy_protocol(certificate, tmp_path, sends, wants):
+    if shutil.which("haproxy", path=PATH) is None:
+        pytest.skip("haproxy is not installed: ./dev setup test")
+    port = harness_cluster.free_port()
+    query = f"?certificate={certificate / 'crt'}&key={certificate / 'key'}&proxy_protocol={wants}"
+    with Cluster(APP, gateways=1, listen="https+wss", listen_query=query, gateway_args=["--trusted-proxies", PROXY]) as cluster:
+        (tmp_path / "haproxy.cfg").write_text(
+            "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n unique-id-format %{+X}o%ci\n"
+            f"listen gateways\n bind 127.0.0.1:{port}\n server g1 127.0.0.1:{cluster.gateways[0].port} {sends}\n")
+        process = Process("haproxy", ["haproxy", "-db", "-f", tmp_path / "haproxy.cfg"], tmp_path, {"PATH": PATH}).start()
+        try:
+            found = Proxy(cluster, certificate, port)
+            eventually(found.is_up, 10, f"haproxy serves: {process.log()}")
+            with found.client("/s/dump?name=Who") as client:
+                client.say("who am I?")
+                assert client.recv_json()["request"]["remote_address"] == CLIENT
+        finally:
+            process.term().wait()

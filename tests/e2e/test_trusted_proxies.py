@@ -2,6 +2,7 @@
 import contextlib
 import json
 import pathlib
+import socket
 import subprocess
 
 import pytest
@@ -106,7 +107,84 @@ def test_the_other_header():
         assert told["address"] == "2001:db8::7" and told["endpoint"] == {"protocol": "https", "address": "chat.example"}
 
 
+# -- the PROXY protocol
+
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def v2(address, command=0x21, tlvs=b""):
+    block = socket.inet_aton(address) + socket.inet_aton("10.0.0.5") + b"\x30\x39\x01\xbb" + tlvs
+    return SIGNATURE + bytes([command, 0x11]) + len(block).to_bytes(2, "big") + block
+
+
+@pytest.fixture(scope="module")
+def proxied():
+    with Cluster(APP, gateways=1, listen_query="?proxy_protocol=any",
+                 gateway_args=["--trusted-proxies", f"{PROXY},10.0.0.0/8", "--max-connections-per-address", "3"]) as running:
+        yield running
+
+
+def ask_after(cluster, header, source=PROXY, headers=None, pieces=None):
+    with RawWs(address_of(cluster), source=source) as raw:
+        try:
+            for piece in pieces or [header]:
+                raw.send_bytes(piece)
+            raw.request("/who", headers, handshake=False)
+            head = raw.read_head()
+            return json.loads(raw.read_body())["address"] if head.status == 200 else head.status
+        except (Closed, OSError):
+            return None
+
+
+def test_the_header_names_the_client(proxied):
+    line = b"PROXY TCP4 203.0.113.7 10.0.0.5 12345 443\r\n"
+    assert ask_after(proxied, line) == "203.0.113.7"
+    assert ask_after(proxied, b"PROXY TCP6 2001:db8::7 2001:db8::8 12345 443\r\n") == "2001:db8::7"
+    assert ask_after(proxied, b"PROXY UNKNOWN\r\n") == PROXY
+    assert ask_after(proxied, v2("203.0.113.7")) == "203.0.113.7"
+    assert ask_after(proxied, v2("203.0.113.7", tlvs=b"\x04\0\x03abc")) == "203.0.113.7"
+    assert ask_after(proxied, v2("203.0.113.7", command=0x20)) == PROXY, "LOCAL"
+    for header in line, v2("203.0.113.7"):
+        assert ask_after(proxied, None, pieces=[header[i:i + 1] for i in range(len(header))]) == "203.0.113.7"
+
+
+def test_header_and_address_do_not_mix(proxied):
+    """What the client of a PROXY line writes into X-Forwarded-For is ignored, unless the line names a trusted proxy."""
+    lie = {"X-Forwarded-For": "6.6.6.6"}
+    assert ask_after(proxied, v2("203.0.113.7"), headers=lie) == "203.0.113.7"
+    assert ask_after(proxied, v2("10.0.0.7"), headers=lie) == "6.6.6.6"
+
+
+def test_whoever_sends_no_header_is_closed(proxied):
+    before = metric(proxied, "refused_proxy_total")
+    assert ask_after(proxied, b"") is None
+    assert ask_after(proxied, v2("203.0.113.7"), source=STRANGER) is None
+    assert ask_after(proxied, b"PROXY TCP4 203.0.113.7 10.0.0.5 1 x\r\n") is None
+    assert ask_after(proxied, v2("203.0.113.7") + v2("203.0.113.8")) == 400, "a second header is no request"
+    assert metric(proxied, "refused_proxy_total") == before + 3
+    proxied.gateways[0].wait_log(f"refused address={STRANGER}")
+
+
+def test_limits_are_those_of_the_named(proxied):
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            raw = stack.enter_context(RawWs(address_of(proxied), source=PROXY))
+            raw.send_bytes(v2("203.0.113.50"))
+            raw.request("/who", handshake=False)
+            assert raw.read_head().status == 200
+        one_more = stack.enter_context(RawWs(address_of(proxied), source=PROXY))
+        one_more.send_bytes(v2("203.0.113.50"))
+        one_more.request("/who", handshake=False)
+        assert one_more.read_head().status == 503
+        assert ask_after(proxied, v2("203.0.113.51")) == "203.0.113.51"
+
+
+def metric(cluster, name):
+    return cluster.gateways[0].metrics()[f"signalbox_{name}"]
+
+
 @pytest.mark.parametrize("args, text", [
+    (["--listen", "http://127.0.0.1:1?proxy_protocol=v2"], "nobody can use the PROXY protocol without --trusted-proxies"),
     (["--trusted-proxies", "10.0.0.0/8,haproxy"], "--trusted-proxies 10.0.0.0/8,haproxy: haproxy is no address or network"),
     (["--trusted-proxies", "0.0.0.0/0"], "0.0.0.0/0 is everybody"),
     (["--forwarded-header", "x-real-ip"], "must be x-forwarded-for, forwarded or none")])

@@ -20,6 +20,7 @@ struct wish {
     const char *address, *name, *hostname;
     int port;
     bool is_http, is_ws, is_tls, auto_upgrade;
+    enum proxy_versions proxy;
     struct tls_server tls; /* its certificates are these: */
     struct tls_files certificates[TLS_CERTIFICATES_MAX];
 };
@@ -117,6 +118,7 @@ static void read_wish(lua_State *L, struct wish *w) {
                                           "ocsp",
                                           "client_ca",
                                           "client_certificate",
+                                          "proxy_protocol",
                                           NULL};
     api_check_options(L, 1, allowed);
     read_protocol(L, w);
@@ -132,6 +134,9 @@ static void read_wish(lua_State *L, struct wish *w) {
     w->name = api_option_text(L, 1, "name");
     w->hostname = api_option_text(L, 1, "hostname");
     w->auto_upgrade = api_option_bool(L, 1, "auto_upgrade", false);
+    const char *proxy = api_option_text(L, 1, "proxy_protocol");
+    if (proxy != NULL && !endpoint_parse_proxy(bytes_str(proxy), &w->proxy))
+        api_arg_error(L, 1, "proxy_protocol '%s' is none of v1, v2, any", proxy);
 }
 
 static struct endpoint *find_endpoint(struct registrations *r, const struct wish *w) {
@@ -179,6 +184,8 @@ static void check_wish(lua_State *L, const struct wish *w, const struct endpoint
         luaL_argerror(L, 1, "the endpoint of this address and port has other client certificates");
     if (same != NULL && is_other(same->hostname, w->hostname))
         luaL_argerror(L, 1, "the endpoint of this address and port has another hostname");
+    if (same != NULL && same->proxy != w->proxy)
+        luaL_argerror(L, 1, "the endpoint of this address and port has another proxy_protocol");
 }
 
 static void take_text(char **text, const char *wanted) {
@@ -193,6 +200,7 @@ static void merge(struct endpoint *e, const struct wish *w) {
     e->is_http |= w->is_http;
     e->is_tls = w->is_tls;
     e->port = w->port;
+    e->proxy = w->proxy;
     take_text(&e->address, w->address);
     take_text(&e->name, w->name);
     take_text(&e->hostname, w->hostname);

@@ -129,6 +129,22 @@ static char **find_text(struct endpoint *e, struct bytes option) {
     return NULL;
 }
 
+static const char *const proxy_names[] = {
+    [PROXY_NONE] = NULL, [PROXY_V1] = "v1", [PROXY_V2] = "v2", [PROXY_ANY] = "any"};
+
+bool endpoint_parse_proxy(struct bytes text, enum proxy_versions *out) {
+    for (unsigned i = PROXY_V1; i <= PROXY_ANY; i++) {
+        *out = (enum proxy_versions)i;
+        if (bytes_equal_str(text, proxy_names[i]))
+            return true;
+    }
+    return false;
+}
+
+const char *endpoint_proxy_name(enum proxy_versions versions) {
+    return proxy_names[versions];
+}
+
 static bool parse_option(struct endpoint *out, struct bytes option) {
     ptrdiff_t equals = bytes_find(option, '=');
     if (equals <= 0)
@@ -143,6 +159,8 @@ static bool parse_option(struct endpoint *out, struct bytes option) {
         out->tls.takes_any_client = bytes_equal_str(value, "optional");
         return out->tls.takes_any_client || bytes_equal_str(value, "required");
     }
+    if (bytes_equal_str(key, "proxy_protocol"))
+        return endpoint_parse_proxy(value, &out->proxy);
     char **text = find_text(out, key);
     if (text == NULL)
         return false;
@@ -178,7 +196,8 @@ static const char *parse(struct endpoint *out, const char *url) {
     while (options.ptr != NULL)
         if (!parse_option(out, bytes_split(&options, '&')))
             return "options are certificate, key, password_file, password, ocsp, client_ca, "
-                   "client_certificate, name, hostname and auto_upgrade";
+                   "client_certificate, name, hostname, auto_upgrade and "
+                   "proxy_protocol";
     return check_certificates(out);
 }
 
@@ -228,4 +247,5 @@ void endpoint_append_url(struct buf *out, const struct endpoint *e, int up_by) {
     append_option(out, &separator, "client_certificate",
                   e->tls.takes_any_client ? "optional" : NULL);
     append_option(out, &separator, "auto_upgrade", e->auto_upgrade ? "true" : NULL);
+    append_option(out, &separator, "proxy_protocol", endpoint_proxy_name(e->proxy));
 }
