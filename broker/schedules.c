@@ -7,13 +7,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "broker/inbox.h"
 #include "broker/handlers/event_table.h"
 #include "broker/handlers/handler_run.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
+#include "common/base/table.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/tick.h"
 #include "common/bus/redis/troubles.h"

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
-
+#include "common/base/table.h"
 #include "common/json/json_text.h"
 #include "common/base/clock.h"
 #include "common/base/utf8.h"

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "broker/entry/dead_letter.h"
 #include "broker/entry/processing.h"
 #include "common/base/metrics.h"
+#include "common/base/table.h"
 #include "common/bus/bus_send.h"
 
 enum { STRIDE_MAX = 32, RETRY_MS = 200 };

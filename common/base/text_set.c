@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
+#include "common/base/table.h"
 
 struct text_item {
     UT_hash_handle hh;

@@ -2,7 +2,8 @@
 #include "common/daemon/loaded_app.h"
 
 #include <stdlib.h>
-#include <uthash.h>
+
+#include "common/base/table.h"
 
 struct rule {
     char *field, *value;

@@ -3,10 +3,10 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <uthash.h>
 
 #include "common/base/log.h"
 #include "common/base/settings.h"
+#include "common/base/table.h"
 #include "gateway/conn/rate.h"
 
 enum {

@@ -13,9 +13,9 @@
 #define SIGNALBOX_GATEWAY_SESSION_CLIENT_H
 
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "common/base/close_reason.h"
+#include "common/base/table.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/log/envelope.h"
 #include "gateway/conn/transport.h"

@@ -9,10 +9,10 @@
 #define SIGNALBOX_GATEWAY_SESSION_CLIENTS_H
 
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
+#include "common/base/table.h"
 #include "common/bus/log/envelope.h"
 #include "gateway/session/wire.h"
 

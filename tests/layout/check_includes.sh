@@ -55,6 +55,7 @@ may_include tools 'common/|tools/'
 only_in 'hiredis' '# *include <hiredis' 'common/bus/'
 only_in 'what Redis is told and answers' '(common/bus/(bus_send|redis/command|redis/reply|redis/link)\.h|\bredisReply\b|\b(key|channel)_of\(&)' \
     'common/bus/|common/app/lua/json_lua.c|broker/(inbox|entry/conn_queues)\.[ch]|tools/up_run.c' # a reply handed through; waiting for Redis
+only_in 'uthash, whose own hash strangers can compute,' '# *include <uthash' 'common/base/table.h'
 only_in 'msgpack' '# *include <msgpack' 'common/'
 only_in 'a Redis command' \
     '"(XADD|XREAD|XRANGE|XREVRANGE|XTRIM|XLEN|EVALSHA|EVAL|HSET|HGET|HDEL|HSCAN|HGETALL|HLEN|SADD|SREM|SSCAN|SUBSCRIBE|UNSUBSCRIBE)"' \

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
-
 #include "common/base/fold.h"
+#include "common/base/table.h"
 
 enum { SOURCES = 2 };
 

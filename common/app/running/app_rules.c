@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include <lauxlib.h>
-#include <uthash.h>
 
 #include "common/app/running/app_rules.h"
 #include "common/app/running/app_state.h"
+#include "common/base/table.h"
 #include "common/json/json_text.h"
 #include "common/base/fold.h"
 #include "common/base/log.h"

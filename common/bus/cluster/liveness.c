@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "common/base/must.h"
+#include "common/base/table.h"
 
 struct beating {
     struct liveness_one one;

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
 #include <uv.h>
 
 #include "common/base/buf.h"
+#include "common/base/table.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/notice.h"
 #include "common/bus/proof.h"

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "common/base/clock.h"
+#include "common/base/table.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/cluster/lease.h"
 #include "common/bus/cluster/liveness.h"

@@ -8,12 +8,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/arena.h"
+#include "common/base/table.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/log/history.h"
 #include "common/bus/redis/troubles.h"

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
-
+#include "common/base/table.h"
 #include "common/bus/redis/link.h"
 
 enum { BATCH = 512 };
