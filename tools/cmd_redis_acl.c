@@ -25,7 +25,7 @@
     "+evalsha +eval +type +exists +expire +pexpire +pttl +get +set +del +incrby +time +hget "      \
     "+hset +hsetnx +hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +sscan "   \
     "+scan +zadd +zrem +zrangebylex "                                                              \
-    "+xadd +xlen "                                                                                 \
+    "+xadd +xlen +memory|usage "                                                                   \
     "+multi +exec +xrange +xrevrange +publish +subscribe +unsubscribe"
 
 /* In the order of keys.def's access letters. */

@@ -55,6 +55,7 @@ struct bus {
     uint64_t probe_seen;    /* its counter */
     char probe_channel[FLEET_NAME_MAX + 17];
     bool is_asking_config;
+    int64_t memory_used, memory_max; /* of Redis */
     struct refusals refusals;
     struct redis_check *check;
     struct paging paging;

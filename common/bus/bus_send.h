@@ -27,6 +27,14 @@ size_t bus_unsent(const struct bus *b, unsigned partition);
 /* The settings of Redis allow arguments of so many bytes; 0: any. */
 void bus_set_largest(struct bus *b, size_t bytes);
 
+/* Bytes that Redis uses, and its maxmemory (0: none), as of the last second. */
+void bus_set_memory(struct bus *b, int64_t used, int64_t max);
+/* Whether three quarters of its maxmemory are in use. */
+bool bus_is_tight(const struct bus *b);
+/* Bytes of `in` at which gateways wait: each partition's share of --max-ingest-bytes, or of a
+ * quarter of maxmemory. */
+int64_t bus_ingest_share(const struct bus *b);
+
 /* Redis answered a command of ours with this error: for the log, /readyz and what a tool says.
  * command: lives for ever. See refusals.h. */
 void bus_refused(struct bus *b, const char *command, const struct redisReply *error);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/settings.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus_internal.h"
@@ -58,6 +59,20 @@ struct paging *bus_paging(struct bus *b) {
 
 void bus_set_largest(struct bus *b, size_t bytes) {
     link_set_largest(b->commands, bytes);
+}
+
+void bus_set_memory(struct bus *b, int64_t used, int64_t max) {
+    b->memory_used = used;
+    b->memory_max = max;
+}
+
+bool bus_is_tight(const struct bus *b) {
+    return b->memory_max > 0 && b->memory_used / 3 >= b->memory_max / 4;
+}
+
+int64_t bus_ingest_share(const struct bus *b) {
+    int64_t bytes = b->settings->max_ingest_bytes, most = b->memory_max / 4;
+    return (most > 0 && most < bytes ? most : bytes) / b->partitions;
 }
 
 const char *bus_run_id(const struct bus *b) {

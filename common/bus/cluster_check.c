@@ -9,6 +9,7 @@
 #include "common/base/metrics.h"
 #include "common/bus/ask.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/redis/server_info.h"
 #include "common/bus/redis/troubles.h"
 
 struct cluster_check {
@@ -54,9 +55,24 @@ static void on_counted(void *ctx, const struct ask_answer *a) {
         trouble_clear(&w->unowned);
 }
 
+static int64_t number_of(struct bytes info, const char *name) {
+    uint64_t number;
+    return bytes_to_u64(server_info_value(info, name), &number) ? (int64_t)number : 0;
+}
+
+static void on_memory(void *ctx, struct redisReply *reply) {
+    struct cluster_check *w = ctx;
+    if (reply != NULL && !reply_is_error(reply, NULL))
+        bus_set_memory(w->bus, number_of(reply_bytes(reply), "used_memory"),
+                       number_of(reply_bytes(reply), "maxmemory"));
+}
+
 void cluster_check_ask(struct cluster_check *w) {
     if (w->is_asking)
         return;
+    struct command info = command_begin("INFO");
+    command_text(&info, "memory");
+    bus_send(w->bus, BUS_FLEET, &info, on_memory, w);
     struct command c = command_script(SCRIPT_probe_write, 1);
     command_text(&c, fleet_key(KEY_WAY));
     w->is_asking = true;

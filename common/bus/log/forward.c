@@ -122,7 +122,7 @@ static struct command next_call(struct forward_lane *lane) {
         lane->in_flight = 1;
         return append_once(&a, lane->head->seq, lane->head->entry);
     }
-    struct command c = append_begin(SCRIPT_append, &a);
+    struct command c = append_begin(SCRIPT_forward, &a);
     for (struct forward_item *i = lane->head; i != NULL && i->once.len == 0; i = i->next) {
         command_text(&c, i->seq);
         command_bytes(&c, i->entry);
@@ -164,7 +164,7 @@ static void read_answer(struct forward_lane *lane, struct redisReply *reply) {
     if (reply == NULL)
         return; /* unknown: the owner forgets everything and begins anew */
     if (reply_is_error(reply, NULL)) {
-        append_refused(f->bus, "append.lua of a forward", reply, &lane->refused);
+        append_refused(f->bus, "forward.lua", reply, &lane->refused);
         f->is_busy = true;
     } else {
         trouble_clear(&lane->refused);

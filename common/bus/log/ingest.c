@@ -44,6 +44,7 @@ struct ingest_lane {
     size_t in_flight; /* items of the batch that Redis has or will get again */
     bool is_asked;    /* a call is under way */
     bool is_held;     /* refused for now: wait for the retry timer */
+    bool is_busy;     /* Redis refused the batch: ask for room before it goes out again */
     char source[24];  /* of the batch in flight */
     struct trouble refused;
 };
@@ -106,6 +107,26 @@ static void retry_later(struct ingest_lane *lane) {
     lane->is_held = true;
 }
 
+static void refused(struct ingest_lane *lane, const struct redisReply *reply) {
+    append_refused(lane->ingest->bus, "append.lua", reply, &lane->refused);
+    lane->is_busy = true;
+    retry_later(lane);
+}
+
+/* The answer to a call without a message. */
+static void on_looked(void *ctx, struct redisReply *reply) {
+    struct ingest_lane *lane = ctx;
+    lane->is_asked = false;
+    if (reply == NULL)
+        return;
+    if (reply_is_error(reply, NULL)) {
+        refused(lane, reply);
+        return;
+    }
+    lane->is_busy = false;
+    send_batch(lane);
+}
+
 static void on_answer(void *ctx, struct redisReply *reply) {
     struct ingest_lane *lane = ctx;
     struct ingest *g = lane->ingest;
@@ -113,8 +134,7 @@ static void on_answer(void *ctx, struct redisReply *reply) {
     if (reply == NULL)
         return; /* unknown: the same batch goes out again once the link is back */
     if (reply_is_error(reply, NULL)) {
-        append_refused(g->bus, "append.lua", reply, &lane->refused);
-        retry_later(lane);
+        refused(lane, reply);
         return;
     }
     g->retry_ms = RETRY_MIN_MS;
@@ -176,6 +196,12 @@ static void send_batch(struct ingest_lane *lane) {
         append_begin(SCRIPT_append, &(struct append){.partition = lane->partition,
                                                      .source = bytes_str(lane->source),
                                                      .limit = APPEND_LIMIT});
+    command_number(&c, bus_ingest_share(g->bus));
+    if (lane->is_busy) { /* look first: the batch may be large */
+        lane->is_asked = true;
+        bus_send(g->bus, lane->partition, &c, on_looked, lane);
+        return;
+    }
     struct ingest_item *item = lane->head;
     for (size_t i = 0; i < lane->in_flight; i++, item = item->next) {
         char seq[24];

@@ -16,6 +16,7 @@
 #include "common/base/table.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/log/history.h"
+#include "common/bus/redis/capacity.h"
 #include "common/bus/redis/troubles.h"
 
 enum { EXPIRE_EVERY_S = 30, JOINED_EVERY_MS = 30000 };
@@ -254,6 +255,10 @@ static void add_output(struct log_writer *o, struct command *c, const struct pen
     command_bytes(c, bytes_of(o->blobs.ptr + p->blob_from, p->blob_len));
 }
 
+static struct message_id after(struct message_id id) {
+    return (struct message_id){id.term, id.seq + 1};
+}
+
 static void send_out(struct log_writer *o) {
     if (!bus_takes_now(o->bus, o->partition, log_writer_largest(o))) {
         tell(o, LOG_WRITER_BUSY);
@@ -273,7 +278,7 @@ static void send_out(struct log_writer *o) {
     command_number(&c, (int64_t)o->term);
     command_text(&c, message_id_format(o->cursor, text));
     command_text(&c, message_id_format(o->next_cursor, text));
-    command_text(&c, o->has_more ? "0" : "1");
+    command_text(&c, o->has_more ? "0" : message_id_format(after(o->next_cursor), text));
     for (struct pending *p = o->first; p != NULL; p = p->next)
         add_output(o, &c, p, &key);
     buf_deinit(&key);
@@ -292,6 +297,8 @@ static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
     p->blob_len = o->blobs.len - p->blob_from;
     l->last = p->output.message.id;
     l->is_known = true;
+    if (p->has_history && p->blob_len >= CAPACITY_LARGE && bus_is_tight(o->bus))
+        p->has_history = false;
     if (!p->has_history)
         return;
     history_add(&l->history, &o->history, p->output.message.id, 1,

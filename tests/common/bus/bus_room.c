@@ -44,6 +44,7 @@ void bus_room_init(struct bus_room *room, unsigned partitions) {
     redis_server_start(&room->redis, "");
     snprintf(room->url, sizeof(room->url), "unix://%s", room->redis.path);
     room->settings = (struct settings){.redis = room->url,
+                                       .max_ingest_bytes = 1 << 28,
                                        .redis_password_file = "",
                                        .redis_prefix = "",
                                        .redis_ca = "",

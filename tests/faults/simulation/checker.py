@@ -89,7 +89,7 @@ class Checker:
         if call.script == 'raise_floor':
             self.raised[call.p] = max(self.raised.get(call.p, (0, 0)), (int(call.args[0]), 10**9))
         if call.script == 'append' and call.args[0] == 'c:clock' and reply == 1:
-            self.world.model.note_accepted([json.loads(call.args[3])['u']])
+            self.world.model.note_accepted([json.loads(call.args[4])['u']])
 
     def check_position(self, p, position):
         """The last output; before the first one a place that all outputs to come are behind."""

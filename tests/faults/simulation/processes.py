@@ -113,7 +113,7 @@ class Broker(Process):
                 is_first = False
             outputs, forwards = self.run_routes(p, entries)
             for q, batch in sorted(forwards.items()):
-                yield script('append', q, ['in', 'src'], f'p{p}', NO_LIMIT, *batch)
+                yield script('forward', q, ['in', 'src'], f'p{p}', NO_LIMIT, *batch)
             for name in sorted({o[0] for o in outputs} - set(prevs)):
                 prevs[name] = (yield command('GET', last(p, name))) or '0-0'
             args, logs = [], []
@@ -127,6 +127,9 @@ class Broker(Process):
                 logs += [history(p, name), last(p, name) if finals[name] == i else history(p, name)]
                 prevs[name] = mid
             new_cursor = entries[-1][0]
+            if trim == '1':
+                ms, n = parse_id(new_cursor)
+                trim = f'{ms}-{n + 1}'
             reply = yield Call('commit', p, [key(p, 'own'), key(p, 'in')] + logs,
                                [self.id, term, cursor, new_cursor, trim] + args)
             if isinstance(reply, Error):
@@ -212,7 +215,7 @@ class Broker(Process):
             entry = dict(u=uid, s='c:clock', q=now, name=NAMES[p][0], home=NAMES[p][0],
                          to=[NAMES[(p + 1) % PARTITIONS][1]], x=0, final=False)
             self.world.model.note_sent(p, entry)
-            yield script('append', p, ['in', 'src'], 'c:clock', NO_LIMIT, f'{now:020d}',
+            yield script('append', p, ['in', 'src'], 'c:clock', NO_LIMIT, 1 << 40, f'{now:020d}',
                          json.dumps(entry))
             self.is_sending = False
 
@@ -294,7 +297,7 @@ class Gateway(Process):
                 world.model.note_sent(p, entry)
                 batch += [f'{seq:020d}', json.dumps(entry)]
                 entries.append(entry)
-            while isinstance((yield script('append', p, ['in', 'src'], self.id, INGEST_LIMIT, *batch)),
+            while isinstance((yield script('append', p, ['in', 'src'], self.id, INGEST_LIMIT, 1 << 40, *batch)),
                              Error):
                 yield from idle(4)
             world.model.note_accepted(e['u'] for e in entries)

@@ -8,7 +8,7 @@ MUTATIONS = {
     'no-fence': ('commit', 'if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then', 'if false then'),
     'no-term': ('commit', ' or o[2] ~= ARGV[2] then', ' then'),
     'no-cursor': ('commit', 'if c ~= ARGV[3] then', 'if false then'),
-    'no-trim-guard': ('commit', "'MINID', ARGV[4]", "'MAXLEN', 0"),
+    'no-trim-guard': ('commit', "'MINID', ARGV[5]", "'MAXLEN', 0"),
     'no-position': ('commit', ", 'i', ARGV[#ARGV - 4]", ''),
     'no-mark': ('append', "redis.call('HGET', KEYS[2], ARGV[1]) or ''", "''"),
     'no-dedupe': ('append_once', "redis.call('GET', KEYS[3])", 'false'),

@@ -12,7 +12,7 @@ from simulation.checker import Checker
 
 
 class World:
-    ALLOWED = {'append': ('BUSY',), 'append_once': ('BUSY',), 'commit': ('FENCED', 'CURSOR'),
+    ALLOWED = {'append': ('BUSY',), 'forward': ('BUSY',), 'append_once': ('BUSY',), 'commit': ('FENCED', 'CURSOR'),
                'count_try': ('FENCED',), 'register': ('DEAD',), 'heartbeat': ('DEAD',)}
 
     def __init__(self, server, seed, mutation=None, has_rollback=False):
@@ -54,7 +54,7 @@ class World:
             self.stats[word] += 1
         elif call.script == 'commit' and reply == 0:
             self.stats['repeated out'] += 1
-        elif call.script == 'append' and reply < (len(call.args) - 2) // 2:
+        elif call.script in ('append', 'forward') and reply < (len(call.args) - 2) // 2:
             self.stats['suppressed in'] += 1
         elif call.script == 'register' and reply[0] == 2:
             self.stats['conn overtaken'] += 1

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Appends one entry under a publisher's idempotency key: one entry for each key and window, however
 -- often and by however many publishers it is sent.
 --

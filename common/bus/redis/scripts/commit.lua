@@ -1,11 +1,11 @@
-#!lua
+#!lua flags=allow-oom
 -- Commits one batch: the outputs go into their histories and channels and the cursor moves, in one
 -- step or not at all. No other script writes a history.
 --
 -- KEYS  1 own   2 in   3.. two for each output, in the order of ARGV: its history, and its log's key
 --       l: that outlives the history ("no message of this log has a later id"); for an output that
 --       a later one of the same log follows, the history once more, unless its `from` asks for l:
--- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim (1: drop `in` below new_cursor)
+-- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim: drop `in` below this id;
 --         0 only while more entries are known to wait: append.lua counts what is not dropped
 --       then (id, from, ttl_s, channel, blob) for each output, ids rising
 --       from: the oldest id that the history keeps; 0: no history, publish only. With a ? before it
@@ -22,7 +22,7 @@
 --
 -- own.i is the id of the last output of the partition: ids rise over all its Names and the
 -- nameless log (history K h*, channel K n*), so everything up to own.i was published.
--- The HSET is the first effect: when Redis is out of memory nothing may have been published.
+-- It runs also when Redis is full: what it trims is what fills Redis.
 -- What fails after it (a command that this user may not run) gives both back, so that the batch is
 -- not taken for committed; repeated (own.u), it passes over what it has appended already.
 local o = redis.call('HMGET', KEYS[1], 'h', 't', 'c', 'f', 'i', 'u')
@@ -74,6 +74,6 @@ for j = 6, #ARGV, 5 do
   end
   k = k + 2
 end
-if ARGV[5] == '1' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[4]) end
+if ARGV[5] ~= '0' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[5]) end
 if wrong then return {1, wrong} end
 return 1

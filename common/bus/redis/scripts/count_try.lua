@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Counts the tries of one entry before its route runs, over all owners: an entry that kills the
 -- process that runs it is found by its count and goes to the dead letters.
 --

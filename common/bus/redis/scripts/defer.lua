@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Defers entries of `in` before the cursor passes them: each waits for an earlier handler of its
 -- connection, and its copy waits in w. The commit follows (commit.lua); if it does not, the entry is
 -- still behind the cursor, and list_deferred.lua removes the copy. Repeating a call is harmless.

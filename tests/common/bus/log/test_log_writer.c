@@ -10,8 +10,10 @@
 #include <hiredis/hiredis.h>
 
 #include "common/base/metrics.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/log/history.h"
 #include "common/bus/partition.h"
+#include "common/bus/redis/capacity.h"
 #include "tests/common/bus/bus_room.h"
 
 enum { TERM = 1000 };
@@ -159,16 +161,33 @@ static void redis_that_went_back_is_noticed(void **state) {
     assert_int_equal(commit(t, 6), LOG_WRITER_FENCED);
 }
 
-static void full_redis_is_busy_and_loses_nothing(void **state) {
+/* What fills it leaves `in` with the commit. */
+static void a_full_redis_takes_a_commit(void **state) {
     struct test *t = *state;
+    bus_room_ask(&t->room, "XADD %.*s 5-0 m x", BYTES_FMT(buf_bytes(&t->in)));
     bus_room_ask(&t->room, "CONFIG SET maxmemory 1");
     add(t, "a", "one");
-    assert_int_equal(commit(t, 5), LOG_WRITER_BUSY);
-    bus_room_ask(&t->room, "CONFIG SET maxmemory 0");
-    log_writer_repeat(t->writer);
-    bus_room_until(&t->room, &t->done, 2, 2000);
-    assert_int_equal(t->result, LOG_WRITER_DONE);
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
     assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", partition_tag(0)), "1");
+    assert_string_equal(bus_room_ask(&t->room, "XLEN %.*s", BYTES_FMT(buf_bytes(&t->in))), "0");
+}
+
+/* A large message is published, and small ones are kept. */
+static void a_nearly_full_redis_keeps_no_large_message(void **state) {
+    struct test *t = *state;
+    static char large[CAPACITY_LARGE];
+    memset(large, 'x', sizeof(large) - 1);
+    bus_set_memory(t->bus, 75, 100);
+    add(t, "a", "small");
+    add(t, "a", large);
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", partition_tag(0)), "1");
+    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:l:a", partition_tag(0)), "1000-2");
+    bus_set_memory(t->bus, 74, 100);
+    add(t, "a", large);
+    assert_int_equal(commit(t, 6), LOG_WRITER_DONE);
+    assert_int_not_equal(atoi(bus_room_ask(&t->room, "EXISTS sb:{%s}:h:a", partition_tag(0))), 0);
+    assert_true(atoi(bus_room_ask(&t->room, "MEMORY USAGE sb:{%s}:h:a", partition_tag(0))) > 60000);
 }
 
 static void close_while_under_way_is_quiet(void **state) {
@@ -359,7 +378,8 @@ int main(void) {
         WITH_REDIS(every_name_has_a_log_of_its_own),
         WITH_REDIS(fenced_owner_changes_nothing),
         WITH_REDIS(redis_that_went_back_is_noticed),
-        WITH_REDIS(full_redis_is_busy_and_loses_nothing),
+        WITH_REDIS(a_full_redis_takes_a_commit),
+        WITH_REDIS(a_nearly_full_redis_keeps_no_large_message),
         WITH_REDIS(a_history_never_stays_without_a_life),
         WITH_REDIS(a_history_of_another_type_is_passed_over),
         WITH_REDIS(what_fails_half_way_is_repeated),

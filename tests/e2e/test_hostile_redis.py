@@ -1,0 +1,79 @@
+"""Clients that make Redis keep as much as they can: it never fills, what waits is worked off, and the others go on."""
+import json
+import pathlib
+import threading
+
+import pytest
+
+from harness import TEXT, Cluster, Refused, encode_frame, eventually
+
+APP = pathlib.Path(__file__).parent / "app" / "hostile.lua"
+MIB = 1 << 20
+MAXMEMORY, LARGE = 64 * MIB, 4_000_000
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(APP, gateways=2, brokers=1, redis={"maxmemory": MAXMEMORY}) as running:
+        yield running
+
+
+def used(cluster):
+    return cluster.redis.info("memory")["used_memory"]
+
+
+class Attack(threading.Thread):
+    """One connection that sends 4 MB messages as fast as they are taken, to a Name of its own or to ever new ones."""
+
+    def __init__(self, cluster, path):
+        super().__init__(daemon=True)
+        self.client = cluster.raw(0).upgrade("/up?name=Attacker")
+        self.path = path
+        self.start()
+
+    def run(self):
+        for number in range(40):
+            message = {"message": "x" * LARGE, "path": self.path.format(number)}
+            self.client.sock.settimeout(30)
+            self.client.sock.sendall(encode_frame(TEXT, json.dumps(message)))
+            self.client.sock.setblocking(False)
+            try:
+                while self.client.sock.recv(1 << 20):
+                    pass
+            except BlockingIOError:
+                pass
+
+
+@pytest.mark.parametrize("path", ["Attacker", "Nobody-{}"])
+def test_one_client_does_not_fill_redis(cluster, path):
+    """More than twice what Redis has goes through it; nothing is refused for want of memory, nobody else is closed."""
+    bystander, highest, attack = cluster.client(1, "/up?name=Bystander"), 0, Attack(cluster, path)
+    while attack.is_alive():
+        bystander.say("hi", path="Bystander")
+        assert bystander.recv(10) == "hi"
+        highest = max(highest, used(cluster))
+    assert 8 * MIB < highest < 0.9 * MAXMEMORY
+    assert all(daemon.admin("GET", "/readyz").status == 200 for daemon in cluster.daemons)
+    attack.client.drop()
+    eventually(lambda: used(cluster) < 10 * MIB, 10, "a Redis that is empty again")
+    assert not [key for key in cluster.redis.keys("*") if b"Nobody-" in key]
+    bystander.close()
+
+
+def test_a_full_redis(cluster):
+    """Told by /readyz of both daemons; newcomers are refused, those who are there stay, and nothing is lost."""
+    client = cluster.client(0, "/up?name=Stays")
+    client.sync()
+    cluster.redis.config_set("maxmemory", MIB)
+    try:
+        eventually(lambda: all(daemon.admin("GET", "/readyz").status == 503 for daemon in cluster.daemons), 10,
+                   "daemons that say that they are not ready")
+        client.say("meanwhile", path="Stays")
+        with pytest.raises(Refused) as refused:
+            cluster.raw(1).upgrade("/up?name=New")
+        assert refused.value.status == 503 and refused.value.head.get("Retry-After")
+    finally:
+        cluster.redis.config_set("maxmemory", MAXMEMORY)
+    assert client.recv(10) == "meanwhile"
+    eventually(lambda: all(daemon.is_ready() for daemon in cluster.daemons), 10, "all well again")
+    client.close()
