@@ -66,7 +66,8 @@ int api_sleep(lua_State *L) {
     if (!call->has_timer)
         MUST(uv_timer_init(loop, &call->timer) == 0);
     call->has_timer = true;
-    MUST(uv_timer_start(&call->timer, on_slept, (uint64_t)(seconds * 1000 + 0.5), 0) == 0);
+    uint64_t ms = (uint64_t)(seconds * 1000 + 0.5), left_ms = app_call_left_ms(call);
+    MUST(uv_timer_start(&call->timer, on_slept, ms < left_ms ? ms : left_ms, 0) == 0);
     return app_wait(L, call);
 }
 

@@ -151,6 +151,7 @@ static void on_locked(void *ctx, int status, struct bytes value) {
 /* Whatever the function did: the lock goes. Its results are above key and function. */
 static int after_locked(lua_State *L, int status, lua_KContext ctx) {
     store_lock_drop((struct store_lock *)ctx);
+    app_call_hold(app_call_of(L), -1);
     if (status != LUA_OK && status != LUA_YIELD)
         return lua_error(L);
     return lua_gettop(L) - 2;
@@ -162,6 +163,7 @@ static int on_turn(lua_State *L, int status, lua_KContext ctx) {
     if (call->wait_error != NULL)
         store_lock_drop((struct store_lock *)ctx);
     app_waited(L, call);
+    app_call_hold(call, 1);
     lua_pushvalue(L, 2);
     return after_locked(L, lua_pcallk(L, 0, LUA_MULTRET, 0, ctx, after_locked), ctx);
 }

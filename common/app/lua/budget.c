@@ -60,14 +60,14 @@ static void look_at_every_instruction(lua_State *L) {
 }
 
 /* A coroutine that can yield does so and is never resumed: that takes no time, whatever is on its
- * stack. Others raise, and again at every instruction. */
+ * stack. Others raise, and again at every instruction, and so do those that hold a lock. */
 static void stop(lua_State *L) {
     struct budget *b = budget_of(L);
     b->wants_look = true;
     look_at_every_instruction(L);
     if (*budget_owner_of(L) == NULL)
         *budget_owner_of(L) = BUDGET_KILLED;
-    if (lua_isyieldable(L)) {
+    if (lua_isyieldable(L) && !b->slice->must_unwind) {
         b->stopped = L;
         (void)lua_yield(L, 0);
     } else {

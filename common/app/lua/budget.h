@@ -40,6 +40,7 @@ struct slice {
     uint64_t start_us; /* processor time at the last tick before it */
     uint64_t limit_us;
     bool is_over, is_reported;
+    bool must_unwind; /* C code on the stack has to hear of the end */
 };
 
 /* The context of the state's allocator. It must not move. */

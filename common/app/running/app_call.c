@@ -23,6 +23,8 @@
 
 enum { PLACES_KEPT = 256, TRACE_LEVELS = 8, GC_STEP_KIB = 1024 };
 
+static const char too_late[] = "the handler took longer than --handler-timeout-ms";
+
 static bool may_follow(enum call_state from, enum call_state to) {
     switch (from) {
     case CALL_IDLE:
@@ -210,6 +212,7 @@ static enum app_outcome run(struct app_call *c, struct buf *error_out) {
     int result_count;
     set_state(c, CALL_RUNNING);
     c->slice = budget_slice(budget, 1);
+    c->slice.must_unwind = c->holds > 0;
     a->current = c;
     struct entered before = budget_enter(budget, &c->slice, c->thread);
     int status = lua_resume(c->thread, NULL, 0, &result_count);
@@ -256,9 +259,12 @@ enum app_outcome app_call(struct app *a, const struct app_handler *handler,
         return refuse("not enough memory", error_out);
     c->handler = *handler;
     c->excused = NULL;
+    c->begun_us = 0;
+    c->holds = 0;
     lua_pushcfunction(c->thread, run_handler);
     a->busy++;
     enum app_outcome outcome = run(c, &error);
+    c->begun_us = c->slice.begun_us;
     if (call_out != NULL)
         *call_out = outcome == APP_WAITING ? c : NULL;
     if (outcome == APP_FAILED && error_out != NULL)
@@ -276,9 +282,10 @@ static void go_on(struct app_call *c, app_push_fn *push, void *push_ctx, const c
     struct app *a = c->app;
     struct buf error = {0};
     MUST(c->state == CALL_WAITING);
-    c->push = push;
+    bool is_late = app_call_left_ms(c) == 0;
+    c->push = is_late ? NULL : push;
     c->push_ctx = push_ctx;
-    c->wait_error = wait_error;
+    c->wait_error = is_late ? too_late : wait_error;
     if (a->env.has_ended != NULL && *a->env.has_ended)
         return;
     a->busy++;
@@ -296,6 +303,19 @@ static void go_on(struct app_call *c, app_push_fn *push, void *push_ctx, const c
 
 /* --- waiting --- */
 
+void app_call_hold(struct app_call *call, int change) {
+    call->holds += (unsigned)change;
+    call->slice.must_unwind = call->holds > 0;
+}
+
+uint64_t app_call_left_ms(const struct app_call *c) {
+    uint64_t limit_ms = (uint64_t)c->app->env.settings->handler_timeout_ms;
+    if (limit_ms == 0 || c->begun_us == 0)
+        return limit_ms == 0 ? UINT64_MAX : limit_ms;
+    uint64_t used_ms = (clock_us() - c->begun_us) / 1000;
+    return used_ms < limit_ms ? limit_ms - used_ms : 0;
+}
+
 struct app_call *app_waiter(lua_State *L) {
     struct app_call *call = app_call_of(L);
     budget_look(L);
@@ -305,6 +325,8 @@ struct app_call *app_waiter(lua_State *L) {
         luaL_error(L, "cannot wait inside a coroutine of the app's own");
     else if (!lua_isyieldable(L))
         luaL_error(L, "cannot wait inside a callback of a function that does not wait");
+    else if (app_call_left_ms(call) == 0)
+        luaL_error(L, "%s", too_late);
     return call;
 }
 

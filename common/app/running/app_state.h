@@ -31,7 +31,9 @@ struct app_call {
     void *push_ctx;
     const char *wait_error; /* what the wait ended with, or NULL */
     struct slice slice;
-    uv_timer_t timer; /* signalbox.sleep */
+    unsigned holds;    /* locks, which go when its functions are left */
+    uint64_t begun_us; /* clock_us when it began; 0 until it waits for the first time */
+    uv_timer_t timer;  /* signalbox.sleep */
 };
 
 /* A registration that the cluster decided about: see app_rules.c. */
@@ -64,6 +66,10 @@ static inline struct app *app_of(lua_State *L) {
 
 /* Gives up all places for handlers; at the end of the app. */
 void app_calls_free(struct app *a);
+/* The handler took a lock (1) or gave it back (-1). */
+void app_call_hold(struct app_call *call, int change);
+/* How long the handler may still take (--handler-timeout-ms). */
+uint64_t app_call_left_ms(const struct app_call *call);
 /* Raises unless the function that runs may wait; app_may_wait also when too many wait already. */
 struct app_call *app_waiter(lua_State *L);
 /* As app_wait, but goes on with `then`, which calls app_waited first. */

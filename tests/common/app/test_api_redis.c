@@ -150,6 +150,19 @@ static void test_store(void **state) {
 }
 
 /* Reads, waits and writes: nothing is lost while the lock holds over both. */
+static void test_a_lock_of_a_handler_that_took_too_long(void **state) {
+    struct cluster c;
+    (void)state;
+    open_cluster(
+        &c, ROUTE("/keeps", "signalbox.lock('f', function() signalbox.sleep(3600) end)")
+                ROUTE("/after", "signalbox.lock('f', function() signalbox.send{data='free'} end)"));
+    c.room.settings.handler_timeout_ms = 50;
+    assert_contains(answer(&c, &c.a, "/keeps"), "longer than --handler-timeout-ms");
+    c.room.settings.handler_timeout_ms = 0;
+    assert_string_equal(answer(&c, &c.b, "/after"), "free|");
+    close_cluster(&c);
+}
+
 static void test_lock(void **state) {
     struct cluster c;
     (void)state;
@@ -161,9 +174,14 @@ static void test_lock(void **state) {
                           "return 1, 'two', nil, 4 end)}}") //
         ROUTE("/fails", "signalbox.lock('f', function() signalbox.sleep(0) error('inside') "
                         "end)") //
-        ROUTE("/loops", "signalbox.lock('f', function() while true do end end)")
-            ROUTE("/after", "signalbox.lock('f', function() signalbox.send{data='free'} end)")
-                ROUTE("/n", "signalbox.send{data=signalbox.store.get('n')}"));
+        ROUTE("/loops", "signalbox.lock('f', function() while true do end end)") ROUTE(
+            "/deep", "pcall(signalbox.lock, 'f', function() signalbox.lock('g', function() "
+                     "while true do pcall(coroutine.wrap(function() while true do end end)) end "
+                     "end) end) while true do end")
+            ROUTE("/both", "signalbox.lock('f', function() signalbox.lock('g', function() "
+                           "signalbox.send{data='free'} end) end)")
+                ROUTE("/after", "signalbox.lock('f', function() signalbox.send{data='free'} end)")
+                    ROUTE("/n", "signalbox.send{data=signalbox.store.get('n')}"));
     for (int i = 0; i < 10; i++) {
         assert_int_equal(start(&c.a, "/add"), APP_WAITING);
         assert_int_equal(start(&c.b, "/add"), APP_WAITING);
@@ -176,6 +194,8 @@ static void test_lock(void **state) {
     assert_string_equal(answer(&c, &c.b, "/after"), "free|");
     assert_contains(answer(&c, &c.a, "/loops"), "processor time");
     assert_string_equal(answer(&c, &c.b, "/after"), "free|");
+    assert_contains(answer(&c, &c.a, "/deep"), "processor time");
+    assert_string_equal(answer(&c, &c.b, "/both"), "free|");
     close_cluster(&c);
 }
 
@@ -309,6 +329,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store),
         cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_a_lock_of_a_handler_that_took_too_long),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_settings_reach_everyone),
         cmocka_unit_test(test_handlers_reach_everyone),

@@ -350,6 +350,38 @@ static void test_budget_begins_anew(void **state) {
     world_close_all(&w);
 }
 
+/* A handler that would wait for ever ends, whatever it catches. */
+static void test_time_with_all_waits(void **state) {
+    static const struct {
+        const char *body, *why;
+    } rows[] = {
+        {"while true do signalbox.sleep(0.001) end", "longer than --handler-timeout-ms"},
+        {"signalbox.sleep(3600)", "longer than --handler-timeout-ms"},
+        {"while true do pcall(signalbox.sleep, 0.001) end", TIME},
+    };
+    struct world w;
+    (void)state;
+    open_small(&w);
+    w.settings.handler_timeout_ms = 30;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf lua = {0};
+        buf_printf(&lua, "signalbox.signal_route('/', function() %s end)%c", rows[i].body, '\0');
+        world_must_load(&w, lua.ptr);
+        assert_int_equal(world_run(&w, "/"), APP_WAITING);
+        world_turn(&w);
+        assert_contains(w.end_error, rows[i].why);
+        world_unload(&w);
+        buf_deinit(&lua);
+    }
+    w.settings.handler_timeout_ms = 0;
+    world_must_load(&w, "signalbox.signal_route('/', function() for i = 1, 40 do "
+                        "signalbox.sleep(0.001) end signalbox.send{data='through'} end)");
+    assert_int_equal(world_run(&w, "/"), APP_WAITING);
+    world_turn(&w);
+    assert_string_equal(world_sent(&w), "through|");
+    world_close_all(&w);
+}
+
 static void test_main_chunk(void **state) {
     struct world w;
     (void)state;
@@ -377,6 +409,7 @@ int main(void) {
         cmocka_unit_test(test_memory_of_arguments),
         cmocka_unit_test(test_recursion),
         cmocka_unit_test(test_budget_begins_anew),
+        cmocka_unit_test(test_time_with_all_waits),
         cmocka_unit_test(test_main_chunk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
