@@ -32,11 +32,12 @@ struct conn_queue {
     size_t count;
     UT_hash_handle hh;
     size_t key_len;
-    char key[];
+    char key[]; /* the slot, then the lane */
 };
 
 struct slot {
     bool is_open;
+    bool is_refused; /* Redis refused to requeue something: nothing is requeued for RETRY_MS */
     struct deferred_place place; /* while it is open */
     struct message_id committed; /* the cursor has passed what is at or before it */
     unsigned running;            /* handlers that wait, also of an earlier time as its owner */
@@ -46,18 +47,28 @@ struct conn_queues {
     struct bus *bus;
     struct conn_queue *table;
     size_t count, bytes; /* of all entries that wait */
-    bool is_refused;     /* Redis refused to requeue something: nothing is requeued for RETRY_MS */
     uv_timer_t retry;
     struct slot slots[];
 };
 
 /* --- queues --- */
 
+/* A Name belongs to one slot, but an entry that some other program wrote may lie in another. */
+static void append_slot(struct buf *out, unsigned slot) {
+    buf_append(out, bytes_of(&slot, sizeof(slot)));
+}
+
 /* Neither a Name nor a client id contains NUL. */
-static void append_key(struct buf *out, const struct entry *e) {
+static void append_key(struct buf *out, unsigned slot, const struct entry *e) {
+    append_slot(out, slot);
     buf_append(out, e->name);
     buf_append_char(out, '\0');
     buf_append(out, e->client_id);
+}
+
+/* What the queue is called in w, which is of one slot. */
+static struct bytes lane_of(const struct conn_queue *q) {
+    return bytes_from(bytes_of(q->key, q->key_len), sizeof(q->slot));
 }
 
 static struct conn_queue *find(const struct conn_queues *l, struct bytes key) {
@@ -66,11 +77,21 @@ static struct conn_queue *find(const struct conn_queues *l, struct bytes key) {
     return q;
 }
 
-static struct conn_queue *find_of(const struct conn_queues *l, const struct entry *e) {
+static struct conn_queue *find_lane(const struct conn_queues *l, unsigned slot, struct bytes lane) {
+    struct buf key = {0};
+    append_slot(&key, slot);
+    buf_append(&key, lane);
+    struct conn_queue *q = find(l, buf_bytes(&key));
+    buf_deinit(&key);
+    return q;
+}
+
+static struct conn_queue *find_of(const struct conn_queues *l, unsigned slot,
+                                  const struct entry *e) {
     struct buf key = {0};
     if (l->table == NULL)
         return NULL;
-    append_key(&key, e);
+    append_key(&key, slot, e);
     struct conn_queue *q = find(l, buf_bytes(&key));
     buf_deinit(&key);
     return q;
@@ -151,7 +172,8 @@ static void requeue(struct conn_queue *q);
 static void on_retry(uv_timer_t *timer) {
     struct conn_queues *l = container_of(timer, struct conn_queues, retry);
     struct conn_queue *q, *next;
-    l->is_refused = false;
+    for (unsigned slot = 0; slot <= bus_partitions(l->bus); slot++)
+        l->slots[slot].is_refused = false;
     HASH_ITER (hh, l->table, q, next)
         requeue(q);
 }
@@ -161,22 +183,42 @@ static void retry_later(struct conn_queues *l, struct conn_queue *q) {
     struct waiting *w;
     TAILQ_FOREACH (w, &q->waiting, link)
         w->is_requeued = false;
-    if (!l->is_refused)
+    if (!uv_is_active((uv_handle_t *)&l->retry))
         MUST(uv_timer_start(&l->retry, on_retry, RETRY_MS, 0) == 0);
-    l->is_refused = true;
+    l->slots[q->slot].is_refused = true;
+}
+
+/* {moved, id, value, …}: what Redis has not or cannot read. The others go on without it. */
+static void drop_lost(struct conn_queue *q, const struct redisReply *reply) {
+    struct message_id id;
+    for (size_t i = 1; i + 1 < reply_count(reply); i += 2) {
+        struct bytes text = reply_bytes(reply_at(reply, i));
+        struct waiting *w = NULL;
+        dead_letter_stray(q->owner->bus, q->slot, text, reply_bytes(reply_at(reply, i + 1)));
+        if (!message_id_parse(text, &id))
+            continue;
+        TAILQ_FOREACH (w, &q->waiting, link)
+            if (message_id_compare(w->id, id) == 0)
+                break;
+        if (w != NULL)
+            remove_waiting(q, w);
+    }
+    requeue(q);
+    drop_if_unused(q);
 }
 
 static void on_requeued(void *ctx, struct redisReply *reply) {
     struct requeueing *r = ctx;
     struct conn_queues *l = r->queues;
     const struct slot *slot = &l->slots[r->slot];
-    /* If it is fenced, its inbox is about to close it. */
-    if (reply != NULL && slot->is_open && slot->place.term == r->term &&
-        reply_is_error(reply, NULL) && !reply_is_error(reply, "FENCED")) {
+    struct conn_queue *q = find(l, bytes_of(r->key, r->key_len));
+    bool is_ours = reply != NULL && slot->is_open && slot->place.term == r->term && q != NULL;
+    if (is_ours && reply_count(reply) > 0) {
+        drop_lost(q, reply);
+    } else if (is_ours && reply_is_error(reply, NULL) && !reply_is_error(reply, "FENCED")) {
+        /* If it is fenced, its inbox is about to close it. */
         bus_refused(l->bus, "requeue.lua", reply);
-        struct conn_queue *q = find(l, bytes_of(r->key, r->key_len));
-        if (q != NULL)
-            retry_later(l, q);
+        retry_later(l, q);
     }
     free(r);
 }
@@ -189,7 +231,7 @@ static void requeue(struct conn_queue *q) {
     struct message_id ids[STRIDE_MAX];
     size_t count = 0;
     struct waiting *w = TAILQ_FIRST(&q->waiting);
-    if (q->running > 0 || w == NULL || w->is_requeued || !slot->is_open || l->is_refused ||
+    if (q->running > 0 || w == NULL || w->is_requeued || !slot->is_open || slot->is_refused ||
         !bus_can_send(l->bus))
         return;
     for (; w != NULL && count < q->stride && !w->is_requeued &&
@@ -212,7 +254,7 @@ static void requeue(struct conn_queue *q) {
 struct conn_queue *conn_queues_enter(struct conn_queues *l, unsigned slot,
                                      const struct in_entry *e) {
     struct buf key = {0};
-    append_key(&key, &e->entry);
+    append_key(&key, slot, &e->entry);
     struct conn_queue *q = find_or_make(l, slot, buf_bytes(&key));
     buf_deinit(&key);
     q->running++;
@@ -260,7 +302,7 @@ static void defer(struct processing *p, struct conn_queue *q, unsigned handled) 
         b->items = mem_realloc(b->items, b->cap * sizeof(*b->items));
     }
     b->items[b->count++] = (struct deferred_item){
-        .id = e->id, .order = e->order, .handled = handled, .lane = bytes_of(q->key, q->key_len)};
+        .id = e->id, .order = e->order, .handled = handled, .lane = lane_of(q)};
 }
 
 /* An entry that came back goes on to be processed, or is given up. q may be NULL. */
@@ -285,8 +327,13 @@ static bool is_its_turn(const struct conn_queue *q, const struct in_entry *e) {
 }
 
 enum conn_queue_turn conn_queues_take_turn(struct processing *p) {
-    const struct in_entry *e = p->entry;
-    struct conn_queue *q = find_of(p->parts->queues, &e->entry);
+    struct in_entry *e = p->entry;
+    struct conn_queue *q = find_of(p->parts->queues, p->slot, &e->entry);
+    if (e->is_back && q != NULL && find_waiting(q, e->order) == NULL) {
+        e->is_back = false; /* nobody waits for it: some other program wrote its order */
+        e->order = e->id;
+        e->handled = 0;
+    }
     if (e->is_back && (q == NULL || is_its_turn(q, e))) {
         let_through(p, q);
         return CONN_QUEUE_GO;
@@ -300,13 +347,13 @@ enum conn_queue_turn conn_queues_take_turn(struct processing *p) {
 }
 
 void conn_queues_defer_rest(struct processing *p, unsigned handled) {
-    struct conn_queue *q = find_of(p->parts->queues, &p->entry->entry);
+    struct conn_queue *q = find_of(p->parts->queues, p->slot, &p->entry->entry);
     MUST(q != NULL);
     defer(p, q, handled);
 }
 
 void conn_queues_after(struct processing *p) {
-    struct conn_queue *q = find_of(p->parts->queues, &p->entry->entry);
+    struct conn_queue *q = find_of(p->parts->queues, p->slot, &p->entry->entry);
     if (q == NULL || q->running > 0)
         return;
     q->stride = q->stride * 2 > STRIDE_MAX ? STRIDE_MAX : q->stride * 2;
@@ -314,29 +361,51 @@ void conn_queues_after(struct processing *p) {
 }
 
 void conn_queues_give_up(struct processing *p) {
-    let_through(p, find_of(p->parts->queues, &p->entry->entry));
+    let_through(p, find_of(p->parts->queues, p->slot, &p->entry->entry));
     conn_queues_after(p);
 }
 
 /* --- a slot --- */
 
+static int compare_orders(const void *a, const void *b) {
+    return message_id_compare(((const struct deferred_item *)a)->order,
+                              ((const struct deferred_item *)b)->order);
+}
+
+/* In their order, so that each is the last of its queue when it is added. */
+static void add_all(struct conn_queues *l, unsigned slot, struct deferred_item *items,
+                    size_t count) {
+    struct buf key = {0};
+    qsort(items, count, sizeof(*items), compare_orders);
+    for (size_t i = 0; i < count; i++) {
+        buf_clear(&key);
+        append_slot(&key, slot);
+        buf_append(&key, items[i].lane);
+        struct conn_queue *q = find_or_make(l, slot, buf_bytes(&key));
+        add_waiting(q, items[i].id, items[i].order, items[i].size)->is_requeued = items[i].is_ahead;
+    }
+    buf_deinit(&key);
+}
+
 void conn_queues_open(struct conn_queues *l, const struct deferred_place *place,
                       struct message_id cursor, const struct redisReply *list) {
     unsigned slot = place->partition;
-    struct deferred_item item;
     l->slots[slot].is_open = true;
     l->slots[slot].place = *place;
     l->slots[slot].committed = cursor;
+    struct deferred_item *items = mem_alloc((reply_count(list) + 1) * sizeof(*items));
+    size_t count = 0;
     for (size_t i = 0; i < reply_count(list); i++) {
         const struct redisReply *row = reply_at(list, i);
-        if (deferred_read(row, &item))
-            add_waiting(find_or_make(l, slot, item.lane), item.id, item.order, item.size)
-                ->is_requeued = item.is_ahead;
+        if (count < CONN_QUEUES_MAX * 2 && deferred_read(row, &items[count]))
+            count++;
         else
             dead_letter_stray(l->bus, slot, reply_bytes(reply_at(row, 0)),
                               reply_bytes(reply_at(row, 1)));
     }
-    if (reply_count(list) > 0)
+    add_all(l, slot, items, count);
+    free(items);
+    if (count > 0)
         on_retry(&l->retry);
 }
 
@@ -348,7 +417,7 @@ void conn_queues_committed(struct conn_queues *l, unsigned slot, struct deferred
         batch->done_count = 0;
     }
     for (size_t i = 0; i < batch->count; i++) {
-        struct conn_queue *q = find(l, batch->items[i].lane);
+        struct conn_queue *q = find_lane(l, slot, batch->items[i].lane);
         if (q != NULL)
             requeue(q);
     }

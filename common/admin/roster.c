@@ -85,23 +85,19 @@ static void answer(struct roster *r, int status) {
 
 /* --- who is alive --- */
 
-struct moved {
-    const char *id; /* NULL: everybody */
-    bool result;
-};
-
 static void look_at_one(void *ctx, const struct liveness_one *one) {
-    struct moved *m = ctx;
-    if (m->id == NULL && one->is_listed)
-        m->result = m->result && one->has_moved;
-    else if (m->id != NULL && strcmp(m->id, one->id) == 0)
-        m->result = one->has_moved;
+    bool *has_moved = ctx;
+    *has_moved &= !one->is_listed || one->has_moved;
+}
+
+static bool have_all_moved(const struct roster *r) {
+    bool have_moved = true;
+    liveness_each(r->pulse, look_at_one, &have_moved);
+    return have_moved;
 }
 
 static bool has_moved(const struct roster *r, const char *id) {
-    struct moved m = {id, id == NULL};
-    liveness_each(r->pulse, look_at_one, &m);
-    return m.result;
+    return liveness_has_moved(r->pulse, bytes_str(id));
 }
 
 /* --- what a member says of itself; connections of a gateway: the sizes of its sets in all
@@ -174,7 +170,7 @@ static void conclude(struct roster *r) {
 
 static void on_looked(void *ctx) {
     struct roster *r = ctx;
-    bool is_enough = has_moved(r, NULL) || clock_ms() >= r->until_ms;
+    bool is_enough = have_all_moved(r) || clock_ms() >= r->until_ms;
     if (!r->is_over && !r->is_concluding && is_enough)
         conclude(r);
 }

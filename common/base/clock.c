@@ -25,6 +25,8 @@ uint64_t clock_wall_ms(void) {
 }
 
 void clock_format_utc(uint64_t wall_ms, char text_out[32]) {
+    if (wall_ms > CLOCK_WALL_LAST_MS)
+        wall_ms = CLOCK_WALL_LAST_MS;
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm utc;
     char day[24];

@@ -22,6 +22,11 @@ const char *close_reason_text(enum close_reason reason) {
     return reasons[reason].text;
 }
 
+bool close_code_is_valid(int64_t code) {
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+           (code >= 3000 && code <= 4999);
+}
+
 bool close_code_is_allowed(int64_t code) {
     return code == close_reason_code(CLOSE_NORMAL) || code == close_reason_code(CLOSE_RESTART) ||
            (code >= 3000 && code <= 4999);

@@ -23,6 +23,8 @@ int close_reason_code(enum close_reason reason);
 /* The text of the close frame. */
 const char *close_reason_text(enum close_reason reason);
 
+/* Whether a close frame may have this code (RFC 6455, 7.4). */
+bool close_code_is_valid(int64_t code);
 /* Whether signalbox.close, POST /close and the CLI may close with this code: those that a server
  * may send of its own accord, and those that are free for applications. */
 bool close_code_is_allowed(int64_t code);

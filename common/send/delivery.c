@@ -192,9 +192,11 @@ static struct bytes write_close(const struct delivery *d, char room[DELIVERY_CLO
 
 int delivery_read_close(const struct message *m, struct bytes *reason_out) {
     *reason_out = bytes_from(m->data, 2);
-    if (m->data.len < 2)
-        return close_reason_code(CLOSE_NORMAL);
-    return (unsigned char)m->data.ptr[0] << 8 | (unsigned char)m->data.ptr[1];
+    int code = m->data.len < 2 ? close_reason_code(CLOSE_NORMAL)
+                               : (unsigned char)m->data.ptr[0] << 8 | (unsigned char)m->data.ptr[1];
+    if (!utf8_is_valid(*reason_out))
+        *reason_out = BYTES_NONE;
+    return code == 0 || close_code_is_valid(code) ? code : close_reason_code(CLOSE_NORMAL);
 }
 
 struct message delivery_message(const struct delivery *d, char room[DELIVERY_CLOSE_MAX]) {

@@ -246,8 +246,7 @@ enum parse ws_decoder_next(struct ws_decoder *d, struct bytes *in_out, struct ws
 }
 
 bool ws_close_code_is_valid(int code) {
-    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
-           (code >= 3000 && code <= 4999);
+    return close_code_is_valid(code);
 }
 
 size_t ws_frame_header(unsigned char out[WS_HEADER_OUT_MAX], enum ws_opcode opcode,

@@ -71,10 +71,13 @@ static struct beating *add(struct liveness *p, struct bytes id) {
 }
 
 void liveness_see(struct liveness *p, struct bytes id, struct bytes counter) {
-    if (id.len >= LIVENESS_ID_MAX || counter.len >= HEARTBEAT_VALUE_MAX)
+    if (id.len >= LIVENESS_ID_MAX || counter.len >= HEARTBEAT_VALUE_MAX ||
+        bytes_find(id, '\0') >= 0 || bytes_find(counter, '\0') >= 0)
         return; /* not written by one of us */
     struct beating *b = find(p, id);
     bool is_new = b == NULL;
+    if (is_new && HASH_COUNT(p->all) >= LIVENESS_MAX)
+        return;
     if (is_new)
         b = add(p, id);
     b->one.is_listed = true;
@@ -107,6 +110,11 @@ void liveness_leave(struct liveness *p, struct bytes id) {
 bool liveness_lists(const struct liveness *p, struct bytes id) {
     const struct beating *b = find(p, id);
     return b != NULL && b->one.is_listed;
+}
+
+bool liveness_has_moved(const struct liveness *p, struct bytes id) {
+    const struct beating *b = find(p, id);
+    return b != NULL && b->one.has_moved;
 }
 
 uint64_t liveness_since(const struct liveness *p) {

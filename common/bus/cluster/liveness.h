@@ -20,7 +20,10 @@
 #include "common/base/bytes.h"
 #include "common/bus/probes.h"
 
-enum { LIVENESS_ID_MAX = 40 };
+enum {
+    LIVENESS_ID_MAX = 40, /* with its NUL */
+    LIVENESS_MAX = 2000   /* processes of one kind; more are not looked at */
+};
 
 struct liveness;
 
@@ -51,6 +54,8 @@ void liveness_leave(struct liveness *p, struct bytes id);
 
 /* Listed in the last look. */
 bool liveness_lists(const struct liveness *p, struct bytes id);
+/* Whether its counter has been seen to change. */
+bool liveness_has_moved(const struct liveness *p, struct bytes id);
 /* When looking began without interruption. */
 uint64_t liveness_since(const struct liveness *p);
 

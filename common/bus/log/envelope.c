@@ -8,11 +8,15 @@
 #include "common/bus/log/envelope.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <msgpack.h>
+
+#include "common/base/clock.h"
+#include "common/base/close_reason.h"
 
 /* --- ids --- */
 
@@ -128,11 +132,68 @@ static struct bytes_list read_list(struct reader *r) {
     return (struct bytes_list){items, count};
 }
 
+static uint64_t read_time_ms(struct reader *r) {
+    uint64_t ms = read_number(r);
+    r->is_bad |= ms > CLOCK_WALL_LAST_MS;
+    return ms;
+}
+
+static unsigned read_flags(struct reader *r) {
+    uint64_t flags = read_number(r);
+    r->is_bad |= flags > UINT_MAX;
+    return (unsigned)flags;
+}
+
 static struct message_id read_id(struct reader *r) {
     struct message_id id = MESSAGE_ID_NONE;
     if (!message_id_parse(read_text(r), &id))
         r->is_bad = true;
     return id;
+}
+
+/* --- before unpacking: does it have what its headers claim? --- */
+
+static uint64_t big_endian(struct bytes in, size_t bytes) {
+    uint64_t number = 0;
+    for (size_t i = 1; i <= bytes && i < in.len; i++)
+        number = number << 8 | (unsigned char)in.ptr[i];
+    return number;
+}
+
+/* The bytes of one element up to its own elements, whose number is added to *inside_out. in is not
+ * empty. 0: a type that nobody writes here. */
+static uint64_t element_size(struct bytes in, uint64_t *inside_out) {
+    static const unsigned char fixed[] = {5, 9, 2, 3, 5, 9, 2, 3, 5, 9}; /* 0xca to 0xd3 */
+    unsigned type = (unsigned char)in.ptr[0];
+    if (type < 0x80 || type >= 0xe0 || type == 0xc0 || type == 0xc2 || type == 0xc3)
+        return 1;
+    if (type >= 0xa0 && type <= 0xbf)
+        return 1 + (type & 0x1f);
+    if (type >= 0x90 && type <= 0x9f)
+        *inside_out += type & 0x0f;
+    if (type >= 0x90 && type <= 0x9f)
+        return 1;
+    if (type >= 0xc4 && type <= 0xc6)
+        return 1 + (1u << (type - 0xc4)) + big_endian(in, 1u << (type - 0xc4));
+    if (type >= 0xca && type <= 0xd3)
+        return fixed[type - 0xca];
+    if (type >= 0xd9 && type <= 0xdb)
+        return 1 + (1u << (type - 0xd9)) + big_endian(in, 1u << (type - 0xd9));
+    if (type != 0xdc && type != 0xdd)
+        return 0;
+    *inside_out += big_endian(in, type == 0xdc ? 2 : 4);
+    return type == 0xdc ? 3 : 5;
+}
+
+static bool is_plausible(struct bytes in) {
+    uint64_t seen = 0, expected = 1;
+    for (; seen < expected; seen++) {
+        uint64_t size = in.len == 0 ? 0 : element_size(in, &expected);
+        if (size == 0 || size > in.len || expected > ENVELOPE_ELEMENTS_MAX)
+            return false;
+        in = bytes_from(in, size);
+    }
+    return in.len == 0;
 }
 
 /* Opens an array of at least `elements`; the zone goes to *zone_out, which the decoded struct owns.
@@ -141,10 +202,11 @@ static bool open_array(struct bytes in, size_t elements, struct reader *r, void 
     msgpack_object root;
     size_t used = 0;
     *zone_out = NULL;
+    if (!is_plausible(in))
+        return false;
     msgpack_zone *zone = msgpack_zone_new(512);
     MUST(zone != NULL);
-    if (in.len == 0 ||
-        msgpack_unpack(in.ptr, in.len, &used, zone, &root) != MSGPACK_UNPACK_SUCCESS ||
+    if (msgpack_unpack(in.ptr, in.len, &used, zone, &root) != MSGPACK_UNPACK_SUCCESS ||
         used != in.len || root.type != MSGPACK_OBJECT_ARRAY || root.via.array.size < elements) {
         msgpack_zone_free(zone);
         return false;
@@ -194,6 +256,13 @@ static bool is_entry_kind(uint64_t kind) {
     return kind >= ENTRY_CLIENT && kind <= ENTRY_DISCONNECT;
 }
 
+static int64_t read_code(struct reader *r, enum entry_kind kind) {
+    uint64_t code = read_number(r);
+    r->is_bad |= code > CLOCK_WALL_LAST_MS / 1000;
+    r->is_bad |= kind == ENTRY_CLOSE && code != 0 && !close_code_is_valid((int64_t)code);
+    return (int64_t)code;
+}
+
 void entry_encode(struct buf *out, const struct entry *e) {
     msgpack_packer pk = packer(out);
     msgpack_pack_array(&pk, ENTRY_FIELDS);
@@ -220,8 +289,8 @@ enum parse entry_decode(struct bytes in, struct entry *e_out) {
         return PARSE_BAD;
     uint64_t version = read_number(&r), kind = read_number(&r);
     e_out->kind = (enum entry_kind)kind;
-    e_out->ts_ms = read_number(&r);
-    e_out->flags = (unsigned)read_number(&r);
+    e_out->ts_ms = read_time_ms(&r);
+    e_out->flags = read_flags(&r);
     e_out->name = read_text(&r);
     e_out->group = read_text(&r);
     e_out->client_id = read_text(&r);
@@ -231,7 +300,7 @@ enum parse entry_decode(struct bytes in, struct entry *e_out) {
     e_out->names = read_list(&r);
     e_out->groups = read_list(&r);
     e_out->clients = read_list(&r);
-    e_out->code = (int64_t)read_number(&r);
+    e_out->code = read_code(&r, e_out->kind);
     if (!r.is_bad && version <= ENVELOPE_VERSION && is_entry_kind(kind))
         return PARSE_OK;
     entry_free(e_out);
@@ -274,12 +343,12 @@ enum parse message_decode(struct bytes in, struct message *m_out) {
     m_out->prev = read_id(&r);
     uint64_t kind = read_number(&r);
     m_out->kind = (enum message_kind)kind;
-    m_out->ts_ms = read_number(&r);
+    m_out->ts_ms = read_time_ms(&r);
     m_out->to_groups = read_list(&r);
     m_out->to_clients = read_list(&r);
     m_out->to_conn = read_text(&r);
     m_out->from = read_text(&r);
-    m_out->flags = (unsigned)read_number(&r);
+    m_out->flags = read_flags(&r);
     m_out->data = read_text(&r);
     if (!r.is_bad && version <= ENVELOPE_VERSION && is_message_kind(kind))
         return PARSE_OK;
@@ -354,5 +423,5 @@ bool conn_value_parse(struct bytes text, struct conn_value *v_out) {
     struct bytes number = bytes_split(&rest, ':');
     v_out->group = group;
     return group.ptr != NULL && bytes_to_u64(number, &v_out->number) &&
-           bytes_to_u64(rest, &v_out->connected_ms);
+           bytes_to_u64(rest, &v_out->connected_ms) && v_out->connected_ms <= CLOCK_WALL_LAST_MS;
 }

@@ -12,6 +12,8 @@
  * Absent values are nil. A decoded struct borrows from the bytes it was decoded from; its lists
  * live in the struct's zone, which entry_free / message_free give back. Readers ignore extra
  * elements at the end, so that old and new versions run side by side; a higher `ver` is refused.
+ * Whatever the bytes, decoding ends with PARSE_OK or PARSE_BAD, and what it costs is bounded by
+ * their number: times lie before the year 10000, a CLOSE has a code that may be sent.
  */
 #ifndef SIGNALBOX_BUS_LOG_ENVELOPE_H
 #define SIGNALBOX_BUS_LOG_ENVELOPE_H
@@ -23,6 +25,9 @@ enum { ENVELOPE_VERSION = 1 };
 
 /* A list with more elements is not decoded: whoever wrote it checked nothing. */
 enum { ENVELOPE_LIST_MAX = 1000 };
+
+/* Elements of all arrays together: msgpack-c makes room for as many as an array claims to have. */
+enum { ENVELOPE_ELEMENTS_MAX = 4096 };
 
 enum entry_kind {
 #define ENTRY(NAME, number, text) ENTRY_##NAME = number,

@@ -125,6 +125,41 @@ static void others_do_not_wait(void **state) {
     assert_int_equal(take_turn(t, message(t, "ann", 5)), CONN_QUEUE_DEFERRED); /* 2 is first */
 }
 
+/* Whoever may write there can delete one, or damage it. */
+static void one_that_vanished_holds_up_nobody(void **state) {
+    struct test *t = *state;
+    struct conn_queue *q = conn_queues_enter(t->queues, 0, message(t, "ann", 1));
+    for (uint64_t id = 2; id <= 4; id++)
+        assert_int_equal(take_turn(t, message(t, "ann", id)), CONN_QUEUE_DEFERRED);
+    commit(t, 4);
+    bus_room_ask(&t->room.bus_room, "HDEL %.*s 2-0", BYTES_FMT(buf_bytes(&t->w)));
+    bus_room_ask(&t->room.bus_room, "HSET %.*s 3-0 garbage", BYTES_FMT(buf_bytes(&t->w)));
+    conn_queues_leave(q);
+    assert_int_equal(take_turn(t, returned(t, "ann", 4, 5)), CONN_QUEUE_GO);
+}
+
+static void a_forged_order_is_none(void **state) {
+    struct test *t = *state;
+    struct conn_queue *q = conn_queues_enter(t->queues, 0, message(t, "ann", 1));
+    struct in_entry *forged = message(t, "ann", 9);
+    forged->is_back = true;
+    forged->order = (struct message_id){1, 0};
+    forged->handled = 7;
+    assert_int_equal(take_turn(t, forged), CONN_QUEUE_DEFERRED);
+    assert_true(!forged->is_back && forged->order.term == 9 && forged->handled == 0);
+    conn_queues_leave(q);
+}
+
+/* A Name has one slot; in another somebody else wrote it. */
+static void another_slot_is_another_queue(void **state) {
+    struct test *t = *state;
+    struct conn_queue *q = conn_queues_enter(t->queues, 0, message(t, "ann", 1));
+    struct processing p = broker_room_begin(&t->room, message(t, "ann", 2));
+    p.slot = 1;
+    assert_int_equal(conn_queues_take_turn(&p), CONN_QUEUE_GO);
+    conn_queues_leave(q);
+}
+
 static void they_come_back_in_order(void **state) {
     struct test *t = *state;
     struct conn_queue *q = conn_queues_enter(t->queues, 0, message(t, "ann", 1));
@@ -193,6 +228,9 @@ int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(others_do_not_wait),
+        TEST(one_that_vanished_holds_up_nobody),
+        TEST(a_forged_order_is_none),
+        TEST(another_slot_is_another_queue),
         TEST(they_come_back_in_order),
         TEST(an_entry_that_is_given_up_lets_the_next_go),
         TEST(a_value_that_cannot_be_decoded_holds_up_its_own_queue),

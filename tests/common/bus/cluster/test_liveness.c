@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -125,6 +126,29 @@ static void a_refusal_between_two_looks_counts_too(void **state) {
     liveness_free(p);
 }
 
+/* Whoever may write there can invent processes: they are not looked at for ever, and cost no more. */
+static void forged_heartbeats_are_bounded(void **state) {
+    struct liveness *p = liveness_new();
+    char id[LIVENESS_ID_MAX];
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        liveness_begin(p, 1000 + (uint64_t)round, 1);
+        liveness_see(p, BYTES_LIT("a\0b"), BYTES_LIT("1"));
+        liveness_see(p, BYTES_LIT("nul"), BYTES_LIT("1\0"));
+        for (int i = 0; i < LIVENESS_MAX + 5; i++) {
+            snprintf(id, sizeof(id), "%d", i);
+            liveness_see(p, bytes_str(id), BYTES_LIT("1"));
+        }
+        liveness_end(p, NULL, NULL);
+    }
+    snprintf(id, sizeof(id), "%d", LIVENESS_MAX - 1);
+    assert_true(liveness_lists(p, bytes_str(id)));
+    snprintf(id, sizeof(id), "%d", LIVENESS_MAX);
+    assert_false(liveness_lists(p, bytes_str(id)));
+    assert_false(liveness_lists(p, BYTES_LIT("a")) || liveness_lists(p, BYTES_LIT("nul")));
+    liveness_free(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_counter_must_move),
@@ -133,6 +157,7 @@ int main(void) {
         cmocka_unit_test(a_refusal_between_two_looks_counts_too),
         cmocka_unit_test(the_gone_are_told_and_forgotten),
         cmocka_unit_test(leavers_stay_away),
+        cmocka_unit_test(forged_heartbeats_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

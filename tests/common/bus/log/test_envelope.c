@@ -150,6 +150,92 @@ static void test_a_list_has_a_bound(void **state) {
     buf_deinit(&out);
 }
 
+/* Headers that claim more than there is must cost nothing: msgpack-c would make room first. */
+static void test_claims_are_not_believed(void **state) {
+    static const struct bytes cases[] = {
+        BYTES_LIT(""),
+        BYTES_LIT("\xdd\xff\xff\xff\xff"),
+        BYTES_LIT("\xdd\xff\xff\xff\xff\xdd\xff\xff\xff\xff\xdd\xff\xff\xff\xff"),
+        BYTES_LIT("\x9e\xdd\x7f\xff\xff\xff\x01\x01\x01\x01"),
+        BYTES_LIT("\xdc\xff\xff\xc0"),
+        BYTES_LIT("\xdf\xff\xff\xff\xff"),
+        BYTES_LIT("\xc9\xff\xff\xff\xff\x01"),
+        BYTES_LIT("\xdb\xff\xff\xff\xff"),
+        BYTES_LIT("\xc6\xff\xff\xff"),
+        BYTES_LIT("\xda"),
+        BYTES_LIT("\xcf\x01"),
+        BYTES_LIT("\xc1"),
+    };
+    struct entry e;
+    struct message m;
+    struct session s;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(entry_decode(cases[i], &e), PARSE_BAD);
+        assert_int_equal(message_decode(cases[i], &m), PARSE_BAD);
+        assert_int_equal(session_decode(cases[i], &s), PARSE_BAD);
+    }
+}
+
+/* An array of `count` elements: those of an entry, then nil. */
+static enum parse decode_with(size_t count) {
+    struct buf out = {0};
+    struct entry e = sample_entry(), back;
+    entry_encode(&out, &e);
+    struct buf large = {0};
+    buf_append(&large, bytes_of((const char[]){(char)0xdc, (char)(count >> 8), (char)count}, 3));
+    buf_append(&large, bytes_from(buf_bytes(&out), 1));
+    for (size_t i = 14; i < count; i++)
+        buf_append_char(&large, (char)0xc0);
+    enum parse result = entry_decode(buf_bytes(&large), &back);
+    if (result == PARSE_OK)
+        entry_free(&back);
+    buf_deinit(&out);
+    buf_deinit(&large);
+    return result;
+}
+
+static void test_the_bound_of_elements(void **state) {
+    (void)state;
+    /* the array itself, and two Names and a client id in lists */
+    assert_int_equal(decode_with(ENVELOPE_ELEMENTS_MAX - 4), PARSE_OK);
+    assert_int_equal(decode_with(ENVELOPE_ELEMENTS_MAX - 3), PARSE_BAD);
+}
+
+static void test_numbers_out_of_range(void **state) {
+    static const struct {
+        enum entry_kind kind;
+        int64_t code;
+        uint64_t ts_ms;
+        enum parse result;
+    } cases[] = {
+        {ENTRY_CLOSE, 4999, 1, PARSE_OK},
+        {ENTRY_CLOSE, 0, 1, PARSE_OK},
+        {ENTRY_CLOSE, -1, 1, PARSE_BAD},
+        {ENTRY_CLOSE, 1005, 1, PARSE_BAD},
+        {ENTRY_CLOSE, 5000, 1, PARSE_BAD},
+        {ENTRY_CLOSE, 65536 + 1000, 1, PARSE_BAD},
+        {ENTRY_TICK, 253402300799, 253402300799999, PARSE_OK},
+        {ENTRY_TICK, 253402300800, 1, PARSE_BAD},
+        {ENTRY_TICK, INT64_MIN, 1, PARSE_BAD},
+        {ENTRY_SEND, 0, 253402300800000, PARSE_BAD},
+        {ENTRY_SEND, 0, UINT64_MAX, PARSE_BAD},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf out = {0};
+        struct entry e = sample_entry(), back;
+        e.kind = cases[i].kind;
+        e.code = cases[i].code;
+        e.ts_ms = cases[i].ts_ms;
+        entry_encode(&out, &e);
+        assert_int_equal(entry_decode(buf_bytes(&out), &back), cases[i].result);
+        if (cases[i].result == PARSE_OK)
+            entry_free(&back);
+        buf_deinit(&out);
+    }
+}
+
 static void test_session_there_and_back(void **state) {
     (void)state;
     struct buf out = {0};
@@ -200,6 +286,9 @@ int main(void) {
         cmocka_unit_test(test_entry_cut_or_changed_never_reads_past),
         cmocka_unit_test(test_message_there_and_back),
         cmocka_unit_test(test_a_list_has_a_bound),
+        cmocka_unit_test(test_claims_are_not_believed),
+        cmocka_unit_test(test_the_bound_of_elements),
+        cmocka_unit_test(test_numbers_out_of_range),
         cmocka_unit_test(test_session_there_and_back),
         cmocka_unit_test(test_ids_and_connection_values),
     };
