@@ -7,14 +7,24 @@
 
 #include <stdbool.h>
 
+#include "common/base/bytes.h"
+
 struct endpoints;
 struct http_head;
 struct registrations;
 
+/* What the client asked, as request.h has it. */
+struct origin_request {
+    const struct http_head *head;
+    struct bytes host;
+    bool is_secure;
+};
+
 /* A request without an Origin is no browser's and is allowed. If the app lists origins, only those
- * are allowed, and "*" allows any; otherwise the origin has to be the host and port of the request,
- * or of another endpoint of this app on the same host. A page that is refused is logged. */
-bool origin_is_allowed(const struct http_head *head, const struct registrations *registrations,
+ * are allowed, and "*" allows any; otherwise the origin has to be the scheme, host and port of the
+ * request, or of another endpoint of this app on the same host. A page that is refused is logged.
+ */
+bool origin_is_allowed(const struct origin_request *r, const struct registrations *registrations,
                        const struct endpoints *endpoints);
 
 #endif

@@ -24,6 +24,11 @@
 
 /* ---- the handshake */
 
+static bool is_from_allowed_page(const struct request *r) {
+    struct origin_request asked = {.head = &r->head, .host = r->host, .is_secure = r->is_secure};
+    return origin_is_allowed(&asked, routes_registrations(r->routes), r->routes->endpoints);
+}
+
 static bool is_refused(struct request *r) {
     const struct refusal *one_too_many;
     struct bytes key;
@@ -33,7 +38,7 @@ static bool is_refused(struct request *r) {
         request_refuse(r, status, reason);
     else if (!r->endpoint->is_ws)
         request_refuse(r, 426, "this endpoint does not speak WebSocket");
-    else if (!origin_is_allowed(&r->head, routes_registrations(r->routes), r->routes->endpoints))
+    else if (!is_from_allowed_page(r))
         request_refuse(r, 403, "this origin is not allowed");
     else if (r->conn->set->is_draining)
         request_refuse(r, 503, "the gateway is shutting down");
