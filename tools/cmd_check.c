@@ -7,6 +7,7 @@
 
 #include "common/app/app.h"
 #include "common/base/clock.h"
+#include "common/net/tls.h"
 #include "tools/offline.h"
 #include "tools/table.h"
 #include "tools/tool.h"
@@ -47,6 +48,27 @@ static void list_endpoints(const struct registrations *r, json_t *rows) {
         add(row, "port", port);
         add(row, "name", e->name);
         add(row, "hostname", e->hostname);
+    }
+}
+
+/* Their files need not be on this host: what is wrong with one is only told. */
+static void list_certificates(const struct registrations *r, json_t *rows) {
+    for (size_t i = 0; i < r->endpoints.count; i++) {
+        const struct tls_server *tls = &r->endpoints.items[i].tls;
+        for (size_t k = 0; k < tls->count; k++) {
+            char days[16] = "", *error = NULL;
+            struct tls_facts facts;
+            json_t *row = new_row(rows);
+            bool is_fine = tls_examine(&tls->certificates[k], &facts, &error);
+            if (is_fine)
+                snprintf(days, sizeof(days), "%d", facts.days_left);
+            add(row, "file", tls->certificates[k].certificate);
+            add(row, "hosts", is_fine ? facts.names.ptr : "");
+            add(row, "days", days);
+            add(row, "problem", error);
+            free(error);
+            buf_deinit(&facts.names);
+        }
     }
 }
 
@@ -135,6 +157,7 @@ static const struct part {
     void (*list)(const struct registrations *r, json_t *rows);
 } parts[] = {
     {"endpoints", "endpoints", list_endpoints},
+    {"certificates", "certificates", list_certificates},
     {"routes", "routes", list_routes},
     {"static", "static folders", list_static},
     {"signalRoutes", "signal routes", list_signal_routes},

@@ -249,15 +249,36 @@ static void check_certificate(struct doctor *d, const struct tls_files *files) {
     buf_append_char(&found, '\0');
     report(d, facts.days_left >= CERTIFICATE_MIN_DAYS ? FINE : WARNING, files->certificate,
            found.ptr, "renew it, then `signalbox reload`");
+    if (files->ocsp != NULL)
+        report(d, facts.is_stapled ? FINE : WARNING, files->ocsp,
+               facts.is_stapled ? "is stapled" : "cannot be stapled; the log says why",
+               "fetch a fresh response about this certificate");
     buf_deinit(&found);
     buf_deinit(&facts.names);
 }
 
+/* All of it as a gateway would read it. */
+static void check_endpoint(struct doctor *d, const struct endpoint *e) {
+    char *error = NULL;
+    struct tls_context *tls = tls_context_server(&e->tls, NULL, NULL, &error);
+    if (tls == NULL)
+        report(d, WRONG, e->tls.client_ca != NULL ? e->tls.client_ca : e->address, error,
+               "gateways do not start with this endpoint");
+    else if (e->hostname != NULL && !tls_context_is_for(tls, e->hostname))
+        report(d, WARNING, e->hostname, "no certificate of its endpoint is for this host",
+               "browsers refuse it: use a certificate with this name");
+    tls_context_unref(tls);
+    free(error);
+}
+
 static void check_certificates(struct doctor *d, const struct registrations *r) {
     for (size_t i = 0; i < r->endpoints.count; i++) {
-        const struct tls_server *tls = &r->endpoints.items[i].tls;
-        for (size_t k = 0; k < tls->count; k++)
-            check_certificate(d, &tls->certificates[k]);
+        const struct endpoint *e = &r->endpoints.items[i];
+        unsigned wrong = d->wrong;
+        for (size_t k = 0; k < e->tls.count; k++)
+            check_certificate(d, &e->tls.certificates[k]);
+        if (e->tls.count > 0 && d->wrong == wrong)
+            check_endpoint(d, e);
     }
 }
 

@@ -96,6 +96,15 @@ static bool listen_at_given(struct up *u, struct up_member *m, const char *given
     return listen_at(m, &url, true);
 }
 
+/* Gateways beside the first get their endpoints on the command line, which everybody can read. */
+static bool has_open_password(const struct registrations *r) {
+    for (size_t i = 0; i < r->endpoints.count; i++)
+        for (size_t k = 0; k < r->endpoints.items[i].tls.count; k++)
+            if (r->endpoints.items[i].tls.certificates[k].password != NULL)
+                return true;
+    return false;
+}
+
 static bool add_listens(struct up *u, struct up_member *m, const struct registrations *r,
                         int up_by) {
     bool has_given = false;
@@ -107,6 +116,10 @@ static bool add_listens(struct up *u, struct up_member *m, const struct registra
         if (!listen_at_given(u, m, u->tool->passed[i + 1], up_by))
             return false;
     }
+    if (!has_given && up_by > 0 && has_open_password(r))
+        return tool_complain(u->tool, "the app has the password of a TLS key in it, and more than "
+                                      "one gateway would show it on the command line: put it into "
+                                      "a file, and name that with password_file");
     for (size_t i = 0; !has_given && i < r->endpoints.count; i++) {
         up_listen_of_endpoint(&r->endpoints.items[i], up_by, &url);
         if (!listen_at(m, &url, up_by > 0))

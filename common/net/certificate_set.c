@@ -188,22 +188,34 @@ static bool normalize(const char *host, char out[TLS_SERVER_NAME_MAX + 1]) {
     return strchr(out, '*') == NULL;
 }
 
-size_t certificate_set_choose(const struct certificate_set *s, const char *host,
-                              const struct certificate *out[CERTIFICATE_KINDS]) {
+/* Those that are for this host. */
+static size_t choose_named(const struct certificate_set *s, const char *host,
+                           const struct certificate *out[CERTIFICATE_KINDS]) {
     char name[TLS_SERVER_NAME_MAX + 1];
     size_t count = 0;
-    if (host != NULL && normalize(host, name)) {
-        add_named(s, name, out, &count);
-        char *dot = strchr(name, '.');
-        if (count == 0 && dot != NULL && dot > name) {
-            dot[-1] = '*';
-            add_named(s, dot - 1, out, &count);
-        }
+    if (!normalize(host, name))
+        return 0;
+    add_named(s, name, out, &count);
+    char *dot = strchr(name, '.');
+    if (count == 0 && dot != NULL && dot > name) {
+        dot[-1] = '*';
+        add_named(s, dot - 1, out, &count);
     }
+    return count;
+}
+
+size_t certificate_set_choose(const struct certificate_set *s, const char *host,
+                              const struct certificate *out[CERTIFICATE_KINDS]) {
+    size_t count = host != NULL ? choose_named(s, host, out) : 0;
     if (count > 0)
         return count;
     add_kind(&s->items[0].certificate, out, &count);
     if (s->first_name != NULL)
         add_named(s, s->first_name, out, &count);
     return count;
+}
+
+bool certificate_set_has(const struct certificate_set *s, const char *host) {
+    const struct certificate *found[CERTIFICATE_KINDS];
+    return choose_named(s, host, found) > 0;
 }

@@ -43,4 +43,7 @@ const char *certificate_set_file(const struct certificate_set *s, size_t place);
 size_t certificate_set_choose(const struct certificate_set *s, const char *host,
                               const struct certificate *out[CERTIFICATE_KINDS]);
 
+/* Whether any of them is for this host. */
+bool certificate_set_has(const struct certificate_set *s, const char *host);
+
 #endif

@@ -282,8 +282,13 @@ bool tls_examine(const struct tls_files *files, struct tls_facts *out, char **er
     if (!certificate_read(files, &c, error_out))
         return false;
     out->days_left = certificate_days_left(&c);
+    out->is_stapled = c.staple != NULL && ocsp_staple_at(c.staple, time(NULL)).len > 0;
     certificate_each_name(&c, append_name, &out->names);
     buf_append_char(&out->names, '\0');
     certificate_deinit(&c);
     return true;
+}
+
+bool tls_context_is_for(const struct tls_context *t, const char *host) {
+    return certificate_set_has(t->certificates, host);
 }

@@ -80,8 +80,11 @@ struct tls_peer {
 struct tls_facts {
     int days_left;
     struct buf names; /* its host names, a space between two, and a NUL; buf_deinit() */
+    bool is_stapled;  /* there is an OCSP response to go with it */
 };
 /* False, with one line in *error_out, when a server could not use it. */
 MUST_CHECK bool tls_examine(const struct tls_files *files, struct tls_facts *out, char **error_out);
+/* Whether a client that asks for this host is shown a certificate that is for it. */
+bool tls_context_is_for(const struct tls_context *t, const char *host);
 
 #endif

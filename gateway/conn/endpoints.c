@@ -44,6 +44,12 @@ static int parse_listen(struct endpoint *out, const char *url, char **error_out)
     const char *error = endpoint_parse(&e, url);
     if (error != NULL)
         return fail(error_out, "--listen %s: %s", url, error);
+    for (size_t i = 0; i < e.tls.count; i++)
+        if (e.tls.certificates[i].password != NULL)
+            log_warn("gateway",
+                     "found_password certificate=%s: everybody on this host can read the "
+                     "command line: put the password into a file (password_file)",
+                     LOG_TEXT(bytes_str(e.tls.certificates[i].certificate)));
     copy_endpoint(out, &e);
     out->port = e.port; /* also 0: the system chooses one */
     endpoint_deinit(&e);

@@ -255,3 +255,27 @@ def test_a_reader_that_goes_away_ends_tail(redis_url, redis, folder):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_certificates_are_looked_at(cli, tmp_path):
+    """By doctor, which judges, and by check, which only tells."""
+    subprocess.run(["/usr/bin/openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "5", "-subj", "/CN=x", "-addext",
+                    "subjectAltName=DNS:a.example,DNS:*.b.example", "-keyout", tmp_path / "key.pem", "-out",
+                    tmp_path / "good.pem"], check=True, capture_output=True)
+    (tmp_path / "app.lua").write_text('''
+        signalbox.endpoint { protocol = "https", hostname = "c.example", certificate = "good.pem", key = "key.pem",
+                             ocsp = "none.ocsp", certificates = { { certificate = "none.pem" } } }
+        signalbox.endpoint { protocol = "https", port = 1, hostname = "c.example", certificate = "good.pem", key = "key.pem" }
+        signalbox.endpoint { protocol = "https", port = 2, certificate = "good.pem", key = "key.pem", client_ca = "key.pem" }
+    ''')
+    found = {(row["what"], row["found"]): row["finding"] for row in json.loads(cli("doctor", tmp_path, "--json", code=1).stdout)}
+    assert {finding for (what, text), finding in found.items()
+            if what.endswith("good.pem") and text.endswith(" days left, for a.example *.b.example")} == {"warning"}
+    assert found[str(tmp_path / "none.ocsp"), "cannot be stapled; the log says why"] == "warning"
+    assert found["c.example", "no certificate of its endpoint is for this host"] == "warning"
+    assert [what for (what, _), finding in found.items() if finding == "WRONG" and str(tmp_path) in what] == [
+        str(tmp_path / "none.pem"), str(tmp_path / "key.pem")]
+    good, none, *_ = json.loads(cli("check", tmp_path, "--json").stdout)["certificates"]
+    assert int(good.pop("days")) in (4, 5)
+    assert good == {"file": str(tmp_path / "good.pem"), "hosts": "a.example *.b.example", "problem": ""}
+    assert "No such file" in none["problem"]
