@@ -252,7 +252,7 @@ def test_a_session_is_resumed_at_another_gateway(tmp_path, version):
             return ask(cluster, 1, context, session)[1]
         eventually(is_resumed_at_the_other, 10)
         old = ask(cluster, 0, context)[0]
-        cluster.cli("reload")  # the keys are not the certificates'
+        cluster.cli("reload", "--cluster-secret-file", tmp_path / "secret")  # the keys are not the certificates'
         assert ask(cluster, 1, context, old)[1]
         sealed = cluster.redis.hgetall("sb:{sb}:tickets")
         assert len(sealed) >= 2 and all(len(value) == 12 + 80 + 16 for value in sealed.values())
