@@ -1,4 +1,5 @@
 """https and wss by --listen, and certificates that are replaced under way."""
+import datetime
 import hashlib
 import json
 import pathlib
@@ -338,6 +339,32 @@ def test_a_client_certificate_is_required(clients, version):
             assert json.loads(ask(cluster, 0, showing(clients, "mallory", version), path="/tls")[2])["client"]
         finally:
             (clients / "ours.pem").write_bytes(ours)
+
+
+def test_a_session_ends_with_the_client_s_certificate(clients):
+    """It was valid when the session began, and has expired since."""
+    (clients / "ca.txt").write_text("")
+    (clients / "ca.serial").write_text("77")
+    (clients / "ca.conf").write_text(
+        f"[ca]\ndefault_ca=d\n[d]\ndatabase={clients}/ca.txt\nserial={clients}/ca.serial\nnew_certs_dir={clients}\n"
+        "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=brief", "-keyout", clients / "brief.key", "-out", clients / "request")
+    with secured(clients, gateways=1, query=f"&client_ca={clients / 'ours.pem'}") as cluster:
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+        openssl("ca", "-batch", "-config", clients / "ca.conf", "-in", clients / "request", "-cert", clients / "ours.pem", "-keyfile",
+                clients / "ours.key", "-startdate", "20200101000000Z", "-enddate", end.strftime("%Y%m%d%H%M%SZ"), "-notext", "-out",
+                clients / "brief.pem")
+        brief = showing(clients, "brief")
+        session = ask(cluster, 0, brief, path="/tls")[0]
+        assert ask(cluster, 0, brief, session, path="/tls")[1]
+
+        def is_refused():
+            try:
+                ask(cluster, 0, brief, session, path="/tls")
+            except REFUSED:
+                return True
+            return False
+        eventually(is_refused, 10)
 
 
 def test_a_client_certificate_is_optional(clients):
