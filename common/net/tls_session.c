@@ -24,6 +24,8 @@ enum { OUTPUT_KEEP_MAX = 128 * 1024 };
 struct tls_session {
     SSL *ssl;
     struct tls_context *context;
+    unsigned agreed; /* steps of the handshake protocol since it was done */
+    bool is_done;
     struct bytes in; /* fed and not yet used; empty between two calls */
     char *error;     /* NULL until something fails for good */
 };
@@ -71,6 +73,21 @@ static const BIO_METHOD *bio_method(void) {
     return method;
 }
 
+/* ---- after the handshake ---- */
+
+/* A peer may ask for new keys at any time, and each time we derive some, which is a hundred times
+ * dearer than the bytes that ask for it. Within one call OpenSSL goes on for as long as there is
+ * input, so it is taken away. */
+static void on_step(const SSL *ssl, int where, int result) {
+    struct tls_session *t = SSL_get_app_data(ssl);
+    (void)result;
+    if (!t->is_done || (where & SSL_CB_LOOP) == 0 || ++t->agreed <= TLS_KEY_STEPS_MAX)
+        return;
+    t->in = BYTES_NONE;
+    if (t->error == NULL)
+        t->error = mem_strdup("TLS failed: the peer asks for new keys too often");
+}
+
 /* ---- life ---- */
 
 static void expect_peer(SSL *ssl, const char *name) {
@@ -92,6 +109,8 @@ struct tls_session *tls_session_new(struct tls_context *context, const char *ser
     t->ssl = SSL_new(context->ssl);
     BIO *bio = BIO_new(bio_method());
     MUST(t->ssl != NULL && bio != NULL);
+    SSL_set_app_data(t->ssl, t);
+    SSL_set_info_callback(t->ssl, on_step);
     BIO_set_data(bio, t);
     BIO_set_init(bio, 1);
     SSL_set_bio(t->ssl, bio, bio);
@@ -151,7 +170,8 @@ enum tls_step tls_session_handshake(struct tls_session *t) {
         return TLS_FAILED;
     ERR_clear_error();
     int r = SSL_do_handshake(t->ssl);
-    return r == 1 ? TLS_DONE : step_of(t, r);
+    t->is_done = r == 1;
+    return t->is_done ? TLS_DONE : step_of(t, r);
 }
 
 enum tls_step tls_session_open(struct tls_session *t, char *out, size_t cap, size_t *len_out) {
@@ -166,6 +186,8 @@ enum tls_step tls_session_open(struct tls_session *t, char *out, size_t cap, siz
         if (r != 1)
             step = step_of(t, r);
     }
+    if (t->error != NULL)
+        step = TLS_FAILED;
     t->in = BYTES_NONE; /* behind a goodbye or an error nothing counts */
     *len_out = at;
     return step;

@@ -36,8 +36,10 @@ enum tls_step {
     TLS_FAILED /* tls_session_error says why */
 };
 
-/* The largest piece that becomes one record. */
-enum { TLS_RECORD_MAX = 16384 };
+enum {
+    TLS_RECORD_MAX = 16384, /* the largest piece that becomes one record */
+    TLS_KEY_STEPS_MAX = 256 /* a peer that asks for new keys 64 times takes about as many */
+};
 
 /* server_name: whom to verify, or NULL for any; used by client contexts only. */
 struct tls_session *tls_session_new(struct tls_context *context, const char *server_name);
@@ -46,7 +48,8 @@ void tls_session_free(struct tls_session *t);
 /* `in` is borrowed until the _handshake and _open calls that follow have used it all. */
 void tls_session_feed(struct tls_session *t, struct bytes in);
 enum tls_step tls_session_handshake(struct tls_session *t);
-/* Opens all that was fed into `out`; `cap` must be TLS_RECORD_MAX more than what is fed at once. */
+/* TLS_FAILED also when the peer has asked for new keys too often.
+ * Opens all that was fed into `out`; `cap` must be TLS_RECORD_MAX more than what is fed at once. */
 enum tls_step tls_session_open(struct tls_session *t, char *out, size_t cap, size_t *len_out);
 /* At most TLS_RECORD_MAX bytes. False when the session is broken. */
 bool tls_session_seal(struct tls_session *t, struct bytes plain);
