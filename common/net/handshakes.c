@@ -16,10 +16,13 @@ static void move(struct handshake *h, struct handshake_list *to, bool is_first) 
         TAILQ_INSERT_TAIL(to, h, link);
 }
 
-/* What is called is readable, so the poll that follows does not sleep. */
+/* What is called is readable, so the poll that follows does not sleep. If that poll has not come to
+ * it all the same, it is called no longer: it must not keep others waiting. */
 static void on_turn(uv_prepare_t *handle) {
     struct handshakes *all = container_of(handle, struct handshakes, turn);
     all->worked_ns = 0;
+    while (!TAILQ_EMPTY(&all->called))
+        handshake_worked(TAILQ_FIRST(&all->called), 0);
     while (all->called_count < HANDSHAKES_CALLED && !TAILQ_EMPTY(&all->waiting)) {
         struct handshake *h = TAILQ_FIRST(&all->waiting);
         move(h, &all->called, false);

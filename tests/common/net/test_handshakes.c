@@ -93,6 +93,23 @@ static void they_take_turns(void **state) {
     tear_down(HANDSHAKES_CALLED + 4);
 }
 
+/* Those that are called and are not read then, for whatever reason, hold up nobody. */
+static void one_that_is_not_read_holds_up_nobody(void **state) {
+    (void)state;
+    set_up(HANDSHAKES_CALLED + 2);
+    assert_true(may(0));
+    works(0, HANDSHAKES_SHARE_US);
+    for (size_t i = 1; i < HANDSHAKES_CALLED + 2; i++)
+        assert_false(may(i));
+    turn();
+    turn();
+    assert_int_equal(ones[HANDSHAKES_CALLED + 1].calls, 1);
+    turn();
+    assert_true(may(0));
+    assert_true(may(1));
+    tear_down(HANDSHAKES_CALLED + 2);
+}
+
 static void one_that_ends_leaves_its_place(void **state) {
     (void)state;
     set_up(3);
@@ -139,6 +156,7 @@ static void there_is_room_for_so_many(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(they_take_turns),
+                                       cmocka_unit_test(one_that_is_not_read_holds_up_nobody),
                                        cmocka_unit_test(one_that_ends_leaves_its_place),
                                        cmocka_unit_test(there_is_room_for_so_many)};
     return cmocka_run_group_tests(tests, NULL, NULL);
