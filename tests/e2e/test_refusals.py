@@ -162,11 +162,12 @@ def test_what_is_at_the_bound_is_accepted_everywhere(cluster, op, fields, places
     assert brokers_word(cluster, tagged, "XADD") is None and len(refusals(cluster)) == before + 1
 
 
-def post_with_keys(port, *keys):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def post_with_keys(daemon, *keys):
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.admin_port, timeout=10)
     body = json.dumps({"name": "Refusals", "data": "x"})
     connection.putrequest("POST", "/send")
     connection.putheader("Content-Length", str(len(body)))
+    connection.putheader("Authorization", daemon.authorization["Authorization"])
     for key in keys:
         connection.putheader("Idempotency-Key", key)
     connection.endheaders(body.encode())
@@ -182,7 +183,7 @@ def post_with_keys(port, *keys):
     ([b"k" * 256], (202, None)), (["ä".encode()], (202, None)), ([b""], (202, None))])
 def test_the_key_of_the_head_is_checked_like_that_of_the_body(cluster, keys, answer):
     for daemon in cluster.gateways[0], cluster.brokers[0]:
-        assert post_with_keys(daemon.admin_port, *keys) == answer
+        assert post_with_keys(daemon, *keys) == answer
     assert brokers_word(cluster, '{"name":"Refusals","data":"x"}', "XADD") is None
 
 

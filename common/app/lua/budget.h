@@ -32,7 +32,7 @@
 #include "common/base/bytes.h"
 
 /* One text, and the elements of one table, in bytes of memory. */
-enum { BUDGET_BLOCK_MAX_BYTES = 17 * 1024 * 1024 };
+enum { BUDGET_BLOCK_MAX_BYTES = 36 * 1024 * 1024 };
 
 /* What may run until the next wait. */
 struct slice {

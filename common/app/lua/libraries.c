@@ -24,6 +24,7 @@
 
 enum {
     TEXTS_MAX_BYTES = 16 * 1024 * 1024, /* of one call */
+    REP_MAX_BYTES = 32 * 1024 * 1024,   /* of string.rep, which copies large pieces */
     QUOTED_MAX_BYTES = 2 * 1024 * 1024,
     ARGUMENTS_MAX = 100000,
     NUMERAL_MAX_BYTES = 1024,
@@ -212,8 +213,7 @@ static int string_rep(lua_State *L) {
         lua_pushliteral(L, "");
         return 1;
     }
-    luaL_argcheck(L, (lua_Unsigned)count <= TEXTS_MAX_BYTES / part, 2,
-                  "resulting string too large");
+    luaL_argcheck(L, (lua_Unsigned)count <= REP_MAX_BYTES / part, 2, "resulting string too large");
     budget_look(L);
     size_t total = (size_t)count * part - separator_len;
     char *at = luaL_buffinitsize(L, &out, total + separator_len);
