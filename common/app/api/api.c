@@ -55,6 +55,10 @@ static void on_slept(uv_timer_t *timer) {
     app_resume_ok(container_of(timer, struct app_call, timer), NULL, NULL);
 }
 
+static void on_slept_too_long(uv_timer_t *timer) {
+    app_resume_error(container_of(timer, struct app_call, timer), APP_CALL_TOO_LATE);
+}
+
 int api_sleep(lua_State *L) {
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0 && seconds <= SLEEP_MAX_SECONDS, 1,
@@ -67,7 +71,8 @@ int api_sleep(lua_State *L) {
         MUST(uv_timer_init(loop, &call->timer) == 0);
     call->has_timer = true;
     uint64_t ms = (uint64_t)(seconds * 1000 + 0.5), left_ms = app_call_left_ms(call);
-    MUST(uv_timer_start(&call->timer, on_slept, ms < left_ms ? ms : left_ms, 0) == 0);
+    uv_timer_cb on_end = ms < left_ms ? on_slept : on_slept_too_long;
+    MUST(uv_timer_start(&call->timer, on_end, ms < left_ms ? ms : left_ms, 0) == 0);
     return app_wait(L, call);
 }
 

@@ -23,8 +23,6 @@
 
 enum { PLACES_KEPT = 256, TRACE_LEVELS = 8, GC_STEP_KIB = 1024 };
 
-static const char too_late[] = "the handler took longer than --handler-timeout-ms";
-
 static bool may_follow(enum call_state from, enum call_state to) {
     switch (from) {
     case CALL_IDLE:
@@ -285,7 +283,7 @@ static void go_on(struct app_call *c, app_push_fn *push, void *push_ctx, const c
     bool is_late = app_call_left_ms(c) == 0;
     c->push = is_late ? NULL : push;
     c->push_ctx = push_ctx;
-    c->wait_error = is_late ? too_late : wait_error;
+    c->wait_error = is_late ? APP_CALL_TOO_LATE : wait_error;
     if (a->env.has_ended != NULL && *a->env.has_ended)
         return;
     a->busy++;
@@ -326,7 +324,7 @@ struct app_call *app_waiter(lua_State *L) {
     else if (!lua_isyieldable(L))
         luaL_error(L, "cannot wait inside a callback of a function that does not wait");
     else if (app_call_left_ms(call) == 0)
-        luaL_error(L, "%s", too_late);
+        luaL_error(L, "%s", APP_CALL_TOO_LATE);
     return call;
 }
 

@@ -68,6 +68,7 @@ static inline struct app *app_of(lua_State *L) {
 void app_calls_free(struct app *a);
 /* The handler took a lock (1) or gave it back (-1). */
 void app_call_hold(struct app_call *call, int change);
+#define APP_CALL_TOO_LATE "the handler took longer than --handler-timeout-ms"
 /* How long the handler may still take (--handler-timeout-ms). */
 uint64_t app_call_left_ms(const struct app_call *call);
 /* Raises unless the function that runs may wait; app_may_wait also when too many wait already. */
