@@ -7,7 +7,7 @@ import pytest
 
 from harness import TEXT, Cluster, Refused, encode_frame, eventually
 
-APP = pathlib.Path(__file__).parent / "app" / "hostile.lua"
+APP = pathlib.Path(__file__).parent / "app" / "any_name.lua"
 MIB = 1 << 20
 MAXMEMORY, LARGE = 64 * MIB, 4_000_000
 

@@ -25,7 +25,7 @@
 #include "common/bus/redis/capacity.h"
 #include "common/bus/redis/troubles.h"
 
-enum { BATCH_ENTRIES = 128, BATCH_BYTES = 256 * 1024, RETRY_MIN_MS = 50, RETRY_MAX_MS = 500 };
+enum { BATCH_ENTRIES = 128, BATCH_BYTES = 256 * 1024, RETRY_MIN_MS = 10, RETRY_MAX_MS = 200 };
 
 struct ingest_item {
     struct ingest_item *next;

@@ -1,0 +1,5 @@
+-- For test_hostile_redis.py: a connection to any Name.
+
+signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "http" }
+signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "ws" }
+signalbox.route("GET", "/up", function(web) web:convert { name = web.query.name } end)
