@@ -16,7 +16,7 @@
 #include "common/bus/partition.h"
 #include "common/send/public_message.h"
 
-enum { REFUSED_TEXT = 1024, STRAY_SHOWN = 64 };
+enum { REFUSED_TEXT = 1024, STRAY_SHOWN = 64, FUTURE_MS = 60000 };
 #define NOTHING "there is nothing to send: no data, or an empty list as address"
 
 enum verdict {
@@ -109,10 +109,16 @@ static void process(struct processing *p, struct reading *r) {
     refuse(p->parts, p, r, p->entry->text);
 }
 
+/* When an entry came, by its id; a publisher may have chosen one of the future. */
+static uint64_t time_of(const struct in_entry *e) {
+    uint64_t now = clock_wall_ms();
+    return e->id.term > now + FUTURE_MS ? now : e->id.term;
+}
+
 void public_entrance_process(struct processing *p) {
     struct reading r = {.verdict = IS_BAD};
     if (is_readable(p->entry, &r.why))
-        r.verdict = judge(&r, p->parts, p->entry->text, p->entry->id.term);
+        r.verdict = judge(&r, p->parts, p->entry->text, time_of(p->entry));
     process(p, &r);
     forget(&r);
 }

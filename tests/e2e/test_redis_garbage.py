@@ -130,6 +130,17 @@ def test_a_close_that_cannot_be_sent(tmp_path):
         assert all(daemon.is_running for daemon in cluster.daemons)
 
 
+@pytest.mark.parametrize("entry_id", ["9999999999999-0", "253402300800000-0", "18446744073709551615-1"])
+def test_a_publisher_that_chooses_an_id_of_the_future(tmp_path, entry_id):
+    """What it sends, and what comes after it, is delivered as of now."""
+    (tmp_path / "app.lua").write_text(APP)
+    with Cluster(tmp_path, gateways=1, brokers=1) as cluster, cluster.client(0, "/ws") as client:
+        cluster.redis.xadd("signalbox:send", {"m": '{"name":"Msg","data":"later"}'}, id=entry_id)
+        assert client.recv() == "later"
+        cluster.redis.xadd("signalbox:send", {"m": '{"name":"Msg","data":"after"}'})
+        assert client.recv() == "after"
+
+
 @pytest.mark.parametrize("seed", [int(os.environ["HOSTILE_SEED"])] if "HOSTILE_SEED" in os.environ else [9, random.randrange(10 ** 9)])
 def test_garbage_under_every_key_ends_no_process(tmp_path, seed):
     (tmp_path / "app.lua").write_text(APP)
