@@ -143,11 +143,6 @@ static const char *trouble(void *ctx) {
     return b->state != BROKER_RUNS ? "stopping" : "";
 }
 
-static void on_second(void *ctx) {
-    struct broker *b = ctx;
-    inboxes_read_on(b->inboxes);
-}
-
 static void on_reload(void *ctx, bool is_loaded, struct report *report) {
     struct broker *b = ctx;
     (void)report;
@@ -236,7 +231,6 @@ const struct daemon_kind broker_kind = {
     .who = FOR_BROKER,
     .bus_kind = BUS_BROKER,
     .trouble = trouble,
-    .on_second = on_second,
     .on_stop = on_stop,
     .on_reload = on_reload,
     .on_notice = on_notice,

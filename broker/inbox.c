@@ -27,6 +27,7 @@ enum {
     TRIES_MAX = 3,
     RETRY_MIN_MS = 50,
     RETRY_MAX_MS = 500,
+    MEMORY_MS = 50,         /* how often it is measured, and looked at again while it is short */
     LAST_HANDLERS_MS = 1000 /* how long an end waits for handlers that wait */
 };
 
@@ -37,7 +38,7 @@ struct inbox {
     const struct entry_parts *parts;
     unsigned slot, refs;
     enum state state;
-    bool is_public, is_ending, is_closed, awaits_memory;
+    bool is_public, is_ending, is_closed;
     uint64_t ending_ms; /* since when */
     struct lease_grant grant;
     struct entry_reader *reader;
@@ -59,17 +60,20 @@ struct place {
 
 struct inboxes {
     struct inbox_options o;
+    uint64_t measured_ms;  /* when memory was measured last */
     struct inbox *alone;   /* runs a doubtful entry; no other inbox does meanwhile */
     struct place places[]; /* by slot: the partitions, then the public stream */
 };
 
 static void step(struct inbox *i);
 
-/* While memory is short the entries stay in Redis; inboxes_read_on looks again. */
-static void read_next(struct inbox *i) {
-    i->awaits_memory = memory_is_over() || memory_is_full(MEMORY_requests);
-    if (!i->awaits_memory)
-        entry_reader_read(i->reader);
+static bool is_memory_short(struct inboxes *all) {
+    uint64_t now_ms = clock_ms();
+    if (now_ms - all->measured_ms >= MEMORY_MS) {
+        memory_measure();
+        all->measured_ms = now_ms;
+    }
+    return memory_is_over() || memory_is_full(MEMORY_requests);
 }
 
 static void unref(struct inbox *i) {
@@ -277,8 +281,8 @@ static void process_next(struct inbox *i) {
 }
 
 static void send_batch(struct inbox *i) {
-    if (i->head == i->tail && !i->is_ending)
-        read_next(i);
+    if (i->head == i->tail && !i->is_ending && !is_memory_short(i->all))
+        entry_reader_read(i->reader);
     i->state = FORWARDING;
     forward_send(i->batch.forward, on_forwarded, i);
 }
@@ -330,6 +334,14 @@ static void try_next(struct inbox *i) {
 
 /* --- the next thing to do --- */
 
+/* While memory is short the entries stay in Redis. */
+static void read_next(struct inbox *i) {
+    if (is_memory_short(i->all))
+        MUST(uv_timer_start(&i->retry, on_retry, MEMORY_MS, 0) == 0);
+    else
+        entry_reader_read(i->reader);
+}
+
 /* What waits for these handlers runs as soon as the next owner begins, so they get a moment to end.
  */
 static bool has_last_handlers(const struct inbox *i) {
@@ -340,6 +352,7 @@ static bool has_last_handlers(const struct inbox *i) {
 static void step(struct inbox *i) {
     if (i->state != IDLE || i->is_closed)
         return;
+    uv_timer_stop(&i->retry);
     if (i->is_ending && has_last_handlers(i))
         MUST(uv_timer_start(&i->retry, on_retry, RETRY_MIN_MS, 0) == 0);
     else if (i->is_ending)
@@ -461,14 +474,6 @@ bool inboxes_give_back(struct inboxes *all, unsigned slot) {
 void inboxes_drop(struct inboxes *all, unsigned slot) {
     if (all->places[slot].inbox != NULL)
         close_inbox(all->places[slot].inbox);
-}
-
-void inboxes_read_on(struct inboxes *all) {
-    for (unsigned slot = 0; slot <= lease_public(all->o.lease); slot++) {
-        struct inbox *i = all->places[slot].inbox;
-        if (i != NULL && i->awaits_memory && !i->is_ending)
-            read_next(i);
-    }
 }
 
 bool inboxes_own(const struct inboxes *all, unsigned slot) {

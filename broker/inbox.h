@@ -56,9 +56,6 @@ bool inboxes_give_back(struct inboxes *all, unsigned slot);
 /* Drops everything of the slot at once, without on_end; it need not be ours. */
 void inboxes_drop(struct inboxes *all, unsigned slot);
 
-/* Each second: reads on where memory was short. */
-void inboxes_read_on(struct inboxes *all);
-
 bool inboxes_own(const struct inboxes *all, unsigned slot);
 /* For how long the slot has not been read, for a reason that may be this process' own; 0: it is. */
 uint64_t inboxes_stuck_ms(const struct inboxes *all, unsigned slot);
