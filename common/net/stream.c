@@ -26,6 +26,8 @@
 
 enum {
     READ_MAX = 65536,
+    SMALL_READ = 4096,
+    TURN_BYTES = 2 << 20,
     KEEP_MAX = 65536,       /* of one stream_write */
     KEEP_TLS_MAX = 1 << 20, /* what TLS may say by itself while the peer does not read */
     KEEPALIVE_S = 30,
@@ -103,11 +105,33 @@ static bool is_held_back(const struct stream *s) {
            !handshake_may_go_on(&s->priv->handshake);
 }
 
+/* What clients may fill in one turn of the loop: so much in large pieces, then in small ones, so
+ * that those who send little need not wait for many who send much. */
+static struct {
+    uint64_t now_ms;
+    size_t bytes;
+    const struct stream *filler; /* who filled the buffer last; libuv would read on at once, … */
+} turn;
+
+static size_t room_for(struct stream *s) {
+    if (turn.now_ms != uv_now(s->loop)) {
+        turn.now_ms = uv_now(s->loop);
+        turn.bytes = 0;
+    }
+    bool is_filler = turn.filler == s;
+    turn.filler = NULL;
+    if (s->state == STREAM_OPENING)
+        return is_held_back(s) ? 0 : READ_MAX;
+    if (is_filler)
+        return 0; /* … but the others come first, and this one with the next turn */
+    return turn.bytes < TURN_BYTES || !s->is_accepted ? READ_MAX : SMALL_READ;
+}
+
 /* Without a buffer libuv reads nothing and calls on_read with UV_ENOBUFS. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf_out) {
     (void)suggested;
-    bool is_held = is_held_back(owner_of((uv_stream_t *)handle));
-    *buf_out = uv_buf_init(read_buffer, is_held ? 0 : sizeof(read_buffer));
+    size_t room = room_for(owner_of((uv_stream_t *)handle));
+    *buf_out = uv_buf_init(read_buffer, (unsigned)room);
 }
 
 static void start_reading(struct stream *s) {
@@ -202,8 +226,14 @@ static void on_late_read(struct stream *s, ssize_t n) {
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
     struct stream *s = owner_of(handle);
     if (n == UV_ENOBUFS) {
-        uv_read_stop(handle);
-    } else if (s->state >= STREAM_DRAINING) {
+        if (s->state == STREAM_OPENING)
+            uv_read_stop(handle);
+        return;
+    }
+    if (n > 0)
+        turn.bytes += (size_t)n;
+    turn.filler = n == (ssize_t)buf->len ? s : NULL;
+    if (s->state >= STREAM_DRAINING) {
         on_late_read(s, n);
     } else if (n < 0) {
         s->has_eof = n == UV_EOF;
@@ -442,6 +472,7 @@ int stream_accept(struct stream *s, uv_stream_t *server, const struct stream_ope
         r = uv_accept(server, &s->uv.stream);
     if (r < 0)
         return r;
+    s->is_accepted = 1;
     tune(s);
     set_state(s, STREAM_OPENING);
     if (opening->tls != NULL)

@@ -81,6 +81,7 @@ struct stream {
     uint64_t taken;  /* bytes given to the socket so far, as they go over the wire */
     unsigned writes; /* copies of what the socket did not take yet: 0 or 1; TLS may need more */
     unsigned char state, is_paused, wants_writable, has_handle, has_eof, is_broken;
+    unsigned char is_accepted;
 };
 
 static inline bool stream_is_open(const struct stream *s) {
