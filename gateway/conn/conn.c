@@ -12,6 +12,7 @@ enum {
     GATHER_MAX = 64,
     OPENING_MAX_MS = 10000,
     END_TICK_MS = 500,
+    CUT_MS = 1000,
     END_MAX_MS = 300000,
     SLOW_MS = 1000, /* for so long a queue may be over its bound, … */
     SLOW_TIMES = 4  /* … up to so many times the bound */
@@ -231,7 +232,7 @@ void conn_flush(struct conn *c) {
         watch_bound(c, 0);
     if (c->out.count > 0)
         return;
-    if (c->state == CONN_FINISHING)
+    if (c->state == CONN_FINISHING && !c->is_cut)
         conn_drop(c);
     else if (c->state == CONN_OPEN && c->proto->on_drained != NULL)
         c->proto->on_drained(c);
@@ -321,6 +322,16 @@ void conn_finish(struct conn *c, uint64_t stall_ms) {
     conns_mark_dirty(c->set, c);
 }
 
+void conn_cut(struct conn *c) {
+    if (c->state == CONN_OPEN)
+        conn_finish(c, CUT_MS);
+    if (c->state != CONN_FINISHING)
+        return;
+    c->is_cut = true;
+    conn_pause(c, CONN_PAUSED_PROTO);
+    conn_set_deadline(c, CUT_MS);
+}
+
 void conn_drop(struct conn *c) {
     if (c->state == CONN_CLOSED)
         return;
@@ -334,7 +345,10 @@ void conn_drop(struct conn *c) {
         c->set->starved--;
     outq_deinit(&c->out);
     c->set->unfreed++;
-    stream_close(&c->stream);
+    if (c->is_cut)
+        stream_abort(&c->stream);
+    else
+        stream_close(&c->stream);
 }
 
 void conn_switch(struct conn *c, const struct conn_proto *proto, void *proto_state) {
@@ -353,7 +367,7 @@ void conn_sweep(struct conn *c, uint64_t now_ms) {
 void conn_on_deadline(struct conn *c) {
     if (c->state == CONN_OPEN)
         c->proto->on_deadline(c);
-    else if (c->state == CONN_FINISHING && conn_is_taking(c))
+    else if (c->state == CONN_FINISHING && !c->is_cut && conn_is_taking(c))
         conn_set_deadline(c, END_TICK_MS);
     else
         conn_drop(c);

@@ -57,6 +57,7 @@ struct conn {
     uint64_t ending_ms;   /* when its end began, */
     uint64_t stall_ms;    /* and for how long the peer may take nothing meanwhile */
     LIST_ENTRY(conn) by_deadline;
+    bool is_cut;             /* conn_cut was called */
     unsigned paused;         /* enum conn_pause */
     uint64_t paused_ms;      /* since when memory has been short for it */
     size_t input_bytes;      /* of a message or request that is not finished, … */
@@ -102,6 +103,9 @@ void conn_refuse(struct conn *c, const struct refusal *why, bool is_told);
 /* Closes once everything that is queued is written, or once the peer has taken nothing for
  * stall_ms, and after five minutes in any case. No more on_bytes. */
 void conn_finish(struct conn *c, uint64_t stall_ms);
+/* As conn_finish, but nothing more is read meanwhile, be it to be thrown away: the peer has a second
+ * to read what is queued, then the connection breaks. Also while it finishes. */
+void conn_cut(struct conn *c);
 /* Closes now. Idempotent. */
 void conn_drop(struct conn *c);
 

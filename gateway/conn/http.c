@@ -251,11 +251,14 @@ static bool on_shutdown(struct conn *c) {
 
 /* A request that runs is not undone for what came behind it. */
 static void on_pressure(struct conn *c, enum pressure why) {
-    if (why == PRESSURE_OUT)
+    if (why == PRESSURE_OUT) {
         conn_drop(c);
-    else
-        http_conn_give_up(&http_of(c)->http, 503, "memory is short, try again later");
+        return;
+    }
+    http_conn_give_up(&http_of(c)->http, 503, "memory is short, try again later");
     count_input(c);
+    if (!conn_is_open(c))
+        conn_cut(c);
 }
 
 static void on_unread(struct conn *c, uint64_t ms) {

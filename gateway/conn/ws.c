@@ -387,7 +387,7 @@ static void give_up(struct ws *ws, enum close_reason why) {
     close_for(ws, why, CLOSE_STALL_MS);
     forget_input(ws);
     count_input(ws->conn);
-    conn_finish(ws->conn, CLOSE_STALL_MS);
+    conn_cut(ws->conn);
 }
 
 /* A message that comes as slowly as LEAST_MESSAGE_RATE still comes. What is unfinished began after

@@ -203,11 +203,11 @@ def test_messages_that_nobody_reads(cluster):
     names = [f"Deaf{i}" for i in range(20)]
     attackers = [raw(cluster, receive_buffer=4096).upgrade(f"/up?name={name}") for name in names]
     with bystander(cluster, 2 * OUT_SHARE):
-        for attacker in attackers:
+        for name, attacker in zip(names, attackers):
             attacker.timeout = 20
             with contextlib.suppress(OSError):  # closed
                 for _ in range(8):
-                    attacker.send_frame(TEXT, '{"message":"' + "x" * MIB + '"}')
+                    attacker.send_frame(TEXT, json.dumps({"message": "x" * MIB, "name": name}))
         eventually(lambda: metric(cluster, "memory_outgoing_bytes") < OUT_SHARE, 15)
         drop(attackers)
         eventually(lambda: metric(cluster, "memory_outgoing_bytes") < MIB, 15)
@@ -218,8 +218,10 @@ def test_many_resume_at_once(cluster):
     v1, count, missed = {"Sec-WebSocket-Protocol": "signalbox.v1"}, 200, 40
     with cluster.client(0, "/up?name=Back", headers=v1, tls=cluster.tls) as client:
         last = client.recv_json()["id"]
-    for _ in range(missed):
-        cluster.cli("send", "Back", "x" * 5000)
+    with cluster.client(0, "/up?name=Back", tls=cluster.tls) as keeper:
+        for _ in range(missed):
+            cluster.cli("send", "Back", "x" * 5000)
+        keeper.take(missed, 20)
     returning = [raw(cluster) for _ in range(count)]
     with bystander(cluster, 2 * OUT_SHARE):
         for client in returning:

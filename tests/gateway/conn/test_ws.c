@@ -435,7 +435,10 @@ static void the_costliest_is_told_to_come_again(void **state) {
     f->conn->proto->on_pressure(f->conn, PRESSURE_IN);
     assert_int_equal(memory_of(MEMORY_incoming), 0);
     ASSERT_PEER_HAS(f, "\x88\x2a\x03\xf5unfinished messages hold too much memory");
-    assert_true(f->is_gone); /* its own Close is not waited for */
+    SAY(f, "\x80\x81\0\0\0\0b"); /* is not even read, … */
+    assert_false(f->is_gone);
+    make_deadline_due(f);
+    assert_true(f->is_gone); /* … and its own Close is not waited for */
 }
 
 /* ---- the rest */
