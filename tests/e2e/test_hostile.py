@@ -85,7 +85,7 @@ def test_a_slow_reader_gets_its_answer(cluster):
         client.half_close()
         return read_slowly(client, piece, 0.026) > size
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        closed = pool.submit(download, 30000000, 60000, "Connection: close\r\n")
+        closed = pool.submit(download, 16000000, 32000, "Connection: close\r\n")
         kept = pool.submit(download, 8000000, 16384, "")
         assert closed.result() and kept.result()
 

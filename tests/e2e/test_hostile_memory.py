@@ -22,7 +22,7 @@ APP = pathlib.Path(__file__).parent / "app" / "hostile.lua"
 MIB = 1 << 20
 BUDGET, IN_SHARE, OUT_SHARE, SLACK = 128 * MIB, 16 * MIB, 32 * MIB, 24 * MIB
 ARGS = ["--max-memory-bytes", str(BUDGET), "--message-timeout-ms", "2000", "--head-timeout-ms", "3000",
-        "--max-uplink-bytes", str(8 * MIB)]
+        "--max-uplink-bytes", str(8 * MIB), "--lua-memory-bytes", str(2 * BUDGET)]
 
 
 @pytest.fixture(scope="module")

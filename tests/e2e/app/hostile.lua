@@ -4,7 +4,7 @@ signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "http" }
 signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "ws" }
 signalbox.static("/files", ".")
 
-local big, large, huge = string.rep("x", 20000), string.rep("z", 4000000), string.rep("y", 30000000)
+local big, large, huge = string.rep("x", 20000), string.rep("z", 4000000), string.rep("y", 16000000)
 
 signalbox.route("GET", "/hi", function(web) web:text("hi") end)
 signalbox.route("GET", "/big", function(web) web:text(big) end)
@@ -15,10 +15,10 @@ signalbox.route("POST", "/sleep", function(web)
 end)
 signalbox.route("GET", "/hog", function(web)
     local kept = {}
-    for i = 1, 11 do kept[i] = string.rep("k", 10000000) end
+    for i = 1, 14 do kept[i] = string.rep("k", 8000000) end
     signalbox.sleep(3)
     kept = nil
-    for _ = 1, 20 do signalbox.sleep(string.rep("g", 10000000) and 0.01) end -- garbage is collected when there is more
+    for _ = 1, 20 do signalbox.sleep(string.rep("g", 8000000) and 0.01) end -- garbage is collected when there is more
     web:text("done")
 end)
 signalbox.route("POST", "/hi", function(web) web:text("hi") end)
