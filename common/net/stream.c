@@ -21,13 +21,12 @@
 #include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
 #include "common/net/handshakes.h"
+#include "common/net/read_turns.h"
 #include "common/net/tls.h"
 #include "common/net/tls_session.h"
 
 enum {
-    READ_MAX = 65536,
-    SMALL_READ = 4096,
-    TURN_BYTES = 2 << 20,
+    READ_MAX = READ_TURNS_LARGEST,
     KEEP_MAX = 65536,       /* of one stream_write */
     KEEP_TLS_MAX = 1 << 20, /* what TLS may say by itself while the peer does not read */
     KEEPALIVE_S = 30,
@@ -105,32 +104,13 @@ static bool is_held_back(const struct stream *s) {
            !handshake_may_go_on(&s->priv->handshake);
 }
 
-/* What clients may fill in one turn of the loop: so much in large pieces, then in small ones, so
- * that those who send little need not wait for many who send much. */
-static struct {
-    uint64_t now_ms;
-    size_t bytes;
-    const struct stream *filler; /* who filled the buffer last; libuv would read on at once, … */
-} turn;
-
-static size_t room_for(struct stream *s) {
-    if (turn.now_ms != uv_now(s->loop)) {
-        turn.now_ms = uv_now(s->loop);
-        turn.bytes = 0;
-    }
-    bool is_filler = turn.filler == s;
-    turn.filler = NULL;
-    if (s->state == STREAM_OPENING)
-        return is_held_back(s) ? 0 : READ_MAX;
-    if (is_filler)
-        return 0; /* … but the others come first, and this one with the next turn */
-    return turn.bytes < TURN_BYTES || !s->is_accepted ? READ_MAX : SMALL_READ;
-}
-
 /* Without a buffer libuv reads nothing and calls on_read with UV_ENOBUFS. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf_out) {
     (void)suggested;
-    size_t room = room_for(owner_of((uv_stream_t *)handle));
+    struct stream *s = owner_of((uv_stream_t *)handle);
+    size_t room = s->state != STREAM_OPENING ? read_turns_room(s, s->is_accepted, uv_now(s->loop))
+                  : is_held_back(s)          ? 0
+                                             : READ_MAX;
     *buf_out = uv_buf_init(read_buffer, (unsigned)room);
 }
 
@@ -231,8 +211,7 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf) {
         return;
     }
     if (n > 0)
-        turn.bytes += (size_t)n;
-    turn.filler = n == (ssize_t)buf->len ? s : NULL;
+        read_turns_took(s, (size_t)n, buf->len);
     if (s->state >= STREAM_DRAINING) {
         on_late_read(s, n);
     } else if (n < 0) {

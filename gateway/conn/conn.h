@@ -103,8 +103,8 @@ void conn_refuse(struct conn *c, const struct refusal *why, bool is_told);
 /* Closes once everything that is queued is written, or once the peer has taken nothing for
  * stall_ms, and after five minutes in any case. No more on_bytes. */
 void conn_finish(struct conn *c, uint64_t stall_ms);
-/* As conn_finish, but nothing more is read meanwhile, be it to be thrown away: the peer has a second
- * to read what is queued, then the connection breaks. Also while it finishes. */
+/* As conn_finish, but nothing more is read meanwhile, be it to be thrown away: the peer has a
+ * second to read what is queued, then the connection breaks. Also while it finishes. */
 void conn_cut(struct conn *c);
 /* Closes now. Idempotent. */
 void conn_drop(struct conn *c);

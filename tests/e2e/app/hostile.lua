@@ -15,7 +15,10 @@ signalbox.route("POST", "/sleep", function(web)
 end)
 signalbox.route("GET", "/hog", function(web)
     local kept = {}
-    for i = 1, 14 do kept[i] = string.rep("k", 8000000) end
+    for i = 1, 18 do
+        kept[i] = string.rep("k", 8000000)
+        signalbox.sleep(0.001)
+    end
     signalbox.sleep(3)
     kept = nil
     for _ = 1, 20 do signalbox.sleep(string.rep("g", 8000000) and 0.01) end -- garbage is collected when there is more
