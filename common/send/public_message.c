@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/utf8.h"
 #include "common/json/json_check.h"
@@ -158,6 +159,8 @@ static void complete(enum public_op op, struct bytes text, struct bytes id, bool
                      struct buf *out) {
     ptrdiff_t brace = bytes_find(text, '{');
     struct bytes rest = bytes_trim(bytes_from(text, (size_t)brace + 1));
+    while (strchr(" \t\r\n", rest.ptr[0]) != NULL) /* it ends with a brace */
+        rest = bytes_from(rest, 1);
     buf_append_char(out, '{');
     if (op == PUBLIC_OP_CLOSE && adds_op)
         buf_append_str(out, "\"op\":\"close\",");

@@ -230,6 +230,8 @@ static void closes_are_admitted(void **state) {
     } rows[] = {
         {"{}", "", "{\"op\":\"close\"}"},
         {"{}", "k", "{\"op\":\"close\",\"id\":\"k\"}"},
+        {"\r\n{\n}", "", "{\"op\":\"close\"}"},
+        {"{ \r\n\t }\n", "k", "{\"op\":\"close\",\"id\":\"k\"}\n"},
         {"{\"name\":\"N\"}", "", "{\"op\":\"close\",\"name\":\"N\"}"},
         {"{\"op\":\"close\",\"code\":1001}", "", "{\"op\":\"close\",\"code\":1001}"},
         {"{\"code\":4999,\"reason\":\"x\"}", "",
