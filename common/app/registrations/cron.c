@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "common/base/bytes.h"
+#include "common/base/log.h"
 #include "common/base/must.h"
 
 enum { MINUTE = 60, HOUR = 3600, DAY = 86400, YEARS_AHEAD = 8 };
@@ -71,6 +72,11 @@ static bool read_part(const struct field *f, struct bytes part, uint64_t *bits) 
     return true;
 }
 
+/* In quotes, on one line. */
+static const char *shown(struct bytes text) {
+    return LOG_TEXT(bytes_head(text, 20));
+}
+
 static bool read_field(const struct field *f, struct bytes text, uint64_t *bits_out,
                        char error_out[160]) {
     *bits_out = 0;
@@ -78,9 +84,8 @@ static bool read_field(const struct field *f, struct bytes text, uint64_t *bits_
     do {
         struct bytes part = bytes_split(&rest, ',');
         if (part.len == 0 || !read_part(f, part, bits_out)) {
-            snprintf(error_out, 160, "cron: '%.*s' is no %s (%u to %u)",
-                     (int)(text.len > 40 ? 40 : text.len), text.ptr, f->what, f->lowest,
-                     f->highest);
+            snprintf(error_out, 160, "cron: %s is no %s (%u to %u)", shown(text), f->what,
+                     f->lowest, f->highest);
             return false;
         }
     } while (rest.ptr != NULL);
@@ -106,8 +111,8 @@ bool cron_parse(struct cron *c_out, const char *text, char error_out[160]) {
             i++;
         if (i == ARRAY_LEN(shorthands)) {
             snprintf(error_out, 160,
-                     "cron: '%.40s' is none of @yearly @monthly @weekly @daily @hourly @minutely",
-                     text);
+                     "cron: %s is none of @yearly @monthly @weekly @daily @hourly @minutely",
+                     shown(bytes_str(text)));
             return false;
         }
         text = shorthands[i].text;
@@ -119,7 +124,7 @@ bool cron_parse(struct cron *c_out, const char *text, char error_out[160]) {
             return false;
     }
     if (words[ARRAY_LEN(fields) - 1].len == 0 || bytes_trim(rest).len > 0) {
-        snprintf(error_out, 160, "cron: '%.40s' must have five fields", text);
+        snprintf(error_out, 160, "cron: %s must have five fields", shown(bytes_str(text)));
         return false;
     }
     *c_out = (struct cron){.minutes = bits[0],
