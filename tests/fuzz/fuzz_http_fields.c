@@ -1,0 +1,86 @@
+/*
+ * fuzz_http_fields.c - a head of any bytes, and what is read out of its fields: Range, Origin,
+ * Host, and the opening handshake of a WebSocket.
+ *
+ * Properties: a part lies within the file; an origin is written in the one form that reads as
+ * itself; a host lies within its field; a handshake that is right is answered with one head, and
+ * one that is wrong says why.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/http/http_authority.h"
+#include "common/http/http_head.h"
+#include "common/http/http_origin.h"
+#include "common/http/http_range.h"
+#include "gateway/codec/ws_handshake.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_range(struct bytes value, uint64_t size) {
+    uint64_t begin, end;
+    if (http_range_parse(value, size, &begin, &end) == HTTP_RANGE_PART)
+        MUST(begin < end && end <= size);
+}
+
+static void check_origin(struct bytes text) {
+    struct http_origin o, again;
+    if (http_origin_parse(text, &o) != NULL)
+        return;
+    MUST(o.port <= 65535 && strlen(o.text) < sizeof(o.text));
+    MUST(http_origin_parse(bytes_str(o.text), &again) == NULL);
+    MUST(strcmp(o.text, again.text) == 0 && strcmp(o.host, again.host) == 0);
+    MUST(o.port == again.port);
+}
+
+static void check_host(struct bytes text) {
+    struct http_authority a = http_authority_split(text);
+    struct bytes address = http_authority_address(a.host);
+    MUST(a.host.len <= text.len && address.len <= a.host.len);
+    MUST(a.port.ptr == NULL || a.host.len + 1 + a.port.len == text.len);
+    (void)http_authority_is_ip(a.host);
+}
+
+static void check_handshake(const struct http_head *head) {
+    struct bytes key = BYTES_NONE;
+    const char *reason = NULL;
+    struct buf out = {0};
+    struct ws_reply_fields fields = {.client_id = http_head_find(head, "Sec-WebSocket-Key"),
+                                     .name = http_head_find(head, "Host"),
+                                     .group = http_head_find(head, "Origin")};
+    (void)ws_handshake_offers(head, "signalbox.v1");
+    if (ws_handshake_check(head, &key, &reason) != 0) {
+        MUST(reason != NULL);
+        return;
+    }
+    MUST(ws_handshake_is_request(head) && key.len == 24);
+    if (ws_handshake_reply(&out, BYTES_LIT("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), &fields)) {
+        struct bytes end = bytes_of(out.ptr + out.len - 4, 4);
+        MUST(bytes_equal_str(end, "\r\n\r\n"));
+        MUST(memmem(out.ptr, out.len, "\r\n\r\n", 4) == end.ptr);
+    } else {
+        MUST(out.len == 0);
+    }
+    buf_deinit(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct bytes in = bytes_of((const char *)data, size);
+    struct http_head head;
+    const char *reason;
+    int status;
+    check_range(in, 1000);
+    check_range(in, 0);
+    check_range(in, UINT64_MAX);
+    check_origin(in);
+    check_host(in);
+    if (http_head_parse(in, size + 1, &head, &status, &reason) != PARSE_OK)
+        return 0;
+    check_range(http_head_find(&head, "Range"), 1000);
+    check_origin(http_head_find(&head, "Origin"));
+    check_host(head.host);
+    check_handshake(&head);
+    return 0;
+}
