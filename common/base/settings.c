@@ -92,6 +92,7 @@ static enum settings_result set_list(struct settings *s, const struct descriptio
 
 static enum settings_result set(struct settings *s, const struct description *d, const char *name,
                                 const char *value) {
+    s->is_given[d - table] = true;
     if (d->kind == SETTINGS_NUMBER)
         return set_number(s, d, name, value);
     if (d->kind == SETTINGS_LIST)
@@ -135,7 +136,7 @@ bool settings_is_default(const struct settings *s, const int64_t *number) {
     size_t offset = (size_t)((const char *)number - (const char *)s);
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (table[i].offset == offset)
-            return *number == table[i].number_default;
+            return *number == table[i].number_default && !s->is_given[i];
     return false;
 }
 

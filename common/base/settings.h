@@ -26,6 +26,18 @@ struct settings_list {
     size_t count;
 };
 
+/* How many there are. */
+#define STRING(field, who, def, placeholder, help)           +1
+#define NUMBER(field, who, def, lowest, highest, unit, help) +1
+#define LIST(field, who, placeholder, help)                  +1
+enum {
+    SETTINGS_COUNT = 0
+#include "common/base/settings.def"
+};
+#undef STRING
+#undef NUMBER
+#undef LIST
+
 struct settings {
 #define STRING(field, who, def, placeholder, help)           const char *field;
 #define NUMBER(field, who, def, lowest, highest, unit, help) int64_t field;
@@ -34,6 +46,7 @@ struct settings {
 #undef STRING
 #undef NUMBER
 #undef LIST
+    bool is_given[SETTINGS_COUNT]; /* by a flag or a variable; in the order of the table */
 };
 
 enum settings_result {
@@ -54,7 +67,7 @@ MUST_CHECK enum settings_result settings_set(struct settings *s, enum settings_w
 /* Whether `name` (without dashes) is a setting of any of `who`. */
 bool settings_is_known(enum settings_who who, const char *name);
 
-/* Whether a number, given by its place in *s, has the table's default. */
+/* Whether nobody has set a number, so that it has the table's default. number: its place in *s. */
 bool settings_is_default(const struct settings *s, const int64_t *number);
 
 void settings_print_help(FILE *out, enum settings_who who);

@@ -2,7 +2,9 @@
 #include "gateway/conn/peers.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/log.h"
 #include "common/base/settings.h"
@@ -69,21 +71,24 @@ bool peers_is_local(struct ip ip) {
     return false;
 }
 
-uint64_t peers_limit(const struct settings *s, const int64_t *setting, bool is_local) {
-    return is_local && settings_is_default(s, setting) ? 0 : (uint64_t)*setting;
+bool peers_is_spared(const struct settings *s, const int64_t *limit, bool is_local) {
+    return is_local && settings_is_default(s, limit);
+}
+
+static uint64_t limit_of(const struct settings *s, const int64_t *limit, bool is_local) {
+    return peers_is_spared(s, limit, is_local) ? 0 : (uint64_t)*limit;
 }
 
 static struct peer_limits limits_of(const struct settings *s, bool is_local) {
     return (struct peer_limits){
-        .most = {[PEER_CONNECTIONS] = peers_limit(s, &s->max_connections_per_address, is_local),
-                 [PEER_WEBSOCKETS] = peers_limit(s, &s->max_websockets_per_address, is_local),
-                 [PEER_HANDSHAKES] = peers_limit(s, &s->max_handshakes_per_address, is_local),
+        .most = {[PEER_CONNECTIONS] = limit_of(s, &s->max_connections_per_address, is_local),
+                 [PEER_WEBSOCKETS] = limit_of(s, &s->max_websockets_per_address, is_local),
+                 [PEER_HANDSHAKES] = limit_of(s, &s->max_handshakes_per_address, is_local),
                  [PEER_TOLD] = TOLD_PER_ADDRESS_MAX},
         .per_second = {
-            [PEER_CONNECTING] = peers_limit(s, &s->max_connects_per_second_per_address, is_local),
-            [PEER_HANDSHAKING] =
-                peers_limit(s, &s->max_handshakes_per_second_per_address, is_local),
-            [PEER_REQUESTING] = peers_limit(s, &s->max_requests_per_second_per_address, is_local)}};
+            [PEER_CONNECTING] = limit_of(s, &s->max_connects_per_second_per_address, is_local),
+            [PEER_HANDSHAKING] = limit_of(s, &s->max_handshakes_per_second_per_address, is_local),
+            [PEER_REQUESTING] = limit_of(s, &s->max_requests_per_second_per_address, is_local)}};
 }
 
 void peers_init(struct peers *p, const struct settings *s, const struct ip_networks *proxies,
@@ -180,11 +185,11 @@ static const struct refusal *refuse(struct peer *peer, const struct refusal *why
     if (peer->said_ms != 0 && now_ms - peer->said_ms < SAID_EVERY_MS)
         return why;
     ip_show(peer->network.base, address);
-    log_warn("peers", "refused address=%s%s limit=--%s refused=%" PRIu64, address,
-             ip_is_v4(peer->network.base)            ? ""
-             : peer->network.bits == PEER_WIDER_BITS ? "/48"
-                                                     : " (its network)",
-             why->limit, peer->refused);
+    size_t len = strlen(address);
+    if (!ip_is_v4(peer->network.base))
+        snprintf(address + len, sizeof(address) - len, "/%u", peer->network.bits);
+    log_warn("peers", "refused address=%s limit=--%s refused=%" PRIu64, address, why->limit,
+             peer->refused);
     peer->said_ms = now_ms;
     peer->refused = 0;
     return why;

@@ -70,11 +70,11 @@ void peers_init(struct peers *p, const struct settings *s, const struct ip_netwo
                 size_t max_connections);
 void peers_deinit(struct peers *p);
 
-/* Whether a limit that has its default does without this address: loopback and private networks,
- * where proxies and colleagues are. */
+/* Whether a limit that nobody sets spares this address: loopback and private networks, where
+ * proxies and colleagues are. */
 bool peers_is_local(struct ip ip);
-/* The value of a setting for an address: 0 when it has its default and the address is local. */
-uint64_t peers_limit(const struct settings *s, const int64_t *setting, bool is_local);
+/* Whether a limit, given by its place in *s, does not hold for such an address. */
+bool peers_is_spared(const struct settings *s, const int64_t *limit, bool is_local);
 
 /* Counts for this address from now on, and for no other. For nobody when it is unknown, or a
  * proxy's. */

@@ -17,6 +17,8 @@ struct rate {
 /* Takes one token; as many as in one second, and at least ten, may be taken at once.
  * Returns how long it takes until there is the next one; 0: there is one now. */
 uint64_t rate_take(struct rate *r, uint64_t now_us, uint64_t per_second);
+/* The same for bytes: as many as in one second may come at once, and a message whole. */
+uint64_t rate_take_bytes(struct rate *r, uint64_t now_us, uint64_t bytes, uint64_t per_second);
 /* Takes one token if there is one; as many as `burst` may be taken at once. */
 bool rate_try(struct rate *r, uint64_t now_us, uint64_t per_second, uint64_t burst);
 /* The owner was not read for this long, through no fault of its own. What it sent meanwhile comes

@@ -41,11 +41,12 @@ struct ws {
 
     struct ws_decoder decoder;
     unsigned held; /* enum hold */
-    struct rate rate;
-    uint64_t over_ms;   /* since when it has been over the rate; 0: it is not */
-    struct buf backlog; /* what was read and is held */
-    uint64_t unread_ms; /* of the time since input_since_ms: memory was short */
-    uint64_t said_ms;   /* when its last message was handed on; 0: none was */
+    struct rate rate, byte_rate;
+    bool spares_messages, spares_bytes; /* it does not have these limits */
+    uint64_t over_ms;                   /* since when it has been over the rate; 0: it is not */
+    struct buf backlog;                 /* what was read and is held */
+    uint64_t unread_ms;                 /* of the time since input_since_ms: memory was short */
+    uint64_t said_ms;                   /* when its last message was handed on; 0: none was */
 
     uint64_t heard_ms; /* the peer's last bytes, */
     uint64_t heard_at; /* and how much had been written to it then */
@@ -197,13 +198,18 @@ static void hold(struct ws *ws, enum hold why, uint64_t for_ms) {
     conn_set_deadline(ws->conn, for_ms);
 }
 
+static void unread(struct ws *ws, uint64_t ms) {
+    rate_unread(&ws->rate, ms * 1000);
+    rate_unread(&ws->byte_rate, ms * 1000);
+}
+
 /* The last release leaves the rest to the deadline. */
 static void release(void *carrier, enum hold why) {
     struct ws *ws = carrier;
     if ((ws->held & (unsigned)why) == 0)
         return;
     ws->held &= ~(unsigned)why;
-    rate_unread(&ws->rate, (conns_now(ws->conn->set) - ws->said_ms) * 1000);
+    unread(ws, conns_now(ws->conn->set) - ws->said_ms);
     if (ws->held == 0 && ws->state == WS_OPEN && conn_is_open(ws->conn))
         conn_set_deadline(ws->conn, 0);
 }
@@ -223,17 +229,24 @@ static void cut_off(struct ws *ws) {
     int code = close_reason_code(CLOSE_RATE);
     struct bytes reason = bytes_str(close_reason_text(CLOSE_RATE));
     metrics_add(METRIC_rate_closed, 1);
-    log_debug("ws", "cut_off id=%s reason=rate", LOG_TEXT(ws->client_id));
+    char address[IP_TEXT_SIZE];
+    ip_show(ws->conn->remote, address);
+    log_warn("ws", "cut_off reason=rate address=%s id=%s name=%s", address, LOG_TEXT(ws->client_id),
+             LOG_TEXT(ws->name));
     ws->events->on_ending(ws->client, ENDED_BY_SERVER, code, reason);
     leave_politely(ws, code, reason);
 }
 
-static void pace(struct ws *ws) {
-    uint64_t per_second = (uint64_t)ws->settings->max_messages_per_second;
-    uint64_t now_ms = conns_now(ws->conn->set);
-    if (per_second == 0)
-        return;
-    uint64_t wait_us = rate_take(&ws->rate, now_ms * 1000, per_second);
+static void pace(struct ws *ws, size_t bytes) {
+    const struct settings *s = ws->settings;
+    uint64_t now_ms = conns_now(ws->conn->set), wait_us = 0, wait_bytes_us = 0;
+    if (s->max_messages_per_second > 0 && !ws->spares_messages)
+        wait_us = rate_take(&ws->rate, now_ms * 1000, (uint64_t)s->max_messages_per_second);
+    if (s->max_message_bytes_per_second > 0 && !ws->spares_bytes)
+        wait_bytes_us = rate_take_bytes(&ws->byte_rate, now_ms * 1000, bytes,
+                                        (uint64_t)s->max_message_bytes_per_second);
+    if (wait_us < wait_bytes_us)
+        wait_us = wait_bytes_us;
     bool is_too_long = is_too_long_over(ws, wait_us > 0, now_ms);
     if (ws->state != WS_OPEN || !conn_is_open(ws->conn))
         return;
@@ -250,10 +263,10 @@ static void on_message(struct ws *ws, const struct ws_event *event) {
     if (ws->state != WS_OPEN)
         return;
     if (ws->said_ms != now_ms) /* once a turn: what was said while the gateway was held up */
-        rate_unread(&ws->rate, conns_held_up_ms(ws->conn->set) * 1000);
+        unread(ws, conns_held_up_ms(ws->conn->set));
     ws->said_ms = now_ms;
     if (ws->events->on_message(ws->client, event->opcode == WS_BINARY, event->payload))
-        pace(ws);
+        pace(ws, event->payload.len);
 }
 
 static void on_event(struct ws *ws, const struct ws_event *event) {
@@ -452,7 +465,7 @@ static void on_unread(struct conn *c, uint64_t ms) {
     struct ws *ws = c->proto_state;
     ws->unread_ms += ms;
     ws->heard_ms += ms;
-    rate_unread(&ws->rate, ms * 1000);
+    unread(ws, ms);
 }
 
 static struct bytes client_id_of(const struct conn *c) {
@@ -494,14 +507,20 @@ static const struct conn_proto ws_proto = {
 
 struct ws *ws_open(struct conn *c, const struct ws_options *options) {
     struct ws *ws = mem_zalloc(sizeof(*ws));
-    *ws = (struct ws){.conn = c,
-                      .settings = options->settings,
-                      .events = options->events,
-                      .client = options->client,
-                      .client_id = options->client_id,
-                      .name = options->name,
-                      .heard_ms = conns_now(c->set),
-                      .backlog = *options->rest};
+    bool is_local = peers_is_local(c->remote);
+    *ws = (struct ws){
+        .conn = c,
+        .settings = options->settings,
+        .events = options->events,
+        .client = options->client,
+        .client_id = options->client_id,
+        .name = options->name,
+        .heard_ms = conns_now(c->set),
+        .spares_messages = peers_is_spared(options->settings,
+                                           &options->settings->max_messages_per_second, is_local),
+        .spares_bytes = peers_is_spared(options->settings,
+                                        &options->settings->max_message_bytes_per_second, is_local),
+        .backlog = *options->rest};
     buf_init(options->rest);
     ws_decoder_init(&ws->decoder, (size_t)options->settings->max_message_bytes);
     conn_switch(c, &ws_proto, ws);

@@ -133,3 +133,18 @@ def test_all_together_wait_in_the_backlog():
         for thread in threads:
             thread.join()
         assert statuses == [200] * 50
+
+
+def test_bytes_a_second():
+    """One large message passes, what follows waits, and nobody else does."""
+    args = ["--max-message-bytes-per-second", "100000", "--rate-patience-ms", "500"]
+    with Cluster(APP, gateways=1, gateway_args=args) as cluster:
+        with Client(address_of(cluster), "/up?name=A", source=OFFENDER) as flood, Client(address_of(cluster), "/up?name=B") as other:
+            flood.send_text("x" * 200000)
+            other.sync()
+            flood.send_text("y" * 200000)
+            flood.send_text("z" * 200000)
+            assert flood.closing() == (1008, "rate limit")
+            other.sync()
+            assert metric(cluster, "rate_closed_total") == 1
+            cluster.gateways[0].wait_log(f"cut_off reason=rate address={OFFENDER}")

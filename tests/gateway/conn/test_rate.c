@@ -55,6 +55,20 @@ static void test_unread_time_has_its_tokens(void **state) {
     assert_in_range(passed(&r, 25000000, 100, 1), 6100, 6101);
 }
 
+static void test_bytes_have_a_rate(void **state) {
+    (void)state;
+    struct rate r = {0};
+    assert_int_equal(rate_take_bytes(&r, 5000000, 1000, 1000), 0); /* a second's worth */
+    assert_int_equal(rate_take_bytes(&r, 5000000, 1, 1000), 1000);
+    assert_int_equal(rate_take_bytes(&r, 6000000, 500, 1000), 0);
+    r = (struct rate){0};
+    assert_int_equal(rate_take_bytes(&r, 5000000, 5000, 1000), 4000000); /* whole, then a pause */
+    assert_int_equal(rate_take_bytes(&r, 5000000, 67108864, 1099511627776), 4000061);
+    r = (struct rate){0};
+    rate_unread(&r, 3000000);
+    assert_int_equal(rate_take_bytes(&r, 5000000, 5000, 1000), 1000000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_burst_then_rate),
@@ -62,6 +76,7 @@ int main(void) {
         cmocka_unit_test(test_silence_fills_the_bucket_once),
         cmocka_unit_test(test_highest),
         cmocka_unit_test(test_unread_time_has_its_tokens),
+        cmocka_unit_test(test_bytes_have_a_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
