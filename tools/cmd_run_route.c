@@ -38,7 +38,7 @@ static bool read_input(struct route_run *r) {
 static bool read_data(struct route_run *r, const struct json_document *document,
                       struct json_value data, struct buf *error_out) {
     struct offline_call *c = &r->event.call;
-    struct message_form form;
+    struct message_form form = {0};
     if (message_form_read(&form, document, data, FORM_CLIENT, error_out) != FORM_FINE ||
         !message_form_texts(&form, KEY_PATH, TEXTS_ONE | TEXTS_NUMBERS, &r->names, error_out) ||
         !message_form_texts(&form, KEY_GROUP, TEXTS_NUMBERS, &r->groups, error_out) ||

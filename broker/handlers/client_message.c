@@ -48,7 +48,7 @@ static bool has_own_key(const struct message_form *f) {
 /* What was found in the object, or in all of several. */
 struct finding {
     bool is_meant;    /* for us; otherwise it is the application's own, for its signal route */
-    bool is_broken;   /* a key is there twice, or its value makes no sense */
+    bool is_broken;   /* a key is there twice, its value makes no sense, or there are too many */
     bool has_unknown; /* a key is not known */
 };
 
@@ -67,9 +67,9 @@ static void read_object(struct client_message *m, struct json_value object, stru
     found->has_unknown = found->has_unknown || fault == FORM_UNKNOWN;
     if (fault == FORM_UNKNOWN && m->error.len == 0)
         buf_append(&m->error, buf_bytes(&why));
-    if (fault != FORM_TWICE)
+    if (fault != FORM_BROKEN)
         buf_clear(&why);
-    if (!found->is_broken && (fault == FORM_TWICE || !read_fields(m, f, &why)))
+    if (!found->is_broken && (fault == FORM_BROKEN || !read_fields(m, f, &why)))
         mark_broken(m, found, buf_bytes(&why));
     buf_deinit(&why);
 }
@@ -114,7 +114,7 @@ static void read_array(struct client_message *m, struct json_value array, struct
 
 /* False when nothing of it can be used. */
 static bool read_root(struct client_message *m, struct json_value root) {
-    struct message_form f;
+    struct message_form f = {0};
     struct finding found = {0};
     if (root.kind == JSON_KIND_ARRAY) {
         read_array(m, root, &found);

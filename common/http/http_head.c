@@ -130,6 +130,13 @@ static struct bytes take_authority(struct http_head *head, struct bytes rest) {
     return bytes_from(rest, n);
 }
 
+static bool has_too_many_parameters(struct bytes query) {
+    size_t count = 0;
+    for (; query.ptr != NULL && count <= HTTP_HEAD_PARAMETERS_MAX; count++)
+        (void)bytes_split(&query, '&');
+    return count > HTTP_HEAD_PARAMETERS_MAX;
+}
+
 static enum parse read_target(struct scan *s, struct bytes target) {
     struct http_head *head = s->head;
     struct bytes rest = target;
@@ -151,6 +158,8 @@ static enum parse read_target(struct scan *s, struct bytes target) {
     head->query = mark < 0 ? BYTES_NONE : bytes_from(rest, (size_t)mark + 1);
     if (bytes_is_empty(head->path))
         head->path = BYTES_LIT("/");
+    if (has_too_many_parameters(head->query))
+        return refuse(s, 414, "too many query parameters");
     return PARSE_OK;
 }
 

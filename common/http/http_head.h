@@ -19,7 +19,7 @@
 
 struct buf;
 
-enum { HTTP_HEAD_HEADERS_MAX = 100 };
+enum { HTTP_HEAD_HEADERS_MAX = 100, HTTP_HEAD_PARAMETERS_MAX = 1000 };
 
 struct http_header {
     struct bytes name;
@@ -52,8 +52,9 @@ struct http_head {
  *     PARSE_OK    *head_out is set
  *     PARSE_MORE  no wrong byte so far, and fewer than max_bytes of them
  *     PARSE_BAD   *status_out is the HTTP status to answer with, *reason_out one line of constant
- *                 text: 400 malformed, 414 a request line over max_bytes, 431 fields over max_bytes
- *                 or HTTP_HEAD_HEADERS_MAX, 501 a Transfer-Encoding other than chunked, 505 neither
+ *                 text: 400 malformed, 414 a request line over max_bytes or a query with more
+ *                 parameters than HTTP_HEAD_PARAMETERS_MAX, 431 fields over max_bytes or
+ *                 HTTP_HEAD_HEADERS_MAX, 501 a Transfer-Encoding other than chunked, 505 neither
  *                 HTTP/1.0 nor 1.1
  *
  * Complete lines are judged when they arrive, and control bytes even within an incomplete line.

@@ -248,13 +248,14 @@ struct json_value json_next_element(struct bytes array, size_t *at) {
 }
 
 void json_each_member(struct json_value object,
-                      void (*fn)(void *ctx, struct bytes key_text, struct json_value value),
+                      bool (*fn)(void *ctx, struct bytes key_text, struct json_value value),
                       void *ctx) {
     size_t at = 0;
     struct bytes key;
     struct json_value value;
-    while (object.kind == JSON_KIND_OBJECT && next_member(object.text, &at, &key, &value))
-        fn(ctx, bytes_of(key.ptr - 1, key.len + 2), value);
+    bool goes_on = object.kind == JSON_KIND_OBJECT;
+    while (goes_on && next_member(object.text, &at, &key, &value))
+        goes_on = fn(ctx, bytes_of(key.ptr - 1, key.len + 2), value);
 }
 
 /* --- what values say --- */

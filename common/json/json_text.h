@@ -55,9 +55,10 @@ void json_each(struct json_value value, void (*fn)(void *ctx, struct json_value 
 /* The next element of an array's text, JSON_KIND_ABSENT after the last and for an empty text. *at
  * is 0 at first. */
 struct json_value json_next_element(struct bytes array, size_t *at);
-/* Calls fn for each member of an object, in their order; key_text has its quotes. */
+/* Calls fn for each member of an object, in their order, until it returns false; key_text has its
+ * quotes. */
 void json_each_member(struct json_value object,
-                      void (*fn)(void *ctx, struct bytes key_text, struct json_value value),
+                      bool (*fn)(void *ctx, struct bytes key_text, struct json_value value),
                       void *ctx);
 /* Appends a string's characters unescaped, a number's text, true/false; compact JSON for the rest.
  * Half of a surrogate pair, which has no UTF-8, becomes U+FFFD. */

@@ -81,11 +81,19 @@ struct reading {
     enum form_fault fault;
 };
 
-static void read_member(void *ctx, struct bytes key_text, struct json_value value) {
+static bool break_off(struct reading *r) {
+    r->fault = FORM_BROKEN;
+    return false;
+}
+
+static bool read_member(void *ctx, struct bytes key_text, struct json_value value) {
     struct reading *r = ctx;
-    if (r->fault == FORM_TWICE)
-        return;
     enum message_key key = find(key_text, r->form);
+    if (++r->f->keys > FORM_KEYS_MAX) {
+        buf_clear(r->error_out);
+        buf_append_str(r->error_out, FORM_TOO_MANY_KEYS);
+        return break_off(r);
+    }
     if (key == MESSAGE_KEYS) {
         if (r->fault == FORM_FINE)
             refuse_unknown(key_text, r->form, r->error_out);
@@ -93,16 +101,17 @@ static void read_member(void *ctx, struct bytes key_text, struct json_value valu
     } else if (r->f->values[key].kind != JSON_KIND_ABSENT) {
         buf_clear(r->error_out);
         refuse_twice(key, key_text, r->error_out);
-        r->fault = FORM_TWICE;
+        return break_off(r);
     } else {
         r->f->values[key] = value;
     }
+    return true;
 }
 
 enum form_fault message_form_read(struct message_form *f, const struct json_document *document,
                                   struct json_value object, unsigned form, struct buf *error_out) {
     struct reading r = {.f = f, .form = form, .error_out = error_out};
-    *f = (struct message_form){.document = document};
+    *f = (struct message_form){.document = document, .keys = f->keys};
     json_each_member(object, read_member, &r);
     return r.fault;
 }

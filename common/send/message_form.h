@@ -24,15 +24,20 @@ enum message_key {
     MESSAGE_KEYS
 };
 
+/* Keys of a text from outside, known or not, in all of its objects that are read. */
+enum { FORM_KEYS_MAX = 10000 };
+#define FORM_TOO_MANY_KEYS "there are more than 10000 keys"
+
 struct message_form {
     const struct json_document *document; /* for positions in error texts */
+    size_t keys; /* read so far: 0 at first, and kept from one object of a text to the next */
     struct json_value values[MESSAGE_KEYS];
 };
 
 enum form_fault {
     FORM_FINE,
     FORM_UNKNOWN, /* a key is unknown; the others were read */
-    FORM_TWICE    /* a key is given twice */
+    FORM_BROKEN   /* a key is given twice, or there are more than FORM_KEYS_MAX */
 };
 /* Writes one line to error_out unless the form is fine. A value that is not an object has no
  * keys. */

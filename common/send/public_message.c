@@ -134,7 +134,7 @@ static enum public_fault read_form(struct public_message *m, const struct messag
 enum public_fault public_message_read(struct public_message *m, struct bytes text,
                                       enum public_op op, const struct public_limits *limits,
                                       struct buf *error_out) {
-    struct message_form form;
+    struct message_form form = {0};
     enum public_fault fault = PUBLIC_BAD;
     *m = (struct public_message){.op = op};
     struct json_document *document = json_open(text, error_out);

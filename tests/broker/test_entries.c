@@ -151,6 +151,22 @@ static void what_a_client_says(void **state) {
     }
 }
 
+/* It could be meant for a signal route, which may know better than to send it on. */
+static void a_message_whose_session_cannot_be_read_goes_nowhere(void **state) {
+    struct test *t = *state;
+    struct entry e = {.kind = ENTRY_CLIENT,
+                      .flags = FLAG_V1,
+                      .name = t->name,
+                      .client_id = BYTES_LIT("ann"),
+                      .conn = BYTES_LIT("g:1:2|"),
+                      .session = BYTES_LIT("\xc1 no session"),
+                      .body = BYTES_LIT("{\"message\":1,\"ref\":1}")};
+    int64_t before = metrics_get(METRIC_messages_bad);
+    process(t, &e);
+    assert_int_equal(t->p.count, 0);
+    assert_int_equal(metrics_get(METRIC_messages_bad), before + 1);
+}
+
 /* A handler that waits shares the message with nobody any more; its next send is an entry. */
 static void a_handler_that_waits_sends_once_its_entry_is_committed(void **state) {
     struct test *t = *state;
@@ -196,6 +212,7 @@ int main(void) {
         TEST(a_share_is_not_spread_again),
         TEST(an_entry_that_cannot_be_decoded_is_a_dead_letter),
         TEST(what_a_client_says),
+        TEST(a_message_whose_session_cannot_be_read_goes_nowhere),
         TEST(a_handler_that_waits_sends_once_its_entry_is_committed),
         TEST(handlers_of_an_event_run_one_after_the_other),
     };

@@ -75,15 +75,16 @@ struct wanted {
     const json_t *object;
 };
 
-static void find_last(void *ctx, struct bytes key_text, struct json_value value) {
+static bool find_last(void *ctx, struct bytes key_text, struct json_value value) {
     struct wanted *w = ctx;
     struct buf key = {0};
     if (bytes_equal(text_of((struct json_value){JSON_KIND_STRING, key_text}, &key), w->key))
         w->last = value;
     buf_deinit(&key);
+    return true;
 }
 
-static void is_known(void *ctx, struct bytes key_text, struct json_value value) {
+static bool is_known(void *ctx, struct bytes key_text, struct json_value value) {
     struct wanted *w = ctx;
     struct buf key = {0};
     (void)value;
@@ -91,6 +92,7 @@ static void is_known(void *ctx, struct bytes key_text, struct json_value value) 
     buf_append_char(&key, '\0');
     MUST(json_object_get(w->object, key.ptr) != NULL);
     buf_deinit(&key);
+    return true;
 }
 
 static void compare_objects(struct json_value value, json_t *other) {

@@ -138,7 +138,7 @@ struct reading {
 };
 
 /* While the keys grow they may move, so that a key that was unescaped is an offset at first. */
-static void add_member(void *ctx, struct bytes key_text, struct json_value value) {
+static bool add_member(void *ctx, struct bytes key_text, struct json_value value) {
     struct reading *r = ctx;
     struct bytes inner = bytes_of(key_text.ptr + 1, key_text.len - 2);
     struct json_source_member member = {
@@ -149,6 +149,7 @@ static void add_member(void *ctx, struct bytes key_text, struct json_value value
         member.key = bytes_of(NULL, from);
     }
     buf_append(&r->members, bytes_of(&member, sizeof(member)));
+    return true;
 }
 
 void json_source_read(struct json_source_members *m, struct bytes object) {

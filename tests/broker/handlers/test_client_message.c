@@ -227,6 +227,42 @@ static void an_array_has_a_bound(void **state) {
     assert_false(m->is_valid || m->is_misunderstood);
 }
 
+/* In one object, or in all of an array; what is the application's own goes to its signal route. */
+static void keys_have_a_bound(void **state) {
+    static const struct {
+        const char *first, *between;
+        bool is_meant;
+    } rows[] = {
+        {"{\"message\":1", ",\"k\":1", true},
+        {"{\"k\":1", ",\"k\":1", false},
+        {"[{\"message\":1", ",\"k\":1", true},
+        {"[{\"message\":1}",
+         ",{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1"
+         ",\"j\":1,\"k\":1}",
+         true},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (size_t more = 0; more < 2; more++) {
+            struct buf text = {0};
+            size_t each = i == 3 ? 11 : 1;
+            buf_append_str(&text, rows[i].first);
+            for (size_t keys = 1; keys + (more == 0 ? each : 1) <= FORM_KEYS_MAX + more;
+                 keys += each)
+                buf_append_str(&text, rows[i].between);
+            buf_append_str(&text, i < 3 ? "}" : "");
+            buf_append_str(&text, i < 2 ? "" : "]");
+            buf_append_char(&text, '\0');
+            read_text(text.ptr);
+            buf_deinit(&text);
+            assert_false(m->is_valid);
+            assert_int_equal(m->has_unknown, more == 0 && rows[i].is_meant);
+            assert_int_equal(m->is_misunderstood, more == 1 && rows[i].is_meant);
+            assert_int_equal(bytes_equal_str(buf_bytes(&m->error), FORM_TOO_MANY_KEYS), more);
+        }
+    }
+}
+
 static void ref_is_kept_as_sent(void **state) {
     (void)state;
     read_text("{\"message\":1,\"ref\": 1.50}");
@@ -249,6 +285,7 @@ int main(void) {
         TEST(no_json_and_no_message),
         TEST(arrays_of_objects),
         TEST(an_array_has_a_bound),
+        TEST(keys_have_a_bound),
         TEST(ref_is_kept_as_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,6 +247,21 @@ static void test_count_of_fields(void **state) {
     }
 }
 
+static void test_count_of_parameters(void **state) {
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        struct buf in = {0};
+        buf_append_str(&in, "GET /?a");
+        for (size_t i = 1; i < HTTP_HEAD_PARAMETERS_MAX + (size_t)more; i++)
+            buf_append_str(&in, "&a");
+        buf_append_str(&in, " HTTP/1.1\r\n" HOST "\r\n");
+        assert_int_equal(parse(buf_bytes(&in), MAX_BYTES), more ? PARSE_BAD : PARSE_OK);
+        if (more)
+            assert_int_equal(status, 414);
+        buf_deinit(&in);
+    }
+}
+
 static void test_fields_are_found(void **state) {
     (void)state;
     struct bytes in =
@@ -320,10 +335,15 @@ static void test_chunked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_right),           cmocka_unit_test(test_right_in_pieces),
-        cmocka_unit_test(test_wrong),           cmocka_unit_test(test_max_bytes),
-        cmocka_unit_test(test_count_of_fields), cmocka_unit_test(test_fields_are_found),
-        cmocka_unit_test(test_tokens),          cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_right),
+        cmocka_unit_test(test_right_in_pieces),
+        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_max_bytes),
+        cmocka_unit_test(test_count_of_fields),
+        cmocka_unit_test(test_count_of_parameters),
+        cmocka_unit_test(test_fields_are_found),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_flags),
         cmocka_unit_test(test_chunked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 
 /* The error of reading it, or "". */
 static char *judge(const char *text, unsigned form) {
-    struct message_form f;
+    struct message_form f = {0};
     struct buf error = {0};
     struct json_document *d = json_open(bytes_str(text), &error);
     assert_non_null(d);
@@ -77,7 +77,7 @@ static void test_keys(void **state) {
 
 /* "a,b" for those two, "-" when nothing was given, "" for an empty list; "! error". */
 static void expect_texts(const char *value, unsigned flags, const char *wanted) {
-    struct message_form f;
+    struct message_form f = {0};
     struct texts t = {0};
     struct buf text = {0}, error = {0}, out = {0};
     buf_printf(&text, "{\"clientId\":%s}", value);
@@ -171,11 +171,27 @@ static void test_bounds(void **state) {
     buf_deinit(&wanted);
 }
 
+/* In the objects of a text together; what is known and what is not counts alike. */
+static void test_count_of_keys(void **state) {
+    struct message_form f = {.keys = FORM_KEYS_MAX - 3};
+    struct buf error = {0};
+    struct json_document *d = json_open(BYTES_LIT("{\"x\":1,\"name\":1,\"y\":1}"), &error);
+    (void)state;
+    assert_int_equal(message_form_read(&f, d, json_root(d), FORM_SEND, &error), FORM_UNKNOWN);
+    assert_int_equal(f.keys, FORM_KEYS_MAX);
+    f.keys = FORM_KEYS_MAX - 2;
+    assert_int_equal(message_form_read(&f, d, json_root(d), FORM_SEND, &error), FORM_BROKEN);
+    assert_true(bytes_equal_str(buf_bytes(&error), "there are more than 10000 keys"));
+    json_close(d);
+    buf_deinit(&error);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_count_of_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
