@@ -90,7 +90,7 @@ static void take_host(struct http_forwarded *f, struct bytes host) {
     if (host.len == 0 || host.len > HTTP_FORWARDED_HOST_MAX)
         return;
     for (size_t i = 0; i < host.len; i++)
-        if (!isalnum((unsigned char)host.ptr[i]) && memchr(".-_:[]", host.ptr[i], 6) == NULL)
+        if (!isalnum((unsigned char)host.ptr[i]) && strchr(".-_:[]", host.ptr[i]) == NULL)
             return;
     f->host = host;
 }

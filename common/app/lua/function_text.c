@@ -320,9 +320,10 @@ static void write_text(const struct search *s, const struct candidate *c, const 
 
 /* A function that ends here: whether it is the one that is looked for. */
 static bool try_one(struct search *s, const struct candidate *c, const char *end) {
-    for (int has_constants = 0; has_constants <= (s->consts.len > 0); has_constants++) {
+    int ways = s->consts.len > 0 ? 2 : 1;
+    for (int way = 0; way < ways; way++) {
         buf_clear(s->out);
-        write_text(s, c, end, has_constants != 0);
+        write_text(s, c, end, way == 1);
         if (is_same(s, buf_bytes(s->out)))
             return true;
     }

@@ -63,7 +63,7 @@ static bool write_source(lua_State *L, int function, struct buf *out, struct buf
         buf_deinit(&source);
         return false;
     }
-    buf_clear(error_out);
+    buf_deinit(error_out);
     lua_pushvalue(L, function);
     lua_getinfo(L, ">S", &about);
     buf_printf(out, ",\"line\":%d,\"source\":\"", line);
