@@ -38,7 +38,7 @@ static const char *id_fault(struct bytes id, struct bytes signed_id) {
         return "is empty";
     const char *fault = address_fault(id);
     if (fault == NULL && address_fault(signed_id) != NULL)
-        fault = "has more than 1024 bytes with its signature";
+        fault = ADDRESS_TOO_LONG " with its signature";
     return fault;
 }
 

@@ -150,11 +150,13 @@ static bool query_add(struct query *q, struct bytes text, unsigned form, struct 
         fault = "has a wrong % escape";
     else
         fault = address_fault(buf_bytes(&q->values[key]));
-    if (key != MESSAGE_KEYS)
-        q->is_given[key] = true;
-    if (fault != NULL) {
+    if (key == MESSAGE_KEYS) {
         json_append_string(error_out, utf8_head(buf_bytes(&name), 64));
         buf_printf(error_out, ": %s", fault);
+    } else {
+        q->is_given[key] = true;
+        if (fault != NULL)
+            (void)message_form_refuse(key, fault, error_out);
     }
     buf_deinit(&name);
     return fault == NULL;

@@ -7,7 +7,7 @@
 
 const char *address_fault(struct bytes text) {
     if (text.len > ADDRESS_BYTES_MAX)
-        return "has more than 1024 bytes";
+        return ADDRESS_TOO_LONG;
     for (size_t i = 0; i < text.len; i++)
         if (text.ptr[i] == '\r' || text.ptr[i] == '\n' || text.ptr[i] == '\0')
             return "has a line end or a NUL in it";

@@ -10,6 +10,7 @@
 
 enum { ADDRESS_BYTES_MAX = 1024, ADDRESS_LIST_MAX = ENVELOPE_LIST_MAX };
 
+#define ADDRESS_TOO_LONG "has more than 1024 bytes"
 #define ADDRESS_NO_TEXTS "must be a string or a list of strings"
 #define ADDRESS_NO_TEXT  "must be one string"
 #define ADDRESS_TOO_MANY "has more than 1000 elements"

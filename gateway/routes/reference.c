@@ -7,6 +7,7 @@
 #include "common/base/percent.h"
 #include "common/base/utf8.h"
 #include "common/bus/cluster/registry.h"
+#include "common/send/address.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/routes.h"
 
@@ -96,6 +97,34 @@ bool reference_group_fits(const struct http_head *head, struct bytes group) {
     return !is_asked;
 }
 
+/* ---- bounds: what is percent-encoded is as long as what it stands for */
+
+static bool has_long_group(const struct http_head *head) {
+    struct buf plain = {0};
+    for (size_t i = 0; i < head->header_count; i++) {
+        struct bytes list =
+            is_field(&head->headers[i], GROUP) ? head->headers[i].value : BYTES_NONE;
+        while (list.ptr != NULL && plain.len <= ADDRESS_BYTES_MAX)
+            reference_read(bytes_trim(bytes_split(&list, ',')), true, &plain);
+        if (plain.len > ADDRESS_BYTES_MAX)
+            break;
+    }
+    bool is_it = plain.len > ADDRESS_BYTES_MAX;
+    buf_deinit(&plain);
+    return is_it;
+}
+
+static const char *read_within_bounds(struct reference *f) {
+    read_fields(f, false);
+    if (f->name.len > ADDRESS_BYTES_MAX || f->client_id.len > ADDRESS_BYTES_MAX)
+        read_fields(f, true);
+    if (f->client_id.len > ADDRESS_BYTES_MAX)
+        return CLIENT_ID ": " ADDRESS_TOO_LONG;
+    if (f->name.len > ADDRESS_BYTES_MAX)
+        return NAME ": " ADDRESS_TOO_LONG;
+    return has_long_group(&f->request->head) ? GROUP ": " ADDRESS_TOO_LONG : NULL;
+}
+
 /* ---- the connection */
 
 static bool signature_holds(const struct reference *f) {
@@ -126,13 +155,17 @@ static void judge(const struct reference *f, int status, const struct registry_r
 
 static void ask(struct reference *f);
 
+static void drop(struct reference *f) {
+    buf_deinit(&f->name);
+    buf_deinit(&f->client_id);
+    free(f);
+}
+
 static void end(struct reference *f, bool is_found) {
     struct request *r = f->request;
     r->routes->references--;
     f->fn(f->ctx, is_found);
-    buf_deinit(&f->name);
-    buf_deinit(&f->client_id);
-    free(f);
+    drop(f);
     request_worked(r);
 }
 
@@ -171,9 +204,14 @@ bool reference_look_up(struct request *r, reference_fn *fn, void *ctx) {
     }
     struct reference *f = mem_zalloc(sizeof(*f));
     *f = (struct reference){.request = r, .fn = fn, .ctx = ctx};
+    const char *fault = read_within_bounds(f);
+    if (fault != NULL) {
+        drop(f);
+        request_refuse(r, 400, fault);
+        return false;
+    }
     r->routes->references++;
     request_work(r);
-    read_fields(f, false);
     ask(f);
     return true;
 }

@@ -26,7 +26,8 @@ bool reference_is_open(const struct request *r);
  * Asks the registry, once for a request: a few commands. Then r->signal is set, or the request was
  * refused:
  *     404  no such connection
- *     400  its signature does not hold, the id alone is not enough, or a field came twice
+ *     400  its signature does not hold, the id alone is not enough, a field came twice, or a text
+ *          has more than ADDRESS_BYTES_MAX bytes
  *     503  the registry cannot be reached, or REFERENCES_MAX are being looked up
  * False: it was refused, and fn is not called.
  */

@@ -60,6 +60,16 @@ static bool is_text(struct bytes b) {
     return true;
 }
 
+#define TOO_LONG(key) "convert: name, group and client_id must be short: " key ": " ADDRESS_TOO_LONG
+
+static const char *too_long(const struct upgrade_options *o) {
+    if (o->name.len > ADDRESS_BYTES_MAX)
+        return TOO_LONG("name");
+    if (o->group.len > ADDRESS_BYTES_MAX)
+        return TOO_LONG("group");
+    return o->client_id.len > ADDRESS_BYTES_MAX ? TOO_LONG("clientId") : NULL;
+}
+
 static struct upgrade_error names_error(const struct upgrade_options *o) {
     if (o->name.len == 0)
         return (struct upgrade_error){500, "convert: name is missing"};
@@ -68,11 +78,8 @@ static struct upgrade_error names_error(const struct upgrade_options *o) {
     if (!is_text(o->name) || !is_text(o->group) || !is_text(o->client_id))
         return (struct upgrade_error){
             400, "convert: name, group and client_id must not hold control characters"};
-    if (o->name.len > ADDRESS_BYTES_MAX || o->group.len > ADDRESS_BYTES_MAX ||
-        o->client_id.len > ADDRESS_BYTES_MAX)
-        return (struct upgrade_error){
-            400, "convert: name, group and client_id must not have more than 1024 bytes"};
-    return (struct upgrade_error){0, NULL};
+    const char *fault = too_long(o);
+    return (struct upgrade_error){fault != NULL ? 400 : 0, fault};
 }
 
 /* Appends the client id that the connection will have. */
@@ -95,8 +102,8 @@ static struct upgrade_error decide_id(const struct request *r, const struct upgr
     else
         signing_sign(signing, &who, raw, id);
     if (id->len > ADDRESS_BYTES_MAX)
-        return (struct upgrade_error){
-            400, "convert: client_id must not have more than 1024 bytes with its signature"};
+        return (struct upgrade_error){400,
+                                      "convert: clientId: " ADDRESS_TOO_LONG " with its signature"};
     return (struct upgrade_error){0, NULL};
 }
 

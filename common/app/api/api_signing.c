@@ -92,7 +92,7 @@ int api_sign(lua_State *L) {
     signing_sign(s, &who, id, &out);
     if (out.len > ADDRESS_BYTES_MAX) {
         buf_deinit(&out);
-        luaL_argerror(L, 1, "the id has more than 1024 bytes with its signature");
+        luaL_argerror(L, 1, "the id " ADDRESS_TOO_LONG " with its signature");
     }
     return stack_push_take(L, &out);
 }

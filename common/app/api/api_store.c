@@ -8,19 +8,21 @@
 #include "common/app/api/api.h"
 #include "common/app/lua/json_lua.h"
 #include "common/bus/cluster/store.h"
+#include "common/send/address.h"
 
-enum {
-    KEY_MAX_BYTES = 1024,
-    VALUE_DEPTH = 64,
-    TTL_MAX_SECONDS = 10 * 365 * 86400,
-    LOCK_WAIT_MS = 30000
-};
+enum { VALUE_DEPTH = 64, TTL_MAX_SECONDS = 10 * 365 * 86400, LOCK_WAIT_MS = 30000 };
+
+/* A key may hold any bytes. */
+static void check_length(lua_State *L, struct bytes key) {
+    luaL_argcheck(L, key.len > 0, 1, "the key is empty");
+    luaL_argcheck(L, key.len <= ADDRESS_BYTES_MAX, 1, "the key " ADDRESS_TOO_LONG);
+}
 
 /* "store:" and the key, on the stack above the three arguments. */
 static struct bytes check_key(lua_State *L) {
     lua_settop(L, 3);
     struct bytes key = stack_check_bytes(L, 1);
-    luaL_argcheck(L, key.len > 0 && key.len <= KEY_MAX_BYTES, 1, "a key has from 1 to 1024 bytes");
+    check_length(L, key);
     lua_pushliteral(L, "store:");
     lua_pushvalue(L, 1);
     lua_concat(L, 2);
@@ -134,7 +136,7 @@ static struct bytes check_lock_key(lua_State *L) {
     }
     luaL_argcheck(L, lua_type(L, 1) == LUA_TSTRING, 1, "a key or a lockable was expected");
     struct bytes key = stack_bytes_at(L, 1);
-    luaL_argcheck(L, key.len > 0 && key.len <= KEY_MAX_BYTES, 1, "a key has from 1 to 1024 bytes");
+    check_length(L, key);
     return key;
 }
 
