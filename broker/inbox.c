@@ -2,6 +2,7 @@
  */
 #include "broker/inbox.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "broker/entry/tracing.h"
 #include "broker/handlers/handler_run.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
@@ -28,10 +30,12 @@ enum {
     RETRY_MIN_MS = 50,
     RETRY_MAX_MS = 500,
     MEMORY_MS = 50,         /* how often it is measured, and looked at again while it is short */
+    AHEAD_MS = 3600 * 1000, /* by how much the ids of a stream may be ahead of the clock */
+    RESTART_MS = 1000,      /* how often a restart is tried */
     LAST_HANDLERS_MS = 1000 /* how long an end waits for handlers that wait */
 };
 
-enum state { OPENING, IDLE, TRYING, FORWARDING, STORING, COMMITTING };
+enum state { OPENING, IDLE, RESTARTING, TRYING, FORWARDING, STORING, COMMITTING };
 
 struct inbox {
     struct inboxes *all;
@@ -49,6 +53,7 @@ struct inbox {
     unsigned doubtful;        /* so many more entries may have killed the previous owner */
     uv_timer_t retry;
     uint64_t retry_ms;
+    uint64_t restart_ms;      /* not before */
     struct trouble unwritten; /* Redis refuses one of our scripts */
 };
 
@@ -161,7 +166,8 @@ static void on_retry(uv_timer_t *timer) {
     }
     switch (i->state) {
     case OPENING: open_queues(i); return;
-    case IDLE: step(i); return;
+    case IDLE:
+    case RESTARTING: step(i); return;
     case TRYING: try_next(i); return;
     case FORWARDING: forward_repeat(i->batch.forward); return;
     case STORING: store_deferred(i); return;
@@ -334,8 +340,48 @@ static void try_next(struct inbox *i) {
 
 /* --- the next thing to do --- */
 
+static void on_restarted(void *ctx, struct redisReply *reply) {
+    struct inbox *i = ctx;
+    i->state = IDLE;
+    if (is_accepted(i, "restart_stream.lua", reply)) {
+        i->retry_ms = RETRY_MIN_MS;
+        if (reply_number(reply, 0) == 0) {
+            step(i);
+        } else {
+            log_warn("inbox", "stream_restarted after=%" PRIu64 "-%" PRIu64 ": an id of the future",
+                     i->cursor.term, i->cursor.seq);
+            metrics_add(METRIC_stream_restarts, 1);
+            i->all->places[i->slot].survived = (struct message_id){0, 0};
+            give_up(i, true);
+        }
+    }
+    unref(i);
+}
+
+/* Somebody appended under an id of the future. */
+static bool is_ahead(const struct inbox *i) {
+    uint64_t now_ms = clock_wall_ms();
+    return i->is_public && i->cursor.term > now_ms && i->cursor.term - now_ms > AHEAD_MS;
+}
+
+static void restart_stream(struct inbox *i) {
+    char text[MESSAGE_ID_TEXT];
+    i->state = RESTARTING;
+    i->restart_ms = clock_ms() + RESTART_MS;
+    i->refs++;
+    lease_restart_stream(i->all->o.lease, i->slot, message_id_format(i->cursor, text), AHEAD_MS,
+                         on_restarted, i);
+}
+
 /* While memory is short the entries stay in Redis. */
 static void read_next(struct inbox *i) {
+    bool has_leapt = is_ahead(i);
+    if (has_leapt && clock_ms() >= i->restart_ms) {
+        restart_stream(i);
+        return;
+    }
+    if (has_leapt)
+        MUST(uv_timer_start(&i->retry, on_retry, RESTART_MS, 0) == 0);
     if (is_memory_short(i->all))
         MUST(uv_timer_start(&i->retry, on_retry, MEMORY_MS, 0) == 0);
     else
@@ -395,7 +441,7 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
             grant->is_doubtful ? clock_ms() + (uint64_t)s->history_seconds * 1000 : 0};
     trouble_init(&i->unwritten, bus_troubles(bus), TROUBLE_commits, label);
     i->batch.writer = log_writer_new(bus, &options);
-    i->batch.forward = forward_new(bus, source);
+    i->batch.forward = forward_new(bus, source, grant->generation);
     const struct entry_reader_options reading = {.partition = i->slot,
                                                  .kind = i->is_public ? ENTRY_READER_TEXT
                                                                       : ENTRY_READER_ENTRIES,
@@ -450,6 +496,7 @@ void inboxes_take(struct inboxes *all, unsigned slot, const struct lease_grant *
     i->is_public = slot == lease_public(all->o.lease);
     i->refs = 1;
     i->grant = *grant;
+    i->cursor = grant->cursor;
     i->doubtful = QUEUE_MAX;
     i->retry_ms = RETRY_MIN_MS;
     MUST(uv_timer_init(all->o.loop, &i->retry) == 0);

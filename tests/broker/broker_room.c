@@ -65,7 +65,7 @@ void broker_room_init(struct broker_room *room, const char *app, const struct ap
                                          .history_messages = 100,
                                          .history_seconds = 60};
     room->batch.writer = log_writer_new(room->bus, &options);
-    room->batch.forward = forward_new(room->bus, "p0");
+    room->batch.forward = forward_new(room->bus, "p0", 0);
     key_of(&own, 0, KEY_OWN, BYTES_NONE);
     bus_room_ask(&room->bus_room, "HSET %.*s h %s t %d", BYTES_FMT(buf_bytes(&own)),
                  bus_id(room->bus), ROOM_TERM);

@@ -84,6 +84,46 @@ def test_scripts_that_publish_before_a_refused_write_do_not_exist():
             assert first < text.index("call('PUBLISH'"), path.name
 
 
+class TestRestartStream:
+    LAST = '18446744073709551615-18446744073709551615'
+    HOUR_MS = 3600000
+
+    def restart(self, bench, cursor, *entries, now='9', generation=None):
+        bench.do('DEL', 'own', 'in')
+        bench.do('HSET', 'own', 'h', 'me', 't', '7', 'c', now)
+        if generation:
+            bench.do('HSET', 'own', 'g', generation)
+        bench.do('XADD', 'in', '1-0', 'm', 'x')
+        bench.do('XTRIM', 'in', 'MAXLEN', 0)
+        for entry in entries:
+            bench.do('XADD', 'in', entry, 'm', 'x')
+        return bench.run('restart_stream', 'own in', 'me', 7, cursor, self.HOUR_MS)
+
+    def test_when(self, bench):
+        """Only what is behind the cursor may go."""
+        future = '9999999999999-5'
+        for cursor, entries, expected, left in [
+                (self.LAST, [self.LAST], 1, 0), (future, [future], 1, 0), (future, [], 1, 0),
+                (future, ['1-1'], 1, 1), (future, [future, '9999999999999-6'], 0, 2),
+                (future, ['9999999999999-15'], 0, 1), (self.LAST, ['18446744073709551615-18446744073709551614'], 1, 1),
+                ('1700000000000-0', ['1700000000000-0'], 0, 1), ('0-0', [], 0, 0)]:
+            assert self.restart(bench, cursor, *entries, now=cursor) == expected, (cursor, entries)
+            assert bench.do('XLEN', 'in') == left, (cursor, entries)
+            assert bench.do('EXISTS', 'in') == (left > 0 or not expected), (cursor, entries)
+            assert bench.do('HGET', 'own', 'c') == ('0-0' if expected else cursor)
+
+    def test_generations_rise(self, bench):
+        self.restart(bench, self.LAST, now=self.LAST)
+        first = int(bench.do('HGET', 'own', 'g'))
+        self.restart(bench, self.LAST, now=self.LAST, generation=first + 10 ** 6)
+        assert int(bench.do('HGET', 'own', 'g')) == first + 10 ** 6 + 1
+
+    def test_only_its_owner(self, bench):
+        assert self.restart(bench, self.LAST, now=self.LAST) == 1
+        for args in (('other', 7, '0-0'), ('me', 8, '0-0'), ('me', 7, self.LAST)):
+            assert 'FENCED' in str(bench.run('restart_stream', 'own in', *args, self.HOUR_MS))
+
+
 class TestIn:
     def test_appends_in_order(self, bench):
         assert bench.run('append', 'in src', 'g', 10, 1 << 30, '01', 'a', '02', 'b') == 2
@@ -166,8 +206,8 @@ class TestInOnce:
 
 class TestOwnership:
     def test_own_refuses_while_another_has_the_lease(self, bench):
-        term, cursor, last = bench.own('A')
-        assert (cursor, last) == ('0-0', '0-0') and bench.own('B')[0] == 0
+        term, cursor, last, generation = bench.own('A')
+        assert (cursor, last, generation) == ('0-0', '0-0', term) and bench.own('B')[0] == 0
         assert bench.do('HMGET', 'own', 'h', 't') == ['A', term]
 
     def test_terms_rise_also_over_lost_data_and_clock_jumps(self, bench):
@@ -183,7 +223,7 @@ class TestOwnership:
         term = bench.own('A')[0]
         bench.out('A', term, '0-0', '7-0', (f'{term}-1', '0-1', 0, 'x'))
         bench.do('DEL', 'lease')
-        assert bench.own('B')[1:] == ['7-0', f'{term}-1']
+        assert bench.own('B')[1:] == ['7-0', f'{term}-1', term]
 
     def test_F14_lineage_names_the_terms_of_this_data_set(self, bench):
         terms = ['0']
@@ -248,7 +288,7 @@ class TestOwnership:
         term = bench.own('A')[0]
         assert bench.run('release_lease', 'own lease', 'A', term) == 1
         assert bench.run('release_lease', 'own lease', 'A', term) == 1
-        assert len(bench.own('B')) == 3
+        assert len(bench.own('B')) == 4
 
     def test_F7_tries_are_counted_over_owners(self, bench):
         a = bench.own('A')[0]
@@ -287,7 +327,7 @@ class TestOut:
         assert bench.do('HMGET', 'own', 'c', 'i') == ['2-0', f'{term}-1']
 
     def test_a_name_that_nobody_joined_leaves_no_key(self, bench):
-        term, _, _ = bench.own()
+        term, _, _, _ = bench.own()
         assert bench.out('A', term, '0-0', '1-0', (f'{term}-1', '?0-1', 60, 'x')) == 1
         assert bench.do('EXISTS', 'h:room', 'l:room') == 0
         bench.conn('g:1:0|x')
@@ -481,7 +521,7 @@ class TestOutOfMemory:
         assert bench.run('heartbeat', 'gw dead', 'g', 1, 'probe') == 2
         assert bench.run('renew_lease', 'own lease', 'A', term, 5000) == 1
         assert bench.run('release_lease', 'own lease', 'A', term) == 1
-        assert len(bench.own('B')) == 3
+        assert len(bench.own('B')) == 4
         assert bench.run('declare_dead', 'gw dead', 'g', 1) == 1
         assert bench.run('fence_gateway', 'g:g', 86400) == 0
         assert bench.run('unlock', 'l', 'a') == 1

@@ -159,7 +159,8 @@ static void end(struct slot *s) {
 static bool read_grant(struct redisReply *reply, struct lease_grant *grant_out) {
     return bytes_to_u64(reply_bytes(reply_at(reply, 0)), &grant_out->term) &&
            message_id_parse(reply_bytes(reply_at(reply, 1)), &grant_out->cursor) &&
-           message_id_parse(reply_bytes(reply_at(reply, 2)), &grant_out->last);
+           message_id_parse(reply_bytes(reply_at(reply, 2)), &grant_out->last) &&
+           bytes_to_u64(reply_bytes(reply_at(reply, 3)), &grant_out->generation);
 }
 
 static void freed(struct lease *l);
@@ -201,7 +202,7 @@ static void on_own(void *ctx, struct redisReply *reply) {
     struct lease_grant grant;
     if (s->state != TAKING)
         return;
-    if (reply_count(reply) != 3 || !read_grant(reply, &grant)) {
+    if (reply_count(reply) != 4 || !read_grant(reply, &grant)) {
         not_taken(s, reply);
         return;
     }
@@ -267,6 +268,22 @@ void lease_try(struct lease *l, unsigned slot, const char *entry, reply_fn *fn, 
     bus_send(l->bus, slot, &c, fn, ctx);
     buf_deinit(&own);
     buf_deinit(&lease);
+}
+
+/* --- a stream of the future --- */
+
+void lease_restart_stream(struct lease *l, unsigned slot, const char *cursor, uint64_t ahead_ms,
+                          reply_fn *fn, void *ctx) {
+    struct buf key = {0};
+    struct command c = command_script(SCRIPT_restart_stream, 2);
+    command_bytes(&c, key_of(&key, slot, KEY_OWN, BYTES_NONE));
+    command_bytes(&c, key_of(&key, slot, KEY_IN, BYTES_NONE));
+    command_text(&c, bus_id(l->bus));
+    command_number(&c, (int64_t)l->slots[slot].term);
+    command_text(&c, cursor);
+    command_number(&c, (int64_t)ahead_ms);
+    bus_send(l->bus, slot, &c, fn, ctx);
+    buf_deinit(&key);
 }
 
 /* --- giving back --- */

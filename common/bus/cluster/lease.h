@@ -34,6 +34,7 @@ struct lease_grant {
     uint64_t term;
     struct message_id cursor; /* everything in the stream up to here is done */
     struct message_id last;   /* the partition's last output */
+    uint64_t generation;      /* of the stream's ids: rises when they begin again */
     bool is_doubtful; /* this process was cut off, or lost the slot: Redis may have lost data */
 };
 
@@ -71,6 +72,10 @@ void lease_on_commands_lost(struct lease *l);
  */
 void lease_try(struct lease *l, unsigned slot, const char *entry,
                void (*fn)(void *ctx, struct redisReply *reply), void *ctx);
+/* Lets the stream of a held slot begin again (restart_stream.lua). The reply is 1 when it does:
+ * drop the slot and take it again; 0 when there is no need, or when entries wait; or FENCED. */
+void lease_restart_stream(struct lease *l, unsigned slot, const char *cursor, uint64_t ahead_ms,
+                          void (*fn)(void *ctx, struct redisReply *reply), void *ctx);
 /* The answer to on_give_back. */
 void lease_give_back(struct lease *l, unsigned slot);
 /* For how long the owner of a held slot has not been able to work, for a reason that may be this

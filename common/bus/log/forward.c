@@ -12,9 +12,11 @@
 #include "common/bus/log/append.h"
 #include "common/bus/redis/troubles.h"
 
+enum { GENERATION_TEXT = 22 };
+
 struct forward_item {
     struct forward_item *next;
-    char seq[FORWARD_SEQ_TEXT];
+    char seq[GENERATION_TEXT + FORWARD_SEQ_TEXT];
     struct bytes entry, once;
     char bytes[];
 };
@@ -30,6 +32,7 @@ struct forward_lane {
 struct forward {
     struct bus *bus;
     char source[16];
+    char generation[GENERATION_TEXT]; /* before each sequence text */
     unsigned refs;
     bool is_closed, is_busy;
     size_t bytes, count;
@@ -54,7 +57,7 @@ void forward_add(struct forward *f, unsigned partition, const char *seq, struct 
     MUST(f->done == NULL);
     *item = (struct forward_item){.entry = {item->bytes, entry.len},
                                   .once = {item->bytes + entry.len, once.len}};
-    snprintf(item->seq, sizeof(item->seq), "%s", seq);
+    snprintf(item->seq, sizeof(item->seq), "%s%s", f->generation, seq);
     memcpy(item->bytes, entry.ptr, entry.len);
     if (once.len > 0)
         memcpy(item->bytes + entry.len, once.ptr, once.len);
@@ -201,12 +204,15 @@ void forward_repeat(struct forward *f) {
 
 /* --- life --- */
 
-struct forward *forward_new(struct bus *bus, const char *source) {
+struct forward *forward_new(struct bus *bus, const char *source, uint64_t generation) {
     unsigned lanes = bus_partitions(bus);
     struct forward *f = mem_zalloc(sizeof(*f) + lanes * sizeof(f->lanes[0]));
     f->bus = bus;
     f->refs = 1;
     snprintf(f->source, sizeof(f->source), "%s", source);
+    /* The ms of an id begin with 0 or 1: the 9 puts what has a generation behind what has none. */
+    if (generation > 0)
+        snprintf(f->generation, sizeof(f->generation), "9%020" PRIu64, generation);
     f->lane_count = lanes;
     for (unsigned i = 0; i < lanes; i++) {
         char at[TROUBLE_AT_MAX];

@@ -18,8 +18,9 @@ struct forward;
 enum { FORWARD_SEQ_TEXT = 45, FORWARD_INDEX_MAX = 9999 };
 const char *forward_seq(struct message_id entry, unsigned index, char text_out[FORWARD_SEQ_TEXT]);
 
-/* source: "p<k>" for a partition, "x" for the public stream. Its sequence texts never fall. */
-struct forward *forward_new(struct bus *bus, const char *source);
+/* source: "p<k>" for a partition, "x" for the public stream. Its sequence texts never fall within a
+ * generation (lease.h), at most 2^53. */
+struct forward *forward_new(struct bus *bus, const char *source, uint64_t generation);
 /* No more callbacks. NULL is legal. */
 void forward_close(struct forward *f);
 

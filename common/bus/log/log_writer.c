@@ -256,7 +256,9 @@ static void add_output(struct log_writer *o, struct command *c, const struct pen
 }
 
 static struct message_id after(struct message_id id) {
-    return (struct message_id){id.term, id.seq + 1};
+    if (id.seq < UINT64_MAX)
+        return (struct message_id){id.term, id.seq + 1};
+    return id.term < UINT64_MAX ? (struct message_id){id.term + 1, 0} : id;
 }
 
 static void send_out(struct log_writer *o) {

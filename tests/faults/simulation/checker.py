@@ -83,7 +83,7 @@ class Checker:
                 self.must_be_top(call.p, call.args[-5], 'what was committed')
         if call.script == 'register' and isinstance(reply, list):
             self.check_position(call.p, reply[1])
-        if call.script == 'take_partition' and len(reply) == 3:
+        if call.script == 'take_partition' and len(reply) == 4:
             self.must_be_top(call.p, reply[2], 'last_id')
             self.check_lineage(call.p, reply[0])
         if call.script == 'raise_floor':

@@ -3,12 +3,14 @@
 -- every write of the previous owner; the lease says only when a take-over may be tried.
 --
 -- KEYS  1 own   hash: h holder, t term, c cursor, i last output, x try counter, y lineage,
---                f floor (raise_floor.lua)   2 lease
+--                f floor (raise_floor.lua), g generation (restart_stream.lua)   2 lease
 -- ARGV  1 holder   2 ttl_ms of the lease   3 highest term the caller has ever seen here ('0')
--- Reply {term, cursor, last_id}   all strings; cursor and last_id '0-0' when there is none
+-- Reply {term, cursor, last_id, generation}   all strings; '0-0' for an id and '0' for a generation
+--                                 when there is none
 --       {0, left_ms}              another holder has the lease; it runs out after left_ms unless renewed
 --       error "DAMAGED field <f> of <key>"   some other program wrote something there that is no term
---                                 or floor (at most 2^52, so that numbers stay exact) and no id
+--                                 or floor or generation (at most 2^52, so that numbers
+--                                 stay exact) and no id
 --
 -- A term is greater than the stored one, than the floor, than the one the caller knows (Redis may
 -- have lost its data) and not less than the clock in ms, so that ids <term>-<seq> never come back.
@@ -17,6 +19,7 @@
 -- with 0 while it names all of them. <id behind a term is the partition's last output when it began.
 -- An id whose term is not among them belongs to a data set that was given up (a failover, a
 -- restart): see lineage.h.
+-- Where own is new, or was lost, the generation is the term: marks of an earlier one are below it.
 local l = redis.call('GET', KEYS[2])
 if l and l ~= ARGV[1] then
   -- A lease longer than any process would request was taken before the clock was set back, and one
@@ -24,12 +27,12 @@ if l and l ~= ARGV[1] then
   local left = redis.call('PTTL', KEYS[2])
   if left >= 0 and left <= 2 * ARGV[2] then return {0, left} end
 end
-local o, tm = redis.call('HMGET', KEYS[1], 't', 'c', 'i', 'y', 'f'), redis.call('TIME')
+local o, tm = redis.call('HMGET', KEYS[1], 't', 'c', 'i', 'y', 'f', 'g'), redis.call('TIME')
 local function is_term(v) return not string.find(v, '%D') and tonumber(v) <= 4503599627370496 end
 local function is_id(v) return #v <= 41 and string.find(v, '^%d+%-%d+$') end
-for i, check in pairs({is_term, is_id, is_id, [5] = is_term}) do
+for i, check in pairs({is_term, is_id, is_id, [5] = is_term, [6] = is_term}) do
   if o[i] and (o[i] == '' or not check(o[i])) then
-    return redis.error_reply('DAMAGED field ' .. string.sub('tciyf', i, i) .. ' of ' .. KEYS[1])
+    return redis.error_reply('DAMAGED field ' .. string.sub('tciyfg', i, i) .. ' of ' .. KEYS[1])
   end
 end
 local now = tm[1] * 1000 + math.floor(tm[2] / 1000)
@@ -41,5 +44,6 @@ if #terms > 4096 or string.find(terms, '[^%d <-]') then terms = o[1] or '0' end
 if o[1] and string.match(terms, '(%d+)[^ ]*$') ~= o[1] then terms = o[1] end
 terms = terms .. ' ' .. t .. (o[3] and '<' .. o[3] or '')
 while select(2, string.gsub(terms, ' ', '')) >= 32 do terms = string.match(terms, ' (.*)$') end
-redis.call('HSET', KEYS[1], 'h', ARGV[1], 't', t, 'y', terms)
-return {t, o[2] or '0-0', o[3] or '0-0'}
+local g = o[6] or o[1] and '0' or t
+redis.call('HSET', KEYS[1], 'h', ARGV[1], 't', t, 'y', terms, 'g', g)
+return {t, o[2] or '0-0', o[3] or '0-0', g}

@@ -92,7 +92,7 @@ static void sequence_texts_rise(void **state) {
 
 static void each_partition_gets_its_own_in_order(void **state) {
     struct test *t = *state;
-    struct forward *f = forward_new(t->bus, "p0");
+    struct forward *f = forward_new(t->bus, "p0", 0);
     add(f, 0, 0, "a", "");
     add(f, 1, 1, "bb", "");
     add(f, 0, 2, "c", "");
@@ -109,7 +109,7 @@ static void each_partition_gets_its_own_in_order(void **state) {
 
 static void the_next_owner_repeats_nothing(void **state) {
     struct test *t = *state;
-    struct forward *first = forward_new(t->bus, "p0"), *second = forward_new(t->bus, "p0");
+    struct forward *first = forward_new(t->bus, "p0", 0), *second = forward_new(t->bus, "p0", 0);
     add(first, 1, 0, "a", "");
     hand_over(t, first);
     add(second, 1, 0, "a", "");
@@ -120,9 +120,29 @@ static void the_next_owner_repeats_nothing(void **state) {
     forward_close(second);
 }
 
+/* The ids begin again: they are new, and what an owner of before repeats is not. */
+static void a_generation_begins_behind_all_ids(void **state) {
+    struct test *t = *state;
+    static const uint64_t generations[] = {0, 1, 10, 1700000000000};
+    for (size_t i = 0; i < sizeof(generations) / sizeof(generations[0]); i++) {
+        char last[FORWARD_SEQ_TEXT];
+        struct forward *owner = forward_new(t->bus, "x", generations[i]);
+        struct forward *before = forward_new(t->bus, "x", i > 0 ? generations[i - 1] : 0);
+        add(owner, 1, 0, "a", "");
+        forward_add(owner, 1, forward_seq((struct message_id){UINT64_MAX, UINT64_MAX}, 0, last),
+                    BYTES_LIT("z"), BYTES_NONE);
+        hand_over(t, owner);
+        add(before, 1, 1, "old", "");
+        hand_over(t, before);
+        forward_close(owner);
+        forward_close(before);
+    }
+    expect(t, 1, "a z a z a z a z");
+}
+
 static void a_publishers_key_is_taken_once(void **state) {
     struct test *t = *state;
-    struct forward *f = forward_new(t->bus, "x");
+    struct forward *f = forward_new(t->bus, "x", 0);
     struct buf key = {0};
     append_once_key(&key, 1, BYTES_LIT("N"), BYTES_LIT("k"));
     buf_append_char(&key, '\0');
@@ -138,7 +158,7 @@ static void a_publishers_key_is_taken_once(void **state) {
 
 static void what_redis_refuses_is_kept_and_repeated(void **state) {
     struct test *t = *state;
-    struct forward *f = forward_new(t->bus, "p0");
+    struct forward *f = forward_new(t->bus, "p0", 0);
     bus_room_ask(&t->room, "SET sb:{%s}:in wrong", partition_tag(1));
     add(f, 0, 0, "a", "");
     add(f, 1, 1, "b", "");
@@ -161,6 +181,7 @@ int main(void) {
         cmocka_unit_test(sequence_texts_rise),
         WITH_REDIS(each_partition_gets_its_own_in_order),
         WITH_REDIS(the_next_owner_repeats_nothing),
+        WITH_REDIS(a_generation_begins_behind_all_ids),
         WITH_REDIS(a_publishers_key_is_taken_once),
         WITH_REDIS(what_redis_refuses_is_kept_and_repeated),
     };
