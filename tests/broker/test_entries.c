@@ -125,6 +125,32 @@ static void an_entry_that_cannot_be_decoded_is_a_dead_letter(void **state) {
     assert_int_equal(t->p.count, 0);
 }
 
+/* Its first 64 KiB, and how long it was. */
+static void a_long_dead_letter_is_cut(void **state) {
+    struct test *t = *state;
+    static const char script[] = "local_f=redis.call('XREVRANGE',KEYS[1],'+','-','COUNT',1)[1][2];"
+                                 "local_n,has=0,0;for_i=1,#f_do_n=math.max(n,#f[i]);"
+                                 "if_f[i]=='bytes'_then_has=1_end_end;return_n*2+has";
+    char text[65537], spaced[sizeof(script)];
+    struct buf key = {0};
+    memset(text, 'x', sizeof(text));
+    for (size_t i = 0; i < sizeof(script); i++)
+        spaced[i] = script[i] == '_' ? '\t' : script[i];
+    key_of(&key, 0, KEY_DEAD_LETTERS, BYTES_NONE);
+    for (int more = 0; more < 2; more++) {
+        const struct bytes fields[] = {BYTES_LIT("m"), bytes_of(text, 65536 + (size_t)more)};
+        in_entry_unref(t->entry);
+        t->entry = in_entry_new(ENTRY_READER_ENTRIES, (struct message_id){7, 0}, fields, 2);
+        t->p = broker_room_begin(&t->room, t->entry);
+        entries_process(&t->p);
+        bus_room_turn(&t->room.bus_room, 50);
+        assert_string_equal(
+            bus_room_ask(&t->room.bus_room, "EVAL %s 1 %.*s", spaced, BYTES_FMT(buf_bytes(&key))),
+            more ? "131073" : "131072");
+    }
+    buf_deinit(&key);
+}
+
 /* Each output is a message of the client's own log, or a reply to it. */
 static void what_a_client_says(void **state) {
     static const struct {
@@ -211,6 +237,7 @@ int main(void) {
         TEST(a_level_refuses_what_was_not_checked),
         TEST(a_share_is_not_spread_again),
         TEST(an_entry_that_cannot_be_decoded_is_a_dead_letter),
+        TEST(a_long_dead_letter_is_cut),
         TEST(what_a_client_says),
         TEST(a_message_whose_session_cannot_be_read_goes_nowhere),
         TEST(a_handler_that_waits_sends_once_its_entry_is_committed),

@@ -224,6 +224,26 @@ static void a_queue_has_a_bound(void **state) {
     conn_queues_leave(q);
 }
 
+static void all_queues_have_a_bound(void **state) {
+    struct test *t = *state;
+    struct conn_queue *queues[CONN_QUEUES_MAX / CONN_QUEUE_MAX + 1];
+    uint64_t id = 1;
+    char client[8];
+    for (unsigned i = 0; i < ARRAY_LEN(queues); i++) {
+        snprintf(client, sizeof(client), "c%u", i);
+        queues[i] = conn_queues_enter(t->queues, 0, message(t, client, id++));
+    }
+    for (unsigned n = 0; n <= CONN_QUEUES_MAX; n++) {
+        snprintf(client, sizeof(client), "c%u", n / CONN_QUEUE_MAX);
+        struct in_entry *e = make(ENTRY_CLIENT, "Msg", client, id++);
+        assert_int_equal(take_turn(t, e),
+                         n < CONN_QUEUES_MAX ? CONN_QUEUE_DEFERRED : CONN_QUEUE_FULL);
+        in_entry_unref(e);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(queues); i++)
+        conn_queues_leave(queues[i]);
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -235,6 +255,7 @@ int main(void) {
         TEST(an_entry_that_is_given_up_lets_the_next_go),
         TEST(a_value_that_cannot_be_decoded_holds_up_its_own_queue),
         TEST(a_queue_has_a_bound),
+        TEST(all_queues_have_a_bound),
     };
     if (!redis_server_is_installed())
         return 77;

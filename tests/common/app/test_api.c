@@ -188,6 +188,8 @@ static void test_argument_errors(void **state) {
         {"store.get('')", "the key is empty"},
         {"store.get(('x'):rep(1025))", "the key has more than 1024 bytes"},
         {"store.get(('\\0'):rep(1024))", "signalbox.store.get needs Redis"},
+        {"store.set('k', 1, 10 * 365 * 86400)", "needs Redis"},
+        {"store.set('k', 1, 10 * 365 * 86400 + 1)", "ten years"},
         {"store.get('k')", "signalbox.store.get needs Redis"},
         {"store.set('k')", "a value was expected"},
         {"store.set('k', nil)", "a value was expected"},

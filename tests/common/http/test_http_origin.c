@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "common/base/must.h"
+#include "common/base/buf.h"
 #include "common/http/http_origin.h"
 
 #define IP4   "has an IPv4 address in another form than browsers send: four numbers"
@@ -110,6 +111,24 @@ static void test_what_is_none(void **state) {
     assert_non_null(http_origin_parse(BYTES_LIT("https://[::1\0]"), &o));
 }
 
+static void test_bounds(void **state) {
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        struct http_origin o;
+        struct buf host = {0}, scheme = {0};
+        buf_append_str(&host, "https://");
+        for (size_t i = 0; i < HTTP_ORIGIN_HOST_MAX + more; i++)
+            buf_append_char(&host, i % 50 == 49 ? '.' : 'a');
+        for (size_t i = 0; i < HTTP_ORIGIN_SCHEME_MAX + more; i++)
+            buf_append_char(&scheme, 'a');
+        buf_append_str(&scheme, "://b");
+        assert_int_equal(http_origin_parse(buf_bytes(&host), &o) == NULL, more == 0);
+        assert_int_equal(http_origin_parse(buf_bytes(&scheme), &o) == NULL, more == 0);
+        buf_deinit(&host);
+        buf_deinit(&scheme);
+    }
+}
+
 static void test_hosts(void **state) {
     static const struct {
         const char *origin, *host;
@@ -142,6 +161,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_form),
         cmocka_unit_test(test_what_is_none),
+        cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,6 +280,19 @@ static void who_takes_nothing_is_dropped(void **state) {
     free(much);
 }
 
+/* However steadily it reads: five minutes after the end began. */
+static void the_end_has_an_end(void **state) {
+    struct fixture *f = *state;
+    struct frame frame = frame_make(&f->set.arena, BYTES_NONE, bytes_of((char[600]){0}, 600));
+    fill(f, frame, 2048);
+    conn_begin_end(f->conn, UINT64_MAX);
+    f->conn->ending_ms = conns_now(&f->set) - 299999;
+    assert_true(conn_is_taking(f->conn));
+    f->conn->ending_ms = conns_now(&f->set) - 300000;
+    assert_false(conn_is_taking(f->conn));
+    frame_unref(frame);
+}
+
 static void deadlines_fire_once(void **state) {
     struct fixture *f = *state;
     conn_set_deadline(f->conn, 1);
@@ -317,12 +330,19 @@ static void the_peers_end_is_told(void **state) {
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_crowd_is_written_in_parts),      TEST(sending_queues_and_the_turn_writes),
-        TEST(a_silent_handshake_ends),          TEST(finishing_writes_first),
-        TEST(the_socket_is_tried_at_the_bound), TEST(a_queue_over_its_bound_has_a_second),
-        TEST(four_times_the_bound_are_the_end), TEST(a_reader_has_its_time_to_the_end),
-        TEST(who_takes_nothing_is_dropped),     TEST(deadlines_fire_once),
-        TEST(dropping_twice_is_dropping_once),  TEST(the_peers_end_is_told),
+        TEST(a_crowd_is_written_in_parts),
+        TEST(sending_queues_and_the_turn_writes),
+        TEST(a_silent_handshake_ends),
+        TEST(finishing_writes_first),
+        TEST(the_socket_is_tried_at_the_bound),
+        TEST(a_queue_over_its_bound_has_a_second),
+        TEST(four_times_the_bound_are_the_end),
+        TEST(a_reader_has_its_time_to_the_end),
+        TEST(who_takes_nothing_is_dropped),
+        TEST(the_end_has_an_end),
+        TEST(deadlines_fire_once),
+        TEST(dropping_twice_is_dropping_once),
+        TEST(the_peers_end_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -449,6 +449,21 @@ static void pings_are_answered(void **state) {
     ASSERT_PEER_HAS(f, "\x8a\x02hi");
 }
 
+static void pongs_that_nobody_reads_have_a_bound(void **state) {
+    struct fixture *f = *state;
+    for (int more = 0; more < 2; more++) {
+        size_t wants = 16384 - 1 + (size_t)more;
+        char *text = mem_zalloc(wants);
+        while (f->conn->out.bytes > 0)
+            turn(f, 1);
+        conn_send_bytes(f->conn, bytes_of(text, wants));
+        char ping[] = "\x89\x82\0\0\0\0hi"; /* it is unmasked where it is */
+        f->conn->proto->on_bytes(f->conn, bytes_of(ping, sizeof(ping) - 1));
+        assert_int_equal(f->conn->out.bytes, wants + (more == 0 ? 4 : 0));
+        free(text);
+    }
+}
+
 static void a_broken_connection_is_reported(void **state) {
     struct fixture *f = *state;
     shutdown(f->peer, SHUT_RDWR);
@@ -484,6 +499,7 @@ int main(void) {
         TEST(the_next_message_begins_anew),
         TEST(the_costliest_is_told_to_come_again),
         TEST(pings_are_answered),
+        TEST(pongs_that_nobody_reads_have_a_bound),
         TEST(a_broken_connection_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,6 +131,25 @@ static void strange_entries_are_marked(void **state) {
     assert_int_equal(t->bad, 3);
 }
 
+/* Names and values: what stands behind the sixteenth is not looked at. */
+static void fields_have_a_bound(void **state) {
+    struct bytes fields[18];
+    struct buf text = {0};
+    (void)state;
+    entry_encode(&text, &(struct entry){.kind = ENTRY_CLIENT, .name = BYTES_LIT("n")});
+    for (size_t at = 14; at <= 16; at += 2) {
+        for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+            fields[i] = BYTES_LIT("x");
+        fields[at] = BYTES_LIT("m");
+        fields[at + 1] = buf_bytes(&text);
+        struct in_entry *e =
+            in_entry_new(ENTRY_READER_ENTRIES, (struct message_id){1, 0}, fields, at + 2);
+        assert_int_equal(e->is_bad, at == 16);
+        in_entry_unref(e);
+    }
+    buf_deinit(&text);
+}
+
 static void a_text_has_one_field(void **state) {
     static const struct {
         const char *fields[6];
@@ -236,6 +255,7 @@ int main(void) {
         WITH_REDIS(reads_only_when_asked),
         WITH_REDIS(reads_connects_and_disconnects),
         WITH_REDIS(strange_entries_are_marked),
+        cmocka_unit_test(fields_have_a_bound),
         cmocka_unit_test(a_text_has_one_field),
         WITH_REDIS(goes_on_after_a_broken_connection),
         WITH_REDIS(reads_less_where_redis_answers_less),

@@ -107,6 +107,26 @@ static void test_bad_notices_are_passed_over(void **state) {
     assert_false(trace_is_on(t));
 }
 
+static void test_tokens_and_texts_have_bounds(void **state) {
+    struct trace *t = &((struct room *)*state)->trace;
+    enum { TEXT_BYTES = 1024 };
+    static const struct {
+        size_t token, text;
+        unsigned count;
+    } rows[] = {
+        {TRACE_TOKEN_MAX + 1, 1, 0},
+        {1, TEXT_BYTES + 1, 0},
+        {TRACE_TOKEN_MAX, TEXT_BYTES, 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char token[TRACE_TOKEN_MAX + 2] = "", text[TEXT_BYTES + 2] = "";
+        memset(token, 'a', rows[i].token);
+        memset(text, 'b', rows[i].text);
+        notice(t, token, 500, false, text);
+        assert_int_equal(t->count, rows[i].count);
+    }
+}
+
 static void test_an_event_there_and_back(void **state) {
     (void)state;
     struct trace_event e = trace_event_of("received"), back;
@@ -133,6 +153,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_it_expires_unless_renewed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tokens_and_texts_have_bounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_notices_are_passed_over, setup, teardown),
         cmocka_unit_test(test_an_event_there_and_back)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,7 +127,7 @@ static void stamps_tell_files_apart(void **state) {
 }
 
 static void what_does_not_fit(void **state) {
-    char long_path[600];
+    char long_path[REDIS_FILE_MAX + 1];
     memset(long_path, 'x', sizeof(long_path) - 1);
     long_path[sizeof(long_path) - 1] = '\0';
     const struct {
@@ -154,6 +154,17 @@ static void what_does_not_fit(void **state) {
     }
 }
 
+static void the_longest_path_fits(void **state) {
+    char path[REDIS_FILE_MAX], error[REDIS_ACCESS_ERROR] = "";
+    struct redis_url url;
+    (void)state;
+    memset(path, 'x', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    struct settings s = {.redis_ca = path};
+    if (redis_access_read(&url, "rediss://h", &s, error) != 0)
+        assert_null(strstr(error, "longer than"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(needs_no_login),
@@ -161,6 +172,7 @@ int main(void) {
         cmocka_unit_test(passwords_are_read_again),
         cmocka_unit_test(stamps_tell_files_apart),
         cmocka_unit_test(what_does_not_fit),
+        cmocka_unit_test(the_longest_path_fits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -119,6 +119,22 @@ static void bad_urls(void **state) {
     }
 }
 
+static void bounds(void **state) {
+    static const struct {
+        const char *fits, *does_not;
+    } rows[] = {
+        {"redis+sentinel://1,2,3,4,5,6,7,8/m", "redis+sentinel://1,2,3,4,5,6,7,8,9/m"},
+        {"redis://h/65535", "redis://h/65536"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct redis_url url;
+        char error[200];
+        assert_int_equal(redis_url_parse(&url, rows[i].fits, error), 0);
+        assert_int_equal(redis_url_parse(&url, rows[i].does_not, error), -EINVAL);
+    }
+}
+
 static void sentinels_with_a_login(void **state) {
     struct redis_url url;
     char error[200], shown[600];
@@ -184,8 +200,11 @@ static void fingerprints(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_urls), cmocka_unit_test(lists_sentinels), cmocka_unit_test(bad_urls),
-        cmocka_unit_test(sentinels_with_a_login), cmocka_unit_test(fingerprints)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(good_urls),
+                                       cmocka_unit_test(lists_sentinels),
+                                       cmocka_unit_test(bad_urls),
+                                       cmocka_unit_test(bounds),
+                                       cmocka_unit_test(sentinels_with_a_login),
+                                       cmocka_unit_test(fingerprints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
