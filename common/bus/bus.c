@@ -465,6 +465,11 @@ void bus_leave(struct bus *b, void (*on_left)(void *ctx), void *ctx) {
 
 static void on_timer_closed(uv_handle_t *handle) {
     struct bus *b = container_of((uv_timer_t *)handle, struct bus, beat_timer);
+    while (!LIST_EMPTY(&b->until_answers)) {
+        struct until_answer *first = LIST_FIRST(&b->until_answers);
+        LIST_REMOVE(first, link);
+        free(first);
+    }
     feed_free(b->feed);
     redis_check_free(b->check);
     backlog_deinit(&b->backlog);

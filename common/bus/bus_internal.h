@@ -1,9 +1,11 @@
 /*
- * bus_internal.h - what a bus is, for bus.c (what it does) and bus_state.c (what it says of
- * itself). Nobody else includes it.
+ * bus_internal.h - what a bus is, for bus.c (what it does), bus_state.c (what it says of itself)
+ * and ask.c (what it is asked). Nobody else includes it.
  */
 #ifndef SIGNALBOX_BUS_BUS_INTERNAL_H
 #define SIGNALBOX_BUS_BUS_INTERNAL_H
+
+#include <sys/queue.h>
 
 #include "common/base/buf.h"
 #include "common/base/cluster_secret.h"
@@ -22,6 +24,11 @@ struct redis_check;
 struct cluster_check;
 
 enum { LISTENERS_MAX = 12, DEAF_AFTER_MS = 3000 };
+
+/* Memory that its owner gives back with an answer of Redis, or the bus when it is closed before. */
+struct until_answer {
+    LIST_ENTRY(until_answer) link;
+};
 
 struct bus {
     uv_loop_t *loop;
@@ -63,6 +70,7 @@ struct bus {
     struct troubles *troubles;
     struct trouble beats_refused;
     struct cluster_check *cluster_check;
+    LIST_HEAD(, until_answer) until_answers;
     struct buf trouble; /* what bus_trouble and bus_note say */
     char secret[40];
     struct cluster_secret cluster_secret;
