@@ -334,10 +334,10 @@ static void test_budget_begins_anew(void **state) {
     struct world w;
     (void)state;
     open_small(&w);
-    w.settings.lua_budget_ms = 50;
+    w.settings.lua_budget_ms = 100;
     world_must_load(&w, "local function spin() local until_ = os.clock() + 0.02 "
                         "while os.clock() < until_ do end end\n"
-                        "signalbox.signal_route('/', function() for i = 1, 6 do spin() "
+                        "signalbox.signal_route('/', function() for i = 1, 8 do spin() "
                         "signalbox.sleep(0) end signalbox.send{data='through'} end)\n"
                         "signalbox.signal_route('/late', function() signalbox.sleep(0) "
                         "while true do end end)");
