@@ -283,6 +283,7 @@ static void test_memory_of_arguments(void **state) {
     struct world w;
     (void)state;
     open_small(&w);
+    w.settings.lua_budget_ms = 5000; /* only memory is at stake */
     world_must_load(&w, "signalbox.signal_route('/', function(body) signalbox.send{data=#body} "
                         "end)");
     const struct signal_route *route = &app_registrations(w.app)->signal_routes.items[0];
