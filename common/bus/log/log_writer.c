@@ -305,8 +305,7 @@ static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
         return;
     history_add(&l->history, &o->history, p->output.message.id, 1,
                 p->blob_len + HISTORY_ENTRY_BYTES);
-    /* The histories of all Names together are bounded by this: each gives back what it holds. */
-    p->keep_from = bus_is_tight(o->bus) ? l->last : history_first(&l->history);
+    p->keep_from = history_first(&l->history);
     p->is_expire_due = l->expire_ms == 0 || now - l->expire_ms >= EXPIRE_EVERY_S * 1000;
     if (p->is_expire_due)
         l->expire_ms = now;

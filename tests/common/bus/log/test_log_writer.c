@@ -190,24 +190,6 @@ static void a_nearly_full_redis_keeps_no_large_message(void **state) {
     assert_true(atoi(bus_room_ask(&t->room, "MEMORY USAGE sb:{%s}:h:a", partition_tag(0))) > 60000);
 }
 
-/* What was kept before is given back; the newest message stays, and all is as before with room. */
-static void a_nearly_full_redis_keeps_one_message(void **state) {
-    struct test *t = *state;
-    static const struct {
-        int64_t used;
-        const char *kept;
-    } cases[] = {{74, "3"}, {75, "1"}, {110, "1"}, {74, "4"}};
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        bus_set_memory(t->bus, cases[i].used, 100);
-        for (int n = 0; n < 3; n++)
-            add(t, "a", "small");
-        assert_int_equal(commit(t, 5 + i), LOG_WRITER_DONE);
-        assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", partition_tag(0)),
-                            cases[i].kept);
-    }
-    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:l:a", partition_tag(0)), "1000-12");
-}
-
 static void close_while_under_way_is_quiet(void **state) {
     struct test *t = *state;
     add(t, "a", "one");
@@ -398,7 +380,6 @@ int main(void) {
         WITH_REDIS(redis_that_went_back_is_noticed),
         WITH_REDIS(a_full_redis_takes_a_commit),
         WITH_REDIS(a_nearly_full_redis_keeps_no_large_message),
-        WITH_REDIS(a_nearly_full_redis_keeps_one_message),
         WITH_REDIS(a_history_never_stays_without_a_life),
         WITH_REDIS(a_history_of_another_type_is_passed_over),
         WITH_REDIS(what_fails_half_way_is_repeated),
