@@ -118,7 +118,7 @@ def test_every_entrance_tells_its_sender(cluster):
         reply = daemon.admin("POST", "/send", large)
         assert reply.status == 413 and "this Redis takes at most 1048576" in reply.text
     assert cluster.http(0, "GET", f"/gateway/{LARGE}").text.startswith("false ")
-    assert "larger than Redis takes" in cluster.http(0, "GET", f"/gateway/{LARGE}").text
+    assert "this Redis takes at most 1048576" in cluster.http(0, "GET", f"/gateway/{LARGE}").text
     assert "larger than Redis takes" in cluster.http(0, "GET", f"/store/{LARGE}").text
     done = subprocess.run([BIN / "signalbox", "send", "a", "--stdin", "--redis", cluster.redis_url], text=True,
                           input=f"one\n{'x' * LARGE}\ntwo\n", capture_output=True)
