@@ -60,19 +60,16 @@ static int64_t number_of(struct bytes info, const char *name) {
     return bytes_to_u64(server_info_value(info, name), &number) ? (int64_t)number : 0;
 }
 
-static void on_memory(void *ctx, struct redisReply *reply) {
+static void on_memory(void *ctx, const struct ask_answer *a) {
     struct cluster_check *w = ctx;
-    if (reply != NULL && !reply_is_error(reply, NULL))
-        bus_set_memory(w->bus, number_of(reply_bytes(reply), "used_memory"),
-                       number_of(reply_bytes(reply), "maxmemory"));
+    if (!a->is_lost && !a->is_refused)
+        bus_set_memory(w->bus, number_of(a->text, "used_memory"), number_of(a->text, "maxmemory"));
 }
 
 void cluster_check_ask(struct cluster_check *w) {
     if (w->is_asking)
         return;
-    struct command info = command_begin("INFO");
-    command_text(&info, "memory");
-    bus_send(w->bus, BUS_FLEET, &info, on_memory, w);
+    ask_info(w->bus, "memory", on_memory, w);
     struct command c = command_script(SCRIPT_probe_write, 1);
     command_text(&c, fleet_key(KEY_WAY));
     w->is_asking = true;

@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
+#include "common/bus/ask.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/redis/redis_settings.h"
 
@@ -33,13 +34,6 @@ struct redis_check {
     struct watched watched[REDIS_SETTINGS_MAX];
 };
 
-static void count_wrong(const struct redis_check *c) {
-    int64_t wrong = 0;
-    for (unsigned i = 0; i < redis_settings_count; i++)
-        wrong += c->watched[i].reported[0] != '\0' && c->watched[i].setting->is_required;
-    metrics_set(METRIC_redis_settings_wrong, wrong);
-}
-
 static void report_wrong(struct watched *w, const char *value) {
     const struct redis_setting *s = w->setting;
     if (strncmp(w->reported, value, sizeof(w->reported) - 1) == 0)
@@ -50,10 +44,11 @@ static void report_wrong(struct watched *w, const char *value) {
                 LOG_TEXT(bytes_str(s->remedy)));
 }
 
-static void keep_bound(struct redis_check *c, const char *name, const char *value) {
-    if (strcmp(name, BULK) == 0)
+static void keep_bound(const struct watched *w, const char *value) {
+    struct redis_check *c = w->check;
+    if (strcmp(w->setting->name, BULK) == 0)
         c->bulk = redis_settings_bytes(value);
-    else if (strcmp(name, QUERY) == 0)
+    else if (strcmp(w->setting->name, QUERY) == 0)
         c->query = redis_settings_bytes(value) - QUERY_HEADROOM;
     else
         return;
@@ -62,56 +57,49 @@ static void keep_bound(struct redis_check *c, const char *name, const char *valu
 }
 
 static void judge(struct watched *w, const char *value) {
+    const struct redis_check *c = w->check;
+    int64_t wrong = 0;
     if (*value == '\0')
         return; /* not known here */
-    keep_bound(w->check, w->setting->name, value);
-    if (!w->setting->is_fine(value, w->check->largest)) {
+    keep_bound(w, value);
+    if (!w->setting->is_fine(value, c->largest)) {
         report_wrong(w, value);
     } else if (w->reported[0] != '\0') {
         w->reported[0] = '\0';
         log_info("redis", "set_right name=%s value=%s", w->setting->name,
                  LOG_TEXT(bytes_str(value)));
     }
-    count_wrong(w->check);
+    for (unsigned i = 0; i < redis_settings_count; i++)
+        wrong += c->watched[i].reported[0] != '\0' && c->watched[i].setting->is_required;
+    metrics_set(METRIC_redis_settings_wrong, wrong);
 }
 
-static void on_info(void *ctx, struct redisReply *reply) {
+static void on_info(void *ctx, const struct ask_answer *a) {
     struct watched *w = ctx;
     w->check->outstanding--;
-    char *value = redis_info_value(reply_bytes(reply), w->setting->info_name);
+    char *value = redis_info_value(a->text, w->setting->info_name);
     judge(w, value);
     free(value);
 }
 
-static void ask_info(struct watched *w) {
+static void look_in_info(struct watched *w) {
     struct redis_check *c = w->check;
     if (w->setting->info_section == NULL || !bus_can_send(c->bus))
         return;
-    struct command info = command_begin("INFO");
-    command_text(&info, w->setting->info_section);
     c->outstanding++;
-    bus_send(c->bus, BUS_FLEET, &info, on_info, w);
+    ask_info(c->bus, w->setting->info_section, on_info, w);
 }
 
-/* [name, value] */
-static void on_config(void *ctx, struct redisReply *reply) {
+static void on_config(void *ctx, const struct ask_answer *a) {
     struct watched *w = ctx;
-    struct bytes value = reply_bytes(reply_at(reply, 1));
     w->check->outstanding--;
-    if (reply != NULL && value.ptr == NULL) {
-        ask_info(w);
+    if (a->is_refused || (!a->is_lost && a->text.ptr == NULL)) {
+        look_in_info(w);
         return;
     }
-    char *text = bytes_dup(value);
+    char *text = bytes_dup(a->text);
     judge(w, text);
     free(text);
-}
-
-static void ask_config(const struct redis_check *c, const char *name, reply_fn *fn, void *ctx) {
-    struct command config = command_begin("CONFIG");
-    command_text(&config, "GET");
-    command_text(&config, name);
-    bus_send(c->bus, BUS_FLEET, &config, fn, ctx);
 }
 
 void redis_check_look(struct redis_check *c) {
@@ -122,29 +110,31 @@ void redis_check_look(struct redis_check *c) {
         struct watched *w = &c->watched[i];
         if (c->may_ask_config) {
             c->outstanding++;
-            ask_config(c, w->setting->name, on_config, w);
+            ask_config(c->bus, w->setting->name, on_config, w);
         } else {
-            ask_info(w);
+            look_in_info(w);
         }
     }
 }
 
-static void on_bound(void *ctx, struct redisReply *reply) {
-    struct redis_check *c = ctx;
-    if (reply == NULL)
+static void on_bound(void *ctx, const struct ask_answer *a) {
+    struct watched *w = ctx;
+    if (a->is_lost)
         return;
-    c->may_ask_config = !reply_is_error(reply, NULL);
-    char *name = bytes_dup(reply_bytes(reply_at(reply, 0)));
-    char *value = bytes_dup(reply_bytes(reply_at(reply, 1)));
-    keep_bound(c, name, value);
-    free(name);
+    w->check->may_ask_config = !a->is_refused;
+    char *value = bytes_dup(a->text);
+    if (!a->is_refused && *value != '\0')
+        keep_bound(w, value);
     free(value);
 }
 
 void redis_check_begin(struct redis_check *c) {
     c->bulk = c->query = 0;
-    ask_config(c, BULK, on_bound, c);
-    ask_config(c, QUERY, on_bound, c);
+    for (unsigned i = 0; i < redis_settings_count; i++) {
+        const char *name = redis_settings[i].name;
+        if (strcmp(name, BULK) == 0 || strcmp(name, QUERY) == 0)
+            ask_config(c->bus, name, on_bound, &c->watched[i]);
+    }
 }
 
 void redis_check_tick(struct redis_check *c) {
