@@ -6,8 +6,6 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
-#include "common/base/random.h"
-#include "common/base/secret_file.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
 
@@ -17,17 +15,12 @@ struct secret {
 
 /* made: appended to, each in quotes. */
 static bool make(struct tool *t, const char *path, struct buf *made) {
-    char text[65], why[SECRET_FILE_WHY];
-    random_secret(text);
-    int result = secret_file_make(path, text, why);
-    explicit_bzero(text, sizeof(text));
-    if (result < 0)
-        return tool_complain(t, "--file=%s: %s", path, why);
+    int result = tool_make_secret(t, "--file=", path);
     if (result == 1 && !t->is_json)
         fprintf(stderr, "signalbox: made %s\n", path);
     if (result == 1)
         tool_append_json(made, made->len > 0 ? "," : "", bytes_str(path));
-    return true;
+    return result >= 0;
 }
 
 static int run_secret(struct tool *t, void *own) {

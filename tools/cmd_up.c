@@ -6,12 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/app/app.h"
-#include "common/base/random.h"
-#include "common/base/secret_file.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis/redis_access.h"
 #include "common/net/port.h"
@@ -154,16 +151,6 @@ static bool plan_redis(struct up *u) {
     return true;
 }
 
-static bool make_token(const struct up *u) {
-    char text[65], why[SECRET_FILE_WHY];
-    random_secret(text);
-    if (mkdir(WHERE_FOLDER, 0700) != 0 && errno != EEXIST)
-        return tool_complain(u->tool, WHERE_FOLDER ": %s", strerror(errno));
-    int result = secret_file_make(TOKEN_FILE, text, why);
-    explicit_bzero(text, sizeof(text));
-    return result >= 0 || tool_complain(u->tool, TOKEN_FILE ": %s", why);
-}
-
 /* The API of the admin listeners needs a token: one is made, unless one was given. */
 static bool plan_token(struct up *u) {
     u->token_file = tool_passed(u->tool, "admin-token-file");
@@ -172,8 +159,9 @@ static bool plan_token(struct up *u) {
     if (u->token_file != NULL)
         return true;
     u->token_file = TOKEN_FILE;
-    return make_token(u) && (setenv("SIGNALBOX_ADMIN_TOKEN_FILE", TOKEN_FILE, 1) == 0 ||
-                             tool_complain(u->tool, "%s", strerror(errno)));
+    return up_make_folder(u->tool) && tool_make_secret(u->tool, "", TOKEN_FILE) >= 0 &&
+           (setenv("SIGNALBOX_ADMIN_TOKEN_FILE", TOKEN_FILE, 1) == 0 ||
+            tool_complain(u->tool, "%s", strerror(errno)));
 }
 
 static bool plan_daemons(struct up *u, const struct registrations *r) {

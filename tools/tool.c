@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "common/base/cluster_secret.h"
+#include "common/base/random.h"
+#include "common/base/secret_file.h"
 #include "common/bus/bus.h"
 #include "common/bus/redis/redis_url.h"
 #include "common/bus/cluster/registry.h"
@@ -22,6 +24,16 @@ bool tool_complain(const struct tool *t, const char *format, ...) {
     table_vline(stderr, format, args);
     va_end(args);
     return false;
+}
+
+int tool_make_secret(const struct tool *t, const char *before, const char *path) {
+    char text[65], why[SECRET_FILE_WHY];
+    random_secret(text);
+    int result = secret_file_make(path, text, why);
+    explicit_bzero(text, sizeof(text));
+    if (result < 0)
+        tool_complain(t, "%s%s: %s", before, path, why);
+    return result < 0 ? -1 : result;
 }
 
 const char *tool_passed(const struct tool *t, const char *name) {

@@ -49,6 +49,10 @@ struct tool {
  * others chose are safe in it (table_line). Returns false, with which a check can end. */
 bool tool_complain(const struct tool *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Makes the file with a random secret, unless it is there (secret_file.h). 1 made, 0 it was there,
+ * -1 after a line that names the file behind `before`. */
+MUST_CHECK int tool_make_secret(const struct tool *t, const char *before, const char *path);
+
 /* The value first given for a setting that is passed on, or NULL. */
 const char *tool_passed(const struct tool *t, const char *name);
 

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "common/base/cluster_secret.h"
-#include "common/base/random.h"
 #include "tools/child.h"
 #include "tools/tool.h"
 #include "tools/where.h"
@@ -38,25 +37,20 @@ static bool take_lock(const struct tool *t) {
     return true; /* the lock is released when the process ends */
 }
 
-static bool make_secret(const struct tool *t) {
-    char text[65], why[SECRET_FILE_WHY];
-    random_secret(text);
-    int result = secret_file_make(SECRET_FILE, text, why);
-    explicit_bzero(text, sizeof(text));
-    return result >= 0 || tool_complain(t, SECRET_FILE ": %s", why);
+bool up_make_folder(const struct tool *t) {
+    return mkdir(WHERE_FOLDER, 0700) == 0 || errno == EEXIST ||
+           tool_complain(t, WHERE_FOLDER ": %s", strerror(errno));
 }
 
 bool up_redis_claim(const struct tool *t) {
-    if (mkdir(WHERE_FOLDER, 0700) != 0 && errno != EEXIST)
-        return tool_complain(t, WHERE_FOLDER ": %s", strerror(errno));
-    if (!take_lock(t))
+    if (!up_make_folder(t) || !take_lock(t))
         return false;
     if (where_private_answers())
         return tool_complain(t, "a Redis answers at " WHERE_SOCKET
                                 " though no `signalbox up` runs here: "
                                 "stop it with `redis-cli -s " WHERE_SOCKET " shutdown`");
     unlink(WHERE_SOCKET);
-    return make_secret(t);
+    return tool_make_secret(t, "", SECRET_FILE) >= 0;
 }
 
 void up_redis_describe(struct child *c) {

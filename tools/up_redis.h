@@ -10,6 +10,8 @@
 struct child;
 struct tool;
 
+/* .signalbox/, unless it is there. False after one line. */
+bool up_make_folder(const struct tool *t);
 /* Makes the folder and takes its lock, for as long as we live. False after one line: another `up`
  * runs here, or a Redis that is nobody's. */
 bool up_redis_claim(const struct tool *t);
