@@ -7,13 +7,13 @@
 
 #include "common/base/must.h"
 
-static void fill(void *out, size_t len) {
+void random_bytes(void *out, size_t len) {
     MUST(RAND_bytes(out, (int)len) == 1);
 }
 
 static uint64_t number(void) {
     uint64_t value;
-    fill(&value, sizeof(value));
+    random_bytes(&value, sizeof(value));
     return value;
 }
 
@@ -28,7 +28,7 @@ void random_id(char text_out[17]) {
 
 void random_uuid(char text_out[37]) {
     unsigned char b[16];
-    fill(b, sizeof(b));
+    random_bytes(b, sizeof(b));
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
     snprintf(text_out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",

@@ -2,8 +2,10 @@
 #ifndef SIGNALBOX_BASE_RANDOM_H
 #define SIGNALBOX_BASE_RANDOM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+void random_bytes(void *out, size_t len);
 /* 0 <= result < bound; bound > 0. */
 uint64_t random_below(uint64_t bound);
 /* 16 hexadecimal digits and a NUL. */

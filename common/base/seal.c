@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include <openssl/evp.h>
-#include <openssl/rand.h>
+
+#include "common/base/random.h"
 
 enum { NONCE = 12, TAG = 16 };
 
@@ -21,7 +22,7 @@ void seal(const unsigned char key[SEAL_KEY], struct bytes about, struct bytes te
           struct buf *out) {
     unsigned char *at = (unsigned char *)buf_reserve(out, text.len + SEAL_MORE);
     int len;
-    MUST(RAND_bytes(at, NONCE) == 1);
+    random_bytes(at, NONCE);
     EVP_CIPHER_CTX *c = begin(key, at, about, 1);
     MUST(EVP_CipherUpdate(c, at + NONCE, &len, (const unsigned char *)text.ptr, (int)text.len) ==
          1);

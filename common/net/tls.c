@@ -12,9 +12,9 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 
+#include "common/base/random.h"
 #include "common/net/certificate.h"
 #include "common/net/certificate_set.h"
 #include "common/net/ocsp_staple.h"
@@ -160,7 +160,7 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
         return 0; /* no ticket, or a full handshake */
     if (is_new) {
         memcpy(name, key, 16);
-        MUST(RAND_bytes(iv, 16) == 1);
+        random_bytes(iv, 16);
     }
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)(key + 48), 32),

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
+
+#include "common/base/random.h"
 
 enum { NAME = 16, BEFORE = 0, NOW = 1, NEXT = 2, SLOTS = 3 };
 
@@ -50,7 +51,7 @@ void tls_tickets_turn(struct tls_tickets *t, uint64_t wall_ms) {
     }
     if (t->slots[NOW].is_known)
         return;
-    MUST(RAND_bytes(t->slots[NOW].key, TLS_TICKET_KEY) == 1);
+    random_bytes(t->slots[NOW].key, TLS_TICKET_KEY);
     t->slots[NOW].is_known = true;
 }
 

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 
 #include "common/base/cluster_secret.h"
 #include "common/base/log.h"
+#include "common/base/random.h"
 #include "common/base/seal.h"
 #include "common/bus/bus_send.h"
 
@@ -53,7 +53,7 @@ static struct bytes field(uint64_t period, char text_out[DIGITS]) {
 static void seal_fresh(const struct ticket_keys *k, struct bytes period, struct buf *out) {
     unsigned char key[CLUSTER_SECRET_KEY];
     struct buf fresh = {0};
-    MUST(RAND_bytes((unsigned char *)buf_reserve(&fresh, k->key_bytes), (int)k->key_bytes) == 1);
+    random_bytes(buf_reserve(&fresh, k->key_bytes), k->key_bytes);
     buf_added(&fresh, k->key_bytes);
     seal_key(k, key);
     seal(key, period, buf_bytes(&fresh), out);
