@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from harness import TEXT, Cluster, RawWs, eventually
+from harness import TEXT, Cluster, eventually
 
 APP = pathlib.Path(__file__).parent / "app" / "hostile_lists.lua"
 PREFIX = "x" * 1000  # whoever compares has to look at all of it
@@ -27,7 +27,7 @@ def crowd(cluster):
 
 
 def raw(cluster, path):
-    return RawWs(("127.0.0.1", cluster.gateways[0].port)).upgrade(path)
+    return cluster.raw(0).upgrade(path)
 
 
 def ticks(process):

@@ -13,6 +13,7 @@
 
 #include "common/net/certificate.h"
 #include "common/net/tls.h"
+#include "tests/common/net/made_files.h"
 
 /* Each for these names, with a key of this kind; the place in the array is its number. */
 static const struct {
@@ -29,7 +30,7 @@ static const struct {
 };
 enum { MADE = ARRAY_LEN(made) };
 
-static char dir[64], paths[MADE][100];
+static char paths[MADE][100];
 
 static void make(size_t i, const char *names, const char *key) {
     char line[600];
@@ -37,27 +38,19 @@ static void make(size_t i, const char *names, const char *key) {
     snprintf(line, sizeof(line),
              "openssl req -x509 -newkey %s %s -nodes -keyout %s -out %s.crt -subj /CN=cn.example "
              "-days 30 -addext subjectAltName=%s >%s/log 2>&1 && cat %s.crt >>%s",
-             key, is_ec ? "-pkeyopt ec_paramgen_curve:P-256" : "", paths[i], paths[i], names, dir,
-             paths[i], paths[i]);
+             key, is_ec ? "-pkeyopt ec_paramgen_curve:P-256" : "", paths[i], paths[i], names,
+             made_folder, paths[i], paths[i]);
     assert_int_equal(system(line), 0);
 }
 
 static int make_files(void **state) {
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/test_certificate_set.XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    made_folder_begin("test_certificate_set");
     for (size_t i = 0; i < MADE; i++) {
-        snprintf(paths[i], sizeof(paths[i]), "%s/%zu.pem", dir, i);
+        snprintf(paths[i], sizeof(paths[i]), "%s/%zu.pem", made_folder, i);
         make(i, made[i].names, made[i].key);
     }
     return 0;
-}
-
-static int remove_files(void **state) {
-    (void)state;
-    char line[100];
-    snprintf(line, sizeof(line), "rm -rf %s", dir);
-    return system(line);
 }
 
 static struct certificate_set *read_all(const struct certificate_set *old, char **error_out) {
@@ -149,5 +142,5 @@ static void a_bad_one_leaves_the_old(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_host_decides),
                                        cmocka_unit_test(a_bad_one_leaves_the_old)};
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, make_files, made_folder_end);
 }

@@ -14,59 +14,35 @@
 #include "common/base/log.h"
 #include "common/net/certificate.h"
 #include "common/net/tls.h"
-
-static char dir[64];
-
-static void shell(const char *script) {
-    struct buf line = {0};
-    buf_printf(&line, "cd %s && (%s) >log 2>&1 || { cat log; exit 1; }", dir, script);
-    char *text = buf_take(&line);
-    assert_int_equal(system(text), 0);
-    free(text);
-}
+#include "tests/common/net/made_files.h"
 
 /* good.ocsp holds for an hour; other.ocsp is about another certificate; endless.ocsp does not say
  * until when it holds; refusal.ocsp is the responder's error. */
 static int make_files(void **state) {
     (void)state;
     log_set_level(LOG_ERROR);
-    snprintf(dir, sizeof(dir), "/tmp/test_ocsp.XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    shell("new='openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes' && "
-          "$new -x509 -keyout ca.key -out ca.pem -subj /CN=ca -days 30 && "
-          "for n in good other; do $new -keyout $n.key -out $n.csr -subj /CN=$n && "
-          "  openssl x509 -req -in $n.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $n.crt "
-          "    -days 20 && cat $n.crt ca.pem $n.key >$n.pem && "
-          "  serial=$(openssl x509 -in $n.crt -noout -serial | cut -d= -f2) && "
-          "  printf 'V\\t400101000000Z\\t\\t%s\\tunknown\\t/CN=%s\\n' $serial $n >>index; done && "
-          "cat good.crt good.key >alone.pem && "
-          "ask() { openssl ocsp -sha$1 -issuer ca.pem -cert $2.crt -no_nonce -reqout req && "
-          "  openssl ocsp -index index -rsigner ca.pem -rkey ca.key -CA ca.pem -reqin req "
-          "    -respout $3 $4 $5; } && "
-          "ask 1 good good.ocsp -nmin 60 && ask 256 good sha256.ocsp -nmin 60 && "
-          "ask 1 other other.ocsp -nmin 60 && ask 1 good endless.ocsp && "
-          "printf '\\060\\003\\012\\001\\002' >refusal.ocsp && echo nonsense >bad.ocsp && "
-          "(cat good.ocsp; head -c 20000 /dev/zero) >big.ocsp && cp good.ocsp file");
+    made_folder_begin("test_ocsp");
+    made_by(
+        "new='openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes' && "
+        "$new -x509 -keyout ca.key -out ca.pem -subj /CN=ca -days 30 && "
+        "for n in good other; do $new -keyout $n.key -out $n.csr -subj /CN=$n && "
+        "  openssl x509 -req -in $n.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $n.crt "
+        "    -days 20 && cat $n.crt ca.pem $n.key >$n.pem && "
+        "  serial=$(openssl x509 -in $n.crt -noout -serial | cut -d= -f2) && "
+        "  printf 'V\\t400101000000Z\\t\\t%s\\tunknown\\t/CN=%s\\n' $serial $n >>index; done && "
+        "cat good.crt good.key >alone.pem && "
+        "ask() { openssl ocsp -sha$1 -issuer ca.pem -cert $2.crt -no_nonce -reqout req && "
+        "  openssl ocsp -index index -rsigner ca.pem -rkey ca.key -CA ca.pem -reqin req "
+        "    -respout $3 $4 $5; } && "
+        "ask 1 good good.ocsp -nmin 60 && ask 256 good sha256.ocsp -nmin 60 && "
+        "ask 1 other other.ocsp -nmin 60 && ask 1 good endless.ocsp && "
+        "printf '\\060\\003\\012\\001\\002' >refusal.ocsp && echo nonsense >bad.ocsp && "
+        "(cat good.ocsp; head -c 20000 /dev/zero) >big.ocsp && cp good.ocsp file");
     return 0;
 }
 
-static int remove_files(void **state) {
-    (void)state;
-    char line[100];
-    snprintf(line, sizeof(line), "rm -rf %s", dir);
-    return system(line);
-}
-
-static const char *in_dir(const char *name) {
-    static char paths[2][128];
-    static unsigned turn;
-    char *path = paths[turn++ % 2];
-    snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
-    return path;
-}
-
 static struct certificate load(const char *pem, const char *ocsp) {
-    struct tls_files files = {.certificate = in_dir(pem), .ocsp = in_dir(ocsp)};
+    struct tls_files files = {.certificate = made_path(pem), .ocsp = made_path(ocsp)};
     struct certificate c;
     char *error = NULL;
     assert_true(certificate_read(&files, &c, &error));
@@ -103,16 +79,16 @@ static void it_ends_with_its_time(void **state) {
 
 static void a_new_file_is_taken_up(void **state) {
     (void)state;
-    shell("cp bad.ocsp file");
+    made_by("cp bad.ocsp file");
     struct certificate c = load("good.pem", "file");
     assert_int_equal(ocsp_staple_at(c.staple, time(NULL)).len, 0);
-    shell("cp good.ocsp new && mv new file");
+    made_by("cp good.ocsp new && mv new file");
     ocsp_staple_refresh(c.staple);
     assert_true(ocsp_staple_at(c.staple, time(NULL)).len > 0);
-    shell("cp other.ocsp new && mv new file"); /* a wrong one leaves the one before */
+    made_by("cp other.ocsp new && mv new file"); /* a wrong one leaves the one before */
     ocsp_staple_refresh(c.staple);
     assert_true(ocsp_staple_at(c.staple, time(NULL)).len > 0);
-    shell("rm file");
+    made_by("rm file");
     ocsp_staple_refresh(c.staple);
     assert_true(ocsp_staple_at(c.staple, time(NULL)).len > 0);
     certificate_deinit(&c);
@@ -122,5 +98,5 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(only_what_is_about_the_certificate),
                                        cmocka_unit_test(it_ends_with_its_time),
                                        cmocka_unit_test(a_new_file_is_taken_up)};
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, make_files, made_folder_end);
 }

@@ -12,34 +12,16 @@
 
 #include "common/net/handshakes.h"
 #include "tests/common/net/peers.h"
+#include "tests/common/net/made_files.h"
 
 enum { MUCH = 16 * 1024 * 1024 };
-
-static char dir[64];
-
-static const char *in_dir(const char *name) {
-    static char paths[4][128];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-    snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
-    return path;
-}
-
-static void shell(const char *script) {
-    struct buf line = {0};
-    buf_printf(&line, "cd %s && (%s) >log 2>&1 || { cat log; exit 1; }", dir, script);
-    char *text = buf_take(&line);
-    assert_int_equal(system(text), 0);
-    free(text);
-}
 
 /* A CA; "good" for localhost and 127.0.0.1; the same expired, not valid yet, encrypted, in PKCS#12.
  */
 static int make_files(void **state) {
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/test_tls.XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    shell(
+    made_folder_begin("test_tls");
+    made_by(
         "new='openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes' && "
         "$new -keyout ca.key -out ca.pem -subj /CN=ca -days 30 && "
         "$new -keyout other.key -out other.pem -subj /CN=other -days 30 && "
@@ -73,13 +55,6 @@ static int make_files(void **state) {
     return 0;
 }
 
-static int remove_files(void **state) {
-    (void)state;
-    char line[100];
-    snprintf(line, sizeof(line), "rm -rf %s", dir);
-    return system(line);
-}
-
 static struct tls_context *server_of(const char *certificate, const char *key, const char *password,
                                      char **error_out) {
     struct tls_files files = {certificate, key, password, NULL, NULL};
@@ -88,7 +63,7 @@ static struct tls_context *server_of(const char *certificate, const char *key, c
 
 static struct tls_context *load_server(void) {
     char *error = NULL;
-    struct tls_context *t = server_of(in_dir("good.pem"), in_dir("good.key"), NULL, &error);
+    struct tls_context *t = server_of(made_path("good.pem"), made_path("good.key"), NULL, &error);
     assert_null(error);
     assert_non_null(t);
     return t;
@@ -96,7 +71,8 @@ static struct tls_context *load_server(void) {
 
 static struct tls_context *load_client(const char *ca) {
     char *error = NULL;
-    struct tls_context *t = tls_context_client(ca != NULL ? in_dir(ca) : NULL, NULL, NULL, &error);
+    struct tls_context *t =
+        tls_context_client(ca != NULL ? made_path(ca) : NULL, NULL, NULL, &error);
     assert_null(error);
     assert_non_null(t);
     return t;
@@ -117,8 +93,8 @@ static void good_certificates(void **state) {
                  {"open.p12", NULL, ""}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char *error = NULL;
-        struct tls_context *t = server_of(in_dir(cases[i].certificate),
-                                          cases[i].key != NULL ? in_dir(cases[i].key) : NULL,
+        struct tls_context *t = server_of(made_path(cases[i].certificate),
+                                          cases[i].key != NULL ? made_path(cases[i].key) : NULL,
                                           cases[i].password, &error);
         if (t == NULL)
             print_error("%s\n", error);
@@ -152,8 +128,8 @@ static void bad_certificates(void **state) {
                  {"early.pem", "good.key", NULL, "not valid before 2090-01-01"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char *error = NULL;
-        struct tls_context *t = server_of(in_dir(cases[i].certificate),
-                                          cases[i].key != NULL ? in_dir(cases[i].key) : NULL,
+        struct tls_context *t = server_of(made_path(cases[i].certificate),
+                                          cases[i].key != NULL ? made_path(cases[i].key) : NULL,
                                           cases[i].password, &error);
         assert_null(t);
         assert_non_null(error);
@@ -167,10 +143,10 @@ static void bad_certificates(void **state) {
 static void bad_authorities(void **state) {
     (void)state;
     char *error = NULL;
-    assert_null(tls_context_client(in_dir("none.pem"), NULL, NULL, &error));
+    assert_null(tls_context_client(made_path("none.pem"), NULL, NULL, &error));
     assert_non_null(strstr(error, "No such file"));
     free(error);
-    assert_null(tls_context_client(in_dir("bad.pem"), NULL, NULL, &error));
+    assert_null(tls_context_client(made_path("bad.pem"), NULL, NULL, &error));
     assert_non_null(strstr(error, "there is no certificate"));
     free(error);
 }
@@ -346,11 +322,11 @@ static void wrong_certificates_are_refused(void **state) {
 static int meet_with_chain(const char *file) {
     struct peers p;
     char *error = NULL;
-    struct tls_files files = {.certificate = in_dir("good.pem"), .key = in_dir("good.key")};
-    struct tls_server server = {&files, 1, in_dir("ca.pem"), false};
+    struct tls_files files = {.certificate = made_path("good.pem"), .key = made_path("good.key")};
+    struct tls_server server = {&files, 1, made_path("ca.pem"), false};
     peers_init(&p);
     p.server_tls = tls_context_server(&server, NULL, NULL, &error);
-    p.client_tls = tls_context_client(in_dir("ca.pem"), in_dir(file), NULL, &error);
+    p.client_tls = tls_context_client(made_path("ca.pem"), made_path(file), NULL, &error);
     assert_null(error);
     peers_connect(&p, "localhost");
     peers_until(&p, &p.server.opens, 1, 5000);
@@ -447,5 +423,5 @@ int main(void) {
                                        cmocka_unit_test(peer_leaves_within_the_handshake),
                                        cmocka_unit_test(broken_record_ends_the_stream),
                                        cmocka_unit_test(streams_hold_their_context)};
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, make_files, made_folder_end);
 }

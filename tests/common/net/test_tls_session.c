@@ -12,27 +12,16 @@
 
 #include "common/base/buf.h"
 #include "common/net/tls.h"
+#include "tests/common/net/made_files.h"
 
-static char dir[64];
 static char opened[1 << 20];
 
 static int make_files(void **state) {
-    char line[600];
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/test_tls_session.XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(line, sizeof(line),
-             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-             "-subj /CN=x -keyout %s/key -out %s/cert >%s/log 2>&1 && cat %s/key >>%s/cert",
-             dir, dir, dir, dir, dir);
-    return system(line);
-}
-
-static int remove_files(void **state) {
-    char line[100];
-    (void)state;
-    snprintf(line, sizeof(line), "rm -rf %s", dir);
-    return system(line);
+    made_folder_begin("test_tls_session");
+    made_by("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+            "-subj /CN=x -keyout key -out cert && cat key >>cert");
+    return 0;
 }
 
 struct pair {
@@ -57,10 +46,8 @@ static void feed(struct pair *p) {
 }
 
 static void shake_hands(struct pair *p) {
-    char path[100];
-    struct tls_files files = {.certificate = path};
+    struct tls_files files = {.certificate = made_path("cert")};
     char *error = NULL;
-    snprintf(path, sizeof(path), "%s/cert", dir);
     p->context = tls_context_server(&(struct tls_server){.certificates = &files, .count = 1}, NULL,
                                     NULL, &error);
     assert_non_null(p->context);
@@ -119,5 +106,5 @@ static void new_keys_have_a_bound(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(new_keys_have_a_bound)};
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, make_files, made_folder_end);
 }

@@ -73,10 +73,7 @@ static void on_connection(uv_stream_t *server, int status) {
 }
 
 static void turn(struct fixture *f, int times) {
-    for (int i = 0; i < times; i++) {
-        uv_run(&f->loop, UV_RUN_NOWAIT);
-        usleep(500);
-    }
+    loopback_turn(&f->loop, times);
 }
 
 static int setup(void **state) {
