@@ -72,41 +72,47 @@ int api_arguments_ref(lua_State *L, int arguments) {
     return arguments == 0 ? LUA_NOREF : api_function_ref(L, arguments);
 }
 
-/* Raises when one of them cannot be written as a rule for other processes. */
-static void check_changes(lua_State *L, const struct app_change *changes, size_t count,
-                          int function, int arguments) {
+/* Pushes a table with the rule of each change, for this and other processes. Raises when one of
+ * them cannot be written. */
+static void push_rules(lua_State *L, const struct app_change *changes, size_t count, int function,
+                       int arguments) {
+    lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
         struct buf value = {0}, error = {0};
-        bool is_fine = function_code_write(L, &changes[i], function, arguments, &value, &error);
-        buf_deinit(&value);
-        if (!is_fine)
+        if (!function_code_write(L, &changes[i], function, arguments, &value, &error)) {
+            buf_deinit(&value);
             stack_raise(L, &error);
+        }
+        stack_push_take(L, &value);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
 }
 
-static void make_change(lua_State *L, struct publication *p, const struct app_change *c,
-                        int function, int arguments) {
-    struct buf field = {0}, value = {0}, error = {0};
-    MUST(function_code_write(L, c, function, arguments, &value, &error));
+static void make_change(struct app *a, struct publication *p, const struct app_change *c,
+                        struct bytes rule) {
+    struct buf field = {0};
     function_code_field(c, &field);
-    app_change_make(app_of(L), c, buf_bytes(&value));
+    app_change_make(a, c, rule);
     if (p != NULL)
-        api_publish(p, buf_bytes(&field), buf_bytes(&value));
+        api_publish(p, buf_bytes(&field), rule);
     buf_deinit(&field);
-    buf_deinit(&value);
 }
 
 int api_share(lua_State *L, struct app_change *changes, size_t count, int function, int arguments) {
     bool is_cluster = app_of(L)->env.rules != NULL;
     struct app_call *call = is_cluster ? app_may_wait(L) : NULL;
-    check_changes(L, changes, count, function, arguments);
+    push_rules(L, changes, count, function, arguments);
     for (size_t i = 0; i < count; i++) {
         bool is_set = changes[i].is_set;
         changes[i].function = is_set ? api_function_ref(L, function) : LUA_NOREF;
         changes[i].arguments = is_set ? api_arguments_ref(L, arguments) : LUA_NOREF;
     }
     struct publication *p = is_cluster ? api_publish_begin(call) : NULL;
-    for (size_t i = 0; i < count; i++)
-        make_change(L, p, &changes[i], function, arguments);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        make_change(app_of(L), p, &changes[i], stack_bytes_at(L, -1));
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
     return p == NULL ? 0 : api_publish_wait(L, p);
 }

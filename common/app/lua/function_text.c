@@ -182,6 +182,7 @@ static bool is_one_of(struct bytes token, const char *const *words) {
 struct search {
     lua_State *L;
     int function;
+    struct buf code; /* its dump */
     lua_Debug about;
     unsigned tried;
     struct buf consts; /* the constants that stand before the function */
@@ -278,7 +279,7 @@ static bool dump(lua_State *L, struct buf *out) {
 
 /* Whether the text makes the function. */
 static bool is_same(const struct search *s, struct bytes text) {
-    struct buf ours = {0}, theirs = {0};
+    struct buf code = {0};
     lua_State *L = s->L;
     int top = lua_gettop(L);
     struct buf padded = {0};
@@ -288,13 +289,10 @@ static bool is_same(const struct search *s, struct bytes text) {
     bool is_fine = budget_load(L, buf_bytes(&padded), "=rule") == LUA_OK;
     if (is_fine && s->about.linedefined > 0)
         is_fine = lua_pcall(L, 0, 1, 0) == LUA_OK && lua_isfunction(L, -1);
-    is_fine = is_fine && dump(L, &theirs);
-    lua_pushvalue(L, s->function);
-    is_fine = is_fine && dump(L, &ours) && bytes_equal(buf_bytes(&ours), buf_bytes(&theirs));
+    is_fine = is_fine && dump(L, &code) && bytes_equal(buf_bytes(&code), buf_bytes(&s->code));
     lua_settop(L, top);
     buf_deinit(&padded);
-    buf_deinit(&ours);
-    buf_deinit(&theirs);
+    buf_deinit(&code);
     return is_fine;
 }
 
@@ -375,11 +373,14 @@ static void explain(const struct search *s, struct buf *error_out) {
 /* (function, the search) */
 static int take_text(lua_State *L) {
     struct search *s = lua_touserdata(L, 2);
+    lua_pushvalue(L, s->function);
+    if (*s->about.what == 'C' || !dump(L, &s->code))
+        return 0;
     struct bytes chunk = push_chunk(L, s->about.source);
     bool is_whole = *s->about.what == 'm';
     if (is_whole && is_same(s, chunk))
         buf_append(s->out, chunk);
-    else if (!is_whole && *s->about.what != 'C')
+    else if (!is_whole)
         (void)find(s, chunk);
     return 0;
 }
@@ -404,6 +405,7 @@ bool function_text_write(lua_State *L, int function, struct buf *out, int *line_
         explain(&s, error_out);
     buf_deinit(&text);
     buf_deinit(&s.consts);
+    buf_deinit(&s.code);
     return is_fine;
 }
 

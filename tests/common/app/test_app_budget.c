@@ -399,6 +399,25 @@ static void test_main_chunk(void **state) {
     world_close_all(&w);
 }
 
+/* Finding the text of a handler takes time, too, and the end of the budget may come there. */
+static void test_handlers_set_until_the_end(void **state) {
+    struct world w;
+    struct buf lua = {0};
+    (void)state;
+    open_small(&w);
+    for (int i = 0; i < 20000; i++)
+        buf_append_str(&lua, "-- a line before it\n");
+    buf_append_str(&lua, "signalbox.signal_route('/set', function() while true do "
+                         "signalbox.signal_route('/a', function() return 1 end) "
+                         "signalbox.signal_route_remove('/a') end end)");
+    buf_append_char(&lua, '\0');
+    world_must_load(&w, lua.ptr);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(world_run(&w, "/set"), APP_FAILED);
+    buf_deinit(&lua);
+    world_close_all(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loops),
@@ -412,6 +431,7 @@ int main(void) {
         cmocka_unit_test(test_budget_begins_anew),
         cmocka_unit_test(test_time_with_all_waits),
         cmocka_unit_test(test_main_chunk),
+        cmocka_unit_test(test_handlers_set_until_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
