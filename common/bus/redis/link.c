@@ -3,7 +3,7 @@
  * makes the connection ready; both report here.
  *
  *     link_send ─▶ out ─▶ on_turn: one stream_write a loop turn ─▶ Redis
- *     Redis ─▶ hiredis' reader, 16 KiB at a time ─▶ on_reply ─▶ the oldest waiter, or on_push
+ *     Redis ─▶ reply_reader ─▶ on_reply ─▶ the oldest waiter, or on_push
  *
  * Time is counted in ticks, and a tick counts for two at most: time in which this process did not
  * run (stopped, swapped out) is no silence of Redis'. Read first: on_tick, on_reply, fail.
@@ -15,20 +15,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/redis/attempts.h"
 #include "common/bus/redis/capacity.h"
 #include "common/bus/redis/connector.h"
 #include "common/bus/redis/login.h"
+#include "common/bus/redis/reply_reader.h"
 
 enum {
     TICK_MS = 250,
     PING_MS = 1000,
-    LOGIN_MS = 2000,      /* since the last reply */
-    FEED_MAX = 16 * 1024, /* more makes hiredis' reader quadratic */
+    LOGIN_MS = 2000, /* since the last reply */
     ADOPT_MIN = 64 * 1024,
     OUT_KEEP_MAX = 256 * 1024
 };
@@ -72,7 +70,7 @@ struct link {
     uv_timer_t timer; /* BACKOFF: the wait; else a tick */
     uv_idle_t turn;   /* runs once after something was queued, before the loop sleeps */
     unsigned handles; /* of the two above, those libuv still holds */
-    struct redisReader *reader;
+    struct reply_reader *reader;
 
     bool is_at_sentinel;     /* it is asked for the master, to which the next connection goes */
     unsigned sentinel;       /* asked in this attempt */
@@ -178,8 +176,7 @@ static void drop_connection(struct link *l) {
     connector_abort(&l->connector);
     uv_idle_stop(&l->turn);
     buf_release(&l->out);
-    if (l->reader != NULL)
-        redisReaderFree(l->reader);
+    reply_reader_free(l->reader);
     l->reader = NULL;
     l->break_why[0] = '\0';
 }
@@ -407,15 +404,15 @@ static bool is_reading(const struct link *l) {
 
 static void read_replies(struct link *l) {
     while (is_reading(l)) {
-        void *reply = NULL;
-        if (redisReaderGetReply(l->reader, &reply) != REDIS_OK) {
-            fail(l, "protocol: %s", l->reader->errstr);
-            return;
-        }
-        if (reply == NULL)
+        struct redisReply *reply;
+        const char *why;
+        enum parse result = reply_reader_next(l->reader, &reply, &why);
+        if (result == PARSE_BAD)
+            fail(l, "protocol: %s", why);
+        if (result != PARSE_OK)
             return;
         on_reply(l, reply);
-        freeReplyObject(reply);
+        reply_free(reply);
     }
 }
 
@@ -428,8 +425,7 @@ static struct link *owner_of(struct connector *c) {
 static void on_open(struct connector *c) {
     struct link *l = owner_of(c);
     set_state(l, LINK_LOGIN);
-    l->reader = redisReaderCreate();
-    MUST(l->reader != NULL);
+    l->reader = reply_reader_new();
     l->out_at = 0;
     l->queued = l->sent = 0;
     on_login(l, login_begin(&l->login, l->is_at_sentinel));
@@ -443,9 +439,9 @@ static void on_bytes(struct connector *c, struct bytes in) {
     struct link *l = owner_of(c);
     l->silent_ms = 0;
     while (in.len > 0 && is_reading(l)) {
-        struct bytes piece = bytes_head(in, FEED_MAX);
+        struct bytes piece = bytes_head(in, REPLY_FEED_MAX);
         in = bytes_from(in, piece.len);
-        MUST(redisReaderFeed(l->reader, piece.ptr, piece.len) == REDIS_OK);
+        reply_reader_feed(l->reader, piece);
         read_replies(l);
     }
 }

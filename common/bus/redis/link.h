@@ -6,8 +6,8 @@
  *                └──────── BACKOFF ◀─────┘ (also from CONNECT and LOGIN)
  *
  * CONNECT is connector.h, LOGIN is login.h, and how long BACKOFF lasts is attempts.h. With Sentinel
- * the first connection goes to a sentinel and asks for the master, at every attempt. hiredis'
- * reader parses; nothing else of hiredis is used (it is fed 16 KiB at a time at most).
+ * the first connection goes to a sentinel and asks for the master, at every attempt. What
+ * Redis answers is read by reply_reader.h.
  *
  * Error rule, three kinds:
  *   dropped    READONLY, UNBLOCKED, LOADING, MASTERDOWN, CLUSTERDOWN, MOVED, NOSCRIPT, NOAUTH, any
