@@ -23,7 +23,6 @@
 #include "common/bus/redis/troubles.h"
 
 enum {
-    QUEUE_MAX = 128, /* entries of one read */
     BATCH_BYTES = 256 * 1024,
     BATCH_US = 10000,
     TRIES_MAX = 3,
@@ -47,7 +46,7 @@ struct inbox {
     struct lease_grant grant;
     struct entry_reader *reader;
     struct batch batch;
-    struct in_entry *queue[QUEUE_MAX]; /* read and not processed: from head to tail */
+    struct in_entry *queue[ENTRY_READER_MAX]; /* read and not processed: from head to tail */
     size_t head, tail;
     struct message_id cursor; /* of the batch: its last entry */
     unsigned doubtful;        /* so many more entries may have killed the previous owner */
@@ -413,7 +412,7 @@ static void step(struct inbox *i) {
 
 static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
     struct inbox *i = ctx;
-    MUST(i->head == i->tail && count <= QUEUE_MAX);
+    MUST(i->head == i->tail && count <= ENTRY_READER_MAX);
     memcpy(i->queue, entries, count * sizeof(*entries));
     i->head = 0;
     i->tail = count;
@@ -497,7 +496,7 @@ void inboxes_take(struct inboxes *all, unsigned slot, const struct lease_grant *
     i->refs = 1;
     i->grant = *grant;
     i->cursor = grant->cursor;
-    i->doubtful = QUEUE_MAX;
+    i->doubtful = ENTRY_READER_MAX;
     i->retry_ms = RETRY_MIN_MS;
     MUST(uv_timer_init(all->o.loop, &i->retry) == 0);
     all->places[slot].inbox = i;

@@ -20,7 +20,7 @@
 #include "gateway/session/message_frames.h"
 #include "gateway/session/wire.h"
 
-enum { HELD_MAX_BYTES = 1024 * 1024, FOLLOW_MS = 5000, REPLAYS_MAX = 64 };
+enum { JOIN_HELD_MAX_BYTES = 1024 * 1024, FOLLOW_MS = 5000, REPLAYS_MAX = 64 };
 
 enum join_state { JOIN_FOLLOWING, JOIN_REGISTERING, JOIN_REPLAYING, JOIN_ENDED };
 
@@ -236,7 +236,7 @@ static void complete(struct join *j) {
 
 static void on_replayed(void *ctx, const struct message *m) {
     struct join *j = ctx;
-    if (j->replayed_bytes > HELD_MAX_BYTES + (size_t)j->routes->settings->history_bytes)
+    if (j->replayed_bytes > JOIN_HELD_MAX_BYTES + (size_t)j->routes->settings->history_bytes)
         j->has_resume = false; /* more than can be kept: reported as a gap */
     else if (clients_is_for(m, &j->client->who))
         hold_message(j, &j->replayed, m);
@@ -308,7 +308,7 @@ void join_on_message(struct join *j, struct addressees *to) {
     bool holds = j->state == JOIN_REGISTERING || j->state == JOIN_REPLAYING;
     if (!holds || !addressees_have(to, &j->client->who))
         return;
-    if (j->held_bytes > HELD_MAX_BYTES)
+    if (j->held_bytes > JOIN_HELD_MAX_BYTES)
         refuse(j, "too many messages while the connection was registered");
     else
         hold_message(j, &j->held, to->m);

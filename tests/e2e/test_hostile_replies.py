@@ -1,5 +1,6 @@
 """Whoever answers in place of Redis says what he likes: no process ends or grows without bound, and all is well again once
 Redis itself answers. The seed is in the report of a failure."""
+import json
 import os
 import random
 import socket
@@ -79,11 +80,14 @@ def twisted(rng, reply):
 
 
 class Impostor:
-    """Between the processes and Redis. `wickedness`: which part of the replies is another one."""
+    """Between the processes and Redis. `wickedness`: which part of the replies is another one. While `flows` is not set,
+    nothing is answered but what comes over the feed."""
 
     def __init__(self, path, seed):
         self.path, self.random, self.wickedness = str(path), random.Random(seed), 0.0
-        self.told, self.pairs = 0, set()
+        self.told, self.pairs, self.flows = 0, set(), threading.Event()
+        self.flows.set()
+        self.feeds = set()
         self.server = socket.create_server(("127.0.0.1", free_port()))
         self.url = "redis://127.0.0.1:%d" % self.server.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -104,6 +108,8 @@ class Impostor:
     def up(self, client, redis):
         try:
             while data := client.recv(1 << 16):
+                if b"SUBSCRIBE" in data:
+                    self.feeds.add(redis)
                 redis.sendall(data)
         except OSError:
             pass
@@ -115,6 +121,8 @@ class Impostor:
             while data := redis.recv(1 << 16):
                 buffer += data
                 while buffer and (end := end_of(buffer, 0)):
+                    if redis not in self.feeds:
+                        self.flows.wait()
                     client.sendall(self.answer(buffer[:end]))
                     buffer = buffer[end:]
         except OSError:
@@ -143,16 +151,18 @@ class Impostor:
 
 
 class Deceived(Cluster):
+    """`deceives`: how the names begin of those that talk to the impostor."""
+
     impostor = None
 
-    def __init__(self, *args, seed, **options):
-        self.seed = seed
+    def __init__(self, *args, seed, deceives="", **options):
+        self.seed, self.deceives = seed, deceives
         super().__init__(*args, **options)
 
     def redis_url_for(self, name):
         if self.impostor is None:
             self.impostor = Impostor(self.redis_socket, self.seed)
-        return self.impostor.url
+        return self.impostor.url if name.startswith(self.deceives) else self.redis_url
 
 
 def quietly(question):
@@ -205,3 +215,50 @@ def test_any_answer_is_survived(tmp_path, seed):
                 return other.recv(2) == "again"
         eventually(lambda: quietly(delivered), 30, f"messages pass again; seed {seed}")
         assert cluster.crashes() == [], f"seed {seed}"
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory):
+    """A gateway whose Redis answers when the test wants it."""
+    folder = tmp_path_factory.mktemp("slow")
+    (folder / "app.lua").write_text(APP)
+    with Deceived(folder, gateways=1, brokers=1, seed=0, deceives="gateway", args=["--history-bytes", str(4 * MIB)]) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("count, status", [(3, 101), (4, 503)])
+def test_what_a_joining_client_is_kept(slow, count, status):
+    """A message more as long as it is 1 MiB: 500 kB three times, and not four times."""
+    outcome = []
+
+    def join():
+        try:
+            with slow.client(0, "/ws") as client:
+                outcome.extend([101, [len(client.recv()) for _ in range(count)]])
+        except Refused as refused:
+            outcome.append(refused.status)
+    with slow.client(0, "/ws") as bystander:
+        slow.impostor.flows.clear()
+        joining = threading.Thread(target=join)
+        joining.start()
+        eventually(lambda: slow.redis.hlen(slow.redis.keys("sb:{*}:c:Msg")[0]) == 2, 2, "a registration that is not answered")
+        for _ in range(count):
+            slow.redis.xadd("signalbox:send", {"m": json.dumps({"name": "Msg", "data": "x" * 500_000})})
+        assert [len(bystander.recv()) for _ in range(count)] == [500_000] * count
+        slow.impostor.flows.set()
+        joining.join(10)
+    assert outcome == ([101, [500_000] * count] if status == 101 else [503])
+
+
+@pytest.mark.parametrize("logs, recovered", [(["Msg"], True), (["Msg", None], False)])
+def test_what_a_resuming_client_is_kept(slow, logs, recovered):
+    """5 MiB: the histories of its Name and of every Name are 3.5 MB each."""
+    headers = {"Sec-WebSocket-Protocol": "signalbox.v1"}
+    with slow.client(0, "/ws", headers) as client:
+        position = client.recv_json()["id"]
+        for name in logs:
+            for _ in range(7):
+                slow.redis.xadd("signalbox:send", {"m": json.dumps({"data": "x" * 500_000, **({"name": name} if name else {})})})
+                assert client.recv_json()["type"] == "message"
+    with slow.client(0, f"/ws?signalbox-resume={position}", headers) as again:
+        assert again.recv_json()["recovered"] is recovered

@@ -86,7 +86,9 @@ static void on_all(void *ctx, struct redisReply *reply) {
         k->is_seen = false;
     for (size_t i = 0; i + 1 < reply_count(reply); i += 2) {
         struct bytes field = reply_bytes(reply_at(reply, i)), value;
-        if (proof_take(r->bus, "rule", field, reply_bytes(reply_at(reply, i + 1)), &value))
+        bool is_text = field.ptr != NULL;
+        if (is_text &&
+            proof_take(r->bus, "rule", field, reply_bytes(reply_at(reply, i + 1)), &value))
             apply(r, field, value);
     }
     HASH_ITER (hh, r->known, k, next) {

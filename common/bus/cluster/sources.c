@@ -17,7 +17,7 @@ enum {
     SOURCE_TEXT = 24,
     HOUR_MS = 3600 * 1000,
     BROKER_HOURS = 24,
-    KNOWN_MAX = 100000
+    WATCHED_MAX = 100000
 };
 
 /* A source without a sign of life. */
@@ -103,7 +103,7 @@ static uint64_t absent_ms(struct sources *s, unsigned partition, struct bytes so
         HASH_DEL(s->all, a);
         free(a);
     }
-    if (is_here || a != NULL || HASH_COUNT(s->all) >= KNOWN_MAX)
+    if (is_here || a != NULL || HASH_COUNT(s->all) >= WATCHED_MAX)
         return is_here || a == NULL ? 0 : clock_ms() - a->since_ms;
     a = mem_zalloc(sizeof(*a));
     a->since_ms = clock_ms();

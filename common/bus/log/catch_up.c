@@ -92,7 +92,8 @@ void catch_up_hold(struct held_messages *h, enum which_log log, struct bytes blo
     }
     struct held_message *one = mem_alloc(sizeof(*one) + blob.len);
     *one = (struct held_message){.log = log, .len = blob.len};
-    memcpy(one->blob, blob.ptr, blob.len);
+    if (blob.len > 0)
+        memcpy(one->blob, blob.ptr, blob.len);
     STAILQ_INSERT_TAIL(&h->list, one, link);
     h->bytes += blob.len;
 }

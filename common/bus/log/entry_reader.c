@@ -15,7 +15,7 @@
 #include "common/bus/redis/redis_settings.h"
 #include "common/bus/redis/troubles.h"
 
-enum { COUNT_MAX = 128, COUNT_FIRST = 16, BLOCK_MS = 2000, FIELDS_MAX = 16, PEEK_BYTES = 1024 };
+enum { COUNT_FIRST = 16, BLOCK_MS = 2000, FIELDS_MAX = 16, PEEK_BYTES = 1024 };
 
 struct entry_reader {
     struct bus *bus;
@@ -143,7 +143,7 @@ static struct in_entry *read_entry(enum entry_reader_kind kind, struct redisRepl
 static void on_reply(void *ctx, struct redisReply *reply) {
     struct entry_reader *l = ctx;
     struct redisReply *rows = reply_at(reply_at(reply, 0), 1);
-    struct in_entry *entries[COUNT_MAX];
+    struct in_entry *entries[ENTRY_READER_MAX];
     size_t count = 0, bytes = 0;
     l->is_asked = false;
     if (reply == NULL) {
@@ -156,7 +156,7 @@ static void on_reply(void *ctx, struct redisReply *reply) {
         return;
     }
     trouble_clear(&l->unread);
-    for (size_t i = 0; i < reply_count(rows) && count < COUNT_MAX; i++) {
+    for (size_t i = 0; i < reply_count(rows) && count < ENTRY_READER_MAX; i++) {
         entries[count] = read_entry(l->kind, reply_at(rows, i));
         if (entries[count] == NULL)
             continue;
@@ -288,7 +288,7 @@ struct entry_reader *entry_reader_new(struct bus *bus, const struct entry_reader
                                .position = options->cursor,
                                .events = events,
                                .ctx = ctx};
-    paging_init(&l->paging, COUNT_FIRST, COUNT_MAX);
+    paging_init(&l->paging, COUNT_FIRST, ENTRY_READER_MAX);
     key_of(&l->key, options->partition, KEY_IN, BYTES_NONE);
     char what[32];
     snprintf(what, sizeof(what), "in %s", options->label);

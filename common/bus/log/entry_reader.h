@@ -19,6 +19,9 @@
 struct bus;
 struct entry_reader;
 
+/* So many entries are read at a time, whatever Redis answers. */
+enum { ENTRY_READER_MAX = 128 };
+
 enum entry_reader_kind {
     /* Field m is an envelope, or t n i v r are those of register.lua and unregister.lua. */
     ENTRY_READER_ENTRIES,

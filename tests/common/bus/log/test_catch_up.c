@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/base/must.h"
+#include "tests/common/bus/bus_room.h"
 
 static void in_order(void **state) {
     struct held_messages h;
@@ -52,8 +53,43 @@ static void all_are_dropped_at_the_bound(void **state) {
     free(large);
 }
 
+static unsigned started;
+
+static void on_start(struct catch_up *c) {
+    (void)c;
+    started++;
+}
+
+/* So many read at a time, and one for each that ends. */
+static void readings_take_turns(void **state) {
+    static struct catch_up each[CATCH_UPS_MAX + 2];
+    struct bus_room room;
+    struct catch_ups all;
+    (void)state;
+    bus_room_init(&room, 1);
+    struct bus *bus = bus_room_join(&room, BUS_GATEWAY);
+    for (int i = 0; i < 500 && !bus_is_on_one_server(bus); i++)
+        bus_room_turn(&room, 10);
+    catch_ups_init(&all, bus, on_start);
+    for (size_t i = 0; i < ARRAY_LEN(each); i++)
+        catch_ups_add(&all, &each[i]);
+    assert_int_equal(started, CATCH_UPS_MAX);
+    catch_ups_start(&all);
+    assert_int_equal(started, CATCH_UPS_MAX);
+    catch_ups_done(&all);
+    catch_ups_start(&all);
+    assert_int_equal(started, CATCH_UPS_MAX + 1);
+    uv_close((uv_handle_t *)&all.pause, NULL);
+    bus_close(bus);
+    bus_room_deinit(&room);
+}
+
 int main(void) {
+    if (!redis_server_is_installed())
+        return 77;
+
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_order),
-                                       cmocka_unit_test(all_are_dropped_at_the_bound)};
+                                       cmocka_unit_test(all_are_dropped_at_the_bound),
+                                       cmocka_unit_test(readings_take_turns)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,13 +16,14 @@ struct test {
     struct bus_room room;
     struct bus *bus;
     struct entry_reader *reader;
-    unsigned count, bad;
+    unsigned count, bad, most; /* in one read */
     struct message_id last;
     struct in_entry *kept;
 };
 
 static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
     struct test *t = ctx;
+    t->most = count > t->most ? (unsigned)count : t->most;
     for (size_t i = 0; i < count; i++) {
         assert_true(message_id_compare(t->last, entries[i]->id) < 0);
         t->last = entries[i]->id;
@@ -225,6 +226,18 @@ static void waits_for_what_cannot_be_read(void **state) {
     assert_int_equal(t->bad, 0);
 }
 
+/* Small entries are asked for by ever more, up to the bound. */
+static void one_read_has_a_bound(void **state) {
+    struct test *t = *state;
+    for (int i = 0; i < 16 + 32 + 64 + 2 * ENTRY_READER_MAX + 1; i++)
+        add_entry(t, "a");
+    while (t->count < 16 + 32 + 64 + 2 * ENTRY_READER_MAX + 1) {
+        entry_reader_read(t->reader);
+        bus_room_until(&t->room, &t->count, t->count + 1, 3000);
+    }
+    assert_int_equal(t->most, ENTRY_READER_MAX);
+}
+
 /* What no message may be is handed on by its beginning. */
 static void steps_over_what_is_too_large_anyway(void **state) {
     struct test *t = *state;
@@ -259,6 +272,7 @@ int main(void) {
         cmocka_unit_test(a_text_has_one_field),
         WITH_REDIS(goes_on_after_a_broken_connection),
         WITH_REDIS(reads_less_where_redis_answers_less),
+        WITH_REDIS(one_read_has_a_bound),
         WITH_REDIS(waits_for_what_cannot_be_read),
         WITH_REDIS(steps_over_what_is_too_large_anyway),
         WITH_REDIS(text_stays_text),

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -12,6 +13,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/notice.h"
 #include "common/bus/log/trace.h"
+#include "tests/common/bus/bus_room.h"
 
 /* A bus that never starts: nothing is told. */
 struct room {
@@ -127,6 +129,41 @@ static void test_tokens_and_texts_have_bounds(void **state) {
     }
 }
 
+/* Counted by Redis itself. */
+static int published(struct bus_room *redis) {
+    const char *text = strstr(bus_room_ask(redis, "INFO commandstats"), "cmdstat_publish:calls=");
+    return text == NULL ? 0 : atoi(text + strlen("cmdstat_publish:calls="));
+}
+
+static void test_events_of_a_second_are_bounded(void **state) {
+    struct bus_room redis;
+    struct trace t;
+    struct trace_event e = trace_event_of("hop");
+    (void)state;
+    clock_freeze(0);
+    bus_room_init(&redis, 1);
+    struct bus *bus = bus_room_join(&redis, BUS_TOOL);
+    trace_init(&t, bus, "gateway");
+    clock_freeze(clock_ms() / 1000 * 1000 + 5000);
+    notice(&t, "a", 5000, true, "one"); /* tells that it listens: the first event */
+    for (int i = 1; i < TRACE_EVENTS_MAX + 1; i++)
+        trace_tell(&t, 1, &e);
+    for (int i = 0; i < 200 && published(&redis) < TRACE_EVENTS_MAX; i++)
+        bus_room_turn(&redis, 10);
+    bus_room_ask(&redis, "PING");
+    bus_room_turn(&redis, 50);
+    assert_int_equal(published(&redis), TRACE_EVENTS_MAX);
+    clock_freeze(clock_ms() + 1000);
+    trace_tell(&t, 1, &e);
+    for (int i = 0; i < 200 && published(&redis) < TRACE_EVENTS_MAX + 1; i++)
+        bus_room_turn(&redis, 10);
+    assert_int_equal(published(&redis), TRACE_EVENTS_MAX + 1);
+    clock_freeze(0);
+    trace_deinit(&t);
+    bus_close(bus);
+    bus_room_deinit(&redis);
+}
+
 static void test_an_event_there_and_back(void **state) {
     (void)state;
     struct trace_event e = trace_event_of("received"), back;
@@ -155,6 +192,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_it_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tokens_and_texts_have_bounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_notices_are_passed_over, setup, teardown),
+        cmocka_unit_test(test_events_of_a_second_are_bounded),
         cmocka_unit_test(test_an_event_there_and_back)};
+    if (!redis_server_is_installed())
+        return 77;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
 /* The link against a real redis-server that is killed, paused, restarted and locked. */
 #include "common/bus/redis/link.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/base/metrics.h"
+#include "common/bus/redis/connector.h"
 #include "common/bus/redis/scripts.h"
 #include "tests/common/bus/link_room.h"
 
@@ -454,6 +457,43 @@ static void may_be_broken_in_a_callback(void **state) {
     room_deinit(&room);
 }
 
+/* ---- the host many.test: so many addresses at which nobody listens, then the real one ---- */
+
+typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+static unsigned dead_addresses;
+
+/* In place of libc's. */
+int getaddrinfo(const char *restrict node, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict out) {
+    look_up *theirs = (look_up *)dlsym(RTLD_NEXT, "getaddrinfo");
+    if (node == NULL || strcmp(node, "many.test") != 0)
+        return theirs(node, service, hints, out);
+    for (unsigned i = 0; i <= dead_addresses; i++) {
+        int r = theirs(i < dead_addresses ? "127.0.0.2" : "127.0.0.1", service, hints, out);
+        if (r != 0)
+            return r;
+        while (*out != NULL)
+            out = &(*out)->ai_next;
+    }
+    return 0;
+}
+
+/* All of its addresses are tried up to the bound. */
+static void a_name_has_so_many_addresses(void **state) {
+    (void)state;
+    struct room room;
+    room_init_redis(&room, "");
+    set_url(&room, "redis://many.test:%d", room.redis.port);
+    dead_addresses = CONNECTOR_ADDRESSES_MAX;
+    open_link(&room, LINK_COMMANDS);
+    until_trouble(&room, "refused", 5000);
+    turn(&room, 200);
+    assert_int_equal(room.ready, 0);
+    dead_addresses = CONNECTOR_ADDRESSES_MAX - 1;
+    until(&room, &room.ready, 1, 5000);
+    room_deinit(&room);
+}
+
 static void reads_replies(void **state) {
     (void)state;
     assert_false(reply_is_error(NULL, NULL));
@@ -481,6 +521,7 @@ int main(void) {
                                        cmocka_unit_test(slow_large_value_is_no_silence),
                                        cmocka_unit_test(refused_at_start),
                                        cmocka_unit_test(unknown_host),
+                                       cmocka_unit_test(a_name_has_so_many_addresses),
                                        cmocka_unit_test(logs_in),
                                        cmocka_unit_test(replica_is_refused),
                                        cmocka_unit_test(feed_hears_what_is_published),
