@@ -166,6 +166,7 @@ void budget_init(struct budget *b) {
 }
 
 void budget_deinit(struct budget *b) {
+    collisions_deinit(&b->collisions);
     MUST(timer_delete(b->timer) == 0);
 }
 
@@ -203,10 +204,29 @@ static size_t room_for(struct budget *b, size_t size) {
     return b->memory_limit - used;
 }
 
+/* Whether a table may have a hash part of that size. If not, the slice is over: what its growth
+ * would have done to it. */
+static bool may_grow(struct budget *b, size_t size) {
+    if (!collisions_would_chain(&b->collisions, size))
+        return true;
+    if (b->slice != NULL && !b->slice->is_over) {
+        b->slice->is_over = b->slice->is_reported = true;
+        b->wants_look = true;
+        snprintf(b->over, sizeof(b->over),
+                 "a table has more than %d numbers as keys that Lua cannot tell apart quickly",
+                 CHAIN_MAX);
+        look_at_every_instruction(b->running);
+    }
+    return false;
+}
+
+/* For a new block, old_size is what it is for: 0 for a vector. */
 void *budget_allocate(void *ctx, void *ptr, size_t old_size, size_t new_size) {
     struct budget *b = ctx;
     size_t had = ptr == NULL ? 0 : old_size;
     if (new_size == 0) {
+        if (collisions_is_part(had))
+            collisions_forget(&b->collisions, ptr);
         free(ptr);
         b->memory_used -= had;
         return NULL;
@@ -214,8 +234,15 @@ void *budget_allocate(void *ctx, void *ptr, size_t old_size, size_t new_size) {
     if (new_size > had &&
         (new_size > BUDGET_BLOCK_MAX_BYTES || new_size - had > room_for(b, new_size - had)))
         return NULL;
+    bool is_part = ptr == NULL && old_size == 0 && collisions_is_part(new_size);
+    if (is_part && !may_grow(b, new_size))
+        return NULL;
+    if (collisions_is_part(had))
+        collisions_forget(&b->collisions, ptr);
     void *fresh = realloc(ptr, new_size);
     MUST(fresh != NULL);
+    if (is_part)
+        collisions_note(&b->collisions, fresh, new_size);
     b->memory_used += new_size - had;
     return fresh;
 }

@@ -29,6 +29,7 @@
 
 #include <lua.h>
 
+#include "common/app/lua/collisions.h"
 #include "common/base/bytes.h"
 
 /* One text, and the elements of one table, in bytes of memory. */
@@ -46,6 +47,7 @@ struct slice {
 /* The context of the state's allocator. It must not move. */
 struct budget {
     size_t memory_used, memory_limit;
+    struct collisions collisions;
     uint64_t slice_us;            /* processor time of a slice */
     struct slice *volatile slice; /* of what runs now, or NULL */
     lua_State *volatile running;  /* the coroutine that runs in it */

@@ -25,7 +25,12 @@
 #include "common/app/lua/weak.h"
 #include "common/base/log.h"
 
-enum { LOAD_MAX_BYTES = 1024 * 1024, FILE_MAX_BYTES = 16 * 1024 * 1024, MAIN_CHUNK_SLICES = 10 };
+enum {
+    LOAD_MAX_BYTES = 1024 * 1024,
+    FILE_MAX_BYTES = 16 * 1024 * 1024,
+    MAIN_CHUNK_SLICES = 10,
+    CHAIN_LINKS_MAX = 100 /* of __index or __newindex */
+};
 
 static char modules_key;
 
@@ -169,12 +174,32 @@ static void check_metatable(lua_State *L) {
     luaL_argcheck(L, lua_rawget(L, 2) == LUA_TNIL, 2, "weak tables (__mode) are not available");
 }
 
+/* Lua follows a chain of up to 2000 tables in one instruction, with a comparison of the keys in
+ * each. */
+static void check_chain(lua_State *L, const char *event) {
+    lua_pushvalue(L, 2);
+    for (int links = 0;; links++) {
+        lua_pushstring(L, event);
+        if (lua_rawget(L, -2) != LUA_TTABLE || !lua_getmetatable(L, -1))
+            break;
+        luaL_argcheck(L, links < CHAIN_LINKS_MAX, 2, "a chain of more than 100 tables");
+        lua_replace(L, 3);
+        lua_settop(L, 3);
+    }
+    lua_settop(L, 2);
+}
+
 static int sandbox_setmetatable(lua_State *L) {
     int type = lua_type(L, 2);
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
-    if (type == LUA_TTABLE)
+    lua_settop(L, 2);
+    if (type == LUA_TTABLE) {
         check_metatable(L);
+        lua_settop(L, 2);
+        check_chain(L, "__index");
+        check_chain(L, "__newindex");
+    }
     if (!json_is_array_marked(L, 1) && luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
         return luaL_error(L, "cannot change a protected metatable");
     lua_settop(L, 2);

@@ -144,9 +144,10 @@ static int collect_most(lua_State *L) {
     return 0;
 }
 
+/* After the end of a slice the error is the budget's, whatever the script made of it. */
 static void fail(struct app_call *c, int status, struct buf *error_out) {
     struct buf trace = {0};
-    if (status == LUA_YIELD)
+    if (c->slice.is_reported)
         buf_append_str(error_out, c->app->sandbox.budget.over);
     else
         sandbox_append_error(c->thread, error_out);
@@ -154,7 +155,7 @@ static void fail(struct app_call *c, int status, struct buf *error_out) {
     if (c->excused == NULL || !app_error_is(buf_bytes(error_out), c->excused))
         report_failure(c->handler.label, buf_bytes(error_out), buf_bytes(&trace));
     buf_deinit(&trace);
-    if (status == LUA_ERRMEM)
+    if (status == LUA_ERRMEM && !c->slice.is_reported)
         c->app->is_out_of_memory = true;
     if (!c->slice.is_over)
         (void)lua_resetthread(c->thread); /* closes its variables, which cannot wait any more */

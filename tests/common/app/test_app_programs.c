@@ -6,6 +6,7 @@
  *     build/bin/test_common_app_app_programs                    a few seconds, as in the tests
  *     build/bin/test_common_app_app_programs 3600 [seed]        an hour; prints what took longest
  *     build/bin/test_common_app_app_programs show SEED          the programs of that seed
+ *     build/bin/test_common_app_app_programs run FILE           that program, five times
  *
  * A seed makes a run of programs in one state, so that what one leaves behind the next one finds.
  */
@@ -281,6 +282,7 @@ struct run {
     struct generator generator;
     double longest_ms;
     unsigned failed, wrong;
+    bool is_shown;
 };
 
 static int push_program(void *ctx, lua_State *L) {
@@ -311,6 +313,8 @@ static double run_program(struct run *r) {
     r->failed += outcome == APP_FAILED;
     r->wrong += error != NULL && strstr(error, "[string") == NULL &&
                 strstr(error, "processor time") == NULL;
+    if (r->is_shown && error != NULL)
+        printf("-- %s\n", error);
     free(error);
     while (app_waiting(r->world.app) > 0) {
         begin = processor_ms();
@@ -323,7 +327,7 @@ static double run_program(struct run *r) {
 
 /* The longest stretch of all programs of a seed. */
 static double run_seed(uint64_t seed, bool is_shown) {
-    struct run r = {.generator.state = seed * 0x9E3779B97F4A7C15u + 1};
+    struct run r = {.generator.state = seed * 0x9E3779B97F4A7C15u + 1, .is_shown = is_shown};
     world_open(&r.world);
     r.world.settings.lua_budget_ms = BUDGET_MS;
     r.world.settings.lua_memory_bytes = (int64_t)MEMORY_MIB << 20;
@@ -373,10 +377,31 @@ static int run_long(double seconds, uint64_t seed) {
     return status;
 }
 
+static int run_file(const char *path) {
+    struct run r = {.is_shown = true};
+    char text[65536];
+    FILE *file = fopen(path, "rbe");
+    assert_non_null(file);
+    size_t len = fread(text, 1, sizeof(text), file);
+    fclose(file);
+    buf_append(&r.generator.text, (struct bytes){text, len});
+    world_open(&r.world);
+    r.world.settings.lua_budget_ms = BUDGET_MS;
+    r.world.settings.lua_memory_bytes = (int64_t)MEMORY_MIB << 20;
+    world_must_load(&r.world, app);
+    for (int i = 0; i < 5; i++)
+        printf("%.1f ms\n", run_program(&r));
+    world_close_all(&r.world);
+    buf_deinit(&r.generator.text);
+    return 0;
+}
+
 int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_programs)};
     if (count > 2 && strcmp(arguments[1], "show") == 0)
         return run_seed(strtoull(arguments[2], NULL, 10), true) > 2 * BUDGET_MS + NOISE_MS;
+    if (count > 2 && strcmp(arguments[1], "run") == 0)
+        return run_file(arguments[2]);
     if (count > 1)
         return run_long(strtod(arguments[1], NULL),
                         count > 2 ? strtoull(arguments[2], NULL, 10) : 1);

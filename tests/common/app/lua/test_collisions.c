@@ -1,0 +1,86 @@
+/* test_collisions.c - chosen numbers cannot make the growth of a table slow; others grow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <lauxlib.h>
+
+#include "common/app/lua/sandbox.h"
+
+static int run(lua_State *L) {
+    sandbox_open(L);
+    if (luaL_loadstring(L, lua_touserdata(L, 1)) != LUA_OK)
+        return lua_error(L);
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+/* As much as a handler of a long budget. */
+static bool is_fine(char *script, char *over_out, size_t room) {
+    struct sandbox s;
+    sandbox_init(&s, 128 << 20, 60000);
+    struct slice slice = budget_slice(&s.budget, 1);
+    struct entered before = budget_enter(&s.budget, &slice, s.L);
+    bool was_fine = sandbox_protected(&s, run, script, NULL);
+    budget_leave(&s.budget, before);
+    snprintf(over_out, room, "%s", s.budget.over);
+    sandbox_deinit(&s);
+    return was_fine;
+}
+
+/* Without the check each of them takes from a second to minutes. */
+static void test_chosen_numbers(void **state) {
+    (void)state;
+    static char *const scripts[] = {
+        /* Apart in a part of 2^16 nodes, together in the next one. */
+        "local t = {} for i = 1, 1 << 17 do t[i * ((1 << 17) - 1)] = true end",
+        "local t = {} for i = 1, 1 << 17 do t[-i * ((1 << 17) - 1)] = true end",
+        "local t = {} for i = 1, 1 << 17 do rawset(t, i * ((1 << 17) - 1), true) end",
+        /* Half of them, in a table with other keys. */
+        "local t = {} for i = 1, 1 << 16 do t['k' .. i] = i t[i * ((1 << 17) - 1)] = true end",
+        /* The fraction's last bits do not count. Those before make a free place for each. */
+        "local t = {} for i = 1, 9000 do t[1.5 + i * 2.0 ^ -52] = true end",
+        /* Caught, and tried again. */
+        "local function f() local t = {} for i = 1, 1 << 17 do t[i * ((1 << 17) - 1)] = true end "
+        "end while true do pcall(f) end",
+    };
+    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+        char over[160];
+        if (is_fine(scripts[i], over, sizeof(over)) || strstr(over, "tell apart") == NULL)
+            fail_msg("%s\n  ended with %s", scripts[i], over);
+    }
+}
+
+static void test_other_keys(void **state) {
+    (void)state;
+    static char *const scripts[] = {
+        "for _, step in ipairs {1, 2, 3, 1000, 1024, 65536, 1 << 31, 1 << 40, -1, -4096, "
+        "86400000, 0.5, 1.5, 1e10, 0.1} do local t = {} "
+        "for i = 1, 70000 do t[i * step] = i end for i = 1, 70000 do assert(t[i * step] == i) end "
+        "end",
+        "local t = {} for i = 1, 70000 do t[tostring(i)] = i end",
+        "local t = {} for i = 1, 70000 do t[{}] = i end",
+        "local t = {} for i = 1, 70000 do t[function() return i end] = i end",
+        /* What has the size of a part, but is none. */
+        "local kept = {} for k = 13, 16 do kept[k] = ('\\3'):rep(24 * (1 << k) - 25) end "
+        "local a = {} for i = 1, 24576 do a[i] = 7 end a = {table.unpack(a)} "
+        "local t = {} for i = 1, 70000 do t[i * 3] = i end",
+        "local t = {} for i = 1, 4000 do t[i * ((1 << 17) - 1)] = i end "
+        "for i = 1, 70000 do t[-i] = i end",
+    };
+    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+        char over[160];
+        if (!is_fine(scripts[i], over, sizeof(over)))
+            fail_msg("%s\n  ended with %s", scripts[i], over);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_chosen_numbers),
+                                       cmocka_unit_test(test_other_keys)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
