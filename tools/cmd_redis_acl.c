@@ -31,21 +31,15 @@
 /* In the order of keys.def's access letters. */
 enum { GATEWAY, BROKER, PUBLISHER, OPERATOR, USERS };
 
-/* keys, channels: access to what keys.def gives no letters of its own. */
 static const struct acl_user {
-    const char *name, *what;
-    char keys, channels;
-    const char *commands;
+    const char *name, *what, *commands;
 } users[USERS] = {
-    [GATEWAY] = {"signalbox-gateway", "gateways", 'w', 'w', LOGIN " " AGAIN " " SHARED},
-    [BROKER] = {"signalbox-broker", "brokers", 'w', 'w',
-                LOGIN " " SHARED " " AGAIN " +xread +xtrim +hkeys"},
+    [GATEWAY] = {"signalbox-gateway", "gateways", LOGIN " " AGAIN " " SHARED},
+    [BROKER] = {"signalbox-broker", "brokers", LOGIN " " SHARED " " AGAIN " +xread +xtrim +hkeys"},
     [PUBLISHER] = {"signalbox-publisher", "programs that send, and `signalbox send` and `close`",
-                   '-', '-',
-                   LOGIN
-                   " +xadd +xlen +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
-    [OPERATOR] = {"signalbox-operator", "the other verbs of the CLI", 'r', 'w',
-                  LOGIN " +xadd +xlen +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall "
+                   LOGIN " +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
+    [OPERATOR] = {"signalbox-operator", "the other verbs of the CLI",
+                  LOGIN " +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall "
                         "+hscan +scan +scard +exists +zrangebylex "
                         "+xrange +xread +pubsub|numsub +time +config|get " AGAIN},
 };
@@ -54,8 +48,11 @@ static const struct named {
     bool is_channel;
     const char *text, *access;
 } named[] = {
-#define KEY(name, text, tail, type, ends, access, content) {false, text, access},
-#define CHANNEL(name, text, tail, access, content)         {true, text, access},
+#define KEY_OF_PARTITION(name, text, tail, type, ends, access, content)                            \
+    {false, "sb:{*}:" text, access},
+#define CHANNEL_OF_PARTITION(name, text, tail, access, content) {true, "sb:{*}:" text, access},
+#define KEY(name, text, tail, type, ends, access, content)      {false, text, access},
+#define CHANNEL(name, text, tail, access, content)              {true, text, access},
 #include "common/bus/keys.def"
 };
 
@@ -64,31 +61,37 @@ struct acl {
     char password_text[SECRET_FILE_MAX + 1];
 };
 
-static void append_pattern(struct buf *out, bool is_channel, char access, const char *text) {
-    if (access == '-')
-        return;
-    buf_append_str(out, is_channel ? "&" : access == 'w' ? "~" : "%R~");
-    buf_append_str(out, is_channel ? fleet_channel_prefix() : fleet_key_prefix());
-    buf_append_str(out, text);
-    buf_append_str(out, text[strlen(text) - 1] == ':' ? "* " : " ");
+/* What the code appends is a * of the pattern; a name that itself ends with one has it in brackets.
+ */
+static void append_pattern(struct buf *out, const char *what, const struct named *n) {
+    size_t len = strlen(n->text);
+    char last = n->text[len - 1];
+    buf_append_str(out, what);
+    buf_append_str(out, n->is_channel ? fleet_channel_prefix() : fleet_key_prefix());
+    buf_append(out, bytes_of(n->text, len - (last == '*')));
+    buf_append_str(out, last == '*' ? "[*]" : last == ':' ? "*" : "");
 }
 
-static void append_patterns(struct buf *out, const struct acl_user *user, bool is_channel) {
-    char usual = is_channel ? user->channels : user->keys;
-    append_pattern(out, is_channel, usual, "sb:{*");
+/* Those to which the user has this access. */
+static void append_patterns(struct buf *out, const struct acl_user *user, char access,
+                            const char *before, const char *after) {
     for (size_t i = 0; i < ARRAY_LEN(named); i++) {
-        char access = named[i].access[user - users];
-        bool is_covered = access == usual && strncmp(named[i].text, "sb:", 3) == 0;
-        if (named[i].is_channel == is_channel && !is_covered)
-            append_pattern(out, is_channel, access, named[i].text);
+        bool is_meant = named[i].is_channel == (*before == '&');
+        if (!is_meant || named[i].access[user - users] != access)
+            continue;
+        append_pattern(out, before, &named[i]);
+        buf_append_str(out, after);
     }
 }
 
+/* Where somebody only adds he has no other command: a selector. */
 static void append_rules(struct buf *out, const char *password, const struct acl_user *user) {
     buf_printf(out, "reset on >%s ", password);
-    append_patterns(out, user, false);
-    append_patterns(out, user, true);
+    append_patterns(out, user, 'w', "~", " ");
+    append_patterns(out, user, 'r', "%R~", " ");
+    append_patterns(out, user, 'w', "&", " ");
     buf_printf(out, "-@all %s", user->commands);
+    append_patterns(out, user, 'a', " (%W~", " +xadd +xlen)");
 }
 
 static void append_json(struct buf *out, const char *password, const struct acl_user *user) {

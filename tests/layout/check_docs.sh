@@ -19,8 +19,8 @@ cat >"$work/print_tables.c" <<'C'
 
 static void keys_print_markdown(void) {
     puts("| key | type | ends | written by, and what it holds |\n|---|---|---|---|");
-#define KEY_OF_PARTITION(name, text, tail, type, ends, content) puts("| `K " text tail "` | " type " | " ends " | " content " |");
-#define CHANNEL_OF_PARTITION(name, text, tail, content) puts("| `K " text tail "` | channel | | " content " |");
+#define KEY_OF_PARTITION(name, text, tail, type, ends, access, content) puts("| `K " text tail "` | " type " | " ends " | " content " |");
+#define CHANNEL_OF_PARTITION(name, text, tail, access, content) puts("| `K " text tail "` | channel | | " content " |");
 #define KEY(name, text, tail, type, ends, access, content) puts("| `" text tail "` | " type " | " ends " | " content " |");
 #define CHANNEL(name, text, tail, access, content) puts("| `" text tail "` | channel | | " content " |");
 #include "common/bus/keys.def"

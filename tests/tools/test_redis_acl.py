@@ -120,3 +120,65 @@ def test_no_user_may_do_more(restricted, user):
             with pytest.raises(redis_client.exceptions.ResponseError):
                 redis.execute_command(*command)
     restricted.redis.execute_command("ACL", "LOG", "RESET")
+
+
+# What each key is called, and who reads (r), adds to without reading (a), or writes (w) it: gateways, brokers, publishers, operators.
+KEYS = """
+    sb:{7}:own ww-r    sb:{7}:lease rw-r  sb:{7}:in ww-r   sb:{7}:src ww-r   sb:{7}:h:Msg rw-r  sb:{7}:h* rw-r   sb:{7}:l:Msg ww-r
+    sb:{7}:l* ww-r     sb:{7}:c:Msg ww-r  sb:{7}:i ww-r    sb:{7}:g:abc ww-r sb:{7}:gws ww-r    sb:{7}:d:Msg:1 ww--
+    sb:{7}:w -w-r      sb:{7}:dl -w-r     sb:{sb}:cfg wwrr sb:{sb}:gw ww-r   sb:{sb}:br rw-r    sb:{sb}:dead:abc ww-r
+    sb:{sb}:about:abc ww-r  sb:{sb}:rules ww-w  sb:{sb}:kv:x ww--  sb:{sb}:lock:x ww--  sb:{sb}:way ww--  sb:{sb}:secret ww--
+    sb:{sb}:tickets w---    sb:{sb}:xown rwrr   sb:{sb}:xlease rw-r  sb:{sb}:xdl -w-r    signalbox:send awaa  signalbox:refused -wrr
+    sb:{7}:other ----  sb:{7}:leases ---- sb:{7}:hx ----   sb:{sb}:other ---- signalbox:sends ---- other ----
+"""
+USERS = ["gateway", "broker", "publisher", "operator"]
+# Commands that take a key, and what they do with it.
+READS = [["HGET", 1, "f"], ["XRANGE", 1, "-", "+"], ["GET", 1], ["HGETALL", 1], ["SMEMBERS", 1], ["HSCAN", 1, "0"]]
+ADDS = [["XADD", 1, "*", "f", "v"]]
+WRITES = [["SET", 1, "v"], ["DEL", 1], ["EXPIRE", 1, "1"], ["HSET", 1, "f", "v"], ["HDEL", 1, "f"], ["SADD", 1, "m"], ["SREM", 1, "m"],
+          ["ZADD", 1, "0", "m"], ["ZREM", 1, "m"], ["XTRIM", 1, "MAXLEN", "0"], ["XDEL", 1, "1-1"], ["RENAME", 1, 1], ["COPY", 1, 1],
+          ["RESTORE", 1, "0", "x"], ["LPUSH", 1, "m"], ["GETDEL", 1], ["EVAL", "return 1", "1", 1], ["EVALSHA", "x", "1", 1],
+          ["XGROUP", "CREATE", 1, "g", "0"], ["XSETID", 1, "9-9"], ["APPEND", 1, "v"], ["PERSIST", 1], ["MIGRATE", "h", "1", 1, "0", "9"]]
+
+
+def may(restricted, user, command, key):
+    words = [PREFIX + key if word == 1 else word for word in command]
+    try:
+        return restricted.redis.execute_command("ACL", "DRYRUN", f"signalbox-{user}", *words) in (b"OK", "OK")
+    except redis_client.exceptions.ResponseError:
+        return False
+
+
+@pytest.mark.parametrize("at, user", enumerate(USERS))
+def test_keys_and_what_may_be_done_with_them(restricted, at, user):
+    """Nobody writes what he need not; and each has some command for what he needs."""
+    words = KEYS.split()
+    for key, access in ((words[i], words[i + 1][at]) for i in range(0, len(words), 2)):
+        reads, adds, writes = ([command[0] for command in commands if may(restricted, user, command, key)]
+                               for commands in (READS, ADDS, WRITES))
+        assert bool(reads) == (access in "rw"), (key, reads)
+        assert access != "a" or adds, key
+        assert not adds or access in "aw", (key, adds)
+        assert bool(writes) == (access == "w"), (key, writes)
+
+
+@pytest.mark.parametrize("at, user", enumerate(USERS))
+def test_channels_and_who_may_use_them(restricted, at, user):
+    for channel, access in {"sb:{7}:n:Msg": "yy-y", "sb:{7}:n*": "yy-y", "sb:{sb}:ctl": "yy-y", "sb:{sb}:probe:x": "yy-y",
+                            "sb:{sb}:trace:x": "yy-y", "sb:{sb}:receipt:x": "yyyy", "signalbox:send": "-yyy", "other": "----",
+                            "sb:{7}:other": "----"}.items():
+        for command in (["PUBLISH", f"db{DB}:{PREFIX}{channel}", "x"], ["SUBSCRIBE", f"db{DB}:{PREFIX}{channel}"]):
+            words = restricted.redis.execute_command("ACL", "DRYRUN", f"signalbox-{user}", *command)
+            assert (words in (b"OK", "OK")) == (access[at] == "y"), (command, words)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_commands_that_nobody_needs(restricted, user):
+    allowed = {name.decode() for name in restricted.redis.execute_command("ACL", "CAT")}
+    assert {"dangerous", "admin", "scripting"} <= allowed
+    for command in (["FLUSHALL"], ["FLUSHDB"], ["CONFIG", "SET", "a", "b"], ["CONFIG", "REWRITE"], ["MODULE", "LIST"], ["SCRIPT", "FLUSH"],
+                    ["SCRIPT", "KILL"], ["FUNCTION", "LOAD", "x"], ["FUNCTION", "FLUSH"], ["REPLICAOF", "h", "1"], ["CLIENT", "PAUSE", "9"],
+                    ["CLIENT", "NO-EVICT", "on"], ["CLIENT", "LIST"], ["MONITOR"], ["ACL", "SETUSER", "x"], ["ACL", "LOG"], ["KEYS", "*"],
+                    ["DEBUG", "SLEEP", "9"], ["SAVE"], ["BGSAVE"], ["SHUTDOWN"], ["SWAPDB", "0", "1"], ["PSUBSCRIBE", "*"], ["WAIT", "1", "1"],
+                    ["RANDOMKEY"], ["SPUBLISH", "x", "y"], ["LATENCY", "RESET"], ["SLOWLOG", "GET"], ["CLUSTER", "RESET"], ["SORT", "sb:{7}:in"]):
+        assert restricted.redis.execute_command("ACL", "DRYRUN", f"signalbox-{user}", *command) not in (b"OK", "OK"), command
