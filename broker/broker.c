@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/entries.h"
+#include "broker/entry/shares.h"
 #include "broker/handlers/handler_run.h"
 #include "broker/inbox.h"
 #include "broker/public_entrance.h"
@@ -169,6 +170,7 @@ void broker_open(struct broker *b) {
         .queues = conn_queues_new(loop, b->bus),
         .free_sends = ingest_new(b->bus, "b", HANDLER_RUN_UNSENT_BYTES, NULL, NULL),
         .trace = &b->daemon.trace};
+    b->parts.shares = shares_new(loop, b->parts.queues, (uint64_t)s->lua_budget_ms * 1000);
     struct inbox_options options = {.loop = loop,
                                     .settings = s,
                                     .lease = b->lease,
@@ -211,6 +213,7 @@ void broker_close(struct broker *b) {
         inboxes_drop(b->inboxes, slot);
     schedules_free(b->schedules);
     reaper_free(b->reaper);
+    shares_end(b->parts.shares);
     conn_queues_end(b->parts.queues);
     lease_free(b->lease);
     ingest_free(b->parts.free_sends);
@@ -219,6 +222,7 @@ void broker_close(struct broker *b) {
 
 void broker_deinit(struct broker *b) {
     conn_queues_free(b->parts.queues);
+    shares_free(b->parts.shares);
     inboxes_free(b->inboxes);
 }
 

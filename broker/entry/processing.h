@@ -18,6 +18,7 @@ struct handler_run;
 struct ingest;
 struct log_writer;
 struct receipt_id;
+struct shares;
 struct trace;
 struct traced_output;
 struct tracing;
@@ -32,6 +33,7 @@ struct entry_parts {
     struct app *const *app; /* the current one: a reload changes it */
     size_t max_message_bytes;
     struct conn_queues *queues;
+    struct shares *shares;     /* NULL: none is counted */
     struct ingest *free_sends; /* for the handlers that have waited */
     struct trace *trace;
 };

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "broker/entry/broadcast.h"
+#include "broker/entry/shares.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/ingest.h"
 #include "common/bus/partition.h"
@@ -26,6 +27,7 @@ struct handler_run *handler_run_new(struct processing *p, enum handler_run_kind 
     r->kind = kind;
     r->entry = in_entry_ref(p->entry);
     r->processing = p;
+    r->slot = p->slot;
     va_start(args, label_format);
     buf_vprintf(&label, label_format, args);
     va_end(args);
@@ -73,9 +75,16 @@ struct json_value handler_run_message(const struct handler_run *r) {
 
 /* --- from start to end --- */
 
+/* Before it leaves its queue, so that what waits there goes on waiting if it has to. */
+static void charge(struct handler_run *r) {
+    if (r->kind != HANDLER_RUN_TICK)
+        shares_charge(r->parts->shares, r->slot, r->entry, app_used_us(*r->parts->app));
+}
+
 static void on_end(void *ctx, struct app_call *call, const char *error) {
     (void)call;
     (void)error; /* was logged and counted by the app */
+    charge(ctx);
     free_run(ctx);
 }
 
@@ -93,6 +102,7 @@ enum app_outcome handler_run_start(struct handler_run *r, int function, int argu
     if (outcome == APP_FAILED && error != NULL)
         buf_append_str(error_out, error);
     free(error);
+    charge(r);
     free_run(r);
     return outcome;
 }
@@ -104,7 +114,7 @@ void handler_run_wait(struct handler_run *r) {
     r->open_runs = &r->processing->batch->open_runs;
     DL_APPEND(*r->open_runs, r);
     if (r->kind != HANDLER_RUN_TICK)
-        r->queue = conn_queues_enter(r->parts->queues, r->processing->slot, r->entry);
+        r->queue = conn_queues_enter(r->parts->queues, r->slot, r->entry);
     r->processing = NULL;
 }
 

@@ -28,6 +28,7 @@ struct handler_run {
     enum handler_run_state state;
     struct in_entry *entry;
     struct processing *processing; /* NOW only */
+    unsigned slot;
     char *label;
     /* HANDLER_RUN_SIGNAL */
     struct client_message *message;

@@ -85,6 +85,10 @@ const char *app_folder(const struct app *a) {
     return a->sandbox.folder;
 }
 
+uint64_t app_used_us(const struct app *a) {
+    return a->used_us;
+}
+
 size_t app_waiting(const struct app *a) {
     return a->waiting;
 }

@@ -26,6 +26,8 @@ void app_release(struct app *a);
 const struct registrations *app_registrations(const struct app *a);
 /* Absolute folder of the app file: what web:file and static folders are relative to. */
 const char *app_folder(const struct app *a);
+/* Processor time of the handler that ended last, in all its stretches. */
+uint64_t app_used_us(const struct app *a);
 /* Number of handlers that wait. */
 size_t app_waiting(const struct app *a);
 

@@ -189,6 +189,14 @@ void budget_leave(struct budget *b, struct entered before) {
     b->running = before.running;
 }
 
+uint64_t budget_used_us(const struct slice *slice) {
+    uint64_t by_clock = clock_us() - slice->begun_us, by_processor;
+    if (by_clock < TICK_MIN_US)
+        return by_clock;
+    by_processor = processor_us() - slice->start_us;
+    return by_processor < by_clock ? by_processor : by_clock;
+}
+
 /* --- memory --- */
 
 /* How much more is there for a block of that size. A slice that is over has the reserve, too. */
@@ -213,7 +221,8 @@ static bool may_grow(struct budget *b, size_t size) {
         b->slice->is_over = b->slice->is_reported = true;
         b->wants_look = true;
         snprintf(b->over, sizeof(b->over),
-                 "a table has more than %d numbers as keys that Lua cannot tell apart quickly",
+                 "a table with more than %d keys in one chain would outlast the budget "
+                 "(--lua-budget-ms)",
                  CHAIN_MAX);
         look_at_every_instruction(b->running);
     }

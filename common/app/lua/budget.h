@@ -89,6 +89,8 @@ struct entered {
 struct slice budget_slice(const struct budget *b, unsigned times);
 struct entered budget_enter(struct budget *b, struct slice *slice, lua_State *L);
 void budget_leave(struct budget *b, struct entered before);
+/* Its processor time so far, to a few milliseconds. */
+uint64_t budget_used_us(const struct slice *slice);
 
 /* Whether the budget ended that coroutine, which has just yielded; asked once. It must neither be
  * resumed nor closed. */

@@ -226,6 +226,8 @@ static enum app_outcome run(struct app_call *c, struct buf *error_out) {
     }
     a->current = outer;
     budget_leave(budget, before);
+    c->used_us += budget_used_us(&c->slice);
+    a->used_us = c->used_us;
     set_state(c, outcome == APP_WAITING ? CALL_WAITING : CALL_IDLE);
     if (a->is_out_of_memory && outer == NULL) {
         a->is_out_of_memory = false;
@@ -259,6 +261,7 @@ enum app_outcome app_call(struct app *a, const struct app_handler *handler,
     c->handler = *handler;
     c->excused = NULL;
     c->begun_us = 0;
+    c->used_us = 0;
     c->holds = 0;
     lua_pushcfunction(c->thread, run_handler);
     a->busy++;

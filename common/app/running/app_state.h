@@ -33,6 +33,7 @@ struct app_call {
     struct slice slice;
     unsigned holds;    /* locks, which go when its functions are left */
     uint64_t begun_us; /* clock_us when it began; 0 until it waits for the first time */
+    uint64_t used_us;  /* processor time so far */
     uv_timer_t timer;  /* signalbox.sleep */
 };
 
@@ -46,6 +47,7 @@ struct app {
     struct app_call *current; /* the handler that runs now, or NULL */
     struct app_call *idle;
     size_t idle_count, busy, waiting;
+    uint64_t used_us; /* by the handler that ended last */
     bool is_loading, is_released, is_out_of_memory;
     void (*on_idle)(struct app *a); /* nothing runs and nothing waits; may free the app */
     /* What the app file said, for settings that the cluster takes back. */
