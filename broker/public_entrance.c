@@ -138,7 +138,7 @@ static void take_share(void *ctx, unsigned partition, struct bytes_list names, s
         return; /* another broker's */
     if (t->once.len > 0)
         forward_publish_once(t->parts->bus, partition, name, t->once, entry);
-    else if (ingest_push(t->parts->free_sends, partition, entry, NULL, NULL) != 0)
+    else if (ingest_push(t->parts->free_sends, partition, NULL, entry, NULL, NULL) != 0)
         log_warn("public_entrance", "dropped a published message: Redis takes nothing");
 }
 

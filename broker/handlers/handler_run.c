@@ -137,8 +137,8 @@ static void on_pushed(void *ctx, int status) {
 static void push_held(struct handler_run *r) {
     r->was_refused = false;
     for (struct held_send *h = r->held; h != NULL; h = h->next)
-        if (ingest_push(r->parts->free_sends, h->partition, buf_bytes(&h->entry), on_pushed, r) ==
-            0)
+        if (ingest_push(r->parts->free_sends, h->partition, NULL, buf_bytes(&h->entry), on_pushed,
+                        r) == 0)
             r->unanswered++;
         else
             r->was_refused = true;

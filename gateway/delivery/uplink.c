@@ -18,7 +18,7 @@
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
 
-enum { SHARES = 8 };
+enum { SHARES = 8, SHARE_MOST_BYTES = 1024 * 1024 };
 
 /* A message that waits for room in ingest. */
 struct blocked {
@@ -61,7 +61,8 @@ void uplink_deinit(struct uplink *u) {
 /* ---- how much of one client is on its way: a client over its share is held */
 
 static size_t share_of(const struct client *client) {
-    return (size_t)client->host->settings->max_uplink_bytes / SHARES;
+    size_t share = (size_t)client->host->settings->max_uplink_bytes / SHARES;
+    return share < SHARE_MOST_BYTES ? share : SHARE_MOST_BYTES;
 }
 
 static void take_off(struct passage *p) {
@@ -97,7 +98,8 @@ static int push(struct uplink *u, struct client *client, unsigned partition, str
                 struct traced_message *traced) {
     struct passage *p = mem_alloc(sizeof(*p));
     *p = (struct passage){.client = client, .len = entry.len, .traced = traced};
-    int status = ingest_push(u->ingest, partition, entry, on_accepted, p);
+    struct sender *sender = client != NULL ? &client->sender : NULL;
+    int status = ingest_push(u->ingest, partition, sender, entry, on_accepted, p);
     if (status < 0) {
         free(p);
         return status;
@@ -141,6 +143,16 @@ static void block(struct uplink *u, struct client *client, struct bytes entry,
     client_hold(client, HOLD_ROOM);
 }
 
+/* There is always some room for a client that has nothing on the way. */
+static bool is_quick(const struct client *client, size_t len) {
+    return len < SENDER_QUEUE_LARGE && client != NULL && client->sender.newest == NULL;
+}
+
+static bool is_its_turn(const struct uplink *u, const struct client *client, size_t len) {
+    const struct blocked *first = TAILQ_FIRST(&u->blocked);
+    return first == NULL || (is_quick(client, len) && !is_quick(first->client, first->entry.len));
+}
+
 static void on_message(void *ctx, struct client *client, bool is_binary, struct bytes body) {
     struct uplink *u = ctx;
     uint64_t ts_ms = clock_wall_ms();
@@ -149,7 +161,7 @@ static void on_message(void *ctx, struct client *client, bool is_binary, struct 
     if (trace_is_on(u->trace))
         traced = tracing_received(u->trace, client, is_binary, body.len, ts_ms);
     int status = -ENOBUFS; /* others wait already */
-    if (TAILQ_EMPTY(&u->blocked))
+    if (is_its_turn(u, client, entry.len))
         status = push(u, client, client->entry->partition, entry, traced);
     if (status == -EMSGSIZE) {
         tracing_accepted(traced, status);
@@ -168,13 +180,15 @@ static bool ask_for_bye(void *ctx, struct client *client) {
     if (!bus_is_ready(u->bus))
         return false;
     struct bytes entry = encode(u, client, ENTRY_BYE, 0, clock_wall_ms(), BYTES_NONE);
-    return ingest_push(u->ingest, client->entry->partition, entry, NULL, NULL) == 0;
+    return ingest_push(u->ingest, client->entry->partition, &client->sender, entry, NULL, NULL) ==
+           0;
 }
 
 /* Bounded, since clients that come and go while Redis is away must not fill the memory. */
 static void on_left(void *ctx, struct client *client) {
     struct uplink *u = ctx;
     struct blocked *b = client->blocked;
+    sender_leave(&client->sender);
     while (!LIST_EMPTY(&client->passages))
         take_off(LIST_FIRST(&client->passages));
     if (b == NULL)

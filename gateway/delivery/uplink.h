@@ -3,8 +3,8 @@
  *
  * When ingest is full (Redis is away or slow), a message waits here and its sender is held; a
  * sender that is held for 10 s is closed with 1013. A client is also held while its messages that
- * Redis has not confirmed are more than an eighth of what ingest holds, so that no client fills it
- * alone. Messages of a client that left meanwhile are still handed on.
+ * Redis has not confirmed are more than an eighth of what ingest holds, or 1 MiB, so that no client
+ * fills it alone. Messages of a client that left meanwhile are still handed on.
  */
 #ifndef SIGNALBOX_GATEWAY_DELIVERY_UPLINK_H
 #define SIGNALBOX_GATEWAY_DELIVERY_UPLINK_H

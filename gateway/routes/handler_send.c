@@ -82,7 +82,7 @@ static void push_share(void *ctx, unsigned partition, struct bytes_list names, s
     struct sending *s = ctx;
     (void)names;
     if (s->status == 0)
-        s->status = ingest_push(s->routes->ingest, partition, entry, on_accepted, s);
+        s->status = ingest_push(s->routes->ingest, partition, NULL, entry, on_accepted, s);
     if (s->status == 0)
         s->unanswered++;
 }

@@ -18,6 +18,7 @@
 #include "common/base/table.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/log/envelope.h"
+#include "common/bus/log/sender_queue.h"
 #include "gateway/conn/transport.h"
 #include "gateway/session/wire.h"
 
@@ -83,6 +84,7 @@ struct client {
 
     /* uplink.c */
     struct blocked *blocked;      /* its message that waits for room on the way to Redis */
+    struct sender sender;         /* its place among those who append */
     struct passage_list passages; /* its messages that Redis has not confirmed, */
     size_t unaccepted_bytes;      /* and their size */
 

@@ -3,6 +3,7 @@ import concurrent.futures
 import os
 import pathlib
 import resource
+import threading
 import time
 
 import pytest
@@ -216,6 +217,31 @@ def test_one_client_has_its_share_of_the_way_to_redis():
         other.send_bytes(encode_frame(TEXT, "{}"))
         cluster.redis_server.cont()
         eventually(lambda: confirmed(cluster) >= sent, 10)
+
+
+def fullest(cluster):
+    """The longest stream of entries that wait for the broker: its key and length."""
+    return max(((key, cluster.redis.xlen(key)) for key in cluster.redis.keys("sb:{*}:in")), key=lambda pair: pair[1])
+
+
+@pytest.mark.parametrize("flood,count,most", [(b"{}", 5000, 1128), (b"x" * 100000, 40, 11), (b"x" * 4000000, 3, 1)],
+                         ids=["small", "large", "huge"])
+def test_what_one_floods_keeps_nobody_waiting(flood, count, most):
+    """While the broker stands still, a flood stops early in Redis; what another says of the same Name passes it."""
+    with Cluster(APP, gateways=1) as cluster:
+        one, other = raw(cluster).upgrade("/up?name=A"), raw(cluster).upgrade("/up?name=A")
+        eventually(lambda: fullest(cluster)[1] == 0, 5)
+        cluster.brokers[0].stop()
+        sender = threading.Thread(target=one.send_bytes, args=(encode_frame(BINARY, flood) * count,))
+        sender.start()
+        eventually(lambda: fullest(cluster)[1] >= most * 0.7, 5)
+        other.send_bytes(encode_frame(TEXT, "I am another"))
+        key, _ = eventually(lambda: fullest(cluster) if b"I am another" in str(
+            cluster.redis.xrevrange(fullest(cluster)[0], count=128)).encode() else None, 5)
+        assert cluster.redis.xlen(key) <= most + 1
+        cluster.brokers[0].cont()
+        eventually(lambda: confirmed(cluster) == count + 1, 20)
+        sender.join()
 
 
 def test_no_descriptor_left_for_a_file():

@@ -17,6 +17,8 @@ struct trouble;
 /* The length of `in` at which Redis refuses the call. */
 enum append_limit {
     APPEND_LIMIT = 50000,
+    /* For a sender with more than one entry on the way: others find the stream nearly empty. */
+    APPEND_LIMIT_BULK = 1000,
     /* For brokers, far above: two full partitions that forward to each other must not wait for
      * ever. */
     APPEND_LIMIT_BROKER = 1000000

@@ -1,12 +1,14 @@
 /*
- * ingest.c - see ingest.h. Read ingest_push, then send_batch.
+ * ingest.c - see ingest.h. Read ingest_push, then send_next.
  *
- *     a partition's lane:   head ▶ [ in flight … ][ waiting … ] ◀ tail
+ *     a partition's lane:   queue: quick    ▶ batch quick ┐
+ *                           queue: waiting  ▶ batch bulk  ┴▶ out ▶ append.lua
  *
- * Entries get their sequence number when they are pushed. Those that one turn of the loop pushed
- * are sent together: a push starts an idle handle and a check handle (before and after the poll),
- * which send for every lane that has nothing in flight. The source's name is fixed when a batch
- * first goes out, so that a repetition is always recognised.
+ * What one turn of the loop pushed is sent together: a push starts an idle handle and a check
+ * handle (before and after the poll), which send for every lane that has nothing in flight. Entries
+ * get their sequence number, and the source its name, when a batch first goes out; both stay while
+ * Redis may have it, so that a repetition is always recognised. A batch that Redis refused is not
+ * there, so the lane's other one may pass it.
  */
 #include "common/bus/log/ingest.h"
 
@@ -18,6 +20,7 @@
 
 #include <uv.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/bus/bus_send.h"
@@ -25,27 +28,43 @@
 #include "common/bus/redis/capacity.h"
 #include "common/bus/redis/troubles.h"
 
-enum { BATCH_ENTRIES = 128, BATCH_BYTES = 256 * 1024, RETRY_MIN_MS = 10, RETRY_MAX_MS = 200 };
+enum {
+    BATCH_ENTRIES = 128,
+    BATCH_BYTES = 256 * 1024,
+    BULK_BYTES = 1024 * 1024, /* of a partition's stream, at which bulk waits */
+    BULK_STUCK_MS = 1000,     /* after so long it is told that bulk waits */
+    RETRY_MIN_MS = 5,
+    RETRY_MAX_MS = 200
+};
 
 struct ingest_item {
-    struct ingest_item *next;
+    struct sender_item turn; /* its length, too */
     ingest_done_fn *done;
     void *ctx;
     uint64_t seq;
-    size_t len;
     char bytes[];
+};
+
+/* Items that go to Redis together, and again and again until it has them. */
+struct ingest_batch {
+    struct sender_items items;
+    size_t count, bytes;
+    bool is_bulk;
+    bool is_held;        /* refused for now: wait for the retry timer */
+    bool is_busy;        /* ask for room before it goes out */
+    uint64_t refused_ms; /* since when it has been refused; 0: it is not */
 };
 
 struct ingest_lane {
     struct ingest *ingest;
     unsigned partition;
-    struct ingest_item *head, *tail;
-    uint64_t next_seq;
-    size_t in_flight; /* items of the batch that Redis has or will get again */
-    bool is_asked;    /* a call is under way */
-    bool is_held;     /* refused for now: wait for the retry timer */
-    bool is_busy;     /* Redis refused the batch: ask for room before it goes out again */
-    char source[24];  /* of the batch in flight */
+    struct sender_queue queue;
+    struct ingest_batch quick, bulk;
+    struct ingest_batch *out; /* may be in Redis already; NULL: neither is */
+    bool is_asked;            /* a call is under way */
+    bool bulk_is_next;
+    uint64_t last_seq;
+    char source[24]; /* of the batch that is out */
     struct trouble refused;
 };
 
@@ -60,21 +79,29 @@ struct ingest {
     uv_check_t check;
     uv_timer_t retry;
     unsigned retry_ms;
+    struct ingest_lane *large; /* whose large batch is under way: one at a time */
+    unsigned last_large;       /* its partition, or that of the last one */
     unsigned open_handles;
     bool is_freed;
     unsigned lane_count;
     struct ingest_lane lanes[];
 };
 
-static void send_batch(struct ingest_lane *lane);
+static void send_next(struct ingest_lane *lane);
 
-static void pop(struct ingest_lane *lane, int status) {
+static struct ingest_item *first_of(const struct ingest_batch *batch) {
+    struct sender_item *first = STAILQ_FIRST(&batch->items);
+    return first != NULL ? container_of(first, struct ingest_item, turn) : NULL;
+}
+
+static void pop(struct ingest_lane *lane, struct ingest_batch *batch, int status) {
     struct ingest *g = lane->ingest;
-    struct ingest_item *item = lane->head;
-    lane->head = item->next;
-    if (lane->head == NULL)
-        lane->tail = NULL;
-    g->bytes -= item->len;
+    struct ingest_item *item = first_of(batch);
+    STAILQ_REMOVE_HEAD(&batch->items, link);
+    batch->count--;
+    batch->bytes -= item->turn.len;
+    sender_queue_done(&lane->queue, &item->turn);
+    g->bytes -= item->turn.len;
     g->count--;
     if (item->done != NULL)
         item->done(item->ctx, status);
@@ -90,151 +117,229 @@ static void tell_room(struct ingest *g) {
         g->on_room(g->ctx);
 }
 
+static void send_all(struct ingest *g) {
+    for (unsigned i = 1; i <= g->lane_count; i++)
+        send_next(&g->lanes[(g->last_large + i) % g->lane_count]);
+}
+
+static void release_all(struct ingest *g) {
+    for (unsigned i = 0; i < g->lane_count; i++)
+        g->lanes[i].quick.is_held = g->lanes[i].bulk.is_held = false;
+    send_all(g);
+}
+
 static void on_retry(uv_timer_t *timer) {
-    struct ingest *g = container_of(timer, struct ingest, retry);
-    for (unsigned i = 0; i < g->lane_count; i++) {
-        g->lanes[i].is_held = false;
-        send_batch(&g->lanes[i]);
-    }
+    release_all(container_of(timer, struct ingest, retry));
 }
 
-static void retry_later(struct ingest_lane *lane) {
-    struct ingest *g = lane->ingest;
-    if (!uv_is_active((uv_handle_t *)&g->retry)) {
-        MUST(uv_timer_start(&g->retry, on_retry, g->retry_ms, 0) == 0);
-        g->retry_ms = g->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : g->retry_ms * 2;
-    }
-    lane->is_held = true;
+static void retry_later(struct ingest *g, struct ingest_batch *batch) {
+    batch->is_held = true;
+    if (uv_is_active((uv_handle_t *)&g->retry))
+        return;
+    MUST(uv_timer_start(&g->retry, on_retry, g->retry_ms, 0) == 0);
+    g->retry_ms = g->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : g->retry_ms * 2;
 }
 
-static void refused(struct ingest_lane *lane, const struct redisReply *reply) {
-    append_refused(lane->ingest->bus, "append.lua", reply, &lane->refused);
-    lane->is_busy = true;
-    retry_later(lane);
+/* That others of the partition come first is no trouble, unless it lasts. */
+static bool is_in_turn(struct ingest_batch *batch, const struct redisReply *reply) {
+    uint64_t now = clock_ms();
+    if (batch->refused_ms == 0)
+        batch->refused_ms = now;
+    return batch->is_bulk && reply_is_error(reply, "BUSY") &&
+           now - batch->refused_ms < BULK_STUCK_MS;
+}
+
+/* Redis has nothing of the batch, so that the other one may go out before it. */
+static void refused(struct ingest_lane *lane, struct ingest_batch *batch,
+                    const struct redisReply *reply) {
+    if (!is_in_turn(batch, reply))
+        append_refused(lane->ingest->bus, "append.lua", reply, &lane->refused);
+    batch->is_busy = true;
+    lane->out = NULL;
+    retry_later(lane->ingest, batch);
+    send_next(lane);
 }
 
 /* The answer to a call without a message. */
 static void on_looked(void *ctx, struct redisReply *reply) {
     struct ingest_lane *lane = ctx;
+    struct ingest_batch *batch = lane->out;
     lane->is_asked = false;
     if (reply == NULL)
         return;
     if (reply_is_error(reply, NULL)) {
-        refused(lane, reply);
+        refused(lane, batch, reply);
         return;
     }
-    lane->is_busy = false;
-    send_batch(lane);
+    batch->is_busy = false;
+    lane->out = NULL;
+    send_next(lane);
 }
 
 static void on_answer(void *ctx, struct redisReply *reply) {
     struct ingest_lane *lane = ctx;
     struct ingest *g = lane->ingest;
+    struct ingest_batch *batch = lane->out;
+    bool was_large = g->large == lane;
     lane->is_asked = false;
+    if (was_large)
+        g->large = NULL;
     if (reply == NULL)
         return; /* unknown: the same batch goes out again once the link is back */
     if (reply_is_error(reply, NULL)) {
-        refused(lane, reply);
+        refused(lane, batch, reply);
         return;
     }
     g->retry_ms = RETRY_MIN_MS;
     trouble_clear(&lane->refused);
-    size_t done = lane->in_flight;
-    lane->in_flight = 0;
-    while (done-- > 0)
-        pop(lane, 0);
+    lane->out = NULL;
+    lane->bulk_is_next = !batch->is_bulk;
+    batch->refused_ms = 0;
+    batch->is_busy = batch->bytes > BATCH_BYTES;
+    while (batch->count > 0)
+        pop(lane, batch, 0);
     tell_room(g);
-    send_batch(lane);
+    if (was_large)
+        send_all(g);
+    else
+        send_next(lane);
 }
 
 /* A large entry travels alone, so that Redis refuses one entry and not a batch. */
-static bool is_batch_full(const struct ingest_lane *lane, const struct ingest_item *next,
-                          size_t bytes) {
-    return lane->in_flight == BATCH_ENTRIES ||
-           (lane->in_flight > 0 && (bytes > BATCH_BYTES || next->len >= CAPACITY_LARGE ||
-                                    lane->head->len >= CAPACITY_LARGE));
+static bool is_full_for(const struct ingest_batch *batch, const struct sender_item *next) {
+    return batch->count == BATCH_ENTRIES ||
+           (batch->count > 0 &&
+            (batch->bytes + next->len > BATCH_BYTES || next->len >= CAPACITY_LARGE ||
+             STAILQ_FIRST(&batch->items)->len >= CAPACITY_LARGE));
 }
 
-static void choose_batch(struct ingest_lane *lane) {
-    size_t bytes = 0;
-    lane->in_flight = 0;
+/* What Redis has refused stays as it is. */
+static bool fill(struct ingest_lane *lane, struct ingest_batch *batch) {
+    struct sender_items *from = batch->is_bulk ? &lane->queue.waiting : &lane->queue.quick;
+    if (batch->is_held)
+        return false;
+    if (batch->count > 0)
+        return true;
+    while (!STAILQ_EMPTY(from) && !is_full_for(batch, STAILQ_FIRST(from))) {
+        struct sender_item *item = sender_queue_take(&lane->queue, from);
+        STAILQ_INSERT_TAIL(&batch->items, item, link);
+        batch->bytes += item->len;
+        batch->count++;
+    }
+    return batch->count > 0;
+}
+
+static bool is_ready(struct ingest_lane *lane, struct ingest_batch *batch) {
+    return fill(lane, batch) && (lane->ingest->large == NULL || batch->bytes <= BATCH_BYTES);
+}
+
+static struct ingest_batch *choose(struct ingest_lane *lane) {
+    struct ingest_batch *first = lane->bulk_is_next ? &lane->bulk : &lane->quick;
+    struct ingest_batch *second = lane->bulk_is_next ? &lane->quick : &lane->bulk;
+    struct sender_item *item;
+    struct ingest_batch *batch = is_ready(lane, first)    ? first
+                                 : is_ready(lane, second) ? second
+                                                          : NULL;
+    if (batch == NULL)
+        return NULL;
     snprintf(lane->source, sizeof(lane->source), "%s%s", lane->ingest->prefix,
              bus_id(lane->ingest->bus));
-    for (struct ingest_item *item = lane->head; item != NULL; item = item->next) {
-        bytes += item->len;
-        if (is_batch_full(lane, item, bytes))
-            return;
-        lane->in_flight++;
-    }
+    STAILQ_FOREACH (item, &batch->items, link)
+        container_of(item, struct ingest_item, turn)->seq = ++lane->last_seq;
+    return batch;
 }
 
-/* Redis can never take the head of the lane. */
-static void refuse_head(struct ingest_lane *lane) {
+/* Redis can never take the entry. */
+static void refuse_first(struct ingest_lane *lane) {
+    struct ingest_batch *batch = lane->out;
     log_warn("ingest", "refused_too_large partition=%u bytes=%zu most=%zu", lane->partition,
-             lane->head->len, bus_largest(lane->ingest->bus));
-    lane->in_flight = 0;
-    pop(lane, -EMSGSIZE);
+             first_of(batch)->turn.len, bus_largest(lane->ingest->bus));
+    lane->out = NULL;
+    batch->is_busy = false;
+    pop(lane, batch, -EMSGSIZE);
     tell_room(lane->ingest);
+    send_next(lane);
+}
+
+static struct command begin_append(const struct ingest_lane *lane) {
+    struct bus *bus = lane->ingest->bus;
+    bool is_bulk = lane->out->is_bulk;
+    int64_t bytes = bus_ingest_share(bus);
+    struct append a = {.partition = lane->partition,
+                       .source = bytes_str(lane->source),
+                       .limit = is_bulk ? APPEND_LIMIT_BULK : APPEND_LIMIT};
+    struct command c = append_begin(SCRIPT_append, &a);
+    command_number(&c, is_bulk && bytes > BULK_BYTES ? BULK_BYTES : bytes);
+    return c;
 }
 
 static void send_batch(struct ingest_lane *lane) {
-    struct ingest *g = lane->ingest;
-    if (lane->is_asked || lane->is_held || lane->head == NULL || !bus_can_send(g->bus))
-        return;
-    if (lane->in_flight == 0)
-        choose_batch(lane);
-    if (!append_fits(g->bus, lane->head->len)) {
-        refuse_head(lane);
-        send_batch(lane);
-        return;
-    }
-    if (!bus_takes_now(g->bus, lane->partition, lane->head->len)) {
-        retry_later(lane);
-        return;
-    }
-    struct command c =
-        append_begin(SCRIPT_append, &(struct append){.partition = lane->partition,
-                                                     .source = bytes_str(lane->source),
-                                                     .limit = APPEND_LIMIT});
-    command_number(&c, bus_ingest_share(g->bus));
-    if (lane->is_busy) { /* look first: the batch may be large */
-        lane->is_asked = true;
-        bus_send(g->bus, lane->partition, &c, on_looked, lane);
-        return;
-    }
-    struct ingest_item *item = lane->head;
-    for (size_t i = 0; i < lane->in_flight; i++, item = item->next) {
+    struct ingest_batch *batch = lane->out;
+    struct command c = begin_append(lane);
+    struct sender_item *turn;
+    STAILQ_FOREACH (turn, &batch->items, link) {
+        struct ingest_item *item = container_of(turn, struct ingest_item, turn);
         char seq[24];
         snprintf(seq, sizeof(seq), "%020" PRIu64, item->seq);
         command_text(&c, seq);
-        command_bytes(&c, bytes_of(item->bytes, item->len));
+        command_bytes(&c, bytes_of(item->bytes, turn->len));
+    }
+    if (batch->bytes > BATCH_BYTES) {
+        lane->ingest->large = lane;
+        lane->ingest->last_large = lane->partition;
     }
     lane->is_asked = true;
-    bus_send(g->bus, lane->partition, &c, on_answer, lane);
+    bus_send(lane->ingest->bus, lane->partition, &c, on_answer, lane);
 }
 
-static void send_all(struct ingest *g) {
-    for (unsigned i = 0; i < g->lane_count; i++)
-        send_batch(&g->lanes[i]);
+static void send_next(struct ingest_lane *lane) {
+    struct ingest *g = lane->ingest;
+    if (lane->is_asked || !bus_can_send(g->bus))
+        return;
+    if (lane->out == NULL)
+        lane->out = choose(lane);
+    struct ingest_batch *batch = lane->out;
+    if (batch == NULL || batch->is_held)
+        return;
+    if (!append_fits(g->bus, first_of(batch)->turn.len)) {
+        refuse_first(lane);
+    } else if (!bus_takes_now(g->bus, lane->partition, first_of(batch)->turn.len)) {
+        retry_later(g, batch);
+    } else if (batch->is_busy) { /* look first: the batch may be large */
+        struct command c = begin_append(lane);
+        lane->is_asked = true;
+        bus_send(g->bus, lane->partition, &c, on_looked, lane);
+    } else {
+        send_batch(lane);
+    }
+}
+
+static void send_pushed(struct ingest *g) {
+    send_all(g);
     uv_idle_stop(&g->idle);
     uv_check_stop(&g->check);
 }
 
 static void on_idle(uv_idle_t *idle) {
-    send_all(container_of(idle, struct ingest, idle));
+    send_pushed(container_of(idle, struct ingest, idle));
 }
 
 static void on_check(uv_check_t *check) {
-    send_all(container_of(check, struct ingest, check));
+    send_pushed(container_of(check, struct ingest, check));
 }
 
 static void on_commands(void *ctx) {
     struct ingest *g = ctx;
     if (g->is_freed)
         return;
-    for (unsigned i = 0; i < g->lane_count; i++)
-        g->lanes[i].is_held = false;
-    send_all(g);
+    release_all(g);
+}
+
+static void init_lane(struct ingest *g, struct ingest_lane *lane, unsigned partition) {
+    *lane = (struct ingest_lane){.ingest = g, .partition = partition, .bulk = {.is_bulk = true}};
+    sender_queue_init(&lane->queue);
+    STAILQ_INIT(&lane->quick.items);
+    STAILQ_INIT(&lane->bulk.items);
 }
 
 struct ingest *ingest_new(struct bus *bus, const char *source_prefix, size_t max_bytes,
@@ -251,7 +356,7 @@ struct ingest *ingest_new(struct bus *bus, const char *source_prefix, size_t max
     g->lane_count = lanes;
     for (unsigned i = 0; i < lanes; i++) {
         char at[TROUBLE_AT_MAX];
-        g->lanes[i] = (struct ingest_lane){.ingest = g, .partition = i};
+        init_lane(g, &g->lanes[i], i);
         snprintf(at, sizeof(at), "by partition %u", i);
         trouble_init(&g->lanes[i].refused, bus_troubles(bus), TROUBLE_ingest, at);
     }
@@ -274,39 +379,46 @@ static void close_handle(struct ingest *g, uv_handle_t *handle) {
     uv_close(handle, on_handle_closed);
 }
 
+static void give_up_all(struct ingest_lane *lane) {
+    struct ingest_batch *batches[] = {&lane->quick, &lane->bulk};
+    lane->out = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(batches); i++)
+        for (batches[i]->is_held = false; fill(lane, batches[i]);)
+            pop(lane, batches[i], -ECANCELED);
+}
+
 void ingest_free(struct ingest *g) {
     if (g == NULL)
         return;
     g->is_freed = true;
     for (unsigned i = 0; i < g->lane_count; i++) {
         trouble_clear(&g->lanes[i].refused);
-        while (g->lanes[i].head != NULL)
-            pop(&g->lanes[i], -ECANCELED);
+        give_up_all(&g->lanes[i]);
     }
     close_handle(g, (uv_handle_t *)&g->idle);
     close_handle(g, (uv_handle_t *)&g->check);
     close_handle(g, (uv_handle_t *)&g->retry);
 }
 
-int ingest_push(struct ingest *g, unsigned partition, struct bytes entry, ingest_done_fn *done,
-                void *ctx) {
+/* The last quarter is for those who have nothing on the way. */
+static bool has_room(const struct ingest *g, const struct sender *sender, size_t len) {
+    bool is_quick = sender == NULL || (sender->newest == NULL && len < SENDER_QUEUE_LARGE);
+    return g->count == 0 || g->bytes + len <= (is_quick ? g->max_bytes : g->max_bytes / 4 * 3);
+}
+
+int ingest_push(struct ingest *g, unsigned partition, struct sender *sender, struct bytes entry,
+                ingest_done_fn *done, void *ctx) {
     MUST(partition < g->lane_count);
-    struct ingest_lane *lane = &g->lanes[partition];
     if (!append_fits(g->bus, entry.len))
         return -EMSGSIZE;
-    if (g->count > 0 && g->bytes + entry.len > g->max_bytes) {
+    if (!has_room(g, sender, entry.len)) {
         g->wants_room = true;
         return -ENOBUFS;
     }
     struct ingest_item *item = mem_alloc(sizeof(*item) + entry.len);
-    *item =
-        (struct ingest_item){.done = done, .ctx = ctx, .seq = ++lane->next_seq, .len = entry.len};
+    *item = (struct ingest_item){.turn.len = entry.len, .done = done, .ctx = ctx};
     memcpy(item->bytes, entry.ptr, entry.len);
-    if (lane->tail != NULL)
-        lane->tail->next = item;
-    else
-        lane->head = item;
-    lane->tail = item;
+    sender_queue_push(&g->lanes[partition].queue, sender, &item->turn);
     g->bytes += entry.len;
     g->count++;
     metrics_set(METRIC_uplink_bytes, (int64_t)g->bytes);

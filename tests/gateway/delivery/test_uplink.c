@@ -99,7 +99,8 @@ static void say(struct fixture *f, int client, size_t len) {
 
 static void fill_ingest(struct fixture *f) {
     static char bytes[INGEST_BYTES];
-    assert_int_equal(ingest_push(f->ingest, 1, bytes_of(bytes, INGEST_BYTES - 512), NULL, NULL), 0);
+    assert_int_equal(
+        ingest_push(f->ingest, 1, NULL, bytes_of(bytes, INGEST_BYTES - 512), NULL, NULL), 0);
 }
 
 static size_t count_blocked(const struct fixture *f) {
@@ -138,6 +139,21 @@ static void a_message_without_room_waits(void **state) {
     assert_int_equal(count_blocked(f), 2);
 }
 
+static void bulk_that_waits_keeps_nobody_else_waiting(void **state) {
+    static char bytes[INGEST_BYTES / 4 * 3 - 512];
+    struct fixture *f = *state;
+    assert_int_equal(ingest_push(f->ingest, 1, NULL, bytes_of(bytes, sizeof(bytes)), NULL, NULL),
+                     0);
+    say(f, 0, 10);
+    say(f, 0, 600); /* the last quarter is not for a second one */
+    assert_int_equal(f->holds[0], HOLD_ROOM);
+    say(f, 1, 600);
+    assert_int_equal(f->holds[1], 0);
+    say(f, 1, 600);
+    assert_int_equal(f->holds[1], HOLD_ROOM);
+    assert_int_equal(count_blocked(f), 2);
+}
+
 static void what_waits_is_bounded_when_its_sender_leaves(void **state) {
     struct fixture *f = *state;
     fill_ingest(f);
@@ -156,6 +172,7 @@ int main(void) {
         TEST(a_client_over_its_share_is_held),
         TEST(what_it_said_stays_when_it_leaves),
         TEST(a_message_without_room_waits),
+        TEST(bulk_that_waits_keeps_nobody_else_waiting),
         TEST(what_waits_is_bounded_when_its_sender_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
