@@ -2,7 +2,6 @@
  * settings that reach every process. Two apps on one Redis of the test's own. */
 #include "test_app_world.h"
 
-#include <signal.h>
 
 #include "common/bus/cluster/store.h"
 #include "common/bus/cluster/registry.h"
@@ -325,7 +324,6 @@ static void test_without_redis(void **state) {
 }
 
 int main(void) {
-    signal(SIGPIPE, SIG_IGN); /* as the daemons do: Redis is killed below */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store),
         cmocka_unit_test(test_lock),
@@ -337,6 +335,5 @@ int main(void) {
     };
     if (!redis_server_is_installed())
         return 77;
-    signal(SIGPIPE, SIG_IGN); /* as the programs do */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,6 @@
 #include "common/bus/log/follower.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -295,6 +294,5 @@ int main(void) {
     };
     if (!redis_server_is_installed())
         return 77;
-    signal(SIGPIPE, SIG_IGN); /* a Redis is killed */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

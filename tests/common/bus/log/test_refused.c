@@ -3,7 +3,6 @@
  * the connections it has, and goes on by itself when Redis takes it.
  */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,7 +162,6 @@ static void refusals_are_states(void **state) {
 int main(void) {
     if (!redis_server_is_installed())
         return 77;
-    signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals_are_states),
         cmocka_unit_test(a_fault_after_ready_backs_off),
