@@ -15,8 +15,19 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
-def pytest_collection_modifyitems(items):
+def shares(item):
+    """Whether the test uses a fixture of ours that lives longer than the test."""
+    definitions = [found for each in item._fixtureinfo.name2fixturedefs.values() for found in each]
+    return any(found.scope != "function" and found.baseid for found in definitions)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Where several processes run the tests, those of a file that share a cluster stay together and go first."""
     items.sort(key=lambda item: item.get_closest_marker("late") is not None)
+    if hasattr(config, "workerinput"):
+        for item in filter(shares, items):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+        items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -32,16 +32,27 @@ BUILD = BIN.parent
 START_TIMEOUT = 20.0
 
 live_clusters = []
-given_ports = set()
+given_ports = {}  # port -> what claims it
+
+
+def claim_port(port):
+    """Whether it is ours until this process ends. An abstract socket of its name keeps other test runs from it."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0signalbox-test-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    given_ports[port] = claim
+    return True
 
 
 def free_port():
     """A loopback port nobody listens on, below the range that outgoing connections take theirs from; never twice."""
     while True:
         port = random.SystemRandom().randrange(15000, 32000)
-        if port in given_ports:
+        if not claim_port(port):
             continue
-        given_ports.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
