@@ -12,6 +12,13 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").g
 OTHER_PROGRAMS = {"--build", "--scale", "--profile", "--only", "--long", "--write", "--now", "--publish", "--add-host"}
 
 
+def flags_of_dev():
+    """Those of the script and of what it runs."""
+    sources = [ROOT / "dev", *(ROOT / "tests" / "mutation").glob("*.py"), *(ROOT / "tests" / "world").glob("*")]
+    texts = [source.read_text() for source in sources if source.is_file()]
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", "\n".join(texts)))
+
+
 def pages():
     return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
 
@@ -55,7 +62,7 @@ def test_verbs_exist_and_take_these_flags(help_texts, page):
 
 @pytest.mark.parametrize("page", pages())
 def test_flags_and_variables_exist(help_texts, page):
-    known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_texts.values()))) | OTHER_PROGRAMS
+    known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_texts.values()))) | flags_of_dev() | OTHER_PROGRAMS
     compose = (ROOT / "deploy" / "docker-compose.yml").read_text()
     variables = set(re.findall(r"SIGNALBOX_[A-Z_]+", compose)) | {f"SIGNALBOX_{flag[2:].upper().replace('-', '_')}" for flag in known}
     code = code_of(page)

@@ -2,7 +2,6 @@
  * settings that reach every process. Two apps on one Redis of the test's own. */
 #include "test_app_world.h"
 
-
 #include "common/bus/cluster/store.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/cluster/rules.h"

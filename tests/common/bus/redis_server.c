@@ -80,7 +80,7 @@ void redis_server_prepare(struct redis_server *r) {
     assert_non_null(mkdtemp(r->dir));
     snprintf(r->path, sizeof(r->path), "%s/sock", r->dir);
     r->port = redis_server_choose_port();
-    signal(SIGPIPE, SIG_IGN); /* as the programs do: its connections break in the midst of a write */
+    signal(SIGPIPE, SIG_IGN); /* as the programs do: connections break in the midst of a write */
 }
 
 void redis_server_start(struct redis_server *r, const char *options) {
