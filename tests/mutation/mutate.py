@@ -83,6 +83,8 @@ def choose(options):
         raise SystemExit(f"mutate: no such file of the product: {', '.join(sorted(unknown))}")
     if options.room and not files:
         raise SystemExit(f"mutate: no such room: {', '.join(options.room)}")
+    if options.replace:
+        return [by_hand(file, *options.replace) for file in files]
     found = all_mutants(files)
     if changed is not None:
         found = [m for m in found if changed[m.file] & set(range(m.line, m.last_line + 1))]
@@ -90,6 +92,18 @@ def choose(options):
         found = [m for m in found if m.function in options.function]
     random.Random(options.seed).shuffle(found)
     return found
+
+
+def by_hand(file, original, mutated):
+    """The mutant that a person asks for."""
+    source = (ROOT / file).read_bytes()
+    if source.count(original.encode()) != 1:
+        raise SystemExit(f"mutate: {file} has {source.count(original.encode())} times what is to be replaced")
+    start = source.find(original.encode())
+    end = start + len(original.encode())
+    heads = re.findall(rb"^(?![ #}/]).*?(\w+)\(", source[:start], re.M)
+    return make.Mutant(file, heads[-1].decode() if heads else "", source.count(b"\n", 0, start) + 1, source.count(b"\n", 0, end) + 1,
+                       start, end, original, mutated, "by hand")
 
 
 def room_of(file):
@@ -167,8 +181,9 @@ class Run:
 
     def go(self):
         coverage = CoverageOfMutants()
-        say("coverage: looking at what has changed")
-        Mapper(coverage, self.options.jobs, say).update(self.options.tests == "all" and not self.options.no_map)
+        if not self.options.no_map:
+            say("coverage: looking at what has changed")
+            Mapper(coverage, self.options.jobs, say).update(self.options.tests == "all")
         limits = {"units": self.options.unit_seconds, "processes": self.options.process_seconds if self.options.tests == "all" else 0}
         if self.options.tests == "units":
             coverage.tests = {name: entry for name, entry in coverage.tests.items() if not name.endswith(".py")}
@@ -255,6 +270,7 @@ def arguments():
     parser.add_argument("--room", action="append", metavar="FOLDER", help="this room and those below it; may be repeated")
     parser.add_argument("--file", action="append", metavar="FILE", help="this file; may be repeated")
     parser.add_argument("--function", action="append", metavar="NAME", help="this function; may be repeated")
+    parser.add_argument("--replace", nargs=2, metavar=("TEXT", "BY"), help="with --file: try this one mistake of your own")
     parser.add_argument("--changed", action="store_true", help="only lines that differ from where the branch left main")
     parser.add_argument("--list", action="store_true", help="print the mutants and try none")
     parser.add_argument("--minutes", type=float, default=0, help="end after so long, counted from when the copies are built")
@@ -266,7 +282,7 @@ def arguments():
     parser.add_argument("--process-seconds", type=float, default=90, help="of process tests for one mutant (90)")
     parser.add_argument("--again", action="store_true", help="try once more what survived or was not covered, and nothing new")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found")
-    parser.add_argument("--no-map", action="store_true", help="do not measure process tests that the coverage map lacks")
+    parser.add_argument("--no-map", action="store_true", help="take the coverage map as it is")
     parser.add_argument("--first-worker", type=int, default=0, help="number of the first copy: for a second run at the same time")
     parser.add_argument("--report", action="store_true", help="print what earlier runs found and try none")
     parser.add_argument("-v", "--verbose", action="store_true", help="print the killed ones, too")
@@ -275,6 +291,8 @@ def arguments():
 
 def main():
     options = arguments()
+    if options.replace and len(options.file or ()) != 1:
+        raise SystemExit("mutate: --replace needs one --file")
     found = choose(options)
     if options.list:
         for mutant in sorted(found, key=lambda m: (m.file, m.line)):

@@ -9,7 +9,7 @@ import pathlib
 import re
 import subprocess
 
-from tree import ROOT, Tree
+from tree import ADDRESS_SPACE, ROOT, Tree
 
 PROGRAMS = ("bin/signalbox", "bin/signalbox-gateway", "bin/signalbox-broker")
 SANITIZED = "-O0 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
@@ -38,6 +38,7 @@ class Worker:
         self.tree.configure(SANITIZED, "-DCMAKE_EXE_LINKER_FLAGS=-fsanitize=address,undefined")
         self.make_or_die()
         self.commands = {}
+        self.is_sound = {}  # name -> whether the test passes when nothing is mutated
         listed = subprocess.run(["ctest", "--test-dir", str(self.sanitized), "--show-only=json-v1"], capture_output=True, text=True, check=True)
         for test in json.loads(listed.stdout)["tests"]:
             if test.get("command", ["/"])[0].startswith(str(self.sanitized)):
@@ -59,15 +60,26 @@ class Worker:
     def try_mutant(self, mutant):
         """(result, what killed it, what it was run by)"""
         path = self.tree.path / mutant.file
-        source = path.read_bytes()
+        self.mutated, self.source = path, path.read_bytes()
         units, processes, is_all = self.tests_for(mutant)
         if not units and not processes:
             return UNCOVERED, "", ""
-        path.write_bytes(mutant.apply(source))
+        path.write_bytes(mutant.apply(self.source))
         try:
             return self.run_tests(mutant, units, processes, is_all)
         finally:
-            path.write_bytes(source)
+            path.write_bytes(self.source)
+
+    def is_believed(self, name, run):
+        """A test that kills for the first time has to pass without the mutant; `run` builds and runs it."""
+        if name not in self.is_sound:
+            mutated = self.mutated.read_bytes()
+            self.mutated.write_bytes(self.source)
+            self.is_sound[name] = run()
+            if not self.is_sound[name]:
+                print(f"mutate: {name} fails without a mutant, and is left out", flush=True)
+            self.mutated.write_bytes(mutated)
+        return self.is_sound[name]
 
     def tests_for(self, mutant):
         """What reaches it, cheapest first, as far as its seconds allow."""
@@ -88,17 +100,25 @@ class Worker:
             if group and not self.build(group):
                 return STILLBORN, "", ""
             for name in group:
+                if self.is_sound.get(name) is False:
+                    continue
                 ran.append(name)
                 if self.is_unit_killed(name):
-                    return KILLED, name, ""
+                    if self.is_believed(name, lambda name=name: self.build([name]) and not self.is_unit_killed(name)):
+                        return KILLED, name, ""
+                    self.build(group)
         if processes:
             self.in_plain()
             if not self.tree.make(PROGRAMS):
                 return STILLBORN, "", ""
         for name in processes:
+            if self.is_sound.get(name) is False:
+                continue
             ran.append(name)
             if killer := self.is_process_killed(name):
-                return KILLED, killer, ""
+                if self.is_believed(name, lambda name=name: self.tree.make(PROGRAMS) and not self.is_process_killed(name)):
+                    return KILLED, killer, ""
+                self.tree.make(PROGRAMS)
         if mutant.file.endswith(".c") and self.is_same_code(mutant):
             return EQUIVALENT, "", "the compiler makes the same code of it"
         return SURVIVED, "", f"{len(ran)} tests" + ("" if is_all else ", there are more")
@@ -113,11 +133,12 @@ class Worker:
     def is_process_killed(self, name):
         """The test that fails, and does so twice: process tests have moods under load."""
         limit = 3 * self.cost(name) + 60
-        status = self.tree.run(process_command(name), limit, log=self.log)
+        status = self.tree.run(process_command(name), limit, log=self.log, address_space=ADDRESS_SPACE)
         if status in (0, 5):
             return None
         failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", self.log.read_text(errors="replace"), re.M)
-        again = self.tree.run(process_command(name, failed[:1]), limit, log=self.log)
+        again = self.tree.run(process_command(name, failed[:1]), limit, log=self.log,
+                              address_space=ADDRESS_SPACE)
         return (failed or [name])[0] if again not in (0, 5) else None
 
     def is_same_code(self, mutant):

@@ -78,11 +78,12 @@ class Tree:
         self.output = done.stdout
         return done.returncode == 0
 
-    def run(self, argv, limit, cwd=None, env=None, log=None):
-        """The exit status, or None when the limit (in seconds) is over."""
+    def run(self, argv, limit, cwd=None, env=None, log=None, address_space=None):
+        """The exit status, or None when the limit (in seconds) is over. The sanitizers need all of the address space."""
         def before():
             os.setsid()
-            resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+            if address_space:
+                resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with open(log or os.devnull, "wb") as out:
             child = subprocess.Popen([*self.isolation, *map(str, argv)], cwd=cwd or self.path, stdin=subprocess.DEVNULL,

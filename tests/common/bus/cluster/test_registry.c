@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -256,6 +257,64 @@ static void what_a_dead_gateway_registered_is_reaped(void **state) {
     reaps_free(reaps);
 }
 
+static unsigned number(struct test *t, const char *command) {
+    return (unsigned)strtoul(bus_room_ask(&t->room, "%s sb:{%s}:gws g", command, partition_tag(0)),
+                             NULL, 10);
+}
+
+/* Registrations of the gateway g, as register.lua writes them: so many, named from i1 on. */
+static void fill(struct test *t, unsigned count) {
+    static const char script[] = /* without a space, which ends an argument */
+        "for\ti=1,ARGV[1]\tdo\tlocal\tv='g:'..i..':1|'\tlocal\tid='i'..i\t"
+        "redis.call('SADD',KEYS[1],'N\\0'..id..'\\0'..v)redis.call('HSET',KEYS[2],id,v)end\t"
+        "redis.call('SADD',KEYS[3],'g')";
+    const char *tag = partition_tag(0);
+    bus_room_ask(&t->room, "EVAL %s 3 sb:{%s}:g:g sb:{%s}:c:N sb:{%s}:gws %u", script, tag, tag,
+                 tag, count);
+}
+
+static void reap_all(struct test *t) {
+    struct reaps *reaps = reaps_new(t->bus);
+    reap_start(reaps, 0, BYTES_LIT("g"));
+    for (int i = 0; i < 2000 && number(t, "SISMEMBER") != 0; i++)
+        bus_room_turn(&t->room, 5);
+    assert_int_equal(number(t, "SISMEMBER"), 0);
+    reaps_free(reaps);
+}
+
+/* A reply of SSCAN names some 500 members: none, one, a page, one beyond, and several pages. */
+static void a_dead_gateway_is_reaped_to_its_last_page(void **state) {
+    static const unsigned counts[] = {0, 1, 500, 501, 2600};
+    struct test *t = *state;
+    const char *tag = partition_tag(0);
+    unsigned gone = 0;
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        fill(t, counts[i]);
+        reap_all(t);
+        gone += counts[i];
+        assert_string_equal(bus_room_ask(&t->room, "HLEN sb:{%s}:c:N", tag), "0");
+        assert_string_equal(bus_room_ask(&t->room, "SCARD sb:{%s}:g:g", tag), "1"); /* fence */
+        assert_int_equal(atoi(bus_room_ask(&t->room, "XLEN sb:{%s}:in", tag)), gone);
+    }
+}
+
+/* One Disconnect cannot be written: the gateway is not forgotten, and the next sweep ends it. */
+static void a_reaping_that_breaks_off_is_taken_up_again(void **state) {
+    struct test *t = *state;
+    const char *tag = partition_tag(0);
+    struct reaps *reaps = reaps_new(t->bus);
+    fill(t, 3);
+    bus_room_ask(&t->room, "SET sb:{%s}:in text", tag);
+    reap_start(reaps, 0, BYTES_LIT("g"));
+    for (int i = 0; i < 400 && atoi(bus_room_ask(&t->room, "SCARD sb:{%s}:g:g", tag)) != 1; i++)
+        bus_room_turn(&t->room, 5);
+    bus_room_turn(&t->room, 50);
+    assert_int_equal(number(t, "SISMEMBER"), 1);
+    reaps_free(reaps);
+    bus_room_ask(&t->room, "DEL sb:{%s}:in", tag);
+    reap_all(t);
+}
+
 static void on_own(void *ctx, const struct registry_row *row) {
     struct test *t = ctx;
     size_t at = strlen(t->rows);
@@ -322,6 +381,8 @@ int main(void) {
         WITH_REDIS(lists_take_turns),
         WITH_REDIS(a_gateway_that_beats_is_not_declared_dead),
         WITH_REDIS(what_a_dead_gateway_registered_is_reaped),
+        WITH_REDIS(a_dead_gateway_is_reaped_to_its_last_page),
+        WITH_REDIS(a_reaping_that_breaks_off_is_taken_up_again),
         WITH_REDIS(own_registrations_show_what_the_registry_hides),
         WITH_REDIS(own_registrations_are_read_page_by_page),
     };

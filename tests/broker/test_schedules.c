@@ -1,0 +1,147 @@
+/* A tick of a schedule: once in the cluster, and not settled before Redis has it. */
+#include "broker/schedules.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/inbox.h"
+#include "common/bus/cluster/lease.h"
+#include "common/bus/log/tick.h"
+#include "common/bus/partition.h"
+#include "tests/broker/broker_room.h"
+
+enum { LEASE_MS = 5000, WAIT_MS = 5000 };
+
+struct test {
+    struct broker_room room;
+    struct lease *lease;
+    struct inboxes *inboxes;
+    struct schedules *schedules, *others;
+    struct buf source, in;
+    unsigned taken, ticks;
+};
+
+static struct test t;
+
+static void on_taken(void *ctx, unsigned slot, const struct lease_grant *grant) {
+    (void)ctx;
+    inboxes_take(t.inboxes, slot, grant);
+    t.taken++;
+}
+
+static void on_give_back(void *ctx, unsigned slot) {
+    (void)ctx;
+    (void)slot;
+}
+
+static void on_lost(void *ctx, unsigned slot, const char *why) {
+    (void)ctx;
+    (void)why;
+    inboxes_drop(t.inboxes, slot);
+}
+
+static void on_released(void *ctx) {
+    (void)ctx;
+}
+
+static void process(struct processing *p) {
+    if (p->entry->entry.kind == ENTRY_TICK && bytes_equal_str(p->entry->entry.name, "hourly"))
+        t.ticks++;
+}
+
+static void on_end(void *ctx, unsigned slot, bool is_fenced) {
+    (void)ctx;
+    (void)slot;
+    (void)is_fenced;
+    fail();
+}
+
+/* The schedule's last tick was so many seconds ago; its next one is far away. */
+static void setup_ticked(int ago) {
+    static const char set[] =
+        "local\tnow=redis.call('TIME')[1]\t"
+        "redis.call('HSET',KEYS[1],'c:hourly',string.format('%020d',now-ARGV[1]))";
+    static const struct lease_events lease_events = {on_taken, on_give_back, on_lost, on_released};
+    static const struct inbox_events inbox_events = {process, process, on_end};
+    memset(&t, 0, sizeof(t));
+    broker_room_init(&t.room, "signalbox.schedule('hourly', '* * * * *', function() end)", NULL);
+    t.lease = lease_new(t.room.bus, LEASE_MS, &lease_events, NULL);
+    t.inboxes = inboxes_new(&(struct inbox_options){.loop = &t.room.bus_room.loop,
+                                                    .settings = &t.room.bus_room.settings,
+                                                    .lease = t.lease,
+                                                    .parts = &t.room.parts,
+                                                    .events = &inbox_events,
+                                                    .ctx = &t});
+    unsigned partition = tick_partition(t.room.bus, "hourly");
+    key_of(&t.source, partition, KEY_SOURCES, BYTES_NONE);
+    key_of(&t.in, partition, KEY_IN, BYTES_NONE);
+    bus_room_ask(&t.room.bus_room, "EVAL %s 1 %.*s %d", set, BYTES_FMT(buf_bytes(&t.source)), ago);
+    lease_on_commands(t.lease);
+    bus_room_until(&t.room.bus_room, &t.taken, ROOM_PARTITIONS + 1, WAIT_MS);
+}
+
+static int teardown(void **state) {
+    (void)state;
+    schedules_free(t.schedules);
+    schedules_free(t.others);
+    for (unsigned slot = 0; slot <= ROOM_PARTITIONS; slot++)
+        inboxes_drop(t.inboxes, slot);
+    lease_free(t.lease);
+    buf_deinit(&t.source);
+    buf_deinit(&t.in);
+    broker_room_deinit(&t.room);
+    inboxes_free(t.inboxes);
+    return 0;
+}
+
+static struct schedules *start(void) {
+    return schedules_new(&t.room.bus_room.loop, &t.room.parts, t.inboxes);
+}
+
+/* How often Redis refused a call with this error. */
+static int refused(const char *error) {
+    const char *all = bus_room_ask(&t.room.bus_room, "INFO errorstats"), *at = strstr(all, error);
+    return at != NULL ? atoi(at + strlen(error) + strlen(":count=")) : 0;
+}
+
+static void a_tick_that_redis_refused_is_tried_again(void **state) {
+    struct bus_room *room = &t.room.bus_room;
+    (void)state;
+    setup_ticked(3600);
+    bus_room_ask(room, "RENAME %.*s aside", BYTES_FMT(buf_bytes(&t.source)));
+    bus_room_ask(room, "SET %.*s text", BYTES_FMT(buf_bytes(&t.source)));
+    t.schedules = start();
+    for (int i = 0; i < WAIT_MS / 10 && refused("errorstat_WRONGTYPE") == 0; i++)
+        bus_room_turn(room, 10);
+    assert_true(refused("errorstat_WRONGTYPE") > 0);
+    assert_int_equal(t.ticks, 0);
+    bus_room_ask(room, "RENAME aside %.*s", BYTES_FMT(buf_bytes(&t.source)));
+    bus_room_until(room, &t.ticks, 1, WAIT_MS);
+}
+
+/* Two brokers that both believe they own the partition, and one that forgets what it has added. */
+static void a_missed_tick_is_added_once_by_whoever_asks(void **state) {
+    (void)state;
+    setup_ticked(3600);
+    t.schedules = start();
+    t.others = start();
+    bus_room_until(&t.room.bus_room, &t.ticks, 1, WAIT_MS);
+    schedules_forget_ticks(t.schedules);
+    bus_room_turn(&t.room.bus_room, 1500); /* each asks once more */
+    assert_in_range(t.ticks, 1, 2);        /* a minute may begin meanwhile */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_tick_that_redis_refused_is_tried_again, teardown),
+        cmocka_unit_test_teardown(a_missed_tick_is_added_once_by_whoever_asks, teardown),
+    };
+    if (!redis_server_is_installed())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
