@@ -42,9 +42,9 @@ static inline void sip_word(struct sip *s, uint64_t word) {
 uint64_t table_hash_keyed(const uint64_t secret[2], const void *key, size_t len) {
     struct sip s = {secret[0] ^ 0x736f6d6570736575, secret[1] ^ 0x646f72616e646f6d,
                     secret[0] ^ 0x6c7967656e657261, secret[1] ^ 0x7465646279746573};
-    const unsigned char *at = key, *end = at + (len & ~(size_t)7);
+    const unsigned char *at = key; /* NULL when len is 0 */
     uint64_t word;
-    for (; at < end; at += sizeof(word)) {
+    for (size_t words = len / sizeof(word); words > 0; words--, at += sizeof(word)) {
         memcpy(&word, at, sizeof(word));
         sip_word(&s, word);
     }

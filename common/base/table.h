@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/base/must.h"
 
@@ -18,7 +19,9 @@ uint32_t table_hash(const void *key, size_t len);
 /* The same under a key of the caller's choice, all 64 bits of it: how the tests know the hash. */
 uint64_t table_hash_keyed(const uint64_t secret[2], const void *key, size_t len);
 
+/* The key may be NULL when its length is 0. */
 #define HASH_FUNCTION(ptr, len, hash_out) ((hash_out) = table_hash(ptr, len))
+#define HASH_KEYCMP(a, b, len)            ((len) > 0 ? memcmp(a, b, len) : 0)
 #define uthash_malloc(size)               mem_alloc(size)
 
 #include <uthash.h> // IWYU pragma: export

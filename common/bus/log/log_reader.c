@@ -58,7 +58,7 @@ static void read_page(struct page *page, struct redisReply *reply) {
 
 static struct bytes page_blob(const struct page *page, size_t i) {
     size_t start = i == 0 ? 0 : page->ends[i - 1];
-    return bytes_of(page->data.ptr + start, page->ends[i] - start);
+    return bytes_from(bytes_head(buf_bytes(&page->data), page->ends[i]), start);
 }
 
 /* --- merging --- */

@@ -2,16 +2,23 @@
  * anybody may publish there. */
 #include "common/bus/notice.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "common/base/must.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/settings.h"
+#include "common/bus/bus.h"
+#include "common/bus/partition.h"
+#include "common/bus/proof.h"
 
 #define LIT BYTES_LIT
 
@@ -126,6 +133,42 @@ static void nothing_is_read_past_the_end(void **state) {
     }
 }
 
+/* Signed with the secret of the fleet, and said to be from then. */
+static bool is_believed(struct bus *bus, int64_t ago_ms) {
+    struct bytes channel = bytes_str(fleet_channel(CHANNEL_CONTROL));
+    struct buf text = {0}, payload = {0};
+    struct notice n;
+    buf_printf(&text, "%" PRIu64 " reload", clock_wall_ms() - (uint64_t)ago_ms);
+    proof_append(bus, &payload, "notice", channel, buf_bytes(&text));
+    bool is_read = notice_read(bus, buf_bytes(&payload), &n);
+    buf_deinit(&text);
+    buf_deinit(&payload);
+    return is_read;
+}
+
+/* A minute, whichever clock is ahead. */
+static void an_old_notice_is_not_believed(void **state) {
+    char secret[] = "/tmp/test_notice_XXXXXX", program[] = "test", *arguments[] = {program, NULL};
+    struct settings settings;
+    uv_loop_t loop;
+    int rest, fd = mkstemp(secret);
+    (void)state;
+    assert_int_equal(write(fd, "0123456789abcdef", 16), 16);
+    close(fd);
+    log_set_level(LOG_ERROR);
+    assert_int_equal(settings_parse(&settings, FOR_GATEWAY, 1, arguments, &rest), SETTINGS_OK);
+    settings.cluster_secret_file = secret;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    struct bus *bus = bus_new(&loop, &settings, BUS_TOOL);
+    assert_non_null(bus);
+    assert_true(is_believed(bus, 0) && is_believed(bus, 59000) && is_believed(bus, -59000));
+    assert_false(is_believed(bus, 61000) || is_believed(bus, -61000));
+    bus_close(bus);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    unlink(secret);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_texts_are_as_they_always_were),
@@ -133,6 +176,7 @@ int main(void) {
         cmocka_unit_test(the_fields_are_where_they_belong),
         cmocka_unit_test(what_is_no_notice_is_refused),
         cmocka_unit_test(nothing_is_read_past_the_end),
+        cmocka_unit_test(an_old_notice_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

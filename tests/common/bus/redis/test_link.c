@@ -6,8 +6,11 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -295,6 +298,26 @@ static void unknown_host(void **state) {
     room_deinit(&room);
 }
 
+/* Whoever listens there says nothing. */
+static void a_login_that_is_not_answered_ends(void **state) {
+    (void)state;
+    struct room room;
+    room_init(&room);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/test_link_%d", (int)getpid());
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    set_url(&room, "unix://%s", address.sun_path);
+    open_link(&room, LINK_COMMANDS);
+    turn(&room, 1500);
+    assert_null(strstr(link_trouble(room.link), "login"));
+    until_trouble(&room, "login: no answer for", 2000);
+    room_deinit(&room);
+    close(fd);
+    unlink(address.sun_path);
+}
+
 static void logs_in(void **state) {
     (void)state;
     struct room room;
@@ -521,6 +544,7 @@ int main(void) {
                                        cmocka_unit_test(slow_large_value_is_no_silence),
                                        cmocka_unit_test(refused_at_start),
                                        cmocka_unit_test(unknown_host),
+                                       cmocka_unit_test(a_login_that_is_not_answered_ends),
                                        cmocka_unit_test(a_name_has_so_many_addresses),
                                        cmocka_unit_test(logs_in),
                                        cmocka_unit_test(replica_is_refused),
