@@ -4,6 +4,8 @@ import hmac
 import base64
 import json
 import re
+import socket
+import threading
 
 import pytest
 
@@ -221,6 +223,33 @@ def test_run_route_makes_the_path_canonical(run):
     """The path is what a client asked for, or what handlers see: as the gateway does with it."""
     assert route_lines(run, {"path": "//x/../%64ate", "message": {"a": 1}})[0][0]["op"] == "reply"
     assert "above the root" in route_lines(run, {"path": "/../date"}, code=1)[1]
+
+
+@pytest.mark.parametrize("spare, code", [(0, 0), (1, 1)])
+def test_run_route_reads_so_much(run, spare, code):
+    """16 MiB, of which the blanks at the end are a part."""
+    event = json.dumps({"path": "/plain", "message": "x", "data": {"path": "Msg"}})
+    done = run("run-route", APP, stdin=event.ljust((16 << 20) - 1 + spare), code=code)
+    assert ("is over 16 MiB" in done.stderr) == (code == 1)
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+def test_an_answer_has_a_bound(run, spare):
+    """1 MiB with its head."""
+    head = b"HTTP/1.0 200 OK\r\n\r\n"
+    body = b'{"ready": true}'.ljust((1 << 20) - len(head) + spare)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                try:
+                    connection.sendall(head + body)
+                except OSError:
+                    pass
+        threading.Thread(target=answer, daemon=True).start()
+        done = run("ready", f"http://127.0.0.1:{server.getsockname()[1]}", code=None)
+    assert (done.stdout == "not ready: the answer is too long\n") == (spare == 1)
 
 
 def test_run_route_waits(run):

@@ -124,6 +124,13 @@ def test_send_stdin_takes_a_long_line(cli, redis):
     assert [len(message["data"]) for message in published(redis)] == [3_000_000, 3]
 
 
+def test_send_stdin_bounds_a_line(redis, redis_url, folder):
+    done = subprocess.run([str(BIN / "signalbox"), "send", "Msg", "--stdin", "--no-wait", "--redis", redis_url],
+                          input=b"good\n" + b"x" * ((64 << 20) + 1), capture_output=True, timeout=20, cwd=folder)
+    assert done.returncode == 1 and b"line 2" in done.stderr and b"it is longer than 64 MiB" in done.stderr
+    assert [message["data"] for message in published(redis)] == ["good"]
+
+
 def test_send_stdin_counts_what_is_no_text(redis, redis_url, folder):
     done = subprocess.run([str(BIN / "signalbox"), "send", "Msg", "--stdin", "--no-wait", "--redis", redis_url],
                           input=b"good\n\xff\xfe\nlast\n", capture_output=True, timeout=10, cwd=folder)
