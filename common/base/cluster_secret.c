@@ -41,7 +41,7 @@ int cluster_secret_read(struct cluster_secret *s_out, const char *path,
     int result = secret_file_read(path, text, why_out);
     if (result == 0 && strlen(text) < CLUSTER_SECRET_MIN) {
         snprintf(why_out, SECRET_FILE_WHY,
-                 "its first line has fewer than %d bytes: make one with `openssl rand -hex 32`",
+                 "its first line has fewer than %d bytes: make one with `signalbox secret`",
                  CLUSTER_SECRET_MIN);
         result = -EINVAL;
     }

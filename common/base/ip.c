@@ -16,11 +16,6 @@ bool ip_is_v4(struct ip ip) {
     return memcmp(ip.bytes, v4_prefix, V4_AT) == 0;
 }
 
-bool ip_is_loopback(struct ip ip) {
-    return ip_is_v4(ip) ? ip.bytes[V4_AT] == 127
-                        : memcmp(ip.bytes, &in6addr_loopback, sizeof(ip.bytes)) == 0;
-}
-
 struct ip ip_of_v4(const void *four_bytes) {
     struct ip ip;
     memcpy(ip.bytes, v4_prefix, V4_AT);
@@ -62,6 +57,25 @@ void ip_show(struct ip ip, char text_out[IP_TEXT_SIZE]) {
 
 /* ---- networks */
 
+#define V4(a, b)                                                                                   \
+    {                                                                                              \
+        { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b }                                         \
+    }
+
+enum known_kind { LOOPBACK, PRIVATE, LINK_LOCAL };
+static const struct {
+    enum known_kind kind;
+    struct ip_network network;
+} known[] = {
+    {LOOPBACK, {V4(127, 0), V4_BITS_AT + 8}},      {LOOPBACK, {{{[15] = 1}}, IP_BITS}},
+    {PRIVATE, {V4(10, 0), V4_BITS_AT + 8}},        {PRIVATE, {V4(172, 16), V4_BITS_AT + 12}},
+    {PRIVATE, {V4(192, 168), V4_BITS_AT + 16}},    {PRIVATE, {{{0xfc}}, 7}},
+    {LINK_LOCAL, {V4(169, 254), V4_BITS_AT + 16}}, {LINK_LOCAL, {{{0xfe, 0x80}}, 10}}};
+
+static bool has(const struct ip_network *network, struct ip ip) {
+    return ip_is_equal(ip_network_of(ip, network->bits).base, network->base);
+}
+
 struct ip_network ip_network_of(struct ip ip, unsigned bits) {
     MUST(bits <= IP_BITS);
     for (unsigned i = 0; i < sizeof(ip.bytes); i++) {
@@ -72,9 +86,23 @@ struct ip_network ip_network_of(struct ip ip, unsigned bits) {
     return (struct ip_network){ip, bits};
 }
 
+bool ip_is_loopback(struct ip ip) {
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (known[i].kind == LOOPBACK && has(&known[i].network, ip))
+            return true;
+    return false;
+}
+
+bool ip_is_local(struct ip ip) {
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (has(&known[i].network, ip))
+            return true;
+    return false;
+}
+
 bool ip_networks_have(const struct ip_networks *list, struct ip ip) {
     for (size_t i = 0; i < list->count; i++)
-        if (ip_is_equal(ip_network_of(ip, list->items[i].bits).base, list->items[i].base))
+        if (has(&list->items[i], ip))
             return true;
     return false;
 }
@@ -82,6 +110,14 @@ bool ip_networks_have(const struct ip_networks *list, struct ip ip) {
 void ip_networks_deinit(struct ip_networks *list) {
     free(list->items);
     *list = (struct ip_networks){0};
+}
+
+static const char *append(struct ip_networks *list, struct ip_network network) {
+    if (list->count == IP_NETWORKS_MAX)
+        return "is one network more than 256";
+    list->items = mem_realloc(list->items, (list->count + 1) * sizeof(*list->items));
+    list->items[list->count++] = network;
+    return NULL;
 }
 
 static const char *parse_one(struct ip_networks *list, struct bytes text) {
@@ -98,27 +134,27 @@ static const char *parse_one(struct ip_networks *list, struct bytes text) {
     struct ip_network network = ip_network_of(ip, bits_at + (unsigned)bits);
     if (!ip_is_equal(network.base, ip))
         return "has bits behind its prefix length";
-    if (list->count == IP_NETWORKS_MAX)
-        return "is one network more than 256";
-    list->items = mem_realloc(list->items, (list->count + 1) * sizeof(*list->items));
-    list->items[list->count++] = network;
-    return NULL;
+    return append(list, network);
+}
+
+static const char *append_known(struct ip_networks *list, enum known_kind kind) {
+    const char *error = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(known) && error == NULL; i++)
+        if (known[i].kind == kind)
+            error = append(list, known[i].network);
+    return error;
 }
 
 const char *ip_networks_parse(struct ip_networks *list, struct bytes text, struct bytes *bad_out) {
-    static const struct {
-        const char *word, *networks;
-    } words[] = {{"loopback", "127.0.0.0/8,::1"},
-                 {"private", "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"}};
     const char *error = NULL;
     while (text.ptr != NULL && error == NULL) {
         struct bytes part = bytes_trim(bytes_split(&text, ','));
-        struct bytes rest = part;
-        for (size_t i = 0; i < ARRAY_LEN(words); i++)
-            if (bytes_equal_str(part, words[i].word))
-                rest = bytes_str(words[i].networks);
-        while (rest.ptr != NULL && error == NULL)
-            error = parse_one(list, bytes_split(&rest, ','));
+        if (bytes_equal_str(part, "loopback"))
+            error = append_known(list, LOOPBACK);
+        else if (bytes_equal_str(part, "private"))
+            error = append_known(list, PRIVATE);
+        else
+            error = parse_one(list, part);
         *bad_out = part;
     }
     return error;

@@ -43,6 +43,8 @@ static inline bool ip_is_equal(struct ip a, struct ip b) {
 bool ip_is_v4(struct ip ip);
 /* 127.0.0.0/8 and ::1. */
 bool ip_is_loopback(struct ip ip);
+/* Those, the private networks, and what one link has (169.254.0.0/16, fe80::/10). */
+bool ip_is_local(struct ip ip);
 
 /* Not known for any other family than the two of IP. */
 struct ip ip_of_sockaddr(const struct sockaddr *address);

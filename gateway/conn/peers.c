@@ -22,6 +22,7 @@ struct peer {
     struct ip_network network; /* the key */
     struct peer *wider;        /* held by this one; or NULL */
     unsigned holders;
+    bool is_local;
     uint64_t idle_ms; /* since when without holders */
     uint64_t refused; /* since it was last logged */
     uint64_t said_ms; /* when that was; 0: never */
@@ -52,24 +53,6 @@ static const struct refusal rate_refusals[PEER_RATES] = {
 };
 
 /* ---- limits */
-
-bool peers_is_local(struct ip ip) {
-    static const struct {
-        unsigned char begin[2], mask[2];
-    } v4[] = {{{127, 0}, {255, 0}},
-              {{10, 0}, {255, 0}},
-              {{172, 16}, {255, 240}},
-              {{192, 168}, {255, 255}},
-              {{169, 254}, {255, 255}}};
-    if (!ip_is_v4(ip))
-        return ip_is_loopback(ip) || (ip.bytes[0] & 0xfe) == 0xfc ||
-               (ip.bytes[0] == 0xfe && (ip.bytes[1] & 0xc0) == 0x80);
-    for (size_t i = 0; i < ARRAY_LEN(v4); i++)
-        if ((ip.bytes[12] & v4[i].mask[0]) == v4[i].begin[0] &&
-            (ip.bytes[13] & v4[i].mask[1]) == v4[i].begin[1])
-            return true;
-    return false;
-}
 
 bool peers_is_spared(const struct settings *s, const int64_t *limit, bool is_local) {
     return is_local && settings_is_default(s, limit);
@@ -139,6 +122,7 @@ static struct peer *take(struct peers *p, struct ip ip, unsigned bits, uint64_t 
         forget_old(p, now_ms);
         peer = mem_zalloc(sizeof(*peer));
         peer->network = network;
+        peer->is_local = ip_is_local(network.base);
         HASH_ADD(hh, p->table, network, sizeof(network), peer);
     } else if (peer->holders == 0) {
         TAILQ_REMOVE(&p->idle, peer, in_idle);
@@ -150,10 +134,15 @@ static struct peer *take(struct peers *p, struct ip ip, unsigned bits, uint64_t 
     return peer;
 }
 
+/* ::1 is a host by itself: its network has no others. */
+static unsigned bits_of(const struct peers *p, struct ip ip) {
+    return ip_is_v4(ip) || ip_is_loopback(ip) ? IP_BITS : p->ipv6_bits;
+}
+
 void peers_hold(struct peers *p, struct peer_hold *hold, struct ip ip, uint64_t now_ms) {
     peers_release(p, hold, now_ms);
     if (ip_is_known(ip) && !ip_networks_have(p->proxies, ip))
-        hold->peer = take(p, ip, ip_is_v4(ip) ? IP_BITS : p->ipv6_bits, now_ms);
+        hold->peer = take(p, ip, bits_of(p, ip), now_ms);
 }
 
 void peers_release(struct peers *p, struct peer_hold *hold, uint64_t now_ms) {
@@ -196,7 +185,7 @@ static const struct refusal *refuse(struct peer *peer, const struct refusal *why
 }
 
 static const struct peer_limits *limits_for(const struct peers *p, const struct peer *peer) {
-    return peers_is_local(peer->network.base) ? &p->local_limits : &p->limits;
+    return peer->is_local ? &p->local_limits : &p->limits;
 }
 
 const struct refusal *peers_count(struct peers *p, struct peer_hold *hold, enum peer_count what,

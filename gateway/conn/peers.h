@@ -70,10 +70,8 @@ void peers_init(struct peers *p, const struct settings *s, const struct ip_netwo
                 size_t max_connections);
 void peers_deinit(struct peers *p);
 
-/* Whether a limit that nobody sets spares this address: loopback and private networks, where
- * proxies and colleagues are. */
-bool peers_is_local(struct ip ip);
-/* Whether a limit, given by its place in *s, does not hold for such an address. */
+/* Whether a limit, given by its place in *s, does not hold for such an address (ip_is_local): while
+ * nobody sets it, it spares loopback and private networks, where proxies and colleagues are. */
 bool peers_is_spared(const struct settings *s, const int64_t *limit, bool is_local);
 
 /* Counts for this address from now on, and for no other. For nobody when it is unknown, or a

@@ -507,7 +507,7 @@ static const struct conn_proto ws_proto = {
 
 struct ws *ws_open(struct conn *c, const struct ws_options *options) {
     struct ws *ws = mem_zalloc(sizeof(*ws));
-    bool is_local = peers_is_local(c->remote);
+    bool is_local = ip_is_local(c->remote);
     *ws = (struct ws){
         .conn = c,
         .settings = options->settings,

@@ -46,6 +46,7 @@ static void headers_name_their_client(void **state) {
         {BYTES_LIT("PROXY TCP4 192.0.2.7 10.0.0.5 12345 443\r\n"), "192.0.2.7"},
         {BYTES_LIT("PROXY TCP4 1.1.1.1 1.1.1.1 0 0\r\n"), "1.1.1.1"},
         {BYTES_LIT("PROXY TCP6 2001:db8::7 2001:db8::8 12345 65535\r\n"), "2001:db8::7"},
+        {BYTES_LIT("PROXY TCP6 ::ffff:192.0.2.7 ::ffff:10.0.0.5 12345 443\r\n"), "192.0.2.7"},
         {BYTES_LIT("PROXY TCP6 ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n"), NULL},
         {BYTES_LIT("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
                    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n"),

@@ -145,9 +145,9 @@ static void defaults_are_for_public_addresses(void **state) {
     struct settings s = settings();
     struct peers p;
     for (size_t i = 0; i < ARRAY_LEN(local); i++)
-        assert_true(peers_is_local(ip_of(local[i])));
+        assert_true(ip_is_local(ip_of(local[i])));
     for (size_t i = 0; i < ARRAY_LEN(public); i++)
-        assert_false(peers_is_local(ip_of(public[i])));
+        assert_false(ip_is_local(ip_of(public[i])));
     peers_init(&p, &s, &none, 1000);
     assert_int_equal(p.limits.most[PEER_CONNECTIONS], 501); /* of 1000: half and one */
     assert_int_equal(p.local_limits.most[PEER_CONNECTIONS], 0);
@@ -155,6 +155,38 @@ static void defaults_are_for_public_addresses(void **state) {
     peers_init(&p, &s, &none, 10);
     assert_int_equal(p.limits.most[PEER_CONNECTIONS], 20);
     assert_int_equal(p.local_limits.most[PEER_CONNECTIONS], 20);
+    peers_deinit(&p);
+}
+
+/* Its network, ::/64, is no private one. */
+static void defaults_spare_ipv6_loopback(void **state) {
+    static const char *const spared[] = {"::1", "fd00::1", "127.0.0.1", "::ffff:10.0.0.1"};
+    (void)state;
+    struct settings s = settings();
+    for (size_t i = 0; i < ARRAY_LEN(spared); i++) {
+        struct peer_hold holds[10] = {{0}};
+        struct peers p;
+        peers_init(&p, &s, &none, 6); /* by default 4 of an address */
+        assert_int_equal(count_until_refused(&p, holds, 10, spared[i]), 10);
+        peers_deinit(&p);
+        peers_init(&p, &s, &none, 6);
+        assert_int_equal(count_until_refused(&p, holds, 10, "::2"), 4);
+        peers_deinit(&p);
+    }
+}
+
+static void an_ipv4_address_has_one_form(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    struct peer_hold holds[10] = {{0}}, mapped = {0};
+    s.max_connections_per_address = 3;
+    peers_init(&p, &s, &none, 1000);
+    assert_int_equal(count_until_refused(&p, holds, 10, "192.0.2.7"), 3);
+    peers_hold(&p, &mapped, ip_of("::ffff:192.0.2.7"), NOW_MS);
+    assert_non_null(peers_count(&p, &mapped, PEER_CONNECTIONS, NOW_MS));
+    peers_hold(&p, &mapped, ip_of("::ffff:192.0.2.8"), NOW_MS);
+    assert_null(peers_count(&p, &mapped, PEER_CONNECTIONS, NOW_MS));
     peers_deinit(&p);
 }
 
@@ -200,6 +232,8 @@ int main(void) {
         cmocka_unit_test(an_address_begins_so_many),
         cmocka_unit_test(what_is_kept_has_a_bound),
         cmocka_unit_test(defaults_are_for_public_addresses),
+        cmocka_unit_test(defaults_spare_ipv6_loopback),
+        cmocka_unit_test(an_ipv4_address_has_one_form),
         cmocka_unit_test(nobody_counts_for_nobody),
         cmocka_unit_test(proxies_count_for_nobody),
     };
