@@ -6,8 +6,6 @@
 
 #include "common/bus/bus_send.h"
 
-enum { PAGE = 1000 };
-
 static void ask_page(struct own_registrations *walk);
 
 static void begin_partition(struct own_registrations *walk, unsigned partition) {
@@ -18,21 +16,10 @@ static void begin_partition(struct own_registrations *walk, unsigned partition) 
 
 static void on_page(void *ctx, struct redisReply *reply) {
     struct own_registrations *walk = ctx;
-    struct bytes cursor = reply_bytes(reply_at(reply, 0));
-    const struct redisReply *members = reply_at(reply, 1);
     if (reply_is_error(reply, NULL))
         bus_refused(walk->bus, "SSCAN of this gateway's connections", reply);
-    if (reply == NULL || cursor.len == 0) {
-        walk->end_fn(walk->ctx, false);
-        return;
-    }
-    snprintf(walk->cursor, sizeof(walk->cursor), "%.*s", BYTES_FMT(cursor));
-    for (size_t i = 0; i < reply_count(members); i++) {
-        struct registry_row row;
-        if (registry_member_decode(reply_bytes(reply_at(members, i)), &row))
-            walk->row_fn(walk->ctx, &row);
-    }
-    if (!bus_can_send(walk->bus))
+    if (reply == NULL || !registry_members_page(reply, walk->cursor, walk->row_fn, walk->ctx) ||
+        !bus_can_send(walk->bus))
         walk->end_fn(walk->ctx, false);
     else if (strcmp(walk->cursor, "0") != 0)
         ask_page(walk);
@@ -43,19 +30,13 @@ static void on_page(void *ctx, struct redisReply *reply) {
 }
 
 static void ask_page(struct own_registrations *walk) {
-    struct buf key = {0};
-    struct command c = command_begin("SSCAN");
-    command_bytes(&c, key_of(&key, walk->partition, KEY_GATEWAY, bytes_str(bus_id(walk->bus))));
-    command_text(&c, walk->cursor);
-    command_text(&c, "COUNT");
-    command_number(&c, PAGE);
-    buf_deinit(&key);
+    struct command c =
+        registry_members_scan(walk->partition, bytes_str(bus_id(walk->bus)), walk->cursor);
     bus_send(walk->bus, walk->partition, &c, on_page, walk);
 }
 
 void own_registrations_read(struct own_registrations *walk, struct bus *bus,
-                            own_registration_fn *row_fn, own_registrations_end_fn *end_fn,
-                            void *ctx) {
+                            registry_row_fn *row_fn, own_registrations_end_fn *end_fn, void *ctx) {
     *walk = (struct own_registrations){.bus = bus, .row_fn = row_fn, .end_fn = end_fn, .ctx = ctx};
     begin_partition(walk, 0);
 }

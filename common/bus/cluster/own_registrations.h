@@ -12,8 +12,6 @@
 
 struct bus;
 
-/* The row is borrowed until return. A row may be told twice (SSCAN). */
-typedef void own_registration_fn(void *ctx, const struct registry_row *row);
 /* is_complete: false when Redis went away or refused in the middle. The walk may start again from
  * here. */
 typedef void own_registrations_end_fn(void *ctx, bool is_complete);
@@ -21,16 +19,15 @@ typedef void own_registrations_end_fn(void *ctx, bool is_complete);
 /* A walk: the caller's memory, until its end. */
 struct own_registrations {
     struct bus *bus;
-    own_registration_fn *row_fn;
+    registry_row_fn *row_fn;
     own_registrations_end_fn *end_fn;
     void *ctx;
     unsigned partition;
-    char cursor[24]; /* SSCAN's */
+    char cursor[REGISTRY_CURSOR_SIZE];
 };
 
 /* Needs bus_can_send. Answers on later turns. */
 void own_registrations_read(struct own_registrations *walk, struct bus *bus,
-                            own_registration_fn *row_fn, own_registrations_end_fn *end_fn,
-                            void *ctx);
+                            registry_row_fn *row_fn, own_registrations_end_fn *end_fn, void *ctx);
 
 #endif

@@ -10,7 +10,7 @@
 #include "common/bus/bus_send.h"
 #include "common/bus/cluster/registry_member.h"
 
-enum { PAGE = 500, DEAD_SECONDS = 86400 /* as declare_dead.lua has it */ };
+enum { DEAD_SECONDS = 86400 /* as declare_dead.lua has it */ };
 
 /* --- whether a gateway is dead --- */
 
@@ -88,7 +88,7 @@ struct reap {
     struct bus *bus;
     unsigned partition;
     char gateway[REAP_GATEWAY_MAX];
-    char scan[24];  /* SSCAN's cursor */
+    char cursor[REGISTRY_CURSOR_SIZE];
     size_t pending; /* disc calls without answer */
     size_t removed;
     bool is_broken;
@@ -145,7 +145,7 @@ static void page_done(struct reap *r) {
         return;
     if (r->is_broken)
         end(r);
-    else if (strcmp(r->scan, "0") == 0)
+    else if (strcmp(r->cursor, "0") == 0)
         forget(r);
     else
         scan(r);
@@ -161,11 +161,9 @@ static void on_removed(void *ctx, struct redisReply *reply) {
     page_done(r);
 }
 
-static void remove_member(struct reap *r, struct bytes member) {
-    struct registry_row row;
-    if (!registry_member_decode(member, &row))
-        return; /* the mark of fence_gateway.lua */
-    struct command c = registry_member_remove(r->partition, bytes_str(r->gateway), &row,
+static void remove_row(void *ctx, const struct registry_row *row) {
+    struct reap *r = ctx;
+    struct command c = registry_member_remove(r->partition, bytes_str(r->gateway), row,
                                               BYTES_LIT("lost:1006:gateway"));
     r->pending++;
     bus_send(r->bus, r->partition, &c, on_removed, r);
@@ -175,21 +173,12 @@ static void on_page(void *ctx, struct redisReply *reply) {
     struct reap *r = ctx;
     if (!is_good(r, reply))
         return;
-    struct redisReply *members = reply_at(reply, 1);
-    snprintf(r->scan, sizeof(r->scan), "%.*s", BYTES_FMT(reply_bytes(reply_at(reply, 0))));
-    for (size_t i = 0; i < reply_count(members); i++)
-        remove_member(r, reply_bytes(reply_at(members, i)));
+    r->is_broken = !registry_members_page(reply, r->cursor, remove_row, r) || r->is_broken;
     page_done(r);
 }
 
 static void scan(struct reap *r) {
-    struct buf key = {0};
-    struct command c = command_begin("SSCAN");
-    command_bytes(&c, set_key(r, &key));
-    command_text(&c, r->scan);
-    command_text(&c, "COUNT");
-    command_number(&c, PAGE);
-    buf_deinit(&key);
+    struct command c = registry_members_scan(r->partition, bytes_str(r->gateway), r->cursor);
     bus_send(r->bus, r->partition, &c, on_page, r);
 }
 
@@ -212,7 +201,7 @@ void reap_start(struct reaps *all, unsigned partition, struct bytes gateway) {
         return;
     struct reap *r = mem_zalloc(sizeof(*r));
     struct buf key = {0};
-    *r = (struct reap){.bus = all->bus, .partition = partition, .scan = "0"};
+    *r = (struct reap){.bus = all->bus, .partition = partition, .cursor = "0"};
     snprintf(r->gateway, sizeof(r->gateway), "%.*s", BYTES_FMT(gateway));
     LIST_INSERT_HEAD(&all->running, r, link);
     struct command c = command_script(SCRIPT_fence_gateway, 1);

@@ -24,6 +24,18 @@ void registry_member_encode(struct buf *out, const struct registry_row *row);
  * none. */
 bool registry_member_decode(struct bytes member, struct registry_row *row_out);
 
+struct redisReply;
+
+/* A page of the set of this gateway, and what to do with its rows. A row may come twice. */
+enum { REGISTRY_CURSOR_SIZE = 24 };
+typedef void registry_row_fn(void *ctx, const struct registry_row *row);
+/* cursor: "0" for the first one, and again after the last one. */
+struct command registry_members_scan(unsigned partition, struct bytes gateway, const char *cursor);
+/* False when the reply is no page. */
+MUST_CHECK bool registry_members_page(const struct redisReply *reply,
+                                      char cursor_out[REGISTRY_CURSOR_SIZE], registry_row_fn *fn,
+                                      void *ctx);
+
 /* The call of unregister.lua that removes the row from the set of this gateway. cause: see
  * registry_unregister. */
 struct command registry_member_remove(unsigned partition, struct bytes gateway,
