@@ -64,15 +64,11 @@ int api_sleep(lua_State *L) {
     luaL_argcheck(L, seconds >= 0 && seconds <= SLEEP_MAX_SECONDS, 1,
                   "from 0 to 86400 seconds (a day)");
     struct app_call *call = app_may_wait(L);
-    uv_loop_t *loop = call->app->env.loop;
-    if (loop == NULL)
+    if (call->app->env.loop == NULL)
         return luaL_error(L, "signalbox.sleep: nothing can wait here");
-    if (!call->has_timer)
-        MUST(uv_timer_init(loop, &call->timer) == 0);
-    call->has_timer = true;
     uint64_t ms = (uint64_t)(seconds * 1000 + 0.5), left_ms = app_call_left_ms(call);
     uv_timer_cb on_end = ms < left_ms ? on_slept : on_slept_too_long;
-    MUST(uv_timer_start(&call->timer, on_end, ms < left_ms ? ms : left_ms, 0) == 0);
+    app_call_start_timer(call, on_end, ms < left_ms ? ms : left_ms);
     return app_wait(L, call);
 }
 

@@ -34,7 +34,8 @@ struct app_call {
     unsigned holds;    /* locks, which go when its functions are left */
     uint64_t begun_us; /* clock_us when it began; 0 until it waits for the first time */
     uint64_t used_us;  /* processor time so far */
-    uv_timer_t timer;  /* signalbox.sleep */
+    uv_timer_t timer;  /* signalbox.sleep, and a turn that is put off */
+    int results;       /* of the wait that is over, on the stack while its turn is put off */
 };
 
 /* A registration that the cluster decided about: see app_rules.c. */
@@ -47,7 +48,8 @@ struct app {
     struct app_call *current; /* the handler that runs now, or NULL */
     struct app_call *idle;
     size_t idle_count, busy, waiting;
-    uint64_t used_us; /* by the handler that ended last */
+    uint64_t used_us;          /* by the handler that ended last */
+    uint64_t turn_ms, turn_us; /* a turn of the loop, and what handlers have used in it */
     bool is_loading, is_released, is_out_of_memory;
     void (*on_idle)(struct app *a); /* nothing runs and nothing waits; may free the app */
     /* What the app file said, for settings that the cluster takes back. */
@@ -68,6 +70,9 @@ static inline struct app *app_of(lua_State *L) {
 
 /* Gives up all places for handlers; at the end of the app. */
 void app_calls_free(struct app *a);
+/* The call's timer; needs a loop. 0 ms are 1: libuv runs a timer of 0 ms in the turn in which it is
+ * started, and so on for ever. */
+void app_call_start_timer(struct app_call *call, uv_timer_cb fn, uint64_t ms);
 /* The handler took a lock (1) or gave it back (-1). */
 void app_call_hold(struct app_call *call, int change);
 #define APP_CALL_TOO_LATE "the handler took longer than --handler-timeout-ms"

@@ -422,6 +422,42 @@ static void test_handlers_set_until_the_end(void **state) {
     world_close_all(&w);
 }
 
+/* Each takes most of its budget between two waits, and all wake up at once. */
+static void test_handlers_share_a_turn(void **state) {
+    struct world w;
+    int turns = 0;
+    (void)state;
+    open_small(&w);
+    world_must_load(&w,
+                    "signalbox.signal_route('/', function() local a, b = signalbox.sleep(0.001) "
+                    "local from = os.clock() while os.clock() - from < 0.015 do end "
+                    "signalbox.send{data='x'} end)");
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(world_run(&w, "/"), APP_WAITING);
+    for (size_t sent = 0; w.ended < 10; turns++) {
+        uv_run(&w.loop, UV_RUN_ONCE);
+        assert_true(w.sent.len <= sent + 2 * strlen("x|"));
+        sent = w.sent.len;
+    }
+    assert_true(turns >= 5);
+    world_close_all(&w);
+}
+
+/* Whoever sleeps for no time lets the others have their turn. */
+static void test_sleep_of_no_time(void **state) {
+    struct world w;
+    (void)state;
+    open_small(&w);
+    world_must_load(&w, "signalbox.signal_route('/', function() for i = 1, 3 do "
+                        "signalbox.sleep(0) signalbox.send{data=i} end end)");
+    assert_int_equal(world_run(&w, "/"), APP_WAITING);
+    uv_run(&w.loop, UV_RUN_ONCE);
+    assert_true(w.sent.len <= strlen("1|"));
+    world_turn(&w);
+    assert_string_equal(world_sent(&w), "1|2|3|");
+    world_close_all(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loops),
@@ -429,6 +465,8 @@ int main(void) {
         cmocka_unit_test(test_closing_a_killed_coroutine),
         cmocka_unit_test(test_long_functions),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_handlers_share_a_turn),
+        cmocka_unit_test(test_sleep_of_no_time),
         cmocka_unit_test(test_memory_kept),
         cmocka_unit_test(test_memory_of_arguments),
         cmocka_unit_test(test_recursion),
