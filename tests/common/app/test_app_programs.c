@@ -7,6 +7,7 @@
  *     build/bin/test_common_app_app_programs 3600 [seed]        an hour; prints what took longest
  *     build/bin/test_common_app_app_programs show SEED          the programs of that seed
  *     build/bin/test_common_app_app_programs run FILE           that program, five times
+ *     build/bin/test_common_app_app_programs redis …            the same with a Redis
  *
  * A seed makes a run of programs in one state, so that what one leaves behind the next one finds.
  */
@@ -15,6 +16,10 @@
 #include <lauxlib.h>
 
 #include "test_app_world.h"
+
+#include "common/bus/cluster/registry.h"
+#include "common/bus/cluster/rules.h"
+#include "tests/common/bus/bus_room.h"
 
 enum {
     PROGRAMS = 40, /* of one seed */
@@ -52,10 +57,11 @@ static void put_value(struct generator *g);
 
 static void put_number(struct generator *g) {
     static const char *const numbers[] = {
-        "0",    "1",   "-1",   "2",    "3",   "7",          "64",    "200",
-        "1000", "1e5", "1e6",  "2^31", "-5",  "math.huge",  "0/0",   "math.mininteger",
-        "1e15", "0.5", "1e19", "3e4",  "1e7", "-math.huge", "1e308", "math.maxinteger",
-        "255",  "100", "1e4",  "16",   "20",  "(i or 3)",   "#V",    "65"};
+        "0",    "1",     "-1",     "2",      "3",   "7",          "64",    "200",
+        "1000", "1e5",   "1e6",    "2^31",   "-5",  "math.huge",  "0/0",   "math.mininteger",
+        "1e15", "0.5",   "1e19",   "3e4",    "1e7", "-math.huge", "1e308", "math.maxinteger",
+        "255",  "100",   "1e4",    "16",     "20",  "(i or 3)",   "#V",    "65",
+        "2^15", "65535", "131071", "2.0^-52"};
     put(g, PICK(g, numbers));
 }
 
@@ -128,9 +134,10 @@ static void put_table(struct generator *g) {
     static const char *const fields[] = {"a",         "b",   "data", "name",   "group",
                                          "client_id", "n",   "code", "reason", "year",
                                          "month",     "day", "key"};
-    switch (pick(g, 5)) {
+    switch (pick(g, 7)) {
     case 0: put(g, "list("), put_number(g), put(g, ", "), put_value(g), put(g, ")"); return;
     case 1: put(g, "keyed("), put_number(g), put(g, ", "), put_value(g), put(g, ")"); return;
+    case 3: put(g, "spaced("), put_number(g), put(g, ", "), put_number(g), put(g, ")"); return;
     case 2:
         put(g, "meta(");
         put_value(g);
@@ -267,6 +274,9 @@ static const char app[] =
     "  return n > 1e6 and 1e6 or n > 0 and n // 1 or 3 end\n"
     "function list(n, v) local t = {} for i = 1, bounded(n) do t[i] = v end return t end\n"
     "function keyed(n, v) local t = {} for i = 1, bounded(n) do t['k' .. i] = v end return t end\n"
+    "function spaced(n, d) local t = {} d = d ~= d and 1 or d\n"
+    "  if d == d // 1 and math.abs(d) < 2^53 then d = d // 1 | 0 end\n"
+    "  for i = 1, bounded(n) do local k = 1 + i * d t[k] = true end return t end\n"
     "local events = {'__index', '__newindex', '__call', '__add', '__concat', '__len', '__eq',\n"
     "  '__lt', '__le', '__tostring', '__close', '__pairs', '__name', '__unm', '__band', '__idiv'}\n"
     "function meta(t, f, bits)\n"
@@ -318,19 +328,49 @@ static double run_program(struct run *r) {
     free(error);
     while (app_waiting(r->world.app) > 0) {
         begin = processor_ms();
-        uv_run(&r->world.loop, UV_RUN_ONCE);
+        uv_run(r->world.environment.loop, UV_RUN_ONCE);
         if (processor_ms() - begin > longest)
             longest = processor_ms() - begin;
     }
     return longest;
 }
 
-/* The longest stretch of all programs of a seed. */
-static double run_seed(uint64_t seed, bool is_shown) {
+static void on_change(void *ctx, struct bytes field, struct bytes value) {
+    struct run *r = ctx;
+    if (r->world.app != NULL)
+        app_apply_rule(r->world.app, field, value);
+}
+
+/* With a Redis of their own, `store`, locks and lists work; otherwise they are errors. */
+static void open_bus(struct run *r, struct bus_room *room) {
+    struct app_environment *e = &r->world.environment;
+    e->loop = &room->loop;
+    e->bus = bus_room_join(room, BUS_GATEWAY);
+    e->registry = registry_new(e->bus);
+    e->rules = rules_new(e->bus, on_change, r);
+    r->world.settings.handler_timeout_ms = 300;
+    r->world.settings.max_waiting_handlers = 100;
+}
+
+static void close_bus(struct run *r, struct bus_room *room) {
+    struct app_environment *e = &r->world.environment;
+    app_release(r->world.app);
+    r->world.app = NULL;
+    rules_free(e->rules);
+    registry_free(e->registry);
+    bus_close(e->bus);
+    bus_room_ask(room, "FLUSHALL");
+    bus_room_turn(room, 1);
+}
+
+/* The longest stretch of all programs of a seed. room may be NULL. */
+static double run_seed(uint64_t seed, bool is_shown, struct bus_room *room) {
     struct run r = {.generator.state = seed * 0x9E3779B97F4A7C15u + 1, .is_shown = is_shown};
     world_open(&r.world);
     r.world.settings.lua_budget_ms = BUDGET_MS;
     r.world.settings.lua_memory_bytes = (int64_t)MEMORY_MIB << 20;
+    if (room != NULL)
+        open_bus(&r, room);
     world_must_load(&r.world, app);
     for (int i = 0; i < PROGRAMS; i++) {
         put_program(&r.generator);
@@ -342,6 +382,8 @@ static double run_seed(uint64_t seed, bool is_shown) {
         r.longest_ms = took > r.longest_ms ? took : r.longest_ms;
         buf_clear(&r.world.sent);
     }
+    if (room != NULL)
+        close_bus(&r, room);
     world_close_all(&r.world);
     buf_deinit(&r.generator.text);
     return r.longest_ms;
@@ -350,20 +392,20 @@ static double run_seed(uint64_t seed, bool is_shown) {
 static void test_programs(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS_QUICK; seed++) {
-        double took = run_seed(seed, false);
+        double took = run_seed(seed, false, NULL);
         if (took > QUICK_MS)
             fail_msg("seed %llu: a program ran for %.0f ms", (unsigned long long)seed, took);
     }
 }
 
 /* 1 when a program took longer than twice its budget. */
-static int run_long(double seconds, uint64_t seed) {
+static int run_long(double seconds, uint64_t seed, struct bus_room *room) {
     time_t end = time(NULL) + (time_t)seconds;
     double longest = 0;
     int status = 0;
     uint64_t first = seed;
     for (; time(NULL) < end; seed++) {
-        double took = run_seed(seed, false);
+        double took = run_seed(seed, false, room);
         bool is_too_long = took > 2 * BUDGET_MS + NOISE_MS;
         if (took > longest || is_too_long)
             printf("seed %llu: %.1f ms%s\n", (unsigned long long)seed, took,
@@ -398,12 +440,24 @@ static int run_file(const char *path) {
 
 int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_programs)};
+    struct bus_room room, *redis = NULL;
+    int status;
+    if (count > 1 && strcmp(arguments[1], "redis") == 0) {
+        bus_room_init(&room, 1);
+        redis = &room;
+        arguments++;
+        count--;
+    }
     if (count > 2 && strcmp(arguments[1], "show") == 0)
-        return run_seed(strtoull(arguments[2], NULL, 10), true) > 2 * BUDGET_MS + NOISE_MS;
-    if (count > 2 && strcmp(arguments[1], "run") == 0)
-        return run_file(arguments[2]);
-    if (count > 1)
-        return run_long(strtod(arguments[1], NULL),
-                        count > 2 ? strtoull(arguments[2], NULL, 10) : 1);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+        status = run_seed(strtoull(arguments[2], NULL, 10), true, redis) > 2 * BUDGET_MS + NOISE_MS;
+    else if (count > 2 && strcmp(arguments[1], "run") == 0)
+        status = run_file(arguments[2]);
+    else if (count > 1)
+        status = run_long(strtod(arguments[1], NULL),
+                          count > 2 ? strtoull(arguments[2], NULL, 10) : 1, redis);
+    else
+        status = cmocka_run_group_tests(tests, NULL, NULL);
+    if (redis != NULL)
+        bus_room_deinit(redis);
+    return status;
 }
