@@ -1,7 +1,6 @@
 """Not in the seed but part of the feature: rows S213 to S229."""
 import json
 import threading
-import time
 
 import pytest
 
@@ -141,11 +140,10 @@ def test_S219_client_ping_is_echoed(w, trigger, payload):
 @pytest.mark.parametrize("code, reason", [(1000, "bye"), (1001, ""), (3000, "é"), (4999, "x" * 123)])
 def test_S220_client_close_is_echoed(w, trigger, code, reason):
     a = w.up(trigger, unique())
-    began = time.monotonic()
     a.send_frame(CLOSE, close_body(code, reason))
     frame = a.read_frame()
     assert frame.opcode == CLOSE and frame.payload[:2] == close_body(code)
-    assert a.is_ended() and time.monotonic() - began < 1
+    assert a.is_ended()
 
 
 def test_S220_empty_client_close(w):

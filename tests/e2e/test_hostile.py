@@ -112,14 +112,16 @@ def test_close_and_end_at_once(cluster):
 
 def test_who_never_says_anything_is_missed_on_a_busy_name(cluster):
     client = raw(cluster).upgrade("/up?name=Busy")
-    busy = time.monotonic() + 4
-    while time.monotonic() < busy and cluster.gateways[0].metrics()["signalbox_websockets"] > 0:
+
+
+    def is_missed_while_busy():
         cluster.cli("send", "Busy", "x")
-        time.sleep(0.1)
+        return cluster.gateways[0].metrics()["signalbox_websockets"] == 0
+    eventually(is_missed_while_busy, 30)
     opcodes = []
     while (frame := client.read_frame()).opcode != CLOSE:
         opcodes.append(frame.opcode)
-    assert frame.payload[:2] == close_body(4003) and PING in opcodes and time.monotonic() < busy
+    assert frame.payload[:2] == close_body(4003) and PING in opcodes
 
 
 # -- handshakes
@@ -158,13 +160,17 @@ def test_messages_a_second():
     """The first second's worth at once, the rest at the rate; nothing is lost, nobody else waits."""
     with Cluster(APP, gateways=1, gateway_args=["--max-messages-per-second", "20"]) as cluster:
         flood, other = raw(cluster).upgrade("/up?name=A"), raw(cluster).upgrade("/up?name=B")
-        began = time.monotonic()
+        began, counts = time.monotonic(), []
         flood.send_bytes(encode_frame(TEXT, "{}") * 60)
         other.send_bytes(encode_frame(TEXT, "{}"))
-        eventually(lambda: confirmed(cluster) >= 21, 5)
-        assert confirmed(cluster) < 45
-        eventually(lambda: confirmed(cluster) == 61, 10)
-        assert 1.5 < time.monotonic() - began < 5
+
+        def count():
+            counts.append((confirmed(cluster), time.monotonic() - began))
+            return counts[-1][0]
+        eventually(lambda: count() >= 21, 10)
+        eventually(lambda: count() == 61, 30)
+        too_many = [(number, passed) for number, passed in counts if number > 1 + 20 + 20 * passed + 1]
+        assert not too_many and len({number for number, _ in counts}) > 3, "at the rate, not all at once in the end"
         flood.send_bytes(encode_frame(CLOSE, close_body(1000)))
         assert flood.read_frame().opcode == CLOSE
 
@@ -193,7 +199,7 @@ def test_a_gateway_that_stood_still_makes_nobody_too_fast():
         client = raw(cluster).upgrade("/up?name=A")
         gateway = cluster.gateways[0]
         gateway.stop()
-        time.sleep(3)
+        time.sleep(3)  # that is the standstill
         client.send_bytes(encode_frame(TEXT, "{}") * 50)
         gateway.cont()
         eventually(lambda: confirmed(cluster) == 50, 5)

@@ -83,10 +83,15 @@ def test_latest(cluster):
 
 
 def test_close(cluster):
-    """The default: closed with 4002, and the others have everything."""
-    stalled, _ = overfill(cluster, "close")
-    assert stalled.closing()[0] in (4002, 1006)
-    assert cluster.gateways[0].metrics()["signalbox_slow_closed_total"] >= 1
+    """The default: closed with 4002, and the others have everything. It is told so when it reads in time; else the
+    connection just ends, but the Disconnect and the count say why."""
+    before = cluster.gateways[0].metrics()["signalbox_slow_closed_total"]
+    with cluster.client(1, "/up?name=Why") as why:
+        stalled, _ = overfill(cluster, "close")
+        assert sorted(why.take(2)) == ["1006 lost", "4002 server"]  # the reader was dropped
+    code, reason = stalled.closing()
+    assert (code, reason) in ((4002, "slow"), (1006, ""))
+    assert cluster.gateways[0].metrics()["signalbox_slow_closed_total"] == before + 1
 
 
 # -- full

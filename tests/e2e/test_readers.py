@@ -160,11 +160,11 @@ def test_a_gateway_that_was_held_up_tries_the_sockets_first(world):
 def test_sigterm_waits_for_readers(world):
     """The last test: it ends the gateway."""
     gateway = world.cluster.gateways[0]
-    with world.reader("Last") as reader:
+    with world.reader("Last") as reader, world.reader("Last") as other:
         reader.rate = 1_200_000
         for number in range(36):
             world.send("Last", f"{number:05d}" + "x" * PIECE)
-        time.sleep(0.5)
+        other.take(36)  # the gateway has them all
         gateway.signal(15)
         assert reader.closing(60) == (1001, "restart")
         assert [text[:5] for text in reader.inbox] == [f"{number:05d}" for number in range(36)]

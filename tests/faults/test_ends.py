@@ -1,7 +1,6 @@
 """Daemons that are asked to end at awkward moments end in order, in time, and let go of everything: ./dev test runs this
 with the sanitizers too, which report what was lost and make the exit status other than 0."""
 import pathlib
-import time
 
 import pytest
 
@@ -72,7 +71,7 @@ def test_with_questions_that_redis_does_not_answer(cluster):
     for client in clients[:10]:
         client.say({"say": "x", "store": True, "wait": 0})
         client.drop()
-    time.sleep(0.3)
+    eventually(lambda: cluster.gateways[0].metrics()["signalbox_handlers_waiting"] >= len(joining), 10, "questions")
     end(cluster, *cluster.gateways, *cluster.brokers)
     assert len(joining) == 5
     go_on(cluster)
@@ -82,7 +81,7 @@ def test_without_redis(cluster):
     many_clients(cluster)
     cluster.redis_server.kill()
     ask(cluster, "/who")
-    time.sleep(0.2)
+    eventually(lambda: not cluster.gateways[0].is_ready() and not cluster.brokers[0].is_ready(), 10, "they know")
     end(cluster, *cluster.gateways, *cluster.brokers)
 
 

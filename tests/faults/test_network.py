@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import eventually
-from world import LONG, SLACK, FaultCluster
+from world import LONG, SLACK, Crowd, FaultCluster
 
 ALL = "I1 I2 I3 I4 I5 I6 I7 I8"
 
@@ -143,12 +143,13 @@ def test_f16_resolver_hangs(tmp_path):
         gateway = cluster.gateways[0].start()
         assert resolver.asked.wait(10), "nobody asked"
         eventually(lambda: gateway.admin("GET", "/livez").status == 200, 10, "a gateway that lives")
-        slowest = 0.0
+        slowest, crowd = 0.0, Crowd()
         for _ in range(50):
             began = time.monotonic()
             assert gateway.admin("GET", "/readyz").status == 503
             slowest = max(slowest, time.monotonic() - began)
-        assert slowest < 0.05 * 10, f"the event loop was away for {slowest:.3f} s"
+            crowd.look()
+        assert slowest < crowd.allows(0.05 * 10), f"the event loop was away for {slowest:.3f} s"
         resolver.is_answering = True
         gateway.wait_ready()
         cluster.brokers[0].start().wait_ready()

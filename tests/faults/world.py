@@ -7,7 +7,7 @@
         w.check("I1 I2 I3 I4 I5 I6 I7 I8")           # silence, then the books are compared
 
 The seed is printed; SIGNALBOX_SEED=<seed> repeats the choices. Times of the specification are multiplied by SLACK or by
-what the test says: the machine is shared.
+what the test says, and by how many processes want each processor: the machine is shared.
 """
 import json
 import os
@@ -33,6 +33,27 @@ SETTLE = 30.0
 AUDIT = "Audit"
 PAGE = 1000
 KIND_DATA = 1  # of envelope.def
+
+
+def running_now():
+    """How many threads run or want to."""
+    with open("/proc/loadavg") as file:
+        return int(file.read().split()[3].split("/")[0])
+
+
+class Crowd:
+    """Counts, from now on, how many threads want each processor: what takes a second alone takes so many in the crowd."""
+
+    def __init__(self):
+        self.samples = [running_now()]
+
+    def look(self):
+        self.samples.append(running_now())
+
+    def allows(self, seconds):
+        self.look()
+        mean = sum(self.samples) / len(self.samples)
+        return seconds * max(1.0, mean / len(os.sched_getaffinity(0)))
 
 
 # -- partitions, as common/bus/partition.h has them
@@ -281,16 +302,18 @@ class World:
     def delivers(self, limit, what, since=None):
         """Publish to each Name and wait until its open clients have it; how long that took is checked by I8."""
         began = time.monotonic() if since is None else since
+        crowd = Crowd()
         deadline = time.monotonic() + limit + SETTLE
         probes = [self._probe(name, deadline) for name in NAMES]
 
         def have_arrived():
             """A probe that was sent before its listeners came back says nothing: the next one does."""
+            crowd.look()
             probes[:] = [self._probe(sent.name, deadline) if self._came_too_late(sent) else sent for sent in probes]
             return all(map(self._has_arrived, probes))
 
         eventually(have_arrived, max(1.0, deadline - time.monotonic()), f"delivery {what}")
-        self.evidence.recoveries.append(Recovery(what, time.monotonic() - began, limit))
+        self.evidence.recoveries.append(Recovery(what, time.monotonic() - began, crowd.allows(limit)))
         return time.monotonic() - began
 
     def _probe(self, name, deadline):

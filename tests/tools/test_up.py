@@ -6,12 +6,11 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
 from cli_world import APP, answers
-from harness.cluster import BIN, free_port, http_request
+from harness.cluster import BIN, claim_port, free_port, http_request
 from harness.waiting import eventually
 
 
@@ -71,6 +70,8 @@ def start(folder):
 def two_ports():
     while True:
         port = free_port()
+        if not claim_port(port + 1):
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port + 1))
@@ -183,14 +184,12 @@ def test_a_broken_app_is_told(start, folder):
 
 
 def test_settings_are_handed_on(start, listen):
-    begun = time.monotonic()
     up = start("--listen", listen, "--gateways", 1, "--max-message-bytes", "2048", "--lease-ms", "700").wait("Everything runs.")
     gateway, = up.child("signalbox-gateway")
     broker, = up.child("signalbox-broker")
     arguments = [pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in (gateway, broker)]
     assert all("--max-message-bytes" in line for line in arguments)
     assert "--lease-ms" in arguments[1] and "--lease-ms" not in arguments[0]
-    assert time.monotonic() - begun < 30
 
 
 def test_no_password_is_printed_or_seen(start, listen, folder):

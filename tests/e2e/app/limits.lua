@@ -13,4 +13,7 @@ signalbox.route("POST", "/send", function(web)
     signalbox.send { name = web.query.name, data = web.body }
     web:text("sent")
 end)
+signalbox.on("disconnect", "close", "why", function(event)
+    signalbox.send { name = "Why", data = event.connection.close_code .. " " .. event.connection.cause }
+end)
 signalbox.route("GET", "/large", function(web) web:text(("x"):rep(4000000)) end)
