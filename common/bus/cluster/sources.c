@@ -17,13 +17,14 @@ enum {
     SOURCE_TEXT = 24,
     HOUR_MS = 3600 * 1000,
     BROKER_HOURS = 24,
+    STRANGER_HOURS = 2, /* without a look, though there is one a minute */
     WATCHED_MAX = 100000
 };
 
 /* A source without a sign of life. */
 struct absent {
     UT_hash_handle hh;
-    uint64_t since_ms;
+    uint64_t since_ms, looked_ms;
     char key[SOURCE_TEXT + 12]; /* "<partition> <source>" */
 };
 
@@ -103,10 +104,12 @@ static uint64_t absent_ms(struct sources *s, unsigned partition, struct bytes so
         HASH_DEL(s->all, a);
         free(a);
     }
+    if (a != NULL && !is_here)
+        a->looked_ms = clock_ms();
     if (is_here || a != NULL || HASH_COUNT(s->all) >= WATCHED_MAX)
         return is_here || a == NULL ? 0 : clock_ms() - a->since_ms;
     a = mem_zalloc(sizeof(*a));
-    a->since_ms = clock_ms();
+    a->since_ms = a->looked_ms = clock_ms();
     snprintf(a->key, sizeof(a->key), "%s", key);
     HASH_ADD_STR(s->all, key, a);
     return 0;
@@ -138,8 +141,20 @@ static void on_sources(void *ctx, struct redisReply *reply) {
     free(k);
 }
 
+/* Of partitions that are another broker's now, or removed by one. */
+static void forget_strangers(struct sources *s) {
+    struct absent *a, *following;
+    HASH_ITER (hh, s->all, a, following) {
+        if (clock_ms() - a->looked_ms <= STRANGER_HOURS * (uint64_t)HOUR_MS)
+            continue;
+        HASH_DEL(s->all, a);
+        free(a);
+    }
+}
+
 void sources_sweep(struct sources *s, const struct liveness *gateways) {
     s->gateways = gateways;
+    forget_strangers(s);
     for (unsigned p = 0; p < bus_partitions(s->bus); p++) {
         if (!lease_is_held(s->lease, p))
             continue;

@@ -125,10 +125,27 @@ static void what_is_watched_has_a_bound(void **state) {
     sweep(t, 0);
 }
 
+/* Another broker removed them: they do not take the place of others. */
+static void what_is_gone_is_forgotten(void **state) {
+    struct test *t = *state;
+    uint64_t now = clock_ms();
+    clock_freeze(now);
+    add_marks(t, 1, WATCHED_MAX);
+    sweep(t, WATCHED_MAX);
+    ask(t, "return redis.call('DEL', KEYS[1])", 0, 0);
+    now += 2 * HOUR_MS + 1;
+    clock_freeze(now);
+    add_marks(t, WATCHED_MAX + 1, WATCHED_MAX + 1);
+    sweep(t, 1);
+    clock_freeze(now + HOUR_MS + 1);
+    sweep(t, 0);
+}
+
 int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {WITH_REDIS(they_go_after_an_hour),
-                                       WITH_REDIS(what_is_watched_has_a_bound)};
+                                       WITH_REDIS(what_is_watched_has_a_bound),
+                                       WITH_REDIS(what_is_gone_is_forgotten)};
     if (!redis_server_is_installed())
         return 77;
     return cmocka_run_group_tests(tests, NULL, NULL);
