@@ -82,6 +82,7 @@ static struct world {
     struct follower *follower;
     struct follow *follow;
     struct ingest *ingest;
+    struct sender senders[2];
     struct entry_reader *reader;
     struct log_writer *writer;
     struct forward *forward;
@@ -661,7 +662,10 @@ static void write_log(struct world *w, unsigned how) {
     static const struct output output = {{"N", 1}, true, {.kind = MESSAGE_DATA, .data = {"x", 1}}};
     char seq[FORWARD_SEQ_TEXT];
     if (how % 2 == 0)
-        (void)!ingest_push(w->ingest, 0, BYTES_LIT("entry"), NULL, NULL);
+        (void)!ingest_push(w->ingest, 0, how % 3 == 0 ? NULL : &w->senders[how % 3 - 1],
+                           BYTES_LIT("entry"), NULL, NULL);
+    if (how % 32 == 31)
+        sender_leave(&w->senders[how / 32 % 2]);
     if (w->writer != NULL && !w->is_committing) {
         (void)log_writer_add(w->writer, &output);
         w->is_committing = true;
@@ -759,6 +763,8 @@ static void close_process(struct world *w) {
     bus_hang_up(w->bus);
     follower_stop(w->follower, w->follow);
     follower_free(w->follower);
+    sender_leave(&w->senders[0]);
+    sender_leave(&w->senders[1]);
     ingest_free(w->ingest);
     ticket_keys_free(w->tickets);
     reaps_free(w->reaps);
