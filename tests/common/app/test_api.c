@@ -360,6 +360,23 @@ static void test_signing(void **state) {
 static void test_server_secret(void **state) {
     struct world w;
     (void)state;
+    static const struct {
+        const char *rule;
+        bool is_strict;
+    } cases[] = {{"signalbox.signing{secret=signalbox.server_secret()}", false},
+                 {"signalbox.signing{secret=signalbox.server_secret(), strict=true}", true},
+                 {"signalbox.signing{secret=signalbox.server_secret(), strict=false}", false}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        world_open(&w);
+        world_must_load(&w, cases[i].rule);
+        const struct signing *s = &app_registrations(w.app)->signing;
+        assert_true(s->is_on && s->is_strict == cases[i].is_strict);
+        app_set_server_secret(w.app, BYTES_LIT("once"));
+        app_set_server_secret(w.app, BYTES_LIT("twice"));
+        assert_string_equal(s->secret, "twice");
+        assert_true(s->is_on && s->is_strict == cases[i].is_strict && s->uses_server_secret);
+        world_close_all(&w);
+    }
     world_open(&w);
     world_must_load(&w, "signalbox.signing{secret=signalbox.server_secret()}\n"
                         "signalbox.signal_route('/', function() "

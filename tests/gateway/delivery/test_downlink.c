@@ -266,10 +266,16 @@ static void many_with_one_id_leave_in_any_order(void **state) {
 /* The same answer as a search, for a connection that is in no table. */
 static void addressees_answer_like_a_search(void **state) {
     struct fixture *f = *state;
+    struct bytes many[1000];
+    for (size_t i = 0; i < ARRAY_LEN(many); i++)
+        many[i] = BYTES_LIT("zz");
+    many[999] = BYTES_LIT("c");
     const struct bytes_list lists[] = {{0},
                                        {&(struct bytes){0}, 0},
                                        LIST(BYTES_LIT("uSERS"), BYTES_LIT("b"), BYTES_LIT("")),
-                                       LIST(BYTES_LIT("c"), BYTES_LIT("admins"))};
+                                       LIST(BYTES_LIT("c"), BYTES_LIT("admins")),
+                                       {many, ARRAY_LEN(many) - 1},
+                                       {many, ARRAY_LEN(many)}};
     for (size_t g = 0; g < ARRAY_LEN(lists); g++)
         for (size_t c = 0; c < ARRAY_LEN(lists); c++)
             for (int conn = 0; conn < 2; conn++) {
