@@ -43,12 +43,7 @@ static bool is_wanted(const struct listing *l, const struct registry_row *row) {
            (conn_value_parse(row->value, &value) && fold_equal(value.group, buf_bytes(&l->group)));
 }
 
-static void on_connections(void *ctx, int status, const struct registry_row *rows, size_t count) {
-    struct listing *l = ctx;
-    if (status < 0 || l->events == NULL) {
-        end(l, status);
-        return;
-    }
+static void give_rows(struct listing *l, const struct registry_row *rows, size_t count) {
     struct registry_row *wanted = mem_alloc((count + 1) * sizeof(*wanted));
     size_t wanted_count = 0;
     for (size_t i = 0; i < count; i++)
@@ -57,13 +52,22 @@ static void on_connections(void *ctx, int status, const struct registry_row *row
     if (wanted_count > 0)
         l->events->on_rows(l->ctx, wanted, wanted_count);
     free(wanted);
-    ask_next(l);
+}
+
+static void on_connections(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct listing *l = ctx;
+    if (count > 0 && l->events != NULL)
+        give_rows(l, rows, count);
+    if (status < 0 || (status == 0 && l->events == NULL))
+        end(l, status);
+    else if (status == 0)
+        ask_next(l);
 }
 
 static void ask_one(struct listing *l) {
     struct bytes name = bytes_of(l->names[l->at], l->name_lens[l->at]);
     l->at++;
-    registry_list(l->registry, name, on_connections, l);
+    registry_list_in_parts(l->registry, name, on_connections, l);
 }
 
 static void ask_next(struct listing *l) {

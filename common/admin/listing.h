@@ -15,7 +15,7 @@ struct registry;
 struct registry_row;
 
 struct listing_events {
-    /* The connections of one Name; borrowed until return. */
+    /* Connections of one Name, all of them or a part; borrowed until return. */
     void (*on_rows)(void *ctx, const struct registry_row *rows, size_t count);
     /* status negative: Redis went away. The listing is gone after this. */
     void (*on_end)(void *ctx, int status);

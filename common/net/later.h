@@ -6,5 +6,7 @@
 #include <uv.h>
 
 void later(uv_loop_t *loop, void (*fn)(void *ctx), void *ctx);
+/* After everything else that this turn has to do: for the next part of some long work. */
+void later_on_next_turn(uv_loop_t *loop, void (*fn)(void *ctx), void *ctx);
 
 #endif

@@ -65,11 +65,17 @@ void registry_find_name(struct registry *r, struct bytes name, registry_rows_fn 
 enum {
     REGISTRY_LISTS_MAX = 8,
     REGISTRY_LISTS_WAITING_MAX = 1000,
-    REGISTRY_LISTS_BYTES_MAX = 256 * 1024 * 1024
+    REGISTRY_LISTS_BYTES_MAX = 256 * 1024 * 1024,
+    REGISTRY_LIST_MAX = 50000,
+    REGISTRY_PART_ROWS = 1000
 };
+enum { REGISTRY_PART = 1 /* as a status: there is more to come */ };
 
-/* All connections of a Name. */
+/* All connections of a Name; -E2BIG if there are more than REGISTRY_LIST_MAX. */
 void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx);
+/* However many there are: fn is called with REGISTRY_PART for each part of at most
+ * REGISTRY_PART_ROWS, a turn of the loop apart, and at the end with 0 or an error and no rows. */
+void registry_list_in_parts(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx);
 /* Every Name with a live connection; rows have only `name`. */
 void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx);
 

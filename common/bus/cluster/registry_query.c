@@ -2,9 +2,10 @@
  * registry_query.c - the questions of registry.h.
  *
  * A list collects rows page by page (SCAN over the partitions' c:* keys, HSCAN over one c:<name>)
- * and answers once, sorted and without the repetitions that SCAN may give. A large Name never
- * blocks Redis. A look-up is a few commands: an id without a Name is looked up in the index of each
- * partition (register.lua), and each connection that is found there is then asked for.
+ * and answers sorted and without the repetitions that SCAN may give. A large Name blocks neither
+ * Redis nor this process: each page is merged into the order when it comes, and what may be long is
+ * handed out in parts. A look-up is a few commands: an id without a Name is looked up in the index
+ * of each partition (register.lua), and each connection that is found there is then asked for.
  */
 #include "common/bus/cluster/registry.h"
 
@@ -31,7 +32,11 @@ struct registry_query {
     size_t name_len, client_id_len;
     struct buf cursor;
     struct buf texts; /* three length-prefixed texts a row: name, client id, value */
-    size_t rows;
+    size_t rows, most_rows;
+    size_t *order; /* where each row begins in `texts`, sorted */
+    size_t ordered, order_cap;
+    size_t given; /* in parts: so many of them were handed out */
+    bool is_in_parts;
     unsigned most, outstanding; /* registry_find_id */
     struct found *found;
 };
@@ -105,6 +110,7 @@ static void query_free(struct registry_query *q) {
     free(q->name);
     free(q->client_id);
     free(q->found);
+    free(q->order);
     buf_deinit(&q->cursor);
     buf_deinit(&q->texts);
     free(q);
@@ -113,6 +119,8 @@ static void query_free(struct registry_query *q) {
 const char *registry_failure(int status) {
     if (status == -EBUSY)
         return "too many lists of connections are asked for at once";
+    if (status == -E2BIG)
+        return "the Name has too many connections for one list";
     if (status == -EMSGSIZE)
         return "the list of connections is too long to be read now";
     return "the registry cannot be reached: no Redis";
@@ -140,6 +148,101 @@ static void note_refusal(struct registry_query *q, const char *command,
         bus_refused(q->bus, command, reply);
 }
 
+/* --- the order --- */
+
+static struct registry_row row_at(const struct registry_query *q, size_t at) {
+    const char *text = q->texts.ptr + at;
+    struct registry_row row;
+    row.name = read_text(&text);
+    row.client_id = read_text(&text);
+    row.value = read_text(&text);
+    return row;
+}
+
+static int compare_at(const void *a, const void *b, void *query) {
+    struct registry_row x = row_at(query, *(const size_t *)a);
+    struct registry_row y = row_at(query, *(const size_t *)b);
+    return by_name_and_id(&x, &y);
+}
+
+/* How many of the first `count` are not after the row. */
+static size_t count_before(struct registry_query *q, size_t count, size_t row) {
+    size_t from = 0;
+    while (from < count) {
+        size_t middle = from + (count - from) / 2;
+        if (compare_at(&q->order[middle], &row, q) <= 0)
+            from = middle + 1;
+        else
+            count = middle;
+    }
+    return from;
+}
+
+/* The rows of a page, which begin at `from` in the texts, take their places in the order. */
+static void merge(struct registry_query *q, size_t from) {
+    size_t count = q->rows - q->ordered, left = q->ordered, end = q->rows;
+    size_t *page = mem_alloc((count + 1) * sizeof(*page));
+    const char *at = q->texts.ptr + from;
+    for (size_t i = 0; i < count; i++) {
+        page[i] = (size_t)(at - q->texts.ptr);
+        for (int text = 0; text < 3; text++)
+            (void)read_text(&at);
+    }
+    qsort_r(page, count, sizeof(*page), compare_at, q);
+    if (q->rows > q->order_cap) {
+        q->order_cap = q->rows * 2;
+        q->order = realloc(q->order, q->order_cap * sizeof(*q->order));
+        MUST(q->order != NULL);
+    }
+    while (count > 0) {
+        size_t place = count_before(q, left, page[--count]);
+        end -= left - place;
+        memmove(q->order + end, q->order + place, (left - place) * sizeof(*q->order));
+        q->order[--end] = page[count];
+        left = place;
+    }
+    q->ordered = q->rows;
+    free(page);
+}
+
+static bool is_repeated(struct registry_query *q, size_t i) {
+    return i > 0 && compare_at(&q->order[i - 1], &q->order[i], q) == 0;
+}
+
+static void give_part(void *query) {
+    struct registry_query *q = query;
+    size_t count = 0;
+    struct registry_row *rows = mem_alloc(REGISTRY_PART_ROWS * sizeof(*rows));
+    for (; q->given < q->ordered && count < REGISTRY_PART_ROWS; q->given++)
+        if (!is_repeated(q, q->given))
+            rows[count++] = row_at(q, q->order[q->given]);
+    if (count > 0)
+        q->fn(q->ctx, REGISTRY_PART, rows, count);
+    free(rows);
+    if (q->given < q->ordered) {
+        later_on_next_turn(bus_loop(q->bus), give_part, q);
+        return;
+    }
+    q->fn(q->ctx, 0, NULL, 0);
+    query_free(q);
+}
+
+/* All rows of a list to the caller. */
+static void answer_list(struct registry_query *q) {
+    size_t count = 0;
+    if (q->is_in_parts) {
+        give_part(q);
+        return;
+    }
+    struct registry_row *rows = mem_alloc((q->ordered + 1) * sizeof(*rows));
+    for (size_t i = 0; i < q->ordered; i++)
+        if (!is_repeated(q, i))
+            rows[count++] = row_at(q, q->order[i]);
+    q->fn(q->ctx, 0, rows, count);
+    free(rows);
+    query_free(q);
+}
+
 /* The plain end: all rows to the caller. */
 static void answer(struct registry_query *q) {
     size_t count;
@@ -163,12 +266,15 @@ static void on_page(void *ctx, struct redisReply *reply) {
     }
     size_t held = q->texts.len;
     q->on_page(q, reply_at(reply, 1));
+    merge(q, held);
     buf_clear(&q->cursor);
     buf_append(&q->cursor, cursor);
     if (!registry_lists_hold(q->lists, &q->place, q->texts.len - held))
         q->status = -EMSGSIZE;
+    if (q->rows > q->most_rows)
+        q->status = -E2BIG;
     if (q->status == 0 && bytes_equal(cursor, BYTES_LIT("0")))
-        answer(q);
+        answer_list(q);
     else if (q->status == 0 && bus_can_send(q->bus))
         ask_page(q);
     else
@@ -218,6 +324,16 @@ static void add_members(struct registry_query *q, struct redisReply *elements) {
 void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx) {
     struct registry_query *q = query_new(r, name, BYTES_NONE, fn, ctx);
     q->on_page = add_members;
+    q->most_rows = REGISTRY_LIST_MAX;
+    begin_list(q);
+}
+
+void registry_list_in_parts(struct registry *r, struct bytes name, registry_rows_fn *fn,
+                            void *ctx) {
+    struct registry_query *q = query_new(r, name, BYTES_NONE, fn, ctx);
+    q->on_page = add_members;
+    q->most_rows = SIZE_MAX;
+    q->is_in_parts = true;
     begin_list(q);
 }
 
@@ -235,6 +351,7 @@ void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx) {
     struct registry_query *q = query_new(r, BYTES_NONE, BYTES_NONE, fn, ctx);
     q->is_scan = true;
     q->on_page = add_names;
+    q->most_rows = SIZE_MAX;
     begin_list(q);
 }
 

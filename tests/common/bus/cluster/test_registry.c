@@ -205,6 +205,55 @@ static void lists_take_turns(void **state) {
     expect_rows(t, "N/=");
 }
 
+struct parts {
+    unsigned parts, ends;
+    size_t rows;
+    int status;
+    char last[32];
+};
+
+static void on_part(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct parts *p = ctx;
+    p->status = status;
+    p->ends += status != REGISTRY_PART;
+    p->parts += status == REGISTRY_PART;
+    p->rows += count;
+    assert_true(count <= REGISTRY_PART_ROWS || status == 0);
+    for (size_t i = 0; i < count; i++) {
+        char id[sizeof(p->last)];
+        snprintf(id, sizeof(id), "%.*s", BYTES_FMT(rows[i].client_id));
+        assert_true(strcmp(p->last, id) < 0); /* sorted, and each once */
+        memcpy(p->last, id, sizeof(id));
+    }
+}
+
+static void crowd(struct test *t, unsigned from, unsigned to) {
+    bus_room_ask(&t->room, "EVAL %s 0 sb:{%s}:c:N %u %u",
+                 "for\ti=ARGV[2],ARGV[3]-1\tdo\tredis.call('HSET',ARGV[1],tostring(i):reverse(),'g:"
+                 "1:1|')\tend",
+                 partition_tag(0), from, to);
+}
+
+/* A crowd comes in parts, in order; who wants it at once is told that it is too large. */
+static void a_crowd_comes_in_parts(void **state) {
+    enum { MOST = REGISTRY_LIST_MAX };
+    struct test *t = *state;
+    struct parts parts = {0}, whole = {0}, beyond = {0};
+    crowd(t, 0, MOST);
+    registry_list_in_parts(t->registry, BYTES_LIT("N"), on_part, &parts);
+    bus_room_until(&t->room, &parts.ends, 1, 20000);
+    assert_int_equal(parts.status, 0);
+    assert_int_equal(parts.parts, MOST / REGISTRY_PART_ROWS);
+    assert_int_equal(parts.rows, MOST);
+    registry_list(t->registry, BYTES_LIT("N"), on_part, &whole);
+    bus_room_until(&t->room, &whole.ends, 1, 20000);
+    assert_int_equal(whole.rows, MOST);
+    crowd(t, MOST, MOST + 1);
+    registry_list(t->registry, BYTES_LIT("N"), on_part, &beyond);
+    bus_room_until(&t->room, &beyond.ends, 1, 20000);
+    assert_int_equal(beyond.status, -E2BIG);
+}
+
 static void on_dead(void *ctx, const char *gateway, unsigned partition, bool is_dead) {
     struct test *t = ctx;
     assert_string_equal(gateway, "g");
@@ -378,6 +427,7 @@ int main(void) {
         WITH_REDIS(a_restored_connection_takes_nothing_over),
         WITH_REDIS(questions),
         WITH_REDIS(an_id_alone),
+        WITH_REDIS(a_crowd_comes_in_parts),
         WITH_REDIS(lists_take_turns),
         WITH_REDIS(a_gateway_that_beats_is_not_declared_dead),
         WITH_REDIS(what_a_dead_gateway_registered_is_reaped),
