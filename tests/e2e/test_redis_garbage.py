@@ -20,7 +20,7 @@ signalbox.on("disconnect", "Msg", "gone", function(event) signalbox.store.incr("
 """
 ROUNDS, OPERATIONS = int(os.environ.get("HOSTILE_ROUNDS", "4")), 400
 FLEET_KEYS = "cfg gw br rules way secret xown xlease xdl about:x dead:x kv:x lock:x".split()
-PARTITION_KEYS = "own lease in src h:Msg h* l:Msg l* c:Msg g:{gateway} gws d:Msg:x w dl i".split()
+PARTITION_KEYS = "own lease in src h:Msg h* l:Msg s:Msg l* c:Msg g:{gateway} gws d:Msg:x w dl i".split()
 CHANNELS = "sb:{sb}:ctl", "sb:{sb}:probe:{gateway}", "sb:{sb}:trace:x", "sb:{sb}:receipt:x", "signalbox:send"
 NUMBERS = ["-1", "0", "00", "1e999", "nan", "4503599627370497", "18446744073709551615", "18446744073709551616", "9" * 400, " 1"]
 IDS = ["0-0", "18446744073709551615-18446744073709551615", "1-", "-1", "9999999999999-1", "1-1-1", "x-y", "1" * 41 + "-1"]

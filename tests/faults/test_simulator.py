@@ -39,13 +39,13 @@ class Bench:
     def conn(self, val, restore=0, client='ann', member=None):
         gid = val.split(':')[0]
         member = member if member is not None else f'room\0{client}\0{val}'
-        return self.run('register', f'c:room g:{gid} gws in own l:room l* i', client, val, gid, member, 'room',
+        return self.run('register', f'c:room g:{gid} gws in own l:room l* i s:room', client, val, gid, member, 'room',
                         restore)
 
     def disc(self, val, client='ann', reason='closed'):
         gid = val.split(':')[0]
-        return self.run('unregister', f'c:room g:{gid} in i', client, val, f'room\0{client}\0{val}', 'room',
-                        reason)
+        return self.run('unregister', f'c:room g:{gid} in i l:room s:room', client, val, f'room\0{client}\0{val}', 'room',
+                        reason, 180)
 
     def ingest(self):
         return [dict(zip(f[::2], f[1::2])) for _, f in self.do('XRANGE', 'in', '-', '+')]

@@ -163,7 +163,7 @@ static void on_removed(void *ctx, struct redisReply *reply) {
 
 static void remove_row(void *ctx, const struct registry_row *row) {
     struct reap *r = ctx;
-    struct command c = registry_member_remove(r->partition, bytes_str(r->gateway), row,
+    struct command c = registry_member_remove(r->bus, r->partition, bytes_str(r->gateway), row,
                                               BYTES_LIT("lost:1006:gateway"));
     r->pending++;
     bus_send(r->bus, r->partition, &c, on_removed, r);

@@ -88,7 +88,7 @@ void registry_register(struct registry *r, const struct registration *what,
     unsigned p = partition_of(what->name, bus_partitions(r->bus));
     struct bytes gid = gateway_of(what->value);
     struct buf member = {0};
-    struct command c = command_script(SCRIPT_register, 8);
+    struct command c = command_script(SCRIPT_register, 9);
     add_key(&c, p, KEY_CONNECTIONS, what->name);
     add_key(&c, p, KEY_GATEWAY, gid);
     add_key(&c, p, KEY_KNOWN_GATEWAYS, BYTES_NONE);
@@ -97,6 +97,7 @@ void registry_register(struct registry *r, const struct registration *what,
     add_key(&c, p, KEY_LAST, what->name);
     add_key(&c, p, KEY_LAST_OF_ALL, BYTES_NONE);
     add_key(&c, p, KEY_CLIENT_IDS, BYTES_NONE);
+    add_key(&c, p, KEY_SINCE, what->name);
     registry_member_encode(&member,
                            &(struct registry_row){what->name, what->client_id, what->value});
     command_bytes(&c, what->client_id);
@@ -136,7 +137,7 @@ static void on_unregistered(void *ctx, struct redisReply *reply) {
 static void ask_unregister(struct unregistering *u) {
     struct bus *bus = u->registry->bus;
     unsigned p = partition_of(u->row.name, bus_partitions(bus));
-    struct command c = registry_member_remove(p, gateway_of(u->row.value), &u->row, u->cause);
+    struct command c = registry_member_remove(bus, p, gateway_of(u->row.value), &u->row, u->cause);
     u->is_asked = true;
     bus_send(bus, p, &c, on_unregistered, u);
 }

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "common/base/settings.h"
+#include "common/bus/bus.h"
 #include "common/bus/partition.h"
 #include "common/bus/redis/reply.h"
 #include "common/bus/redis/scripts.h"
@@ -47,14 +49,17 @@ bool registry_members_page(const struct redisReply *reply, char cursor_out[REGIS
     return cursor.len > 0;
 }
 
-struct command registry_member_remove(unsigned partition, struct bytes gateway,
-                                      const struct registry_row *row, struct bytes cause) {
+struct command registry_member_remove(const struct bus *bus, unsigned partition,
+                                      struct bytes gateway, const struct registry_row *row,
+                                      struct bytes cause) {
     struct buf text = {0};
-    struct command c = command_script(SCRIPT_unregister, 4);
+    struct command c = command_script(SCRIPT_unregister, 6);
     command_bytes(&c, key_of(&text, partition, KEY_CONNECTIONS, row->name));
     command_bytes(&c, key_of(&text, partition, KEY_GATEWAY, gateway));
     command_bytes(&c, key_of(&text, partition, KEY_IN, BYTES_NONE));
     command_bytes(&c, key_of(&text, partition, KEY_CLIENT_IDS, BYTES_NONE));
+    command_bytes(&c, key_of(&text, partition, KEY_LAST, row->name));
+    command_bytes(&c, key_of(&text, partition, KEY_SINCE, row->name));
     command_bytes(&c, row->client_id);
     command_bytes(&c, row->value);
     buf_clear(&text);
@@ -62,6 +67,7 @@ struct command registry_member_remove(unsigned partition, struct bytes gateway,
     command_bytes(&c, buf_bytes(&text));
     command_bytes(&c, row->name);
     command_bytes(&c, cause);
+    command_number(&c, bus_settings(bus)->history_seconds + REGISTRY_MEMBER_MARGIN_S);
     buf_deinit(&text);
     return c;
 }

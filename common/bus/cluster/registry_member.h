@@ -13,6 +13,8 @@
 #include "common/base/buf.h"
 #include "common/bus/redis/command.h"
 
+struct bus;
+
 /* A row of the registry: (name, client id) → connection value. */
 struct registry_row {
     struct bytes name, client_id;
@@ -36,9 +38,13 @@ MUST_CHECK bool registry_members_page(const struct redisReply *reply,
                                       char cursor_out[REGISTRY_CURSOR_SIZE], registry_row_fn *fn,
                                       void *ctx);
 
+/* For how much longer than a history it is known what a Name without a connection had, in s. */
+enum { REGISTRY_MEMBER_MARGIN_S = 60 };
+
 /* The call of unregister.lua that removes the row from the set of this gateway. cause: see
  * registry_unregister. */
-struct command registry_member_remove(unsigned partition, struct bytes gateway,
-                                      const struct registry_row *row, struct bytes cause);
+struct command registry_member_remove(const struct bus *bus, unsigned partition,
+                                      struct bytes gateway, const struct registry_row *row,
+                                      struct bytes cause);
 
 #endif

@@ -121,8 +121,10 @@ static bool read_view(struct log_view *view, struct redisReply *reply) {
         if (!message_id_parse(reply_bytes(reply_at(reply, LOG_COUNT + 1 + i)), &view->last[i]) ||
             lineage_is_strange(&view->lineage, view->last[i]))
             view->last[i] = MESSAGE_ID_NONE;
-        read_next(view, (enum which_log)i, reply_at(reply, 2 * LOG_COUNT + 1 + i));
+        read_next(view, (enum which_log)i, reply_at(reply, 2 * LOG_COUNT + 2 + i));
     }
+    if (!message_id_parse(reply_bytes(reply_at(reply, 2 * LOG_COUNT + 1)), &view->since))
+        view->since = MESSAGE_ID_NONE;
     return true;
 }
 
@@ -150,8 +152,8 @@ static void on_round(struct log_reader *r) {
 
 /* EXEC itself, or one of the commands. */
 static bool is_refused(struct log_reader *r, struct redisReply *reply) {
-    static const char *const asked[] = {"XRANGE", "XRANGE", "HMGET", "GET",
-                                        "GET",    "XRANGE", "XRANGE"};
+    static const char *const asked[] = {"XRANGE", "XRANGE", "HMGET",  "GET",
+                                        "GET",    "GET",    "XRANGE", "XRANGE"};
     bool is_some = reply_is_error(reply, NULL);
     if (is_some)
         bus_refused(r->bus, "EXEC", reply);
@@ -229,6 +231,7 @@ static void ask(struct log_reader *r) {
     bus_send(r->bus, p, &lineage, NULL, NULL);
     ask_last(r, key_of(&key, p, KEY_LAST, name));
     ask_last(r, key_of(&key, p, KEY_LAST_OF_ALL, BYTES_NONE));
+    ask_last(r, key_of(&key, p, KEY_SINCE, name));
     if (!message_id_is_none(r->until)) {
         ask_next(r, key_of(&key, p, KEY_HISTORY, name));
         ask_next(r, key_of(&key, p, KEY_HISTORY_OF_ALL, BYTES_NONE));

@@ -23,6 +23,8 @@ struct log_view {
     struct lineage lineage;
     struct message_id last[LOG_COUNT]; /* l:<name>, l*: no message of the log has a later id; 0-0:
                                           unknown. With seq 0: the log has no message */
+    /* s:<name>: what came before is not known; 0-0: everything is. */
+    struct message_id since;
     /* With an end to the reading: the first entry beyond it, and its predecessor. */
     bool has_next[LOG_COUNT];
     struct message_id next_prev[LOG_COUNT];

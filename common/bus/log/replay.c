@@ -34,7 +34,8 @@ static bool is_complete(const struct replay *r, const struct log_view *view) {
         return true;
     bool is_of_today =
         !view->lineage.has_owner || lineage_find(&view->lineage, r->after) == LINEAGE_WITHIN;
-    return !r->is_torn && is_of_today && is_log_complete(r, view, LOG_OWN) &&
+    bool is_known = message_id_compare(view->since, r->after) <= 0;
+    return !r->is_torn && is_of_today && is_known && is_log_complete(r, view, LOG_OWN) &&
            is_log_complete(r, view, LOG_EVERY);
 }
 

@@ -178,8 +178,8 @@ class Broker(Process):
             members = yield command('SMEMBERS', key(p, 'g:' + gid))
             for member in sorted(m for m in members if m):
                 name, cid, val = member.split('\0')
-                yield script('unregister', p, ['c:' + name, 'g:' + gid, 'in', 'i'],
-                             cid, val, member, name, 'gateway')
+                yield script('unregister', p, ['c:' + name, 'g:' + gid, 'in', 'i', 'l:' + name, 's:' + name],
+                             cid, val, member, name, 'gateway', 180)
             yield command('SREM', key(p, 'gws'), gid)
 
     def reaper(self):
@@ -273,8 +273,8 @@ class Gateway(Process):
             for member in sorted(m for m in members if m):
                 name, cid, val = member.split('\0')
                 if val not in self.local:
-                    yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in', 'i'],
-                                 cid, val, member, name, 'sync')
+                    yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in', 'i', 'l:' + name, 's:' + name],
+                                 cid, val, member, name, 'sync', 180)
 
     def pump(self, p):
         """Sends client messages of one partition: one batch in flight, repeated until answered."""
@@ -318,7 +318,7 @@ class Gateway(Process):
             member = '\0'.join([name, cid, val])
             self.changing.add(me)
             self.local.add(val)
-            keys = ['c:' + name, 'g:' + self.id, 'gws', 'in', 'own', 'l:' + name, 'l*', 'i']
+            keys = ['c:' + name, 'g:' + self.id, 'gws', 'in', 'own', 'l:' + name, 'l*', 'i', 's:' + name]
             args = [cid, val, self.id, member, name]
             reply = yield script('register', p, keys, *args, 0)
             if isinstance(reply, Error):
@@ -345,8 +345,8 @@ class Gateway(Process):
                 self.changing.add(me)
                 self.to_restore.discard(val)
                 del self.open[val]
-            yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in', 'i'], cid, val, member, name,
-                         'closed')
+            yield script('unregister', p, ['c:' + name, 'g:' + self.id, 'in', 'i', 'l:' + name, 's:' + name],
+                         cid, val, member, name, 'closed', 180)
             self.local.discard(val)
             self.changing.discard(me)
 

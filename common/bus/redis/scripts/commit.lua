@@ -12,7 +12,7 @@
 --       both, history and l:, are written only if l: is there: register.lua makes it, and what
 --       goes to a Name that nobody has joined leaves no key
 --       ttl_s: 0 leaves the expiry as it is; a negative one is set only if there is none, for the
---       history may have expired meanwhile and be a new one
+--       history may have expired meanwhile and be a new one. An l: that is not there gets it, too
 -- Reply 1 committed   0 was committed before (the reply was lost)
 --       {1, key}        committed; the key of a history is of another type: what belongs there was
 --                       published, and is not kept
@@ -40,6 +40,15 @@ if #ARGV > 5 then
 else
   redis.call('HSET', KEYS[1], 'c', ARGV[4])
 end
+-- l: ends after its Name's last connection, and Redis may have lost it.
+local function set_last(key, id, ttl)
+  local was = redis.pcall('SET', key, id, 'XX', 'KEEPTTL')
+  if not was then
+    ttl = math.abs(tonumber(ttl))
+    was = redis.pcall('SET', key, id, 'EX', ttl > 0 and string.format('%.0f', ttl) or '3600')
+  end
+  return was.err
+end
 local k, wrong = 3, nil
 for j = 6, #ARGV, 5 do
   local from, err, is_there, is_nobodys = ARGV[j + 1]
@@ -62,7 +71,7 @@ for j = 6, #ARGV, 5 do
     end
   end
   if not err and not is_nobodys and KEYS[k + 1] ~= KEYS[k] then
-    err = redis.pcall('SET', KEYS[k + 1], ARGV[j], 'EX', '604800').err
+    err = set_last(KEYS[k + 1], ARGV[j], ARGV[j + 2])
   end
   if not err and not is_there then
     local heard = redis.pcall('PUBLISH', ARGV[j + 3], ARGV[j + 4])

@@ -10,7 +10,9 @@
 --       6 l:<name>   7 l*   no message of these logs has a later id; made here when absent, so that
 --                    what a client misses from now on can be told (they outlive the history). An
 --                    id with seq 0 is no message's: it says that the log is empty in this data set
+--                    l:<name> stays while the Name has a connection (unregister.lua)
 --       8 i          sorted set: client id NUL name of every connection, for who asks by id alone
+--       9 s:<name>   the position at which l:<name> was made: what was sent before is not known
 -- ARGV  1 client_id
 --       2 val        connection value, gid:connno:connected_ms|group, unlike any other ever
 --       3 gid
@@ -44,8 +46,13 @@ local old = redis.call('HGET', KEYS[1], id)
 if old and old ~= val and ARGV[6] == '1' then return {2, position} end
 local is_first = redis.call('SADD', KEYS[2], member) == 1
 redis.call('SADD', KEYS[3], ARGV[3])
-redis.call('SET', KEYS[6], floor, 'EX', '604800', 'NX')
-redis.call('SET', KEYS[7], floor, 'EX', '604800', 'NX')
+if redis.call('SET', KEYS[6], floor, 'NX') then
+  redis.call('SET', KEYS[9], position)
+else
+  redis.call('PERSIST', KEYS[6])
+  redis.call('PERSIST', KEYS[9])
+end
+redis.call('SET', KEYS[7], floor, 'NX')
 if old == val then return {1, position} end
 if not is_first then return {2, position} end
 redis.call('HSET', KEYS[1], id, val)

@@ -14,6 +14,8 @@
 
 #include "common/bus/cluster/own_registrations.h"
 #include "common/bus/cluster/reap.h"
+#include "common/bus/cluster/registry_member.h"
+#include "common/base/settings.h"
 #include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
 
@@ -118,6 +120,28 @@ static void a_newer_connection_takes_over(void **state) {
     expect_events(t, "CDCD");
     registry_find(t->registry, BYTES_LIT("N"), BYTES_LIT("a"), on_rows, t);
     expect_rows(t, "");
+}
+
+static int64_t life(struct test *t, const char *key) {
+    return strtoll(bus_room_ask(&t->room, "TTL sb:{%s}:%s:N", partition_tag(0), key), NULL, 10);
+}
+
+/* What a Name leaves in Redis ends soon after its last connection, and not before. */
+static void a_name_leaves_nothing_for_long(void **state) {
+    struct test *t = *state;
+    const char *const keys[] = {"l", "s"};
+    int64_t most = bus_settings(t->bus)->history_seconds + REGISTRY_MEMBER_MARGIN_S;
+    enter(t, "N", "a", "g:1:1|", false);
+    enter(t, "N", "b", "g:2:1|", false);
+    leave(t, "N", "a", "g:1:1|", "client:1000:bye");
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        assert_int_equal(life(t, keys[i]), -1);
+    leave(t, "N", "b", "g:2:1|", "client:1000:bye");
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        assert_in_range(life(t, keys[i]), most - 5, most);
+    enter(t, "N", "a", "g:3:1|", false);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        assert_int_equal(life(t, keys[i]), -1);
 }
 
 static void a_restored_connection_takes_nothing_over(void **state) {
@@ -424,6 +448,7 @@ int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_REDIS(a_newer_connection_takes_over),
+        WITH_REDIS(a_name_leaves_nothing_for_long),
         WITH_REDIS(a_restored_connection_takes_nothing_over),
         WITH_REDIS(questions),
         WITH_REDIS(an_id_alone),

@@ -139,6 +139,24 @@ static void says_whether_it_is_everything(void **state) {
     }
 }
 
+/* All that the logs hold follows, but they may have held more before l:N was made. */
+static void what_was_before_a_log_began_is_not_known(void **state) {
+    struct test *t = *state;
+    static const struct {
+        const char *since, *after;
+        bool is_complete;
+    } rows[] = {
+        {"5-3", "5-2", false}, {"5-3", "5-3", true}, {"5-3", "5-4", true}, {"?", "5-2", true}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        bus_room_ask(&t->room, "FLUSHALL");
+        log_own(&t->room, "5", "", "0 5");
+        set_last(t, "l:N", "5-0");
+        set_last(t, "l*", "5-0");
+        set_last(t, "s:N", rows[i].since);
+        assert_int_equal(replay(t, rows[i].after, "5-9"), rows[i].is_complete);
+    }
+}
+
 /* 1-1 … 1-<count>, each after the one before. */
 static void fill(struct test *t, const char *name, unsigned count) {
     char id[24], prev[24] = "1-0";
@@ -192,6 +210,7 @@ static void reads_the_partition_of_the_name(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(says_whether_it_is_everything, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_before_a_log_began_is_not_known, setup, teardown),
         cmocka_unit_test_setup_teardown(trimmed_while_it_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_the_partition_of_the_name, setup_four, teardown),
     };
