@@ -1,5 +1,6 @@
 """HAProxy and nginx before two gateways, with the very blocks of docs/operations.md: only addresses and files are other ones."""
 import contextlib
+import pathlib
 import re
 import shutil
 import ssl
@@ -190,23 +191,44 @@ def is_used(proxy, gateway):
     return gateway.metrics()["signalbox_http_requests_total"] > before
 
 
-# -- HAProxy passes bytes on, and TLS is the gateway's
+# -- the proxy passes bytes on, and TLS is the gateway's
 
-@pytest.mark.parametrize("sends, wants", [("send-proxy", "v1"), ("send-proxy-v2", "v2"), ("send-proxy-v2 proxy-v2-options unique-id,crc32c", "any")],
-                         ids=["v1", "v2", "tlv"])
-def test_the_proxy_protocol(certificate, tmp_path, sends, wants):
-    if shutil.which("haproxy", path=PATH) is None:
-        pytest.skip("haproxy is not installed: ./dev setup test")
+STREAM_MODULE = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+
+
+def haproxy_stream(folder, port, to, sends):
+    (folder / "haproxy.cfg").write_text(
+        "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n unique-id-format %{+X}o%ci\n"
+        f"listen gateways\n bind 127.0.0.1:{port}\n server g1 127.0.0.1:{to} {sends}\n")
+    return ["haproxy", "-db", "-f", folder / "haproxy.cfg"]
+
+
+def nginx_stream(folder, port, to, sends):
+    if not STREAM_MODULE.exists():
+        pytest.skip("libnginx-mod-stream is not installed: ./dev setup test")
+    (folder / "nginx.conf").write_text(
+        f"load_module {STREAM_MODULE};\ndaemon off; pid {folder / 'pid'}; error_log stderr;\nevents {{ }}\n"
+        f"stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{to}; {sends}; }} }}\n")
+    return ["nginx", "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"]
+
+
+@pytest.mark.parametrize("proxied, sends, wants", [
+    (haproxy_stream, "send-proxy", "v1"), (haproxy_stream, "send-proxy-v2", "v2"),
+    (haproxy_stream, "send-proxy-v2 proxy-v2-options unique-id,crc32c", "any"),
+    (nginx_stream, "proxy_protocol on", "v1"), (nginx_stream, "proxy_protocol on", "any")],
+    ids=["v1", "v2", "tlv", "nginx", "nginx-any"])
+def test_the_proxy_protocol(certificate, tmp_path, proxied, sends, wants):
+    name = proxied.__name__.split("_")[0]
+    if shutil.which(name, path=PATH) is None:
+        pytest.skip(f"{name} is not installed: ./dev setup test")
     port = harness_cluster.free_port()
     query = f"?certificate={certificate / 'crt'}&key={certificate / 'key'}&proxy_protocol={wants}"
     with Cluster(APP, gateways=1, listen="https+wss", listen_query=query, gateway_args=["--trusted-proxies", PROXY]) as cluster:
-        (tmp_path / "haproxy.cfg").write_text(
-            "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n unique-id-format %{+X}o%ci\n"
-            f"listen gateways\n bind 127.0.0.1:{port}\n server g1 127.0.0.1:{cluster.gateways[0].port} {sends}\n")
-        process = Process("haproxy", ["haproxy", "-db", "-f", tmp_path / "haproxy.cfg"], tmp_path, {"PATH": PATH}).start()
+        argv = proxied(tmp_path, port, cluster.gateways[0].port, sends)
+        process = Process(name, argv, tmp_path, {"PATH": PATH}).start()
         try:
             found = Proxy(cluster, certificate, port)
-            eventually(found.is_up, 10, f"haproxy serves: {process.log()}")
+            eventually(found.is_up, 10, f"{name} serves: {process.log()}")
             with found.client("/s/dump?name=Who") as client:
                 client.say("who am I?")
                 assert client.recv_json()["request"]["remote_address"] == CLIENT
