@@ -2,6 +2,8 @@
 import contextlib
 import pathlib
 import socket
+import ssl
+import subprocess
 import threading
 
 import pytest
@@ -148,3 +150,54 @@ def test_bytes_a_second():
             other.sync()
             assert metric(cluster, "rate_closed_total") == 1
             cluster.gateways[0].wait_log(f"cut_off reason=rate address={OFFENDER}")
+
+
+# -- TLS
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2", "-nodes",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key",
+                    "-out", folder / "crt"], check=True, capture_output=True)
+    return folder
+
+
+def secure(certificate, *args):
+    query = f"?certificate={certificate / 'crt'}&key={certificate / 'key'}"
+    return Cluster(APP, gateways=1, listen="https+wss", listen_query=query, gateway_args=list(args))
+
+
+def shakes_hands(cluster, certificate, source, version):
+    """Whether a whole handshake, without resumption, gets an answer."""
+    tls = ssl.create_default_context(cafile=str(certificate / "crt"))
+    tls.minimum_version = tls.maximum_version = version
+    with contextlib.suppress(OSError, Closed), RawWs(address_of(cluster), tls=tls, source=source) as raw:
+        raw.request("/hi", handshake=False)
+        return raw.read_head().status == 200
+    return False
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_handshakes_a_second(certificate, version):
+    with secure(certificate, "--max-handshakes-per-second-per-address", "4") as cluster:
+        passed = sum(shakes_hands(cluster, certificate, OFFENDER, version) for _ in range(60))
+        assert 40 <= passed < 60 and metric(cluster, "refused_address_handshakes_total") > 0
+        assert shakes_hands(cluster, certificate, OTHER, version)
+        eventually(lambda: shakes_hands(cluster, certificate, OFFENDER, version), 10)
+
+
+def test_handshakes_under_way(certificate):
+    """Clients that have connected and say nothing are under way; what is established is not."""
+    tls13 = ssl.TLSVersion.TLSv1_3
+    with secure(certificate, "--max-handshakes-per-address", "5") as cluster:
+        with many(cluster, OFFENDER, 5):
+            eventually(lambda: metric(cluster, "tls_under_way") == 5, 5)
+            assert not shakes_hands(cluster, certificate, OFFENDER, tls13)
+            assert shakes_hands(cluster, certificate, OTHER, tls13)
+        eventually(lambda: shakes_hands(cluster, certificate, OFFENDER, tls13), 5)
+        with contextlib.ExitStack() as stack:
+            tls = ssl.create_default_context(cafile=str(certificate / "crt"))
+            for _ in range(10):
+                stack.enter_context(Client(address_of(cluster), "/up?name=Up", tls=tls, source=OFFENDER)).sync()
+            assert shakes_hands(cluster, certificate, OFFENDER, tls13)
