@@ -451,9 +451,10 @@ static void test_sleep_of_no_time(void **state) {
     world_must_load(&w, "signalbox.signal_route('/', function() for i = 1, 3 do "
                         "signalbox.sleep(0) signalbox.send{data=i} end end)");
     assert_int_equal(world_run(&w, "/"), APP_WAITING);
-    uv_run(&w.loop, UV_RUN_ONCE);
-    assert_true(w.sent.len <= strlen("1|"));
-    world_turn(&w);
+    for (size_t sent = 0; w.ended == 0; sent = w.sent.len) {
+        uv_run(&w.loop, UV_RUN_NOWAIT); /* ONCE may look at the timers twice */
+        assert_true(w.sent.len <= sent + strlen("1|"));
+    }
     assert_string_equal(world_sent(&w), "1|2|3|");
     world_close_all(&w);
 }
