@@ -229,7 +229,7 @@ def test_run_route_makes_the_path_canonical(run):
 def test_run_route_reads_so_much(run, spare, code):
     """16 MiB, of which the blanks at the end are a part."""
     event = json.dumps({"path": "/plain", "message": "x", "data": {"path": "Msg"}})
-    done = run("run-route", APP, stdin=event.ljust((16 << 20) - 1 + spare), code=code)
+    done = run("run-route", APP, "--lua-budget-ms", 60000, stdin=event.ljust((16 << 20) - 1 + spare), code=code)
     assert ("is over 16 MiB" in done.stderr) == (code == 1)
 
 

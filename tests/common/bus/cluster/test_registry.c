@@ -16,6 +16,7 @@
 #include "common/bus/cluster/reap.h"
 #include "common/bus/cluster/registry_member.h"
 #include "common/base/settings.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
 
@@ -346,12 +347,21 @@ static void fill(struct test *t, unsigned count) {
                  tag, count);
 }
 
+static void on_pong(void *ctx, struct redisReply *reply) {
+    (void)reply;
+    ++*(unsigned *)ctx;
+}
+
 static void reap_all(struct test *t) {
     struct reaps *reaps = reaps_new(t->bus);
+    struct command ping = command_begin("PING");
+    unsigned pongs = 0;
     reap_start(reaps, 0, BYTES_LIT("g"));
     for (int i = 0; i < 2000 && number(t, "SISMEMBER") != 0; i++)
         bus_room_turn(&t->room, 5);
     assert_int_equal(number(t, "SISMEMBER"), 0);
+    bus_send(t->bus, 0, &ping, on_pong, &pongs);
+    bus_room_until(&t->room, &pongs, 1, 2000); /* no other answer can come any more */
     reaps_free(reaps);
 }
 
