@@ -1,0 +1,213 @@
+/* test_restore.c - after Redis lost registrations: they are made again, and an id that somebody
+ * else has taken meanwhile belongs to nobody twice. */
+#include "gateway/restore.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/app/app.h"
+#include "common/base/log.h"
+#include "common/bus/cluster/registry.h"
+#include "common/bus/log/follower.h"
+#include "common/bus/partition.h"
+#include "gateway/conn/conn.h"
+#include "gateway/delivery/reconcile.h"
+#include "gateway/session/client.h"
+#include "gateway/session/clients.h"
+#include "tests/common/bus/bus_room.h"
+
+enum { CLIENTS = 3, WAIT_MS = 5000 };
+
+struct world {
+    struct bus_room room;
+    struct bus *bus;
+    struct registry *registry;
+    struct follower *follower;
+    struct app *app;
+    struct clients clients;
+    struct reconcile reconcile;
+    struct restore restore;
+    struct client_host host;
+    struct conn conns[CLIENTS];
+    struct client *client[CLIENTS];
+    unsigned answers, closed[CLIENTS];
+    int closed_with[CLIENTS];
+};
+
+static struct world w;
+
+static void on_close(void *carrier, int code, struct bytes reason) {
+    size_t i = (size_t)((struct conn *)carrier - w.conns);
+    (void)reason;
+    w.closed[i]++;
+    w.closed_with[i] = code;
+}
+
+static const struct transport transport = {.close = on_close};
+
+static void on_left(void *ctx, struct client *c) {
+    (void)ctx;
+    (void)c;
+}
+
+static const struct client_events client_events = {.on_left = on_left};
+
+static void on_message(void *ctx, void *owner, const struct message *m) {
+    (void)ctx;
+    (void)owner;
+    (void)m;
+}
+
+static void on_gap(void *ctx, void *owner, enum gap gap) {
+    (void)ctx;
+    (void)owner;
+    (void)gap;
+}
+
+static const struct follower_events follower_events = {.on_message = on_message, .on_gap = on_gap};
+
+static void on_registered(void *ctx, enum registered result, struct message_id position) {
+    (void)ctx;
+    (void)position;
+    assert_int_equal(result, REGISTERED_OK);
+    w.answers++;
+}
+
+/* The i-th connection, as client c0, c1 … of the Name N. */
+static void add(size_t i, struct name_entry *entry) {
+    char id[8], value[64];
+    snprintf(id, sizeof(id), "c%zu", i);
+    snprintf(value, sizeof(value), "%s:%zu:5|", bus_id(w.bus), i + 1);
+    w.conns[i] = (struct conn){.state = CONN_OPEN};
+    w.client[i] = client_new(&w.host, &(struct identity){.name = BYTES_LIT("N"),
+                                                         .client_id = bytes_str(id),
+                                                         .value = bytes_str(value),
+                                                         .number = i + 1,
+                                                         .connected_ms = 5});
+    client_carry(w.client[i], &transport, &w.conns[i], &w.conns[i]);
+    clients_attach(entry, w.client[i]);
+    client_register(w.client[i], false, on_registered, NULL);
+}
+
+static struct app *load_app(void) {
+    char path[] = "/tmp/test_restore_XXXXXX", *error = NULL;
+    struct app_environment environment = {.loop = &w.room.loop, .settings = &w.room.settings};
+    close(mkstemp(path));
+    struct app *app = app_load(path, &environment, &error);
+    unlink(path);
+    if (app == NULL)
+        fail_msg("%s", error);
+    return app;
+}
+
+static int setup(void **state) {
+    (void)state;
+    memset(&w, 0, sizeof(w));
+    bus_room_init(&w.room, 1);
+    log_set_level(LOG_ERROR + 1);
+    w.bus = bus_room_join(&w.room, BUS_GATEWAY);
+    for (int i = 0; i < 300 && !bus_may_register(w.bus); i++)
+        bus_room_turn(&w.room, 10);
+    w.registry = registry_new(w.bus);
+    w.host = (struct client_host){.registry = w.registry, .events = &client_events};
+    w.follower = follower_new(w.bus, &follower_events, &w);
+    w.room.settings.lua_memory_bytes = 1 << 26;
+    w.room.settings.lua_budget_ms = 1000;
+    w.app = load_app();
+    clients_init(&w.clients, w.bus, w.follower, &w.app);
+    reconcile_init(&w.reconcile, w.bus, w.registry, &w.clients);
+    restore_init(&w.restore, w.bus, w.registry, &w.clients, &w.reconcile);
+    struct name_entry *entry = clients_enter(&w.clients, BYTES_LIT("N"));
+    for (size_t i = 0; i < CLIENTS; i++)
+        add(i, entry);
+    bus_room_until(&w.room, &w.answers, CLIENTS, WAIT_MS);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    for (size_t i = 0; i < CLIENTS; i++) {
+        client_transport_events.on_gone(w.client[i]);
+        client_unref(w.client[i]);
+    }
+    bus_room_turn(&w.room, 20);
+    clients_deinit(&w.clients);
+    registry_free(w.registry);
+    app_release(w.app);
+    bus_hang_up(w.bus);
+    follower_free(w.follower);
+    bus_close(w.bus);
+    bus_room_deinit(&w.room);
+    return 0;
+}
+
+static const char *value_of(const char *id) {
+    return bus_room_ask(&w.room, "HGET sb:{%s}:c:N %s", partition_tag(0), id);
+}
+
+static bool is_ours(const char *id) {
+    return strncmp(value_of(id), bus_id(w.bus), strlen(bus_id(w.bus))) == 0;
+}
+
+static void take(const char *id) {
+    bus_room_ask(&w.room, "HSET sb:{%s}:c:N %s other:1:1|", partition_tag(0), id);
+}
+
+static void forget(const char *id) {
+    bus_room_ask(&w.room, "HDEL sb:{%s}:c:N %s", partition_tag(0), id);
+    bus_room_ask(&w.room, "DEL sb:{%s}:g:%s", partition_tag(0), bus_id(w.bus));
+}
+
+/* One look at each connection, as the process takes one each second, and the round it leads to. */
+static void look(void) {
+    for (int i = 0; i < CLIENTS; i++) {
+        restore_probe(&w.restore);
+        bus_room_turn(&w.room, 20);
+    }
+    for (int i = 0; i < 100 && w.restore.is_restoring; i++)
+        bus_room_turn(&w.room, 10);
+    assert_false(w.restore.is_restoring);
+}
+
+/* Which of the three Redis forgot, and which somebody else took: each ends as it should. */
+static void each_is_restored_or_replaced(void **state) {
+    static const struct {
+        const char *forgotten, *taken;
+    } cases[] = {{"", ""}, {"0", ""}, {"012", ""}, {"0", "1"}, {"1", "02"}, {"2", "01"}};
+    for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
+        setup(state);
+        for (size_t i = 0; i < CLIENTS; i++) {
+            char id[] = {'c', (char)('0' + i), '\0'};
+            if (strchr(cases[k].forgotten, id[1]) != NULL)
+                forget(id);
+            if (strchr(cases[k].taken, id[1]) != NULL)
+                take(id);
+        }
+        look();
+        assert_int_equal(w.restore.round, cases[k].forgotten[0] != '\0');
+        for (size_t i = 0; i < CLIENTS; i++) {
+            char id[] = {'c', (char)('0' + i), '\0'};
+            bool is_taken = strchr(cases[k].taken, id[1]) != NULL;
+            if (w.closed[i] != is_taken)
+                fail_msg("case %zu: %s closed %u times with %d", k, id, w.closed[i],
+                         w.closed_with[i]);
+            assert_int_equal(w.closed_with[i], is_taken ? 4001 : 0);
+            assert_int_equal(is_ours(id), !is_taken);
+            assert_int_equal(w.client[i]->is_registered, !is_taken);
+        }
+        teardown(state);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_is_restored_or_replaced)};
+    if (!redis_server_is_installed())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
