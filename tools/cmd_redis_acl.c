@@ -24,7 +24,7 @@
 #define SHARED                                                                                     \
     "+evalsha +eval +type +exists +expire +pexpire +pttl +get +set +del +incrby +time +hget "      \
     "+hset +hsetnx +hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +sscan "   \
-    "+scan +zadd +zrem +zrangebylex "                                                              \
+    "+scan +zadd +zrem +zrangebylex +persist "                                                     \
     "+xadd +xlen +memory|usage "                                                                   \
     "+multi +exec +xrange +xrevrange +publish +subscribe +unsubscribe"
 
