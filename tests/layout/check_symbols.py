@@ -26,8 +26,8 @@ FOR_TESTS = {
     "capacity_learn", "clock_freeze", "conn_clear_deadline", "event_table_read_cause", "forward_count",
     "http_status_text", "in_entry_new", "lease_rank", "log_writer_count", "notice_decode", "notice_encode",
     "partition_crc16", "partition_tag", "peers_is_local", "proxy_header_feed", "proxy_header_wants",
-    "reference_group_fits", "reference_read", "script_name", "stream_show_address", "table_hash_keyed",
-    "ws_close_code_is_valid",
+    "reference_group_fits", "reference_read", "registry_member_decode", "script_name", "stream_show_address",
+    "table_hash_keyed", "ws_close_code_is_valid",
 }
 # In the file of the table that names them: functions.def declares all functions of `signalbox` alike.
 BY_TABLE = {"api_array", "api_json", "api_log", "api_parse_json", "api_sleep"}
