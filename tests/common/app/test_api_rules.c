@@ -34,6 +34,29 @@ static void test_levels(void **state) {
     world_close_all(&w);
 }
 
+static void test_default_broadcast(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w);
+    world_must_load(&w, "signalbox.default_broadcast(false) "
+                        "signalbox.default_broadcast('Msg', true)");
+    const struct default_broadcast *d = app_registrations(w.app)->default_broadcast;
+    static const struct {
+        const char *field, *value;
+        bool msg, other; /* whether they are open afterwards */
+    } steps[] = {
+        {"default:*", "on", true, true},       {"default:msg", "off", false, true},
+        {"default:msg", "maybe", false, true}, {"default:*", NULL, false, false},
+        {"default:msg", NULL, true, false}, /* what the app file says again */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        apply(&w, steps[i].field, steps[i].value);
+        assert_int_equal(default_broadcast_get(d, BYTES_LIT("Msg")), steps[i].msg);
+        assert_int_equal(default_broadcast_get(d, BYTES_LIT("Other")), steps[i].other);
+    }
+    world_close_all(&w);
+}
+
 static void test_scope_and_signing(void **state) {
     struct world w;
     (void)state;
@@ -308,6 +331,7 @@ static void test_base64(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_default_broadcast),
         cmocka_unit_test(test_scope_and_signing),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_refused_upvalues),

@@ -100,12 +100,34 @@ static void test_routes(void **state) {
     assert_null(m.route);
 }
 
+/* What a pattern's segment takes: nothing, one letter, one too many. */
+static void test_segments(void **state) {
+    static const struct {
+        char *pattern;
+        const char *path;
+        int params; /* -1: does not match */
+    } cases[] = {
+        {"/:", "/:", 0},     {"/:", "/x", -1},       {"/:a", "/x", 1},     {"/:a", "/", -1},
+        {"/:a", "/:a", 1},   {"/*", "/", 0},         {"/*", "/a/b", 0},    {"/a*", "/ab", -1},
+        {"/a*", "/a*", 0},   {"/*/b", "/a/b", -1},   {"/ab", "/AB", 0},    {"/ab", "/abc", -1},
+        {"/abc", "/ab", -1}, {"/a/:b", "/a/b/", -1}, {"/:a/*", "/x/y", 1}, {"/", "/", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct route route = {.method = "GET", .path = cases[i].pattern, .function = 1};
+        struct registrations r = {.routes = {&route, 1}};
+        struct route_match m = registrations_route(&r, "GET", cases[i].path, NULL);
+        int params = m.route != NULL ? (int)m.param_count : -1;
+        if (params != cases[i].params)
+            fail_msg("%s against %s: %d", cases[i].pattern, cases[i].path, params);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patterns),
-        cmocka_unit_test(test_hostile_pattern_is_linear),
-        cmocka_unit_test(test_signal_routes),
-        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_patterns),      cmocka_unit_test(test_hostile_pattern_is_linear),
+        cmocka_unit_test(test_signal_routes), cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_segments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
