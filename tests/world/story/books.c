@@ -13,8 +13,8 @@ struct books books;
 static char verdict[512];
 static char tags[WORLD_PARTITIONS][8];
 
-const char *const book_names[NAME_ALL] = {"n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7",
-                                          "Audit", "Ticks"};
+const char *const book_names[NAME_ALL] = {"n0", "n1", "n2", "n3",    "n4",
+                                          "n5", "n6", "n7", "Audit", "Ticks"};
 
 void books_begin(void) {
     partition_init(WORLD_PARTITIONS);
@@ -160,7 +160,7 @@ static void note_happening(const char *text, size_t len) {
     char kind[16], name[16], copy[128] = "";
     memcpy(copy, text, len < sizeof(copy) - 1 ? len : sizeof(copy) - 1);
     struct happening h = {.at_us = sim_now_us()};
-    if (sscanf(copy, "%15s %15s %15s %15s %15[^\n]", kind, name, h.client, h.token, h.cause) != 5)
+    if (sscanf(copy, "%15s %15s %31s %31s %31[^\n]", kind, name, h.client, h.token, h.cause) != 5)
         return violate("I4", "an event reads '%s'", copy);
     h.is_connect = strcmp(kind, "connect") == 0;
     h.name = name_find(name, strlen(name));

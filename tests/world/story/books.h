@@ -19,7 +19,7 @@ extern const char *const book_names[NAME_ALL];
 unsigned name_partition(int name);
 int name_find(const char *text, size_t len); /* NAME_ALL: none of them */
 
-enum { WORLD_PARTITIONS = 16, TOKEN_MAX = 16 };
+enum { WORLD_PARTITIONS = 16, TOKEN_MAX = 32 };
 
 enum reach { TO_NAME, TO_GROUP, TO_CLIENT, TO_EVERY };
 
@@ -50,8 +50,8 @@ struct meeting {
     unsigned gateway;
     bool is_v1, is_local;
     uint64_t began_us, opened_us, ended_us; /* 0: not */
-    int code;             /* of the server's Close; 1006: without one */
-    bool is_own_end;      /* the client ended it */
+    int code;                               /* of the server's Close; 1006: without one */
+    bool is_own_end;                        /* the client ended it */
     struct message_id resumed, hello;
     bool has_hello;
     enum recovered recovered;

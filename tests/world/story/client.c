@@ -16,6 +16,8 @@ struct line {
     char *out;
     size_t out_len, out_room;
     bool has_closed; /* a Close was sent */
+    uint64_t heard_us;
+    struct event watch;
     unsigned local_next;
 };
 
@@ -97,6 +99,7 @@ static void line_end(struct line *l, int code, bool is_own) {
         event_cancel(&c->talk);
         come_again(c);
     }
+    event_cancel(&l->watch);
     ws_wire_deinit(&l->wire);
     free(l->out);
     free(l);
@@ -110,6 +113,16 @@ static void line_leave(struct line *l, enum farewell how) {
         sock_reset(s);
     else
         sock_close(s);
+}
+
+/* A client that hears nothing asks, and leaves when there is no answer. */
+static void on_watch(struct event *e) {
+    struct line *l = container_of(e, struct line, watch);
+    if (sim_now_us() - l->heard_us > 12 * SIM_SECOND)
+        return line_leave(l, BY_RESET);
+    if (l->meeting->opened_us != 0 && !l->has_closed)
+        line_frame(l, true, WS_OP_PING, "", 0);
+    event_set(e, sim_now_us() + 4 * SIM_SECOND, on_watch);
 }
 
 /* ---- what a client is told */
@@ -203,8 +216,8 @@ static bool on_ws_close(struct line *l, const struct ws_event *e) {
         l->local_next != 5)
         violate("I1", "%s was ended after %u of five messages", l->meeting->token, l->local_next);
     if (!l->has_closed)
-        line_frame(l, true, WS_OP_CLOSE, e->code == 1005 ? "" : (char[]){(char)(e->code >> 8),
-                                                                        (char)e->code},
+        line_frame(l, true, WS_OP_CLOSE,
+                   e->code == 1005 ? "" : (char[]){(char)(e->code >> 8), (char)e->code},
                    e->code == 1005 ? 0 : 2);
     line_end(l, e->code, l->has_closed);
     sock_close(s);
@@ -239,8 +252,8 @@ static void on_talk(struct event *e) {
         reach = TO_EVERY, name = NAME_EVERY;
     } else if (other != NULL) {
         reach = TO_CLIENT, whom = other->id;
-        snprintf(address, sizeof(address), ",\"path\":\"%s\",\"clientId\":\"%s\"",
-                 book_names[name], whom);
+        snprintf(address, sizeof(address), ",\"path\":\"%s\",\"clientId\":\"%s\"", book_names[name],
+                 whom);
     } else if (luck >= 95) {
         reach = TO_GROUP, whom = luck & 1 ? "red" : "blue";
         snprintf(address, sizeof(address), ",\"path\":\"%s\",\"group\":\"%s\"", book_names[name],
@@ -279,19 +292,18 @@ static void write_request(struct line *l) {
         snprintf(resume, sizeof(resume), "&signalbox-resume=%s",
                  message_id_format(l->meeting->resumed, id));
     }
-    char path[128];
+    char path[192];
     if (c->options.manner == CLIENT_LOCAL)
         snprintf(path, sizeof(path), "/local?client_id=%s", l->meeting->client);
     else
         snprintf(path, sizeof(path), "/%s/%s?client_id=%s&group=%s%s", c->options.route,
                  book_names[c->options.name], l->meeting->client, group, resume);
-    int len = snprintf(text, sizeof(text),
-                       "GET %s HTTP/1.1\r\nHost: world\r\nUpgrade: websocket\r\nConnection: "
-                       "Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
-                       "dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
-                       path,
-                       c->options.manner == CLIENT_V1 ? "Sec-WebSocket-Protocol: signalbox.v1\r\n"
-                                                      : "");
+    int len = snprintf(
+        text, sizeof(text),
+        "GET %s HTTP/1.1\r\nHost: world\r\nUpgrade: websocket\r\nConnection: "
+        "Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+        "dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+        path, c->options.manner == CLIENT_V1 ? "Sec-WebSocket-Protocol: signalbox.v1\r\n" : "");
     line_write(l, text, (size_t)len);
 }
 
@@ -325,29 +337,23 @@ static bool on_answer(struct line *l, const struct ws_event *e) {
 /* False: the line is gone. */
 static bool take_event(struct line *l, const struct ws_event *e) {
     switch (e->what) {
-    case WS_ANSWER:
-        return on_answer(l, e);
-    case WS_TEXT:
-        on_message(l, e->bytes, e->len);
-        return true;
-    case WS_PING:
-        line_frame(l, true, WS_OP_PONG, e->bytes, e->len);
-        return true;
-    case WS_CLOSE:
-        return on_ws_close(l, e);
+    case WS_ANSWER: return on_answer(l, e);
+    case WS_TEXT: on_message(l, e->bytes, e->len); return true;
+    case WS_PING: line_frame(l, true, WS_OP_PONG, e->bytes, e->len); return true;
+    case WS_CLOSE: return on_ws_close(l, e);
     case WS_BINARY:
     case WS_BROKEN:
         violate("I1", "%s: %.*s", l->meeting->token, (int)e->len, e->bytes);
         return true;
     case WS_PONG:
-    case WS_NOTHING:
-        break;
+    case WS_NOTHING: break;
     }
     return true;
 }
 
 static void on_data(struct sock *s, const char *bytes, size_t len) {
     struct line *l = sock_ctx(s);
+    l->heard_us = sim_now_us();
     ws_wire_take(&l->wire, bytes, len);
     for (struct ws_event e; (e = ws_wire_next(&l->wire)).what != WS_NOTHING;) {
         if (!take_event(l, &e) || violation() != NULL)
@@ -385,6 +391,8 @@ static void line_open(struct client *c) {
     m->gateway = (unsigned)dice_below(&c->dice, gateway_count);
     if (m->is_v1 && c->has_position && !is_grouped)
         m->resumed = c->position;
+    l->heard_us = sim_now_us();
+    event_set(&l->watch, sim_now_us() + 4 * SIM_SECOND, on_watch);
     l->sock = sock_connect(NULL, c->host, gateway_address(m->gateway), &line_events, l);
 }
 

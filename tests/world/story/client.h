@@ -53,7 +53,7 @@ struct client *client_new(const struct client_options *options);
 /* The address of a gateway, for clients. */
 const char *gateway_address(unsigned gateway);
 
-bool client_is_settled(const struct client *c); /* connected, and for v1 greeted */
+bool client_is_settled(const struct client *c);               /* connected, and for v1 greeted */
 const struct meeting *client_meeting(const struct client *c); /* NULL: away */
 /* No more talk, no more coming and going. A passenger stays where it is, or comes back. */
 void client_hush(struct client *c);
