@@ -1,0 +1,13 @@
+/*
+ * registry_view.h - what Redis holds, read by the checker itself: at once, and past every fault.
+ */
+#ifndef SIGNALBOX_WORLD_REGISTRY_VIEW_H
+#define SIGNALBOX_WORLD_REGISTRY_VIEW_H
+
+/* Each registered connection of the Name. */
+void registry_each(int name, void (*fn)(void *ctx, const char *client, const char *group),
+                   void *ctx);
+/* A member of the set of a gateway that the registry does not have; NULL: none. */
+const char *registry_stray(void);
+
+#endif
