@@ -11,15 +11,21 @@
 
 struct books books;
 static char verdict[512];
+static unsigned most_messages;
 static char tags[WORLD_PARTITIONS][8];
 
 const char *const book_names[NAME_ALL] = {"n0", "n1", "n2", "n3",    "n4",
                                           "n5", "n6", "n7", "Audit", "Ticks"};
 
-void books_begin(void) {
+void books_begin(unsigned most) {
+    most_messages = most;
     partition_init(WORLD_PARTITIONS);
     for (unsigned p = 0; p < WORLD_PARTITIONS; p++)
         snprintf(tags[p], sizeof(tags[p]), "%s", partition_tag(p));
+}
+
+bool books_are_full(void) {
+    return most_messages != 0 && books.sent_count >= most_messages;
 }
 
 const char *books_tag(unsigned partition) {

@@ -48,7 +48,7 @@ struct meeting {
     unsigned who;                                               /* the client's number */
     int name;
     unsigned gateway;
-    bool is_v1, is_local;
+    bool is_v1, is_local, is_deaf;          /* deaf: what it receives is not looked at */
     uint64_t began_us, opened_us, ended_us; /* 0: not */
     int code;                               /* of the server's Close; 1006: without one */
     bool is_own_end;                        /* the client ended it */
@@ -101,8 +101,9 @@ struct books {
 
 extern struct books books;
 
-/* Once, before anything of the story. */
-void books_begin(void);
+/* Once, before anything of the story. most: so many messages, and no more; 0: any number. */
+void books_begin(unsigned most);
+bool books_are_full(void);
 /* What stands in the keys of a partition, sb:{<tag>}:… */
 const char *books_tag(unsigned partition);
 

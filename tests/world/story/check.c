@@ -280,7 +280,7 @@ struct life {
 static bool check_lives(const struct life *lives) {
     for (size_t i = 0; i < books.meeting_count; i++) {
         const struct meeting *m = books.meetings[i];
-        if (m->is_local || is_event_excused(m))
+        if (m->is_local || m->is_deaf || is_event_excused(m))
             continue;
         if (m->opened_us != 0 && lives[i].connects == 0)
             return lacks("I4 %s has no Connect", told(m));
@@ -400,7 +400,7 @@ static bool is_published(void) {
 static bool is_delivered(void) {
     for (size_t i = 0; i < books.meeting_count; i++) {
         const struct meeting *m = books.meetings[i];
-        if (!is_open(m) || m->is_local)
+        if (!is_open(m) || m->is_local || m->is_deaf)
             continue;
         const struct reference *r = &references[m->name];
         size_t last = r->count;
@@ -429,7 +429,7 @@ void check_all(void) {
     for (size_t i = 0; i < books.meeting_count; i++) {
         const struct meeting *m = books.meetings[i];
         check_end(m);
-        if (m->opened_us == 0 || m->is_local || (m->is_v1 && !m->has_hello))
+        if (m->opened_us == 0 || m->is_local || m->is_deaf || (m->is_v1 && !m->has_hello))
             continue;
         check_received(m);
         check_resume(m);

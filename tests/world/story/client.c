@@ -24,13 +24,22 @@ struct line {
 struct client clients[CLIENT_MAX];
 unsigned client_count;
 static unsigned gateway_count;
+static bool is_talk_time;
 
 static void line_open(struct client *c);
 static void on_next(struct event *e);
+static void plan_leave(struct client *c);
 
 void clients_begin(unsigned gateways) {
     gateway_count = gateways;
     client_count = 0;
+    is_talk_time = false;
+}
+
+void clients_forget(unsigned count) {
+    for (unsigned i = count; i < client_count; i++)
+        event_cancel(&clients[i].next);
+    client_count = count;
 }
 
 const char *gateway_address(unsigned gateway) {
@@ -203,6 +212,8 @@ static void on_message(struct line *l, const char *text, size_t len) {
         on_local(l, text);
     else if (l->client->options.manner == CLIENT_V1)
         on_v1(l, text);
+    else if (l->client->options.manner == CLIENT_LISTENER)
+        return;
     else if (!books_parse(text, len, &sent))
         violate("I1", "%s got what nobody sent: %.100s", l->meeting->token, text);
     else
@@ -261,6 +272,8 @@ static void on_talk(struct event *e) {
     } else {
         snprintf(address, sizeof(address), ",\"path\":\"%s\"", book_names[name]);
     }
+    if (books_are_full())
+        return;
     unsigned sent = books_send(reach, name, whom, l->meeting->token);
     char *data = books_text(sent, dice_skewed(&c->dice, 1, 2000));
     snprintf(text, sizeof(text), "{\"message\":\"%s\"%s", data, address);
@@ -275,9 +288,19 @@ static void on_talk(struct event *e) {
 }
 
 static void start_talking(struct client *c) {
-    if (c->options.talk_us > 0 && !c->is_hushed)
+    if (is_talk_time && c->options.talk_us > 0 && !c->is_hushed)
         event_set(&c->talk, sim_now_us() + dice_between(&c->dice, 1, 2 * c->options.talk_us),
                   on_talk);
+}
+
+void clients_talk(void) {
+    is_talk_time = true;
+    for (unsigned i = 0; i < client_count; i++) {
+        if (clients[i].line == NULL || clients[i].line->meeting->opened_us == 0)
+            continue;
+        start_talking(&clients[i]);
+        plan_leave(&clients[i]);
+    }
 }
 
 /* ---- a connection */
@@ -388,6 +411,7 @@ static void line_open(struct client *c) {
     m->name = c->options.name;
     m->is_v1 = c->options.manner == CLIENT_V1;
     m->is_local = c->options.manner == CLIENT_LOCAL;
+    m->is_deaf = c->options.manner == CLIENT_LISTENER;
     m->gateway = (unsigned)dice_below(&c->dice, gateway_count);
     if (m->is_v1 && c->has_position && !is_grouped)
         m->resumed = c->position;
@@ -417,7 +441,8 @@ static void leave(struct client *c) {
 }
 
 static void plan_leave(struct client *c) {
-    if (c->options.is_passenger && !c->is_hushed && c->options.manner != CLIENT_LOCAL)
+    if (is_talk_time && c->options.is_passenger && !c->is_hushed &&
+        c->options.manner != CLIENT_LOCAL)
         event_set(&c->next, sim_now_us() + dice_skewed(&c->dice, 50 * SIM_MS, 8 * SIM_SECOND),
                   on_next);
 }

@@ -19,7 +19,8 @@
 #include "tests/world/sim.h"
 #include "tests/world/story/books.h"
 
-enum client_manner { CLIENT_PLAIN, CLIENT_V1, CLIENT_LOCAL };
+/* A listener is plain, and what it hears is not looked at. */
+enum client_manner { CLIENT_PLAIN, CLIENT_V1, CLIENT_LOCAL, CLIENT_LISTENER };
 
 struct client_options {
     enum client_manner manner;
@@ -49,6 +50,10 @@ extern unsigned client_count;
 
 /* gateways: how many there are to choose from. */
 void clients_begin(unsigned gateways);
+/* All but the first so many. Before the story runs. */
+void clients_forget(unsigned count);
+/* Those that talk begin to, at some time from now on. */
+void clients_talk(void);
 struct client *client_new(const struct client_options *options);
 /* The address of a gateway, for clients. */
 const char *gateway_address(unsigned gateway);

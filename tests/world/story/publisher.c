@@ -8,10 +8,10 @@
 #include "common/base/must.h"
 #include "tests/world/network.h"
 #include "tests/world/story/books.h"
+#include "tests/world/story/cast.h"
 #include "tests/world/story/client.h"
 #include "tests/world/story/ws_wire.h"
 
-#define REDIS_ADDRESS "10.0.9.1:6379"
 enum { PUBLISHER_MAX = 16, ANSWER_MAX = 4096 };
 
 struct publisher {
@@ -245,6 +245,8 @@ static void begin_message(struct publisher *p) {
     enum reach reach = TO_NAME;
     const char *whom = "";
     int name = (int)dice_below(&p->dice, NAME_COUNT);
+    if (p->to_say_count == 0 && books_are_full())
+        return;
     if (p->to_say_count > 0) {
         name = p->to_say[--p->to_say_count];
         reach = name == NAME_EVERY ? TO_EVERY : TO_NAME;
@@ -288,9 +290,7 @@ bool publishers_are_idle(void) {
 }
 
 void publishers_say_all(void) {
-    struct publisher *p = publishers;
-    while (p->entrance != ENTRANCE_KEYED)
-        p++;
+    struct publisher *p = &publishers[publisher_count - 1];
     for (int name = NAME_EVERY; name < NAME_COUNT; name++)
         p->to_say[p->to_say_count++] = name;
     event_set(&p->next, sim_now_us() + SIM_MS, on_next);

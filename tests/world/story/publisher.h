@@ -18,11 +18,11 @@ enum entrance {
 };
 
 void publishers_begin(unsigned gateways, unsigned brokers);
-/* every_us: between two of its messages; 0: only publisher_say. */
+/* every_us: between two of its messages; 0: only publishers_say_all. */
 void publisher_new(enum entrance entrance, uint64_t every_us);
 void publishers_hush(void);
 bool publishers_are_idle(void);
-/* Of the first publisher with a key: a message to every Name, and one to each of them. */
+/* By the last publisher: a message to every Name, and one to each of them. */
 void publishers_say_all(void);
 
 #endif

@@ -1,0 +1,121 @@
+/* registry_view.c - see registry_view.h. */
+#include "tests/world/story/registry_view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/world/redis/model.h"
+#include "tests/world/story/books.h"
+#include "tests/world/story/cast.h"
+
+/* An array of bulk strings, as Redis writes it; each is handed over, NUL-terminated. */
+static void each_bulk(struct buf *reply, void (*fn)(void *ctx, const char *text, size_t len),
+                      void *ctx) {
+    const char *at = reply->ptr, *end = reply->ptr + reply->len;
+    if (reply->len == 0 || *at != '*')
+        return;
+    at = strstr(at, "\r\n") + 2;
+    while (at < end && *at == '$') {
+        char *rest;
+        size_t len = strtoul(at + 1, &rest, 10);
+        char *text = malloc(len + 1);
+        memcpy(text, rest + 2, len);
+        text[len] = '\0';
+        fn(ctx, text, len);
+        free(text);
+        at = rest + 2 + len + 2;
+    }
+}
+
+static void ask(const char *command, const char *key, void (*fn)(void *, const char *, size_t),
+                void *ctx) {
+    struct bytes argv[2] = {bytes_of(command, strlen(command)), bytes_of(key, strlen(key))};
+    struct buf reply = {0};
+    redis_model_ask(cast_redis_model(), argv, 2, &reply);
+    buf_append(&reply, bytes_of("", 1));
+    reply.len--;
+    each_bulk(&reply, fn, ctx);
+    buf_deinit(&reply);
+}
+
+/* ---- the registry: client, value, client, value … */
+
+struct pairs {
+    void (*fn)(void *ctx, const char *client, const char *group);
+    void *ctx;
+    char client[TOKEN_MAX];
+    bool has_client;
+};
+
+static void on_pair(void *ctx, const char *text, size_t len) {
+    struct pairs *pairs = ctx;
+    (void)len;
+    if (!pairs->has_client) {
+        snprintf(pairs->client, sizeof(pairs->client), "%s", text);
+    } else {
+        const char *bar = strchr(text, '|');
+        pairs->fn(pairs->ctx, pairs->client, bar != NULL ? bar + 1 : "");
+    }
+    pairs->has_client = !pairs->has_client;
+}
+
+void registry_each(int name, void (*fn)(void *ctx, const char *client, const char *group),
+                   void *ctx) {
+    struct pairs pairs = {.fn = fn, .ctx = ctx};
+    char key[64];
+    snprintf(key, sizeof(key), "sb:{%s}:c:%s", books_tag(name_partition(name)), book_names[name]);
+    ask("HGETALL", key, on_pair, &pairs);
+}
+
+/* ---- strays */
+
+struct strays {
+    unsigned partition;
+    char found[128];
+    const char *client;
+    const char *value;
+    bool is_value, is_client, is_there; /* while its registrations are read */
+};
+
+static void on_value(void *ctx, const char *text, size_t len) {
+    struct strays *strays = ctx;
+    (void)len;
+    if (strays->is_value && strays->is_client && strcmp(text, strays->value) == 0)
+        strays->is_there = true;
+    strays->is_client = !strays->is_value && strcmp(text, strays->client) == 0;
+    strays->is_value = !strays->is_value;
+}
+
+static void on_member(void *ctx, const char *member, size_t len) {
+    struct strays *strays = ctx;
+    if (len == 0) /* it fences a dead gateway */
+        return;
+    char key[128];
+    strays->client = member + strlen(member) + 1;
+    strays->value = strays->client + strlen(strays->client) + 1;
+    strays->is_value = strays->is_client = strays->is_there = false;
+    snprintf(key, sizeof(key), "sb:{%s}:c:%s", books_tag(strays->partition), member);
+    ask("HGETALL", key, on_value, strays);
+    if (!strays->is_there && name_find(member, strlen(member)) != NAME_ALL)
+        snprintf(strays->found, sizeof(strays->found), "%s of %s", strays->client, member);
+}
+
+static void on_gateway(void *ctx, const char *gateway, size_t len) {
+    struct strays *strays = ctx;
+    char key[128];
+    (void)len;
+    snprintf(key, sizeof(key), "sb:{%s}:g:%s", books_tag(strays->partition), gateway);
+    ask("SMEMBERS", key, on_member, strays);
+}
+
+const char *registry_stray(void) {
+    static struct strays strays;
+    strays = (struct strays){0};
+    for (; strays.partition < WORLD_PARTITIONS; strays.partition++) {
+        char key[64];
+        snprintf(key, sizeof(key), "sb:{%s}:gws", books_tag(strays.partition));
+        ask("SMEMBERS", key, on_gateway, &strays);
+    }
+    return strays.found[0] == '\0' ? NULL : strays.found;
+}
