@@ -58,6 +58,6 @@ end
 signalbox.on("connect", NAMES, "audit", audit)
 signalbox.on("disconnect", NAMES, "audit", audit)
 
-signalbox.schedule("minute", "* * * * *", function()
-  signalbox.send { name = "Ticks", data = "tick" }
+signalbox.schedule("minute", "* * * * *", function(event)
+  signalbox.send { name = "Ticks", data = "tick " .. event.timestamp }
 end)

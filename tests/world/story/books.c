@@ -176,9 +176,11 @@ static void note_happening(const char *text, size_t len) {
     books.happenings[books.happening_count++] = h;
 }
 
-static void note_tick(void) {
-    books.ticks_us = grow(books.ticks_us, books.tick_count, &books.tick_room, sizeof(uint64_t));
-    books.ticks_us[books.tick_count++] = sim_now_us();
+static void note_tick(struct bytes text) {
+    books.ticks = grow(books.ticks, books.tick_count, &books.tick_room, TOKEN_MAX);
+    char *tick = books.ticks[books.tick_count++];
+    snprintf(tick, TOKEN_MAX, "%.*s", (int)text.len, text.ptr);
+    sim_log("tick", "%s", tick);
 }
 
 static void note_message(struct published p, struct bytes text) {
@@ -186,7 +188,7 @@ static void note_message(struct published p, struct bytes text) {
     if (p.name == NAME_AUDIT)
         note_happening(text.ptr, text.len);
     else if (p.name == NAME_TICKS)
-        note_tick();
+        note_tick(text);
     else if (!books_parse(text.ptr, text.len, &p.sent))
         violate("I1", "a message was published that nobody sent: %.*s", (int)text.len, text.ptr);
     if (p.sent != UINT32_MAX && books.sent[p.sent].published_us == 0)

@@ -95,7 +95,7 @@ struct books {
     size_t happening_count, happening_room;
     struct loss losses[32];
     size_t loss_count;
-    uint64_t *ticks_us;
+    char (*ticks)[TOKEN_MAX]; /* the minutes that they are of */
     size_t tick_count, tick_room;
 };
 

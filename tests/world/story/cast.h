@@ -10,6 +10,7 @@
 #define SIGNALBOX_WORLD_CAST_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "tests/world/process.h"
 #include "tests/world/story/plan.h"
@@ -33,5 +34,6 @@ bool cast_is_up(void); /* all run */
 
 struct redis_host *cast_redis(void);
 struct redis_model *cast_redis_model(void);
+uint64_t cast_redis_wall_us(void);
 
 #endif

@@ -381,6 +381,30 @@ static bool registry_is_true(void) {
     return stray == NULL || lacks("I5 %s is in a gateway's set and not in the registry", stray);
 }
 
+/* ---- ticks: each minute of Redis' clock once */
+
+static bool is_clock_wrong(void) {
+    for (unsigned i = 0; i < plan.count; i++) {
+        if (plan.faults[i].kind == FAULT_REDIS_CLOCK)
+            return true;
+    }
+    return is_any_loss(0, UINT64_MAX);
+}
+
+static void check_ticks(uint64_t from_wall_us, uint64_t to_wall_us) {
+    uint64_t minutes = to_wall_us / (60 * SIM_SECOND) - from_wall_us / (60 * SIM_SECOND);
+    if (is_clock_wrong())
+        return;
+    for (size_t i = 0; i < books.tick_count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(books.ticks[i], books.ticks[j]) == 0)
+                violate("I3", "the %s came twice", books.ticks[i]);
+        }
+    }
+    if (books.tick_count < minutes)
+        violate("I1", "%zu ticks came of %llu", books.tick_count, (unsigned long long)minutes);
+}
+
 /* ---- all of it */
 
 static bool is_published(void) {
@@ -420,8 +444,9 @@ bool check_is_at_rest(const char **why_out) {
     return is_published() && is_delivered() && events_are_complete() && registry_is_true();
 }
 
-void check_all(void) {
+void check_all(uint64_t from_wall_us, uint64_t to_wall_us) {
     references_fill();
+    check_ticks(from_wall_us, to_wall_us);
     for (int name = 0; name < NAME_COUNT; name++) {
         check_published(name);
         check_lanes(name);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/world/network.h"
+#include "tests/world/story/plan.h"
 #include "tests/world/story/ws_wire.h"
 
 struct line {
@@ -16,6 +17,8 @@ struct line {
     char *out;
     size_t out_len, out_room;
     bool has_closed; /* a Close was sent */
+    bool must_echo;  /* `last_said` is for itself, and comes before the answer to its Close */
+    unsigned last_said;
     uint64_t heard_us;
     struct event watch;
     unsigned local_next;
@@ -220,6 +223,14 @@ static void on_message(struct line *l, const char *text, size_t len) {
         books_got(l->meeting, MESSAGE_ID_NONE, sent);
 }
 
+static bool has_got(const struct meeting *m, unsigned sent) {
+    for (size_t i = m->got_count; i-- > 0;) {
+        if (m->got[i].sent == sent)
+            return true;
+    }
+    return false;
+}
+
 /* False: the line is gone. */
 static bool on_ws_close(struct line *l, const struct ws_event *e) {
     struct sock *s = l->sock;
@@ -422,13 +433,28 @@ static void line_open(struct client *c) {
 
 /* ---- coming and going */
 
+/* A last message to itself, and the Close right behind it. */
+static void say_goodbye(struct line *l) {
+    struct client *c = l->client;
+    char text[128];
+    if (c->options.route[0] != 'n' || !is_talk_time || books_are_full())
+        return;
+    l->last_said = books_send(TO_CLIENT, c->options.name, c->id, l->meeting->token);
+    l->must_echo = net_manner.most_us + net_manner.late_us < 40 * SIM_MS;
+    snprintf(text, sizeof(text), "{\"message\":\"m%u\",\"path\":\"%s\",\"clientId\":\"%s\"}",
+             l->last_said, book_names[c->options.name], c->id);
+    sim_log(c->id, "%s says m%u to itself, and leaves", l->meeting->token, l->last_said);
+    line_frame(l, true, WS_OP_TEXT, text, strlen(text));
+}
+
 static void leave(struct client *c) {
     struct line *l = c->line;
     switch (dice_below(&c->dice, 4)) {
     case 0:
         if (l->meeting->opened_us != 0 && !l->has_closed) {
-            l->has_closed = true;
             event_cancel(&c->talk);
+            say_goodbye(l);
+            l->has_closed = true;
             line_frame(l, true, WS_OP_CLOSE, "\x03\xe8", 2);
         }
         /* If no answer comes, it leaves anyway. */
@@ -465,7 +491,7 @@ struct client *client_new(const struct client_options *options) {
     struct client *c = &clients[client_count];
     *c = (struct client){.options = *options, .number = client_count};
     snprintf(c->id, sizeof(c->id), "c%u", client_count);
-    snprintf(c->host, sizeof(c->host), "10.1.0.%u", client_count + 1);
+    snprintf(c->host, sizeof(c->host), "10.1.%u.%u", client_count / 200, client_count % 200 + 1);
     c->dice = dice_new(sim_seed(), 1000 + client_count);
     client_count++;
     event_set(&c->next, sim_now_us() + dice_between(&c->dice, 1, SIM_SECOND), on_next);

@@ -21,7 +21,7 @@ enum { LOOK_MS = 500 };
 static struct {
     struct dice dice;
     unsigned gateways, brokers;
-    uint64_t end_us, rest_by_us;
+    uint64_t end_us, rest_by_us, begin_wall_us;
     bool is_hushed, is_last_said;
     struct event look;
 } story;
@@ -59,6 +59,10 @@ static void add_clients(void) {
         .manner = CLIENT_LISTENER, .route = "n", .name = NAME_TICKS, .group = ""});
     while (client_count < count)
         add_client((int)dice_below(d, NAME_COUNT));
+    if (dice_chance(d, 30000)) /* a crowd, so that lists have a second page */
+        for (unsigned i = (unsigned)dice_between(d, 1, 850); i > 0; i--)
+            client_new(&(struct client_options){
+                .manner = CLIENT_PLAIN, .route = "n", .name = 0, .group = ""});
 }
 
 static void add_publishers(void) {
@@ -96,6 +100,7 @@ static void on_begin(void *ctx) {
     if (!all_settled(&who))
         return violate("I8", "%s is not connected after %u s without a fault", who,
                        (unsigned)(BEGIN_US / SIM_SECOND));
+    story.begin_wall_us = cast_redis_wall_us();
     clients_talk();
     add_publishers();
     plan_start();
@@ -139,7 +144,7 @@ static void on_look(struct event *e) {
         return;
     }
     if (story.is_last_said) {
-        check_all();
+        check_all(story.begin_wall_us, cast_redis_wall_us() - 5 * SIM_SECOND);
         sim_log("STORY", "all is well");
         return sim_stop();
     }
