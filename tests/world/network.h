@@ -108,21 +108,30 @@ void net_name(const char *host, const char *ip);
 /* Every look-up fails with this status (UV_EAI_AGAIN) from now on; 0: no more. */
 void net_fail_names(int status);
 
-/* --- for the simulated libuv; see network.c --- */
+/* --- for the simulated libuv and for processes --- */
 
-/* A sock without events is polled: these tell the owner's loop, and never call it. */
+/* A sock without events is polled: on_ready tells its owner's loop that something has changed. */
 enum sock_ready { SOCK_CONNECTED = 1, SOCK_READABLE = 2, SOCK_WRITABLE = 4, SOCK_ACCEPTABLE = 8 };
 void sock_watch(struct sock *s, void (*on_ready)(void *watcher), void *watcher);
 unsigned sock_ready(const struct sock *s);
-int sock_connect_status(const struct sock *s); /* UV_EINPROGRESS while it is under way */
+int sock_connect_status(const struct sock *s); /* UV_EALREADY while it is under way */
 /* Like read(2): bytes, 0 at the end of the stream, UV_EAGAIN, UV_ECONNRESET, … */
 long sock_read(struct sock *s, void *out, size_t room);
-/* *fresh_out belongs to the listener's owner. UV_EAGAIN: nobody waits. */
+/* *fresh_out has no events yet. UV_EAGAIN: nobody waits. */
 int sock_accept(struct sock *listener, struct sock **fresh_out);
-/* The kernel closes what the process had. is_host: the whole host died, so nobody hears of it. */
-void net_process_died(struct process *p, bool is_host);
-/* It was stopped or goes on. */
-void net_process_resumed(struct process *p);
-int net_look_up(const char *host, char ip_out[64]); /* 0 or a UV_EAI_… */
+/* A peer that has gone without a word is noticed after this long without a sign of life. */
+void sock_keep_alive(struct sock *s, uint64_t seconds);
+/* Any address of its own host is that of the process. */
+bool net_is_listening(const struct process *p, const char *address);
+/* 0 or UV_EAI_…; a numeric address is its own. */
+int net_look_up(const char *host, char ip_out[64]);
+
+/* All sockets and cuts are forgotten; the manner is the usual one. */
+void net_begin(void);
+/* The kernel closes what the process had. with_host: the host died, and nobody hears of it. */
+void net_process_died(struct process *p, bool with_host);
+/* Its host is up, whatever was before. */
+void net_process_started(struct process *p);
+void net_process_continued(struct process *p);
 
 #endif

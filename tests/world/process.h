@@ -53,6 +53,8 @@ void process_lose(struct process *p);
 /* kill -9 in the middle of a turn: within its writes-th write from now on, of which a part is
  * accepted. */
 void process_kill_at_write(struct process *p, unsigned writes);
+/* SIGSTOP there. */
+void process_stop_at_write(struct process *p, unsigned writes);
 /* SIGSTOP and SIGCONT. Clocks go on. */
 void process_stop(struct process *p);
 void process_continue(struct process *p);
@@ -83,9 +85,15 @@ uint64_t process_memory(const struct process *p);
 void process_wait(uint64_t until_clock_us);
 /* It does not wait any more; harmless if it did not. */
 void process_wake(struct process *p);
-/* Before each write of the current one; may never return. Returns how many of len may be
- * accepted. */
-unsigned long process_about_to_write(unsigned long len);
+/* Around each write of the current one: how many of len bytes may be accepted; and process_wrote
+ * does not return if the process was to die there. */
+size_t process_write_allowance(size_t len);
+void process_wrote(void);
+/* Whether it handles the signal; if not, the signal kills it. */
+void process_catch(struct process *p, int number, bool is_caught);
+/* What its loop keeps for it; gone with its life. */
+void process_set_loop(struct process *p, void *loop);
+void *process_loop(const struct process *p);
 /* A signal that was sent and that the loop has not taken; 0: none. */
 int process_take_signal(struct process *p);
 
