@@ -237,6 +237,10 @@ static bool on_ws_close(struct line *l, const struct ws_event *e) {
     if (l->client->options.manner == CLIENT_LOCAL && e->code == 1000 && !l->has_closed &&
         l->local_next != 5)
         violate("I1", "%s was ended after %u of five messages", l->meeting->token, l->local_next);
+    if (l->has_closed && l->must_echo && plan_is_calm(sim_now_us(), 20 * SIM_SECOND) &&
+        !has_got(l->meeting, l->last_said))
+        violate("I1", "%s said m%u to itself, and was ended before it got it", l->meeting->token,
+                l->last_said);
     if (!l->has_closed)
         line_frame(l, true, WS_OP_CLOSE,
                    e->code == 1005 ? "" : (char[]){(char)(e->code >> 8), (char)e->code},
@@ -414,7 +418,7 @@ static void line_open(struct client *c) {
     struct meeting *m = l->meeting = books_meet();
     l->client = c;
     c->line = l;
-    snprintf(m->token, sizeof(m->token), "%s.%u", c->id, ++c->life);
+    snprintf(m->token, sizeof(m->token), "%.15s.%u", c->id, ++c->life);
     bool is_grouped = c->options.group[0] != '\0';
     snprintf(m->client, sizeof(m->client), "%s", is_grouped ? m->token : c->id);
     snprintf(m->group, sizeof(m->group), "%s", c->options.group);

@@ -180,13 +180,13 @@ static const struct sock_events publisher_events = {
 
 static void pack(struct publisher *p) {
     const struct sent *s = &books.sent[p->sent];
-    char json[4096], key[48] = "", name[64] = "";
+    char json[4096], key[48] = "", name[96] = "";
     struct dice filler = dice_new(sim_seed(), 5000 + p->sent);
     char *data = books_text(p->sent, dice_skewed(&filler, 1, 2000));
     if (s->name != NAME_EVERY)
         snprintf(name, sizeof(name), "\"name\":\"%s\",", book_names[s->name]);
     if (s->reach == TO_GROUP)
-        snprintf(name + strlen(name), 32, "\"group\":\"%s\",", s->whom);
+        snprintf(name + strlen(name), 48, "\"group\":\"%s\",", s->whom);
     if (p->entrance == ENTRANCE_KEYED)
         snprintf(key, sizeof(key), ",\"id\":\"k%u\"", p->sent);
     size_t len = (size_t)snprintf(json, sizeof(json), "{%s\"data\":\"%s\"%s}", name, data, key);
