@@ -73,11 +73,11 @@ void redis_model_drop_data(struct data *data) {
 }
 
 void redis_model_set_data(struct redis_model *m, struct data *data) {
-    data_free(m->data);
-    m->data = data;
     struct redis_session *s;
+    data_free(m->data);
+    m->data = data != NULL ? data : data_new(next_random(&m->seed));
     TAILQ_FOREACH (s, &m->blocked, blocked.link)
-        s->blocked.db = &data->databases[s->db];
+        s->blocked.db = &m->data->databases[s->db];
     block_ready(m);
     block_serve(m);
 }

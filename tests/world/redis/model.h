@@ -68,7 +68,8 @@ void redis_model_restart(struct redis_model *m, struct data *data);
 /* A copy of all that it keeps, for redis_model_restart or redis_model_set_data, or to be dropped. */
 struct data *redis_model_copy_data(const struct redis_model *m);
 void redis_model_drop_data(struct data *data);
-/* As a replica does that was sent everything anew: sessions stay. Takes the data. */
+/* As a replica does that was sent everything anew: sessions stay. Takes the data; NULL:
+ * empty. */
 void redis_model_set_data(struct redis_model *m, struct data *data);
 
 /* It becomes a replica: blocked commands end with UNBLOCKED and their connections with them,
