@@ -22,18 +22,18 @@ struct conn {
     TAILQ_ENTRY(conn) link;
     struct sock *ends[2]; /* NULL: closed, or not accepted yet */
     char addresses[2][ADDRESS_MAX];
-    bool is_lost[2];     /* that end went down with its host */
-    struct way ways[2];  /* from ends[i] to the other */
+    bool is_lost[2];    /* that end went down with its host */
+    struct way ways[2]; /* from ends[i] to the other */
     struct net_manner manner;
     struct event syn;
     unsigned tries;
 };
 
 struct sock {
-    TAILQ_ENTRY(sock) link;      /* all */
+    TAILQ_ENTRY(sock) link; /* all */
     TAILQ_ENTRY(sock) in_backlog;
-    TAILQ_HEAD(, sock) backlog;  /* of a listener */
-    struct sock *listener;       /* in whose backlog it waits */
+    TAILQ_HEAD(, sock) backlog; /* of a listener */
+    struct sock *listener;      /* in whose backlog it waits */
     struct process *owner;
     const struct sock_events *events;
     void *ctx;

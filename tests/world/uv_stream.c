@@ -290,9 +290,9 @@ static void connected(uv_stream_t *s) {
         return;
     s->connect_req = NULL;
     count_request(s, -1);
-    if (wire_of(s)->sock != NULL && (status < 0 || list_is_empty(queue_of(s))))
-        want_no_more(s, SOCK_CONNECTED | SOCK_WRITABLE);
     want_no_more(s, SOCK_CONNECTED);
+    if (status == 0 && !list_is_empty(queue_of(s)))
+        want(s, SOCK_WRITABLE);
     if (req->cb != NULL)
         req->cb(req, status);
     if (wire_of(s) == NULL || status == 0)
@@ -546,6 +546,5 @@ int uv_tcp_getpeername(const uv_tcp_t *tcp, struct sockaddr *out, int *len) {
 
 int uv_tcp_getsockname(const uv_tcp_t *tcp, struct sockaddr *out, int *len) {
     const struct wire *w = wire_of((const uv_stream_t *)tcp);
-    return w == NULL || w->sock == NULL ? UV_EBADF
-                                        : read_address(sock_address(w->sock), out, len);
+    return w == NULL || w->sock == NULL ? UV_EBADF : read_address(sock_address(w->sock), out, len);
 }

@@ -36,12 +36,12 @@ struct node {
 struct wire {
     struct node in_ready; /* of its loop */
     struct loop *loop;
-    struct sock *sock; /* NULL: none yet */
+    struct sock *sock;     /* NULL: none yet */
     struct sock *accepted; /* of a listener: what waits for uv_accept */
-    unsigned interest; /* bits of enum sock_ready */
-    int fd;            /* a number that stands for it */
+    unsigned interest;     /* bits of enum sock_ready */
+    int fd;                /* a number that stands for it */
     void (*on_io)(struct wire *w, unsigned ready);
-    void *handle; /* the uv_stream_t, or the request */
+    void *handle;              /* the uv_stream_t, or the request */
     char address[ADDRESS_MAX]; /* bound to */
     struct event done;         /* of a request */
 };

@@ -34,8 +34,8 @@ struct way {
     bool is_finished;           /* the writer has said that no more comes */
     bool has_ended, has_broken; /* that, or a reset, has arrived */
     bool is_full;               /* the receive buffer was full; a read goes on */
-    bool was_short;             /* the writer was not given all room; on_change when there is more */
-    bool is_choked;             /* it takes nothing for a moment */
+    bool was_short; /* the writer was not given all room; on_change when there is more */
+    bool is_choked; /* it takes nothing for a moment */
 };
 
 void way_init(struct way *w, const struct net_manner *manner, void (*on_change)(struct way *w),
