@@ -79,6 +79,15 @@ static struct way *way_out(const struct sock *s) {
     return &s->conn->ways[s->side];
 }
 
+static struct sock *peer_of(const struct sock *s) {
+    return s->conn->ends[1 - s->side];
+}
+
+/* Over a unix socket, which knows at once that nobody is there any more. */
+static bool is_local(const struct conn *c) {
+    return c->addresses[1][0] == '/';
+}
+
 static const char *who(const struct sock *s) {
     return s->owner != NULL ? process_name(s->owner) : "net";
 }
@@ -332,7 +341,7 @@ static void start_connecting(struct sock *s, const char *from, const char *to) {
         net.next_port = 32768;
     snprintf(c->addresses[0], ADDRESS_MAX, "%s:%u", from, net.next_port++);
     snprintf(c->addresses[1], ADDRESS_MAX, "%s", to);
-    if (to[0] == '/')
+    if (is_local(c))
         c->manner.least_us = c->manner.most_us = 10;
     for (int i = 0; i < 2; i++) {
         way_init(&c->ways[i], &c->manner, on_change, is_cut);
@@ -402,7 +411,7 @@ long sock_write(struct sock *s, const void *bytes, size_t len) {
         s->is_told_broken = true;
         return s->broken_status != 0 ? s->broken_status : UV_ECONNRESET;
     }
-    if (way_in(s)->has_broken || s->is_shut)
+    if (way_in(s)->has_broken || s->is_shut || (is_local(s->conn) && peer_of(s) == NULL))
         return UV_EPIPE;
     size_t allowed = process_write_allowance(len), taken = way_write(way_out(s), bytes, allowed);
     process_wrote();

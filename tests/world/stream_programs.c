@@ -49,13 +49,13 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out) {
 
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
     (void)buf;
-    if (n > 0) {
+    if (n >= 0) {
         w.got += (size_t)n;
         return;
     }
-    tell_line(who(s), "read %s after %zu, active %d", n == 0 ? "0" : uv_err_name((int)n), w.got,
+    tell_line(who(s), "read %s after %zu, active %d", uv_err_name((int)n), w.got,
               uv_is_active((uv_handle_t *)s));
-    if (n < 0 && w.on_end != NULL)
+    if (w.on_end != NULL)
         w.on_end(who(s));
 }
 

@@ -11,7 +11,7 @@
 
 #include "tests/world/uv_world.h"
 
-enum { READS_MAX = 32, WRITES_MAX = 32, SUGGESTED = 65536 };
+enum { READS_MAX = 32, SUGGESTED = 65536 };
 
 static struct wire *wire_of(const uv_stream_t *s) {
     return s->u.reserved[0];
@@ -173,21 +173,21 @@ static bool advance(uv_write_t *req, size_t n) {
     return left_of(req) == 0;
 }
 
+/* One request at a time; the next when its turn comes. */
 static void write_some(uv_stream_t *s) {
-    for (int i = 0; i <= WRITES_MAX && !list_is_empty(queue_of(s)); i++) {
-        uv_write_t *req = request_of(queue_of(s)->next);
-        long n = write_bufs(s, req->bufs + req->write_index, req->nbufs - req->write_index);
-        if (n < 0 && n != UV_EAGAIN) {
-            want_no_more(s, SOCK_WRITABLE);
-            finish_write(s, req, (int)n);
-            return;
-        }
-        if (n == UV_EAGAIN || !advance(req, (size_t)n)) {
-            want(s, SOCK_WRITABLE);
-            return;
-        }
-        finish_write(s, req, 0);
+    if (list_is_empty(queue_of(s)))
+        return;
+    uv_write_t *req = request_of(queue_of(s)->next);
+    long n = write_bufs(s, req->bufs + req->write_index, req->nbufs - req->write_index);
+    if (n < 0 && n != UV_EAGAIN) {
+        want_no_more(s, SOCK_WRITABLE);
+        finish_write(s, req, (int)n);
+        return;
     }
+    if (n >= 0 && advance(req, (size_t)n))
+        finish_write(s, req, 0);
+    if (!list_is_empty(queue_of(s)))
+        want(s, SOCK_WRITABLE);
 }
 
 int uv_write(uv_write_t *req, uv_stream_t *s, const uv_buf_t bufs[], unsigned count,
@@ -341,13 +341,15 @@ static void attach(uv_stream_t *s, struct sock *sock) {
     sock_watch(sock, on_ready, wire_of(s));
 }
 
-static void start_connecting(uv_connect_t *req, uv_stream_t *s, const char *address,
-                             uv_connect_cb cb) {
+static void start_connecting(uv_connect_t *req, uv_stream_t *s, uv_connect_cb cb) {
     req->type = UV_CONNECT;
     req->handle = s;
     req->cb = cb;
     s->connect_req = req;
     count_request(s, 1);
+}
+
+static void connect_to(uv_stream_t *s, const char *address) {
     wire_of(s)->interest |= SOCK_CONNECTED;
     attach(s, sock_connect(process_current(), NULL, address, NULL, NULL));
 }
@@ -367,15 +369,19 @@ int uv_tcp_connect(uv_connect_t *req, uv_tcp_t *tcp, const struct sockaddr *addr
     char text[ADDRESS_MAX];
     if (!show_address(address, text))
         return UV_EAFNOSUPPORT;
-    start_connecting(req, (uv_stream_t *)tcp, text, cb);
+    start_connecting(req, (uv_stream_t *)tcp, cb);
+    connect_to((uv_stream_t *)tcp, text);
     return 0;
 }
 
 void uv_pipe_connect(uv_connect_t *req, uv_pipe_t *pipe, const char *path, uv_connect_cb cb) {
-    start_connecting(req, (uv_stream_t *)pipe, path, cb);
-    if (!net_is_listening(process_current(), path)) {
-        ((uv_stream_t *)pipe)->delayed_error = UV_ENOENT;
-        feed((uv_stream_t *)pipe);
+    uv_stream_t *s = (uv_stream_t *)pipe;
+    start_connecting(req, s, cb);
+    if (net_is_listening(process_current(), path)) {
+        connect_to(s, path);
+    } else {
+        s->delayed_error = UV_ENOENT;
+        feed(s);
     }
 }
 
