@@ -54,7 +54,7 @@ static void on_end(struct process *p, void *ctx) {
 
 static void add(const char *app, bool is_gateway, unsigned index) {
     static const char token[] = "/admin-token", file[] = "/app.lua";
-    char name[32], host[32], admin[32], app_path[512], token_path[512];
+    char name[32], host[32], admin[48], app_path[512], token_path[512];
     snprintf(name, sizeof(name), "%s%u", is_gateway ? "gateway" : "broker", index + 1);
     snprintf(host, sizeof(host), "10.0.%d.%u", is_gateway ? 1 : 2, index + 1);
     snprintf(admin, sizeof(admin), "%s:9090", host);
@@ -138,4 +138,8 @@ struct redis_host *cast_redis(void) {
 
 struct redis_model *cast_redis_model(void) {
     return redis_host_model(redis);
+}
+
+uint64_t cast_redis_wall_us(void) {
+    return process_wall_us(redis_host_process(redis));
 }

@@ -491,7 +491,7 @@ static void on_next(struct event *e) {
     }
 }
 
-struct client *client_new(const struct client_options *options) {
+struct client *client_add(const struct client_options *options) {
     struct client *c = &clients[client_count];
     *c = (struct client){.options = *options, .number = client_count};
     snprintf(c->id, sizeof(c->id), "c%u", client_count);

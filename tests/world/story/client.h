@@ -54,7 +54,7 @@ void clients_begin(unsigned gateways);
 void clients_forget(unsigned count);
 /* Those that talk begin to, at some time from now on. */
 void clients_talk(void);
-struct client *client_new(const struct client_options *options);
+struct client *client_add(const struct client_options *options);
 /* The address of a gateway, for clients. */
 const char *gateway_address(unsigned gateway);
 

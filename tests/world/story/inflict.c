@@ -27,7 +27,7 @@ static int rate_ppm(const struct fault *f) {
 
 static void begin_for_process(const struct fault *f, struct process *p) {
     const char *host = process_host(p);
-    switch (f->kind) {
+    switch ((int)f->kind) {
     case FAULT_KILL:
     case FAULT_LOSE:
         cast_hold(p);
@@ -63,7 +63,7 @@ static void begin_for_process(const struct fault *f, struct process *p) {
 
 static void end_for_process(const struct fault *f, struct process *p) {
     const char *host = process_host(p);
-    switch (f->kind) {
+    switch ((int)f->kind) {
     case FAULT_KILL:
     case FAULT_LOSE:
     case FAULT_KILL_AT_WRITE:
@@ -81,7 +81,7 @@ static void end_for_process(const struct fault *f, struct process *p) {
 }
 
 static void begin_for_client(const struct fault *f, struct client *c) {
-    switch (f->kind) {
+    switch ((int)f->kind) {
     case FAULT_PAUSE: client_pause(c, true); break;
     case FAULT_DROP: client_drop(c); break;
     case FAULT_VANISH: client_vanish(c); break;

@@ -128,7 +128,7 @@ static void on_next(struct event *e) {
     p->sock = sock_connect(NULL, "10.3.0.1", address, &probe_events, p);
 }
 
-void probes_begin(void) {
+void probes_start(void) {
     for (unsigned i = 0; i < cast_count(); i++) {
         probes[i] = (struct probe){.at = i};
         event_set(&probes[i].next, sim_now_us() + SIM_SECOND, on_next);

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-void probes_begin(void);
+void probes_start(void);
 /* Every process has answered 200, the last time that it was asked. */
 bool probes_are_ready(void);
 

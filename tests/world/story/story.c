@@ -40,7 +40,7 @@ static void add_client(int name) {
         o.manner = CLIENT_LOCAL;
     o.is_passenger = dice_chance(d, 300000);
     o.talk_us = dice_chance(d, 500000) ? dice_between(d, 200, 4000) * SIM_MS : 0;
-    client_new(&o);
+    client_add(&o);
 }
 
 static void add_clients(void) {
@@ -48,20 +48,20 @@ static void add_clients(void) {
     unsigned count = (unsigned)dice_between(d, 2 * NAME_COUNT, 50);
     clients_begin(story.gateways);
     for (int name = 0; name < NAME_COUNT; name++) {
-        client_new(&(struct client_options){
+        client_add(&(struct client_options){
             .manner = CLIENT_PLAIN, .route = "n", .name = name, .group = ""});
-        client_new(
+        client_add(
             &(struct client_options){.manner = CLIENT_V1, .route = "n", .name = name, .group = ""});
     }
-    client_new(&(struct client_options){
+    client_add(&(struct client_options){
         .manner = CLIENT_LISTENER, .route = "n", .name = NAME_AUDIT, .group = ""});
-    client_new(&(struct client_options){
+    client_add(&(struct client_options){
         .manner = CLIENT_LISTENER, .route = "n", .name = NAME_TICKS, .group = ""});
     while (client_count < count)
         add_client((int)dice_below(d, NAME_COUNT));
     if (dice_chance(d, 30000)) /* a crowd, so that lists have a second page */
         for (unsigned i = (unsigned)dice_between(d, 1, 850); i > 0; i--)
-            client_new(&(struct client_options){
+            client_add(&(struct client_options){
                 .manner = CLIENT_PLAIN, .route = "n", .name = 0, .group = ""});
 }
 
@@ -156,6 +156,7 @@ static void on_look(struct event *e) {
 
 void story_tell(const struct story_options *o, struct story_result *result_out) {
     sim_begin(o->seed, o->log);
+    net_begin();
     story.dice = dice_new(o->seed, 1);
     story.gateways = (unsigned)dice_between(&story.dice, 2, 3);
     story.brokers = (unsigned)dice_between(&story.dice, 1, 3);
@@ -180,7 +181,7 @@ void story_tell(const struct story_options *o, struct story_result *result_out) 
         violate("I8", "there is no list of faults in '%s'", o->faults);
     sim_log("STORY", "seed %llu: %u gateways, %u brokers, %u clients, %u faults",
             (unsigned long long)o->seed, story.gateways, story.brokers, client_count, plan.count);
-    probes_begin();
+    probes_start();
     sim_at(BEGIN_US, on_begin, NULL);
     event_set(&story.look, BEGIN_US, on_look);
     if (violation() == NULL)
