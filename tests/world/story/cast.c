@@ -141,5 +141,5 @@ struct redis_model *cast_redis_model(void) {
 }
 
 uint64_t cast_redis_wall_us(void) {
-    return process_wall_us(redis_host_process(redis));
+    return redis_host_wall_us(redis);
 }

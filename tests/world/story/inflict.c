@@ -3,10 +3,10 @@
 #include <uv.h>
 
 #include "tests/world/network.h"
-#include "tests/world/redis/host.h"
 #include "tests/world/story/books.h"
 #include "tests/world/story/cast.h"
 #include "tests/world/story/client.h"
+#include "tests/world/story/redis_faults.h"
 
 enum { TURN_LEAST_US = 5, TURN_MOST_US = 50 }; /* as process.h has it */
 
@@ -105,9 +105,6 @@ static void on_event(struct event *e);
 static void set_end(struct fault *f) {
     event_set(&f->event, f->at_us + f->for_us, on_event);
 }
-
-void redis_fault_begin(const struct fault *f);
-void redis_fault_end(const struct fault *f);
 
 static void begin(struct fault *f) {
     f->has_begun = true;
