@@ -255,6 +255,8 @@ static void begin_message(struct publisher *p) {
     } else if (p->entrance != ENTRANCE_HANDLER && dice_chance(&p->dice, 50000)) {
         reach = TO_GROUP, whom = dice_chance(&p->dice, 500000) ? "red" : "blue";
     }
+    if (p->entrance == ENTRANCE_CHANNEL) /* which keeps no order */
+        snprintf(p->lane, sizeof(p->lane), "p%u.%u", p->number, ++p->life);
     p->is_at_it = true;
     p->sent = books_send(reach, name, whom, p->lane);
     sim_log(p->lane, "sends m%u to %s %s", p->sent, name == NAME_EVERY ? "every" : book_names[name],
