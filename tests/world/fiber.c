@@ -10,16 +10,26 @@
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
 
-static void leave(struct fiber *to, void **fake_out) {
-    void *bottom = to->stack;
-    size_t bytes = to->stack_bytes;
+/* The program's own stack: asking is slow. */
+static struct {
+    void *bottom;
+    size_t bytes;
+} own;
+
+static void find_own(void) {
     pthread_attr_t attr;
-    if (bottom == NULL) {
-        MUST(pthread_getattr_np(pthread_self(), &attr) == 0);
-        MUST(pthread_attr_getstack(&attr, &bottom, &bytes) == 0);
-        pthread_attr_destroy(&attr);
-    }
-    __sanitizer_start_switch_fiber(fake_out, bottom, bytes);
+    MUST(pthread_getattr_np(pthread_self(), &attr) == 0);
+    MUST(pthread_attr_getstack(&attr, &own.bottom, &own.bytes) == 0);
+    pthread_attr_destroy(&attr);
+}
+
+static void leave(struct fiber *to, void **fake_out) {
+    if (own.bottom == NULL)
+        find_own();
+    if (to->stack != NULL)
+        __sanitizer_start_switch_fiber(fake_out, to->stack, to->stack_bytes);
+    else
+        __sanitizer_start_switch_fiber(fake_out, own.bottom, own.bytes);
 }
 
 static void arrive(void *fake) {
