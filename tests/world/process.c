@@ -2,8 +2,8 @@
  * process.c - see process.h. Read give_turn (from the scheduler into a process) and process_wait
  * (back).
  *
- * The product's mutable globals lie between world_globals and world_globals_end (world.ld). Each
- * process has a copy of them; `resident` is the one whose copy is in place now.
+ * Each process has its own image of the product's mutable globals (globals.h); `resident` is the
+ * one whose image is in place now.
  */
 #include "tests/world/process.h"
 
@@ -15,12 +15,11 @@
 
 #include "common/base/must.h"
 #include "tests/world/fiber.h"
+#include "tests/world/globals.h"
 #include "tests/world/network.h"
 
 enum { STACK_BYTES = 4 << 20, TURN_LEAST_US = 5, TURN_MOST_US = 50, ARGS_MAX = 64 };
 #define EPOCH_US (UINT64_C(1767225600) * SIM_SECOND) /* 2026-01-01 */
-
-extern uint64_t world_globals[], world_globals_end[];
 
 struct process {
     char *name, *host;
@@ -33,7 +32,7 @@ struct process {
     void *on_end_ctx;
     /* its turns */
     struct fiber fiber;
-    uint64_t *globals;
+    void *globals;
     void *loop;
     struct event turn;
     uint64_t busy_until_us, turn_least_us, turn_most_us;
@@ -52,41 +51,18 @@ struct process {
 static struct {
     struct process *current, *resident;
     struct fiber scheduler;
-    uint64_t *pristine; /* the globals before any process ran */
-    uint64_t *outside;  /* those of the driver's own use of the product's code */
+    void *pristine; /* the globals before any process ran */
+    void *outside;  /* those of the driver's own use of the product's code */
     unsigned last_pid;
 } all;
 
 /* --- globals --- */
 
-static size_t globals_bytes(void) {
-    return (size_t)((char *)world_globals_end - (char *)world_globals);
-}
-
-/* The address sanitizer would stop memcpy at the red zones between the variables. */
-#ifdef __SANITIZE_ADDRESS__
-__attribute__((no_sanitize("address"), optimize("no-tree-loop-distribute-patterns"))) static void
-copy(uint64_t *to, const uint64_t *from) {
-    for (size_t i = 0, n = globals_bytes() / sizeof(*to); i < n; i++)
-        to[i] = from[i];
-}
-#else
-static void copy(uint64_t *to, const uint64_t *from) {
-    memcpy(to, from, globals_bytes());
-}
-#endif
-
-static uint64_t *copy_of_globals(void) {
-    uint64_t *image = mem_alloc(globals_bytes() + sizeof(*image));
-    copy(image, world_globals);
-    return image;
-}
-
 static void make_resident(struct process *p) {
     if (all.resident == p)
         return;
-    copy(all.resident != NULL ? all.resident->globals : all.outside, world_globals);
-    copy(world_globals, p != NULL ? p->globals : all.outside);
+    globals_save(all.resident != NULL ? all.resident->globals : all.outside);
+    globals_load(p != NULL ? p->globals : all.outside);
     all.resident = p;
 }
 
@@ -178,8 +154,8 @@ struct process *process_new(const char *name, const char *host, main_fn *main,
     struct process *p = mem_zalloc(sizeof(*p));
     size_t argc = 0;
     if (all.pristine == NULL) {
-        all.pristine = copy_of_globals();
-        all.outside = copy_of_globals();
+        all.pristine = globals_copy(NULL);
+        all.outside = globals_copy(NULL);
     }
     while (argv != NULL && argv[argc] != NULL)
         argc++;
@@ -219,8 +195,7 @@ void process_start(struct process *p) {
     if (p->main == NULL)
         return;
     free(p->globals);
-    p->globals = mem_alloc(globals_bytes() + sizeof(*p->globals));
-    copy(p->globals, all.pristine);
+    p->globals = globals_copy(all.pristine);
     fiber_init(&p->fiber, STACK_BYTES, on_fiber, p);
     event_set(&p->turn, sim_now_us(), give_turn);
     p->is_waiting = true;
