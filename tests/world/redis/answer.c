@@ -1,5 +1,4 @@
 /* answer.c - replies in RESP2, and what commands read from their arguments. See internal.h. */
-#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -86,16 +85,6 @@ void answer_syntax_error(struct call *c) {
 
 void answer_bad_integer(struct call *c) {
     answer_error(c, "ERR value is not an integer or out of range");
-}
-
-void answer_subcommand_error(struct call *c) {
-    struct bytes sub = bytes_head(c->argv[1], 128);
-    char name[32];
-    size_t len = 0;
-    for (; c->row->name[len] != '\0'; len++)
-        name[len] = (char)toupper((unsigned char)c->row->name[len]);
-    answer_error(c, "ERR unknown subcommand '%.*s'. Try %.*s HELP.", BYTES_FMT(sub), (int)len,
-                 name);
 }
 
 /* ---- arguments ---- */

@@ -196,30 +196,37 @@ static void unblock(struct call *c) {
     s->events->on_unblocked(s->ctx);
 }
 
-static void client(struct call *c) {
-    if (arg_is(c, 1, "ID") && c->argc == 2)
-        answer_int(c, c->session->id);
-    else if (arg_is(c, 1, "SETNAME") && c->argc == 3)
-        set_name(c);
-    else if (arg_is(c, 1, "GETNAME") && c->argc == 2 && *c->session->name != '\0')
+static void client_id(struct call *c) {
+    answer_int(c, c->session->id);
+}
+
+static void get_name(struct call *c) {
+    if (*c->session->name != '\0')
         answer_bulk(c, bytes_str(c->session->name));
-    else if (arg_is(c, 1, "GETNAME") && c->argc == 2)
-        answer_nil(c);
-    else if (arg_is(c, 1, "KILL") && c->argc >= 3)
-        client_kill(c);
-    else if (arg_is(c, 1, "LIST") || arg_is(c, 1, "INFO"))
-        list(c, arg_is(c, 1, "LIST"));
-    else if (arg_is(c, 1, "UNBLOCK") && (c->argc == 3 || c->argc == 4))
-        unblock(c);
     else
-        answer_subcommand_error(c);
+        answer_nil(c);
+}
+
+static void client_list(struct call *c) {
+    list(c, true);
+}
+
+static void client_info(struct call *c) {
+    list(c, false);
 }
 
 enum { ALWAYS = NO_SCRIPT | IN_LOADING | IN_STALE };
 
 const struct command_row client_rows[] = {
     {"auth", -2, ALWAYS | NO_AUTH | IN_BUSY, auth},
-    {"client", -2, ALWAYS, client},
+    {"client", -2, 0, NULL},
+    {"client|getname", 2, ALWAYS, get_name},
+    {"client|id", 2, ALWAYS, client_id},
+    {"client|info", 2, ALWAYS, client_info},
+    {"client|kill", -3, ALWAYS, client_kill},
+    {"client|list", -2, ALWAYS, client_list},
+    {"client|setname", 3, ALWAYS, set_name},
+    {"client|unblock", -3, ALWAYS, unblock},
     {"quit", -1, ALWAYS | NO_AUTH | NO_MULTI | WHILE_SUBSCRIBED | IN_BUSY, quit},
     {"reset", 1, ALWAYS | NO_AUTH | NO_MULTI | WHILE_SUBSCRIBED | IN_BUSY, reset},
     {"select", 2, IN_LOADING | IN_STALE, select_},

@@ -7,8 +7,8 @@
 /* ---- the table ---- */
 
 static const struct command_row *const tables[] = {
-    client_rows, hash_rows, key_rows,    multi_rows,  pubsub_rows, script_rows,
-    server_rows, set_rows,  sorted_rows, stream_rows, string_rows};
+    client_rows, config_rows, hash_rows, key_rows,    multi_rows,  pubsub_rows,
+    script_rows, server_rows, set_rows,  sorted_rows, stream_rows, string_rows};
 enum { SLOTS = 256, NAME_MAX_BYTES = 24 };
 
 /* Open addressing; filled at the first look-up. */
@@ -31,7 +31,7 @@ static void fill(void) {
         }
 }
 
-const struct command_row *command_find(struct bytes name) {
+static const struct command_row *find(struct bytes name) {
     static bool is_filled;
     char lower[NAME_MAX_BYTES];
     if (!is_filled)
@@ -47,6 +47,19 @@ const struct command_row *command_find(struct bytes name) {
     return NULL;
 }
 
+const struct command_row *command_find(const struct bytes *argv, int argc,
+                                       const struct command_row **container_out) {
+    const struct command_row *row = find(argv[0]);
+    char name[2 * NAME_MAX_BYTES];
+    *container_out = row;
+    if (row == NULL || row->fn != NULL || argc < 2)
+        return row;
+    if (argv[1].len >= NAME_MAX_BYTES)
+        return NULL;
+    int len = snprintf(name, sizeof(name), "%s|%.*s", row->name, BYTES_FMT(argv[1]));
+    return find(bytes_of(name, (size_t)len));
+}
+
 /* ---- may it run? ---- */
 
 static void answer_unknown(struct call *c) {
@@ -59,10 +72,24 @@ static void answer_unknown(struct call *c) {
                  BYTES_FMT(bytes_head(c->argv[0], 128)), args);
 }
 
+static void answer_unknown_subcommand(struct call *c, const struct command_row *container) {
+    char name[NAME_MAX_BYTES];
+    snprintf(name, sizeof(name), "%s", container->name);
+    for (char *at = name; *at != '\0'; at++)
+        *at = (char)toupper((unsigned char)*at);
+    answer_error(c, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                 BYTES_FMT(bytes_head(c->argv[1], 128)), name);
+}
+
 bool command_fits(struct call *c) {
-    c->row = command_find(c->argv[0]);
-    if (c->row == NULL) {
+    const struct command_row *container;
+    c->row = command_find(c->argv, c->argc, &container);
+    if (container == NULL) {
         answer_unknown(c);
+        return false;
+    }
+    if (c->row == NULL) {
+        answer_unknown_subcommand(c, container);
         return false;
     }
     int arity = c->row->arity;
@@ -85,7 +112,7 @@ static const char *write_refusal(const struct redis_model *m) {
         return MISCONF_TEXT;
     if (m->refusal == REDIS_MISCONF_AOF)
         return "MISCONF Errors writing to the AOF file: No space left on device";
-    if (m->refusal == REDIS_NOREPLICAS)
+    if (m->refusal == REDIS_NOREPLICAS || (m->lacks_replicas && !m->is_replica))
         return "NOREPLICAS Not enough good replicas to write.";
     return m->is_replica ? "READONLY You can't write against a read only replica." : NULL;
 }
@@ -133,6 +160,10 @@ static bool is_out_of_place(struct call *c) {
     return true;
 }
 
+static bool is_exec(const struct call *c) {
+    return c->row != NULL && strcmp(c->row->name, "exec") == 0;
+}
+
 /* EXEC writes when what is queued writes. */
 static unsigned flags_of(struct call *c) {
     unsigned flags = c->row->flags;
@@ -141,7 +172,7 @@ static unsigned flags_of(struct call *c) {
         return script_flags(c, flags);
     if (c->session->is_multi && !(flags & NO_MULTI))
         flags |= NEEDS_MEMORY;
-    if (strcmp(c->row->name, "exec") == 0)
+    if (is_exec(c))
         STAILQ_FOREACH (q, &c->session->queue, link)
             flags |= q->row->flags & (WRITES | NEEDS_MEMORY);
     return flags;
@@ -169,10 +200,26 @@ static void queue(struct call *c) {
     answer_status(c, "QUEUED");
 }
 
+/* An EXEC that is refused ends the transaction and says so. */
+static void abort_transaction(struct call *c, size_t from) {
+    struct bytes why = bytes_from(buf_bytes(c->out), from + 1);
+    if (bytes_starts_with(why, BYTES_LIT("ERR ")))
+        why = bytes_from(why, 4);
+    struct text *copy = text_new(bytes_head(why, why.len - 2));
+    c->out->len = from;
+    answer_error(c, "EXECABORT Transaction discarded because of: %.*s",
+                 BYTES_FMT(text_bytes(copy)));
+    text_drop(copy);
+    session_drop_queue(c->session);
+}
+
 void command_run(struct call *c) {
     struct redis_session *s = c->session;
+    size_t before = c->out->len;
     if (is_refused(c)) {
         s->is_multi_bad |= s->is_multi;
+        if (is_exec(c))
+            abort_transaction(c, before);
         return;
     }
     if (s->is_multi && !(c->row->flags & NO_MULTI))

@@ -73,6 +73,7 @@ bool redis_model_config(struct redis_model *m, const char *name, const char *val
     else if (!in_bytes(value, m->config[i], sizeof(m->config[i])))
         return false;
     m->maxmemory = strtoull(config_get(m, "maxmemory"), NULL, 10);
+    m->lacks_replicas = strcmp(config_get(m, "min-replicas-to-write"), "0") != 0;
     return true;
 }
 
@@ -102,6 +103,10 @@ static void get(struct call *c) {
 }
 
 static void set(struct call *c) {
+    if (c->argc % 2 != 0) {
+        answer_syntax_error(c);
+        return;
+    }
     for (int a = 2; a + 1 < c->argc; a += 2) {
         char *name = bytes_dup(c->argv[a]), *value = bytes_dup(c->argv[a + 1]);
         bool is_known = find(name) >= 0, is_set = redis_model_config(c->model, name, value);
@@ -121,15 +126,14 @@ static void set(struct call *c) {
     answer_ok(c);
 }
 
-void config_command(struct call *c);
-
-void config_command(struct call *c) {
-    if (arg_is(c, 1, "GET") && c->argc >= 3)
-        get(c);
-    else if (arg_is(c, 1, "SET") && c->argc >= 4 && c->argc % 2 == 0)
-        set(c);
-    else if (arg_is(c, 1, "RESETSTAT") && c->argc == 2)
-        answer_ok(c);
-    else
-        answer_subcommand_error(c);
+static void reset_statistics(struct call *c) {
+    answer_ok(c);
 }
+
+enum { ALWAYS = IN_LOADING | IN_STALE | NO_SCRIPT };
+
+const struct command_row config_rows[] = {{"config", -2, 0, NULL},
+                                          {"config|get", -3, ALWAYS, get},
+                                          {"config|resetstat", 2, ALWAYS, reset_statistics},
+                                          {"config|set", -4, ALWAYS, set},
+                                          {0}};

@@ -45,17 +45,21 @@ enum command_flag {
 };
 
 struct command_row {
-    const char *name; /* lower case */
+    const char *name; /* lower case; "client|kill" */
     int arity;        /* with the name; negative: at least */
     unsigned flags;
-    command_fn *fn;
+    command_fn *fn; /* NULL: it has subcommands, with rows of their own */
 };
 
 /* The table of a file: rows of one theme. commands.c joins them. */
 extern const struct command_row server_rows[], key_rows[], string_rows[], hash_rows[], set_rows[],
-    sorted_rows[], stream_rows[], pubsub_rows[], script_rows[], multi_rows[], client_rows[];
+    sorted_rows[], stream_rows[], pubsub_rows[], script_rows[], multi_rows[], client_rows[],
+    config_rows[];
 
-const struct command_row *command_find(struct bytes name);
+/* The row of the command, or of its subcommand ("client|kill"). NULL: there is none; *container_out
+ * is then that of the command, if there is one. */
+const struct command_row *command_find(const struct bytes *argv, int argc,
+                                       const struct command_row **container_out);
 /* Carries out one command of a client that passed redis_session_step, or queues it. */
 void command_run(struct call *c);
 /* Why it may not run now, as an error reply; false: it may. */
@@ -78,7 +82,6 @@ void answer_id(struct call *c, struct entry_id id);
 void answer_error(struct call *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void answer_syntax_error(struct call *c);
 void answer_bad_integer(struct call *c);
-void answer_subcommand_error(struct call *c);
 
 /* ---- arguments ---- */
 
@@ -181,12 +184,14 @@ struct redis_model {
     int64_t next_client_id;
     char run_id[41], replid[41], replid2[41];
     bool is_replica;
+    bool lacks_replicas; /* no replica ever comes: min-replicas-to-write refuses all writes */
     enum redis_refusal refusal;
     size_t maxmemory;
     char config[CONFIG_COUNT][128];
     void (*tap)(void *ctx, struct bytes channel, struct bytes payload);
     void *tap_ctx;
     int64_t swept_ms;
+    bool is_lazy; /* keys that nobody asks for stay */
 };
 
 struct queued {

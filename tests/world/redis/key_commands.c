@@ -141,11 +141,16 @@ static void pexpiretime(struct call *c) {
 
 /* ---- SCAN ---- */
 
+/* As strtoul reads it. */
 bool scan_cursor(struct call *c, struct bytes text, uint64_t *out) {
-    if (bytes_to_u64(text, out))
-        return true;
-    answer_error(c, "ERR invalid cursor");
-    return false;
+    bool is_negative = text.len > 1 && (text.ptr[0] == '-');
+    *out = 0;
+    if (text.len > 0 && !bytes_to_u64(bytes_from(text, is_negative), out)) {
+        answer_error(c, "ERR invalid cursor");
+        return false;
+    }
+    *out = is_negative ? 0 - *out : *out;
+    return true;
 }
 
 bool scan_options(struct call *c, int from, struct scan_options *out) {
@@ -180,6 +185,7 @@ struct page {
     size_t count;
     int64_t visited;
     bool has_values;
+    struct buf expired; /* pointers to entries */
 };
 
 static bool is_wanted(const struct page *p, struct bytes key) {
@@ -209,8 +215,22 @@ static void see_key(void *ctx, struct dict_entry *e) {
     p->visited++;
     bool is_right_type = p->options->type.ptr == NULL ||
                          bytes_equal_nocase(p->options->type, bytes_str(value_type_name(v)));
-    if (is_right_type && is_wanted(p, dict_key(e)) && !value_is_expired(v, call_now_ms(p->call)))
+    if (!is_right_type || !is_wanted(p, dict_key(e)))
+        return;
+    if (value_is_expired(v, call_now_ms(p->call)))
+        buf_append(&p->expired, bytes_of(&e, sizeof(e)));
+    else
         add_to_page(p, dict_key(e));
+}
+
+/* SCAN removes what it comes across. */
+static void remove_expired(struct page *p) {
+    struct dict_entry *e;
+    for (size_t at = 0; at < p->expired.len; at += sizeof(e)) {
+        memcpy(&e, p->expired.ptr + at, sizeof(e));
+        if (!p->call->model->is_replica)
+            keyspace_remove(p->call->db, dict_key(e));
+    }
 }
 
 static void answer_page(struct call *c, uint64_t cursor, struct page *p) {
@@ -221,6 +241,7 @@ static void answer_page(struct call *c, uint64_t cursor, struct page *p) {
     answer_array(c, p->count);
     buf_append(c->out, buf_bytes(&p->items));
     buf_deinit(&p->items);
+    buf_deinit(&p->expired);
 }
 
 /* Redis visits at most ten times as many buckets as entries are asked for. */
@@ -236,18 +257,18 @@ void scan_value(struct call *c, const struct value *v, int at) {
     struct scan_options options;
     struct page page = {.call = c, .options = &options};
     uint64_t cursor;
-    if (!scan_cursor(c, c->argv[at], &cursor))
+    if (v == NULL) {
+        answer_page(c, 0, &page);
         return;
-    if (!scan_options(c, at + 1, &options))
-        return;
-    if (v != NULL) {
-        page.has_values = v->type == VALUE_HASH;
-        if (v->is_small)
-            value_each(v, see_member, &page);
-        else
-            cursor = scan_dict(&v->dict, cursor, see_member, &page);
     }
-    answer_page(c, v == NULL || v->is_small ? 0 : cursor, &page);
+    if (!scan_cursor(c, c->argv[at], &cursor) || !scan_options(c, at + 1, &options))
+        return;
+    page.has_values = v->type == VALUE_HASH;
+    if (v->is_small)
+        value_each(v, see_member, &page);
+    else
+        cursor = scan_dict(&v->dict, cursor, see_member, &page);
+    answer_page(c, v->is_small ? 0 : cursor, &page);
 }
 
 static void scan(struct call *c) {
@@ -257,6 +278,7 @@ static void scan(struct call *c) {
     if (!scan_cursor(c, c->argv[1], &cursor) || !scan_options(c, 2, &options))
         return;
     cursor = scan_dict(&c->db->keys, cursor, see_key, &page);
+    remove_expired(&page);
     answer_page(c, cursor, &page);
 }
 
@@ -267,6 +289,7 @@ static void keys(struct call *c) {
     answer_array(c, page.count);
     buf_append(c->out, buf_bytes(&page.items));
     buf_deinit(&page.items);
+    buf_deinit(&page.expired);
 }
 
 static void dbsize(struct call *c) {

@@ -103,11 +103,15 @@ void redis_model_set_time(struct redis_model *m, int64_t wall_us, uint64_t monot
     if (redis_model_due(m) <= monotonic_us)
         block_expire(m);
     int64_t since_ms = wall_us / 1000 - m->swept_ms;
-    if (m->is_replica || (since_ms >= 0 && since_ms < SWEEP_MS))
+    if (m->is_lazy || m->is_replica || (since_ms >= 0 && since_ms < SWEEP_MS))
         return;
     m->swept_ms = wall_us / 1000;
     for (int i = 0; i < DATABASES; i++)
         sweep(m, &m->data->databases[i]);
+}
+
+void redis_model_set_sweeping(struct redis_model *m, bool is_sweeping) {
+    m->is_lazy = !is_sweeping;
 }
 
 uint64_t redis_model_due(const struct redis_model *m) {

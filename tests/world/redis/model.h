@@ -58,6 +58,8 @@ void redis_model_free(struct redis_model *m);
 /* Wall clock in microseconds since 1970. It may go back, as clocks do. monotonic_us measures how
  * long commands block. */
 void redis_model_set_time(struct redis_model *m, int64_t wall_us, uint64_t monotonic_us);
+/* Whether keys that nobody asks for go by themselves when they have expired; normally they do. */
+void redis_model_set_sweeping(struct redis_model *m, bool is_sweeping);
 /* Monotonic time at which a blocked command times out; UINT64_MAX: none. Ends those that are due
  * when redis_model_set_time comes to it. */
 uint64_t redis_model_due(const struct redis_model *m);

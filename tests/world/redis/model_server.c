@@ -121,6 +121,7 @@ int main(int argc, char **argv) {
     }
     open_clock(argv[2]);
     model = redis_model_new(1);
+    redis_model_set_sweeping(model, false);
     redis_model_set_time(model, *now_us, (uint64_t)*now_us);
     for (int i = 0; i < CONNECTIONS_MAX; i++)
         connections[i].fd = -1;

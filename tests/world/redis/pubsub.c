@@ -182,22 +182,18 @@ static void numsub(struct call *c) {
     }
 }
 
-static void pubsub(struct call *c) {
-    if (arg_is(c, 1, "CHANNELS") && c->argc <= 3)
-        channels(c);
-    else if (arg_is(c, 1, "NUMSUB"))
-        numsub(c);
-    else if (arg_is(c, 1, "NUMPAT") && c->argc == 2)
-        answer_int(c, (int64_t)c->model->pubsub.patterns.count);
-    else
-        answer_subcommand_error(c);
+static void numpat(struct call *c) {
+    answer_int(c, (int64_t)c->model->pubsub.patterns.count);
 }
 
 enum { SUBSCRIBING = NO_SCRIPT | IN_LOADING | IN_STALE | WHILE_SUBSCRIBED };
 
 const struct command_row pubsub_rows[] = {{"psubscribe", -2, SUBSCRIBING, subscribe},
                                           {"publish", 3, IN_LOADING | IN_STALE, publish},
-                                          {"pubsub", -2, IN_LOADING | IN_STALE, pubsub},
+                                          {"pubsub", -2, 0, NULL},
+                                          {"pubsub|channels", -2, IN_LOADING | IN_STALE, channels},
+                                          {"pubsub|numpat", 2, IN_LOADING | IN_STALE, numpat},
+                                          {"pubsub|numsub", -2, IN_LOADING | IN_STALE, numsub},
                                           {"punsubscribe", -1, SUBSCRIBING, unsubscribe},
                                           {"subscribe", -2, SUBSCRIBING, subscribe},
                                           {"unsubscribe", -1, SUBSCRIBING, unsubscribe},

@@ -176,7 +176,7 @@ static bool read_head(struct call *c, struct bytes *text, struct script *script)
     struct bytes engine = bytes_split(&head, ' ');
     *text = bytes_from(*text, (size_t)end);
     if (!bytes_equal_str(engine, "lua")) {
-        answer_error(c, "ERR Unexpected engine in script shebang: %.*s", BYTES_FMT(engine));
+        answer_error(c, "ERR Unexpected engine in script shebang: #!%.*s", BYTES_FMT(engine));
         return false;
     }
     while (head.len > 0) {
@@ -250,6 +250,7 @@ static void answer_failure(lua_State *lua, struct call *c, const struct script *
     lua_getfield(lua, -2, "source");
     lua_getfield(lua, -3, "line");
     const char *err = lua_tostring(lua, -3), *source = lua_tostring(lua, -2);
+    MUST(err != NULL); /* error({}) ends a real server, too */
     if (source != NULL)
         answer_error(c, "%s script: %s, on %s:%d.", err, script->sha, source,
                      (int)lua_tointeger(lua, -1));
@@ -348,23 +349,18 @@ static void script_load(struct call *c) {
         answer_bulk(c, bytes_str(script->sha));
 }
 
-static void script(struct call *c) {
-    if (arg_is(c, 1, "LOAD") && c->argc == 3)
-        script_load(c);
-    else if (arg_is(c, 1, "EXISTS") && c->argc >= 3)
-        script_exists(c);
-    else if (arg_is(c, 1, "FLUSH") && c->argc <= 3) {
-        forget_all(c->model->scripts);
-        answer_ok(c);
-    } else if (arg_is(c, 1, "KILL") && c->argc == 2)
-        script_kill(c);
-    else
-        answer_subcommand_error(c);
+static void script_flush(struct call *c) {
+    forget_all(c->model->scripts);
+    answer_ok(c);
 }
 
 enum { RUNS = NO_SCRIPT | IS_SCRIPT };
 
 const struct command_row script_rows[] = {{"eval", -3, RUNS | IN_STALE, eval},
                                           {"evalsha", -3, RUNS | IN_STALE, evalsha},
-                                          {"script", -2, NO_SCRIPT | IN_BUSY, script},
+                                          {"script", -2, 0, NULL},
+                                          {"script|exists", -3, NO_SCRIPT, script_exists},
+                                          {"script|flush", -2, NO_SCRIPT, script_flush},
+                                          {"script|kill", 2, NO_SCRIPT | IN_BUSY, script_kill},
+                                          {"script|load", 3, NO_SCRIPT | IN_STALE, script_load},
                                           {0}};

@@ -88,7 +88,8 @@ static const char *read_args(lua_State *lua, struct scripts *s, int count) {
 }
 
 static const char *why_not(const struct scripts *s, struct call *c) {
-    c->row = command_find(c->argv[0]);
+    const struct command_row *container;
+    c->row = command_find(c->argv, c->argc, &container);
     if (c->row == NULL)
         return "ERR Unknown Redis command called from script";
     if (c->row->flags & NO_SCRIPT)

@@ -140,11 +140,7 @@ static void info(struct call *c) {
 
 /* ---- others ---- */
 
-static void memory(struct call *c) {
-    if (!arg_is(c, 1, "USAGE") || c->argc < 3) {
-        answer_subcommand_error(c);
-        return;
-    }
+static void memory_usage(struct call *c) {
     for (int i = 3; i < c->argc; i += 2) {
         int64_t n;
         if (i + 1 == c->argc || !arg_is(c, i, "SAMPLES")) {
@@ -158,11 +154,21 @@ static void memory(struct call *c) {
             return;
         }
     }
-    const struct value *v = call_find(c, c->argv[2]);
+    /* Redis does not ask here whether it has expired. */
+    const struct value *v = keyspace_find(c->db, c->argv[2]);
     if (v == NULL)
         answer_nil(c);
     else
         answer_int(c, (int64_t)v->bytes);
+}
+
+/* Only between being a master and being the replica of somebody. */
+static void replicaof(struct call *c) {
+    if (!arg_is(c, 1, "NO"))
+        redis_model_demote(c->model);
+    else if (c->model->is_replica)
+        redis_model_promote(c->model);
+    answer_ok(c);
 }
 
 static void flushdb(struct call *c) {
@@ -176,17 +182,16 @@ static void flushall(struct call *c) {
     answer_ok(c);
 }
 
-void config_command(struct call *c);
-
 enum { ALWAYS = IN_LOADING | IN_STALE };
 
-const struct command_row server_rows[] = {{"config", -2, ALWAYS | NO_SCRIPT, config_command},
-                                          {"echo", 2, ALWAYS, echo},
+const struct command_row server_rows[] = {{"echo", 2, ALWAYS, echo},
                                           {"flushall", -1, WRITES, flushall},
                                           {"flushdb", -1, WRITES, flushdb},
                                           {"info", -1, ALWAYS, info},
-                                          {"memory", -2, 0, memory},
+                                          {"memory", -2, 0, NULL},
+                                          {"memory|usage", -3, 0, memory_usage},
                                           {"ping", -1, WHILE_SUBSCRIBED, ping},
+                                          {"replicaof", 3, ALWAYS | NO_SCRIPT, replicaof},
                                           {"role", 1, ALWAYS | NO_SCRIPT, role},
                                           {"time", 1, ALWAYS, time_},
                                           {0}};

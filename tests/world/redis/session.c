@@ -4,7 +4,7 @@
 #include "tests/world/redis/internal.h"
 #include "tests/world/redis/numbers.h"
 
-enum { LINE_MAX_BYTES = 65536, ARGS_MAX = 1024 * 1024, KEPT_BYTES = 65536 };
+enum { LINE_MAX_BYTES = 65536, ARGS_MAX = INT32_MAX, KEPT_BYTES = 65536 };
 
 /* ---- life ---- */
 

@@ -198,10 +198,14 @@ static int compare_to(const struct dict_entry *e, const struct lex_bound *b) {
     return b->infinite != 0 ? -b->infinite : bytes_compare(dict_key(e), b->member);
 }
 
-static bool is_in(const struct dict_entry *e, const struct lex_bound *from,
-                  const struct lex_bound *to) {
-    int low = compare_to(e, from), high = compare_to(e, to);
-    return (from->is_exclusive ? low > 0 : low >= 0) && (to->is_exclusive ? high < 0 : high <= 0);
+static bool is_from(const struct dict_entry *e, const struct lex_bound *from) {
+    int order = compare_to(e, from);
+    return from->is_exclusive ? order > 0 : order >= 0;
+}
+
+static bool is_until(const struct dict_entry *e, const struct lex_bound *to) {
+    int order = compare_to(e, to);
+    return to->is_exclusive ? order < 0 : order <= 0;
 }
 
 struct lex_page {
@@ -210,6 +214,8 @@ struct lex_page {
     bool counts;
 };
 
+/* Where the scores differ, and so nothing is promised, it answers as Redis happens to: from the first
+ * member that is not before the range to the first one that is behind it. */
 static void answer_lex(struct call *c, const struct lex_page *p) {
     struct value *v;
     struct buf items = {0};
@@ -218,10 +224,16 @@ static void answer_lex(struct call *c, const struct lex_page *p) {
     into.out = &items;
     if (!call_find_type(c, c->argv[1], VALUE_SORTED, &v))
         return;
-    for (size_t i = 0; i < count_of(v) && skip >= 0 && (p->most < 0 || n < p->most); i++) {
+    size_t i = 0, count = count_of(v);
+    if (count > 0 &&
+        !(is_from(v->sorted.items[count - 1], &p->from) && is_until(v->sorted.items[0], &p->to)))
+        count = 0;
+    while (i < count && !is_from(v->sorted.items[i], &p->from))
+        i++;
+    for (; i < count && skip >= 0 && (p->most < 0 || n < p->most); i++) {
         const struct dict_entry *e = v->sorted.items[i];
-        if (!is_in(e, &p->from, &p->to))
-            continue;
+        if (!is_until(e, &p->to))
+            break;
         if (skip > 0) {
             skip--;
             continue;

@@ -311,8 +311,8 @@ static void answer_named_id(struct call *c, const char *name, struct entry_id id
 
 static void xinfo(struct call *c) {
     struct value *v;
-    if (!arg_is(c, 1, "STREAM") || c->argc != 3) {
-        answer_subcommand_error(c);
+    if (c->argc != 3) {
+        answer_syntax_error(c);
         return;
     }
     if (!call_find_type(c, c->argv[2], VALUE_STREAM, &v))
@@ -342,7 +342,8 @@ static void xinfo(struct call *c) {
 
 const struct command_row stream_rows[] = {{"xadd", -5, WRITES | NEEDS_MEMORY, xadd},
                                           {"xdel", -3, WRITES, xdel},
-                                          {"xinfo", -2, 0, xinfo},
+                                          {"xinfo", -2, 0, NULL},
+                                          {"xinfo|stream", -3, 0, xinfo},
                                           {"xlen", 2, 0, xlen},
                                           {"xrange", -4, 0, xrange},
                                           {"xread", -4, 0, stream_read},

@@ -35,18 +35,22 @@ static bool read_options(struct call *c, struct reading *r) {
             answer_syntax_error(c);
             return false;
         }
+        if (is_block && c->is_script) {
+            answer_error(c, "ERR xread command is not allowed with BLOCK option from scripts");
+            return false;
+        }
         if (is_block ? !read_timeout(c, i + 1, &r->block_ms) : !arg_int(c, i + 1, &r->most))
             return false;
     }
     int rest = c->argc - i - 1;
     r->first_key = i + 1;
     r->most = r->most < 0 ? 0 : r->most;
-    if (rest < 2) {
+    if (rest < 1) {
         answer_syntax_error(c);
         return false;
     }
     if (rest % 2 != 0) {
-        answer_error(c, "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' "
+        answer_error(c, "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' "
                         "must be specified.");
         return false;
     }
