@@ -25,10 +25,13 @@ enum { CONNECTIONS_MAX = 32 };
 struct connection {
     int fd; /* -1: none */
     struct redis_session *session;
-    bool is_ended;
+    bool is_ended, is_unblocked;
 };
 
 static struct connection connections[CONNECTIONS_MAX];
+/* Those that wait no more, in the order in which they are served next: all that they had sent. */
+static struct connection *unblocked[CONNECTIONS_MAX];
+static unsigned unblocked_count;
 static struct redis_model *model;
 static const volatile int64_t *now_us;
 
@@ -47,7 +50,8 @@ static void on_close(void *ctx) {
 }
 
 static void on_unblocked(void *ctx) {
-    (void)ctx;
+    ((struct connection *)ctx)->is_unblocked = true;
+    unblocked[unblocked_count++ % CONNECTIONS_MAX] = ctx;
 }
 
 static const struct redis_events events = {on_output, on_close, on_unblocked};
@@ -78,15 +82,21 @@ static void receive(struct connection *c) {
         redis_session_feed(c->session, bytes_of(in, (size_t)n));
 }
 
+static void step(struct connection *c) {
+    while (c->fd >= 0 && !c->is_ended && redis_session_step(c->session))
+        continue;
+}
+
 static void step_all(void) {
-    bool is_busy = true;
     redis_model_set_time(model, *now_us, (uint64_t)*now_us);
-    while (is_busy) {
-        is_busy = false;
-        for (int i = 0; i < CONNECTIONS_MAX; i++)
-            if (connections[i].fd >= 0 && !connections[i].is_ended)
-                is_busy |= redis_session_step(connections[i].session);
+    for (int i = 0; i < CONNECTIONS_MAX; i++)
+        if (!connections[i].is_unblocked)
+            step(&connections[i]);
+    for (unsigned i = 0; i < unblocked_count; i++) {
+        unblocked[i % CONNECTIONS_MAX]->is_unblocked = false;
+        step(unblocked[i % CONNECTIONS_MAX]);
     }
+    unblocked_count = 0;
     for (int i = 0; i < CONNECTIONS_MAX; i++)
         if (connections[i].fd >= 0 && connections[i].is_ended)
             drop(&connections[i]);

@@ -321,7 +321,7 @@ unsigned script_flags(struct call *c, unsigned flags) {
     buf_deinit(&ignored);
     if (!is_known || script->is_compatible)
         return flags;
-    return flags | (script->flags & SCRIPT_ALLOWS_OOM ? 0 : NEEDS_MEMORY) |
+    return flags | (script->flags & (SCRIPT_ALLOWS_OOM | SCRIPT_NO_WRITES) ? 0 : NEEDS_MEMORY) |
            (script->flags & SCRIPT_NO_WRITES ? 0 : WRITES) |
            (script->flags & SCRIPT_ALLOWS_STALE ? IN_STALE : 0);
 }
