@@ -51,18 +51,22 @@ struct process {
 static struct {
     struct process *current, *resident;
     struct fiber scheduler;
-    void *pristine; /* the globals before any process ran */
-    void *outside;  /* those of the driver's own use of the product's code */
+    void *pristine; /* the globals before main */
     unsigned last_pid;
 } all;
 
 /* --- globals --- */
 
+__attribute__((constructor)) static void keep_pristine(void) {
+    all.pristine = globals_copy(NULL);
+}
+
 static void make_resident(struct process *p) {
     if (all.resident == p)
         return;
-    globals_save(all.resident != NULL ? all.resident->globals : all.outside);
-    globals_load(p != NULL ? p->globals : all.outside);
+    if (all.resident != NULL)
+        globals_save(all.resident->globals);
+    globals_load(p->globals);
     all.resident = p;
 }
 
@@ -119,7 +123,6 @@ static void give_turn(struct event *e) {
     p->is_waiting = false;
     fiber_switch(&all.scheduler, &p->fiber);
     all.current = NULL;
-    make_resident(NULL);
     if (p->state != PROCESS_ALIVE)
         fiber_free(&p->fiber);
 }
@@ -153,10 +156,6 @@ struct process *process_new(const char *name, const char *host, main_fn *main,
                             const char *const *argv) {
     struct process *p = mem_zalloc(sizeof(*p));
     size_t argc = 0;
-    if (all.pristine == NULL) {
-        all.pristine = globals_copy(NULL);
-        all.outside = globals_copy(NULL);
-    }
     while (argv != NULL && argv[argc] != NULL)
         argc++;
     const char **copies = mem_zalloc((argc + 1) * sizeof(*copies));
@@ -181,7 +180,7 @@ void process_on_end(struct process *p, void (*fn)(struct process *p, void *ctx),
 }
 
 void process_start(struct process *p) {
-    MUST(p->state != PROCESS_ALIVE);
+    MUST(p->state != PROCESS_ALIVE && p != all.current);
     p->life++;
     p->state = PROCESS_ALIVE;
     p->dice = dice_new(sim_seed(), (uint64_t)p->pid << 32 | p->life);
@@ -194,6 +193,8 @@ void process_start(struct process *p) {
     net_process_started(p);
     if (p->main == NULL)
         return;
+    if (all.resident == p)
+        all.resident = NULL;
     free(p->globals);
     p->globals = globals_copy(all.pristine);
     fiber_init(&p->fiber, STACK_BYTES, on_fiber, p);

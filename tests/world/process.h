@@ -4,6 +4,9 @@
  *
  * A process has its host ("10.0.0.1"), its arguments, its own mutable globals (the linker gathers
  * those of the product's objects in one section, world.ld; a switch copies it) and its own clocks.
+ * Between turns the globals of some process are in place: while processes live, the driver itself
+ * uses no code of the product that keeps state.
+ *
  * A process without a main is something that the driver plays itself, such as Redis: it owns
  * sockets, can be stopped and killed, and lives until then.
  */
