@@ -134,7 +134,7 @@ struct taking {
 static void take_share(void *ctx, unsigned partition, struct bytes_list names, struct bytes entry) {
     struct taking *t = ctx;
     struct bytes name = names.count > 0 ? names.items[0] : BYTES_NONE;
-    if (names.count > 0 && !lease_is_held(t->lease, partition))
+    if (names.count > 0 && !lease_is_certain(t->lease, partition))
         return; /* another broker's */
     if (t->once.len > 0)
         forward_publish_once(t->parts->bus, partition, name, t->once, entry);
@@ -151,7 +151,7 @@ void public_entrance_on_published(const struct entry_parts *parts, const struct 
     struct bytes_list names = r.delivery.names;
     struct taking taking = {parts, lease, r.delivery.once};
     /* One broker speaks for a message: the owner of the first Name, or of the public slot. */
-    bool is_mine = lease_is_held(
+    bool is_mine = lease_is_certain(
         lease, names.count > 0 ? partition_of(names.items[0], bus_partitions(parts->bus))
                                : lease_public(lease));
     if (r.verdict == SENDS && (names.count > 0 || is_mine))

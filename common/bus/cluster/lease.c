@@ -37,8 +37,10 @@ struct slot {
     enum state state;
     uint64_t term;       /* the highest ever seen */
     uint64_t renewed_ms; /* when the last renewal was asked for */
+    uint64_t granted_ms; /* when the last one that was granted was asked for */
     uint64_t try_ms;     /* FREE: not to be asked for before */
-    bool was_bad;        /* when we became unfit, or taken since: proves that we are fit again */
+    bool is_renewing;
+    bool was_bad; /* when we became unfit, or taken since: proves that we are fit again */
     struct trouble refused;
 };
 
@@ -108,6 +110,11 @@ static void lease_keys(unsigned slot, struct buf *own_out, struct buf *lease_out
 
 bool lease_is_held(const struct lease *l, unsigned slot) {
     return is_held(&l->slots[slot]);
+}
+
+bool lease_is_certain(const struct lease *l, unsigned slot) {
+    const struct slot *s = &l->slots[slot];
+    return is_held(s) && clock_ms() - s->granted_ms < l->lease_ms;
 }
 
 size_t lease_held_count(const struct lease *l) {
@@ -209,6 +216,7 @@ static void on_own(void *ctx, struct redisReply *reply) {
     trouble_clear(&s->refused);
     grant.is_doubtful = s->term != 0 || l->connections > 1;
     s->term = grant.term;
+    s->granted_ms = s->renewed_ms;
     s->was_bad = is_unfit(l);
     set_state(s, HELD);
     log_debug("lease", "taken slot=%u term=%" PRIu64, s->number, grant.term);
@@ -231,6 +239,7 @@ static void take(struct slot *s) {
 static void on_renewed(void *ctx, struct redisReply *reply) {
     struct slot *s = ctx;
     struct lease *l = s->lease;
+    s->is_renewing = false;
     if (!is_held(s) || reply == NULL)
         return;
     if (reply_is_error(reply, NULL)) {
@@ -239,8 +248,10 @@ static void on_renewed(void *ctx, struct redisReply *reply) {
         return;
     }
     trouble_clear(&s->refused);
-    if (reply_number(reply, 1) != 0)
+    if (reply_number(reply, 1) != 0) {
+        s->granted_ms = s->renewed_ms;
         return;
+    }
     set_state(s, FREE);
     log_warn("lease", "lost slot=%u: it is another broker's", s->number);
     l->events->on_lost(l->ctx, s->number, "the lease is another broker's");
@@ -252,6 +263,7 @@ static void renew(struct slot *s) {
     command_number(&c, (int64_t)s->term);
     command_number(&c, (int64_t)s->lease->lease_ms);
     s->renewed_ms = clock_ms();
+    s->is_renewing = true;
     send_slot(s, &c, on_renewed);
 }
 
@@ -492,7 +504,8 @@ static void on_tick(uv_timer_t *timer) {
     if (!bus_can_send(l->bus))
         return;
     for (unsigned i = 0; i < l->slot_count; i++)
-        if (is_held(&l->slots[i]) && now - l->slots[i].renewed_ms >= l->lease_ms * 3 / 10)
+        if (is_held(&l->slots[i]) && !l->slots[i].is_renewing &&
+            now - l->slots[i].renewed_ms >= l->lease_ms * 3 / 10)
             renew(&l->slots[i]);
     if (now - l->looked_ms < LOOK_MS) {
         review(l);
