@@ -124,10 +124,10 @@ void restore_probe(struct restore *r) {
 
 static void on_commands(void *ctx) {
     struct restore *r = ctx;
-    const char *run_id = bus_run_id(r->bus);
-    bool is_other = r->was_ready && strcmp(run_id, r->run_id) != 0;
+    const char *server = bus_server(r->bus);
+    bool is_other = r->was_ready && strcmp(server, r->server) != 0;
     bool was_long = r->was_ready && uv_now(bus_loop(r->bus)) - r->lost_ms > NOTICED_MS;
-    snprintf(r->run_id, sizeof(r->run_id), "%s", run_id);
+    snprintf(r->server, sizeof(r->server), "%s", server);
     r->was_ready = true;
     if (is_other || was_long)
         begin_round(r);

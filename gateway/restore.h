@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/bus/redis/server_info.h"
+
 struct bus;
 struct clients;
 struct reconcile;
@@ -26,8 +28,8 @@ struct restore {
     struct reconcile *reconcile;
     bool was_ready;
     uint64_t lost_ms;
-    char run_id[64];
-    uint64_t round; /* of restores; a connection knows the last it was part of */
+    char server[SERVER_IDENTITY_TEXT]; /* that it spoke to last */
+    uint64_t round;                    /* of restores; a connection knows the last it was part of */
     size_t in_flight;
     bool is_restoring;
     bool has_to_wait; /* Redis refused some: goes on at the next probe */

@@ -92,8 +92,7 @@ struct backlog *bus_backlog(struct bus *b);
 struct paging *bus_paging(struct bus *b);
 /* Bytes of the largest entry, message or value that Redis takes, as far as it is known. */
 size_t bus_largest(const struct bus *b);
-/* The run_id of the server, and its identity (server_info.h): of the fleet's keys. */
-const char *bus_run_id(const struct bus *b);
+/* The identity of the server (server_info.h) that has the fleet's keys. */
 const char *bus_server(const struct bus *b);
 /* The cluster's configuration is ours and, but for a tool, the probe comes back. */
 bool bus_is_ready(const struct bus *b);

@@ -75,10 +75,6 @@ int64_t bus_ingest_share(const struct bus *b) {
     return (most > 0 && most < bytes ? most : bytes) / b->partitions;
 }
 
-const char *bus_run_id(const struct bus *b) {
-    return link_run_id(b->commands);
-}
-
 const char *bus_server(const struct bus *b) {
     return link_server(b->commands);
 }
