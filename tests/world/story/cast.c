@@ -119,9 +119,11 @@ void cast_release(struct process *p) {
         start_soon(a, SIM_MS);
 }
 
-void cast_will_end(struct process *p) {
-    if (process_is_alive(p))
-        actor_of(p)->may_end = true;
+bool cast_will_end(struct process *p) {
+    struct actor *a = actor_of(p);
+    bool is_first = process_is_alive(p) && !a->may_end;
+    a->may_end = a->may_end || is_first;
+    return is_first;
 }
 
 bool cast_is_up(void) {

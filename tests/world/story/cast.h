@@ -28,8 +28,8 @@ struct process *cast_of(enum whom whom, unsigned index);
 /* It stays down until cast_release was called as often. */
 void cast_hold(struct process *p);
 void cast_release(struct process *p);
-/* It is about to end by itself, and may. */
-void cast_will_end(struct process *p);
+/* It is about to end by itself, and may. False: that was known, or it is dead. */
+bool cast_will_end(struct process *p);
 bool cast_is_up(void); /* all run */
 
 struct redis_host *cast_redis(void);

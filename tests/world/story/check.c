@@ -21,22 +21,24 @@ enum { NOWHERE = -1 };
 struct reference {
     const struct published **at;
     size_t count;
-    int *where;      /* of a message: its last place */
-    uint8_t *copies; /* of a message */
+    int *first, *where; /* of a message: its first place and its last */
+    uint8_t *copies;    /* of a message */
 };
 
 static struct reference references[NAME_COUNT];
 
 static void reference_fill(int name, struct reference *r) {
     free(r->at);
+    free(r->first);
     free(r->where);
     free(r->copies);
     r->at = malloc((books.published_count + 1) * sizeof(*r->at));
     r->where = malloc((books.sent_count + 1) * sizeof(*r->where));
+    r->first = malloc((books.sent_count + 1) * sizeof(*r->first));
     r->copies = calloc(books.sent_count + 1, 1);
     r->count = 0;
     for (size_t i = 0; i < books.sent_count; i++)
-        r->where[i] = NOWHERE;
+        r->first[i] = r->where[i] = NOWHERE;
     unsigned partition = name_partition(name);
     for (size_t i = 0; i < books.published_count; i++) {
         const struct published *p = &books.published[i];
@@ -44,6 +46,8 @@ static void reference_fill(int name, struct reference *r) {
             (p->name != name && p->name != NAME_EVERY))
             continue;
         r->where[p->sent] = (int)r->count;
+        if (r->first[p->sent] == NOWHERE)
+            r->first[p->sent] = (int)r->count;
         r->copies[p->sent] += r->copies[p->sent] < 255;
         r->at[r->count++] = p;
     }
@@ -155,14 +159,15 @@ static size_t latest_begin(const struct reference *r, const struct meeting *m) {
     return at;
 }
 
-static size_t begin_of(const struct reference *r, const struct meeting *m) {
+/* places: a plain client does not say which of two copies it got. */
+static size_t begin_of(const struct reference *r, const struct meeting *m, const int *places) {
     size_t latest = latest_begin(r, m), begin = latest;
     if (m->is_v1 && m->recovered == RECOVERED_TRUE)
         return after(r, m->resumed);
     if (m->is_v1 && m->recovered == RECOVERED_NULL)
         begin = after(r, m->hello);
     else if (m->got_count > 0)
-        begin = m->is_v1 ? after(r, m->got[0].id) - 1 : (size_t)r->where[m->got[0].sent];
+        begin = m->is_v1 ? after(r, m->got[0].id) - 1 : (size_t)places[m->got[0].sent];
     return begin < latest ? begin : latest;
 }
 
@@ -177,30 +182,52 @@ static const char *told(const struct meeting *m) {
     return text;
 }
 
-static void check_received(const struct meeting *m) {
+static const char *wrong(const char **which_out, const char *which, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static const char *wrong(const char **which_out, const char *which, const char *format, ...) {
+    static char text[400];
+    va_list args;
+    *which_out = which;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return text;
+}
+
+/* NULL, or what is wrong if it began there. */
+static const char *problem_from(const struct meeting *m, size_t at, const char **which) {
     const struct reference *r = &references[m->name];
-    size_t at = begin_of(r, m);
     for (size_t i = 0; i < m->got_count; i++) {
         const struct got *g = &m->got[i];
         if (r->where[g->sent] == NOWHERE)
-            return violate("I1", "%s got m%u, which was never published", told(m), g->sent);
+            return wrong(which, "I1", "%s got m%u, which was never published", told(m), g->sent);
         if (!is_for(&books.sent[g->sent], m))
-            return violate("I1", "%s got m%u, which is for others", told(m), g->sent);
+            return wrong(which, "I1", "%s got m%u, which is for others", told(m), g->sent);
         at = skip(r, m, at, g->sent);
         if (at == r->count || r->at[at]->sent != g->sent)
-            return violate((size_t)r->where[g->sent] < at ? "I3" : "I1",
-                           "%s got m%u where m%d should be", told(m), g->sent,
-                           at == r->count ? NOWHERE : (int)r->at[at]->sent);
+            return wrong(which, (size_t)r->where[g->sent] < at ? "I3" : "I1",
+                         "%s got m%u where m%d should be", told(m), g->sent,
+                         at == r->count ? NOWHERE : (int)r->at[at]->sent);
         if (m->is_v1 && message_id_compare(g->id, r->at[at]->id) != 0 &&
             !is_any_loss(0, UINT64_MAX))
-            return violate("I2", "%s got m%u as %s, which is %s", told(m), g->sent, id_text(g->id),
-                           id_text(r->at[at]->id));
+            return wrong(which, "I2", "%s got m%u as %s, which is %s", told(m), g->sent,
+                         id_text(g->id), id_text(r->at[at]->id));
         at++;
     }
     at = skip(r, m, at, UINT32_MAX);
     if (is_open(m) && at < r->count)
-        violate("I1", "%s lacks m%u, which was published at %.6f as %s", told(m), r->at[at]->sent,
-                (double)r->at[at]->at_us / 1e6, id_text(r->at[at]->id));
+        return wrong(which, "I1", "%s lacks m%u, which was published at %.6f as %s", told(m),
+                     r->at[at]->sent, (double)r->at[at]->at_us / 1e6, id_text(r->at[at]->id));
+    return NULL;
+}
+
+static void check_received(const struct meeting *m) {
+    const struct reference *r = &references[m->name];
+    const char *which = "", *problem = problem_from(m, begin_of(r, m, r->where), &which);
+    if (problem != NULL && is_any_loss(0, UINT64_MAX))
+        problem = problem_from(m, begin_of(r, m, r->first), &which);
+    if (problem != NULL)
+        violate(which, "%s", problem);
 }
 
 static void check_resume(const struct meeting *m) {

@@ -40,8 +40,8 @@ static void begin_for_process(const struct fault *f, struct process *p) {
     case FAULT_STOP: process_stop(p); break;
     case FAULT_TERM:
         cast_hold(p);
-        cast_will_end(p);
-        process_signal(p, SIGTERM);
+        if (cast_will_end(p)) /* a second one would cut the end short */
+            process_signal(p, SIGTERM);
         break;
     case FAULT_SLOW: process_set_turn_us(p, 1000, 1000 + f->chance % 50000); break;
     case FAULT_JUMP: process_jump_clock(p, jump_ms(f)); break;

@@ -15,9 +15,7 @@
 #include "tests/world/story/registry_view.h"
 
 /* What the registry of these books says; the real one is in Redis. */
-static struct {
-    const char *client, *token;
-} registered[4];
+static struct { const char *client, *token; } registered[4];
 static size_t registered_count;
 
 void registry_each(int name, void (*fn)(void *ctx, const char *client, const char *group),
