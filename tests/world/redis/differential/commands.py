@@ -6,6 +6,7 @@ VALUES = [b'', b'0', b'1', b'-1', b'10', b'abc', b'\x00\xff\r\n', b'y' * 64, b'z
           b'9223372036854775807', b'-9223372036854775808', b'01', b'1.5', b' 1', b'+1']
 NUMBERS = [b'0', b'1', b'-1', b'2', b'3', b'10', b'100', b'9223372036854775807', b'-9223372036854775808']
 BAD_NUMBERS = [b'', b'x', b'1.5', b'99999999999999999999', b' 1', b'01', b'-0']
+SCORES = [b'0', b'0', b'1', b'-2.5', b'inf', b'-inf', b'3e2', b'+5', b'x', b'nan']
 NOW_MS = 1_700_000_000_000
 
 
@@ -116,7 +117,7 @@ def zadd(rng):
     out = [b'ZADD', rng.choice(KEYS)]
     out += [case(rng, w) for w in (b'NX', b'XX', b'GT', b'LT', b'CH', b'INCR') if rng.random() < 0.08]
     for _ in range(rng.choice([1, 1, 1, 2])):
-        out += [rng.choice([b'0', b'0', b'0', b'1', b'-2.5', b'inf', b'-inf', b'3e2', b'x', b'nan']), rng.choice(MEMBERS)]
+        out += [rng.choice(SCORES), rng.choice(MEMBERS)]
     return out
 
 
@@ -174,40 +175,85 @@ def bad(rng):
                        [b'CONFIG', b'GET', b'maxmemory'], [b'CONFIG', b'GET', b'proto-max-bulk-len']])
 
 
-def simple(rng):
-    key = rng.choice(KEYS)
-    member, value = rng.choice(MEMBERS), rng.choice(VALUES)
+CONTROLS = [[b'MULTI'], [b'EXEC'], [b'DISCARD']]
+
+
+def strings(rng):
+    key, value = rng.choice(KEYS), rng.choice(VALUES)
     return rng.choice([
         [b'GET', key], [b'STRLEN', key], [b'GETDEL', key], [b'SETNX', key, value], [b'APPEND', key, value],
         [b'SETEX', key, rng.choice([b'1', b'2', b'0', b'-1', b'x']), value],
         [b'PSETEX', key, rng.choice([b'700', b'1500', b'0']), value],
         [b'INCR', key], [b'DECR', key], [b'INCRBY', key, number(rng)], [b'DECRBY', key, number(rng)],
-        [b'MGET', *many(rng, KEYS)], [b'MSET', key, value, rng.choice(KEYS), rng.choice(VALUES)],
+        [b'MGET', *many(rng, KEYS)], [b'MSET', key, value, rng.choice(KEYS), rng.choice(VALUES)]])
+
+
+def keys(rng):
+    key = rng.choice(KEYS)
+    return rng.choice([
         [rng.choice([b'DEL', b'UNLINK']), *many(rng, KEYS, 2)], [b'EXISTS', *many(rng, KEYS)], [b'TYPE', key],
         [b'TTL', key], [b'PTTL', key], [b'EXPIRETIME', key], [b'PEXPIRETIME', key], [b'PERSIST', key],
-        [b'KEYS', rng.choice([b'*', b'?', b'[ab]'])], [b'PING'], [b'PING', value], [b'ECHO', value], [b'TIME'], [b'ROLE'],
-        [b'HGET', key, member], [b'HMGET', key, *many(rng, MEMBERS)], [b'HSETNX', key, member, value],
-        [b'HDEL', key, *many(rng, MEMBERS)], [b'HLEN', key], [b'HEXISTS', key, member], [b'HSTRLEN', key, member],
-        [b'HINCRBY', key, member, number(rng)], [b'HGETALL', key], [b'HKEYS', key], [b'HVALS', key],
+        [b'KEYS', rng.choice([b'*', b'?', b'[ab]'])], [b'MEMORY', b'USAGE', key], [b'MEMORY', b'USAGE', key, b'SAMPLES', b'0']])
+
+
+def server(rng):
+    return rng.choice([[b'PING'], [b'PING', b'x'], [b'ECHO', rng.choice(VALUES)], [b'TIME'], [b'ROLE']])
+
+
+def hashes(rng):
+    key, member = rng.choice(KEYS), rng.choice(MEMBERS)
+    return rng.choice([
+        hset(rng), hset(rng), [b'HGET', key, member], [b'HMGET', key, *many(rng, MEMBERS)],
+        [b'HSETNX', key, member, rng.choice(VALUES)], [b'HDEL', key, *many(rng, MEMBERS)], [b'HLEN', key],
+        [b'HEXISTS', key, member], [b'HSTRLEN', key, member], [b'HINCRBY', key, member, number(rng)], [b'HGETALL', key],
+        [b'HKEYS', key], [b'HVALS', key]])
+
+
+def sets(rng):
+    key = rng.choice(KEYS)
+    return rng.choice([
         [b'SADD', key, *many(rng, MEMBERS)], [b'SADD', key, *many(rng, MEMBERS)], [b'SREM', key, *many(rng, MEMBERS)],
-        [b'SCARD', key], [b'SISMEMBER', key, member], [b'SMISMEMBER', key, *many(rng, MEMBERS)], [b'SMEMBERS', key],
-        [b'ZREM', key, *many(rng, MEMBERS)], [b'ZCARD', key], [b'ZSCORE', key, member],
+        [b'SCARD', key], [b'SISMEMBER', key, rng.choice(MEMBERS)], [b'SMISMEMBER', key, *many(rng, MEMBERS)],
+        [b'SMEMBERS', key]])
+
+
+def sorted_(rng):
+    key = rng.choice(KEYS)
+    return rng.choice([
+        zadd(rng), zadd(rng), zadd(rng), zrangebylex(rng), zrangebylex(rng), [b'ZREM', key, *many(rng, MEMBERS)],
+        [b'ZCARD', key], [b'ZSCORE', key, rng.choice(MEMBERS)],
         [b'ZRANGE', key, number(rng), number(rng), *rng.choice([[], [b'WITHSCORES']])],
-        [b'ZLEXCOUNT', key, lex_bound(rng), lex_bound(rng)],
-        [b'XLEN', key], [b'XDEL', key, *[entry_id(rng) for _ in range(rng.randint(1, 3))]],
-        [b'XTRIM', key, *trim(rng)], [b'XINFO', b'STREAM', key],
-        [b'MEMORY', b'USAGE', key], [b'MEMORY', b'USAGE', key, b'SAMPLES', b'0'],
-    ])
+        [b'ZLEXCOUNT', key, lex_bound(rng), lex_bound(rng)]])
 
 
-CONTROLS = [[b'MULTI'], [b'EXEC'], [b'DISCARD']]
-GENERATORS = [(simple, 40), (set_, 8), (expire, 8), (xadd, 12), (xrange_, 8), (xread, 5), (zadd, 5),
-              (zrangebylex, 4), (hset, 8), (scan, 4), (pubsub, 2), (bad, 3)]
-FUNCTIONS = [f for f, _ in GENERATORS]
-WEIGHTS = [w for _, w in GENERATORS]
+def streams(rng):
+    key = rng.choice(KEYS)
+    return rng.choice([
+        xadd(rng), xadd(rng), xadd(rng), xrange_(rng), xrange_(rng), xread(rng), [b'XLEN', key],
+        [b'XDEL', key, *[entry_id(rng) for _ in range(rng.randint(1, 3))]], [b'XTRIM', key, *trim(rng)],
+        [b'XINFO', b'STREAM', key]])
 
 
-def command(rng):
-    if rng.random() < 0.04:
-        return rng.choice(CONTROLS)
-    return rng.choices(FUNCTIONS, WEIGHTS)[0](rng)
+THEMES = [lambda rng: rng.choice([strings, set_])(rng), keys, expire, hashes, sets, sorted_, streams, scan]
+OTHERS = [server, pubsub, bad]
+
+
+class Generator:
+    """Commands of a few themes on a few keys: what is rare elsewhere happens here."""
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.themes = rng.sample(THEMES, rng.randint(1, 4)) if rng.random() < 0.8 else THEMES
+        self.is_lexical = rng.random() < 0.5  # ranges by member are defined while all scores are equal
+        self.keys = rng.sample(KEYS, rng.randint(1, 3)) if rng.random() < 0.8 else KEYS
+
+    def command(self):
+        rng, kind = self.rng, self.rng.random()
+        if kind < 0.04:
+            return rng.choice(CONTROLS)
+        argv = rng.choice(OTHERS if kind < 0.1 else self.themes)(rng)
+        if b'LEX' in argv[0] and not self.is_lexical:
+            argv = [b'ZCARD', argv[1]]
+        if argv[0] == b'ZADD' and self.is_lexical:
+            argv = [b'0' if a in SCORES else a for a in argv if a != b'INCR']
+        return [argv[0], *[rng.choice(self.keys) if a in KEYS and a != b'' and rng.random() < 0.95 else a for a in argv[1:]]]

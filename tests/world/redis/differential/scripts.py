@@ -172,7 +172,12 @@ LUA = [
     b"return cmsgpack.pack({1, 'a', {x = 1}, 1.5, true, -1, -33, 200, 70000, 2^40, -2^40, -200, -40000})",
     b"return cmsgpack.pack({}, 'x', nil)", b"return {cmsgpack.unpack(cmsgpack.pack({1, 'a', {2}, true, 1.5}))}",
     b"return cmsgpack.unpack('')", b"return {pcall(cmsgpack.unpack, '\\193')}", b"return {pcall(cmsgpack.unpack, '\\146\\1')}",
-    b"return cmsgpack.pack(string.rep('x', 40)) .. cmsgpack.pack(string.rep('y', 300))",
+    *[b"return #cmsgpack.pack(string.rep('x', %d)) .. string.sub(cmsgpack.pack(string.rep('y', %d)), 1, 5)" % (n, n)
+      for n in (31, 32, 255, 256, 65535, 65536)],
+    *[b"return cmsgpack.pack(%s)" % n for n in (b'127', b'128', b'255', b'256', b'65535', b'65536', b'2^32-1', b'2^32', b'-32', b'-33',
+                                                b'-128', b'-129', b'-32768', b'-32769', b'-2^31', b'-2^31-1', b'0.1', b'2^63', b'-2^63', b'1e300')],
+    *[b"local t = {} for i = 1, %d do t[i] = 'v' end return cmsgpack.pack(t) .. #cmsgpack.unpack(cmsgpack.pack(t))" % n for n in (15, 16, 17, 300)],
+    *[b"return {pcall(cmsgpack.unpack, '\\%d\\0\\1\\2\\3')}" % n for n in range(0xc0, 0xe0)],
     b"return {pcall(function() return redis.call('get', KEYS[1]) end)}", b"return select('#', nil, nil)", b"return {unpack({1, 2, 3})}",
     b"return {tonumber('0x10'), tonumber(' 5 '), tonumber('1e3'), tonumber('5x') or 'none', tonumber('') or 'none'}",
     b"return {math.max(1, 2.5), math.floor(-1.5), math.huge > 1 and 1}", b"return {string.find('a.b', '.', 1, true), string.match('5-7', '^(%d+)-(%d+)$')}",

@@ -160,7 +160,7 @@ class Pair:
                              '--unixsocket', real, '--save', '', '--appendonly', 'no',
                              '--dir', self.dir, '--enable-debug-command', 'yes'], real,
                    {'LD_PRELOAD': str(BIN / 'frozen_clock.so'), 'FROZEN_CLOCK': clock}),
-            Server('model', [str(BIN / 'redis_model_server'), model, clock], model)]
+            Server('model', [os.environ.get('MODEL_SERVER', str(BIN / 'redis_model_server')), model, clock], model)]
         self.servers[0].control.call('DEBUG', 'SET-ACTIVE-EXPIRE', '0')
 
     def set_time(self, us):

@@ -64,20 +64,18 @@ class Sequence:
     def __init__(self, seed):
         self.seed = seed
         rng = random.Random(seed)
-        kind = seed % 3
-        self.steps = []
-        for _ in range(rng.randint(5, 60)):
-            self.steps.append(self.step(rng, kind))
+        kind, generator = seed % 4, commands.Generator(rng)
+        self.steps = [self.step(rng, kind, generator) for _ in range(rng.randint(5, 60))]
 
     @staticmethod
-    def step(rng, kind):
+    def step(rng, kind, generator):
         if rng.random() < 0.06:
             return rng.choice([1, 400, 700, 1000, 1500, 3000, -800]), None
-        if kind == 0:
-            return commands.command(rng), None
-        if kind == 1:
+        if kind < 2:
+            return generator.command(), None
+        if kind == 2:
             return (rng.choice(scripts.DAMAGE), None) if rng.random() < 0.15 else scripts.script(rng)
-        return (scripts.lua(rng), None) if rng.random() < 0.5 else (commands.command(rng), None)
+        return (scripts.lua(rng), None) if rng.random() < 0.5 else (generator.command(), None)
 
 
 def run(pair, steps):
@@ -383,6 +381,29 @@ def test_a_password(pair):
                          words('GET', 'nothing'), words('RESET')]:
                 fresh.send(data)
             outs.append(fresh.read_until(END))
+        for data in [words('PING', 'x' * 16384), words('PING', 'x' * 16385), words(*['PING'] * 10), words(*['PING'] * 11)]:
+            pair_of = [server.connect() for server in pair.servers]
+            for connection in pair_of:
+                connection.send(data)
+            for server in pair.servers:
+                server.settle()
+            real, model = [connection.read_what_is_there() for connection in pair_of]
+            assert real == model, data[:40]
     finally:
         pair.call('CONFIG', 'SET', 'requirepass', '')
     assert outs[0] == outs[1]
+
+
+def test_small_lists_keep_their_order(pair):
+    """Redis lists a small hash in the order of insertion, and a small set of integers by value."""
+    for server in pair.servers:
+        control = server.control
+        control.call('DEL', 'h', 's')
+        for i in range(60):
+            control.call('HSET', 'h', f'{i * 7 % 60}', 'x' * 64)
+            control.call('SADD', 's', i * 7 % 60 - 30)
+        control.call('HDEL', 'h', '5', '7')
+        control.call('HSET', 'h', '5', '', '9', '')
+    for argv in [('HGETALL', 'h'), ('HKEYS', 'h'), ('HSCAN', 'h', '0'), ('SMEMBERS', 's'), ('SSCAN', 's', '0', 'COUNT', '1')]:
+        real, model = pair.call(*argv)
+        assert real == model, argv
