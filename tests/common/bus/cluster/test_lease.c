@@ -164,6 +164,28 @@ static void a_stolen_lease_is_noticed(void **state) {
     bus_room_until(&t->room, &t->brokers[0].owned, SLOTS, 4000);
 }
 
+/* As after a stop of the process: whatever is done before Redis has answered is not certain. */
+static void a_lease_that_is_over_is_not_certain(void **state) {
+    struct test *t = *state;
+    struct broker *b = &t->brokers[0];
+    start(t, 0);
+    bus_room_until(&t->room, &b->owned, SLOTS, 3000);
+    assert_true(lease_is_certain(b->lease, 3));
+    uint64_t now_ms = clock_ms();
+    clock_freeze(now_ms + LEASE_MS / 2);
+    assert_true(lease_is_certain(b->lease, 3));
+    clock_freeze(now_ms + LEASE_MS);
+    assert_true(lease_is_held(b->lease, 3));
+    assert_false(lease_is_certain(b->lease, 3));
+    bus_room_turn(&t->room, 200); /* it is renewed */
+    assert_true(lease_is_certain(b->lease, 3));
+    bus_room_ask(&t->room, "SET sb:{%s}:lease thief PX 1500", partition_tag(3));
+    clock_freeze(now_ms + 2 * LEASE_MS);
+    bus_room_until(&t->room, &b->lost, 1, 2000);
+    assert_false(lease_is_certain(b->lease, 3));
+    clock_freeze(0);
+}
+
 static void a_broken_link_means_new_terms(void **state) {
     struct test *t = *state;
     start(t, 0);
@@ -215,6 +237,7 @@ int main(void) {
         WITH_REDIS(a_leaver_is_followed_at_once),
         WITH_REDIS(a_dead_broker_is_followed_after_its_lease),
         WITH_REDIS(a_stolen_lease_is_noticed),
+        WITH_REDIS(a_lease_that_is_over_is_not_certain),
         WITH_REDIS(a_broken_link_means_new_terms),
         WITH_REDIS(what_somebody_else_wrote_is_named),
         cmocka_unit_test(ranks_are_spread),
