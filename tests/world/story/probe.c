@@ -19,6 +19,7 @@ struct probe {
     unsigned at; /* of the cast */
     struct sock *sock;
     struct ws_wire wire;
+    size_t sent; /* of the request */
     uint64_t asked_us;
     unsigned life;
     bool is_ready;
@@ -99,15 +100,21 @@ static void on_end(struct sock *s, int status) {
     done(p);
 }
 
-static void on_open(struct sock *s, int status) {
+static void on_drain(struct sock *s) {
     static const char request[] = "GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    struct probe *p = sock_ctx(s);
+    long taken = sock_write(s, request + p->sent, sizeof(request) - 1 - p->sent);
+    p->sent += taken > 0 ? (size_t)taken : 0;
+}
+
+static void on_open(struct sock *s, int status) {
     if (status != 0)
         return on_end(s, status);
-    sock_write(s, request, sizeof(request) - 1);
+    on_drain(s);
 }
 
 static const struct sock_events probe_events = {
-    .on_open = on_open, .on_data = on_data, .on_end = on_end};
+    .on_open = on_open, .on_data = on_data, .on_drain = on_drain, .on_end = on_end};
 
 static void on_next(struct event *e) {
     struct probe *p = container_of(e, struct probe, next);
@@ -123,6 +130,7 @@ static void on_next(struct event *e) {
     }
     snprintf(address, sizeof(address), "%s:9090", process_host(process));
     p->asked_us = sim_now_us();
+    p->sent = 0;
     p->life = process_life(process);
     event_set(&p->next, sim_now_us() + PATIENCE_MS * SIM_MS, on_next);
     p->sock = sock_connect(NULL, "10.3.0.1", address, &probe_events, p);
