@@ -21,9 +21,11 @@ struct redis_client {
     struct sock *sock;
     struct redis_session *session;
     struct buf out;
-    bool is_queued;  /* it sent something */
+    bool is_queued;  /* it sent something: among `ready` */
+    bool is_dirty;   /* something is to be done for it: among `dirty` */
+    bool is_full;    /* its sock takes nothing until on_drain */
     bool is_closing; /* as soon as out is empty */
-    TAILQ_ENTRY(redis_client) link;
+    TAILQ_ENTRY(redis_client) link, ready, dirty;
 };
 
 TAILQ_HEAD(redis_clients, redis_client);
@@ -32,7 +34,7 @@ struct redis_host {
     struct process *process;
     struct redis_model *model;
     struct sock *listener;
-    struct redis_clients clients;
+    struct redis_clients clients, ready, dirty;
     struct event turn, timer, loaded;
     struct data *marked;
     struct dice dice;
@@ -56,15 +58,41 @@ static void wake(struct redis_host *h) {
 }
 
 static void queue(struct redis_client *c) {
-    c->host->queued += !c->is_queued;
+    if (!c->is_queued) {
+        TAILQ_INSERT_TAIL(&c->host->ready, c, ready);
+        c->host->queued++;
+    }
     c->is_queued = true;
     wake(c->host);
+}
+
+static void unqueue(struct redis_client *c) {
+    if (c->is_queued) {
+        TAILQ_REMOVE(&c->host->ready, c, ready);
+        c->host->queued--;
+    }
+    c->is_queued = false;
+}
+
+/* It has output, or is to be closed. */
+static void mark_dirty(struct redis_client *c) {
+    if (!c->is_dirty)
+        TAILQ_INSERT_TAIL(&c->host->dirty, c, dirty);
+    c->is_dirty = true;
+    wake(c->host);
+}
+
+static void mark_clean(struct redis_client *c) {
+    if (c->is_dirty)
+        TAILQ_REMOVE(&c->host->dirty, c, dirty);
+    c->is_dirty = false;
 }
 
 /* The sock is gone, or will be closed by its owner. */
 static void forget(struct redis_client *c) {
     struct redis_host *h = c->host;
-    h->queued -= c->is_queued;
+    unqueue(c);
+    mark_clean(c);
     TAILQ_REMOVE(&h->clients, c, link);
     redis_session_free(c->session);
     buf_deinit(&c->out);
@@ -81,30 +109,27 @@ static bool is_held(const struct redis_client *c) {
     return c->host->is_deaf && redis_session_subscriptions(c->session) > 0;
 }
 
-/* False: the client is gone. */
-static bool flush(struct redis_client *c) {
-    while (c->out.len > 0 && !is_held(c)) {
-        long n = sock_write(c->sock, c->out.ptr, c->out.len);
-        if (n <= 0)
-            break;
-        buf_consume(&c->out, (size_t)n);
+static void flush(struct redis_client *c) {
+    bool is_subscriber = redis_session_subscriptions(c->session) > 0;
+    while (c->out.len > 0 && !c->is_full && !is_held(c)) {
+        size_t had = c->out.len;
+        long n = sock_write(c->sock, c->out.ptr, had);
+        c->is_full = n < (long)had;
+        buf_consume(&c->out, n > 0 ? (size_t)n : 0);
     }
-    bool is_over =
-        c->out.len > c->host->subscriber_bound && redis_session_subscriptions(c->session) > 0;
-    if (is_over)
+    if (is_subscriber && c->out.len > c->host->subscriber_bound) {
         sim_log("redis", "%s reads too slowly: cut off", sock_peer_address(c->sock));
-    if (!is_over && !(c->is_closing && c->out.len == 0))
-        return true;
-    drop(c);
-    return false;
+        drop(c);
+    } else if (c->is_closing && c->out.len == 0) {
+        drop(c);
+    }
 }
 
 static void flush_all(struct redis_host *h) {
-    struct redis_client *c, *next;
-    for (c = TAILQ_FIRST(&h->clients); c != NULL; c = next) {
-        next = TAILQ_NEXT(c, link);
-        if (c->out.len > 0 || c->is_closing)
-            flush(c);
+    struct redis_client *c;
+    while ((c = TAILQ_FIRST(&h->dirty)) != NULL) {
+        mark_clean(c);
+        flush(c);
     }
 }
 
@@ -113,13 +138,13 @@ static void flush_all(struct redis_host *h) {
 static void on_output(void *ctx, struct bytes out) {
     struct redis_client *c = ctx;
     buf_append(&c->out, out);
-    wake(c->host);
+    mark_dirty(c);
 }
 
 static void on_close(void *ctx) {
     struct redis_client *c = ctx;
     c->is_closing = true;
-    wake(c->host);
+    mark_dirty(c);
 }
 
 static void on_unblocked(void *ctx) {
@@ -137,7 +162,9 @@ static void on_data(struct sock *s, const char *bytes, size_t len) {
 }
 
 static void on_drain(struct sock *s) {
-    flush(sock_ctx(s));
+    struct redis_client *c = sock_ctx(s);
+    c->is_full = false;
+    mark_dirty(c);
 }
 
 static void on_end(struct sock *s, int status) {
@@ -167,10 +194,9 @@ static void on_accept(struct sock *listener, struct sock *fresh) {
 static struct redis_client *choose(struct redis_host *h) {
     uint64_t at = dice_below(&h->dice, h->queued);
     struct redis_client *c;
-    TAILQ_FOREACH (c, &h->clients, link)
-        if (c->is_queued && at-- == 0)
-            return c;
-    return NULL;
+    for (c = TAILQ_FIRST(&h->ready); at > 0; at--)
+        c = TAILQ_NEXT(c, ready);
+    return c;
 }
 
 /* Mostly all that it sent, as Redis does with what one read brought; now and then a part. */
@@ -181,10 +207,8 @@ static void serve(struct redis_host *h, struct redis_client *c) {
         n++;
     }
     h->commands += n;
-    if (n < most) {
-        h->queued--;
-        c->is_queued = false;
-    }
+    if (n < most)
+        unqueue(c);
 }
 
 static void on_timer(struct event *e);
@@ -222,11 +246,7 @@ static void on_turn(struct event *e) {
     h->busy_until_us = sim_now_us() + 1;
     if (h->queued > 0)
         serve(h, choose(h));
-    bool has_output = false;
-    struct redis_client *c;
-    TAILQ_FOREACH (c, &h->clients, link)
-        has_output |= (c->out.len > 0 && !is_held(c)) || c->is_closing;
-    if (h->queued > 0 || has_output)
+    if (h->queued > 0 || !TAILQ_EMPTY(&h->dirty))
         wake(h);
     set_timer(h);
 }
@@ -256,6 +276,8 @@ static void listen_again(struct redis_host *h) {
 struct redis_host *redis_host_new(const char *ip) {
     struct redis_host *h = mem_zalloc(sizeof(*h));
     TAILQ_INIT(&h->clients);
+    TAILQ_INIT(&h->ready);
+    TAILQ_INIT(&h->dirty);
     snprintf(h->address, sizeof(h->address), "%s:%d", ip, REDIS_PORT);
     h->dice = dice_new(sim_seed(), 0x7265646973);
     h->model = redis_model_new(dice_roll(&h->dice));
@@ -377,8 +399,10 @@ unsigned redis_host_kill_subscribers(struct redis_host *h) {
 }
 
 void redis_host_deafen(struct redis_host *h, bool is_deaf) {
+    struct redis_client *c;
     h->is_deaf = is_deaf;
-    wake(h);
+    TAILQ_FOREACH (c, &h->clients, link)
+        mark_dirty(c);
 }
 
 void redis_host_set_subscriber_bound(struct redis_host *h, size_t bytes) {
