@@ -43,7 +43,7 @@ struct redis_host {
     uint64_t least_us, most_us;
     size_t subscriber_bound;
     uint64_t commands;
-    bool is_deaf;
+    bool is_deaf, is_mute;
     char address[64], name[80];
 };
 
@@ -137,6 +137,8 @@ static void flush_all(struct redis_host *h) {
 
 static void on_output(void *ctx, struct bytes out) {
     struct redis_client *c = ctx;
+    if (c->host->is_mute && bytes_starts_with(out, BYTES_LIT("*3\r\n$7\r\nmessage\r\n")))
+        return;
     buf_append(&c->out, out);
     mark_dirty(c);
 }
@@ -403,6 +405,10 @@ void redis_host_deafen(struct redis_host *h, bool is_deaf) {
     h->is_deaf = is_deaf;
     TAILQ_FOREACH (c, &h->clients, link)
         mark_dirty(c);
+}
+
+void redis_host_mute(struct redis_host *h, bool is_mute) {
+    h->is_mute = is_mute;
 }
 
 void redis_host_set_subscriber_bound(struct redis_host *h, size_t bytes) {

@@ -71,6 +71,8 @@ void redis_host_set_pace(struct redis_host *h, uint64_t least_us, uint64_t most_
 unsigned redis_host_kill_subscribers(struct redis_host *h);
 /* What goes to those with subscriptions is held back, until it hears again. */
 void redis_host_deafen(struct redis_host *h, bool is_deaf);
+/* What is published meanwhile is lost to those with subscriptions; nothing breaks. */
+void redis_host_mute(struct redis_host *h, bool is_mute);
 /* A subscriber for whom more than that waits is cut off (client-output-buffer-limit); 0: as
  * usual. */
 void redis_host_set_subscriber_bound(struct redis_host *h, size_t bytes);

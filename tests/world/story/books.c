@@ -133,6 +133,13 @@ bool is_excused(const struct sent *s) {
     return false;
 }
 
+bool is_due(const struct sent *s) {
+    if (s->is_refused)
+        return false;
+    return s->accepted_us != 0 || (s->via != NULL && is_open(s->via)) ||
+           (s->by_gateway > 0 && !books.has_gateway_died[s->by_gateway - 1]);
+}
+
 bool is_any_loss(uint64_t from_us, uint64_t to_us) {
     for (size_t i = 0; i < books.loss_count; i++) {
         if (books.losses[i].from_us <= to_us && from_us <= books.losses[i].to_us)

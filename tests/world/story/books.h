@@ -25,13 +25,15 @@ enum reach { TO_NAME, TO_GROUP, TO_CLIENT, TO_EVERY };
 
 struct sent {
     enum reach reach;
-    int name;              /* NAME_EVERY for TO_EVERY */
-    char whom[TOKEN_MAX];  /* the group, the client id */
-    char lane[TOKEN_MAX];  /* who sent it: what one lane sends to one Name keeps its order */
-    uint64_t began_us;     /* it was given to the network then, for the first time */
-    uint64_t accepted_us;  /* 0: nobody said so */
-    uint64_t published_us; /* the first time, in any log; 0: never */
-    bool is_refused;       /* the server said that it will never be published */
+    int name;                  /* NAME_EVERY for TO_EVERY */
+    char whom[TOKEN_MAX];      /* the group, the client id */
+    char lane[TOKEN_MAX];      /* who sent it: what one lane sends to one Name keeps its order */
+    uint64_t began_us;         /* it was given to the network then, for the first time */
+    uint64_t accepted_us;      /* 0: nobody said so */
+    uint64_t published_us;     /* the first time, in any log; 0: never */
+    bool is_refused;           /* the server said that it will never be published */
+    const struct meeting *via; /* the connection that it was said on, or NULL */
+    unsigned by_gateway;       /* a handler of this gateway, from 1, answered for it; 0: none */
 };
 
 struct got {
@@ -95,6 +97,8 @@ struct books {
     size_t happening_count, happening_room;
     struct loss losses[32];
     size_t loss_count;
+    bool has_gateway_died[8];
+    bool is_each_by_name;     /* nobody sends to every Name, but for the last word */
     char (*ticks)[TOKEN_MAX]; /* the minutes that they are of */
     size_t tick_count, tick_room;
 };
@@ -119,6 +123,8 @@ void books_lose(uint64_t from_us, uint64_t to_us);
 /* Hears every PUBLISH of the world's Redis. */
 void books_on_publish(const char *channel, size_t channel_len, const char *payload, size_t len);
 
+/* It has to be published: somebody said so, or whoever has it lives. */
+bool is_due(const struct sent *s);
 /* Whether the loss of data excuses that it is missing or twice there. */
 bool is_excused(const struct sent *s);
 bool is_any_loss(uint64_t from_us, uint64_t to_us);

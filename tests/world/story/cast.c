@@ -45,6 +45,8 @@ static void start_soon(struct actor *a, uint64_t most_us) {
 static void on_end(struct process *p, void *ctx) {
     struct actor *a = ctx;
     bool is_killed = process_state(p) == PROCESS_KILLED;
+    if (a - actors < gateway_count)
+        books.has_gateway_died[a - actors] = true;
     sim_log(process_name(p), is_killed ? "is dead" : "has ended: %d", process_exit_code(p));
     if (!is_killed && (!a->may_end || process_exit_code(p) != 0))
         violate("I8", "%s ended by itself with status %d", process_name(p), process_exit_code(p));

@@ -191,8 +191,7 @@ static void on_v1(struct line *l, const char *text) {
     } else if (strstr(text, "\"type\":\"hello\"") != NULL) {
         on_hello(l, text);
     } else if (strstr(text, "\"type\":\"ack\"") != NULL && at != NULL) {
-        if (strcmp(l->client->options.route, "wait") != 0)
-            books_accept(ref);
+        books_accept(ref);
     } else if (strstr(text, "\"type\":\"error\"") != NULL && at != NULL) {
         books.sent[ref].is_refused = true;
         sim_log(l->client->id, "%s %s", l->meeting->token, text);
@@ -274,7 +273,7 @@ static void on_talk(struct event *e) {
     struct client *other = luck >= 90 && luck < 95 ? any_of_name(&c->dice, name) : NULL;
     if (is_routed) {
         name = (c->options.name + 1) % NAME_COUNT;
-    } else if (luck < 5) {
+    } else if (luck < 5 && !books.is_each_by_name) {
         reach = TO_EVERY, name = NAME_EVERY;
     } else if (other != NULL) {
         reach = TO_CLIENT, whom = other->id;
@@ -290,6 +289,7 @@ static void on_talk(struct event *e) {
     if (books_are_full())
         return;
     unsigned sent = books_send(reach, name, whom, l->meeting->token);
+    books.sent[sent].via = l->meeting;
     char *data = books_text(sent, dice_skewed(&c->dice, 1, 2000));
     snprintf(text, sizeof(text), "{\"message\":\"%s\"%s", data, address);
     if (c->options.manner == CLIENT_V1)

@@ -108,6 +108,14 @@ void plan_make(const struct plan_options *o) {
         plan.faults[i].number = i + 1;
 }
 
+bool plan_has(enum fault_kind kind) {
+    for (unsigned i = 0; i < plan.count; i++) {
+        if (plan.faults[i].kind == kind)
+            return true;
+    }
+    return false;
+}
+
 bool plan_keep(const char *list) {
     bool keep[PLAN_MAX + 1] = {false};
     for (const char *at = list; *at != '\0';) {

@@ -62,6 +62,7 @@ struct plan_options {
 extern struct plan plan;
 
 void plan_make(const struct plan_options *options);
+bool plan_has(enum fault_kind kind);
 /* Keeps those whose numbers are in the list "1,4,7" and no others. False: that is no list. */
 bool plan_keep(const char *list);
 const char *fault_text(const struct fault *f); /* of "gateway1: SIGSTOP for 1.2 s" */

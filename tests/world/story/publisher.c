@@ -16,7 +16,7 @@ enum { PUBLISHER_MAX = 16, ANSWER_MAX = 4096 };
 
 struct publisher {
     enum entrance entrance;
-    unsigned number, life;
+    unsigned number, life, gateway;
     uint64_t every_us;
     struct dice dice;
     char host[24], lane[TOKEN_MAX];
@@ -131,6 +131,8 @@ static void take_http(struct publisher *p, const char *bytes, size_t len) {
         return failed(p, false);
     }
     hang_up(p);
+    if (p->entrance == ENTRANCE_HANDLER)
+        books.sent[p->sent].by_gateway = p->gateway + 1;
     done(p, p->entrance == ENTRANCE_ADMIN);
 }
 
@@ -217,10 +219,11 @@ static void pack(struct publisher *p) {
 
 static void address_of(struct publisher *p, char out[32]) {
     unsigned at = (unsigned)dice_below(&p->dice, gateway_count + broker_count);
+    p->gateway = (unsigned)dice_below(&p->dice, gateway_count);
     if (is_over_redis(p))
         snprintf(out, 32, "%s", REDIS_ADDRESS);
     else if (p->entrance == ENTRANCE_HANDLER)
-        snprintf(out, 32, "%s", gateway_address((unsigned)dice_below(&p->dice, gateway_count)));
+        snprintf(out, 32, "%s", gateway_address(p->gateway));
     else if (at < gateway_count)
         snprintf(out, 32, "10.0.1.%u:9090", at + 1);
     else
@@ -250,7 +253,8 @@ static void begin_message(struct publisher *p) {
     if (p->to_say_count > 0) {
         name = p->to_say[--p->to_say_count];
         reach = name == NAME_EVERY ? TO_EVERY : TO_NAME;
-    } else if (p->entrance != ENTRANCE_HANDLER && dice_chance(&p->dice, 50000)) {
+    } else if (p->entrance != ENTRANCE_HANDLER && dice_chance(&p->dice, 50000) &&
+               !books.is_each_by_name) {
         reach = TO_EVERY, name = NAME_EVERY;
     } else if (p->entrance != ENTRANCE_HANDLER && dice_chance(&p->dice, 50000)) {
         reach = TO_GROUP, whom = dice_chance(&p->dice, 500000) ? "red" : "blue";

@@ -25,6 +25,7 @@ void redis_fault_begin(const struct fault *f) {
     case FAULT_REDIS_CUT: redis_host_kill_all(h); break;
     case FAULT_REDIS_PUBSUB: redis_host_kill_subscribers(h); break;
     case FAULT_REDIS_DEAF: redis_host_deafen(h, true); break;
+    case FAULT_REDIS_MUTE: redis_host_mute(h, true); break;
     case FAULT_REDIS_MISCONF: redis_host_refuse(h, REDIS_MISCONF); break;
     case FAULT_REDIS_NOREPLICAS: redis_host_refuse(h, REDIS_NOREPLICAS); break;
     case FAULT_REDIS_OOM: redis_host_fill(h, f->chance % 100000); break;
@@ -56,6 +57,7 @@ void redis_fault_end(const struct fault *f) {
         books_lose(f->at_us, sim_now_us());
         break;
     case FAULT_REDIS_DEAF: redis_host_deafen(h, false); break;
+    case FAULT_REDIS_MUTE: redis_host_mute(h, false); break;
     case FAULT_REDIS_MISCONF:
     case FAULT_REDIS_NOREPLICAS: redis_host_refuse(h, REDIS_FINE); break;
     case FAULT_REDIS_OOM: redis_host_empty(h); break;

@@ -40,6 +40,8 @@ static void add_client(int name) {
         o.manner = CLIENT_LOCAL;
     o.is_passenger = dice_chance(d, 300000);
     o.talk_us = dice_chance(d, 500000) ? dice_between(d, 200, 4000) * SIM_MS : 0;
+    if (o.route[0] == 'w')
+        o.talk_us = dice_between(d, 300, 1000) * SIM_MS;
     client_add(&o);
 }
 
@@ -175,6 +177,7 @@ void story_tell(const struct story_options *o, struct story_result *result_out) 
                                      .to_us = story.end_us,
                                      .may_lose = may_lose,
                                      .most = most});
+    books.is_each_by_name = plan_has(FAULT_REDIS_MUTE);
     if (o->clients > 0 && o->clients < client_count)
         clients_forget(o->clients);
     if (o->faults != NULL && !plan_keep(o->faults))
