@@ -70,7 +70,7 @@ static void add_clients(void) {
 static void add_publishers(void) {
     publishers_begin(story.gateways, story.brokers);
     for (int i = 0; i < ENTRANCE_COUNT; i++)
-        publisher_new((enum entrance)i, dice_between(&story.dice, 20, 400) * SIM_MS);
+        publisher_new((enum entrance)i, dice_skewed(&story.dice, 20, 4000) * SIM_MS);
     publisher_new(ENTRANCE_KEYED, 0); /* has the last word */
 }
 
