@@ -25,5 +25,5 @@ int main(void) {
     run_all(loop_programs);
     run_all(stream_programs);
     unlink(path);
-    return rmdir(folder) == 0 ? 0 : 1;
+    _exit(rmdir(folder) == 0 ? 0 : 1); /* the programs leave their loops open */
 }
