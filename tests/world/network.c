@@ -559,6 +559,15 @@ unsigned net_reset_all(const char *a, const char *b) {
     return count;
 }
 
+void net_reset_all_after(const char *a, const char *b, size_t bytes) {
+    struct conn *c;
+    TAILQ_FOREACH (c, &net.conns, link)
+        for (int i = 0; i < 2; i++)
+            if (net_is_host(a, c->addresses[i]) && net_is_host(b, c->addresses[1 - i]))
+                c->ways[i].reset_at = c->ways[i].arrived + bytes;
+    sim_log("net", "what comes from %s to %s breaks after %zu bytes", a, b, bytes);
+}
+
 void sock_reset_after(struct sock *s, size_t bytes) {
     if (is_open(s))
         way_in(s)->reset_at = way_in(s)->arrived + bytes;

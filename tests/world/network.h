@@ -96,6 +96,8 @@ enum net_cut {
 void net_cut(const char *from, const char *to, enum net_cut cut);
 /* Connections between the two hosts break with a reset; either may be "*". How many. */
 unsigned net_reset_all(const char *a, const char *b);
+/* Each of them breaks after so many more bytes have arrived at b. */
+void net_reset_all_after(const char *a, const char *b, size_t bytes);
 /* The connection breaks in the middle: after that many more bytes have arrived at s. */
 void sock_reset_after(struct sock *s, size_t bytes);
 /* The listener's next accepts fail with this error (UV_EMFILE); connections wait in its backlog. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/world/network.h"
 #include "tests/world/redis/host.h"
 #include "tests/world/redis/model.h"
 #include "tests/world/story/books.h"
@@ -65,7 +66,7 @@ static void add(const char *app, bool is_gateway, unsigned index) {
     const char *argv[32] = {is_gateway ? "signalbox-gateway" : "signalbox-broker",
                             app_path,
                             "--redis",
-                            "redis://" REDIS_ADDRESS,
+                            "redis://redis:6379",
                             "--admin",
                             admin,
                             "--admin-token-file",
@@ -92,6 +93,7 @@ void cast_begin(const char *app, unsigned gateways, unsigned brokers) {
     actor_count = 0;
     gateway_count = gateways;
     redis = redis_host_new(REDIS_HOST);
+    net_name("redis", REDIS_HOST);
     redis_model_tap(cast_redis_model(), on_publish, NULL);
     for (unsigned i = 0; i < gateways; i++)
         add(app, true, i);

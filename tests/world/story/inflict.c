@@ -9,6 +9,7 @@
 #include "tests/world/story/redis_faults.h"
 
 enum { TURN_LEAST_US = 5, TURN_MOST_US = 50 }; /* as process.h has it */
+#define MEMORY_BYTES (UINT64_C(1) << 31) /* more than the quarter of a host that is the default */
 
 static void cut_both(const char *host, enum net_cut cut) {
     net_cut(host, REDIS_HOST, cut);
@@ -38,6 +39,7 @@ static void begin_for_process(const struct fault *f, struct process *p) {
         process_kill_at_write(p, 1 + (unsigned)(f->chance % 16));
         break;
     case FAULT_STOP: process_stop(p); break;
+    case FAULT_STOP_AT_WRITE: process_stop_at_write(p, 1 + (unsigned)(f->chance % 16)); break;
     case FAULT_TERM:
         cast_hold(p);
         if (cast_will_end(p)) /* a second one would cut the end short */
@@ -47,6 +49,12 @@ static void begin_for_process(const struct fault *f, struct process *p) {
     case FAULT_JUMP: process_jump_clock(p, jump_ms(f)); break;
     case FAULT_RATE: process_set_rate(p, rate_ppm(f)); break;
     case FAULT_RESET: net_reset_all(host, REDIS_HOST); break;
+    case FAULT_CUT_REPLY: net_reset_all_after(REDIS_HOST, host, f->chance % 2000); break;
+    case FAULT_NAMES:
+        net_fail_names(f->chance % 2 ? UV_EAI_AGAIN : UV_EAI_NONAME);
+        net_reset_all(host, REDIS_HOST);
+        break;
+    case FAULT_MEMORY: process_set_memory(p, MEMORY_BYTES); break;
     case FAULT_STALL: cut_both(host, NET_STALL); break;
     case FAULT_STALL_OUT: net_cut(host, REDIS_HOST, NET_STALL); break;
     case FAULT_STALL_IN: net_cut(REDIS_HOST, host, NET_STALL); break;
@@ -69,6 +77,12 @@ static void end_for_process(const struct fault *f, struct process *p) {
     case FAULT_KILL_AT_WRITE:
     case FAULT_TERM: cast_release(p); break;
     case FAULT_STOP: process_continue(p); break;
+    case FAULT_STOP_AT_WRITE:
+        process_stop_at_write(p, 0);
+        process_continue(p);
+        break;
+    case FAULT_NAMES: net_fail_names(0); break;
+    case FAULT_MEMORY: process_set_memory(p, 0); break;
     case FAULT_SLOW: process_set_turn_us(p, TURN_LEAST_US, TURN_MOST_US); break;
     case FAULT_JUMP: process_jump_clock(p, -jump_ms(f)); break;
     case FAULT_RATE: process_set_rate(p, 0); break;
