@@ -168,12 +168,8 @@ static void close_soon(void) {
     MUST(uv_timer_start(&w.timer, on_close_timer, 20, 0) == 0);
 }
 
-static void accept_and_close_soon(void) {
-    close_soon();
-}
-
 static void closed_with_writes_waiting(uv_loop_t *loop) {
-    begin(loop, write_much, accept_and_close_soon);
+    begin(loop, write_much, close_soon);
     uv_run(loop, UV_RUN_DEFAULT);
 }
 
@@ -294,10 +290,13 @@ static void on_take(uv_timer_t *t) {
     close_all();
 }
 
-static void a_connection_waits(uv_loop_t *loop) {
-    begin(loop, NULL, NULL);
-    MUST(uv_timer_init(loop, &w.timer) == 0);
+static void take_soon(void) {
+    MUST(uv_timer_init(w.server.loop, &w.timer) == 0);
     MUST(uv_timer_start(&w.timer, on_take, 20, 0) == 0);
+}
+
+static void a_connection_waits(uv_loop_t *loop) {
+    begin(loop, take_soon, NULL);
     uv_run(loop, UV_RUN_DEFAULT);
 }
 
