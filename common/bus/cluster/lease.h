@@ -57,8 +57,8 @@ unsigned lease_public(const struct lease *l);
 enum { LEASE_LABEL = 24 };
 void lease_label(const struct lease *l, unsigned slot, char text_out[LEASE_LABEL]);
 bool lease_is_held(const struct lease *l, unsigned slot);
-/* Held, and its lease cannot have run out: Redis granted it less than a lease ago. A process that was
- * stopped may hold what is another's by now; it finds out with its next renewal. */
+/* Held, and its lease cannot have run out: Redis granted it less than a lease ago. A process that
+ * was stopped may hold what is another's by now; it finds out with its next renewal. */
 bool lease_is_certain(const struct lease *l, unsigned slot);
 size_t lease_held_count(const struct lease *l);
 /* Whether any slot is held, being taken or being given back. */
