@@ -88,6 +88,11 @@ static uint64_t choose_time(struct dice *d, const struct plan_options *o, uint64
     return dice_between(d, o->from_us, o->to_us);
 }
 
+/* Half of them are long: past leases and the time after which a gateway is dead. */
+static uint64_t choose_length(struct dice *d, uint64_t least, uint64_t most) {
+    return dice_chance(d, 500000) ? dice_skewed(d, least, most) : dice_between(d, least, most);
+}
+
 void plan_make(const struct plan_options *o) {
     struct dice d = dice_new(sim_seed(), 2);
     unsigned most = o->most < PLAN_MAX ? o->most : PLAN_MAX;
@@ -98,7 +103,7 @@ void plan_make(const struct plan_options *o) {
         f->kind = choose_kind(&d, o->may_lose);
         choose_whom(&d, f, o);
         f->at_us = before_us = choose_time(&d, o, before_us);
-        f->for_us = dice_skewed(&d, kinds[f->kind].least_ms, kinds[f->kind].most_ms) * SIM_MS;
+        f->for_us = choose_length(&d, kinds[f->kind].least_ms, kinds[f->kind].most_ms) * SIM_MS;
         if (f->at_us + f->for_us > o->to_us)
             f->for_us = o->to_us > f->at_us + SIM_MS ? o->to_us - f->at_us : SIM_MS;
         f->chance = dice_roll(&d);

@@ -165,7 +165,7 @@ void story_tell(const struct story_options *o, struct story_result *result_out) 
     unsigned seconds = (unsigned)dice_between(&story.dice, 5, 40);
     story.end_us = BEGIN_US + (o->seconds > 0 ? o->seconds : seconds) * SIM_SECOND;
     bool may_lose = dice_chance(&story.dice, 300000);
-    unsigned most = (unsigned)dice_skewed(&story.dice, 1, 20);
+    unsigned most = (unsigned)dice_between(&story.dice, 1, 16);
     books_begin(o->messages);
     choose_manner();
     cast_begin(o->app, story.gateways, story.brokers);
