@@ -25,7 +25,7 @@ ALLOWED = set()
 FOR_TESTS = {
     "capacity_learn", "clock_freeze", "conn_clear_deadline", "event_table_read_cause", "forward_count",
     "http_status_text", "in_entry_new", "lease_rank", "log_writer_count", "notice_decode", "notice_encode",
-    "partition_crc16", "partition_tag", "peers_is_local", "proxy_header_feed", "proxy_header_wants",
+    "partition_crc16", "partition_tag", "proxy_header_feed", "proxy_header_wants",
     "reference_group_fits", "reference_read", "registry_member_decode", "script_name", "stream_show_address",
     "table_hash_keyed", "ws_close_code_is_valid",
 }

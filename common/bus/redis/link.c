@@ -114,10 +114,6 @@ bool link_is_ready(const struct link *l) {
     return l->state == LINK_READY && l->break_why[0] == '\0';
 }
 
-const char *link_run_id(const struct link *l) {
-    return l->state == LINK_READY ? l->login.server.run_id : "";
-}
-
 const char *link_server(const struct link *l) {
     return l->state == LINK_READY ? l->login.server.identity : "";
 }

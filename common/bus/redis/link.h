@@ -59,8 +59,6 @@ void link_close(struct link *l);
 void link_hang_up(struct link *l);
 
 bool link_is_ready(const struct link *l);
-/* Redis' run_id on this connection ("" before READY). */
-const char *link_run_id(const struct link *l);
 /* The server and its data set (server_info.h): equal on two connections that go to the same (""
  * before READY). */
 const char *link_server(const struct link *l);

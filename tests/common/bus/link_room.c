@@ -30,7 +30,7 @@ static void on_ready(void *ctx) {
     room->ready++;
     assert_true(link_is_ready(room->link));
     assert_string_equal(link_trouble(room->link), "");
-    snprintf(room->run_id, sizeof(room->run_id), "%s", link_run_id(room->link));
+    snprintf(room->server, sizeof(room->server), "%s", link_server(room->link));
     if (room->says_when_ready != NULL)
         send_words(room, room->says_when_ready, on_reply);
 }
@@ -39,7 +39,7 @@ static void on_down(void *ctx, const char *why) {
     struct room *room = ctx;
     room->down++;
     assert_false(link_is_ready(room->link));
-    assert_string_equal(link_run_id(room->link), "");
+    assert_string_equal(link_server(room->link), "");
     snprintf(room->why, sizeof(room->why), "%s", why);
 }
 

@@ -8,6 +8,7 @@
 #include "common/base/buf.h"
 #include "common/bus/redis/link.h"
 #include "common/bus/redis/redis_url.h"
+#include "common/bus/redis/server_info.h"
 #include "tests/common/bus/redis_server.h"
 
 struct room {
@@ -18,7 +19,7 @@ struct room {
     struct link *link;
     bool is_over;
     unsigned ready, down, replies, nulls, errors, pushes;
-    char why[300], run_id[64];
+    char why[300], server[SERVER_IDENTITY_TEXT];
     struct buf last; /* text of the last reply or push */
     int64_t last_number;
     bool closes_link, breaks_link;

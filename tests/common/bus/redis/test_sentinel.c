@@ -50,12 +50,12 @@ static void follows_the_master(void **state) {
     /* The first two sentinels are none: the third is asked at once. */
     open_at(&room, "redis+sentinel://127.0.0.1:1,localhost:2,127.0.0.1:%d/main", sentinel.port);
     until(&room, &room.ready, 1, 3000);
-    char run_id[64];
-    memcpy(run_id, room.run_id, sizeof(run_id));
+    char server[SERVER_IDENTITY_TEXT];
+    memcpy(server, room.server, sizeof(server));
     turn(&room, 1500); /* the sentinel has to hear of the replica */
     redis_server_kill(&first);
     until(&room, &room.ready, 2, 15000);
-    assert_string_not_equal(room.run_id, run_id);
+    assert_string_not_equal(room.server, server);
     room_deinit(&room);
     redis_server_deinit(&sentinel);
     redis_server_deinit(&second);
