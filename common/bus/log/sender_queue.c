@@ -31,7 +31,8 @@ static void free_the_next(struct sender_queue *q, struct sender_item *item) {
 struct sender_item *sender_queue_take(struct sender_queue *q, struct sender_items *from) {
     struct sender_item *item = STAILQ_FIRST(from);
     STAILQ_REMOVE_HEAD(from, link);
-    free_the_next(q, item);
+    if (from == &q->waiting)
+        free_the_next(q, item);
     return item;
 }
 
