@@ -214,7 +214,18 @@ static void send_held(struct join *j, struct client *client, struct held_list *l
     }
 }
 
+/* Its registration was made under an id that was declared dead meanwhile, and is gone. */
+static bool is_of_the_dead(const struct join *j) {
+    struct conn_value value;
+    return conn_value_parse(j->client->who.value, &value) &&
+           !bytes_equal_str(value.gateway, bus_id(j->routes->bus));
+}
+
 static void complete(struct join *j) {
+    if (is_of_the_dead(j)) {
+        refuse(j, "this gateway was declared dead");
+        return;
+    }
     struct client *client = client_ref(j->client);
     j->carry(j->request, client);
     client->skip_until = j->is_rewound ? MESSAGE_ID_NONE : j->position;
