@@ -29,11 +29,6 @@ static const struct {
     {"timeout", "0", false},
 };
 
-void config_init(struct redis_model *m) {
-    for (int i = 0; i < CONFIG_COUNT; i++)
-        snprintf(m->config[i], sizeof(m->config[i]), "%s", settings[i].value);
-}
-
 static int find(const char *name) {
     for (int i = 0; i < CONFIG_COUNT; i++)
         if (strcasecmp(settings[i].name, name) == 0)
@@ -45,6 +40,24 @@ const char *config_get(const struct redis_model *m, const char *name) {
     int i = find(name);
     MUST(i >= 0);
     return m->config[i];
+}
+
+static uint64_t number(const struct redis_model *m, const char *name) {
+    return strtoull(config_get(m, name), NULL, 10);
+}
+
+/* What every command asks for. */
+static void read_settings(struct redis_model *m) {
+    m->maxmemory = number(m, "maxmemory");
+    m->argument_most = number(m, "proto-max-bulk-len");
+    m->query_most = number(m, "client-query-buffer-limit");
+    m->lacks_replicas = number(m, "min-replicas-to-write") != 0;
+}
+
+void config_init(struct redis_model *m) {
+    for (int i = 0; i < CONFIG_COUNT; i++)
+        snprintf(m->config[i], sizeof(m->config[i]), "%s", settings[i].value);
+    read_settings(m);
 }
 
 /* "1gb" and its kin, as Redis shows it. False: no number of bytes. */
@@ -72,8 +85,7 @@ bool redis_model_config(struct redis_model *m, const char *name, const char *val
         snprintf(m->config[i], sizeof(m->config[i]), "%s", value);
     else if (!in_bytes(value, m->config[i], sizeof(m->config[i])))
         return false;
-    m->maxmemory = strtoull(config_get(m, "maxmemory"), NULL, 10);
-    m->lacks_replicas = strcmp(config_get(m, "min-replicas-to-write"), "0") != 0;
+    read_settings(m);
     return true;
 }
 

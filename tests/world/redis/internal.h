@@ -186,7 +186,7 @@ struct redis_model {
     bool is_replica;
     bool lacks_replicas; /* no replica ever comes: min-replicas-to-write refuses all writes */
     enum redis_refusal refusal;
-    size_t maxmemory;
+    size_t maxmemory, argument_most, query_most; /* of config, in bytes */
     char config[CONFIG_COUNT][128];
     void (*tap)(void *ctx, struct bytes channel, struct bytes payload);
     void *tap_ctx;

@@ -62,13 +62,12 @@ void session_close(struct redis_session *s) {
 }
 
 void redis_session_feed(struct redis_session *s, struct bytes in) {
-    const char *bound = config_get(s->model, "client-query-buffer-limit");
     if (s->in_at == s->in.len || s->in_at > KEPT_BYTES) {
         buf_consume(&s->in, s->in_at);
         s->in_at = 0;
     }
     buf_append(&s->in, in);
-    if (s->in.len - s->in_at > strtoull(bound, NULL, 10)) {
+    if (s->in.len - s->in_at > s->model->query_most) {
         session_close(s);
         session_flush(s);
     }
@@ -124,14 +123,15 @@ static enum parse read_inline(struct parser *p) {
 
 static enum parse read_arg(struct parser *p) {
     struct bytes line;
-    int64_t len, most = (int64_t)strtoull(config_get(p->s->model, "proto-max-bulk-len"), NULL, 10);
+    int64_t len;
     if (p->rest.len > 0 && p->rest.ptr[0] != '$') {
         snprintf(p->text, sizeof(p->text), "expected '$', got '%c'", p->rest.ptr[0]);
         return fail(p, p->text);
     }
     if (!take_line(p, &line))
         return p->rest.len > LINE_MAX_BYTES ? fail(p, "too big bulk count string") : PARSE_MORE;
-    if (!number_parse(bytes_from(line, 1), &len) || len < 0 || len > most)
+    if (!number_parse(bytes_from(line, 1), &len) || len < 0 ||
+        (size_t)len > p->s->model->argument_most)
         return fail(p, "invalid bulk length");
     if (!p->s->is_authenticated && len > 16384)
         return fail(p, "unauthenticated bulk length");
