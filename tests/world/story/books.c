@@ -191,6 +191,13 @@ static void note_tick(struct bytes text) {
     sim_log("tick", "%s", tick);
 }
 
+static void note_published(struct sent *s, unsigned partition) {
+    uint16_t bit = (uint16_t)(1U << partition);
+    if ((s->partitions & bit) == 0)
+        s->published_us = sim_now_us();
+    s->partitions |= bit;
+}
+
 static void note_message(struct published p, struct bytes text) {
     p.sent = UINT32_MAX;
     if (p.name == NAME_AUDIT)
@@ -199,8 +206,8 @@ static void note_message(struct published p, struct bytes text) {
         note_tick(text);
     else if (!books_parse(text.ptr, text.len, &p.sent))
         violate("I1", "a message was published that nobody sent: %.*s", (int)text.len, text.ptr);
-    if (p.sent != UINT32_MAX && books.sent[p.sent].published_us == 0)
-        books.sent[p.sent].published_us = sim_now_us();
+    if (p.sent != UINT32_MAX)
+        note_published(&books.sent[p.sent], p.partition);
     books.published = grow(books.published, books.published_count, &books.published_room,
                            sizeof(struct published));
     books.published[books.published_count++] = p;

@@ -30,7 +30,8 @@ struct sent {
     char lane[TOKEN_MAX];      /* who sent it: what one lane sends to one Name keeps its order */
     uint64_t began_us;         /* it was given to the network then, for the first time */
     uint64_t accepted_us;      /* 0: nobody said so */
-    uint64_t published_us;     /* the first time, in any log; 0: never */
+    uint64_t published_us;     /* for the first time, in the last of its partitions; 0: never */
+    uint16_t partitions;       /* that have it, a bit each */
     bool is_refused;           /* the server said that it will never be published */
     const struct meeting *via; /* the connection that it was said on, or NULL */
     unsigned by_gateway;       /* a handler of this gateway, from 1, answered for it; 0: none */
