@@ -10,7 +10,8 @@
  *
  * The items of one sender keep their order: what hangs behind an item waits once that is taken, and
  * behind a quick one not before it is done, for what waits may pass what is quick. An item of
- * SENDER_QUEUE_LARGE bytes or more is never quick. Items without a sender are quick, in their order.
+ * SENDER_QUEUE_LARGE bytes or more is never quick. Items without a sender are quick, in their
+ * order.
  */
 #ifndef SIGNALBOX_BUS_LOG_SENDER_QUEUE_H
 #define SIGNALBOX_BUS_LOG_SENDER_QUEUE_H
