@@ -2,6 +2,7 @@
 #include "tests/world/story/cast.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/world/network.h"
@@ -77,6 +78,10 @@ static void add(const char *app, bool is_gateway, unsigned index) {
     size_t count = 8;
     for (const char *const *more = is_gateway ? gateway_argv : broker_argv; *more != NULL; more++)
         argv[count++] = *more;
+    if (getenv("WORLD_DEBUG") != NULL) {
+        argv[count++] = "--log-level";
+        argv[count++] = "debug";
+    }
     struct actor *a = &actors[actor_count++];
     *a = (struct actor){.process =
                             process_new(name, host, is_gateway ? gateway_main : broker_main, argv)};
