@@ -93,6 +93,8 @@ def test_routes_and_requests_that_fail(cluster):
 
 def test_refused_messages_are_kept_in_a_bounded_stream(cluster):
     """The last thousand, each cut."""
+    publish(cluster, lambda p: p.xadd("signalbox:send", {"m": "{"}))
+    eventually(lambda: cluster.redis.xlen("signalbox:send") == 0, 30)
     assert cluster.redis.xlen("signalbox:refused") == 1000
     cluster.redis.xadd("signalbox:send", {"m": '{"name":"n","data":1,"reason":"' + "x" * 100000})
     eventually(lambda: b"x" * 900 in cluster.redis.xrevrange("signalbox:refused", count=1)[0][1][b"m"], 10)
