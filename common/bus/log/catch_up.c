@@ -73,6 +73,12 @@ struct held_message *catch_up_take_held(struct held_messages *h) {
     return one;
 }
 
+struct held_message *catch_up_take_held_before(struct held_messages *h, struct message_id id) {
+    const struct held_message *first = STAILQ_FIRST(&h->list);
+    bool is_before = first != NULL && message_id_compare(first->id, id) < 0;
+    return is_before ? catch_up_take_held(h) : NULL;
+}
+
 static void drop_all(struct held_messages *h) {
     struct held_message *one;
     while ((one = catch_up_take_held(h)) != NULL)
@@ -84,14 +90,15 @@ void catch_up_drop_held(struct held_messages *h) {
     h->has_overflowed = false;
 }
 
-void catch_up_hold(struct held_messages *h, enum which_log log, struct bytes blob) {
+void catch_up_hold(struct held_messages *h, enum which_log log, struct message_id id,
+                   struct bytes blob) {
     if (h->has_overflowed || h->bytes + blob.len > HELD_BYTES_MAX) {
         drop_all(h);
         h->has_overflowed = true;
         return;
     }
     struct held_message *one = mem_alloc(sizeof(*one) + blob.len);
-    *one = (struct held_message){.log = log, .len = blob.len};
+    *one = (struct held_message){.log = log, .id = id, .len = blob.len};
     if (blob.len > 0)
         memcpy(one->blob, blob.ptr, blob.len);
     STAILQ_INSERT_TAIL(&h->list, one, link);

@@ -53,6 +53,7 @@ enum { HELD_BYTES_MAX = 8 * 1024 * 1024 };
 struct held_message {
     STAILQ_ENTRY(held_message) link;
     enum which_log log;
+    struct message_id id;
     size_t len;
     char blob[];
 };
@@ -64,9 +65,12 @@ struct held_messages {
 };
 
 void catch_up_init_held(struct held_messages *h);
-void catch_up_hold(struct held_messages *h, enum which_log log, struct bytes blob);
+void catch_up_hold(struct held_messages *h, enum which_log log, struct message_id id,
+                   struct bytes blob);
 /* The oldest, which becomes the caller's (free()), or NULL. */
 struct held_message *catch_up_take_held(struct held_messages *h);
+/* The same, if its id is smaller than this one. */
+struct held_message *catch_up_take_held_before(struct held_messages *h, struct message_id id);
 /* Drops all; it is as new. */
 void catch_up_drop_held(struct held_messages *h);
 

@@ -125,7 +125,7 @@ static void take(struct follow *w, enum which_log log, const struct message *m, 
     bool is_gap = shows_gap(w, log, m);
     if (is_gap && !has_caught_up) {
         metrics_add(METRIC_feed_gaps, 1);
-        catch_up_hold(&w->held, log, blob);
+        catch_up_hold(&w->held, log, m->id, blob);
         queue_catch_up(w);
         return;
     }
@@ -250,8 +250,22 @@ static void on_begin(void *ctx, const struct log_view *view) {
     w->shared->dispatching--;
 }
 
+/* It becomes ours. What was before it has been read. */
+static void take_one_held(struct follow *w, struct held_message *h) {
+    struct message m;
+    if (message_decode(bytes_of(h->blob, h->len), &m) == PARSE_OK) {
+        take(w, h->log, &m, bytes_of(h->blob, h->len), true);
+        message_free(&m);
+    }
+    free(h);
+}
+
+/* A history may lack what the feed has brought meanwhile (log_writer.h): ids rise over both. */
 static void on_entry(void *ctx, enum which_log log, const struct message *m) {
     struct follow *w = ctx;
+    struct held_message *h;
+    while (!w->is_stopped && (h = catch_up_take_held_before(&w->held, m->id)) != NULL)
+        take_one_held(w, h);
     if (message_id_compare(m->id, w->at[log]) <= 0)
         return;
     if (shows_gap(w, log, m))
@@ -261,14 +275,8 @@ static void on_entry(void *ctx, enum which_log log, const struct message *m) {
 
 static void take_held(struct follow *w) {
     struct held_message *h;
-    while (w->state == LIVE && !w->is_stopped && (h = catch_up_take_held(&w->held)) != NULL) {
-        struct message m;
-        if (message_decode(bytes_of(h->blob, h->len), &m) == PARSE_OK) {
-            take(w, h->log, &m, bytes_of(h->blob, h->len), true);
-            message_free(&m);
-        }
-        free(h);
-    }
+    while (w->state == LIVE && !w->is_stopped && (h = catch_up_take_held(&w->held)) != NULL)
+        take_one_held(w, h);
 }
 
 static void on_done(void *ctx, int status, const struct log_view *view) {
@@ -329,7 +337,7 @@ void follow_on_live(struct follow *w, enum which_log log, const struct message *
     if (w->state == LIVE)
         take(w, log, m, blob, false);
     else
-        catch_up_hold(&w->held, log, blob);
+        catch_up_hold(&w->held, log, m->id, blob);
 }
 
 /* Both channels stand: live from here, after what was missed. */

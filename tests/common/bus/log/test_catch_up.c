@@ -17,8 +17,8 @@ static void in_order(void **state) {
     (void)state;
     catch_up_init_held(&h);
     assert_null(catch_up_take_held(&h));
-    catch_up_hold(&h, LOG_OWN, BYTES_LIT("first"));
-    catch_up_hold(&h, LOG_EVERY, BYTES_LIT("second"));
+    catch_up_hold(&h, LOG_OWN, (struct message_id){1, 1}, BYTES_LIT("first"));
+    catch_up_hold(&h, LOG_EVERY, (struct message_id){1, 2}, BYTES_LIT("second"));
     assert_int_equal(h.bytes, 11);
     struct held_message *one = catch_up_take_held(&h);
     assert_int_equal(one->log, LOG_OWN);
@@ -32,21 +32,39 @@ static void in_order(void **state) {
     assert_int_equal(h.bytes, 0);
 }
 
+static void only_what_was_before(void **state) {
+    struct held_messages h;
+    (void)state;
+    catch_up_init_held(&h);
+    assert_null(catch_up_take_held_before(&h, (struct message_id){9, 9}));
+    catch_up_hold(&h, LOG_OWN, (struct message_id){2, 5}, BYTES_LIT("first"));
+    catch_up_hold(&h, LOG_OWN, (struct message_id){2, 7}, BYTES_LIT("second"));
+    assert_null(catch_up_take_held_before(&h, (struct message_id){1, 9}));
+    assert_null(catch_up_take_held_before(&h, (struct message_id){2, 5}));
+    struct held_message *one = catch_up_take_held_before(&h, (struct message_id){2, 6});
+    assert_memory_equal(one->blob, "first", one->len);
+    free(one);
+    assert_null(catch_up_take_held_before(&h, (struct message_id){2, 7}));
+    one = catch_up_take_held_before(&h, (struct message_id){3, 0});
+    assert_memory_equal(one->blob, "second", one->len);
+    free(one);
+}
+
 static void all_are_dropped_at_the_bound(void **state) {
     struct held_messages h;
     char *large = mem_zalloc(HELD_BYTES_MAX);
     (void)state;
     catch_up_init_held(&h);
-    catch_up_hold(&h, LOG_OWN, bytes_of(large, HELD_BYTES_MAX - 1));
-    catch_up_hold(&h, LOG_OWN, bytes_of(large, 1)); /* as much as may be */
+    catch_up_hold(&h, LOG_OWN, MESSAGE_ID_NONE, bytes_of(large, HELD_BYTES_MAX - 1));
+    catch_up_hold(&h, LOG_OWN, MESSAGE_ID_NONE, bytes_of(large, 1)); /* as much as may be */
     assert_false(h.has_overflowed);
-    catch_up_hold(&h, LOG_OWN, bytes_of(large, 1));
+    catch_up_hold(&h, LOG_OWN, MESSAGE_ID_NONE, bytes_of(large, 1));
     assert_true(h.has_overflowed);
     assert_null(catch_up_take_held(&h));
-    catch_up_hold(&h, LOG_OWN, bytes_of(large, 1)); /* a hole before it */
+    catch_up_hold(&h, LOG_OWN, MESSAGE_ID_NONE, bytes_of(large, 1)); /* a hole before it */
     assert_null(catch_up_take_held(&h));
     catch_up_drop_held(&h);
-    catch_up_hold(&h, LOG_OWN, bytes_of(large, 1));
+    catch_up_hold(&h, LOG_OWN, MESSAGE_ID_NONE, bytes_of(large, 1));
     struct held_message *one = catch_up_take_held(&h);
     assert_non_null(one);
     free(one);
@@ -88,8 +106,8 @@ int main(void) {
     if (!redis_server_is_installed())
         return 77;
 
-    const struct CMUnitTest tests[] = {cmocka_unit_test(in_order),
-                                       cmocka_unit_test(all_are_dropped_at_the_bound),
-                                       cmocka_unit_test(readings_take_turns)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_order), cmocka_unit_test(only_what_was_before),
+        cmocka_unit_test(all_are_dropped_at_the_bound), cmocka_unit_test(readings_take_turns)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
