@@ -61,7 +61,7 @@ static unsigned cuts_of(const struct process *p) {
         const struct fault *f = &plan.faults[i];
         count +=
             f->kind >= FAULT_STALL && f->kind <= FAULT_REFUSE && cast_of(f->whom, f->index) == p;
-        count += f->kind == FAULT_REDIS_STOP;
+        count += f->whom == WHOM_REDIS || f->kind == FAULT_NAMES;
     }
     return count;
 }
