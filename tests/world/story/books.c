@@ -123,10 +123,12 @@ void books_lose(uint64_t from_us, uint64_t to_us) {
         books.losses[books.loss_count++] = (struct loss){from_us, to_us};
 }
 
+#define LEASE_US (6 * SIM_SECOND)
+
 /* Whatever was on its way while the data were given up, from its first byte to its last log. */
 bool is_excused(const struct sent *s) {
     for (size_t i = 0; i < books.loss_count; i++) {
-        if (s->began_us <= books.losses[i].to_us &&
+        if (s->began_us <= books.losses[i].to_us + (s->is_published ? LEASE_US : 0) &&
             (s->published_us == 0 || s->published_us >= books.losses[i].from_us))
             return true;
     }

@@ -34,7 +34,8 @@ struct sent {
     uint16_t partitions;       /* that have it, a bit each */
     bool is_refused;           /* the server said that it will never be published */
     const struct meeting *via; /* the connection that it was said on, or NULL */
-    unsigned by_gateway;       /* a handler of this gateway, from 1, answered for it; 0: none */
+    bool is_published;   /* by PUBLISH: whoever holds a lease sends it on, and may have lost it */
+    unsigned by_gateway; /* a handler of this gateway, from 1, answered for it; 0: none */
 };
 
 struct got {

@@ -263,6 +263,7 @@ static void begin_message(struct publisher *p) {
         snprintf(p->lane, sizeof(p->lane), "p%u.%u", p->number, ++p->life);
     p->is_at_it = true;
     p->sent = books_send(reach, name, whom, p->lane);
+    books.sent[p->sent].is_published = p->entrance == ENTRANCE_CHANNEL;
     sim_log(p->lane, "sends m%u to %s %s", p->sent, name == NAME_EVERY ? "every" : book_names[name],
             whom);
     try_it(p);
