@@ -8,7 +8,7 @@
  * handle (before and after the poll), which send for every lane that has nothing in flight. Entries
  * get their sequence number, and the source its name, when a batch first goes out; both stay while
  * Redis may have it, so that a repetition is always recognised. A batch that Redis refused is not
- * there, so the lane's other one may pass it.
+ * there, so the lane's other one may pass it, unless an earlier call with it got no answer.
  */
 #include "common/bus/log/ingest.h"
 
@@ -52,6 +52,7 @@ struct ingest_batch {
     bool is_bulk;
     bool is_held;        /* refused for now: wait for the retry timer */
     bool is_busy;        /* ask for room before it goes out */
+    bool is_unsure;      /* a call with it got no answer: Redis may have it */
     uint64_t refused_ms; /* since when it has been refused; 0: it is not */
 };
 
@@ -149,13 +150,18 @@ static bool is_in_turn(struct ingest_batch *batch, const struct redisReply *repl
            now - batch->refused_ms < BULK_STUCK_MS;
 }
 
-/* Redis has nothing of the batch, so that the other one may go out before it. */
+/* If Redis has nothing of the batch, the other one may go out before it. */
+static void step_back(struct ingest_lane *lane, const struct ingest_batch *batch) {
+    if (!batch->is_unsure)
+        lane->out = NULL;
+}
+
 static void refused(struct ingest_lane *lane, struct ingest_batch *batch,
                     const struct redisReply *reply) {
     if (!is_in_turn(batch, reply))
         append_refused(lane->ingest->bus, "append.lua", reply, &lane->refused);
     batch->is_busy = true;
-    lane->out = NULL;
+    step_back(lane, batch);
     retry_later(lane->ingest, batch);
     send_next(lane);
 }
@@ -172,7 +178,7 @@ static void on_looked(void *ctx, struct redisReply *reply) {
         return;
     }
     batch->is_busy = false;
-    lane->out = NULL;
+    step_back(lane, batch);
     send_next(lane);
 }
 
@@ -184,8 +190,10 @@ static void on_answer(void *ctx, struct redisReply *reply) {
     lane->is_asked = false;
     if (was_large)
         g->large = NULL;
-    if (reply == NULL)
-        return; /* unknown: the same batch goes out again once the link is back */
+    if (reply == NULL) {
+        batch->is_unsure = true; /* the same batch goes out again once the link is back */
+        return;
+    }
     if (reply_is_error(reply, NULL)) {
         refused(lane, batch, reply);
         return;
@@ -194,6 +202,7 @@ static void on_answer(void *ctx, struct redisReply *reply) {
     trouble_clear(&lane->refused);
     lane->out = NULL;
     lane->bulk_is_next = !batch->is_bulk;
+    batch->is_unsure = false;
     batch->refused_ms = 0;
     batch->is_busy = batch->bytes > BATCH_BYTES;
     while (batch->count > 0)
@@ -254,9 +263,10 @@ static void refuse_first(struct ingest_lane *lane) {
     struct ingest_batch *batch = lane->out;
     log_warn("ingest", "refused_too_large partition=%u bytes=%zu most=%zu", lane->partition,
              first_of(batch)->turn.len, bus_largest(lane->ingest->bus));
-    lane->out = NULL;
     batch->is_busy = false;
     pop(lane, batch, -EMSGSIZE);
+    batch->is_unsure = batch->is_unsure && batch->count > 0;
+    step_back(lane, batch);
     tell_room(lane->ingest);
     send_next(lane);
 }
