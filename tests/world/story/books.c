@@ -109,6 +109,10 @@ struct meeting *books_meet(void) {
 }
 
 void books_got(struct meeting *m, struct message_id id, unsigned sent) {
+    if (sim_is_logged()) {
+        char text[MESSAGE_ID_TEXT];
+        sim_log(m->client, "%s gets m%u as %s", m->token, sent, message_id_format(id, text));
+    }
     if (!message_id_is_none(id) && m->got_count > 0 &&
         message_id_compare(id, m->got[m->got_count - 1].id) <= 0)
         violate("I2", "%s got m%u with an id that is not above the one before", m->token, sent);

@@ -93,6 +93,33 @@ static void check_published(int name) {
     }
 }
 
+/* Redis had it when it was to fall back, and nobody had published it: then somebody has to, after
+ * what was published meanwhile is given up. */
+static bool is_forgotten(const struct reference *r, unsigned sent, const struct loss *loss) {
+    const struct sent *s = &books.sent[sent];
+    if (s->accepted_us == 0 || s->accepted_us >= loss->from_us || s->is_published || s->is_refused)
+        return false;
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->at[i]->sent == sent &&
+            (r->at[i]->at_us < loss->from_us || r->at[i]->at_us > loss->to_us))
+            return false;
+    }
+    return true;
+}
+
+static void check_forgotten(int name) {
+    const struct reference *r = &references[name];
+    if (books.loss_count != 1 || plan_losses() != 1)
+        return;
+    for (size_t i = 0; i < books.sent_count; i++) {
+        const struct sent *s = &books.sent[i];
+        if (s->began_us <= books.losses[0].to_us && s->name == name && is_excused(s) &&
+            is_forgotten(r, (unsigned)i, &books.losses[0]))
+            violate("I1", "m%zu was accepted before Redis fell back, and is not in %s", i,
+                    book_names[name]);
+    }
+}
+
 /* The place of a lane among those that were met before. */
 static unsigned lane_number(char (*lanes)[TOKEN_MAX], unsigned *count, const char *lane) {
     unsigned i = *count;
@@ -206,6 +233,8 @@ static const char *problem_from(const struct meeting *m, size_t at, const char *
         const struct got *g = &m->got[i];
         if (r->where[g->sent] == NOWHERE)
             return wrong(which, "I1", "%s got m%u, which was never published", told(m), g->sent);
+        if (m->recovered == RECOVERED_FALSE && message_id_compare(g->id, m->hello) <= 0)
+            continue; /* told: there are holes among what was missed */
         if (!is_for(&books.sent[g->sent], m))
             return wrong(which, "I1", "%s got m%u, which is for others", told(m), g->sent);
         if (is_of_torn_replay(m, g))
@@ -479,6 +508,7 @@ void check_all(uint64_t from_wall_us, uint64_t to_wall_us) {
     check_ticks(from_wall_us, to_wall_us);
     for (int name = 0; name < NAME_COUNT; name++) {
         check_published(name);
+        check_forgotten(name);
         check_lanes(name);
     }
     for (size_t i = 0; i < books.meeting_count; i++) {

@@ -22,6 +22,7 @@ static struct {
     struct dice dice;
     unsigned gateways, brokers;
     uint64_t end_us, rest_by_us, begin_wall_us;
+    bool is_quiet; /* little is said: nothing soon shows that something is missing */
     bool is_hushed, is_last_said;
     struct event look;
 } story;
@@ -39,8 +40,8 @@ static void add_client(int name) {
     if (dice_chance(d, 50000))
         o.manner = CLIENT_LOCAL;
     o.is_passenger = dice_chance(d, 300000);
-    o.talk_us = dice_chance(d, 500000) ? dice_between(d, 200, 4000) * SIM_MS : 0;
-    if (o.route[0] == 'w')
+    o.talk_us = !story.is_quiet && dice_chance(d, 500000) ? dice_between(d, 200, 4000) * SIM_MS : 0;
+    if (o.route[0] == 'w' && !story.is_quiet)
         o.talk_us = dice_between(d, 300, 1000) * SIM_MS;
     client_add(&o);
 }
@@ -70,7 +71,9 @@ static void add_clients(void) {
 static void add_publishers(void) {
     publishers_begin(story.gateways, story.brokers);
     for (int i = 0; i < ENTRANCE_COUNT; i++)
-        publisher_new((enum entrance)i, dice_skewed(&story.dice, 20, 4000) * SIM_MS);
+        publisher_new((enum entrance)i, (story.is_quiet ? dice_between(&story.dice, 2000, 12000)
+                                                        : dice_skewed(&story.dice, 20, 4000)) *
+                                            SIM_MS);
     publisher_new(ENTRANCE_KEYED, 0); /* has the last word */
 }
 
@@ -166,6 +169,8 @@ void story_tell(const struct story_options *o, struct story_result *result_out) 
     story.end_us = BEGIN_US + (o->seconds > 0 ? o->seconds : seconds) * SIM_SECOND;
     bool may_lose = dice_chance(&story.dice, 300000);
     unsigned most = (unsigned)dice_between(&story.dice, 1, 16);
+    struct dice mood = dice_new(o->seed, 3);
+    story.is_quiet = dice_chance(&mood, 200000);
     books_begin(o->messages);
     choose_manner();
     cast_begin(o->app, story.gateways, story.brokers);
