@@ -181,7 +181,9 @@ static size_t count_before(struct registry_query *q, size_t count, size_t row) {
 /* The rows of a page, which begin at `from` in the texts, take their places in the order. */
 static void merge(struct registry_query *q, size_t from) {
     size_t count = q->rows - q->ordered, left = q->ordered, end = q->rows;
-    size_t *page = mem_alloc((count + 1) * sizeof(*page));
+    if (count == 0)
+        return;
+    size_t *page = mem_alloc(count * sizeof(*page));
     const char *at = q->texts.ptr + from;
     for (size_t i = 0; i < count; i++) {
         page[i] = (size_t)(at - q->texts.ptr);
