@@ -34,8 +34,8 @@ struct registry_query {
     struct buf texts; /* three length-prefixed texts a row: name, client id, value */
     size_t rows, most_rows;
     size_t *order; /* where each row begins in `texts`, sorted */
-    size_t ordered, order_cap;
-    size_t given; /* in parts: so many of them were handed out */
+    size_t ordered, ordered_bytes, order_cap;
+    size_t given; /* so many of them were handed out */
     bool is_in_parts;
     unsigned most, outstanding; /* registry_find_id */
     struct found *found;
@@ -69,24 +69,6 @@ static int by_name_and_id(const void *a, const void *b) {
     const struct registry_row *x = a, *y = b;
     int order = bytes_compare(x->name, y->name);
     return order != 0 ? order : bytes_compare(x->client_id, y->client_id);
-}
-
-/* The rows as an array, sorted, each once; free() it. They borrow from q->texts. */
-static struct registry_row *sorted_rows(struct registry_query *q, size_t *count_out) {
-    struct registry_row *rows = mem_alloc((q->rows + 1) * sizeof(*rows));
-    const char *at = q->texts.ptr;
-    size_t count = 0;
-    for (size_t i = 0; i < q->rows; i++) {
-        rows[i].name = read_text(&at);
-        rows[i].client_id = read_text(&at);
-        rows[i].value = read_text(&at);
-    }
-    qsort(rows, q->rows, sizeof(*rows), by_name_and_id);
-    for (size_t i = 0; i < q->rows; i++)
-        if (count == 0 || by_name_and_id(&rows[count - 1], &rows[i]) != 0)
-            rows[count++] = rows[i];
-    *count_out = count;
-    return rows;
 }
 
 static struct registry_query *query_new(struct registry *r, struct bytes name,
@@ -178,13 +160,13 @@ static size_t count_before(struct registry_query *q, size_t count, size_t row) {
     return from;
 }
 
-/* The rows of a page, which begin at `from` in the texts, take their places in the order. */
-static void merge(struct registry_query *q, size_t from) {
+/* The rows that were added since the last time take their places in the order. */
+static void merge(struct registry_query *q) {
     size_t count = q->rows - q->ordered, left = q->ordered, end = q->rows;
     if (count == 0)
         return;
     size_t *page = mem_alloc(count * sizeof(*page));
-    const char *at = q->texts.ptr + from;
+    const char *at = q->texts.ptr + q->ordered_bytes;
     for (size_t i = 0; i < count; i++) {
         page[i] = (size_t)(at - q->texts.ptr);
         for (int text = 0; text < 3; text++)
@@ -193,8 +175,7 @@ static void merge(struct registry_query *q, size_t from) {
     qsort_r(page, count, sizeof(*page), compare_at, q);
     if (q->rows > q->order_cap) {
         q->order_cap = q->rows * 2;
-        q->order = realloc(q->order, q->order_cap * sizeof(*q->order));
-        MUST(q->order != NULL);
+        q->order = mem_realloc(q->order, q->order_cap * sizeof(*q->order));
     }
     while (count > 0) {
         size_t place = count_before(q, left, page[--count]);
@@ -204,6 +185,7 @@ static void merge(struct registry_query *q, size_t from) {
         left = place;
     }
     q->ordered = q->rows;
+    q->ordered_bytes = q->texts.len;
     free(page);
 }
 
@@ -211,13 +193,21 @@ static bool is_repeated(struct registry_query *q, size_t i) {
     return i > 0 && compare_at(&q->order[i - 1], &q->order[i], q) == 0;
 }
 
-static void give_part(void *query) {
-    struct registry_query *q = query;
-    size_t count = 0;
-    struct registry_row *rows = mem_alloc(REGISTRY_PART_ROWS * sizeof(*rows));
-    for (; q->given < q->ordered && count < REGISTRY_PART_ROWS; q->given++)
+/* The next rows, at most so many, as an array; free() it. They borrow from q->texts. */
+static struct registry_row *take_rows(struct registry_query *q, size_t most, size_t *count_out) {
+    size_t left = q->ordered - q->given, count = 0;
+    struct registry_row *rows = mem_alloc(((left < most ? left : most) + 1) * sizeof(*rows));
+    for (; q->given < q->ordered && count < most; q->given++)
         if (!is_repeated(q, q->given))
             rows[count++] = row_at(q, q->order[q->given]);
+    *count_out = count;
+    return rows;
+}
+
+static void give_part(void *query) {
+    struct registry_query *q = query;
+    size_t count;
+    struct registry_row *rows = take_rows(q, REGISTRY_PART_ROWS, &count);
     if (count > 0)
         q->fn(q->ctx, REGISTRY_PART, rows, count);
     free(rows);
@@ -229,26 +219,11 @@ static void give_part(void *query) {
     query_free(q);
 }
 
-/* All rows of a list to the caller. */
-static void answer_list(struct registry_query *q) {
-    size_t count = 0;
-    if (q->is_in_parts) {
-        give_part(q);
-        return;
-    }
-    struct registry_row *rows = mem_alloc((q->ordered + 1) * sizeof(*rows));
-    for (size_t i = 0; i < q->ordered; i++)
-        if (!is_repeated(q, i))
-            rows[count++] = row_at(q, q->order[i]);
-    q->fn(q->ctx, 0, rows, count);
-    free(rows);
-    query_free(q);
-}
-
 /* The plain end: all rows to the caller. */
 static void answer(struct registry_query *q) {
     size_t count;
-    struct registry_row *rows = sorted_rows(q, &count);
+    merge(q);
+    struct registry_row *rows = take_rows(q, SIZE_MAX, &count);
     q->fn(q->ctx, 0, rows, count);
     free(rows);
     query_free(q);
@@ -268,15 +243,18 @@ static void on_page(void *ctx, struct redisReply *reply) {
     }
     size_t held = q->texts.len;
     q->on_page(q, reply_at(reply, 1));
-    merge(q, held);
+    merge(q);
     buf_clear(&q->cursor);
     buf_append(&q->cursor, cursor);
     if (!registry_lists_hold(q->lists, &q->place, q->texts.len - held))
         q->status = -EMSGSIZE;
     if (q->rows > q->most_rows)
         q->status = -E2BIG;
-    if (q->status == 0 && bytes_equal(cursor, BYTES_LIT("0")))
-        answer_list(q);
+    bool is_last = q->status == 0 && bytes_equal(cursor, BYTES_LIT("0"));
+    if (is_last && q->is_in_parts)
+        give_part(q);
+    else if (is_last)
+        answer(q);
     else if (q->status == 0 && bus_can_send(q->bus))
         ask_page(q);
     else
@@ -461,7 +439,8 @@ static void on_member(void *ctx, struct redisReply *reply) {
 
 static void ask_members(struct registry_query *q) {
     size_t count;
-    struct registry_row *rows = sorted_rows(q, &count);
+    merge(q);
+    struct registry_row *rows = take_rows(q, SIZE_MAX, &count);
     q->rows = count;
     q->found = mem_zalloc((count + 1) * sizeof(*q->found));
     for (size_t i = 0; i < count; i++)
