@@ -145,7 +145,7 @@ static void block(struct uplink *u, struct client *client, struct bytes entry,
 
 /* There is always some room for a client that has nothing on the way. */
 static bool is_quick(const struct client *client, size_t len) {
-    return len < SENDER_QUEUE_LARGE && client != NULL && client->sender.newest == NULL;
+    return client != NULL && sender_is_quick(&client->sender, len);
 }
 
 static bool is_its_turn(const struct uplink *u, const struct client *client, size_t len) {

@@ -15,7 +15,7 @@
  *
  * Which part is the growing one is unknown, so all are looked at: a few, since small ones do not
  * count, in a time below that of growing. This reads nodes as Lua 5.4 lays them out;
- * test_app_budget proves it for the library in use.
+ * test_collisions proves it for the library in use.
  */
 #ifndef SIGNALBOX_APP_LUA_COLLISIONS_H
 #define SIGNALBOX_APP_LUA_COLLISIONS_H

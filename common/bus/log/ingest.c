@@ -412,8 +412,8 @@ void ingest_free(struct ingest *g) {
 
 /* The last quarter is for those who have nothing on the way. */
 static bool has_room(const struct ingest *g, const struct sender *sender, size_t len) {
-    bool is_quick = sender == NULL || (sender->newest == NULL && len < SENDER_QUEUE_LARGE);
-    return g->count == 0 || g->bytes + len <= (is_quick ? g->max_bytes : g->max_bytes / 4 * 3);
+    size_t most = sender_is_quick(sender, len) ? g->max_bytes : g->max_bytes / 4 * 3;
+    return g->count == 0 || g->bytes + len <= most;
 }
 
 int ingest_push(struct ingest *g, unsigned partition, struct sender *sender, struct bytes entry,

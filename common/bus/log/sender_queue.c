@@ -1,6 +1,10 @@
 /* sender_queue.c - see sender_queue.h. */
 #include "common/bus/log/sender_queue.h"
 
+bool sender_is_quick(const struct sender *sender, size_t len) {
+    return sender == NULL || (sender->newest == NULL && len < SENDER_QUEUE_LARGE);
+}
+
 void sender_queue_init(struct sender_queue *q) {
     STAILQ_INIT(&q->quick);
     STAILQ_INIT(&q->waiting);
@@ -8,16 +12,15 @@ void sender_queue_init(struct sender_queue *q) {
 
 void sender_queue_push(struct sender_queue *q, struct sender *sender, struct sender_item *item) {
     struct sender_item *before = sender != NULL ? sender->newest : NULL;
+    struct sender_items *list = sender_is_quick(sender, item->len) ? &q->quick : &q->waiting;
     if (sender != NULL)
         sender->newest = item;
     item->sender = sender;
     if (before != NULL) {
         before->behind = item;
         before->sender = NULL;
-    } else if (sender == NULL || item->len < SENDER_QUEUE_LARGE) {
-        STAILQ_INSERT_TAIL(&q->quick, item, link);
     } else {
-        STAILQ_INSERT_TAIL(&q->waiting, item, link);
+        STAILQ_INSERT_TAIL(list, item, link);
     }
 }
 

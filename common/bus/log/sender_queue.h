@@ -40,6 +40,9 @@ struct sender_queue {
     struct sender_items quick, waiting;
 };
 
+/* Whether an item of that length goes first. NULL: it is nobody's. */
+bool sender_is_quick(const struct sender *sender, size_t len);
+
 void sender_queue_init(struct sender_queue *q);
 /* The sender stays where it is until sender_leave, or until all its items are done. NULL: none. */
 void sender_queue_push(struct sender_queue *q, struct sender *sender, struct sender_item *item);
