@@ -8,11 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "common/app/app.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
+#include "tests/common/app/app_of_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,17 +20,11 @@ static struct app *load_app(void) {
     static char program[] = "fuzz", *arguments[] = {program, NULL};
     static const char text[] = "signalbox.on('connect', 'N', 'greet', function(e) end)\n"
                                "signalbox.signal_route('Msg', function(m) end)\n";
-    char path[] = "/tmp/fuzz_app_rules_XXXXXX", *error = NULL;
-    int rest, fd = mkstemp(path);
+    int rest;
     MUST(settings_parse(&settings, FOR_ALL, 1, arguments, &rest) == SETTINGS_OK);
     settings.lua_budget_ms = 1000;
-    MUST(write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1 && close(fd) == 0);
     struct app_environment environment = {.settings = &settings};
-    struct app *app = app_load(path, &environment, &error);
-    unlink(path);
-    if (app == NULL)
-        must_fail(__FILE__, __LINE__, error);
-    return app;
+    return app_of_text(text, &environment);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -14,11 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <hiredis/hiredis.h>
 
 #include "common/base/log.h"
 #include "common/base/settings.h"
@@ -44,29 +39,17 @@
 #include "common/bus/log/replay.h"
 #include "common/bus/log/tick.h"
 #include "common/bus/log/verdict.h"
+#include "tests/fuzz/lying_redis.h"
+#include "tests/fuzz/still_clock.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { STEPS_MAX = 60, CONNS = 6, TURNS_MAX = 600, KEY_BYTES = 32, TICKET_MS = 3600000 };
-
-/* One connection of the process under test, as the server sees it. */
-struct side {
-    uv_pipe_t pipe;
-    redisReader *reader;
-    bool is_open, is_feed, is_in_multi;
-    unsigned queued;
-    struct buf multi;  /* the answers of EXEC */
-    char channel[200]; /* the latest it subscribed to */
-};
+enum { STEPS_MAX = 60, TURNS_MAX = 600, KEY_BYTES = 32, TICKET_MS = 3600000 };
 
 static struct world {
-    const uint8_t *at;
-    size_t left;
-    unsigned honest; /* so many commands are answered truly */
+    struct input input;
+    struct lying_redis redis;
     uv_loop_t loop;
-    uv_pipe_t server;
-    struct side sides[CONNS];
-    char path[64], url[80];
     struct settings settings;
     unsigned asked, answered;
 
@@ -89,257 +72,6 @@ static struct world {
     bool is_committing, is_forwarding, is_walking;
     struct own_registrations walk;
 } world;
-
-/* ---- time */
-
-static uint64_t now_ms = 1000000;
-
-/* In place of libc's: monotonic time passes only when a step says so. */
-int clock_gettime(clockid_t clock, struct timespec *at) {
-    if (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE)
-        return (int)syscall(SYS_clock_gettime, clock, at);
-    *at = (struct timespec){.tv_sec = (time_t)(now_ms / 1000),
-                            .tv_nsec = (long)(now_ms % 1000) * 1000000};
-    return 0;
-}
-
-/* ---- the input */
-
-static unsigned next(struct world *w) {
-    if (w->left == 0)
-        return 0;
-    w->left--;
-    return *w->at++;
-}
-
-static struct bytes next_bytes(struct world *w, size_t most) {
-    size_t len = next(w);
-    len = len > w->left ? w->left : len;
-    len = len > most ? most : len;
-    struct bytes b = bytes_of((const char *)w->at, len);
-    w->at += len;
-    w->left -= len;
-    return b;
-}
-
-/* ---- the server: answers */
-
-static void bulk(struct buf *out, struct bytes text) {
-    buf_printf(out, "$%zu\r\n", text.len);
-    buf_append(out, text);
-    buf_append_str(out, "\r\n");
-}
-
-/* Any reply, made of the input; rarely none that can be read. */
-static void make_up(struct world *w, struct buf *out, unsigned depth) {
-    static const char *const fixed[] = {
-        "$-1\r\n",          "*-1\r\n",         ":0\r\n",
-        ":1\r\n",           ":-1\r\n",         ":9223372036854775807\r\n",
-        "+OK\r\n",          "-ERR x\r\n",      "-OOM x\r\n",
-        "-BUSY x\r\n",      "-FENCED x\r\n",   "-NOPERM x\r\n",
-        "-WRONGTYPE x\r\n", "-DEAD x\r\n",     "$3\r\n5-1\r\n",
-        "$3\r\n5-0\r\n",    "$1\r\n0\r\n",     "$1\r\n5\r\n",
-        "$1\r\nm\r\n",      "$1\r\nC\r\n",     "$20\r\n18446744073709551615\r\n",
-        "$1\r\n:\r\n",      "-NOSCRIPT x\r\n", "$3\r\n7-9\r\n"};
-    unsigned kind = next(w);
-    if (kind < 128) {
-        buf_append_str(out, fixed[kind % ARRAY_LEN(fixed)]);
-    } else if (kind < 170) {
-        bulk(out, next_bytes(w, 255));
-    } else if (kind < 250 && depth < 6) {
-        unsigned count = kind % 8;
-        buf_printf(out, "*%u\r\n", count);
-        for (unsigned i = 0; i < count; i++)
-            make_up(w, out, depth + 1);
-    } else {
-        struct bytes raw = next_bytes(w, 40);
-        buf_append(out, raw);
-        buf_append_str(out, "\r\n");
-    }
-}
-
-static struct bytes argument(const redisReply *command, size_t i) {
-    return i < command->elements ? bytes_of(command->element[i]->str, command->element[i]->len)
-                                 : BYTES_NONE;
-}
-
-static void tell_subscriptions(struct side *s, struct buf *out, const redisReply *command,
-                               const char *kind) {
-    s->is_feed = true;
-    for (size_t i = 1; i < command->elements; i++) {
-        struct bytes channel = argument(command, i);
-        buf_printf(out, "*3\r\n$%zu\r\n%s\r\n", strlen(kind), kind);
-        bulk(out, channel);
-        buf_append_str(out, ":1\r\n");
-        snprintf(s->channel, sizeof(s->channel), "%.*s", BYTES_FMT(channel));
-    }
-}
-
-/* HMGET of the configuration, of a lineage … */
-static void tell_fields(struct buf *out, const redisReply *command) {
-    buf_printf(out, "*%zu\r\n", command->elements - 2);
-    for (size_t i = 2; i < command->elements; i++) {
-        bool is_one = bytes_equal_str(argument(command, i), "version") ||
-                      bytes_equal_str(argument(command, i), "partitions");
-        buf_append_str(out, is_one ? "$1\r\n1\r\n" : "$-1\r\n");
-    }
-}
-
-#define INFO_TEXT                                                                                  \
-    "run_id:0123456789012345678901234567890123456789\r\nrole:master\r\n"                           \
-    "master_replid:0123456789012345678901234567890123456789\r\nmaster_repl_offset:0\r\n"
-
-static void tell_truth(struct side *s, struct buf *out, const redisReply *command) {
-    struct bytes name = argument(command, 0);
-    if (bytes_equal_str(name, "ROLE"))
-        buf_append_str(out, "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
-    else if (bytes_equal_str(name, "INFO"))
-        bulk(out, BYTES_LIT(INFO_TEXT));
-    else if (bytes_equal_str(name, "PING") && s->is_feed)
-        buf_append_str(out, "*2\r\n$4\r\npong\r\n"), bulk(out, argument(command, 1));
-    else if (bytes_equal_str(name, "PING"))
-        bulk(out, argument(command, 1));
-    else if (bytes_equal_str(name, "SUBSCRIBE"))
-        tell_subscriptions(s, out, command, "subscribe");
-    else if (bytes_equal_str(name, "UNSUBSCRIBE"))
-        tell_subscriptions(s, out, command, "unsubscribe");
-    else if (bytes_equal_str(name, "HMGET"))
-        tell_fields(out, command);
-    else if (bytes_equal_str(name, "TIME"))
-        buf_append_str(out, "*2\r\n$4\r\n1000\r\n$1\r\n0\r\n");
-    else if (bytes_equal_str(name, "HGETALL") || bytes_equal_str(name, "XRANGE"))
-        buf_append_str(out, "*0\r\n");
-    else if (bytes_equal_str(name, "XREAD"))
-        buf_append_str(out, "*-1\r\n");
-    else
-        buf_append_str(out, ":1\r\n");
-}
-
-static void answer(struct world *w, struct side *s, struct buf *out, const redisReply *command) {
-    struct bytes name = argument(command, 0);
-    bool is_exec = bytes_equal_str(name, "EXEC"), is_honest = w->honest > 0;
-    struct buf *to = s->is_in_multi && !is_exec ? &s->multi : out;
-    w->honest -= is_honest;
-    if (bytes_equal_str(name, "MULTI")) {
-        s->is_in_multi = true;
-        buf_append_str(out, "+OK\r\n");
-        return;
-    }
-    if (to == &s->multi) {
-        s->queued++;
-        buf_append_str(out, "+QUEUED\r\n");
-    }
-    if (!is_honest && next(w) >= 64) {
-        make_up(w, to, 0);
-    } else if (is_exec) {
-        buf_printf(out, "*%u\r\n", s->queued);
-        buf_append(out, buf_bytes(&s->multi));
-    } else {
-        tell_truth(s, to, command);
-    }
-    if (is_exec) {
-        buf_clear(&s->multi);
-        s->is_in_multi = false;
-        s->queued = 0;
-    }
-}
-
-/* ---- the server: connections */
-
-struct writing {
-    uv_write_t req;
-    struct buf text;
-};
-
-static void on_written(uv_write_t *req, int status) {
-    struct writing *writing = container_of(req, struct writing, req);
-    (void)status;
-    buf_deinit(&writing->text);
-    free(writing);
-}
-
-static void send_take(struct side *s, struct buf text) {
-    struct writing *writing = mem_zalloc(sizeof(*writing));
-    writing->text = text;
-    uv_buf_t buf = uv_buf_init(text.ptr, (unsigned)text.len);
-    if (text.len == 0 || uv_write(&writing->req, (uv_stream_t *)&s->pipe, &buf, 1, on_written) < 0)
-        on_written(&writing->req, 0);
-}
-
-static void on_side_closed(uv_handle_t *handle) {
-    struct side *s = container_of((uv_pipe_t *)handle, struct side, pipe);
-    redisReaderFree(s->reader);
-    buf_deinit(&s->multi);
-    *s = (struct side){.is_open = false};
-}
-
-static void end_side(struct side *s) {
-    if (s->is_open && !uv_is_closing((uv_handle_t *)&s->pipe))
-        uv_close((uv_handle_t *)&s->pipe, on_side_closed);
-}
-
-static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf) {
-    static char room[65536];
-    (void)handle;
-    (void)size;
-    *buf = uv_buf_init(room, sizeof(room));
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
-    struct side *s = container_of((uv_pipe_t *)stream, struct side, pipe);
-    struct buf out = {0};
-    void *command = NULL;
-    if (n < 0) {
-        end_side(s);
-        return;
-    }
-    MUST(redisReaderFeed(s->reader, buf->base, (size_t)n) == REDIS_OK);
-    while (redisReaderGetReply(s->reader, &command) == REDIS_OK && command != NULL) {
-        answer(&world, s, &out, command);
-        freeReplyObject(command);
-        command = NULL;
-    }
-    MUST(s->reader->err == 0); /* what we send can be read */
-    send_take(s, out);
-}
-
-static void on_connection(uv_stream_t *server, int status) {
-    struct side *s = world.sides;
-    MUST(status == 0);
-    while (s < world.sides + CONNS - 1 && s->is_open)
-        s++;
-    if (s->is_open) { /* the last one makes room */
-        uv_pipe_t *extra = mem_alloc(sizeof(*extra));
-        MUST(uv_pipe_init(server->loop, extra, 0) == 0);
-        (void)uv_accept(server, (uv_stream_t *)extra);
-        uv_close((uv_handle_t *)extra, (uv_close_cb)free);
-        return;
-    }
-    s->is_open = true;
-    s->reader = redisReaderCreate();
-    MUST(uv_pipe_init(server->loop, &s->pipe, 0) == 0);
-    MUST(uv_accept(server, (uv_stream_t *)&s->pipe) == 0);
-    MUST(uv_read_start((uv_stream_t *)&s->pipe, on_alloc, on_read) == 0);
-}
-
-/* A message to the latest channel, or a push of any kind. */
-static void push(struct world *w) {
-    struct buf out = {0};
-    for (int i = 0; i < CONNS; i++) {
-        struct side *s = &w->sides[i];
-        if (!s->is_open || !s->is_feed || uv_is_closing((uv_handle_t *)&s->pipe))
-            continue;
-        if (next(w) < 200) {
-            buf_append_str(&out, "*3\r\n$7\r\nmessage\r\n");
-            bulk(&out, bytes_str(s->channel));
-            bulk(&out, next_bytes(w, 255));
-        } else {
-            make_up(w, &out, 0);
-        }
-        send_take(s, out);
-        return;
-    }
-}
 
 static void turn(struct world *w, unsigned times) {
     for (unsigned i = 0; i < times; i++)
@@ -504,7 +236,7 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t n) {
     MUST(n > 0 && n <= ENTRY_READER_MAX);
     for (size_t i = 0; i < n; i++)
         in_entry_unref(entries[i]);
-    if (w->left > 0)
+    if (w->input.left > 0)
         entry_reader_read(w->reader);
 }
 
@@ -691,14 +423,14 @@ static void walk(struct world *w) {
 
 static void step(struct world *w) {
     static const unsigned ms[] = {1, 20, 100, 250, 250, 500, 1000, 2500};
-    unsigned what = next(w), how = next(w);
+    unsigned what = input_byte(&w->input), how = input_byte(&w->input);
     if (what % 10 < 3) {
         now_ms += ms[how % ARRAY_LEN(ms)];
         turn(w, 4);
     } else if (what % 10 == 3) {
-        push(w);
+        lying_redis_push(&w->redis);
     } else if (what % 10 == 4 && how > 200) {
-        end_side(&w->sides[how % CONNS]);
+        lying_redis_drop(&w->redis, how);
     } else if (bus_can_send(w->bus)) {
         switch (what % 10) {
         case 4: walk(w); break;
@@ -714,15 +446,6 @@ static void step(struct world *w) {
 
 /* ---- life */
 
-static void listen_here(struct world *w) {
-    snprintf(w->path, sizeof(w->path), "/tmp/fuzz_bus_%d", (int)getpid());
-    unlink(w->path);
-    MUST(uv_pipe_init(&w->loop, &w->server, 0) == 0);
-    MUST(uv_pipe_bind(&w->server, w->path) == 0);
-    MUST(uv_listen((uv_stream_t *)&w->server, 16, on_connection) == 0);
-    snprintf(w->url, sizeof(w->url), "unix://%s", w->path);
-}
-
 static void read_settings(struct world *w) {
     static char program[] = "fuzz", *arguments[] = {program, NULL};
     int rest;
@@ -730,7 +453,7 @@ static void read_settings(struct world *w) {
     MUST(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     MUST(settings_parse(&w->settings, FOR_ALL, 1, arguments, &rest) == SETTINGS_OK);
     w->settings.partitions = 1;
-    w->settings.redis = w->url;
+    w->settings.redis = w->redis.url;
 }
 
 static void open_process(struct world *w) {
@@ -739,7 +462,7 @@ static void open_process(struct world *w) {
     static const struct lease_events lease_events = {on_taken, on_give_back, on_lost, on_released};
     static const struct heartbeats_events looks = {.on_looked = on_looked};
     static const struct follower_events follower_events = {on_followed, on_gap};
-    w->bus = bus_new(&w->loop, &w->settings, w->left % 2 == 0 ? BUS_BROKER : BUS_GATEWAY);
+    w->bus = bus_new(&w->loop, &w->settings, w->input.left % 2 == 0 ? BUS_BROKER : BUS_GATEWAY);
     w->registry = registry_new(w->bus);
     w->rules = rules_new(w->bus, on_rule, w);
     w->lease = lease_new(w->bus, 1000, &lease_events, w);
@@ -779,27 +502,23 @@ static void close_process(struct world *w) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct world *w = &world;
-    *w = (struct world){.at = data, .left = size};
+    *w = (struct world){.input = {data, size}};
     MUST(uv_loop_init(&w->loop) == 0);
-    listen_here(w);
+    lying_redis_open(&w->redis, &w->loop, &w->input);
     read_settings(w);
-    w->honest = next(w);
     open_process(w);
     for (int i = 0; i < 40 && !bus_can_send(w->bus); i++) {
         now_ms += 20;
         turn(w, 2);
     }
-    for (int i = 0; i < STEPS_MAX && w->left > 0; i++)
+    for (int i = 0; i < STEPS_MAX && w->input.left > 0; i++)
         step(w);
     close_process(w);
-    uv_close((uv_handle_t *)&w->server, NULL);
-    for (int i = 0; i < CONNS; i++)
-        end_side(&w->sides[i]);
+    lying_redis_close(&w->redis);
     for (int i = 0; i < TURNS_MAX && uv_loop_alive(&w->loop); i++) {
         now_ms += 10;
         turn(w, 1);
     }
     MUST(uv_loop_close(&w->loop) == 0);
-    unlink(w->path);
     return 0;
 }

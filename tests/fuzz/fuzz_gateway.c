@@ -17,9 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -35,6 +33,8 @@
 #include "gateway/routes/handler_send.h"
 #include "gateway/routes/upgrade.h"
 #include "gateway/session/addressees.h"
+#include "tests/common/app/app_of_text.h"
+#include "tests/fuzz/still_clock.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -68,19 +68,6 @@ static struct world {
     uint64_t last_id;
     struct client *asked; /* for a BYE; or NULL */
 } world;
-
-/* ---- time */
-
-static uint64_t now_ms = 1000000;
-
-/* In place of libc's: monotonic time passes only when a step says so. */
-int clock_gettime(clockid_t clock, struct timespec *at) {
-    if (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE)
-        return (int)syscall(SYS_clock_gettime, clock, at);
-    *at = (struct timespec){.tv_sec = (time_t)(now_ms / 1000),
-                            .tv_nsec = (long)(now_ms % 1000) * 1000000};
-    return 0;
-}
 
 static void turn(unsigned times) {
     for (unsigned i = 0; i < times; i++)
@@ -191,19 +178,12 @@ static struct app *load_app(struct world *w) {
         "signalbox.route('GET', '/stays', function(w) local_(w) signalbox.sleep(3) end)\n"
         "signalbox.on('connect', 'L', 'a', function(e) signalbox.sleep(0.2) end)\n"
         "signalbox.on('disconnect', 'L', 'b', function(e) signalbox.sleep(0.2) end)\n";
-    char path[] = "/tmp/fuzz_gateway_XXXXXX", *error = NULL;
-    int fd = mkstemp(path);
-    MUST(write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1 && close(fd) == 0);
     struct app_environment environment = {.loop = &w->g.daemon.loop,
                                           .settings = &w->settings,
                                           .bus = w->bus,
                                           .host = &handler_send_host,
                                           .host_ctx = &w->g.routes};
-    struct app *app = app_load(path, &environment, &error);
-    unlink(path);
-    if (app == NULL)
-        must_fail(__FILE__, __LINE__, error);
-    return app;
+    return app_of_text(text, &environment);
 }
 
 static void read_settings(struct world *w) {

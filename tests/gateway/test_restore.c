@@ -7,11 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "common/app/app.h"
 #include "common/base/log.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/log/follower.h"
@@ -20,6 +18,7 @@
 #include "gateway/delivery/reconcile.h"
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
+#include "tests/common/app/app_of_text.h"
 #include "tests/common/bus/bus_room.h"
 
 enum { CLIENTS = 3, WAIT_MS = 5000 };
@@ -95,17 +94,6 @@ static void add(size_t i, struct name_entry *entry) {
     client_register(w.client[i], false, on_registered, NULL);
 }
 
-static struct app *load_app(void) {
-    char path[] = "/tmp/test_restore_XXXXXX", *error = NULL;
-    struct app_environment environment = {.loop = &w.room.loop, .settings = &w.room.settings};
-    close(mkstemp(path));
-    struct app *app = app_load(path, &environment, &error);
-    unlink(path);
-    if (app == NULL)
-        fail_msg("%s", error);
-    return app;
-}
-
 static int setup(void **state) {
     (void)state;
     memset(&w, 0, sizeof(w));
@@ -119,7 +107,8 @@ static int setup(void **state) {
     w.follower = follower_new(w.bus, &follower_events, &w);
     w.room.settings.lua_memory_bytes = 1 << 26;
     w.room.settings.lua_budget_ms = 1000;
-    w.app = load_app();
+    w.app = app_of_text(
+        "", &(struct app_environment){.loop = &w.room.loop, .settings = &w.room.settings});
     clients_init(&w.clients, w.bus, w.follower, &w.app);
     reconcile_init(&w.reconcile, w.bus, w.registry, &w.clients);
     restore_init(&w.restore, w.bus, w.registry, &w.clients, &w.reconcile);

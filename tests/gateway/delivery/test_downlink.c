@@ -11,11 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "common/app/app.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/follower.h"
@@ -25,6 +23,7 @@
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
+#include "tests/common/app/app_of_text.h"
 
 enum { CLIENTS = 4, QUEUE_BYTES = 1024 };
 
@@ -91,18 +90,6 @@ static void add(struct fixture *f, int i, const char *id, const char *group) {
     clients_attach(f->entry, &f->client[i]);
 }
 
-static struct app *load_app(struct fixture *f) {
-    char path[] = "/tmp/test_downlink_XXXXXX";
-    char *error = NULL;
-    struct app_environment environment = {.loop = &f->loop, .settings = &f->settings};
-    close(mkstemp(path));
-    struct app *app = app_load(path, &environment, &error);
-    unlink(path);
-    if (app == NULL)
-        fail_msg("%s", error);
-    return app;
-}
-
 static int setup(void **state) {
     struct fixture *f = fixture = calloc(1, sizeof(*f));
     uv_loop_init(&f->loop);
@@ -115,7 +102,7 @@ static int setup(void **state) {
                                     .lua_budget_ms = 1000};
     f->bus = bus_new(&f->loop, &f->settings, BUS_GATEWAY);
     f->follower = follower_new(f->bus, &downlink_events, &f->downlink);
-    f->app = load_app(f);
+    f->app = app_of_text("", &(struct app_environment){.loop = &f->loop, .settings = &f->settings});
     conns_init(&f->set, &f->loop, QUEUE_BYTES, 1000);
     clients_init(&f->clients, f->bus, f->follower, &f->app);
     message_frames_init(&f->frames);

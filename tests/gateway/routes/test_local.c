@@ -8,17 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "common/app/app.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/routes.h"
 #include "gateway/session/client.h"
+#include "tests/common/app/app_of_text.h"
 
 enum who_ends { ROUTE_ENDS, CLIENT_LEAVES };
 
@@ -69,16 +68,9 @@ static const struct app_host app_host = {.send = on_send};
 /* ---- a Local connection of an app */
 
 static void load_app(const char *text) {
-    char path[] = "/tmp/test_local_XXXXXX", *error = NULL;
     struct app_environment environment = {
         .loop = &w.loop, .settings = &w.settings, .host = &app_host};
-    int file = mkstemp(path);
-    assert_int_equal(write(file, text, strlen(text)), strlen(text));
-    close(file);
-    w.app = app_load(path, &environment, &error);
-    unlink(path);
-    if (w.app == NULL)
-        fail_msg("%s", error);
+    w.app = app_of_text(text, &environment);
 }
 
 static void open_world(const char *app, bool is_local) {
