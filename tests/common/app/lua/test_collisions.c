@@ -7,17 +7,8 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <lauxlib.h>
 
-#include "common/app/lua/sandbox.h"
-
-static int run(lua_State *L) {
-    sandbox_open(L);
-    if (luaL_loadstring(L, lua_touserdata(L, 1)) != LUA_OK)
-        return lua_error(L);
-    lua_call(L, 0, 0);
-    return 0;
-}
+#include "tests/common/app/lua/run_script.h"
 
 /* As much as a handler of a long budget. */
 static bool is_fine(char *script, char *over_out, size_t room) {
@@ -25,7 +16,7 @@ static bool is_fine(char *script, char *over_out, size_t room) {
     sandbox_init(&s, 128 << 20, 60000);
     struct slice slice = budget_slice(&s.budget, 1);
     struct entered before = budget_enter(&s.budget, &slice, s.L);
-    bool was_fine = sandbox_protected(&s, run, script, NULL);
+    bool was_fine = sandbox_protected(&s, run_script, script, NULL);
     budget_leave(&s.budget, before);
     snprintf(over_out, room, "%s", s.budget.over);
     sandbox_deinit(&s);

@@ -6,23 +6,14 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <lauxlib.h>
 
-#include "common/app/lua/sandbox.h"
-
-static int run(lua_State *L) {
-    sandbox_open(L);
-    if (luaL_loadstring(L, lua_touserdata(L, 1)) != LUA_OK)
-        return lua_error(L);
-    lua_call(L, 0, 0);
-    return 0;
-}
+#include "tests/common/app/lua/run_script.h"
 
 static void expect_true(char *script) {
     struct sandbox s;
     struct buf error = {0};
     sandbox_init(&s, 64 << 20, 60000);
-    if (!sandbox_protected(&s, run, script, &error))
+    if (!sandbox_protected(&s, run_script, script, &error))
         fail_msg("%s\n  %.*s", script, BYTES_FMT(buf_bytes(&error)));
     sandbox_deinit(&s);
     buf_deinit(&error);
