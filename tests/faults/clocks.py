@@ -9,13 +9,14 @@ import struct
 import subprocess
 
 SOURCE = pathlib.Path(__file__).parent / "clock.c"
+ROOT = SOURCE.parents[2]
 
 
 class Clocks:
     def __init__(self, cluster):
         """The processes have not begun yet."""
         library = cluster.folder / "clock.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE], check=True)
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", f"-I{ROOT}", "-o", library, SOURCE], check=True)
         self.offsets = {}
         for process in cluster.processes:
             path = cluster.folder / f"clock-{process.name}"
