@@ -540,16 +540,11 @@ void net_go_on(void) {
                 way_go_on(&c->ways[i]);
 }
 
-static bool joins(const struct conn *c, const char *a, const char *b) {
-    return (net_is_host(a, c->addresses[0]) && net_is_host(b, c->addresses[1])) ||
-           (net_is_host(b, c->addresses[0]) && net_is_host(a, c->addresses[1]));
-}
-
 unsigned net_reset_all(const char *a, const char *b) {
     struct conn *c;
     unsigned count = 0;
     TAILQ_FOREACH (c, &net.conns, link) {
-        if (c->ends[0] == NULL || c->ends[1] == NULL || !joins(c, a, b))
+        if (c->ends[0] == NULL || c->ends[1] == NULL || !net_are_hosts(a, b, c->addresses))
             continue;
         way_break(&c->ways[0], sim_now_us());
         way_break(&c->ways[1], sim_now_us());

@@ -41,6 +41,11 @@ bool net_is_host(const char *host, const char *address) {
            (strncmp(host, address, len) == 0 && (address[len] == ':' || address[len] == '\0'));
 }
 
+bool net_are_hosts(const char *a, const char *b, const char (*addresses)[ADDRESS_MAX]) {
+    return (net_is_host(a, addresses[0]) && net_is_host(b, addresses[1])) ||
+           (net_is_host(b, addresses[0]) && net_is_host(a, addresses[1]));
+}
+
 /* --- cuts --- */
 
 static struct cut *find_cut(const char *from, const char *to) {

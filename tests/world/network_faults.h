@@ -10,6 +10,8 @@
 void net_faults_begin(void);
 /* Whether the host is that of the address; "*" is every host. */
 bool net_is_host(const char *host, const char *address);
+/* Whether the two addresses are of these hosts, in either order. */
+bool net_are_hosts(const char *a, const char *b, const char (*addresses)[ADDRESS_MAX]);
 enum net_cut net_cut_between(const char *from_address, const char *to_address);
 bool net_is_host_down(const char *address);
 void net_host_goes_down(const char *host);
