@@ -159,21 +159,26 @@ static bool read_addition(struct call *c, struct addition *a) {
     return false;
 }
 
-/* The id of the next entry; false: it would not be later than the last one. */
-static bool next_id(struct call *c, const struct entries *s, const struct addition *a,
-                    struct entry_id *out) {
+/* The id of the next entry. NULL, or Redis' error, whose text for a full millisecond is that of
+ * entries that are too large. */
+static const char *next_id(struct call *c, const struct entries *s, const struct addition *a,
+                           struct entry_id *out) {
+    static const char late[] = "ERR The ID specified in XADD is equal or smaller than the target "
+                               "stream top item";
     uint64_t now = (uint64_t)call_now_ms(c);
     *out = s->last;
     if (a->is_auto) {
         if (now <= s->last.ms)
-            return entry_id_step(out, 1);
+            return entry_id_step(out, 1) ? NULL : late;
         *out = (struct entry_id){now, 0};
-        return true;
+        return NULL;
     }
-    if (a->is_auto_seq && a->id.ms == s->last.ms)
-        return s->last.seq != UINT64_MAX && entry_id_step(out, 1);
+    if (a->is_auto_seq && a->id.ms == s->last.ms) {
+        bool is_full = s->last.seq == UINT64_MAX || !entry_id_step(out, 1);
+        return is_full ? "ERR Elements are too large to be stored" : NULL;
+    }
     *out = a->id;
-    return entry_id_compare(a->id, s->last) > 0;
+    return entry_id_compare(a->id, s->last) > 0 ? NULL : late;
 }
 
 static void xadd(struct call *c) {
@@ -193,9 +198,9 @@ static void xadd(struct call *c) {
                         "items");
         return;
     }
-    if (!next_id(c, &v->stream, &a, &id)) {
-        answer_error(c, "ERR The ID specified in XADD is equal or smaller than the target stream "
-                        "top item");
+    const char *error = next_id(c, &v->stream, &a, &id);
+    if (error != NULL) {
+        answer_error(c, error);
         return;
     }
     value_charge(v, (long)entries_append(&v->stream, id, c->argv + a.fields,
