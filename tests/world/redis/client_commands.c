@@ -94,12 +94,15 @@ static int64_t kill_all(struct call *c, const struct victims *v) {
     struct redis_session *s;
     int64_t n = 0;
     TAILQ_FOREACH (s, &c->model->sessions, link) {
-        if (!is_victim(c, v, s) || s->is_closing)
+        if (!is_victim(c, v, s) || s->is_closing || s->is_closed)
             continue;
         n++;
         session_close(s);
-        if (s != c->session)
-            session_flush(s);
+        if (s == c->session)
+            continue;
+        block_end(s);
+        pubsub_leave(s);
+        session_flush(s);
     }
     return n;
 }

@@ -141,6 +141,7 @@ struct blocked {
     unsigned keys;
     struct text *key[BLOCK_KEYS_MAX];
     struct entry_id after[BLOCK_KEYS_MAX];
+    unsigned ready[BLOCK_KEYS_MAX]; /* it grew, as the how-manieth in this command; 0: it did not */
     struct keyspace *db;
     TAILQ_ENTRY(redis_session) link;
 };
@@ -149,8 +150,9 @@ struct blocked {
 void block_begin(struct call *c, uint64_t until_us, int64_t most, int first_key, unsigned keys,
                  const struct entry_id *after);
 void block_end(struct redis_session *s);
-/* A stream grew: whoever waits for it is served when the command has ended. */
-void block_ready(struct redis_model *m);
+/* A stream grew: whoever waits for it is served when the command has ended. BYTES_NONE: any may
+ * have. */
+void block_ready(struct redis_model *m, const struct keyspace *db, struct bytes key);
 void block_serve(struct redis_model *m);
 void block_expire(struct redis_model *m);
 /* Everybody who waits gets this error; is_closing: and is cut off. */
@@ -177,7 +179,7 @@ struct redis_model {
     struct pubsub pubsub;
     struct sessions sessions; /* in the order of their numbers */
     struct sessions blocked;  /* in the order in which they began to wait */
-    bool has_ready;           /* some stream grew */
+    unsigned ready_count;     /* streams that grew and for which somebody waits */
     int64_t wall_us;
     uint64_t monotonic_us, started_us;
     uint64_t seed, lives;
@@ -212,6 +214,7 @@ struct redis_session {
     size_t in_at; /* parsed so far */
     int db;
     bool is_authenticated, is_closing;
+    bool is_closed; /* its client was told; it is freed soon */
     bool is_multi, is_multi_bad;
     STAILQ_HEAD(, queued) queue;
     size_t queued;

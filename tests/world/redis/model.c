@@ -24,7 +24,7 @@ static void begin_life(struct redis_model *m, struct data *data) {
     m->scripts = scripts_new();
     pubsub_init(&m->pubsub, next_random(&m->seed));
     m->next_client_id = 1;
-    m->has_ready = false;
+    m->ready_count = 0;
     m->started_us = m->monotonic_us;
     make_id(m, m->run_id);
     make_id(m, m->replid);
@@ -78,7 +78,7 @@ void redis_model_set_data(struct redis_model *m, struct data *data) {
     m->data = data != NULL ? data : data_new(next_random(&m->seed));
     TAILQ_FOREACH (s, &m->blocked, blocked.link)
         s->blocked.db = &m->data->databases[s->db];
-    block_ready(m);
+    block_ready(m, NULL, BYTES_NONE);
     block_serve(m);
 }
 

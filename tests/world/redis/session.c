@@ -51,6 +51,7 @@ void session_flush(struct redis_session *s) {
     }
     if (s->is_closing && s->model != NULL) {
         s->is_closing = false;
+        s->is_closed = true;
         buf_clear(&s->in);
         s->in_at = 0;
         s->events->on_close(s->ctx);

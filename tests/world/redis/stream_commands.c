@@ -207,7 +207,7 @@ static void xadd(struct call *c) {
                                          (unsigned)(c->argc - a.fields)));
     answer_id(c, id);
     trim(v, &a.trim);
-    block_ready(c->model);
+    block_ready(c->model, c->db, c->argv[1]);
 }
 
 /* ---- others ---- */

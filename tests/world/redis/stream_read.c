@@ -145,8 +145,16 @@ void block_end(struct redis_session *s) {
     b->is_blocked = false;
 }
 
-void block_ready(struct redis_model *m) {
-    m->has_ready = true;
+void block_ready(struct redis_model *m, const struct keyspace *db, struct bytes key) {
+    struct redis_session *s;
+    unsigned number = m->ready_count + 1;
+    TAILQ_FOREACH (s, &m->blocked, blocked.link) {
+        struct blocked *b = &s->blocked;
+        for (unsigned i = 0; i < b->keys; i++)
+            if (b->ready[i] == 0 &&
+                (key.ptr == NULL || (b->db == db && bytes_equal(text_bytes(b->key[i]), key))))
+                b->ready[i] = m->ready_count = number;
+    }
 }
 
 static void unblock(struct redis_session *s) {
@@ -155,12 +163,15 @@ static void unblock(struct redis_session *s) {
     s->events->on_unblocked(s->ctx);
 }
 
-/* Redis looks at the last id ever given here, so that an entry that was deleted at once wakes a
- * client too. */
-static void serve(struct redis_session *s) {
+/* From the stream that grew as the how-manieth. Redis looks at the last id ever given here, so that
+ * an entry that was deleted at once wakes a client too. */
+static void serve(struct redis_session *s, unsigned number) {
     struct blocked *b = &s->blocked;
     struct call c = {.model = s->model, .session = s, .db = b->db, .out = &s->out};
     for (unsigned i = 0; i < b->keys; i++) {
+        if (b->ready[i] != number)
+            continue;
+        b->ready[i] = 0;
         const struct value *v = call_find(&c, text_bytes(b->key[i]));
         if (v == NULL || v->type != VALUE_STREAM ||
             entry_id_compare(v->stream.last, b->after[i]) <= 0)
@@ -174,12 +185,13 @@ static void serve(struct redis_session *s) {
 
 void block_serve(struct redis_model *m) {
     struct redis_session *s, *next;
-    if (!m->has_ready)
-        return;
-    m->has_ready = false;
-    for (s = TAILQ_FIRST(&m->blocked); s != NULL; s = next) {
-        next = TAILQ_NEXT(s, blocked.link);
-        serve(s);
+    unsigned count = m->ready_count;
+    m->ready_count = 0;
+    for (unsigned number = 1; number <= count; number++) {
+        for (s = TAILQ_FIRST(&m->blocked); s != NULL; s = next) {
+            next = TAILQ_NEXT(s, blocked.link);
+            serve(s, number);
+        }
     }
 }
 

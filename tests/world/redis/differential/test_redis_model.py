@@ -236,11 +236,24 @@ def crowd_step(rng, at):
     ])
 
 
+def is_unsubscribed(reply):
+    return is_list(reply) and reply[:1] == [b'unsubscribe']
+
+
+def flat(replies):
+    """Those of an EXEC among the others."""
+    for reply in replies:
+        if is_list(reply) and any(is_unsubscribed(one) for one in reply):
+            yield from flat(reply)
+        else:
+            yield reply
+
+
 def heard(data):
     """The order in which UNSUBSCRIBE goes through all channels is nobody's."""
-    replies = parse_all(data or b'')
-    names = sorted(r[1] for r in replies if is_list(r) and r[:1] == [b'unsubscribe'])
-    return data is None, names, [r[::2] if is_list(r) and r[:1] == [b'unsubscribe'] else r for r in replies]
+    replies = list(flat(parse_all(data or b'')))
+    names = sorted((r[1] for r in replies if is_unsubscribed(r)), key=repr)
+    return data is None, names, [r[::2] if is_unsubscribed(r) else r for r in replies]
 
 
 def crowd_story(pair, seed):
