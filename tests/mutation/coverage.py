@@ -56,7 +56,8 @@ def unit_tests(build):
     for test in json.loads(listed.stdout)["tests"]:
         if test.get("command") and test["command"][0].startswith(str(build)):
             room, _, module = test["name"].rpartition("/")
-            found[test["name"]] = (test["command"][0], f"tests/{room}/test_{module}.c")
+            at = next((ROOT / "tests" / room).rglob(f"test_{module}.c"))
+            found[test["name"]] = (test["command"][0], at.relative_to(ROOT).as_posix())
     return found
 
 
