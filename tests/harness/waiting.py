@@ -18,3 +18,11 @@ def eventually(question, timeout=10.0, what=""):
             raise failure or AssertionError(f"not within {timeout} s: {what or question}; last answer: {answer!r}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
+
+
+def always(question, seconds):
+    """Ask for so long; every answer must be truthy. For what must not happen, and would announce itself by no event."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert question(), f"no longer: {question}"
+        time.sleep(0.02)

@@ -31,5 +31,11 @@ signalbox.route("GET", "/late", function(web)
     signalbox.sleep(0.5)
     web:convert { name = "Late" }
 end)
-signalbox.route("GET", "/nap", function(web) web:convert { name = "Naps" } end)
-signalbox.signal_route("/nap", function() signalbox.sleep(1) end)
+signalbox.route("GET", "/gate", function(web) web:convert { name = "Gate" } end)
+signalbox.signal_route("/gate", function()
+    while not signalbox.store.get("open") do signalbox.sleep(0.1) end
+end)
+signalbox.route("GET", "/open", function(web)
+    signalbox.store.set("open", "yes")
+    web:text("open")
+end)
