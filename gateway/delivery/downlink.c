@@ -90,6 +90,7 @@ struct fan_out {
     struct name_entry *entry;
     const struct message *m;
     struct frame frames_of[WIRE_COUNT]; /* made when the first client needs them */
+    unsigned made;                      /* which of them, as bits */
     size_t count;
     uint64_t mark;                   /* of what its lists name */
     struct pending_receipt *receipt; /* NULL: nobody asked */
@@ -181,6 +182,12 @@ static bool is_before(struct client_slot *slot, const struct message *m) {
 RARE static void make_frame(struct fan_out *v, enum wire wire) {
     v->frames_of[wire] =
         message_frames_make(v->downlink->frames, v->m, name_entry_name(v->entry), wire);
+    v->made |= 1u << wire;
+}
+
+static void release_frames(struct fan_out *v) {
+    for (unsigned made = v->made; made != 0; made &= made - 1)
+        frame_unref(v->frames_of[__builtin_ctz(made)]);
 }
 
 /* After a send: somebody asked what became of it, or the client is slow. */
@@ -241,8 +248,7 @@ static void on_message(void *ctx, void *owner, const struct message *m) {
     case MESSAGE_BYE: each_address(&v, finish_it); break;
     default: break; /* of a newer version */
     }
-    for (unsigned i = 0; i < WIRE_COUNT; i++)
-        frame_unref(v.frames_of[i]);
+    release_frames(&v);
     metrics_add(METRIC_deliveries, (int64_t)v.count);
     if (trace_is_on(d->trace))
         tracing_delivered(d->trace, e, m, v.count);

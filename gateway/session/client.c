@@ -8,6 +8,7 @@
 #include "gateway/conn/conn.h"
 #include "gateway/conn/request.h"
 #include "gateway/session/clients.h"
+#include "gateway/session/message_frames.h"
 
 static struct bytes copy_to(char **at, struct bytes from) {
     struct bytes copy = bytes_of(*at, from.len);
@@ -69,8 +70,7 @@ void client_forget_registration(struct client *c) {
 
 /* ---- out */
 
-static void send_payload(struct client *c, bool is_binary, struct bytes payload) {
-    struct frame f = wire_frame(c->wire, &c->conn->set->arena, is_binary, payload);
+static void send_frame(struct client *c, struct frame f) {
     if (conn_send_message(c->conn, f) == CONN_OVER)
         client_close(c, CLOSE_SLOW);
     frame_unref(f);
@@ -78,21 +78,13 @@ static void send_payload(struct client *c, bool is_binary, struct bytes payload)
 
 void client_send_hello(struct client *c, struct message_id position,
                        enum wire_recovered recovered) {
-    struct buf text = {0};
-    if (!c->who.is_v1)
-        return;
-    wire_hello(&text, &c->who, position, recovered);
-    send_payload(c, false, buf_bytes(&text));
-    buf_deinit(&text);
+    if (c->who.is_v1)
+        send_frame(c, message_frames_hello(c->host->frames, c, position, recovered));
 }
 
 void client_send(struct client *c, unsigned flags, struct bytes data) {
-    struct buf text = {0};
-    if (c->who.is_v1)
-        wire_message(&text, c->who.name, MESSAGE_ID_NONE, flags, data);
-    bool is_plain = !c->who.is_v1;
-    send_payload(c, is_plain && (flags & FLAG_BINARY) != 0, is_plain ? data : buf_bytes(&text));
-    buf_deinit(&text);
+    struct message m = {.kind = MESSAGE_DATA, .flags = flags, .data = data};
+    send_frame(c, message_frames_make(c->host->frames, &m, c->who.name, c->wire));
 }
 
 void client_close_with(struct client *c, int code, struct bytes reason) {

@@ -25,6 +25,7 @@
 struct blocked;
 struct client;
 struct conn;
+struct message_frames;
 struct name_entry;
 struct request;
 struct settings;
@@ -45,6 +46,7 @@ struct client_events {
 struct client_host {
     const struct settings *settings;
     struct registry *registry;
+    struct message_frames *frames;
     const struct client_events *events;
     void *ctx; /* of the events */
 };

@@ -1,6 +1,8 @@
 /* message_frames.c - see message_frames.h. */
 #include "gateway/session/message_frames.h"
 
+#include "gateway/session/client.h"
+
 void message_frames_init(struct message_frames *f) {
     *f = (struct message_frames){0};
     frame_arena_init(&f->arena, FRAME_CHUNK_BYTES);
@@ -32,18 +34,29 @@ static struct frame plain(struct message_frames *f, const struct message *m, enu
     return frame_ref(f->last);
 }
 
-static struct frame v1(struct message_frames *f, const struct message *m, struct bytes name,
-                       enum wire wire) {
-    buf_clear(&f->text);
-    wire_message(&f->text, name, m->id, m->flags, m->data);
+/* The frame of what is in `text`. */
+static struct frame take_text(struct message_frames *f, enum wire wire) {
     struct frame made = wire_frame(wire, &f->arena, false, buf_bytes(&f->text));
+    buf_clear(&f->text);
     if (f->text.cap > 65536)
         buf_release(&f->text);
     return made;
+}
+
+static struct frame v1(struct message_frames *f, const struct message *m, struct bytes name,
+                       enum wire wire) {
+    wire_message(&f->text, name, m->id, m->flags, m->data);
+    return take_text(f, wire);
 }
 
 struct frame message_frames_make(struct message_frames *f, const struct message *m,
                                  struct bytes name, enum wire wire) {
     /* A note is the whole text already. */
     return wire_is_v1(wire) && m->kind != MESSAGE_NOTE ? v1(f, m, name, wire) : plain(f, m, wire);
+}
+
+struct frame message_frames_hello(struct message_frames *f, const struct client *client,
+                                  struct message_id position, enum wire_recovered recovered) {
+    wire_hello(&f->text, &client->who, position, recovered);
+    return take_text(f, client->wire);
 }

@@ -12,6 +12,8 @@
 #include "gateway/codec/frame.h"
 #include "gateway/session/wire.h"
 
+struct client;
+
 struct message_frames {
     struct frame_arena arena;
     struct frame last; /* the plain frame made last, and of which message */
@@ -30,5 +32,8 @@ void message_frames_forget(struct message_frames *f);
 /* The message to this Name as a frame, with one reference for the caller. */
 struct frame message_frames_make(struct message_frames *f, const struct message *m,
                                  struct bytes name, enum wire wire);
+/* The first text of signalbox.v1, likewise. position, recovered: wire_hello. */
+struct frame message_frames_hello(struct message_frames *f, const struct client *client,
+                                  struct message_id position, enum wire_recovered recovered);
 
 #endif

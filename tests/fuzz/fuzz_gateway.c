@@ -227,7 +227,8 @@ static void open_gateway(struct world *w) {
     g->follower = follower_new(w->bus, &downlink_events, &g->downlink);
     clients_init(&g->clients, w->bus, g->follower, &w->app);
     downlink_init(&g->downlink, w->bus, &g->clients, &g->frames, &w->trace);
-    g->client_host = (struct client_host){.settings = &w->settings, .events = &events};
+    g->client_host =
+        (struct client_host){.settings = &w->settings, .frames = &g->frames, .events = &events};
     g->endpoints = (struct endpoints){.items = &w->endpoint, .count = 1};
     static char name[] = "e", any[] = "*";
     w->endpoint.at =
