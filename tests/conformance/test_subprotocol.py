@@ -122,6 +122,20 @@ def test_ack_of_a_message_for_nobody(w, trigger):
     assert a.recv_json() == {"type": "ack", "ref": 1, "id": None}
 
 
+def test_acks_do_not_fill_the_history(w, trigger):
+    """More acks and errors than the thousand messages that a Name keeps: all of those are still there."""
+    a = v1(w, trigger, unique())
+    w.send("missed", trigger, name=a.name)
+    messages(a, 1)
+    for ref in range(600):
+        a.say("x", ref=ref, clientId=[])
+        a.say("x", ref=ref, unknown=1)
+    while a.recv_json()["ref"] != 599 or a.recv_json()["ref"] != 599:
+        pass
+    b = resume(w, 1 - trigger, a.name, a.hello["id"])
+    assert b.hello["recovered"] is True and messages(b, 1)[0]["data"] == "missed"
+
+
 @pytest.mark.parametrize("text", ["not json", '{"ref":"r"}', "[]"])
 def test_useless_messages_do_not_close(w, text):
     a = v1(w, G1, unique())

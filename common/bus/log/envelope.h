@@ -112,6 +112,12 @@ struct message {
     void *zone;
 };
 
+/* Whether it is in the log of its Name. A note is published between two messages and kept nowhere:
+ * `prev` never leads to it, and who misses it misses nothing of the log. */
+static inline bool message_has_place(const struct message *m) {
+    return m->kind != MESSAGE_NOTE;
+}
+
 void message_encode(struct buf *out, const struct message *m);
 MUST_CHECK enum parse message_decode(struct bytes in, struct message *m_out);
 void message_free(struct message *m);

@@ -87,14 +87,19 @@ static void begin_anew(struct follow *w, struct message_id id) {
     tell_gap(w, GAP_REWOUND);
 }
 
+static void move_to(struct follow *w, enum which_log log, struct message_id id) {
+    if (w->begins_anew)
+        begin_anew(w, id);
+    w->at[log] = id;
+    if (message_id_compare(id, w->position) > 0)
+        w->position = id;
+}
+
 static void deliver(struct follow *w, enum which_log log, const struct message *m) {
     if (w->is_stopped)
         return;
-    if (w->begins_anew)
-        begin_anew(w, m->id);
-    w->at[log] = m->id;
-    if (message_id_compare(m->id, w->position) > 0)
-        w->position = m->id;
+    if (message_has_place(m))
+        move_to(w, log, m->id);
     w->shared->events->on_message(w->shared->ctx, w->owner, m);
 }
 

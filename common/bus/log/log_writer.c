@@ -73,8 +73,10 @@ struct log_writer {
 };
 
 static void clear_batch(struct log_writer *o) {
-    for (struct pending *p = o->first; p != NULL; p = p->next)
+    for (struct pending *p = o->first; p != NULL; p = p->next) {
         p->log->pending--;
+        p->log->final = NULL;
+    }
     arena_clear(&o->arena);
     o->first = o->tail = NULL;
     o->count = o->bytes = 0;
@@ -141,10 +143,11 @@ struct message_id log_writer_add(struct log_writer *o, const struct output *outp
     p->output.name = arena_copy(&o->arena, output->name);
     if (p->output.name.ptr == NULL)
         p->output.name = BYTES_LIT("");
-    p->has_history = output->has_history && o->keeps_history;
+    p->has_history = output->has_history && o->keeps_history && message_has_place(m);
     p->log = find_log(o, p->output.name);
     p->log->pending++;
-    p->log->final = p;
+    if (message_has_place(m))
+        p->log->final = p;
     if (o->tail != NULL)
         o->tail->next = p;
     else
@@ -290,13 +293,21 @@ static void send_out(struct log_writer *o) {
 
 /* --- encoding --- */
 
-static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
-    struct log *l = p->log;
-    p->output.message.prev = l->last;
-    p->is_doubted = is_doubted(o, l);
+static void encode_blob(struct log_writer *o, struct pending *p) {
     p->blob_from = o->blobs.len;
     message_encode(&o->blobs, &p->output.message);
     p->blob_len = o->blobs.len - p->blob_from;
+}
+
+static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
+    struct log *l = p->log;
+    if (!message_has_place(&p->output.message)) {
+        encode_blob(o, p);
+        return;
+    }
+    p->output.message.prev = l->last;
+    p->is_doubted = is_doubted(o, l);
+    encode_blob(o, p);
     l->last = p->output.message.id;
     l->is_known = true;
     if (p->has_history && p->blob_len >= CAPACITY_LARGE && bus_is_tight(o->bus))
@@ -400,7 +411,8 @@ static void ask_prevs(struct log_writer *o) {
     uint64_t now = clock_ms();
     o->is_busy = false;
     for (struct pending *p = o->first; p != NULL; p = p->next)
-        if (!p->log->is_asked && is_lookup_due(p->log, now))
+        if (message_has_place(&p->output.message) && !p->log->is_asked &&
+            is_lookup_due(p->log, now))
             ask_prev(o, p->log);
     if (o->lookups == 0)
         encode_and_send(o);

@@ -42,7 +42,7 @@ void log_append(struct bus_room *room, const char *name, const char *id, const c
     struct buf blob = {0}, key = {0};
     struct message m = {.id = id_of(id),
                         .prev = id_of(prev),
-                        .kind = MESSAGE_DATA,
+                        .kind = how & IS_NOTE ? MESSAGE_NOTE : MESSAGE_DATA,
                         .ts_ms = 7,
                         .data = bytes_str(id)};
     message_encode(&blob, &m);

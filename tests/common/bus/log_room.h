@@ -11,7 +11,8 @@ enum append {
     IN_HISTORY = 1, /* XADD */
     ON_FEED = 2,    /* PUBLISH */
     IN_LAST = 4,    /* SET l: */
-    AS_BROKER = 7
+    AS_BROKER = 7,
+    IS_NOTE = 8 /* MESSAGE_NOTE */
 };
 
 /* "1040-3" */

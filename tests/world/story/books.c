@@ -159,21 +159,25 @@ bool is_any_loss(uint64_t from_us, uint64_t to_us) {
 static struct message_id top_id[WORLD_PARTITIONS];
 static struct message_id log_id[WORLD_PARTITIONS][NAME_ALL + 1];
 
-/* Ids rise over all logs of a partition, also past a loss; prev is the message before, unless the
- * log began anew when somebody joined it. */
-static void check_ids(const struct published *p) {
+/* prev is the message before, unless the log began anew when somebody joined it. */
+static void check_prev(const struct published *p) {
     unsigned place = p->name == NAME_EVERY ? NAME_ALL : (unsigned)p->name;
     struct message_id *before = &log_id[p->partition][place];
     char id[MESSAGE_ID_TEXT], other[MESSAGE_ID_TEXT];
-    message_id_format(p->id, id);
-    if (message_id_compare(p->id, top_id[p->partition]) <= 0)
-        violate("I7", "partition %u published %s after %s", p->partition, id,
-                message_id_format(top_id[p->partition], other));
     if (!message_id_is_none(*before) && message_id_compare(p->prev, *before) != 0 &&
         p->prev.seq != 0 && !is_any_loss(0, sim_now_us()))
-        violate("I2", "partition %u published %s, whose prev is not %s", p->partition, id,
-                message_id_format(*before, other));
-    *before = top_id[p->partition] = p->id;
+        violate("I2", "partition %u published %s, whose prev is not %s", p->partition,
+                message_id_format(p->id, id), message_id_format(*before, other));
+    *before = p->id;
+}
+
+/* Ids rise over all logs of a partition, also past a loss. */
+static void check_id(const struct published *p) {
+    char id[MESSAGE_ID_TEXT], other[MESSAGE_ID_TEXT];
+    if (message_id_compare(p->id, top_id[p->partition]) <= 0)
+        violate("I7", "partition %u published %s after %s", p->partition,
+                message_id_format(p->id, id), message_id_format(top_id[p->partition], other));
+    top_id[p->partition] = p->id;
 }
 
 static void note_happening(const char *text, size_t len) {
@@ -259,7 +263,9 @@ void books_on_publish(const char *channel, size_t channel_len, const char *paylo
         return violate("I1", "a message was published that cannot be decoded");
     p.id = m.id;
     p.prev = m.prev;
-    check_ids(&p);
+    check_id(&p);
+    if (message_has_place(&m))
+        check_prev(&p);
     if (m.kind == MESSAGE_DATA)
         note_message(p, m.data);
     message_free(&m);

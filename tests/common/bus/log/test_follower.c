@@ -122,6 +122,19 @@ static void hole_is_filled_from_the_history(void **state) {
     expect(t, "5-2 5-3");
 }
 
+/* A note says nothing of its log: neither that something is missing nor that nothing is. */
+static void note_has_no_place(void **state) {
+    struct test *t = *state;
+    log_append(&t->room, "N", "5-2", "0-0", ON_FEED | IS_NOTE);
+    log_append(&t->room, "N", "5-3", "5-1", AS_BROKER);
+    log_append(&t->room, "N", "5-4", "5-3", IN_HISTORY);
+    log_append(&t->room, "N", "5-5", "0-0", ON_FEED | IS_NOTE);
+    log_append(&t->room, "N", "5-6", "5-4", AS_BROKER);
+    log_append(&t->room, "N", "5-7", "0-0", ON_FEED | IS_NOTE);
+    expect(t, "5-2 5-3 5-5 5-4 5-6 5-7");
+    assert_int_equal(follow_position(t->follow).seq, 6);
+}
+
 static void hole_that_cannot_be_filled_is_told(void **state) {
     struct test *t = *state;
     log_append(&t->room, "N", "5-3", "5-2", AS_BROKER);
@@ -278,6 +291,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(live_and_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(hole_is_filled_from_the_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(note_has_no_place, setup, teardown),
         cmocka_unit_test_setup_teardown(hole_that_cannot_be_filled_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_follows_what_the_feed_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_follows_what_was_lost, setup, teardown),

@@ -161,6 +161,40 @@ static void redis_that_went_back_is_noticed(void **state) {
     assert_int_equal(commit(t, 6), LOG_WRITER_FENCED);
 }
 
+static void add_note(struct test *t, const char *name) {
+    struct output o = {.name = bytes_str(name),
+                       .has_history = true,
+                       .message = {.kind = MESSAGE_NOTE, .data = BYTES_LIT("{}")}};
+    log_writer_add(t->writer, &o);
+}
+
+/* First, in the middle, at the end of a batch, and alone: `prev` passes over it. */
+static void a_note_is_published_and_in_no_log(void **state) {
+    struct test *t = *state;
+    struct message m;
+    const char *tag = partition_tag(0);
+    add_note(t, "a");
+    struct message_id one = add(t, "a", "one");
+    add_note(t, "a");
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:l:a", tag), "1000-2");
+    add_note(t, "a");
+    add_note(t, "unknown");
+    assert_int_equal(commit(t, 2), LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "HGET sb:{%s}:own i", tag), "1000-5");
+    struct message_id two = add(t, "a", "two");
+    add_note(t, "a");
+    add(t, "a", "three");
+    assert_int_equal(commit(t, 3), LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", tag), "3");
+    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:l:a", tag), "1000-8");
+    assert_string_equal(last_message(t, "a", &m), "three");
+    assert_int_equal(message_id_compare(m.prev, two), 0);
+    assert_int_equal(one.seq, 2);
+    assert_string_equal(
+        bus_room_ask(&t->room, "EXISTS sb:{%s}:h:unknown sb:{%s}:l:unknown", tag, tag), "0");
+}
+
 /* What fills it leaves `in` with the commit. */
 static void a_full_redis_takes_a_commit(void **state) {
     struct test *t = *state;
@@ -376,6 +410,7 @@ int main(void) {
         WITH_REDIS(next_owner_finds_prev),
         WITH_REDIS(name_without_history_is_published_only),
         WITH_REDIS(every_name_has_a_log_of_its_own),
+        WITH_REDIS(a_note_is_published_and_in_no_log),
         WITH_REDIS(fenced_owner_changes_nothing),
         WITH_REDIS(redis_that_went_back_is_noticed),
         WITH_REDIS(a_full_redis_takes_a_commit),
