@@ -182,7 +182,8 @@ static int push_made(lua_State *L, struct web *w) {
 /* Looks in the object's own table first, then makes the field and stores it there. */
 static int web_index(lua_State *L) {
     struct web *w = web_check(L);
-    const char *key = lua_tostring(L, 2);
+    /* A number is no name of a field, and lua_tostring would make it another key. */
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
     lua_getiuservalue(L, 1, 1);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, -2) != LUA_TNIL || key == NULL)
