@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <hiredis/hiredis.h>
 
 #include "broker/entry/receipt_ids.h"
 #include "broker/entry/tracing.h"
@@ -16,6 +17,9 @@
 #include "common/bus/log/ingest.h"
 #include "common/bus/log/log_writer.h"
 #include "common/bus/partition.h"
+#include "common/send/delivery.h"
+
+enum { WAIT_MS = 5000 };
 
 static const struct app_host no_host;
 
@@ -57,13 +61,14 @@ void broker_room_init(struct broker_room *room, const char *app, const struct ap
                              .app = &room->app,
                              .max_message_bytes = (size_t)room->bus_room.settings.max_message_bytes,
                              .queues = conn_queues_new(&room->bus_room.loop, room->bus),
-                             .free_sends = ingest_new(room->bus, "b", 1 << 20, NULL, NULL),
+                             .free_sends = ingest_new(room->bus, "b", 64 << 20, NULL, NULL),
                              .trace = &room->trace};
     struct log_writer_options options = {.label = "0",
                                          .term = ROOM_TERM,
                                          .history_bytes = 1 << 20,
                                          .history_messages = 100,
-                                         .history_seconds = 60};
+                                         .history_seconds = 60,
+                                         .keep_all_until_ms = UINT64_MAX};
     room->batch.writer = log_writer_new(room->bus, &options);
     room->batch.forward = forward_new(room->bus, "p0", 0);
     key_of(&own, 0, KEY_OWN, BYTES_NONE);
@@ -87,6 +92,7 @@ void broker_room_deinit(struct broker_room *room) {
     bus_close(room->bus);
     bus_room_deinit(&room->bus_room);
     conn_queues_free(room->parts.queues);
+    buf_deinit(&room->told);
     snprintf(path, sizeof(path), "%s/app.lua", room->folder);
     remove(path);
     remove(room->folder);
@@ -116,4 +122,117 @@ struct in_entry *broker_room_entry(const struct entry *e, uint64_t ms) {
 struct processing broker_room_begin(struct broker_room *room, struct in_entry *entry) {
     return (struct processing){
         .parts = &room->parts, .batch = &room->batch, .slot = room->slot, .entry = entry};
+}
+
+/* --- what came of it --- */
+
+static void show_list(struct buf *out, const char *what, struct bytes_list list) {
+    if (!bytes_list_is_given(list))
+        return;
+    buf_printf(out, " %s=", what);
+    for (size_t i = 0; i < list.count; i++)
+        buf_printf(out, "%s%.*s", i > 0 ? "," : "", BYTES_FMT(list.items[i]));
+}
+
+static void show_text(struct buf *out, const char *what, struct bytes text) {
+    if (text.len > 0)
+        buf_printf(out, " %s%.*s", what, BYTES_FMT(text));
+}
+
+static void show_flags(struct buf *out, unsigned flags) {
+    if (flags != 0)
+        buf_printf(out, " flags=%u", flags);
+}
+
+static void show_message(struct buf *out, struct bytes text) {
+    struct message m;
+    struct bytes reason;
+    assert_int_equal(message_decode(text, &m), PARSE_OK);
+    buf_append_str(out, message_kind_text(m.kind));
+    show_list(out, "groups", m.to_groups);
+    show_list(out, "clients", m.to_clients);
+    show_text(out, "conn=", m.to_conn);
+    show_text(out, "from=", m.from);
+    show_flags(out, m.flags);
+    if (m.kind == MESSAGE_CLOSE)
+        buf_printf(out, " %d", delivery_read_close(&m, &reason));
+    show_text(out, "", m.kind == MESSAGE_CLOSE ? reason : m.data);
+    buf_append_char(out, '\n');
+    message_free(&m);
+}
+
+static void show_entry(struct buf *out, struct bytes text) {
+    struct entry e;
+    assert_int_equal(entry_decode(text, &e), PARSE_OK);
+    buf_append_str(out, entry_kind_text(e.kind));
+    show_text(out, "name=", e.name);
+    show_list(out, "names", e.names);
+    show_list(out, "groups", e.groups);
+    show_list(out, "clients", e.clients);
+    show_text(out, "conn=", e.conn);
+    show_text(out, "from=", e.client_id);
+    show_flags(out, e.flags);
+    if (e.kind == ENTRY_CLOSE)
+        buf_printf(out, " %d", (int)e.code);
+    show_text(out, "", e.body);
+    buf_append_char(out, '\n');
+    entry_free(&e);
+}
+
+/* Shows the field m of each entry of a stream, and empties it. */
+static const char *take_all(struct broker_room *room, const struct buf *key,
+                            void (*show)(struct buf *out, struct bytes text)) {
+    redisReply *all = redisCommand(room->bus_room.redis.admin, "XRANGE %b - +", key->ptr, key->len);
+    buf_clear(&room->told);
+    for (size_t i = 0; i < all->elements; i++) {
+        const redisReply *fields = all->element[i]->element[1];
+        for (size_t k = 0; k + 1 < fields->elements; k += 2)
+            if (strcmp(fields->element[k]->str, "m") == 0)
+                show(&room->told,
+                     bytes_of(fields->element[k + 1]->str, fields->element[k + 1]->len));
+    }
+    freeReplyObject(all);
+    freeReplyObject(
+        redisCommand(room->bus_room.redis.admin, "XTRIM %b MAXLEN 0", key->ptr, key->len));
+    buf_append_char(&room->told, '\0');
+    return room->told.ptr;
+}
+
+static void on_committed(void *ctx, enum log_writer_result result) {
+    struct broker_room *room = ctx;
+    assert_int_equal(result, LOG_WRITER_DONE);
+    room->answers++;
+}
+
+const char *broker_room_log(struct broker_room *room, struct bytes name) {
+    struct buf key = {0};
+    if (log_writer_count(room->batch.writer) > 0) {
+        room->answers = 0;
+        log_writer_commit(room->batch.writer, (struct message_id){++room->cursor, 0}, true,
+                          on_committed, room);
+        bus_room_until(&room->bus_room, &room->answers, 1, WAIT_MS);
+    }
+    key_of(&key, 0, name.len > 0 ? KEY_HISTORY : KEY_HISTORY_OF_ALL, name);
+    take_all(room, &key, show_message);
+    buf_deinit(&key);
+    return room->told.ptr;
+}
+
+static void on_forwarded(void *ctx, bool is_busy) {
+    struct broker_room *room = ctx;
+    assert_false(is_busy);
+    room->answers++;
+}
+
+const char *broker_room_in(struct broker_room *room, unsigned partition) {
+    struct buf key = {0};
+    if (forward_count(room->batch.forward) > 0) {
+        room->answers = 0;
+        forward_send(room->batch.forward, on_forwarded, room);
+        bus_room_until(&room->bus_room, &room->answers, 1, WAIT_MS);
+    }
+    key_of(&key, partition, KEY_IN, BYTES_NONE);
+    take_all(room, &key, show_entry);
+    buf_deinit(&key);
+    return room->told.ptr;
 }

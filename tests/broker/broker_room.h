@@ -21,6 +21,9 @@ struct broker_room {
     struct entry_parts parts;
     struct batch batch;
     unsigned slot;
+    uint64_t cursor; /* of what broker_room_log committed */
+    unsigned answers;
+    struct buf told; /* what broker_room_log and broker_room_in returned last */
 };
 
 /* app: the text of app.lua. host may be NULL. */
@@ -32,5 +35,19 @@ struct bytes broker_room_name(unsigned partition, unsigned i);
 struct in_entry *broker_room_entry(const struct entry *e, uint64_t ms);
 /* To process it; the caller frees the entry with in_entry_unref. */
 struct processing broker_room_begin(struct broker_room *room, struct in_entry *entry);
+
+/* What has come into the log of a Name ("": of every Name) since it was asked for last, once what
+ * the batch holds is committed. A line for each message:
+ *
+ *     <kind> [groups=<a,b>] [clients=<a,b>] [conn=<value>] [from=<id>] [flags=<number>] [<data>]
+ *
+ * A close has its code before its reason. */
+const char *broker_room_log(struct broker_room *room, struct bytes name);
+/* The same for `in` of a partition, once what the batch forwards is there. A line for each entry:
+ *
+ *     <kind> [name=<name>] [names=<a,b>] [groups=…] [clients=…] [conn=…] [from=…] [flags=…] [<body>]
+ *
+ * names, groups and clients are shown as soon as they are given: "clients=" addresses nobody. */
+const char *broker_room_in(struct broker_room *room, unsigned partition);
 
 #endif
