@@ -27,6 +27,7 @@ from runner import EQUIVALENT, KILLED, STILLBORN, SURVIVED, UNCOVERED, Worker  #
 from tree import HOME, ROOT, ROOMS  # noqa: E402
 
 SCRIPTS = "common/bus/redis/scripts"
+TESTS_OF_SCRIPTS = ("tests/faults/scripts/", "tests/faults/test_simulator.py")  # they load the scripts themselves
 EQUIVALENTS = pathlib.Path(__file__).resolve().parent / "equivalent.txt"
 RESULTS = HOME / "results.jsonl"
 
@@ -153,7 +154,7 @@ class CoverageOfMutants(Coverage):
         if not mutant.file.endswith(".lua"):
             return self.reaching(mutant.file, range(mutant.line, mutant.last_line + 1))
         names = {n for file, line in self.callers(mutant.function) for n in self.reaching(file, range(line - 1, line + 2))}
-        return sorted(names | ({"tests/faults/test_simulator.py"} & set(self.tests)))
+        return sorted(names | {n for n in self.tests if n.startswith(TESTS_OF_SCRIPTS)})
 
 
 # ---- the run --------------------------------------------------------------------------------------------
