@@ -41,7 +41,9 @@ t = string.format('%.0f', t)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 local terms = o[1] and o[4] or '0'
 if #terms > 4096 or string.find(terms, '[^%d <-]') then terms = o[1] or '0' end
-if o[1] and string.match(terms, '(%d+)[^ ]*$') ~= o[1] then terms = o[1] end
+-- Anchored: what some other program wrote there must not keep Redis busy.
+local newest = string.match(' ' .. terms, '^.* (.*)$')
+if o[1] and string.match(newest, '^%d*') ~= o[1] then terms = o[1] end
 terms = terms .. ' ' .. t .. (o[3] and '<' .. o[3] or '')
 while select(2, string.gsub(terms, ' ', '')) >= 32 do terms = string.match(terms, ' (.*)$') end
 local g = o[6] or o[1] and '0' or t
