@@ -155,7 +155,7 @@ class Process:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def wait_log(self, text, timeout=10.0, after=0):
+    def wait_log(self, text, timeout=30.0, after=0):
         """Wait until the log has the text at or past the offset."""
         eventually(lambda: text in self.log()[after:], timeout, f"{text!r} in the log of {self.name}")
 
@@ -366,6 +366,10 @@ class Cluster:
         if check:
             assert done.returncode == 0, f"signalbox {args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def open_gate(self, gate):
+        """Lets the app's handlers go on that wait until the store has open:<gate>."""
+        self.redis.set(f"sb:{{sb}}:kv:store:open:{gate}", "true")
 
     def logs(self, tail=40):
         """The last lines of every log, for a failed test's report."""

@@ -9,9 +9,14 @@ local big, large, huge = string.rep("x", 20000), string.rep("z", 4000000), strin
 signalbox.route("GET", "/hi", function(web) web:text("hi") end)
 signalbox.route("GET", "/big", function(web) web:text(big) end)
 signalbox.route("GET", "/large", function(web) web:text(large) end)
-signalbox.route("POST", "/sleep", function(web)
-    signalbox.sleep(2)
-    web:text("slept")
+
+-- A handler waits until the test opens its gate.
+local function wait(gate)
+    while not signalbox.store.get("open:" .. gate) do signalbox.sleep(0.05) end
+end
+signalbox.route("POST", "/wait", function(web)
+    wait("wait")
+    web:text("waited")
 end)
 signalbox.route("GET", "/hog", function(web)
     local kept = {}
@@ -19,7 +24,7 @@ signalbox.route("GET", "/hog", function(web)
         kept[i] = string.rep("k", 8000000)
         signalbox.sleep(0.001)
     end
-    signalbox.sleep(3)
+    wait("hog")
     kept = nil
     for _ = 1, 20 do signalbox.sleep(string.rep("g", 8000000) and 0.01) end -- garbage is collected when there is more
     web:text("done")
@@ -32,10 +37,4 @@ signalbox.route("GET", "/late", function(web)
     web:convert { name = "Late" }
 end)
 signalbox.route("GET", "/gate", function(web) web:convert { name = "Gate" } end)
-signalbox.signal_route("/gate", function()
-    while not signalbox.store.get("open") do signalbox.sleep(0.1) end
-end)
-signalbox.route("GET", "/open", function(web)
-    signalbox.store.set("open", "yes")
-    web:text("open")
-end)
+signalbox.signal_route("/gate", function() wait("gate") end)

@@ -17,12 +17,17 @@ local function note(id, text)
     signalbox.send { name = "Watch", data = id .. " " .. text }
 end
 
--- a message: {"say": text, "wait": seconds, "store": wait for Redis, "answer": tell the sender}
+local function wait(gate)
+    while not signalbox.store.get("open:" .. gate) do signalbox.sleep(0.02) end
+end
+
+-- a message: {"say": text, "wait": seconds, "gate": wait until it is opened, "store": wait for Redis, "answer": tell the sender}
 signalbox.signal_route("/slow", function(event)
     local m = event.data.message
     note(event.client_id, "begin " .. m.say)
     if m.store then signalbox.store.incr("turns") end
     if m.wait > 0 then signalbox.sleep(m.wait) end
+    if m.gate then wait(m.gate) end
     if m.answer then event.response:send("answer to " .. m.say) end
     note(event.client_id, "end " .. m.say)
 end)
