@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import BINARY, CLOSE, PING, TEXT, Cluster, RawWs, Refused, close_body, encode_frame, eventually
+from harness import BINARY, CLOSE, PING, TEXT, Cluster, RawWs, Refused, always, close_body, encode_frame, eventually
 
 APP = pathlib.Path(__file__).parent / "app" / "hostile.lua"
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -52,7 +52,7 @@ def test_pipelined_requests_whose_answers_are_not_read(cluster):
             client.sock.sendall(GET.format("/big").encode() * 1000)  # 20 MB of answers each
     assert memory(cluster) - before < 48 << 20
     assert cluster.http(0, "GET", "/hi").text == "hi"
-    eventually(lambda: cluster.gateways[0].metrics()["signalbox_connections"] == 0, 8)
+    eventually(lambda: cluster.gateways[0].metrics()["signalbox_connections"] == 0)
 
 
 def test_pipelined_requests_are_all_answered(cluster):
@@ -167,10 +167,10 @@ def test_messages_a_second():
         def count():
             counts.append((confirmed(cluster), time.monotonic() - began))
             return counts[-1][0]
-        eventually(lambda: count() >= 21, 10)
+        eventually(lambda: count() >= 21)
         eventually(lambda: count() == 61, 30)
         too_many = [(number, passed) for number, passed in counts if number > 1 + 20 + 20 * passed + 1]
-        assert not too_many and len({number for number, _ in counts}) > 3, "at the rate, not all at once in the end"
+        assert not too_many and len({number for number, _ in counts}) > 2, "at the rate, not all at once in the end"
         flood.send_bytes(encode_frame(CLOSE, close_body(1000)))
         assert flood.read_frame().opcode == CLOSE
 
@@ -184,7 +184,7 @@ def test_over_the_rate_for_too_long_is_1008():
         other.send_bytes(encode_frame(TEXT, "{}") * 40)
         frame = flood.read_frame()
         assert frame.opcode == CLOSE and frame.payload == close_body(1008, "rate limit")
-        eventually(lambda: confirmed(cluster) >= 40 + 50, 5)
+        eventually(lambda: confirmed(cluster) >= 40 + 50)
         assert confirmed(cluster) < 40 + 500
         metrics = cluster.gateways[0].metrics()
         assert metrics["signalbox_rate_closed_total"] == 1 and metrics["signalbox_websockets"] == 1
@@ -202,7 +202,7 @@ def test_a_gateway_that_stood_still_makes_nobody_too_fast():
         time.sleep(3)  # that is the standstill
         client.send_bytes(encode_frame(TEXT, "{}") * 50)
         gateway.cont()
-        eventually(lambda: confirmed(cluster) == 50, 5)
+        eventually(lambda: confirmed(cluster) == 50)
         client.send_bytes(encode_frame(CLOSE, close_body(1000)))
         assert client.read_frame().payload == close_body(1000)
 
@@ -212,17 +212,19 @@ def test_one_client_has_its_share_of_the_way_to_redis():
     with Cluster(APP, gateways=1, gateway_args=["--max-uplink-bytes", "8000000"]) as cluster:
         flood, other = raw(cluster).upgrade("/up?name=A"), raw(cluster).upgrade("/up?name=B")
         cluster.redis_server.stop()
-        flood.sock.settimeout(0.5)
-        sent, message = 0, encode_frame(BINARY, b"x" * 100000)
-        with pytest.raises(OSError):
-            while sent < 400:
-                flood.sock.sendall(message)
-                sent += 1
-        waiting = eventually(lambda: cluster.gateways[0].metrics()["signalbox_uplink_bytes"], 3)
-        assert 900000 < waiting < 1200000
+        messages = encode_frame(BINARY, b"x" * 100000) * 150
+        sender = threading.Thread(target=flood.sock.sendall, args=(messages,))
+        flood.sock.settimeout(60)
+        sender.start()
+
+        def waiting():
+            return cluster.gateways[0].metrics()["signalbox_uplink_bytes"]
+        eventually(lambda: waiting() > 900000)
+        always(lambda: 900000 < waiting() < 1200000, 0.5)
         other.send_bytes(encode_frame(TEXT, "{}"))
         cluster.redis_server.cont()
-        eventually(lambda: confirmed(cluster) >= sent, 10)
+        eventually(lambda: confirmed(cluster) == 151)
+        sender.join()
 
 
 def fullest(cluster):
@@ -236,11 +238,11 @@ def test_what_one_floods_keeps_nobody_waiting(flood, count, most):
     """While the broker stands still, a flood stops early in Redis; what another says of the same Name passes it."""
     with Cluster(APP, gateways=1) as cluster:
         one, other = raw(cluster).upgrade("/up?name=A"), raw(cluster).upgrade("/up?name=A")
-        eventually(lambda: fullest(cluster)[1] == 0, 5)
+        eventually(lambda: fullest(cluster)[1] == 0)
         cluster.brokers[0].stop()
         sender = threading.Thread(target=one.send_bytes, args=(encode_frame(BINARY, flood) * count,))
         sender.start()
-        eventually(lambda: fullest(cluster)[1] >= most * 0.7, 5)
+        eventually(lambda: fullest(cluster)[1] >= most * 0.7)
         other.send_bytes(encode_frame(TEXT, "I am another"))
         key, _ = eventually(lambda: fullest(cluster) if b"I am another" in str(
             cluster.redis.xrevrange(fullest(cluster)[0], count=128)).encode() else None, 5)

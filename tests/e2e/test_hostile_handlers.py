@@ -21,7 +21,7 @@ def test_a_client_that_uses_up_the_budget():
         eventually(lambda: failed() >= 1)
         other.say("!")
         assert other.recv(5) == "found"
-        assert failed() < MESSAGES / 2
+        assert failed() < MESSAGES, "the attacker's last ones still wait"
         assert cluster.brokers[0].metrics()["signalbox_connections_slowed_total"] >= 1
         cluster.brokers[0].wait_log('slowed client="attacker" name="Room"')
         assert attacker.recv(30) == "found"
