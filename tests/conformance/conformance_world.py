@@ -66,7 +66,7 @@ class World:
                 pipeline.hget(log[:-len(b"in")] + b"own", "c")
             answers = pipeline.execute()
             return all(info["last-generated-id"] == cursor for info, cursor in zip(answers[::2], answers[1::2]))
-        eventually(is_handled, 10, "the partitions have handled everything")
+        eventually(is_handled, what="the partitions have handled everything")
 
     # -- clients
 

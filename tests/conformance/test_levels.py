@@ -32,7 +32,7 @@ def check_truth(w, level, gateway):
 
 def effective(w, name, level, gateway):
     """A level reaches the other processes of the cluster at once, but not within the call that sets it."""
-    eventually(lambda: w.adm("get_level", gateway, name=name).replace("_", "") == level.replace("_", ""), 5)
+    eventually(lambda: w.adm("get_level", gateway, name=name).replace("_", "") == level.replace("_", ""))
 
 
 def test_S129_default_level_is_name(w, trigger):

@@ -57,7 +57,7 @@ def test_S214_names_are_forgotten_with_their_last_connection(w, trigger):
     """S214, D11: live connections only."""
     a, b = w.up(G1, unique()), w.up(G2, unique())
     a.close()
-    eventually(lambda: a.name not in w.adm("names", trigger), 5)
+    eventually(lambda: a.name not in w.adm("names", trigger))
     assert b.name in w.adm("names", trigger)
 
 
@@ -78,7 +78,7 @@ def test_S215_exists(w, trigger):
         assert w.adm("exists", trigger, name=client.name, client_id=client.id) is True
     assert w.adm("exists", trigger, name=a.name, client_id=c.id) is False
     c.close()
-    eventually(lambda: w.adm("exists", trigger, name=c.name, client_id=c.id) is False, 5)
+    eventually(lambda: w.adm("exists", trigger, name=c.name, client_id=c.id) is False)
     assert w.adm("exists", trigger, name=c.name) is False
 
 
@@ -93,11 +93,11 @@ def test_S216_metrics(w, trigger):
     for _ in range(5):
         [a, c][trigger].say("x", path=a.name)
     assert a.take(5) == ["x"] * 5
-    eventually(lambda: total(w, "signalbox_messages_in_total") == before["messages_in_total"] + 5, 5)
+    eventually(lambda: total(w, "signalbox_messages_in_total") == before["messages_in_total"] + 5)
     open_now = total(w, "signalbox_websockets")
     for client in a, b, c:
         client.close()
-    eventually(lambda: total(w, "signalbox_websockets") <= open_now - 3, 5)
+    eventually(lambda: total(w, "signalbox_websockets") <= open_now - 3)
 
 
 def test_S217_idle_connection_is_pinged_and_a_busy_one_is_not(impatient):

@@ -219,9 +219,9 @@ def test_reload_under_traffic(reloadable, how):
     try:
         set_version("two")
         how(world.cluster)
-        eventually(lambda: versions(world, asker) == ["two"] * 3, 10)
+        eventually(lambda: versions(world, asker) == ["two"] * 3)
         at_least = len(sent) + 100
-        eventually(lambda: len(sent) > at_least, 10)
+        eventually(lambda: len(sent) > at_least)
     finally:
         stop.set()
         thread.join()
@@ -242,4 +242,4 @@ def test_reload_of_a_broken_app_keeps_the_old_one(reloadable):
     assert done.returncode == 1 and "app.lua" in done.stderr
     set_version("three")
     reload_by_cli(world.cluster)
-    eventually(lambda: versions(world, asker) == ["three"] * 3, 10)
+    eventually(lambda: versions(world, asker) == ["three"] * 3)

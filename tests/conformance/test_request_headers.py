@@ -148,9 +148,9 @@ def test_S157_an_id_as_it_stands_comes_first(w, trigger):
     plain, escaped = w.up(trigger, name, id="A"), w.up(trigger, name, id="%41")
     assert refer(w, trigger, "%41", name).json()["signal"]["client_id"] == "%41"
     escaped.close()
-    eventually(lambda: refer(w, trigger, "%41", name).json()["signal"]["client_id"] == "A", 5)
+    eventually(lambda: refer(w, trigger, "%41", name).json()["signal"]["client_id"] == "A")
     plain.close()
-    eventually(lambda: refer(w, trigger, "%41", name).status == 404, 5)
+    eventually(lambda: refer(w, trigger, "%41", name).status == 404)
 
 
 def test_S157_a_client_that_hands_on_what_its_library_read(w, trigger):
@@ -179,7 +179,7 @@ def test_S165_answer_streamed_over_the_socket(w, a, trigger):
 
 def test_S166_closed_connection(w, a, trigger):
     a.close()
-    eventually(lambda: refer(w, trigger, a.id, a.name).status == 404, 5)
+    eventually(lambda: refer(w, trigger, a.id, a.name).status == 404)
 
 
 def test_S166_taken_over_connection(w, a, trigger):
@@ -188,7 +188,7 @@ def test_S166_taken_over_connection(w, a, trigger):
     assert a.closing()[0] == 4001
     assert refer(w, trigger, a.id, a.name).json()["signal"]["group"] == "Admins"
     newer.close()
-    eventually(lambda: refer(w, trigger, a.id, a.name).status == 404, 5)
+    eventually(lambda: refer(w, trigger, a.id, a.name).status == 404)
 
 
 def test_S167_error_closes_the_http_connection(w):

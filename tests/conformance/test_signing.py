@@ -220,7 +220,7 @@ def test_S149_strict_on_a_socket_for_both_families(tmp_path):
                 with pytest.raises(Refused) as refused:
                     Client(("127.0.0.1", ports["*"]), query("/up", name="Both"))
                 assert refused.value.status == 503
-            eventually(lambda: cluster.gateways[0].metrics()["signalbox_connections"] == 0, 5)
+            eventually(lambda: cluster.gateways[0].metrics()["signalbox_connections"] == 0)
         with Client(("::1", ports["*"]), query("/up", name="Both", id="my-client-id"), {"User-Agent": "curl/8.5.0"}) as client:
             assert client.id == vector("V8")[3]
 

@@ -77,7 +77,7 @@ def test_no_ack_without_ref(w, trigger):
 def test_error_of_a_refused_level(w, trigger):
     a = v1(w, trigger, unique())
     w.level("client_id", a.name)
-    eventually(lambda: "client" in w.adm("get_level", trigger, name=a.name), 5)
+    eventually(lambda: "client" in w.adm("get_level", trigger, name=a.name))
     a.say("x", path=a.name, ref=1)
     error = a.recv_json()
     assert (error["type"], error["ref"]) == ("error", 1) and error["code"]

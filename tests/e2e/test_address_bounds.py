@@ -27,7 +27,7 @@ def cluster():
 def longest(cluster):
     """Who has the longest Name, group and id that there are."""
     with cluster.client(0, up(name=MOST["name"], group=MOST["group"], id=MOST["client_id"])) as client:
-        eventually(lambda: lua(cluster, "exists", name=MOST["name"])["result"] is True, 10)
+        eventually(lambda: lua(cluster, "exists", name=MOST["name"])["result"] is True)
         yield client
 
 
@@ -62,7 +62,7 @@ def test_frames(cluster, longest, key):
             assert longest.recv() == "taken"
             before = bad()
             sender.say("refused", **ref, **{key: text + "x"})
-            eventually(lambda: bad() == before + 1, 10)
+            eventually(lambda: bad() == before + 1)
             sender.say("fence", path=MOST["name"])
             assert longest.recv() == "fence"
         assert v1.recv_json()["type"] == "ack"

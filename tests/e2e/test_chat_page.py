@@ -132,7 +132,7 @@ def test_the_page_comes_back_by_the_back_button(cluster, browser, windows):
     """Whether the browser has kept the page or loads it anew; no connection stays behind."""
     browser.switch_to.window(windows[0])
     browser.get("about:blank")
-    eventually(lambda: clients_of(cluster) == 1, 10, "the page's connection has ended")
+    eventually(lambda: clients_of(cluster) == 1, what="the page's connection has ended")
     browser.back()
     WebDriverWait(browser, 20).until(state_is("open"))
     assert clients_of(cluster) == 2
@@ -141,7 +141,7 @@ def test_the_page_comes_back_by_the_back_button(cluster, browser, windows):
 def test_a_kept_page_connects_when_it_is_shown(cluster, browser, windows):
     browser.switch_to.window(windows[0])
     browser.execute_script(COUNT_TIMERS + "dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));")
-    eventually(lambda: clients_of(cluster) == 1, 10, "the page has closed its connection")
+    eventually(lambda: clients_of(cluster) == 1, what="the page has closed its connection")
     assert browser.execute_script("return [window.timers, document.getElementById('state').dataset.state]") == [0, "closed"]
     browser.execute_script("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     WebDriverWait(browser, 20).until(state_is("open"))
@@ -173,7 +173,7 @@ def test_the_lines_of_the_docs(cluster, browser, windows):
         document.body.append(script);
     """, code)
     wait = WebDriverWait(browser, 20)
-    eventually(lambda: clients_of(cluster) == 3, 10)
+    eventually(lambda: clients_of(cluster) == 3)
     cluster.cli("send", "Msg", "one")
     wait.until(lambda b: b.execute_script("return window.shown") == ["one"])
     cluster.cli("close", "Msg", "--code", "4003")

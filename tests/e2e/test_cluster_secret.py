@@ -92,7 +92,7 @@ def test_one_that_ran_before_the_others_were_given_a_secret_says_so(tmp_path):
         cluster.redis.hset("sb:{sb}:cfg", "secret", "x" * 44)
         cluster.redis.client_kill_filter(_type="normal", skipme=True)
         for daemon in cluster.daemons:
-            eventually(lambda: "this process is not believed" in daemon.admin("GET", "/readyz").text, 10, "a note")
+            eventually(lambda: "this process is not believed" in daemon.admin("GET", "/readyz").text, what="a note")
             assert daemon.is_ready()
 
 
@@ -132,8 +132,8 @@ def test_what_is_forged_is_ignored_and_counted(fleet):
     forge(fleet, "drain", gateway_id, "0", "token", "exit")
     forge(fleet, "hmac:" + "A" * 44, "1764226800000", "reload")
     for daemon in fleet.daemons:
-        eventually(lambda: daemon.metrics()["signalbox_unproven_total"] >= 4, 10, "four notices that were not believed")
-        eventually(lambda: "ignored for lack of a proof that it comes from this fleet" in notes(daemon), 10, "a note")
+        eventually(lambda: daemon.metrics()["signalbox_unproven_total"] >= 4, what="four notices that were not believed")
+        eventually(lambda: "ignored for lack of a proof that it comes from this fleet" in notes(daemon), what="a note")
         assert daemon.is_ready() and daemon.is_running
     assert all("reloaded" not in daemon.log()[start:] for daemon, start in zip(fleet.daemons, before[0]))
     with fleet.client(0, "/ws") as client:

@@ -82,12 +82,12 @@ def test_each_client_gets_its_own_fleets_messages(fleets):
         assert fleet.list("clients", "Msg")[0]["clientId"] == "ann"
         assert len(fleet.list("gateways")) == len(fleet.list("brokers")) == 1
         assert fleet.gateways[0].metrics()["signalbox_feed_gaps_total"] == 0
-        eventually(lambda: fleet.text("GET", "/store/connects") == "1", 5)
+        eventually(lambda: fleet.text("GET", "/store/connects") == "1")
     for fleet, client in zip(fleets, clients):
         assert fleet.list("send", "Msg", "who", "--wait", "3s")["matched"] == 1
         assert client.recv() == "who"
         client.drop()
-        eventually(lambda: fleet.text("GET", "/store/disconnects") == "1", 10)
+        eventually(lambda: fleet.text("GET", "/store/disconnects") == "1")
         assert fleet.text("GET", "/store/connects") == "1"
 
 
@@ -116,10 +116,22 @@ def test_values_locks_levels_and_the_secret_are_its_own(fleets):
         assert client.recv() == "still here"
 
 
+def listeners(fleet):
+    """How many processes say that they listen to a trace, which ends with the second of them."""
+    count = 0
+    with subprocess.Popen([str(BIN / "signalbox"), "trace", "--name", "Msg", "--for", "60s", "--redis", fleet.redis_url,
+                           *fleet.fleet_args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as trace:
+        for line in trace.stderr:
+            count += "listens" in line
+            if count == 2:
+                trace.terminate()
+    return count
+
+
 def test_the_cli_follows_one_fleet(fleets):
     """trace and reload hear this fleet's processes, tail its messages."""
     for fleet in fleets[1:3]:
-        assert fleet.cli("trace", "--name", "Msg", "--for", "500ms").stderr.count("listens") == 2
+        assert listeners(fleet) == 2
         assert fleet.list("reload")["reloaded"] == 2
         client = fleet.client(0, "/up?name=Tail")
         with subprocess.Popen([str(BIN / "signalbox"), "tail", "Tail", "--count", "1", "--redis", fleet.redis_url,
@@ -203,7 +215,7 @@ def test_one_of_two_fleets_gets_a_port(fleets, started):
         for gateway in pair:
             gateway.expected_to_end = True
             gateway.start()
-        eventually(lambda: [gateway.is_running for gateway in pair].count(False) == 1, 10)
+        eventually(lambda: [gateway.is_running for gateway in pair].count(False) == 1)
         loser, winner = sorted(pair, key=lambda gateway: gateway.is_running)
         assert loser.popen.returncode == 1
         line = f"cannot listen on 127.0.0.1 port {port}: a gateway of another fleet (process {winner.pid}) listens there"

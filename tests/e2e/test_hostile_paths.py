@@ -112,6 +112,6 @@ def test_it_can_be_said_at_run_time(cluster, victims):
     with cluster.client(0, "/x") as sender:
         assert not reaches()
         assert cluster.http(1, "POST", "/open?name=OTHER&open=true").status == 200
-        eventually(reaches, 5)
+        eventually(reaches)
         assert cluster.http(0, "POST", "/open?name=other&open=false").status == 200
-        eventually(lambda: not reaches(), 5)
+        eventually(lambda: not reaches())

@@ -242,7 +242,7 @@ def test_what_a_joining_client_is_kept(slow, count, status):
         slow.impostor.flows.clear()
         joining = threading.Thread(target=join)
         joining.start()
-        eventually(lambda: slow.redis.hlen(slow.redis.keys("sb:{*}:c:Msg")[0]) == 2, 2, "a registration that is not answered")
+        eventually(lambda: slow.redis.hlen(slow.redis.keys("sb:{*}:c:Msg")[0]) == 2, what="a registration that is not answered")
         for _ in range(count):
             slow.redis.xadd("signalbox:send", {"m": json.dumps({"name": "Msg", "data": "x" * 500_000})})
         assert [len(bystander.recv()) for _ in range(count)] == [500_000] * count

@@ -30,7 +30,7 @@ def send(cluster, data):
             return cluster.redis.xadd(STREAM, body(data))
         except redis_py.ResponseError:
             return False
-    eventually(is_taken, 15, "XADD is taken")
+    eventually(is_taken, what="XADD is taken")
 
 
 def is_fresh(cluster):
@@ -57,7 +57,7 @@ def test_an_id_of_the_future(cluster, entry):
             for data in sent[11:]:
                 send(cluster, data)
             assert [client.recv() for _ in sent] == sent
-            eventually(lambda: is_fresh(cluster), 10, "a fresh stream")
+            eventually(lambda: is_fresh(cluster), what="a fresh stream")
             assert restarts(cluster) > before + round
         send(cluster, "last")
         assert client.recv() == "last"
@@ -88,10 +88,10 @@ def test_the_stream_is_damaged(cluster, damage):
         cluster.redis.execute_command(*damage)
         if damage[0] in ("SET", "SADD"):
             eventually(lambda: any("WRONGTYPE" in str(broker.admin("GET", "/readyz").text) for broker in cluster.brokers),
-                       15, "readyz names it")
+                       what="readyz names it")
             cluster.redis.publish(STREAM, body("by the channel")["m"])
             assert client.recv() == "by the channel"
             cluster.redis.delete(STREAM)
         send(cluster, "healed")
         assert client.recv() == "healed"
-        eventually(lambda: all(broker.is_ready() for broker in cluster.brokers), 15, "ready")
+        eventually(lambda: all(broker.is_ready() for broker in cluster.brokers), what="ready")

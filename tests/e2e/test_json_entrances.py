@@ -137,5 +137,5 @@ def test_keys_with_escapes_and_without_end(cluster, reader):
             sender.send_text(b'{"message":"x","path":"N",' + keys + b"}")
             sender.say("handled", direct=True)
             sender.until("handled")
-    eventually(lambda: post(cluster, b'"mark9"') == 202, 5)
+    eventually(lambda: post(cluster, b'"mark9"') == 202)
     assert reader.until("mark9") == []

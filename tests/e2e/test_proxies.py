@@ -97,7 +97,7 @@ def proxy(request, cluster, certificate, tmp_path_factory):
     process = Process(name, request.param(cluster, certificate, folder, port), folder, {"PATH": PATH}).start()
     try:
         found = Proxy(cluster, certificate, port)
-        eventually(found.is_up, 10, f"{name} serves: {process.log()}")
+        eventually(found.is_up, what=f"{name} serves: {process.log()}")
         yield found
     finally:
         process.term().wait()
@@ -175,7 +175,7 @@ def test_a_gateway_that_leaves_is_not_noticed(proxy):
         assert sum(is_reached(client) for client in clients) >= before.count(staying)
     leaving.wait()
     leaving.restart()
-    eventually(lambda: is_used(proxy, leaving), 15, "the gateway that came back gets clients")
+    eventually(lambda: is_used(proxy, leaving), what="the gateway that came back gets clients")
 
 
 def is_reached(client):
@@ -228,7 +228,7 @@ def test_the_proxy_protocol(certificate, tmp_path, proxied, sends, wants):
         process = Process(name, argv, tmp_path, {"PATH": PATH}).start()
         try:
             found = Proxy(cluster, certificate, port)
-            eventually(found.is_up, 10, f"{name} serves: {process.log()}")
+            eventually(found.is_up, what=f"{name} serves: {process.log()}")
             with found.client("/s/dump?name=Who") as client:
                 client.say("who am I?")
                 assert client.recv_json()["request"]["remote_address"] == CLIENT

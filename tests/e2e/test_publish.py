@@ -143,7 +143,7 @@ def test_refused_input_is_recorded(cluster, way, text):
         redis_cli(cluster, "PUBLISH", "signalbox:send", text)
     else:
         redis_cli(cluster, "XADD", "signalbox:send", "*", "m", text)
-    eventually(lambda: len(refused(cluster)) == before + 1, 10)
+    eventually(lambda: len(refused(cluster)) == before + 1)
     assert any(b" " in value for value in refused(cluster)[-1].values()), "a reason in words"
 
 
@@ -173,7 +173,7 @@ def test_what_is_not_understood_reaches_nobody(cluster, three, op):
         for command in ["XADD", "signalbox:send", "*", "m"], ["PUBLISH", "signalbox:send"]:
             before = len(refused(cluster))
             redis_cli(cluster, *command, tagged)
-            eventually(lambda: len(refused(cluster)) == before + 1, 10)
+            eventually(lambda: len(refused(cluster)) == before + 1)
             assert words in refused(cluster)[-1][b"reason"].decode(), (fields, command)
     for fields in NOBODY:
         reply = cluster.gateways[0].admin("POST", f"/{op}", {"name": name, **what, **fields})
@@ -221,7 +221,7 @@ def test_refused_level_is_recorded(cluster, three):
     try:
         before = len(refused(cluster))
         by_xadd(cluster, name, "refused")
-        eventually(lambda: len(refused(cluster)) == before + 1, 10)
+        eventually(lambda: len(refused(cluster)) == before + 1)
         assert any(b"broadcast level" in value for value in refused(cluster)[-1].values())
         done = cluster.cli("send", name, "refused", check=False)
         assert done.returncode != 0 and "broadcast level" in done.stderr + done.stdout

@@ -73,8 +73,8 @@ class Guarded(Cluster):
         """Both processes have connections, and a message comes through."""
         for daemon in self.daemons:
             daemon.wait_ready()
-        with eventually(lambda: self.join(text), 10) as client:
-            eventually(lambda: json.loads(self.cli_as_they("send", text, text, "--wait", "2s", "--json").stdout)["matched"], 10)
+        with eventually(lambda: self.join(text)) as client:
+            eventually(lambda: json.loads(self.cli_as_they("send", text, text, "--wait", "2s", "--json").stdout)["matched"])
             assert client.recv() == text
 
 

@@ -118,7 +118,7 @@ def test_a_close_that_cannot_be_sent(tmp_path):
         for header in HEADERS:
             cluster.redis.xadd(f"sb:{{{tag}}}:in", {"m": header})
             cluster.redis.publish(f"sb:{{{tag}}}:n:Msg", header)
-        eventually(lambda: cluster.redis.xlen(f"sb:{{{tag}}}:dl") == len(codes) + len(HEADERS), 10, "dead letters")
+        eventually(lambda: cluster.redis.xlen(f"sb:{{{tag}}}:dl") == len(codes) + len(HEADERS), what="dead letters")
         cluster.cli("send", "Msg", "still here")
         assert client.recv() == "still here"
         term = int(cluster.redis.hget(f"sb:{{{tag}}}:own", "t"))

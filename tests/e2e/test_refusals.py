@@ -91,7 +91,7 @@ def brokers_word(cluster, text, way):
     fence = json.dumps({"name": "Fence", "data": 1, "no such key": way})
     for each in text, fence:  # the fence is refused for certain, after it
         redis.xadd("signalbox:send", {"m": each}) if way == "XADD" else redis.publish("signalbox:send", each)
-    eventually(lambda: "no such key" in (refusals(cluster)[before:] or [{b"reason": b""}])[-1][b"reason"].decode(), 10)
+    eventually(lambda: "no such key" in (refusals(cluster)[before:] or [{b"reason": b""}])[-1][b"reason"].decode())
     reasons = [fields[b"reason"].decode() for fields in refusals(cluster)[before:]]
     assert len(reasons) <= 2, reasons
     return reasons[0] if len(reasons) == 2 else None
@@ -205,7 +205,7 @@ def test_what_only_a_broker_knows(cluster):
     reason = brokers_word(cluster, '{"name":"Leveled","data":"x"}', "XADD")
     assert "broadcast level for Leveled" in reason
     assert cluster.gateways[0].admin("POST", "/send", {"name": "Leveled", "data": "x"}).status == 202
-    eventually(lambda: [f[b"reason"].decode() for f in refusals(cluster)].count(reason) == 2, 10)
+    eventually(lambda: [f[b"reason"].decode() for f in refusals(cluster)].count(reason) == 2)
     done = cluster.cli("send", "Leveled", "x", check=False)
     assert done.returncode == 1 and f"refused: {reason}" in done.stderr
     assert reason in by_lua(cluster, "send", {"name": "Leveled", "data": "x"})

@@ -88,7 +88,7 @@ def test_certificates_are_replaced_without_dropping_a_socket(secure, how):
             cluster.cli("reload")
         else:
             cluster.gateways[0].hup()
-        eventually(lambda: serial(cluster) == 2, 10)
+        eventually(lambda: serial(cluster) == 2)
         old.send_text("still open")
         assert old.recv() == "still open"
     with cluster.client(0, "/s/echo?name=Tls", tls=trusting(folder)) as new:
@@ -251,7 +251,7 @@ def test_a_session_is_resumed_at_another_gateway(tmp_path, version):
         def is_resumed_at_the_other():
             session = ask(cluster, 0, context)[0]
             return ask(cluster, 1, context, session)[1]
-        eventually(is_resumed_at_the_other, 10)
+        eventually(is_resumed_at_the_other)
         old = ask(cluster, 0, context)[0]
         cluster.cli("reload", "--cluster-secret-file", tmp_path / "secret")  # the keys are not the certificates'
         assert ask(cluster, 1, context, old)[1]
@@ -267,10 +267,10 @@ def test_an_old_ticket_is_not_resumed(tmp_path):
     with secured(tmp_path, gateways=1, gateway_args=["--tls-ticket-ms", "1000"]) as cluster:
         def is_fresh_one_resumed():
             return ask(cluster, 0, context, ask(cluster, 0, context)[0])[1]
-        eventually(is_fresh_one_resumed, 10)
+        eventually(is_fresh_one_resumed)
         old = ask(cluster, 0, context)[0]
-        eventually(lambda: not ask(cluster, 0, context, old)[1], 10)
-        eventually(is_fresh_one_resumed, 10)
+        eventually(lambda: not ask(cluster, 0, context, old)[1])
+        eventually(is_fresh_one_resumed)
 
 
 def openssl(*args):
@@ -364,7 +364,7 @@ def test_a_session_ends_with_the_client_s_certificate(clients):
             except REFUSED:
                 return True
             return False
-        eventually(is_refused, 10)
+        eventually(is_refused)
 
 
 def test_a_client_certificate_is_optional(clients):
@@ -409,7 +409,7 @@ def test_an_ocsp_response_is_stapled_once_it_is_there(clients):
             return "OCSP Response Status: successful" in s_client(cluster, "-status")
         assert not is_stapled()
         respond(clients)
-        eventually(is_stapled, 10)
+        eventually(is_stapled)
         (clients / "alice.ocsp").write_text("no response")  # the one before stays
-        eventually(lambda: cluster.gateways[0].log().count("refused_staple") == 2, 10)
+        eventually(lambda: cluster.gateways[0].log().count("refused_staple") == 2)
         assert is_stapled()

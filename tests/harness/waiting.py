@@ -2,8 +2,10 @@
 import time
 
 
-def eventually(question, timeout=10.0, what=""):
-    """Ask until the answer is truthy and return it. An AssertionError counts as "not yet" and is raised at the end."""
+def eventually(question, timeout=30.0, what=""):
+    """Ask until the answer is truthy and return it. An AssertionError counts as "not yet" and is raised at the end.
+
+    The deadline is for a busy machine; give one only where the time itself is what is tested."""
     deadline = time.monotonic() + timeout
     pause = 0.005
     while True:

@@ -43,7 +43,7 @@ def redis_socket(folder):
     server = subprocess.Popen(["/usr/bin/redis-server", "--port", "0", "--unixsocket", str(path), "--save", "",
                                "--dir", str(folder), "--appendonly", "no"], stdout=subprocess.DEVNULL)
     try:
-        eventually(lambda: answers(path), 10, "Redis accepts connections")
+        eventually(lambda: answers(path), what="Redis accepts connections")
         yield path
     finally:
         server.kill()

@@ -105,7 +105,7 @@ def test_close(cluster, three, name):
 def test_tail_follows(cluster, three, name):
     tails = [subprocess.Popen([str(BIN / "signalbox"), "tail", *args, "--count", "2", "--json", "--redis", cluster.redis_url],
                               stdout=subprocess.PIPE, text=True) for args in ([name], [])]
-    eventually(lambda: cluster.redis.execute_command("PUBSUB", "NUMSUB", channel_of(cluster, name))[1] >= 4, 10)
+    eventually(lambda: cluster.redis.execute_command("PUBSUB", "NUMSUB", channel_of(cluster, name))[1] >= 4)
     cluster.cli("send", name, '{"a": "\\u001b[31m"}', "--json-data", "--group", "g")
     cluster.cli("close", name, "--client", "nobody", "--code", "4000", "--reason", "why")
     for tail in tails:
@@ -123,10 +123,10 @@ def test_tail_follows_events(cluster, name, narrow):
                              "--redis", cluster.redis_url], stdout=subprocess.PIPE, text=True)
     blocked = lambda: [c for c in cluster.redis.client_list() if c["id"] not in before and "b" in c["flags"]]
     reads_all = lambda: len(blocked()) == (1 if narrow else 16)
-    eventually(reads_all, 10)
+    eventually(reads_all)
     client = cluster.client(1, f"/up?name={name}&group=g")
     connect = json.loads(tail.stdout.readline())
-    eventually(reads_all, 10)  # an entry that the brokers drop before the next read is never seen
+    eventually(reads_all)  # an entry that the brokers drop before the next read is never seen
     client.close(4567, "done")
     disconnect = json.loads(tail.communicate(timeout=10)[0])
     assert connect["event"] == "connect" and connect["name"] == name and connect["group"] == "g"
@@ -252,7 +252,7 @@ def test_undrain_interrupts_a_drain(cluster, second):
     gateway, gid = second
     clients = [cluster.client(1, "/up?name=Stays") for _ in range(3)]
     drain = started(cluster, "drain", gid, "--over", "10m")
-    eventually(lambda: state_of(cluster, gateway) == "draining", 15)
+    eventually(lambda: state_of(cluster, gateway) == "draining")
     cluster.cli("undrain", gid)
     assert "somebody undrained it" in drain.communicate(timeout=15)[1] and drain.returncode == 1
     cluster.cli("send", "Stays", "still here")
@@ -265,7 +265,7 @@ def test_a_second_drain_sets_the_time_anew(cluster, second):
     gateway, gid = second
     clients = [cluster.client(1, "/up?name=Hurry") for _ in range(3)]
     drain = started(cluster, "drain", gid, "--over", "10m")
-    eventually(lambda: state_of(cluster, gateway) == "draining", 15)
+    eventually(lambda: state_of(cluster, gateway) == "draining")
     assert cluster.cli("drain", gid, "--over", "0s").stdout == f"{gid} drained\n"
     assert drain.wait(20) == 0
     assert {client.closing()[0] for client in clients} == {1001}

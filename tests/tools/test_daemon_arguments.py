@@ -75,12 +75,12 @@ def test_a_second_signal_ends_a_draining_gateway_at_once(redis_url, tmp_path):
         gateway = subprocess.Popen([str(BIN / "signalbox-gateway"), str(APP), "--redis", redis_url, "--drain-ms", "60000",
                                     "--listen", f"http://127.0.0.1:{port}"], stdin=subprocess.DEVNULL, stderr=stderr)
     try:
-        eventually(lambda: "started id=" in log.read_text(), 10, "the gateway runs")
+        eventually(lambda: "started id=" in log.read_text(), what="the gateway runs")
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(1000).startswith(b"HTTP/1.1 404")
             gateway.terminate()
-            eventually(lambda: "drain: started connections=1" in log.read_text(), 10, "it drains")
+            eventually(lambda: "drain: started connections=1" in log.read_text(), what="it drains")
             assert gateway.poll() is None
             gateway.terminate()
             assert gateway.wait(5) == 1

@@ -37,7 +37,7 @@ def test_signals_and_exit_end_a_gateway_that_drains():
         cluster.cli("drain", ids[first.pid], "--over", "0s")
         assert one.closing()[0] == 1001
         assert first.term().wait() == 0
-        eventually(lambda: json.loads(cluster.cli("gateways", "--json").stdout) == [], 10)
+        eventually(lambda: json.loads(cluster.cli("gateways", "--json").stdout) == [])
 
 
 @pytest.fixture

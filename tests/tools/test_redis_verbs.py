@@ -89,7 +89,7 @@ def test_send_tells_a_refusal(cli, redis):
     process = subprocess.Popen([str(BIN / "signalbox"), "send", "Msg", "x", "--wait", "5s", "--redis",
                                 "unix://" + redis.connection_pool.connection_kwargs["path"]],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    eventually(lambda: redis.xlen("signalbox:send") == 1, 5)
+    eventually(lambda: redis.xlen("signalbox:send") == 1)
     (entry, fields), = redis.xrange("signalbox:send")
     redis.xadd("signalbox:refused", {"reason": "somebody else's", "m": '{"name":"Other","data":"x"}', "at": "now"})
     redis.xadd("signalbox:refused", {"reason": "not like this", "m": fields["m"], "at": "now"})
@@ -200,9 +200,9 @@ def test_what_redis_holds_drives_no_terminal(cli, redis):
 def test_a_level_is_told_to_every_process(cli, redis):
     with redis.pubsub() as heard:
         heard.subscribe("sb:{sb}:ctl")
-        eventually(lambda: heard.get_message(timeout=1), 5)
+        eventually(lambda: heard.get_message(timeout=1))
         cli("level", "Msg", "group")
-        assert eventually(lambda: heard.get_message(timeout=1), 5)["data"] == "rule 9 level:msggroup"
+        assert eventually(lambda: heard.get_message(timeout=1))["data"] == "rule 9 level:msggroup"
 
 
 def test_drain_of_nobody(cli):
@@ -255,7 +255,7 @@ def test_a_reader_that_goes_away_ends_tail(redis_url, redis, folder):
     process = subprocess.Popen([str(BIN / "signalbox"), "tail", "Msg", "--redis", redis_url], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, cwd=folder)
     try:
-        eventually(lambda: redis.pubsub_channels("sb:*:n:Msg"), 5)
+        eventually(lambda: redis.pubsub_channels("sb:*:n:Msg"))
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.wait(5) == -signal.SIGINT

@@ -94,7 +94,7 @@ def test_instances_have_ports(kind, redis_url):
                                *(["--listen", f"http://127.0.0.1:{free_port()}"] if kind == "gateway" else [])],
                               stderr=subprocess.DEVNULL)
     try:
-        eventually(lambda: lives(port), 15)
+        eventually(lambda: lives(port))
     finally:
         daemon.terminate()
         daemon.wait(20)

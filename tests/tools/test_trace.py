@@ -25,7 +25,7 @@ class Trace:
                         for how in ((self.process.stdout, self.lines.put), (self.process.stderr, self.notes.append))]
         for thread in self.threads:
             thread.start()
-        eventually(lambda: self.listeners() == len(cluster.daemons), 10, "every process listens")
+        eventually(lambda: self.listeners() == len(cluster.daemons), what="every process listens")
 
     @staticmethod
     def _read(file, take):
@@ -208,7 +208,7 @@ def test_a_table_and_its_end(cluster, name):
 
 
 def test_nothing_is_told_once_nobody_traces(cluster, name):
-    with Trace(cluster, "--name", name, "--for", "1s") as trace:
+    with Trace(cluster, "--name", name, "--for", "3s") as trace:
         assert trace.process.wait(10) == 0
     assert cluster.redis.pubsub_channels("sb:{sb}:trace:*") == []
 
