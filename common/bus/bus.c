@@ -393,6 +393,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct settings *settings, enum bus_k
     b->cluster_check = cluster_check_new(b);
     paging_init(&b->paging, PAGE_FIRST, PAGING_TOP);
     backlog_init(&b->backlog, b);
+    bulk_init(&b->bulk);
     b->check = redis_check_new(b, settings->max_message_bytes);
     MUST(uv_timer_init(loop, &b->beat_timer) == 0);
     return b;

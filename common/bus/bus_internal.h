@@ -10,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/cluster_secret.h"
 #include "common/bus/backlog.h"
+#include "common/bus/bulk.h"
 #include "common/bus/probes.h"
 #include "common/bus/bus.h"
 #include "common/bus/redis/one_server.h"
@@ -67,6 +68,7 @@ struct bus {
     struct redis_check *check;
     struct paging paging;
     struct backlog backlog;
+    struct bulk bulk;
     struct troubles *troubles;
     struct trouble beats_refused;
     struct cluster_check *cluster_check;

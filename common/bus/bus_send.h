@@ -12,6 +12,8 @@
 #include "common/bus/redis/reply.h"
 #include "common/bus/redis/scripts.h"
 
+struct bulk;
+
 /* In place of a partition: the keys and channels that belong to none. A number that is no partition
  * (that of the public stream) means the same. */
 enum { BUS_FLEET = PARTITIONS_MAX };
@@ -22,6 +24,8 @@ enum { BUS_FLEET = PARTITIONS_MAX };
 void bus_send(struct bus *b, unsigned partition, struct command *c, reply_fn *fn, void *ctx);
 /* False when an argument of so many bytes has to wait (capacity.h). */
 bool bus_takes_now(const struct bus *b, unsigned partition, size_t bytes);
+/* The turns of large commands to the server of a partition (bulk.h). */
+struct bulk *bus_bulk(struct bus *b, unsigned partition);
 /* Bytes sent to that server that its socket has not taken yet. */
 size_t bus_unsent(const struct bus *b, unsigned partition);
 /* The settings of Redis allow arguments of so many bytes; 0: any. */

@@ -20,6 +20,11 @@ void bus_send(struct bus *b, unsigned partition, struct command *c, reply_fn *fn
     link_send(link_to(b, partition), c, fn, ctx);
 }
 
+struct bulk *bus_bulk(struct bus *b, unsigned partition) {
+    (void)partition;
+    return &b->bulk;
+}
+
 bool bus_takes_now(const struct bus *b, unsigned partition, size_t bytes) {
     return link_takes_now(link_to(b, partition), bytes);
 }

@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
+#include "common/bus/bulk.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/log/append.h"
 #include "common/bus/redis/troubles.h"
@@ -26,6 +27,7 @@ struct forward_lane {
     unsigned partition;
     struct forward_item *head, *tail;
     size_t in_flight; /* items of the call under way */
+    struct bulk_turn turn;
     struct trouble refused;
 };
 
@@ -36,7 +38,7 @@ struct forward {
     unsigned refs;
     bool is_closed, is_busy;
     size_t bytes, count;
-    unsigned calls; /* under way */
+    unsigned calls; /* under way, or waiting for their turn */
     forward_done_fn *done;
     void *ctx;
     unsigned lane_count;
@@ -116,6 +118,16 @@ static void unref(struct forward *f) {
 }
 
 /* All items up to the first with an idempotency key; that one travels alone. */
+static size_t bytes_of_call(const struct forward_lane *lane) {
+    size_t bytes = lane->head->entry.len;
+    if (lane->head->once.len > 0)
+        return bytes;
+    for (const struct forward_item *i = lane->head->next; i != NULL && i->once.len == 0;
+         i = i->next)
+        bytes += i->entry.len;
+    return bytes;
+}
+
 static struct command next_call(struct forward_lane *lane) {
     const struct append a = {.partition = lane->partition,
                              .source = bytes_str(lane->forward->source),
@@ -136,18 +148,33 @@ static struct command next_call(struct forward_lane *lane) {
 
 static void on_answer(void *ctx, struct redisReply *reply);
 
-static void send_lane(struct forward_lane *lane) {
+static void end_turn(struct forward_lane *lane) {
+    bulk_leave(bus_bulk(lane->forward->bus, lane->partition), &lane->turn);
+}
+
+/* The lane has its turn. If the link breaks first, the owner forgets everything. */
+static void send_call(struct forward_lane *lane) {
     struct forward *f = lane->forward;
-    if (lane->head == NULL || lane->in_flight > 0)
+    if (!bus_can_send(f->bus))
         return;
     if (!bus_takes_now(f->bus, lane->partition, largest_of(lane))) {
+        end_turn(lane);
+        f->calls--;
         f->is_busy = true; /* the caller repeats */
         return;
     }
     struct command c = next_call(lane);
-    f->calls++;
     f->refs++;
     bus_send(f->bus, lane->partition, &c, on_answer, lane);
+}
+
+static void send_lane(struct forward_lane *lane) {
+    struct forward *f = lane->forward;
+    if (lane->head == NULL || lane->turn.state != BULK_NONE)
+        return;
+    f->calls++;
+    if (bulk_take(bus_bulk(f->bus, lane->partition), &lane->turn, bytes_of_call(lane)))
+        send_call(lane);
 }
 
 static void finish(struct forward *f) {
@@ -157,6 +184,12 @@ static void finish(struct forward *f) {
     if (!f->is_busy)
         f->done = NULL;
     done(f->ctx, f->is_busy);
+}
+
+static void on_turn(struct bulk_turn *turn) {
+    struct forward_lane *lane = container_of(turn, struct forward_lane, turn);
+    send_call(lane);
+    finish(lane->forward);
 }
 
 static void read_answer(struct forward_lane *lane, struct redisReply *reply) {
@@ -182,6 +215,7 @@ static void read_answer(struct forward_lane *lane, struct redisReply *reply) {
 static void on_answer(void *ctx, struct redisReply *reply) {
     struct forward_lane *lane = ctx;
     struct forward *f = lane->forward;
+    end_turn(lane);
     if (!f->is_closed)
         read_answer(lane, reply);
     unref(f);
@@ -216,7 +250,8 @@ struct forward *forward_new(struct bus *bus, const char *source, uint64_t genera
     f->lane_count = lanes;
     for (unsigned i = 0; i < lanes; i++) {
         char at[TROUBLE_AT_MAX];
-        f->lanes[i] = (struct forward_lane){.forward = f, .partition = i};
+        f->lanes[i] =
+            (struct forward_lane){.forward = f, .partition = i, .turn = {.on_turn = on_turn}};
         snprintf(at, sizeof(at), "%s -> %u", source, i);
         trouble_init(&f->lanes[i].refused, bus_troubles(bus), TROUBLE_commits, at);
     }
@@ -228,8 +263,10 @@ void forward_close(struct forward *f) {
         return;
     f->is_closed = true;
     f->done = NULL;
-    for (unsigned i = 0; i < f->lane_count; i++)
+    for (unsigned i = 0; i < f->lane_count; i++) {
+        end_turn(&f->lanes[i]);
         trouble_clear(&f->lanes[i].refused);
+    }
     unref(f);
 }
 

@@ -1,7 +1,7 @@
 /*
  * log_writer.c - see log_writer.h. Read log_writer_commit first.
  *
- *     ask for the unknown prevs (measure_log.lua) ─▶ encode all messages ─▶ commit.lua
+ *     ask for the unknown prevs (measure_log.lua) ─▶ encode all messages ─▶ its turn ─▶ commit.lua
  */
 #include "common/bus/log/log_writer.h"
 
@@ -14,6 +14,7 @@
 #include "common/base/metrics.h"
 #include "common/base/arena.h"
 #include "common/base/table.h"
+#include "common/bus/bulk.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/log/history.h"
 #include "common/bus/redis/capacity.h"
@@ -67,6 +68,7 @@ struct log_writer {
     unsigned lookups; /* under way */
     bool is_busy;     /* a lookup was refused */
     bool is_encoded, has_more;
+    struct bulk_turn turn; /* of the commit */
     log_writer_done_fn *done;
     void *ctx;
     struct trouble refused, wrong_history;
@@ -223,8 +225,13 @@ static void read_answer(struct log_writer *o, struct redisReply *reply) {
     }
 }
 
+static void end_turn(struct log_writer *o) {
+    bulk_leave(bus_bulk(o->bus, o->partition), &o->turn);
+}
+
 static void on_out(void *ctx, struct redisReply *reply) {
     struct log_writer *o = ctx;
+    end_turn(o);
     if (!o->is_closed)
         read_answer(o, reply);
     unref(o);
@@ -264,11 +271,7 @@ static struct message_id after(struct message_id id) {
     return id.term < UINT64_MAX ? (struct message_id){id.term + 1, 0} : id;
 }
 
-static void send_out(struct log_writer *o) {
-    if (!bus_takes_now(o->bus, o->partition, log_writer_largest(o))) {
-        tell(o, LOG_WRITER_BUSY);
-        return;
-    }
+static void send_commit(struct log_writer *o) {
     char text[MESSAGE_ID_TEXT];
     struct buf key = {0};
     struct command c = command_script(SCRIPT_commit, 2 + 2 * (unsigned)o->count);
@@ -289,6 +292,24 @@ static void send_out(struct log_writer *o) {
     buf_deinit(&key);
     o->refs++;
     bus_send(o->bus, o->partition, &c, on_out, o);
+}
+
+/* If the link breaks first, the owner forgets the partition. */
+static void on_turn(struct bulk_turn *turn) {
+    struct log_writer *o = container_of(turn, struct log_writer, turn);
+    if (!bus_can_send(o->bus))
+        return;
+    if (bus_takes_now(o->bus, o->partition, log_writer_largest(o))) {
+        send_commit(o);
+    } else {
+        end_turn(o);
+        tell(o, LOG_WRITER_BUSY);
+    }
+}
+
+static void send_out(struct log_writer *o) {
+    if (bulk_take(bus_bulk(o->bus, o->partition), &o->turn, o->blobs.len))
+        on_turn(&o->turn);
 }
 
 /* --- encoding --- */
@@ -450,7 +471,8 @@ struct log_writer *log_writer_new(struct bus *bus, const struct log_writer_optio
         .history = {(size_t)options->history_bytes, (uint64_t)options->history_messages},
         .keeps_history = options->history_bytes > 0,
         .keep_all_until_ms = options->keep_all_until_ms,
-        .history_seconds = options->history_seconds};
+        .history_seconds = options->history_seconds,
+        .turn = {.on_turn = on_turn}};
     trouble_init(&o->refused, bus_troubles(bus), TROUBLE_commits, options->label);
     trouble_init(&o->wrong_history, bus_troubles(bus), TROUBLE_histories, options->label);
     return o;
@@ -460,6 +482,7 @@ void log_writer_close(struct log_writer *o) {
     if (o == NULL)
         return;
     o->is_closed = true;
+    end_turn(o);
     trouble_clear(&o->refused);
     trouble_clear(&o->wrong_history);
     o->done = NULL;

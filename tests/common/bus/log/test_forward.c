@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "common/bus/bulk.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/log/append.h"
 #include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
@@ -175,6 +177,36 @@ static void what_redis_refuses_is_kept_and_repeated(void **state) {
     forward_close(f);
 }
 
+/* A call with entries of this size waits for its turn. */
+static void add_large(struct forward *f, unsigned partition, unsigned index) {
+    static char entry[BULK_MIN];
+    char seq[FORWARD_SEQ_TEXT];
+    forward_add(f, partition, forward_seq((struct message_id){7, 1}, index, seq),
+                bytes_of(entry, sizeof(entry)), BYTES_NONE);
+}
+
+static void large_calls_take_turns(void **state) {
+    struct test *t = *state;
+    struct forward *f = forward_new(t->bus, "p0", 0), *closed = forward_new(t->bus, "p1", 0);
+    struct bulk_turn other = {0};
+    assert_true(bulk_take(bus_bulk(t->bus, 0), &other, BULK_MOST));
+    add_large(closed, 0, 0);
+    forward_send(closed, on_done, t);
+    add_large(f, 0, 0);
+    add(f, 1, 1, "small", "");
+    forward_send(f, on_done, t);
+    for (int i = 0; i < 200 && forward_count(f) > 1; i++)
+        bus_room_turn(&t->room, 10);
+    expect(t, 1, "small");
+    assert_int_equal(forward_count(f), 1);
+    forward_close(closed);
+    bulk_leave(bus_bulk(t->bus, 0), &other);
+    bus_room_until(&t->room, &t->ended, 1, 2000);
+    assert_int_equal(forward_count(f), 0);
+    assert_int_equal(bus_bulk(t->bus, 0)->bytes, 0);
+    forward_close(f);
+}
+
 int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -184,6 +216,7 @@ int main(void) {
         WITH_REDIS(a_generation_begins_behind_all_ids),
         WITH_REDIS(a_publishers_key_is_taken_once),
         WITH_REDIS(what_redis_refuses_is_kept_and_repeated),
+        WITH_REDIS(large_calls_take_turns),
     };
     if (!redis_server_is_installed())
         return 77;

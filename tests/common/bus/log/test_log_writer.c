@@ -10,6 +10,7 @@
 #include <hiredis/hiredis.h>
 
 #include "common/base/metrics.h"
+#include "common/bus/bulk.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/log/history.h"
 #include "common/bus/partition.h"
@@ -403,6 +404,45 @@ static void everything_is_kept_after_a_break(void **state) {
     assert_string_equal(keys_of(t, "nobody"), "2");
 }
 
+/* A small commit has passed, and a large one waits behind the turn of somebody else. */
+static struct bulk *let_a_large_one_wait(struct test *t, struct bulk_turn *other) {
+    struct bulk *bulk = bus_bulk(t->bus, 0);
+    char data[BULK_MIN + 1];
+    memset(data, 'x', BULK_MIN);
+    data[BULK_MIN] = '\0';
+    *other = (struct bulk_turn){0};
+    assert_true(bulk_take(bulk, other, BULK_MOST));
+    add(t, "a", "small");
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    add(t, "a", data);
+    log_writer_commit(t->writer, (struct message_id){6, 0}, false, on_done, t);
+    bus_room_turn(&t->room, 30);
+    assert_int_equal(t->done, 1);
+    assert_false(TAILQ_EMPTY(&bulk->waiting));
+    return bulk;
+}
+
+static void large_commits_take_turns(void **state) {
+    struct test *t = *state;
+    struct bulk_turn other;
+    struct bulk *bulk = let_a_large_one_wait(t, &other);
+    bulk_leave(bulk, &other);
+    bus_room_until(&t->room, &t->done, 2, 2000);
+    assert_int_equal(t->result, LOG_WRITER_DONE);
+    assert_int_equal(bulk->bytes, 0);
+}
+
+static void a_closed_writer_gives_its_turn_back(void **state) {
+    struct test *t = *state;
+    struct bulk_turn other;
+    struct bulk *bulk = let_a_large_one_wait(t, &other);
+    log_writer_close(t->writer);
+    t->writer = NULL;
+    assert_true(TAILQ_EMPTY(&bulk->waiting));
+    bulk_leave(bulk, &other);
+    assert_int_equal(bulk->bytes, 0);
+}
+
 int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -425,6 +465,8 @@ int main(void) {
         WITH_REDIS(everything_is_kept_after_a_break),
         WITH_REDIS(a_history_is_bounded_by_bytes),
         WITH_REDIS(a_new_owner_keeps_the_history),
+        WITH_REDIS(large_commits_take_turns),
+        WITH_REDIS(a_closed_writer_gives_its_turn_back),
     };
     if (!redis_server_is_installed())
         return 77;
