@@ -31,8 +31,11 @@
 enum {
     BATCH_ENTRIES = 128,
     BATCH_BYTES = 256 * 1024,
-    BULK_BYTES = 1024 * 1024, /* of a partition's stream, at which bulk waits */
-    BULK_STUCK_MS = 1000,     /* after so long it is told that bulk waits */
+    BULK_BYTES = 1024 * 1024,      /* of a partition's stream, at which bulk waits */
+    BULK_STUCK_MS = 1000,          /* after so long it is told that bulk waits */
+    UNREAD_MOST = 4 * 1024 * 1024, /* of large batches in all streams, unless it is one */
+    UNREAD_MS = 500,               /* what is there for longer is not waited for */
+    LOOK_MS = 5,
     RETRY_MIN_MS = 5,
     RETRY_MAX_MS = 200
 };
@@ -64,6 +67,8 @@ struct ingest_lane {
     struct ingest_batch *out; /* may be in Redis already; NULL: neither is */
     bool is_asked;            /* a call is under way */
     bool bulk_is_next;
+    size_t unread;      /* bytes of large batches that its broker may not have read yet */
+    uint64_t unread_ms; /* when the last of them came there */
     uint64_t last_seq;
     char source[24]; /* of the batch that is out */
     struct trouble refused;
@@ -80,6 +85,8 @@ struct ingest {
     uv_check_t check;
     uv_timer_t retry;
     unsigned retry_ms;
+    uv_timer_t look;           /* runs while a large batch waits for others to be read */
+    size_t unread;             /* of all lanes */
     struct ingest_lane *large; /* whose large batch is under way: one at a time */
     unsigned last_large;       /* its partition, or that of the last one */
     unsigned open_handles;
@@ -166,6 +173,69 @@ static void refused(struct ingest_lane *lane, struct ingest_batch *batch,
     send_next(lane);
 }
 
+static struct command begin_call(const struct ingest_lane *lane, enum append_limit limit,
+                                 int64_t bytes) {
+    struct append a = {
+        .partition = lane->partition, .source = bytes_str(lane->source), .limit = limit};
+    struct command c = append_begin(SCRIPT_append, &a);
+    command_number(&c, bytes);
+    return c;
+}
+
+/* --- large batches that are not read yet --- */
+
+static void count_unread(struct ingest_lane *lane, size_t bytes) {
+    lane->ingest->unread += bytes - lane->unread;
+    lane->unread = bytes;
+    lane->unread_ms = clock_ms();
+}
+
+static void on_unread(void *ctx, struct redisReply *reply) {
+    struct ingest_lane *lane = ctx;
+    lane->is_asked = false;
+    if (reply == NULL)
+        return;
+    if (!reply_is_error(reply, NULL))
+        count_unread(lane, 0);
+    send_all(lane->ingest);
+}
+
+static void look_at(struct ingest_lane *lane) {
+    struct bus *bus = lane->ingest->bus;
+    if (lane->unread == 0 || lane->is_asked || !bus_can_send(bus))
+        return;
+    struct command c = begin_call(lane, APPEND_LIMIT, BATCH_BYTES);
+    lane->is_asked = true;
+    bus_send(bus, lane->partition, &c, on_unread, lane);
+}
+
+static void on_look(uv_timer_t *timer) {
+    struct ingest *g = container_of(timer, struct ingest, look);
+    uint64_t now = clock_ms();
+    for (unsigned i = 0; i < g->lane_count; i++) {
+        if (g->lanes[i].unread > 0 && now - g->lanes[i].unread_ms > UNREAD_MS)
+            count_unread(&g->lanes[i], 0);
+        look_at(&g->lanes[i]);
+    }
+    send_all(g);
+}
+
+/* Large batches of several partitions would all be in front of what others say there, and they use
+ * one broker or few. */
+static bool may_go(struct ingest *g, const struct ingest_batch *batch) {
+    if (batch->bytes <= BATCH_BYTES)
+        return true;
+    if (g->large != NULL)
+        return false;
+    if (g->unread == 0 || g->unread + batch->bytes <= UNREAD_MOST)
+        return true;
+    if (!uv_is_active((uv_handle_t *)&g->look))
+        MUST(uv_timer_start(&g->look, on_look, LOOK_MS, 0) == 0);
+    return false;
+}
+
+/* --- batches --- */
+
 /* The answer to a call without a message. */
 static void on_looked(void *ctx, struct redisReply *reply) {
     struct ingest_lane *lane = ctx;
@@ -205,6 +275,8 @@ static void on_answer(void *ctx, struct redisReply *reply) {
     batch->is_unsure = false;
     batch->refused_ms = 0;
     batch->is_busy = batch->bytes > BATCH_BYTES;
+    if (was_large)
+        count_unread(lane, lane->unread + batch->bytes);
     while (batch->count > 0)
         pop(lane, batch, 0);
     tell_room(g);
@@ -239,7 +311,7 @@ static bool fill(struct ingest_lane *lane, struct ingest_batch *batch) {
 }
 
 static bool is_ready(struct ingest_lane *lane, struct ingest_batch *batch) {
-    return fill(lane, batch) && (lane->ingest->large == NULL || batch->bytes <= BATCH_BYTES);
+    return fill(lane, batch) && may_go(lane->ingest, batch);
 }
 
 static struct ingest_batch *choose(struct ingest_lane *lane) {
@@ -272,15 +344,10 @@ static void refuse_first(struct ingest_lane *lane) {
 }
 
 static struct command begin_append(const struct ingest_lane *lane) {
-    struct bus *bus = lane->ingest->bus;
-    bool is_bulk = lane->out->is_bulk;
-    int64_t bytes = bus_ingest_share(bus);
-    struct append a = {.partition = lane->partition,
-                       .source = bytes_str(lane->source),
-                       .limit = is_bulk ? APPEND_LIMIT_BULK : APPEND_LIMIT};
-    struct command c = append_begin(SCRIPT_append, &a);
-    command_number(&c, is_bulk && bytes > BULK_BYTES ? BULK_BYTES : bytes);
-    return c;
+    int64_t bytes = bus_ingest_share(lane->ingest->bus);
+    if (!lane->out->is_bulk)
+        return begin_call(lane, APPEND_LIMIT, bytes);
+    return begin_call(lane, APPEND_LIMIT_BULK, bytes > BULK_BYTES ? BULK_BYTES : bytes);
 }
 
 static void send_batch(struct ingest_lane *lane) {
@@ -373,7 +440,8 @@ struct ingest *ingest_new(struct bus *bus, const char *source_prefix, size_t max
     MUST(uv_idle_init(bus_loop(bus), &g->idle) == 0 &&
          uv_check_init(bus_loop(bus), &g->check) == 0);
     MUST(uv_timer_init(bus_loop(bus), &g->retry) == 0);
-    g->open_handles = 3;
+    MUST(uv_timer_init(bus_loop(bus), &g->look) == 0);
+    g->open_handles = 4;
     bus_listen(bus, &events, g);
     return g;
 }
@@ -408,6 +476,7 @@ void ingest_free(struct ingest *g) {
     close_handle(g, (uv_handle_t *)&g->idle);
     close_handle(g, (uv_handle_t *)&g->check);
     close_handle(g, (uv_handle_t *)&g->retry);
+    close_handle(g, (uv_handle_t *)&g->look);
 }
 
 /* The last quarter is for those who have nothing on the way. */
