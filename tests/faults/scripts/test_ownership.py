@@ -62,11 +62,7 @@ class TestOwnership:
     def test_a_lineage_that_cannot_be_read_begins_again(self, bench):
         """With the term that is there: what came before is not known."""
         for y, is_kept in [('0 7', True), ('0 7<7-1', True), ('7', True), ('0 5 7', True), ('0 6', False), ('', False), ('0 77', False),
-<<<<<<< Updated upstream
                            ('0 x 7', False), ('0 7<5_1', False), ('0 7 ', False), ('0' * 4094 + ' 7', True), ('0' * 4095 + ' 7', False)]:
-=======
-                           ('0 x 7', False), ('0 7<5_1', False), ('0 7 ', False), ('0' * 4094 + ' 7', True), ('0' * 4095 + ' 7', False)]:
->>>>>>> Stashed changes
             bench.do('DEL', 'own')
             bench.do('HSET', 'own', 't', 7, 'y', y)
             term = bench.own('A')[0]
