@@ -24,7 +24,7 @@ static const char app_text[] =
     "signalbox.on('connect', 'other', 'c', say('c'))\n"
     "signalbox.on('connect', 'n2', 'fails', function() error('no') end)\n"
     "signalbox.on('connect', 'n2', 'd', say('d'))\n"
-    "signalbox.on('connect', 'n6', 'waits', function() signalbox.sleep(60) end)\n"
+    "signalbox.on('connect', 'n6', 'waits', function() signalbox.sleep(0.05) end)\n"
     "signalbox.on('disconnect', 'n6', 'e', say('e'))\n"
     "signalbox.on('disconnect', 'n6', 'once', function(event)\n"
     "  signalbox.off('disconnect', 'n6', 'f')\n"
@@ -48,6 +48,8 @@ static int setup(void **state) {
 static int teardown(void **state) {
     struct test *t = *state;
     handler_run_lost(&t->room.batch);
+    while (app_waiting(t->room.app) > 0)
+        bus_room_turn(&t->room.bus_room, 10);
     in_entry_unref(t->entry);
     broker_room_deinit(&t->room);
     return 0;
