@@ -144,7 +144,8 @@ static void show_flags(struct buf *out, unsigned flags) {
         buf_printf(out, " flags=%u", flags);
 }
 
-static void show_message(struct buf *out, struct bytes text) {
+static void show_message(struct broker_room *room, struct bytes text) {
+    struct buf *out = &room->told;
     struct message m;
     struct bytes reason;
     assert_int_equal(message_decode(text, &m), PARSE_OK);
@@ -158,10 +159,12 @@ static void show_message(struct buf *out, struct bytes text) {
         buf_printf(out, " %d", delivery_read_close(&m, &reason));
     show_text(out, "", m.kind == MESSAGE_CLOSE ? reason : m.data);
     buf_append_char(out, '\n');
+    room->told_ms = m.ts_ms;
     message_free(&m);
 }
 
-static void show_entry(struct buf *out, struct bytes text) {
+static void show_entry(struct broker_room *room, struct bytes text) {
+    struct buf *out = &room->told;
     struct entry e;
     assert_int_equal(entry_decode(text, &e), PARSE_OK);
     buf_append_str(out, entry_kind_text(e.kind));
@@ -176,20 +179,20 @@ static void show_entry(struct buf *out, struct bytes text) {
         buf_printf(out, " %d", (int)e.code);
     show_text(out, "", e.body);
     buf_append_char(out, '\n');
+    room->told_ms = e.ts_ms;
     entry_free(&e);
 }
 
 /* Shows the field m of each entry of a stream, and empties it. */
 static const char *take_all(struct broker_room *room, const struct buf *key,
-                            void (*show)(struct buf *out, struct bytes text)) {
+                            void (*show)(struct broker_room *room, struct bytes text)) {
     redisReply *all = redisCommand(room->bus_room.redis.admin, "XRANGE %b - +", key->ptr, key->len);
     buf_clear(&room->told);
     for (size_t i = 0; i < all->elements; i++) {
         const redisReply *fields = all->element[i]->element[1];
         for (size_t k = 0; k + 1 < fields->elements; k += 2)
             if (strcmp(fields->element[k]->str, "m") == 0)
-                show(&room->told,
-                     bytes_of(fields->element[k + 1]->str, fields->element[k + 1]->len));
+                show(room, bytes_of(fields->element[k + 1]->str, fields->element[k + 1]->len));
     }
     freeReplyObject(all);
     freeReplyObject(

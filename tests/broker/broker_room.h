@@ -23,7 +23,8 @@ struct broker_room {
     unsigned slot;
     uint64_t cursor; /* of what broker_room_log committed */
     unsigned answers;
-    struct buf told; /* what broker_room_log and broker_room_in returned last */
+    struct buf told;  /* what broker_room_log and broker_room_in returned last, */
+    uint64_t told_ms; /* and the time of its last line */
 };
 
 /* app: the text of app.lua. host may be NULL. */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <lualib.h>
 
 #include "broker/handlers/handler_run.h"
 
@@ -81,8 +82,122 @@ static void a_tick_has_the_time_that_it_was_due(void **state) {
     lua_close(L);
 }
 
+/* A number is a number, a list a list, and what is absent is nil. */
+static void what_a_signal_route_gets(void **state) {
+    static const struct {
+        const char *body;
+        unsigned flags;
+        const char *expression, *value;
+    } rows[] = {
+        {"{\"message\":\"hi\"}", 0, "event.data.message", "hi"},
+        {"{\"message\":7}", 0, "math.type(event.data.message)", "integer"},
+        {"{\"message\":false}", 0, "event.data.message", "false"},
+        {"{}", 0, "event.data.message", "nil"},
+        {"no JSON", 0, "event.data.message", "nil"},
+        {"no JSON", 0, "event.request.body", "no JSON"},
+        {"{}", 0, "event.request.opcode", "text"},
+        {"{}", FLAG_BINARY, "event.request.opcode", "binary"},
+        {"{}", FLAG_V1, "event.request.opcode", "text"},
+        {"{}", 0, "event.data.path", ""},
+        {"{\"path\":\"p\"}", 0, "event.data.path", "p"},
+        {"{}", 0, "event.data.group", "nil"},
+        {"{\"group\":\"g\"}", 0, "event.data.group", "g"},
+        {"{\"group\":[\"g\"]}", 0, "event.data.group", "g"},
+        {"{\"group\":[\"g\",\"h\"]}", 0, "#event.data.group", "2"},
+        {"{\"group\":[\"g\",\"h\"]}", 0, "event.data.group[1]..event.data.group[2]", "gh"},
+        {"{\"group\":[]}", 0, "next(event.data.group)", "nil"},
+        {"{\"group\":\"g\"}", 0, "event.data.client_id", "nil"},
+        {"{\"clientId\":\"c\"}", 0, "event.data.client_id", "c"},
+        {"{\"clientId\":[\"c\",\"d\",\"e\"]}", 0, "event.data.client_id[3]", "e"},
+        {"{\"clientId\":[]}", 0, "type(event.data.client_id)", "table"},
+        {"{\"clientId\":[\"c\"]}", 0, "event.data.group", "nil"},
+        {"{}", 0, "event.data.direct", "false"},
+        {"{\"direct\":1}", 0, "event.data.direct", "true"},
+        {"{}", 0, "event.request.url", "ws://host/p?q"},
+        {"{}", 0, "event.request.remote_address", "10.0.0.1"},
+        {"{}", 0, "event.request.headers.origin", "here"},
+        {"{}", 0, "event.request.headers.cookie", "a=1; b=2"},
+        {"{}", 0, "event.endpoint.protocol", "wss"},
+        {"{}", 0, "event.endpoint.address", "host"},
+        {"{}", 0, "event.endpoint.name", "front"},
+        {"{}", 0, "event.route.path", "/p*"},
+        {"{}", 0, "event.route.endpoint", "front*"},
+        {"{}", 0, "event.path", "/p"},
+        {"{}", 0, "event.timestamp", "1970-01-01T00:00:05.000Z"},
+        {"{}", 0, "event.name", "Msg"},
+        {"{}", 0, "event.client_id", "ann"},
+        {"{}", 0, "event.group", "ops"},
+        {"{}", 0, "event.streamed", "true"},
+        {"{}", 0, "event.lockable", "lockable"},
+        {"{}", 0, "type(event.metadata)", "table"},
+        {"{}", 0, "type(event.response.send)..type(event.response.close)", "functionfunction"},
+        {"{}", 0, "event.connection", "nil"},
+    };
+    static const struct session_header headers[] = {
+        {BYTES_LIT("Origin"), BYTES_LIT("here")},
+        {BYTES_LIT("Cookie"), BYTES_LIT("a=1")},
+        {BYTES_LIT("cookie"), BYTES_LIT("b=2")},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        lua_State *L = luaL_newstate();
+        struct entry e = {.kind = ENTRY_CLIENT,
+                          .ts_ms = 5000,
+                          .flags = rows[i].flags,
+                          .name = BYTES_LIT("Msg"),
+                          .client_id = BYTES_LIT("ann"),
+                          .conn = BYTES_LIT("g1:2:0|ops"),
+                          .body = bytes_str(rows[i].body)};
+        struct handler_run run = {.entry = entry_of(&e),
+                                  .message = client_message_new(bytes_str(rows[i].body)),
+                                  .session = {.path = BYTES_LIT("/p"),
+                                              .url = BYTES_LIT("ws://host/p?q"),
+                                              .protocol = BYTES_LIT("wss"),
+                                              .address = BYTES_LIT("host"),
+                                              .endpoint = BYTES_LIT("front"),
+                                              .remote_address = BYTES_LIT("10.0.0.1"),
+                                              .headers = headers,
+                                              .header_count = ARRAY_LEN(headers)},
+                                  .route_path = (char[]){"/p*"},
+                                  .route_endpoint = (char[]){"front*"}};
+        luaL_openlibs(L);
+        assert_int_equal(event_table_push_signal(&run, L), 1);
+        assert_value(L, rows[i].expression, rows[i].value);
+        client_message_unref(run.message);
+        in_entry_unref(run.entry);
+        lua_close(L);
+    }
+}
+
+/* Each event has a table of its own to write to. */
+static void what_every_event_has(void **state) {
+    struct entry e = {.kind = ENTRY_CONNECT, .name = BYTES_LIT("Msg")};
+    struct handler_run run = {.entry = entry_of(&e)};
+    lua_State *L = luaL_newstate();
+    (void)state;
+    assert_int_equal(event_table_push_connection(&run, L), 1);
+    assert_value(L, "event.type", "connect");
+    assert_value(L, "event.name", "Msg");
+    assert_value(L, "event.lockable", "lockable");
+    assert_value(L, "event.connection.name", "Msg");
+    assert_value(L, "event.connection.scope", "global");
+    assert_value(L, "event.connection.group", "nil"); /* its value cannot be read */
+    assert_value(L, "event.connection.gateway", "nil");
+    assert_value(L, "event.connection.cause", "nil");
+    assert_value(L, "event.connection.close_code", "nil");
+    assert_value(L, "#event.timestamp", "24");
+    lua_setglobal(L, "first");
+    assert_int_equal(event_table_push_tick(&run, L), 1);
+    luaL_openlibs(L);
+    assert_value(L, "event.metadata ~= first.metadata", "true");
+    in_entry_unref(run.entry);
+    lua_close(L);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_signal_route_gets),
+        cmocka_unit_test(what_every_event_has),
         cmocka_unit_test(why_a_connection_ended),
         cmocka_unit_test(a_tick_has_the_time_that_it_was_due),
     };
