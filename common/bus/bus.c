@@ -38,12 +38,28 @@ static void new_id(struct bus *b) {
 
 /* --- the commands link: configuration first --- */
 
+/* A process that ran with its configuration does not end: it waits until that is there again. */
 static void mismatch(struct bus *b, const char *what, struct bytes theirs, const char *ours) {
-    char why[256];
-    b->is_mismatched = true;
+    char why[MISMATCH_MAX];
     snprintf(why, sizeof(why), "the cluster in this Redis has %s %.*s, this process was told %s",
              what, BYTES_FMT(theirs), ours);
-    TELL(b, on_mismatch, why);
+    if (!b->was_configured) {
+        b->is_mismatched = true;
+        TELL(b, on_mismatch, why);
+    } else if (strcmp(b->mismatch, why) != 0) {
+        memcpy(b->mismatch, why, sizeof(why));
+        log_error("bus", "waits why=\"%s\"", why);
+    }
+}
+
+/* HMGET version partitions secret. What no process has written is no configuration. */
+static bool is_configuration(struct redisReply *reply) {
+    uint64_t version, partitions;
+    size_t secret_len = reply_bytes(reply_at(reply, 2)).len;
+    return reply_count(reply) == 3 && bytes_to_u64(reply_bytes(reply_at(reply, 0)), &version) &&
+           bytes_to_u64(reply_bytes(reply_at(reply, 1)), &partitions) && partitions >= 1 &&
+           partitions <= PARTITIONS_MAX &&
+           (secret_len == 0 || secret_len == sizeof(((struct bus *)NULL)->secret_check) - 1);
 }
 
 static void send_beat(struct bus *b);
@@ -70,8 +86,8 @@ static bool check_secret(struct bus *b, struct bytes theirs) {
     return false;
 }
 
-/* HMGET version partitions secret, after the HSETNXes. While Redis refuses either, the next beat
- * asks again. */
+/* After the HSETNXes. While Redis refuses either or answers with something else, the next beat asks
+ * again. */
 static void on_config(void *ctx, struct redisReply *reply) {
     struct bus *b = ctx;
     b->is_asking_config = false;
@@ -90,9 +106,11 @@ static void on_config(void *ctx, struct redisReply *reply) {
         count <= PARTITIONS_MAX) {
         b->partitions = (unsigned)count;
         partition_init(b->partitions);
+    } else if (b->kind != BUS_TOOL && !is_configuration(reply)) {
+        log_warn("bus", "no_configuration: Redis answers with something else");
+        return;
     } else if (b->kind != BUS_TOOL && !bytes_equal_str(version, "1")) {
-        if (reply_count(reply) == 3 && version.len > 0)
-            mismatch(b, "protocol version", version, "1");
+        mismatch(b, "protocol version", version, "1");
         return;
     } else if (b->kind != BUS_TOOL && !bytes_equal_str(partitions, ours)) {
         mismatch(b, "partitions:", partitions, ours);
@@ -101,6 +119,7 @@ static void on_config(void *ctx, struct redisReply *reply) {
     if (!check_secret(b, reply_bytes(reply_at(reply, 2))))
         return;
     b->is_configured = b->was_configured = true;
+    b->mismatch[0] = '\0';
     if (b->kind != BUS_TOOL) {
         send_beat(b);
         redis_check_look(b->check);

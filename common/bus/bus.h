@@ -52,7 +52,8 @@ struct bus_events {
     void (*on_declared_dead)(void *ctx);
     /* Redis lost its data while the links stood (FLUSHALL), and with them those of this process. */
     void (*on_forgotten)(void *ctx);
-    /* The cluster runs with other settings than ours: one line; the process should end. */
+    /* The cluster runs with other settings than ours: one line; the process should end. It is said
+     * at the start only: a process that ran with its settings waits until they are there again. */
     void (*on_mismatch)(void *ctx, const char *why);
 };
 

@@ -24,7 +24,7 @@ struct feed;
 struct redis_check;
 struct cluster_check;
 
-enum { LISTENERS_MAX = 12, DEAF_AFTER_MS = 3000 };
+enum { LISTENERS_MAX = 12, DEAF_AFTER_MS = 3000, MISMATCH_MAX = 256 };
 
 /* Memory that its owner gives back with an answer of Redis, or the bus when it is closed before. */
 struct until_answer {
@@ -79,6 +79,7 @@ struct bus {
     char secret_check[45]; /* what stands for it in the configuration; "": none is known */
     bool has_other_secret; /* the configuration has another, or one where we have none */
     bool was_configured;
+    char mismatch[MISMATCH_MAX]; /* why one that was configured waits; "": it does not */
     struct trouble other_secret, unproven;
     void (*on_left)(void *ctx);
     void *on_left_ctx;

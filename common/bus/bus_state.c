@@ -110,6 +110,8 @@ static void describe_links(const struct bus *b, struct buf *out) {
         buf_printf(out, "redis: %s", link_trouble(b->commands));
     else if (!b->is_configured && *refused != '\0')
         buf_printf(out, "redis refuses %s", refused);
+    else if (!b->is_configured && b->mismatch[0] != '\0')
+        buf_printf(out, "redis: %s", b->mismatch);
     else if (!b->is_configured)
         buf_append_str(out, "redis: the cluster's configuration is not read yet");
     else if (!link_is_ready(feed_link(b->feed)))

@@ -45,7 +45,9 @@ def made_up(rng, depth=0):
         return pick([b":%d\r\n" % number for number in (0, 1, -1, 2, 2 ** 31, 2 ** 63 - 1, -2 ** 63, 1700000000000)])
     if kind < 0.65 or depth > 4:
         return pick([b"+OK\r\n", b"+QUEUED\r\n", b"+\r\n", b"-ERR x\r\n", b"-\r\n", b"-OOM x\r\n", b"-BUSY x\r\n", b"-WRONGTYPE x\r\n",
-                     b"-NOPERM x\r\n", b"-MISCONF x\r\n", b"-FENCED x\r\n", b"-BUSY ingest full\r\n", b"-EXECABORT x\r\n", b"-NOSCRIPT x\r\n"])
+                     b"-NOPERM x\r\n", b"-MISCONF x\r\n", b"-FENCED x\r\n", b"-BUSY ingest full\r\n", b"-EXECABORT x\r\n", b"-NOSCRIPT x\r\n", b"-DEAD x\r\n",
+                     b"-READONLY x\r\n", b"-LOADING x\r\n", b"-MASTERDOWN x\r\n", b"-MOVED 1 x:1\r\n", b"-NOAUTH x\r\n", b"-CURSOR is x\r\n",
+                     b"-NOREPLICAS x\r\n", b"-UNBLOCKED x\r\n", b"-DAMAGED x\r\n", b"-TERM x\r\n", b"-WRONGPASS x\r\n"])
     if kind < 0.97:
         count = pick([0, 0, 1, 2, 2, 2, 3, 5, 9])
         return b"*%d\r\n" % count + b"".join(made_up(rng, depth + 1) for _ in range(count))
