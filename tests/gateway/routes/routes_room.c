@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <hiredis/hiredis.h>
 
 #include "common/app/app.h"
 #include "common/base/log.h"
 #include "common/base/memory_budget.h"
 #include "common/bus/log/follower.h"
 #include "common/bus/log/ingest.h"
+#include "common/bus/partition.h"
 #include "gateway/conn/turn.h"
 #include "gateway/routes/dispatch.h"
 #include "gateway/routes/handler_send.h"
@@ -101,14 +103,14 @@ static void read_settings(struct routes_room *room) {
     int rest;
     MUST(settings_parse(s, FOR_ALL, 1, arguments, &rest) == SETTINGS_OK);
     s->redis = room->has_redis ? room->bus_room.url : "redis://127.0.0.1:1";
-    s->partitions = 1;
+    s->partitions = ROUTES_ROOM_PARTITIONS;
     s->lua_budget_ms = DEFAULT_BUDGET_MS;
 }
 
 static void open_bus(struct routes_room *room) {
     struct bus_room *bus_room = &room->bus_room;
     if (room->has_redis) {
-        bus_room_init(bus_room, 1);
+        bus_room_init(bus_room, ROUTES_ROOM_PARTITIONS);
     } else {
         MUST(uv_loop_init(&bus_room->loop) == 0);
         MUST(uv_timer_init(&bus_room->loop, &bus_room->timer) == 0);
@@ -239,6 +241,7 @@ int routes_room_connect(struct routes_room *room) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     MUST(uv_ip4_addr("127.0.0.1", room->port, &address) == 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    room->callers++;
     for (int i = 0; i < 1000 && room->conns.count == before; i++)
         bus_room_turn(&room->bus_room, 1);
     return fd;
@@ -281,8 +284,11 @@ struct bytes routes_room_hear(struct routes_room *room, int fd, const char *what
 }
 
 void routes_room_hang_up(struct routes_room *room, int fd) {
+    const struct conns *set = &room->conns;
     close(fd);
-    bus_room_turn(&room->bus_room, 5);
+    room->callers--;
+    for (int i = 0; i < 500 && set->count + set->unfreed > room->callers; i++)
+        bus_room_turn(&room->bus_room, 1);
 }
 
 struct bytes routes_room_ask(struct routes_room *room, const char *request) {
@@ -320,7 +326,7 @@ int routes_room_upgrade(struct routes_room *room, const char *target, const char
     say_request(room, fd, "GET", target, all);
     struct bytes answer = routes_room_hear(room, fd, "\r\n\r\n");
     if (routes_room_status(answer) != 101)
-        fail_msg("%.*s", BYTES_FMT(answer));
+        fail_msg("%s: %.*s", target, BYTES_FMT(routes_room_hear(room, fd, "")));
     if (head_out != NULL)
         *head_out = answer;
     return fd;
@@ -353,4 +359,31 @@ void routes_room_expect(struct bytes answer, int status, const char *body) {
     if (routes_room_status(answer) != status ||
         (body != NULL && !bytes_equal_str(routes_room_body(answer), body)))
         fail_msg("not %d %s, but %.*s", status, body != NULL ? body : "", BYTES_FMT(answer));
+}
+
+/* ---- what was sent to the brokers */
+
+static bool reply_has(const struct redisReply *reply, const char *text) {
+    for (size_t i = 0; i < reply->elements; i++)
+        if (reply_has(reply->element[i], text))
+            return true;
+    return reply->type == REDIS_REPLY_STRING &&
+           memmem(reply->str, reply->len, text, strlen(text)) != NULL;
+}
+
+bool routes_room_sent(struct routes_room *room, const char *name, const char *text) {
+    unsigned partition = partition_of(bytes_str(name), ROUTES_ROOM_PARTITIONS);
+    struct redisReply *reply =
+        redisCommand(room->bus_room.redis.admin, "XRANGE sb:{%s}:in - +", partition_tag(partition));
+    assert_non_null(reply);
+    bool has_it = reply_has(reply, text);
+    freeReplyObject(reply);
+    return has_it;
+}
+
+unsigned routes_room_entries(struct routes_room *room) {
+    unsigned sum = 0;
+    for (unsigned i = 0; i < ROUTES_ROOM_PARTITIONS; i++)
+        sum += (unsigned)atoi(bus_room_ask(&room->bus_room, "XLEN sb:{%s}:in", partition_tag(i)));
+    return sum;
 }

@@ -15,6 +15,8 @@
 #include "gateway/session/message_frames.h"
 #include "tests/common/bus/bus_room.h"
 
+enum { ROUTES_ROOM_PARTITIONS = 4 };
+
 struct routes_room {
     struct bus_room bus_room; /* its loop and settings; its Redis only with has_redis */
     bool has_redis;
@@ -36,6 +38,7 @@ struct routes_room {
     struct routes routes;
     uv_tcp_t server;
     int port;
+    size_t callers; /* connected, and not hung up */
     struct client *client; /* the last one that sent something; a reference */
     struct buf heard;      /* what clients sent, each with a blank after it */
     unsigned left;         /* clients */
@@ -76,6 +79,11 @@ struct bytes routes_room_field(struct bytes answer, const char *name);
 struct bytes routes_room_body(struct bytes answer);
 /* Fails unless the status is this one, and the body too unless that is NULL. */
 void routes_room_expect(struct bytes answer, int status, const char *body);
+
+/* Whether an entry in the partition of this Name has this text in it. */
+bool routes_room_sent(struct routes_room *room, const char *name, const char *text);
+/* Of all partitions. */
+unsigned routes_room_entries(struct routes_room *room);
 
 #define ROUTES_ROOM_UPGRADE                                                                        \
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"                   \
