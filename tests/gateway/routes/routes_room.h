@@ -5,6 +5,7 @@
 #ifndef SIGNALBOX_TESTS_GATEWAY_ROUTES_ROOM_H
 #define SIGNALBOX_TESTS_GATEWAY_ROUTES_ROOM_H
 
+#include "common/bus/log/follower.h"
 #include "common/http/http_forwarded.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/endpoints.h"
@@ -38,7 +39,7 @@ struct routes_room {
     struct routes routes;
     uv_tcp_t server;
     int port;
-    size_t callers; /* connected, and not hung up */
+    size_t callers;        /* connected, and not hung up */
     struct client *client; /* the last one that sent something; a reference */
     struct buf heard;      /* what clients sent, each with a blank after it */
     unsigned left;         /* clients */
@@ -79,6 +80,10 @@ struct bytes routes_room_field(struct bytes answer, const char *name);
 struct bytes routes_room_body(struct bytes answer);
 /* Fails unless the status is this one, and the body too unless that is NULL. */
 void routes_room_expect(struct bytes answer, int status, const char *body);
+
+/* As if it came over the feed, or was lost there; for those that are joining this Name. */
+void routes_room_deliver(struct routes_room *room, const char *name, const struct message *m);
+void routes_room_lose(struct routes_room *room, const char *name, enum gap gap);
 
 /* Whether an entry in the partition of this Name has this text in it. */
 bool routes_room_sent(struct routes_room *room, const char *name, const char *text);
