@@ -1,7 +1,7 @@
 """The scripts that fill a partition's `in` and empty it: appended once, committed once, trimmed."""
 import pytest
 
-from bench import CHANNEL, NOW_MS
+from bench import CHANNEL, NOW, NOW_MS
 from simulation.layout import channel, history
 from simulation.redis import Error
 
@@ -53,6 +53,15 @@ class TestIn:
     def test_two_entries_are_taken_whatever_their_bytes(self, bench):
         for seq, expected in ('01', 1), ('02', 1), ('03', 'BUSY ingest full'):
             assert bench.run('append', 'in src', 'g', 10, 1, seq, 'x' * 100) == expected
+
+    def test_the_question_for_room_counts_one_entry(self, bench):
+        """Who waits until there is room would wait for ever behind one large entry otherwise, or not at all."""
+        assert bench.run('append', 'in src', 'g', 10, 0) == 'BUSY ingest full'
+        assert bench.run('append', 'in src', 'g', 10, 1) == 0
+        bench.do('XADD', 'in', '*', 'm', 'x' * 500)
+        assert bench.run('append', 'in src', 'g', 10, 500) == 'BUSY ingest full'
+        assert bench.run('append', 'in src', 'g', 10, 100000) == 0
+        assert bench.run('append', 'in src', 'g', 10, 500, '01', 'a') == 1
 
     def test_the_bound_in_bytes_counts_all_nodes_to_the_byte(self, bench):
         """Redis would estimate from a few nodes of the stream, and these differ."""
@@ -146,6 +155,49 @@ class TestInOnce:
             assert self.once(bench, source, seq, 'b')[0] == expected, (source, seq)
             flat = bench.do('HGETALL', 'src')
             assert dict(zip(flat[::2], flat[1::2])) == marks, (source, seq)
+
+
+class TestTick:
+    PERIOD = 60
+
+    def tick(self, bench, tick, following=None, mark=None, limit=10):
+        """Of a schedule whose mark is so."""
+        bench.do('DEL', 'in', 'src')
+        if mark is not None:
+            bench.do('HSET', 'src', 'c:a', f'{mark:020}')
+        following = tick + self.PERIOD if following is None else following
+        return bench.run('append_tick', 'in src', 'c:a', limit, f'{tick:020}', f'{following:020}', 'blob')
+
+    @pytest.mark.parametrize('mark', [None, NOW - 60, NOW - 1])
+    @pytest.mark.parametrize('tick, expected', [(NOW + 1, -1), (NOW, 1)])
+    def test_none_before_its_time(self, bench, tick, expected, mark):
+        assert self.tick(bench, tick, mark=mark) == expected
+        assert bench.do('XLEN', 'in') == (expected == 1)
+
+    @pytest.mark.parametrize('ago, expected', [(0, 1), (2, 1), (3, 0), (4, 0), (60, 0)])
+    def test_a_new_schedule_has_missed_nothing_but_what_is_due(self, bench, ago, expected):
+        assert self.tick(bench, NOW - ago) == expected
+        assert bench.do('HGET', 'src', 'c:a') == (f'{NOW - ago:020}' if expected else None)
+
+    @pytest.mark.parametrize('tick, mark, expected', [
+        (NOW - 30, NOW - 90, 1), (NOW - 30, NOW - 31, 1), (NOW - 30, NOW - 30, 0), (NOW - 30, NOW - 29, 0), (NOW - 30, NOW, 0),
+        (NOW - 30, NOW + 1, 0), (NOW - 30, NOW + 30, 0), (NOW - 30, NOW + 31, 0), (NOW, NOW + 60, 0), (NOW, NOW + 61, 1), (NOW - 2, NOW + 99, 1)])
+    def test_marks(self, bench, tick, mark, expected):
+        """One that a wrong clock left in the future is ignored, beyond a period."""
+        assert self.tick(bench, tick, mark=mark) == expected
+        assert bench.do('HGET', 'src', 'c:a') == f'{tick if expected else mark:020}'
+        assert [e for e in bench.ingest()] == ([{'m': 'blob'}] if expected else [])
+
+    def test_a_late_call_does_not_take_the_marks_of_others_for_a_wrong_clocks(self, bench):
+        assert self.tick(bench, NOW - 180, mark=NOW) == 0
+        assert self.tick(bench, NOW - 180, mark=NOW + 10) == 0  # that one is; but the tick was over before it
+
+    def test_busy_at_the_bound(self, bench):
+        assert self.tick(bench, NOW, limit=0) == 'BUSY ingest full' and bench.do('EXISTS', 'src') == 0
+        assert self.tick(bench, NOW, limit=1) == 1
+        assert bench.run('append_tick', 'in src', 'c:b', 1, f'{NOW:020}', f'{NOW + 60:020}', 'other') == 'BUSY ingest full'
+        assert bench.run('append_tick', 'in src', 'c:b', 2, f'{NOW:020}', f'{NOW + 60:020}', 'other') == 1
+        assert bench.do('HLEN', 'src') == 2
 
 
 class TestRestartStream:
