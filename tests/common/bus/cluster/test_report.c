@@ -52,6 +52,40 @@ static void other_notices_are_no_report(void **state) {
     assert_true(n.report.is_done && n.report.lines.len == 0);
 }
 
+/* The longest line that is kept whole, and one beyond. */
+static void a_line_is_cut(void **state) {
+    static char text[REPORT_LINE_MAX + 2];
+    (void)state;
+    for (size_t len = REPORT_LINE_MAX - 1; len <= REPORT_LINE_MAX + 1; len++) {
+        struct report r = {0};
+        struct report_line line;
+        memset(text, 'x', len);
+        text[len] = '\0';
+        report_error(&r, "%s", text);
+        report_restart(&r, "%s", "");
+        struct bytes rest = buf_bytes(&r.lines);
+        assert_true(report_next(&rest, &line));
+        assert_int_equal(line.text.len, len < REPORT_LINE_MAX ? len : REPORT_LINE_MAX);
+        assert_true(report_next(&rest, &line));
+        assert_true(bytes_equal_str(line.kind, "restart") && line.text.len == 0);
+        assert_false(report_next(&rest, &line));
+        report_deinit(&r);
+    }
+}
+
+/* The last error counts even where no line is kept any more. */
+static void a_failure_beyond_the_last_line_is_one(void **state) {
+    struct report r = {0};
+    (void)state;
+    for (int i = 0; i < REPORT_LINES_MAX; i++)
+        report_restart(&r, "%d", i);
+    assert_false(r.has_failed);
+    report_error(&r, "late");
+    assert_true(r.has_failed);
+    assert_int_equal(r.count, REPORT_LINES_MAX);
+    report_deinit(&r);
+}
+
 static void a_report_is_bounded(void **state) {
     struct report r = {0};
     char *text = malloc(100000);
@@ -71,6 +105,8 @@ int main(void) {
         cmocka_unit_test(lines_come_back),
         cmocka_unit_test(other_notices_are_no_report),
         cmocka_unit_test(a_report_is_bounded),
+        cmocka_unit_test(a_line_is_cut),
+        cmocka_unit_test(a_failure_beyond_the_last_line_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,106 @@ static void they_go_after_an_hour(void **state) {
     sweep(t, 0);
 }
 
+static void set_here(struct test *t, const char *gateway) {
+    liveness_begin(t->gateways, clock_ms(), 1);
+    if (gateway != NULL)
+        liveness_see(t->gateways, bytes_str(gateway), BYTES_LIT("1"));
+    liveness_end(t->gateways, NULL, NULL);
+}
+
+/* Its hour begins again each time that it is seen. */
+static void one_that_was_here_meanwhile_stays(void **state) {
+    static const char id[] = "0000000000000001";
+    struct test *t = *state;
+    uint64_t now = clock_ms();
+    clock_freeze(now);
+    add_marks(t, 1, 1);
+    sweep(t, 1);
+    clock_freeze(now += HOUR_MS);
+    set_here(t, id);
+    sweep(t, 1);
+    set_here(t, NULL);
+    clock_freeze(now += 10);
+    sweep(t, 1);
+    clock_freeze(now += HOUR_MS);
+    sweep(t, 1);
+    clock_freeze(now + 1);
+    sweep(t, 0);
+}
+
+static void expect_source(struct test *t, const char *source, bool is_there) {
+    char script[200];
+    snprintf(script, sizeof(script), "return redis.call('HEXISTS', KEYS[1], '%s')", source);
+    if (ask(t, script, 0, 0) != is_there)
+        fail_msg("%s is %sthere", source, is_there ? "not " : "");
+}
+
+/* A gateway or a tool for an hour (its id may begin with a b), a broker for a day; what a partition, the public stream or a
+ * schedule wrote, and what is no id, for good. */
+static void who_is_forgotten_and_when(void **state) {
+    static const struct {
+        const char *source;
+        unsigned hours; /* 0: never */
+    } rows[] = {{"0123456789abcdef", 1},
+                {"b0123456789abcdef", 24},
+                {"ABCDEF0123456789", 1},
+                {"p3", 0},
+                {"x", 0},
+                {"c:schedule", 0},
+                {"0123456789abcde", 0},
+                {"0123456789abcdef0", 0},
+                {"0123456789abcdeg", 0},
+                {"b0123456789abcde", 1},
+                {"b0123456789abcdef0", 0},
+                {"c0123456789abcdef", 0},
+                {"c:0123456789abcde", 0}};
+    struct test *t = *state;
+    uint64_t now = clock_ms();
+    clock_freeze(now);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char script[200];
+        snprintf(script, sizeof(script), "return redis.call('HSET', KEYS[1], '%s', 1)",
+                 rows[i].source);
+        ask(t, script, 0, 0);
+    }
+    sweep(t, ARRAY_LEN(rows));
+    for (unsigned hour = 1; hour <= 25; hour++) {
+        clock_freeze(now + hour * (uint64_t)HOUR_MS + 1);
+        sources_sweep(t->sources, t->gateways);
+        bus_room_turn(&t->room, 30);
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+            expect_source(t, rows[i].source, rows[i].hours == 0 || hour < rows[i].hours);
+    }
+}
+
+/* A dead gateway's call may still be under way: its mark is what makes it harmless. */
+static void the_mark_of_a_dead_gateway_stays_as_long_as_its_stone(void **state) {
+    struct test *t = *state;
+    uint64_t now = clock_ms();
+    clock_freeze(now);
+    add_marks(t, 1, 2);
+    sweep(t, 2);
+    bus_room_ask(&t->room, "SET sb:{sb}:dead:0000000000000002 1");
+    clock_freeze(now + HOUR_MS + 1);
+    sweep(t, 1);
+    expect_source(t, "0000000000000002", true);
+    bus_room_ask(&t->room, "DEL sb:{sb}:dead:0000000000000002");
+    sweep(t, 0);
+}
+
+static void of_anothers_partition_nothing_is_removed(void **state) {
+    struct test *t = *state;
+    uint64_t now = clock_ms();
+    clock_freeze(now);
+    add_marks(t, 1, 1);
+    sweep(t, 1);
+    clock_freeze(now + HOUR_MS + 1);
+    lease_drop(t->lease, 0);
+    sources_sweep(t->sources, t->gateways);
+    bus_room_turn(&t->room, 10);
+    assert_int_equal(marks(t), 1);
+}
+
 /* What is beyond it is watched when there is room again. */
 static void what_is_watched_has_a_bound(void **state) {
     struct test *t = *state;
@@ -143,9 +243,14 @@ static void what_is_gone_is_forgotten(void **state) {
 
 int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-    const struct CMUnitTest tests[] = {WITH_REDIS(they_go_after_an_hour),
-                                       WITH_REDIS(what_is_watched_has_a_bound),
-                                       WITH_REDIS(what_is_gone_is_forgotten)};
+    const struct CMUnitTest tests[] = {
+        WITH_REDIS(they_go_after_an_hour),
+        WITH_REDIS(one_that_was_here_meanwhile_stays),
+        WITH_REDIS(who_is_forgotten_and_when),
+        WITH_REDIS(the_mark_of_a_dead_gateway_stays_as_long_as_its_stone),
+        WITH_REDIS(of_anothers_partition_nothing_is_removed),
+        WITH_REDIS(what_is_watched_has_a_bound),
+        WITH_REDIS(what_is_gone_is_forgotten)};
     if (!redis_server_is_installed())
         return 77;
     return cmocka_run_group_tests(tests, NULL, NULL);
