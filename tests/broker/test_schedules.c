@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "broker/inbox.h"
+#include "broker/handlers/handler_send.h"
+#include "common/base/metrics.h"
 #include "common/bus/cluster/lease.h"
 #include "common/bus/log/tick.h"
 #include "common/bus/partition.h"
@@ -24,6 +26,7 @@ struct test {
     struct schedules *schedules, *others;
     struct buf source, in;
     unsigned taken, ticks;
+    int64_t due; /* the time of the last tick, seconds */
 };
 
 static struct test t;
@@ -50,8 +53,10 @@ static void on_released(void *ctx) {
 }
 
 static void process(struct processing *p) {
-    if (p->entry->entry.kind == ENTRY_TICK && bytes_equal_str(p->entry->entry.name, "hourly"))
-        t.ticks++;
+    if (p->entry->entry.kind != ENTRY_TICK || !bytes_equal_str(p->entry->entry.name, "hourly"))
+        return;
+    t.ticks++;
+    t.due = p->entry->entry.code;
 }
 
 static void on_end(void *ctx, unsigned slot, bool is_fenced) {
@@ -136,8 +141,66 @@ static void a_missed_tick_is_added_once_by_whoever_asks(void **state) {
     assert_in_range(t.ticks, 1, 2);        /* a minute may begin meanwhile */
 }
 
+/* The tick of this minute, by Redis' clock. */
+static void a_tick_has_the_time_that_it_was_due(void **state) {
+    (void)state;
+    setup_ticked(3600);
+    t.schedules = start();
+    bus_room_until(&t.room.bus_room, &t.ticks, 1, WAIT_MS);
+    int64_t now = atoll(bus_room_ask(&t.room.bus_room, "TIME"));
+    assert_int_equal(t.due % 60, 0);
+    assert_in_range(now - t.due, 0, 65);
+}
+
+/* A partition that is not ours: its ticks are another broker's. */
+static void a_tick_of_another_broker_is_not_added(void **state) {
+    (void)state;
+    setup_ticked(3600);
+    inboxes_drop(t.inboxes, tick_partition(t.room.bus, "hourly"));
+    t.schedules = start();
+    bus_room_turn(&t.room.bus_room, 1300);
+    assert_string_equal(bus_room_ask(&t.room.bus_room, "XLEN %.*s", BYTES_FMT(buf_bytes(&t.in))),
+                        "0");
+}
+
+/* Of the app's schedules the one that the tick is of runs; none of a tick that nobody knows. */
+static void a_tick_runs_its_schedule(void **state) {
+    static const struct {
+        const char *name;
+        int ticks;
+    } rows[] = {{"first", 1}, {"second", 1}, {"third", 0}, {"Second", 0}, {"", 0}};
+    struct broker_room room;
+    (void)state;
+    broker_room_init(&room,
+                     "signalbox.schedule('first', '* * * * *', function(e)\n"
+                     "  signalbox.send { name = 'n2', data = '1 ' .. e.name .. e.timestamp }\n"
+                     "end)\n"
+                     "signalbox.schedule('second', '* * * * *', function(e)\n"
+                     "  signalbox.send { name = 'n2', data = '2 ' .. e.name .. e.timestamp }\n"
+                     "end)\n",
+                     &handler_send_functions);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int64_t before = metrics_get(METRIC_schedule_ticks);
+        struct entry e = {.kind = ENTRY_TICK, .name = bytes_str(rows[i].name), .code = 60};
+        struct in_entry *entry = broker_room_entry(&e, ++room.cursor);
+        struct processing p = broker_room_begin(&room, entry);
+        char said[100] = "";
+        schedules_process(&p);
+        if (rows[i].ticks > 0)
+            snprintf(said, sizeof(said), "data %zu %s1970-01-01T00:01:00.000Z\n", i + 1,
+                     rows[i].name);
+        assert_string_equal(broker_room_log(&room, BYTES_LIT("n2")), said);
+        assert_int_equal(metrics_get(METRIC_schedule_ticks), before + rows[i].ticks);
+        in_entry_unref(entry);
+    }
+    broker_room_deinit(&room);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_tick_has_the_time_that_it_was_due, teardown),
+        cmocka_unit_test_teardown(a_tick_of_another_broker_is_not_added, teardown),
+        cmocka_unit_test(a_tick_runs_its_schedule),
         cmocka_unit_test_teardown(a_tick_that_redis_refused_is_tried_again, teardown),
         cmocka_unit_test_teardown(a_missed_tick_is_added_once_by_whoever_asks, teardown),
     };
