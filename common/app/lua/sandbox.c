@@ -21,16 +21,12 @@
 #include "common/app/lua/function_text.h"
 #include "common/app/lua/json_lua.h"
 #include "common/app/lua/libraries.h"
+#include "common/app/lua/metatables.h"
 #include "common/app/lua/stack.h"
 #include "common/app/lua/weak.h"
 #include "common/base/log.h"
 
-enum {
-    LOAD_MAX_BYTES = 1024 * 1024,
-    FILE_MAX_BYTES = 16 * 1024 * 1024,
-    MAIN_CHUNK_SLICES = 10,
-    CHAIN_LINKS_MAX = 100 /* of __index or __newindex */
-};
+enum { LOAD_MAX_BYTES = 1024 * 1024, FILE_MAX_BYTES = 16 * 1024 * 1024, MAIN_CHUNK_SLICES = 10 };
 
 static char modules_key;
 
@@ -164,49 +160,6 @@ static int sandbox_load(lua_State *L) {
     return 1;
 }
 
-/* A finalizer would run without the budget, and a collection of weak tables may take a time that
- * grows with the square of their size. What a script adds to the metatable later has no effect:
- * Lua looks for finalizers here, and weak.c sees to the rest. */
-static void check_metatable(lua_State *L) {
-    lua_pushliteral(L, "__gc");
-    luaL_argcheck(L, lua_rawget(L, 2) == LUA_TNIL, 2, "finalizers (__gc) are not available");
-    lua_pushliteral(L, "__mode");
-    luaL_argcheck(L, lua_rawget(L, 2) == LUA_TNIL, 2, "weak tables (__mode) are not available");
-}
-
-/* Lua follows a chain of up to 2000 tables in one instruction, with a comparison of the keys in
- * each. */
-static void check_chain(lua_State *L, const char *event) {
-    lua_pushvalue(L, 2);
-    for (int links = 0;; links++) {
-        lua_pushstring(L, event);
-        if (lua_rawget(L, -2) != LUA_TTABLE || !lua_getmetatable(L, -1))
-            break;
-        luaL_argcheck(L, links < CHAIN_LINKS_MAX, 2, "a chain of more than 100 tables");
-        lua_replace(L, 3);
-        lua_settop(L, 3);
-    }
-    lua_settop(L, 2);
-}
-
-static int sandbox_setmetatable(lua_State *L) {
-    int type = lua_type(L, 2);
-    luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
-    lua_settop(L, 2);
-    if (type == LUA_TTABLE) {
-        check_metatable(L);
-        lua_settop(L, 2);
-        check_chain(L, "__index");
-        check_chain(L, "__newindex");
-    }
-    if (!json_is_array_marked(L, 1) && luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
-        return luaL_error(L, "cannot change a protected metatable");
-    lua_settop(L, 2);
-    lua_setmetatable(L, 1);
-    return 1;
-}
-
 /* --- require --- */
 
 static bool is_module_name(const char *name, size_t len) {
@@ -286,7 +239,6 @@ static void open_base(lua_State *L) {
     static const luaL_Reg replaced[] = {
         {"print", sandbox_print},
         {"load", sandbox_load},
-        {"setmetatable", sandbox_setmetatable},
         {"require", sandbox_require},
         {NULL, NULL},
     };
@@ -310,6 +262,7 @@ void sandbox_open(lua_State *L) {
     static const char *const kept_of_os[] = {"date", "time", "clock", "getenv", "difftime", NULL};
     weak_reserve(L);
     open_base(L);
+    metatables_open(L);
     open_as(L, luaopen_string, "string");
     open_as(L, luaopen_table, "table");
     open_as(L, luaopen_math, "math");

@@ -181,6 +181,13 @@ static void test_waiting_everywhere(void **state) {
         "xpcall(function() signalbox.sleep(0) error('x') end, function() signalbox.sleep(0) end)",
         "local t = setmetatable({}, {__index = function() signalbox.sleep(0) return 1 end}) "
         "assert(t.x == 1)",
+        "local t = setmetatable({}, {__index = setmetatable({}, {__index = function(_, k) "
+        "signalbox.sleep(0) return k end})}) assert(t.x == 'x')",
+        "local s = setmetatable({}, {__newindex = function(t, k) signalbox.sleep(0) rawset(t, k, "
+        "1) "
+        "end}) local t = setmetatable({}, {__newindex = s}) t.x = 2 assert(s.x == 1)",
+        "local f = setmetatable({}, {__call = function(_, _, a) signalbox.sleep(0) return a end}) "
+        "assert(setmetatable({}, {__call = f})(7) == 7)",
         "for i in function(_, i) signalbox.sleep(0) i = (i or 0) + 1 return i < 3 and i or nil "
         "end do end",
         "local x <close> = setmetatable({}, {__close = function() signalbox.sleep(0) end})",

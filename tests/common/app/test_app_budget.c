@@ -153,9 +153,16 @@ static void test_long_functions(void **state) {
         {"table.unpack({}, 1, 1e8)", "too many results"},
         {"load(('a='):rep(600000))", "1 MiB"},
         {"local t = {} for i = 1, 1 << 17 do t[i * ((1 << 17) - 1)] = true end", "in one chain"},
-        {"local t = {} for i = 1, 1900 do t = setmetatable({}, {__index = t}) end", "100 tables"},
-        {"local t = {} for i = 1, 1900 do t = setmetatable({}, {__newindex = t}) end",
-         "100 tables"},
+        {"local a = ('a'):rep(4000000) local key, other = a .. 'b', a .. 'c' "
+         "local m = {} local t = setmetatable({[key] = 1}, m) m.__index = t return t[other]",
+         TIME},
+        {"local a = ('a'):rep(4000000) local key, other = a .. 'b', a .. 'c' "
+         "local t, m = {[key] = 1}, {} m.__newindex = t setmetatable(t, m) t[other] = 1",
+         TIME},
+        {"local m = {} local t = setmetatable({}, m) m.__call = t t()", "stack overflow"},
+        {"local m = {} local t = setmetatable({}, m) m.__call = t "
+         "while true do pcall(t, table.unpack({}, 1, 100000)) end",
+         TIME},
         {"while true do local s = ('x'):rep(6000000) end", TIME},
         {"local s = ('x'):rep(4000000) while true do s:upper() end", TIME},
         {"local s = ('x'):rep(4000000) while true do local t = s .. 'y' end", TIME},

@@ -284,6 +284,8 @@ static const char app[] =
     "  if bits & 0x30000 == 0 then m.__index = V[1] end\n"
     "  if bits & 0xC0000 == 0 then m.__mode = 'k' m.__gc = f end\n"
     "  local ok, r = pcall(setmetatable, type(t) == 'table' and t or {}, m) m.__mode = 'k'\n"
+    "  if ok and bits & 0x300000 == 0 then m.__index = r m.__newindex = r m.__call = r\n"
+    "    pcall(setmetatable, r, m) end\n"
     "  return ok and r or m end\n"
     "signalbox.signal_route('/', function(text) naps = 0 assert(load(text))() end)\n";
 
