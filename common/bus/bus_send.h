@@ -33,8 +33,13 @@ void bus_set_largest(struct bus *b, size_t bytes);
 
 /* Bytes that Redis uses, and its maxmemory (0: none), as of the last second. */
 void bus_set_memory(struct bus *b, int64_t used, int64_t max);
+/* This process made Redis use so many bytes more, or less, since then. */
+void bus_add_memory(struct bus *b, int64_t bytes);
 /* Whether three quarters of its maxmemory are in use. */
 bool bus_is_tight(const struct bus *b);
+/* What a history may hold of `bytes`: all, until Redis is tight; from there on less and less, and
+ * from seven eighths of maxmemory on nothing. */
+size_t bus_history_share(const struct bus *b, size_t bytes);
 /* Bytes of `in` at which gateways wait: each partition's share of --max-ingest-bytes, or of a
  * quarter of maxmemory. */
 int64_t bus_ingest_share(const struct bus *b);

@@ -71,8 +71,19 @@ void bus_set_memory(struct bus *b, int64_t used, int64_t max) {
     b->memory_max = max;
 }
 
+void bus_add_memory(struct bus *b, int64_t bytes) {
+    b->memory_used += bytes;
+}
+
 bool bus_is_tight(const struct bus *b) {
     return b->memory_max > 0 && b->memory_used / 3 >= b->memory_max / 4;
+}
+
+size_t bus_history_share(const struct bus *b, size_t bytes) {
+    int64_t eighth = b->memory_max / 8, left = b->memory_max - eighth - b->memory_used;
+    if (!bus_is_tight(b) || left >= eighth)
+        return bytes;
+    return left > 0 ? (size_t)((double)bytes * (double)left / (double)eighth) : 0;
 }
 
 int64_t bus_ingest_share(const struct bus *b) {

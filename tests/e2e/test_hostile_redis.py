@@ -81,3 +81,24 @@ def test_a_full_redis(cluster):
     assert client.recv(10) == "meanwhile"
     eventually(lambda: all(daemon.is_ready() for daemon in cluster.daemons), what="all well again")
     client.close()
+
+
+def test_ever_new_names_do_not_fill_redis(cluster):
+    """A client joins one Name after the other and leaves each with a full history: in the end nothing more is kept."""
+    def not_kept():
+        return cluster.brokers[0].metrics()["signalbox_messages_not_kept_total"]
+    before, bystander = not_kept(), cluster.client(1, "/up?name=Bystander")
+    bystander.sync()
+    for number in range(400):
+        guest = cluster.client(0, f"/up?name=Room-{number}")
+        for _ in range(4):
+            guest.say("x" * 60000, path=f"Room-{number}")
+        assert len(guest.recv(10)) == 60000
+        guest.drop()
+        bystander.say("hi", path="Bystander")
+        assert bystander.recv(10) == "hi"
+    assert 0.7 * MAXMEMORY < used(cluster) < 0.92 * MAXMEMORY
+    assert not_kept() > before
+    assert all(daemon.admin("GET", "/readyz").status == 200 for daemon in cluster.daemons)
+    cluster.redis.delete(*(key for key in cluster.redis.keys("*") if b":h:Room-" in key))
+    bystander.close()

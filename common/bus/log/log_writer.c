@@ -320,6 +320,23 @@ static void encode_blob(struct log_writer *o, struct pending *p) {
     p->blob_len = o->blobs.len - p->blob_from;
 }
 
+/* While Redis is nearly full histories are shorter, and what is larger than one is not kept. */
+static void add_to_history(struct log_writer *o, struct pending *p) {
+    struct history *h = &p->log->history;
+    struct history_bounds bounds = o->history;
+    size_t before = h->bytes, len = p->blob_len + HISTORY_ENTRY_BYTES;
+    bounds.bytes = bus_history_share(o->bus, o->history.bytes);
+    if ((p->blob_len >= CAPACITY_LARGE && bus_is_tight(o->bus)) ||
+        (len > bounds.bytes && bounds.bytes < o->history.bytes)) {
+        p->has_history = false;
+        metrics_add(METRIC_messages_not_kept, 1);
+        return;
+    }
+    history_add(h, &bounds, p->output.message.id, 1, len);
+    if (!p->is_doubted)
+        bus_add_memory(o->bus, (int64_t)h->bytes - (int64_t)before);
+}
+
 static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
     struct log *l = p->log;
     if (!message_has_place(&p->output.message)) {
@@ -331,12 +348,10 @@ static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
     encode_blob(o, p);
     l->last = p->output.message.id;
     l->is_known = true;
-    if (p->has_history && p->blob_len >= CAPACITY_LARGE && bus_is_tight(o->bus))
-        p->has_history = false;
+    if (p->has_history)
+        add_to_history(o, p);
     if (!p->has_history)
         return;
-    history_add(&l->history, &o->history, p->output.message.id, 1,
-                p->blob_len + HISTORY_ENTRY_BYTES);
     p->keep_from = history_first(&l->history);
     p->is_expire_due = l->expire_ms == 0 || now - l->expire_ms >= EXPIRE_EVERY_S * 1000;
     if (p->is_expire_due)

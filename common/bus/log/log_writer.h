@@ -8,8 +8,8 @@
  * in its log (`prev`, also where no history is kept, so that a hole shows). For a log not seen in
  * this term the key l: tells it. The logs seen last are remembered, LOG_WRITER_LOGS of them. The
  * history is bounded by bytes, messages (history.h) and time. What goes to a Name that nobody has
- * joined is published and leaves no key; so is a large message while Redis is nearly full. A note
- * (envelope.h) has an id and no place in its log: it is published.
+ * joined is published and leaves no key. While Redis is nearly full histories are shorter, and in
+ * the end nothing is kept. A note (envelope.h) has an id and no place in its log: it is published.
  *
  * If an answer does not come (the link broke), nothing is assumed: there is no callback, and the
  * owner forgets the partition.

@@ -225,6 +225,72 @@ static void a_nearly_full_redis_keeps_no_large_message(void **state) {
     assert_true(atoi(bus_room_ask(&t->room, "MEMORY USAGE sb:{%s}:h:a", partition_tag(0))) > 60000);
 }
 
+/* What a history may have, and what is kept of four messages of 1,000 bytes. */
+static void a_history_is_shorter_the_fuller_redis_is(void **state) {
+    struct test *t = *state;
+    enum { MAX = 1000000000, EIGHTH = MAX / 8 };
+    static const struct {
+        int64_t used;
+        size_t share, kept;
+    } rows[] = {{0, 10000, 4},
+                {6 * EIGHTH, 10000, 4},
+                {6 * EIGHTH + EIGHTH / 2, 5000, 4},
+                {7 * EIGHTH - EIGHTH / 4, 2500, 2},
+                {7 * EIGHTH - EIGHTH / 20, 500, 0},
+                {7 * EIGHTH, 0, 0},
+                {MAX, 0, 0}};
+    char data[1001], key[100];
+    memset(data, 'x', 1000);
+    data[1000] = '\0';
+    snprintf(key, sizeof(key), "sb:{%s}:h:a", partition_tag(0));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        log_writer_close(t->writer);
+        bus_room_ask(&t->room, "DEL %s %.*s", key, BYTES_FMT(buf_bytes(&t->own)));
+        open_writer(t, TERM + i, "0-0");
+        for (int m = 0; m < 4; m++) {
+            bus_set_memory(t->bus, rows[i].used, MAX);
+            add(t, "a", data);
+        }
+        assert_int_equal(bus_history_share(t->bus, 10000), rows[i].share);
+        assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+        assert_int_equal(atoi(bus_room_ask(&t->room, "XLEN %s", key)), (int)rows[i].kept);
+    }
+    bus_set_memory(t->bus, 6 * EIGHTH, 0); /* without a maxmemory nothing is short */
+    assert_int_equal(bus_history_share(t->bus, 10000), 10000);
+}
+
+/* Redis tells what it uses once a second; what comes meanwhile is counted, what goes, too. */
+static void what_is_kept_counts_at_once(void **state) {
+    struct test *t = *state;
+    enum { MAX = 80000, NAMES = 100 };
+    int kept = 0;
+    char data[4001], name[16];
+    memset(data, 'x', 4000);
+    data[4000] = '\0';
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        bus_room_ask(&t->room, "SET sb:{%s}:l:%s 0-0", partition_tag(0), name);
+    }
+    bus_set_memory(t->bus, 0, MAX);
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof(name), "nobody%d", i);
+        add(t, name, data);
+    }
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        add(t, name, data);
+    }
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    for (int i = 0; i < NAMES; i++)
+        kept += atoi(bus_room_ask(&t->room, "XLEN sb:{%s}:h:n%d", partition_tag(0), i));
+    assert_in_range(kept, 15, 17);
+    bus_set_memory(t->bus, 0, MAX);
+    for (int i = 0; i < NAMES; i++)
+        add(t, "n0", data);
+    assert_int_equal(commit(t, 6), LOG_WRITER_DONE);
+    assert_int_equal(bus_history_share(t->bus, 10000), 10000);
+}
+
 static void close_while_under_way_is_quiet(void **state) {
     struct test *t = *state;
     add(t, "a", "one");
@@ -455,6 +521,8 @@ int main(void) {
         WITH_REDIS(redis_that_went_back_is_noticed),
         WITH_REDIS(a_full_redis_takes_a_commit),
         WITH_REDIS(a_nearly_full_redis_keeps_no_large_message),
+        WITH_REDIS(a_history_is_shorter_the_fuller_redis_is),
+        WITH_REDIS(what_is_kept_counts_at_once),
         WITH_REDIS(a_history_never_stays_without_a_life),
         WITH_REDIS(a_history_of_another_type_is_passed_over),
         WITH_REDIS(what_fails_half_way_is_repeated),
