@@ -37,7 +37,15 @@ static int run_list(struct tool *t, void *own, void (*on_ready)(void *ctx)) {
     return exit_code;
 }
 
+/* The list comes in parts. */
+static void begin_part(struct list *l) {
+    if (l->has_rows)
+        buf_append_char(&l->json, ',');
+    l->has_rows = true;
+}
+
 static void end(struct list *l) {
+    buf_append_char(&l->json, ']');
     if (l->tool->is_json)
         tool_print(&l->json);
     else
@@ -51,17 +59,21 @@ static void on_names(void *ctx, int status, const struct registry_row *rows, siz
     struct list *l = ctx;
     if (tool_ends_lost(l->tool, status < 0))
         return;
+    if (count > 0)
+        begin_part(l);
     listing_write_names(&l->json, rows, count);
     for (size_t i = 0; i < count; i++)
         table_cell(&l->table, rows[i].name);
-    end(l);
+    if (status != REGISTRY_PART)
+        end(l);
 }
 
 static void names_on_ready(void *ctx) {
     static const char *const columns[] = {"NAME"};
     struct list *l = ctx;
     table_init(&l->table, 1, columns);
-    registry_names(l->tool->registry, on_names, l);
+    buf_append_char(&l->json, '[');
+    registry_names_in_parts(l->tool->registry, on_names, l);
 }
 
 static int run_names(struct tool *t, void *own) {
@@ -120,7 +132,6 @@ static void on_end(void *ctx, int status) {
         return;
     if (l->group_count > 0)
         add_group_rows(l);
-    buf_append_char(&l->json, ']');
     end(l);
 }
 
@@ -161,9 +172,7 @@ static void add_client(struct list *l, const struct registry_row *row) {
 
 static void clients_on_rows(void *ctx, const struct registry_row *rows, size_t count) {
     struct list *l = ctx;
-    if (l->has_rows)
-        buf_append_char(&l->json, ',');
-    l->has_rows = true;
+    begin_part(l);
     if (l->tool->is_json)
         listing_write_rows(&l->json, rows, count);
     for (size_t i = 0; !l->tool->is_json && i < count; i++)

@@ -209,14 +209,15 @@ static void on_rescan(uv_timer_t *timer);
 static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
     struct tail *t = ctx;
     unsigned partitions = bus_partitions(t->tool->bus);
-    for (size_t i = 0; status == 0 && i < count; i++)
+    for (size_t i = 0; i < count; i++)
         follow(t, partition_of(rows[i].name, partitions), rows[i].name);
-    MUST(uv_timer_start(&t->rescan, on_rescan, RESCAN_MS, 0) == 0);
+    if (status != REGISTRY_PART)
+        MUST(uv_timer_start(&t->rescan, on_rescan, RESCAN_MS, 0) == 0);
 }
 
 static void on_rescan(uv_timer_t *timer) {
     struct tail *t = container_of(timer, struct tail, rescan);
-    registry_names(t->tool->registry, on_names, t);
+    registry_names_in_parts(t->tool->registry, on_names, t);
 }
 
 static void on_ready(void *ctx) {

@@ -179,29 +179,14 @@ static bool query_read(struct admin_conn *c, unsigned form, struct query *q) {
     return is_fine;
 }
 
-static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
-    struct admin_job *job = ctx;
-    if (status < 0) {
-        admin_job_error(job, 503, registry_failure(status));
-        return;
-    }
-    listing_write_names(&job->out, rows, count);
-    admin_job_reply(job, 200);
-}
-
-static void get_names(struct admin_conn *c) {
-    registry_names(host_of(c)->registry, on_names, admin_conn_wait(c));
-}
-
-static void on_client_rows(void *ctx, const struct registry_row *rows, size_t count) {
-    struct admin_job *job = ctx;
+/* The list grows part by part. */
+static void begin_part(struct admin_job *job) {
     if (job->has_rows)
         buf_append_char(&job->out, ',');
     job->has_rows = true;
-    listing_write_rows(&job->out, rows, count);
 }
 
-static void on_clients_end(void *ctx, int status) {
+static void end_list(void *ctx, int status) {
     struct admin_job *job = ctx;
     if (status < 0) {
         admin_job_error(job, 503, registry_failure(status));
@@ -211,12 +196,33 @@ static void on_clients_end(void *ctx, int status) {
     admin_job_reply(job, 200);
 }
 
+static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct admin_job *job = ctx;
+    if (count > 0)
+        begin_part(job);
+    listing_write_names(&job->out, rows, count);
+    if (status != REGISTRY_PART)
+        end_list(job, status);
+}
+
+static void get_names(struct admin_conn *c) {
+    struct admin_job *job = admin_conn_wait(c);
+    buf_append_char(&job->out, '[');
+    registry_names_in_parts(host_of(c)->registry, on_names, job);
+}
+
+static void on_client_rows(void *ctx, const struct registry_row *rows, size_t count) {
+    struct admin_job *job = ctx;
+    begin_part(job);
+    listing_write_rows(&job->out, rows, count);
+}
+
 static void forget_listing(void *listing) {
     listing_forget(listing);
 }
 
 static void get_clients(struct admin_conn *c) {
-    static const struct listing_events events = {on_client_rows, on_clients_end};
+    static const struct listing_events events = {on_client_rows, end_list};
     struct query q;
     if (query_read(c, FORM_QUERY, &q)) {
         struct listing_filter filter = {.name = buf_bytes(&q.values[KEY_NAME]),

@@ -16,7 +16,7 @@ struct listing {
     struct buf group, client_id;
     char **names;
     size_t *name_lens;
-    size_t count, at;
+    size_t count, cap, at;
     const struct listing_events *events; /* NULL: forgotten */
     void *ctx;
 };
@@ -77,23 +77,24 @@ static void ask_next(struct listing *l) {
         ask_one(l);
 }
 
-static void add_name(struct listing *l, size_t i, struct bytes name) {
-    l->names[i] = bytes_dup(name);
-    l->name_lens[i] = name.len;
-    l->count = i + 1;
+static void add_name(struct listing *l, struct bytes name) {
+    if (l->count == l->cap) {
+        l->cap = l->cap > 0 ? 2 * l->cap : 16;
+        l->names = mem_realloc(l->names, l->cap * sizeof(*l->names));
+        l->name_lens = mem_realloc(l->name_lens, l->cap * sizeof(*l->name_lens));
+    }
+    l->names[l->count] = bytes_dup(name);
+    l->name_lens[l->count++] = name.len;
 }
 
 static void on_names(void *ctx, int status, const struct registry_row *rows, size_t count) {
     struct listing *l = ctx;
-    if (status < 0 || l->events == NULL) {
+    for (size_t i = 0; i < count && l->events != NULL; i++)
+        add_name(l, rows[i].name);
+    if (status < 0 || (status == 0 && l->events == NULL))
         end(l, status);
-        return;
-    }
-    l->names = mem_zalloc((count + 1) * sizeof(*l->names));
-    l->name_lens = mem_zalloc((count + 1) * sizeof(*l->name_lens));
-    for (size_t i = 0; i < count; i++)
-        add_name(l, i, rows[i].name);
-    ask_next(l);
+    else if (status == 0)
+        ask_next(l);
 }
 
 /* The connections with one client id, without a list of all. */
@@ -115,12 +116,10 @@ struct listing *listing_start(struct registry *registry, const struct listing_fi
         return l;
     }
     if (bytes_is_empty(filter->name)) {
-        registry_names(registry, on_names, l);
+        registry_names_in_parts(registry, on_names, l);
         return l;
     }
-    l->names = mem_zalloc(sizeof(*l->names));
-    l->name_lens = mem_zalloc(sizeof(*l->name_lens));
-    add_name(l, 0, filter->name);
+    add_name(l, filter->name);
     ask_one(l);
     return l;
 }
@@ -159,11 +158,9 @@ void listing_write_rows(struct buf *out, const struct registry_row *rows, size_t
 }
 
 void listing_write_names(struct buf *out, const struct registry_row *rows, size_t count) {
-    buf_append_char(out, '[');
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buf_append_char(out, ',');
         json_append_string(out, rows[i].name);
     }
-    buf_append_char(out, ']');
 }

@@ -33,7 +33,7 @@ void listing_forget(struct listing *l);
 
 /* {"name","clientId","group","gateway","connectedAt"} of each row, with commas between. */
 void listing_write_rows(struct buf *out, const struct registry_row *rows, size_t count);
-/* ["Msg", …] of the rows' names. */
+/* "Msg", … of the rows' names, with commas between. */
 void listing_write_names(struct buf *out, const struct registry_row *rows, size_t count);
 
 #endif

@@ -76,7 +76,10 @@ void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, 
 /* However many there are: fn is called with REGISTRY_PART for each part of at most
  * REGISTRY_PART_ROWS, a turn of the loop apart, and at the end with 0 or an error and no rows. */
 void registry_list_in_parts(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx);
-/* Every Name with a live connection; rows have only `name`. */
+/* Every Name with a live connection; rows have only `name`. -EFBIG if there are more than
+ * REGISTRY_LIST_MAX. */
 void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx);
+/* However many there are, in parts as registry_list_in_parts. */
+void registry_names_in_parts(struct registry *r, registry_rows_fn *fn, void *ctx);
 
 #endif

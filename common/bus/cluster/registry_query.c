@@ -103,6 +103,8 @@ const char *registry_failure(int status) {
         return "too many lists of connections are asked for at once";
     if (status == -E2BIG)
         return "the Name has too many connections for one list";
+    if (status == -EFBIG)
+        return "there are too many Names for one list";
     if (status == -EMSGSIZE)
         return "the list of connections is too long to be read now";
     return "the registry cannot be reached: no Redis";
@@ -249,7 +251,7 @@ static void on_page(void *ctx, struct redisReply *reply) {
     if (!registry_lists_hold(q->lists, &q->place, q->texts.len - held))
         q->status = -EMSGSIZE;
     if (q->rows > q->most_rows)
-        q->status = -E2BIG;
+        q->status = q->is_scan ? -EFBIG : -E2BIG;
     bool is_last = q->status == 0 && bytes_equal(cursor, BYTES_LIT("0"));
     if (is_last && q->is_in_parts)
         give_part(q);
@@ -327,11 +329,23 @@ static void add_names(struct registry_query *q, struct redisReply *elements) {
     }
 }
 
-void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx) {
+static struct registry_query *names_new(struct registry *r, registry_rows_fn *fn, void *ctx) {
     struct registry_query *q = query_new(r, BYTES_NONE, BYTES_NONE, fn, ctx);
     q->is_scan = true;
     q->on_page = add_names;
+    return q;
+}
+
+void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx) {
+    struct registry_query *q = names_new(r, fn, ctx);
+    q->most_rows = REGISTRY_LIST_MAX;
+    begin_list(q);
+}
+
+void registry_names_in_parts(struct registry *r, registry_rows_fn *fn, void *ctx) {
+    struct registry_query *q = names_new(r, fn, ctx);
     q->most_rows = SIZE_MAX;
+    q->is_in_parts = true;
     begin_list(q);
 }
 

@@ -246,7 +246,8 @@ static void on_part(void *ctx, int status, const struct registry_row *rows, size
     assert_true(count <= REGISTRY_PART_ROWS || status == 0);
     for (size_t i = 0; i < count; i++) {
         char id[sizeof(p->last)];
-        snprintf(id, sizeof(id), "%.*s", BYTES_FMT(rows[i].client_id));
+        struct bytes text = rows[i].client_id.len > 0 ? rows[i].client_id : rows[i].name;
+        snprintf(id, sizeof(id), "%.*s", BYTES_FMT(text));
         assert_true(strcmp(p->last, id) < 0); /* sorted, and each once */
         memcpy(p->last, id, sizeof(id));
     }
@@ -277,6 +278,32 @@ static void a_crowd_comes_in_parts(void **state) {
     registry_list(t->registry, BYTES_LIT("N"), on_part, &beyond);
     bus_room_until(&t->room, &beyond.ends, 1, 20000);
     assert_int_equal(beyond.status, -E2BIG);
+}
+
+static void name_a_crowd(struct test *t, unsigned from, unsigned to) {
+    bus_room_ask(&t->room, "EVAL %s 0 sb:{%s}:c: %u %u",
+                 "for\ti=ARGV[2],ARGV[3]-1\tdo\tredis.call('HSET',ARGV[1]..tostring(i):reverse(),"
+                 "'a','g:1:1|')\tend",
+                 partition_tag(0), from, to);
+}
+
+static void many_names_come_in_parts(void **state) {
+    enum { MOST = REGISTRY_LIST_MAX };
+    struct test *t = *state;
+    struct parts parts = {0}, whole = {0}, beyond = {0};
+    name_a_crowd(t, 0, MOST);
+    registry_names_in_parts(t->registry, on_part, &parts);
+    bus_room_until(&t->room, &parts.ends, 1, 20000);
+    assert_int_equal(parts.status, 0);
+    assert_int_equal(parts.parts, MOST / REGISTRY_PART_ROWS);
+    assert_int_equal(parts.rows, MOST);
+    registry_names(t->registry, on_part, &whole);
+    bus_room_until(&t->room, &whole.ends, 1, 20000);
+    assert_int_equal(whole.rows, MOST);
+    name_a_crowd(t, MOST, MOST + 1);
+    registry_names(t->registry, on_part, &beyond);
+    bus_room_until(&t->room, &beyond.ends, 1, 20000);
+    assert_int_equal(beyond.status, -EFBIG);
 }
 
 static void on_dead(void *ctx, const char *gateway, unsigned partition, bool is_dead) {
@@ -463,6 +490,7 @@ int main(void) {
         WITH_REDIS(questions),
         WITH_REDIS(an_id_alone),
         WITH_REDIS(a_crowd_comes_in_parts),
+        WITH_REDIS(many_names_come_in_parts),
         WITH_REDIS(lists_take_turns),
         WITH_REDIS(a_gateway_that_beats_is_not_declared_dead),
         WITH_REDIS(what_a_dead_gateway_registered_is_reaped),
