@@ -55,11 +55,12 @@ static bool read_head(struct http_conn *h, bool *expects_continue_out) {
     case PARSE_BAD: refuse(h, status, reason); return false;
     case PARSE_OK: break;
     }
-    if (head.has_content_length && head.content_length > h->max_body_bytes) {
+    h->body_max = h->events->max_body != NULL ? h->events->max_body(h, &head) : h->max_body_bytes;
+    if (head.has_content_length && head.content_length > h->body_max) {
         refuse(h, 413, "the body is too large");
         return false;
     }
-    uint64_t body_bytes = head.is_chunked           ? h->max_body_bytes
+    uint64_t body_bytes = head.is_chunked           ? h->body_max
                           : head.has_content_length ? head.content_length
                                                     : 0;
     if (body_bytes > 0 && h->events->has_room != NULL && !h->events->has_room(h, body_bytes)) {
@@ -79,7 +80,7 @@ static bool has_body(struct http_conn *h) {
     const char *reason;
     if (h->state == HTTP_BODY)
         return h->in.len >= h->length;
-    switch (http_chunked_feed(&h->chunked, &h->in, h->max_body_bytes, &status, &reason)) {
+    switch (http_chunked_feed(&h->chunked, &h->in, h->body_max, &status, &reason)) {
     case PARSE_MORE: return false;
     case PARSE_BAD: refuse(h, status, reason); return false;
     case PARSE_OK: break;

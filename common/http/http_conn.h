@@ -50,6 +50,8 @@ struct http_conn_events {
     /* Whether memory is left for a body of so many bytes; of a chunked one for all it may have.
      * NULL: always. Without it the request is refused with 503. */
     bool (*has_room)(const struct http_conn *h, uint64_t body_bytes);
+    /* How large the body of this request may be. NULL: as http_conn_init was told. */
+    uint64_t (*max_body)(const struct http_conn *h, const struct http_head *head);
     /* Call http_conn_rested on a later turn. NULL: no rests. */
     void (*rest)(struct http_conn *h);
     /* Stop or go on reading from the socket. Idempotent. */
@@ -66,6 +68,7 @@ struct http_conn {
     bool has_served;   /* one request at least was answered */
     struct buf in;     /* what was received and not taken */
     size_t length;     /* from HTTP_BODY on: of the request at the front, as far as it is known */
+    uint64_t body_max; /* from HTTP_BODY on: of its body */
     uint64_t since_ms; /* since when it waits for a request */
     struct http_chunked chunked;
 };
