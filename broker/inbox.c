@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/entry/dead_letter.h"
+#include "broker/entry/outcomes.h"
 #include "broker/entry/receipt_ids.h"
 #include "broker/entry/tracing.h"
 #include "broker/handlers/handler_run.h"
@@ -123,6 +124,7 @@ static void close_inbox(struct inbox *i) {
     trouble_clear(&i->unwritten);
     tracing_lost(&i->batch);
     receipt_ids_lost(&i->batch);
+    outcomes_lost(&i->batch);
     entry_reader_close(i->reader);
     log_writer_close(i->batch.writer);
     forward_close(i->batch.forward);
@@ -195,6 +197,7 @@ static void on_committed(void *ctx, enum log_writer_result result) {
     i->retry_ms = RETRY_MIN_MS;
     tracing_committed(&i->batch, i->parts->trace);
     receipt_ids_committed(&i->batch, i->parts->bus);
+    outcomes_committed(&i->batch, i->parts->bus);
     handler_run_committed(&i->batch, i->cursor);
     if (!i->is_public)
         conn_queues_committed(i->parts->queues, i->slot, &i->batch.deferred, i->cursor);

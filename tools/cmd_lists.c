@@ -167,6 +167,7 @@ static void add_client(struct list *l, const struct registry_row *row) {
     table_cell(&l->table, row->client_id);
     table_cell(&l->table, value.group);
     table_cell(&l->table, value.gateway);
+    table_cell(&l->table, conn_value_transport(&value));
     table_cell(&l->table, bytes_str(connected_at));
 }
 
@@ -181,7 +182,8 @@ static void clients_on_rows(void *ctx, const struct registry_row *rows, size_t c
 
 static void clients_on_ready(void *ctx) {
     static const struct listing_events events = {clients_on_rows, on_end};
-    static const char *const columns[] = {"NAME", "CLIENT ID", "GROUP", "GATEWAY", "CONNECTED"};
+    static const char *const columns[] = {"NAME",    "CLIENT ID", "GROUP",
+                                          "GATEWAY", "TRANSPORT", "CONNECTED"};
     struct list *l = ctx;
     table_init(&l->table, ARRAY_LEN(columns), columns);
     buf_append_char(&l->json, '[');

@@ -18,6 +18,7 @@ struct handler_run;
 struct ingest;
 struct log_writer;
 struct receipt_id;
+struct entry_outcome;
 struct shares;
 struct trace;
 struct traced_output;
@@ -44,6 +45,7 @@ struct batch {
     struct deferred_batch deferred; /* what waits for an earlier handler of its connection */
     struct handler_run *open_runs;  /* handlers that wait, until their entries are committed */
     struct receipt_id *receipt_ids; /* publishers that wait for the id of their message */
+    struct entry_outcome *outcomes; /* of client messages that came by requests */
     struct traced_output *traced;   /* messages that somebody traces */
 };
 
@@ -56,6 +58,7 @@ struct processing {
     unsigned count;             /* outputs and forwards so far, */
     size_t bytes;               /* and their data */
     struct message_id first_id; /* of the first message to clients in this partition, or none */
+    bool has_outcome;           /* outcomes_add was called */
     struct tracing *tracing;    /* NULL: nobody traces (tracing.h) */
 };
 

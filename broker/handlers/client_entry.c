@@ -178,8 +178,10 @@ static void process(struct processing *p) {
     if (!find_route(p, &session, &route)) {
         metrics_add(METRIC_messages_bad, 1);
         tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("its path cannot be read"));
+        sender_reply_nothing(p);
     } else if (route == NULL && body.len == 0) {
         tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the message is empty"));
+        sender_reply_nothing(p);
     } else {
         struct client_message *m = client_message_new(body);
         if (route != NULL)

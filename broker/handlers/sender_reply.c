@@ -1,7 +1,10 @@
 /* sender_reply.c - see sender_reply.h. */
 #include "broker/handlers/sender_reply.h"
 
+#include <string.h>
+
 #include "broker/entry/broadcast.h"
+#include "broker/entry/outcomes.h"
 #include "broker/handlers/client_message.h"
 
 static bool is_wanted(const struct processing *p, const struct client_message *m) {
@@ -23,6 +26,7 @@ static void finish(struct processing *p, struct buf *text) {
 void sender_reply_ack(struct processing *p, const struct client_message *m) {
     struct buf text = {0};
     char id[MESSAGE_ID_TEXT];
+    outcomes_add(p, 202, BYTES_NONE);
     if (!is_wanted(p, m))
         return;
     begin(&text, "ack", m);
@@ -33,9 +37,26 @@ void sender_reply_ack(struct processing *p, const struct client_message *m) {
     finish(p, &text);
 }
 
+void sender_reply_nothing(struct processing *p) {
+    outcomes_add(p, 202, BYTES_NONE);
+}
+
+static int status_of(const char *code) {
+    static const struct {
+        const char *code;
+        int status;
+    } all[] = {{"bad_request", 400}, {"level", 403}, {"no_route", 403},
+               {"too_big", 413},     {"busy", 429},  {"handler", 500}};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (strcmp(all[i].code, code) == 0)
+            return all[i].status;
+    return 500;
+}
+
 void sender_reply_error(struct processing *p, const struct client_message *m, const char *code,
                         struct bytes why) {
     struct buf text = {0};
+    outcomes_add(p, status_of(code), why);
     if (!is_wanted(p, m))
         return;
     begin(&text, "error", m);

@@ -144,7 +144,8 @@ static void write_row(struct buf *out, const struct registry_row *row) {
         json_append_string(out, value.group);
         buf_append_str(out, ",\"gateway\":");
         json_append_string(out, value.gateway);
-        buf_printf(out, ",\"connectedAt\":\"%s\"", connected_at);
+        buf_printf(out, ",\"connectedAt\":\"%s\",\"transport\":", connected_at);
+        json_append_string(out, conn_value_transport(&value));
     }
     buf_append_char(out, '}');
 }

@@ -265,7 +265,7 @@ static int64_t read_code(struct reader *r, enum entry_kind kind) {
 
 void entry_encode(struct buf *out, const struct entry *e) {
     msgpack_packer pk = packer(out);
-    msgpack_pack_array(&pk, ENTRY_FIELDS);
+    msgpack_pack_array(&pk, ENTRY_FIELDS + (e->reply.len > 0));
     msgpack_pack_uint64(&pk, ENVELOPE_VERSION);
     msgpack_pack_uint64(&pk, (uint64_t)e->kind);
     msgpack_pack_uint64(&pk, e->ts_ms);
@@ -280,6 +280,8 @@ void entry_encode(struct buf *out, const struct entry *e) {
     pack_list(&pk, e->groups);
     pack_list(&pk, e->clients);
     msgpack_pack_uint64(&pk, (uint64_t)e->code);
+    if (e->reply.len > 0)
+        pack_text(&pk, e->reply);
 }
 
 enum parse entry_decode(struct bytes in, struct entry *e_out) {
@@ -301,6 +303,8 @@ enum parse entry_decode(struct bytes in, struct entry *e_out) {
     e_out->groups = read_list(&r);
     e_out->clients = read_list(&r);
     e_out->code = read_code(&r, e_out->kind);
+    if (r.at < r.end) /* of a process that knows it */
+        e_out->reply = read_text(&r);
     if (!r.is_bad && version <= ENVELOPE_VERSION && is_entry_kind(kind))
         return PARSE_OK;
     entry_free(e_out);
@@ -412,7 +416,10 @@ void session_free(struct session *s) {
 
 void conn_value_encode(struct buf *out, const struct conn_value *v) {
     buf_append(out, v->gateway);
-    buf_printf(out, ":%" PRIu64 ":%" PRIu64 "|", v->number, v->connected_ms);
+    buf_printf(out, ":%" PRIu64 ":%" PRIu64, v->number, v->connected_ms);
+    if (v->transport.len > 0)
+        buf_printf(out, ":%.*s", BYTES_FMT(v->transport));
+    buf_append_char(out, '|');
     buf_append(out, v->group);
 }
 
@@ -420,8 +427,10 @@ bool conn_value_parse(struct bytes text, struct conn_value *v_out) {
     struct bytes group = text;
     struct bytes rest = bytes_split(&group, '|');
     v_out->gateway = bytes_split(&rest, ':');
-    struct bytes number = bytes_split(&rest, ':');
+    struct bytes number = bytes_split(&rest, ':'), connected_ms = bytes_split(&rest, ':');
+    v_out->transport = bytes_split(&rest, ':');
     v_out->group = group;
     return group.ptr != NULL && bytes_to_u64(number, &v_out->number) &&
-           bytes_to_u64(rest, &v_out->connected_ms) && v_out->connected_ms <= CLOCK_WALL_LAST_MS;
+           bytes_to_u64(connected_ms, &v_out->connected_ms) &&
+           v_out->connected_ms <= CLOCK_WALL_LAST_MS;
 }

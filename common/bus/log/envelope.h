@@ -3,7 +3,7 @@
  *
  *   entry     in the `in` stream of a partition, field m
  *             [ver, kind, ts_ms, flags, name, group, client_id, conn, session, body,
- *              names, groups, clients, code]
+ *              names, groups, clients, code, reply]
  *             CONNECT and DISCONNECT have the fields t n i v r instead (register.lua,
  *             unregister.lua)
  *   message   in the log and the channel of a Name, field m
@@ -89,8 +89,9 @@ struct entry {
     struct bytes session;                /* CLIENT: an encoded struct session */
     struct bytes body; /* CLIENT, SEND: the payload; CLOSE, DISCONNECT: the reason */
     struct bytes_list names, groups, clients; /* SEND, CLOSE: to whom */
-    int64_t code; /* CLOSE: close code; TICK: the tick's time, seconds */
-    void *zone;   /* owner of the lists */
+    int64_t code;       /* CLOSE: close code; TICK: the tick's time, seconds */
+    struct bytes reply; /* CLIENT: to whom its outcome is reported (publish.h); or empty */
+    void *zone;         /* owner of the lists */
 };
 
 void entry_encode(struct buf *out, const struct entry *e);
@@ -147,10 +148,15 @@ void session_free(struct session *s);
 struct conn_value {
     struct bytes gateway; /* gid */
     uint64_t number;
-    uint64_t connected_ms; /* wall clock */
-    struct bytes group;    /* or empty */
+    uint64_t connected_ms;  /* wall clock */
+    struct bytes group;     /* or empty */
+    struct bytes transport; /* what carries it: "sse"; empty: a WebSocket of its own */
 };
 void conn_value_encode(struct buf *out, const struct conn_value *v);
 bool conn_value_parse(struct bytes text, struct conn_value *v_out);
+/* As people are shown it: "ws" or "sse". */
+static inline struct bytes conn_value_transport(const struct conn_value *v) {
+    return v->transport.len > 0 ? v->transport : BYTES_LIT("ws");
+}
 
 #endif

@@ -100,6 +100,30 @@ void publish_receipt_id(struct bus *bus, struct bytes token, struct message_id i
     buf_deinit(&text);
 }
 
+void publish_outcome(struct bus *bus, struct bytes reply, int status, struct message_id id,
+                     struct bytes text) {
+    struct buf out = {0};
+    char id_text[MESSAGE_ID_TEXT];
+    struct bytes number = reply, token = bytes_split(&number, ':');
+    buf_printf(&out, "%.*s %d %s ", BYTES_FMT(number), status,
+               message_id_is_none(id) ? "-" : message_id_format(id, id_text));
+    buf_append(&out, text);
+    report(bus, token, buf_bytes(&out));
+    buf_deinit(&out);
+}
+
+bool outcome_parse(struct bytes text, struct outcome *o_out) {
+    uint64_t status;
+    *o_out = (struct outcome){0};
+    if (!bytes_to_u64(bytes_split(&text, ' '), &o_out->number) ||
+        !bytes_to_u64(bytes_split(&text, ' '), &status) || status < 200 || status > 599)
+        return false;
+    struct bytes id = bytes_split(&text, ' ');
+    o_out->status = (int)status;
+    o_out->text = text;
+    return bytes_equal_str(id, "-") || message_id_parse(id, &o_out->id);
+}
+
 bool receipt_parse_id(struct bytes text, struct message_id *id_out) {
     return bytes_equal_str(bytes_split(&text, ' '), "id") && message_id_parse(text, id_out);
 }

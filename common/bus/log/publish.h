@@ -46,6 +46,28 @@ void publish_receipt(struct bus *bus, struct bytes token, const struct receipt *
  * id. At most once, and not for a repetition. */
 void publish_receipt_id(struct bus *bus, struct bytes token, struct message_id id);
 bool receipt_parse_id(struct bytes text, struct message_id *id_out);
+
+/*
+ * A broker's report of what became of a client's message that came by a request of its own, to
+ * the gateway that took it: entry.reply is "<token>:<number>", the report to the channel of
+ * the token is
+ *
+ *     <number> <HTTP status> <message id, or -> <text>
+ *
+ * The id is that of the first message that it led to in the partition of its sender. At most once,
+ * after the commit; status 202 has no text, any other one line.
+ */
+struct outcome {
+    uint64_t number;
+    int status;
+    struct message_id id; /* or none */
+    struct bytes text;
+};
+void publish_outcome(struct bus *bus, struct bytes reply, int status, struct message_id id,
+                     struct bytes text);
+/* The text borrows. */
+bool outcome_parse(struct bytes text, struct outcome *o_out);
+
 /* Reads a gateway's report; gid borrows from the text. */
 bool receipt_parse(struct bytes text, struct bytes *gid_out, struct receipt *r_out);
 

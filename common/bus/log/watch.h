@@ -1,5 +1,6 @@
 /*
- * watch.h - for the CLI: listening to what processes publish, without following it (follower.h).
+ * watch.h - for the CLI, and for gateways that wait for outcomes: listening to what processes
+ * publish, without following it (follower.h).
  * What was published before the subscription or while the feed was away does not come.
  *
  * Listeners: feed.h. A tool calls bus_open_feed first; events and ctx are borrowed until the bus is
@@ -22,7 +23,7 @@ void watch_log(struct bus *bus, unsigned partition, struct bytes name,
 /* The events of a trace (trace.h). */
 void watch_trace(struct bus *bus, const char *token, const struct channel_events *events,
                  void *ctx);
-/* Reports about one message (publish.h). */
+/* Reports under this token about one message, or about several (publish.h). */
 void watch_receipts(struct bus *bus, const char *token, const struct channel_events *events,
                     void *ctx);
 void watch_receipts_end(struct bus *bus, const char *token);

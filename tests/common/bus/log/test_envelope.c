@@ -47,6 +47,13 @@ static void test_entry_there_and_back(void **state) {
     assert_bytes(back.names.items[1], "B b");
     assert_int_equal(back.groups.count, 0);
     assert_true(bytes_list_has(back.clients, BYTES_LIT("x")));
+    assert_int_equal(back.reply.len, 0);
+    entry_free(&back);
+    e.reply = BYTES_LIT("token:5");
+    buf_clear(&out);
+    entry_encode(&out, &e);
+    assert_int_equal(entry_decode(buf_bytes(&out), &back), PARSE_OK);
+    assert_bytes(back.reply, "token:5");
     entry_free(&back);
     buf_deinit(&out);
 }
@@ -274,7 +281,17 @@ static void test_ids_and_connection_values(void **state) {
     assert_true(v.number == 7 && v.connected_ms == 99);
     assert_bytes(v.gateway, "abc");
     assert_bytes(v.group, "a|b:c");
+    assert_int_equal(v.transport.len, 0);
+    assert_true(bytes_equal_str(conn_value_transport(&v), "ws"));
+    buf_clear(&out);
+    conn_value_encode(&out, &(struct conn_value){BYTES_LIT("abc"), 7, 99, BYTES_LIT("g:h"),
+                                                 .transport = BYTES_LIT("sse")});
+    assert_true(bytes_equal_str(buf_bytes(&out), "abc:7:99:sse|g:h"));
+    assert_true(conn_value_parse(buf_bytes(&out), &v));
+    assert_true(bytes_equal_str(conn_value_transport(&v), "sse"));
+    assert_true(bytes_equal_str(v.group, "g:h") && v.connected_ms == 99);
     assert_false(conn_value_parse(BYTES_LIT("abc:7:99"), &v));
+    assert_false(conn_value_parse(BYTES_LIT("abc:7:sse|"), &v));
     assert_false(conn_value_parse(BYTES_LIT("abc:x:99|"), &v));
     buf_deinit(&out);
 }

@@ -41,8 +41,47 @@ static void ids_of_brokers(void **state) {
     assert_false(receipt_parse_id(BYTES_LIT(""), &id));
 }
 
+static void outcomes(void **state) {
+    static const struct {
+        const char *text;
+        bool is_fine;
+        uint64_t number;
+        int status;
+        struct message_id id;
+        const char *why;
+    } rows[] = {
+        {"7 202 4-9 ", true, 7, 202, {4, 9}, ""},
+        {"7 202 - ", true, 7, 202, {0, 0}, ""},
+        {"18446744073709551615 403 - not allowed here",
+         true,
+         UINT64_MAX,
+         403,
+         {0, 0},
+         "not allowed here"},
+        {"", false, 0, 0, {0, 0}, NULL},
+        {"x 202 - ", false, 0, 0, {0, 0}, NULL},
+        {"7 199 - ", false, 0, 0, {0, 0}, NULL},
+        {"7 600 - ", false, 0, 0, {0, 0}, NULL},
+        {"7 202", false, 0, 0, {0, 0}, NULL},
+        {"7 202 4", false, 0, 0, {0, 0}, NULL},
+        {"id 4-7", false, 0, 0, {0, 0}, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct outcome o;
+        if (outcome_parse(bytes_str(rows[i].text), &o) != rows[i].is_fine)
+            fail_msg("%s", rows[i].text);
+        if (!rows[i].is_fine)
+            continue;
+        assert_true(o.number == rows[i].number && o.status == rows[i].status);
+        assert_int_equal(message_id_compare(o.id, rows[i].id), 0);
+        assert_true(bytes_equal_str(o.text, rows[i].why));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(outcomes),
         cmocka_unit_test(receipts_of_gateways),
         cmocka_unit_test(ids_of_brokers),
     };
