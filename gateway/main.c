@@ -16,6 +16,7 @@
 #include "gateway/gateway.h"
 #include "gateway/routes/dispatch.h"
 #include "gateway/routes/handler_send.h"
+#include "gateway/routes/post.h"
 
 enum { DESCRIPTORS_KEPT = 64 /* for Redis, files, listeners */, LAST_MS = 3000 };
 
@@ -85,9 +86,13 @@ static void open_parts(struct gateway *g) {
                                 .clients = &g->clients,
                                 .frames = &g->frames,
                                 .client_host = &g->client_host};
+    g->routes.posts = posts_new(&d->loop, d->bus, &g->client_host, POST_WAIT_MS);
     TAILQ_INIT(&g->routes.replays.waiting);
-    g->http_host = (struct http_host){
-        .settings = s, .proxies = &g->proxies, .on_request = dispatch, .routes = &g->routes};
+    g->http_host = (struct http_host){.settings = s,
+                                      .proxies = &g->proxies,
+                                      .on_request = dispatch,
+                                      .on_refused = dispatch_refused,
+                                      .routes = &g->routes};
     reconcile_init(&g->reconcile, d->bus, d->registry, &g->clients);
     restore_init(&g->restore, d->bus, d->registry, &g->clients, &g->reconcile);
     drain_init(&g->drain, d, &g->conns, &g->listeners, g->ingest);
@@ -142,6 +147,7 @@ static void end(struct gateway *g) {
     daemon_hang_up(&g->daemon);
     listeners_close(&g->listeners);
     drain_deinit(&g->drain);
+    posts_free(g->routes.posts);
     clients_deinit(&g->clients);
     follower_free(g->follower);
     ingest_free(g->ingest);

@@ -100,7 +100,7 @@ static bool run(struct http_conn *http) {
     if (why == NULL)
         why = count(c, r);
     if (why != NULL)
-        request_refuse(r, why->status, why->text);
+        h->host->on_refused(r, why);
     else
         h->host->on_request(r);
     request_unref(r);
@@ -149,6 +149,16 @@ static bool has_room(const struct http_conn *http, uint64_t body_bytes) {
     return false;
 }
 
+/* What may be a client's message has the bound of one. */
+static uint64_t max_body(const struct http_conn *http, const struct http_head *head) {
+    const struct settings *s = container_of(http, struct http, http)->host->settings;
+    bool may_be_message =
+        bytes_equal_str(head->method, "POST") && http_head_count(head, SIGNAL_CLIENT_ID_FIELD) > 0;
+    return (uint64_t)(may_be_message && s->max_message_bytes > s->max_body_bytes
+                          ? s->max_message_bytes
+                          : s->max_body_bytes);
+}
+
 static void rest(struct http_conn *http) {
     conn_set_deadline(conn_of(http), REST_MS);
 }
@@ -168,6 +178,7 @@ static const struct http_conn_events http_events = {
     .end = end,
     .is_full = is_full,
     .has_room = has_room,
+    .max_body = max_body,
     .rest = rest,
     .pause = pause_reading,
     .resume = resume_reading,

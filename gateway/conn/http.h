@@ -13,6 +13,7 @@ struct conn;
 struct conns;
 struct endpoint;
 struct http_proxies;
+struct refusal;
 struct routes;
 struct request;
 struct settings;
@@ -24,6 +25,8 @@ struct http_host {
     const struct http_proxies *proxies; /* who may tell us who asks */
     /* A request is complete: answers it, or sets to work what will. */
     void (*on_request)(struct request *r);
+    /* A complete request that is one too many: refuses it. */
+    void (*on_refused)(struct request *r, const struct refusal *why);
     struct routes *routes; /* for on_request: request->routes */
 };
 

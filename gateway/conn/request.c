@@ -4,15 +4,20 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/base/close_reason.h"
 #include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
+#include "common/http/http_accept.h"
 #include "common/http/http_authority.h"
 #include "common/http/http_conn.h"
 #include "common/http/http_forwarded.h"
 #include "common/http/http_path.h"
 #include "common/http/http_reply.h"
+#include "gateway/codec/sse_codec.h"
+#include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/endpoints.h"
+#include "gateway/conn/sse_end.h"
 
 static void see_client(struct request *r, struct ip peer, const struct http_proxies *proxies) {
     struct http_forwarded f = http_forwarded_read(proxies, &r->head, peer, r->endpoint->is_tls);
@@ -74,6 +79,7 @@ static void signal_free(struct signal_reference *s) {
     free(s->name);
     free(s->group);
     free(s->client_id);
+    free(s->value);
     free(s);
 }
 
@@ -83,6 +89,7 @@ void request_unref(struct request *r) {
     memory_count(MEMORY_requests, &r->counted, 0);
     buf_deinit(&r->raw);
     buf_deinit(&r->extra);
+    buf_deinit(&r->cors);
     buf_deinit(&r->host_text);
     free(r->path);
     signal_free(r->signal);
@@ -110,6 +117,11 @@ bool request_is_head(const struct request *r) {
     return bytes_equal_str(r->head.method, "HEAD");
 }
 
+bool request_wants_events(const struct request *r) {
+    return bytes_equal_str(r->head.method, "GET") && http_accepts(&r->head, SSE_MEDIA_TYPE) &&
+           !ws_handshake_is_request(&r->head);
+}
+
 static void reply(struct request *r, int status, struct bytes content_type, int64_t length,
                   struct bytes body) {
     struct buf out = {0};
@@ -125,6 +137,7 @@ static void reply(struct request *r, int status, struct bytes content_type, int6
     if (content_type.len > 0)
         http_reply_header(&out, BYTES_LIT("Content-Type"), content_type);
     buf_append(&out, buf_bytes(&r->extra));
+    buf_append(&out, buf_bytes(&r->cors));
     bool has_no_body = status == 204 || status == 304;
     http_reply_end(&out, has_no_body ? HTTP_NO_LENGTH : length, r->keeps_alive,
                    has_no_body || request_is_head(r) ? BYTES_NONE : body);
@@ -141,10 +154,24 @@ void request_reply_head(struct request *r, int status, struct bytes content_type
     reply(r, status, content_type, length, BYTES_NONE);
 }
 
+static void refuse_events(struct request *r, const char *reason) {
+    struct buf text = {0};
+    struct sse_end end = {.code = close_reason_code(CLOSE_UNAVAILABLE),
+                          .reason = bytes_str(reason)};
+    MUST(request_header(r, BYTES_LIT("Cache-Control"), BYTES_LIT(SSE_CACHE_CONTROL)));
+    sse_end_append(&text, &end);
+    request_reply(r, 200, BYTES_LIT(SSE_MEDIA_TYPE), buf_bytes(&text));
+    buf_deinit(&text);
+}
+
 void request_refuse(struct request *r, int status, const char *reason) {
     struct buf text = {0};
     r->keeps_alive = r->keeps_alive && r->is_proxied;
     buf_clear(&r->extra);
+    if ((status == 503 || status == 429) && request_wants_events(r)) {
+        refuse_events(r, reason);
+        return;
+    }
     if (status == 426) {
         MUST(request_header(r, BYTES_LIT("Upgrade"), BYTES_LIT("websocket")));
         MUST(request_header(r, BYTES_LIT("Sec-WebSocket-Version"), BYTES_LIT("13")));
@@ -156,10 +183,14 @@ void request_refuse(struct request *r, int status, const char *reason) {
     buf_deinit(&text);
 }
 
-void request_set_signal(struct request *r, struct bytes name, struct bytes group,
-                        struct bytes client_id, bool is_local) {
+void request_set_signal(struct request *r, const struct signal_fields *fields) {
     signal_free(r->signal);
     r->signal = mem_zalloc(sizeof(*r->signal));
-    *r->signal = (struct signal_reference){bytes_dup(name), group.len > 0 ? bytes_dup(group) : NULL,
-                                           bytes_dup(client_id), is_local};
+    *r->signal = (struct signal_reference){
+        .name = bytes_dup(fields->name),
+        .group = fields->group.len > 0 ? bytes_dup(fields->group) : NULL,
+        .client_id = bytes_dup(fields->client_id),
+        .value = fields->value.len > 0 ? bytes_dup(fields->value) : NULL,
+        .is_local = fields->is_local,
+    };
 }

@@ -27,8 +27,11 @@ struct client;
 /* The connection that X-PODE-SIGNAL-* headers refer to, or the one this request became. */
 struct signal_reference {
     char *name, *group, *client_id; /* group: NULL without one */
+    char *value;                    /* the connection value; NULL for the one it became */
     bool is_local;
 };
+
+#define SIGNAL_CLIENT_ID_FIELD "X-PODE-SIGNAL-CLIENT-ID"
 
 enum request_state {
     REQUEST_OPEN,       /* nobody has answered it yet */
@@ -71,6 +74,7 @@ struct request {
                                           host_text */
     struct buf host_text;
     struct buf extra; /* header lines for the answer or the 101 */
+    struct buf cors;  /* those that let a page of another origin read it, refusals too (cors.h) */
     bool keeps_alive;
     struct signal_reference *signal;
     bool has_looked_up; /* what its headers refer to (gateway/routes/reference.h) */
@@ -111,11 +115,19 @@ bool request_header(struct request *r, struct bytes name, struct bytes value);
 void request_reply(struct request *r, int status, struct bytes content_type, struct bytes body);
 /* The head of an answer whose body follows by conn_send. */
 void request_reply_head(struct request *r, int status, struct bytes content_type, int64_t length);
-/* One line of text, and the connection is closed after it unless it is a proxy's. */
+/* One line of text, and the connection is closed after it unless it is a proxy's. What is refused
+ * for now (503, 429) to a client that asks for an event stream is answered with one that ends at
+ * once, since EventSource would take any other answer to be for good. */
 void request_refuse(struct request *r, int status, const char *reason);
 
 bool request_is_head(const struct request *r);
-void request_set_signal(struct request *r, struct bytes name, struct bytes group,
-                        struct bytes client_id, bool is_local);
+/* A GET that accepts text/event-stream, and is no handshake of a WebSocket. */
+bool request_wants_events(const struct request *r);
+/* Copies all of it. */
+struct signal_fields {
+    struct bytes name, group, client_id, value; /* value: or empty */
+    bool is_local;
+};
+void request_set_signal(struct request *r, const struct signal_fields *fields);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * transport.h - what carries a Signal connection (session/client.h) over a conn: so far a WebSocket
- * (ws.c).
+ * transport.h - what carries a Signal connection (session/client.h) over a conn: a WebSocket (ws.c)
+ * or an event stream (sse.c). Nothing above it knows which.
  *
- *     client ── transport: close, hold, release, … ──▶ carrier (struct ws)
+ *     client ── transport: close, hold, release, … ──▶ carrier (struct ws, struct sse)
  *     client ◀── transport_events: a message, the end ─ carrier
  *
  * Whatever the transport, frames for the client are queued by conn_send_message, so sending costs
@@ -13,7 +13,7 @@
 #ifndef SIGNALBOX_GATEWAY_CONN_TRANSPORT_H
 #define SIGNALBOX_GATEWAY_CONN_TRANSPORT_H
 
-#include "common/base/bytes.h"
+#include "common/base/buf.h"
 
 /* Why a client's messages are not read for now. */
 enum hold {
@@ -25,10 +25,16 @@ enum hold {
 /* Who ended a connection. */
 enum ended_by { ENDED_BY_CLIENT, ENDED_BY_SERVER, ENDED_LOST };
 
+/* How we end it. */
+struct transport_end {
+    int code;
+    struct bytes reason;
+    bool is_for_good; /* a client that comes back by itself should not */
+};
+
 struct transport {
-    /* Ends it in good order: what is queued, then this code and reason. No effect when it ends
-     * already. */
-    void (*close)(void *carrier, int code, struct bytes reason);
+    /* Ends it in good order: what is queued, then the end. No effect when it ends already. */
+    void (*close)(void *carrier, const struct transport_end *end);
     /* Ends it with CLOSE_SLOW; the messages that wait for the client are dropped. */
     void (*close_slow)(void *carrier);
     /* What ask_for_bye asked for has come. */
@@ -50,6 +56,8 @@ struct transport_events {
     void (*on_ending)(void *client, enum ended_by by, int code, struct bytes reason);
     /* Nothing more goes out to the client but the end itself. May be called again. */
     void (*on_leaving)(void *client);
+    /* Appends the id from which the client would resume. */
+    void (*position)(void *client, struct buf *out);
     /* The carrier goes now. */
     void (*on_gone)(void *client);
 };

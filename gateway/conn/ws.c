@@ -535,8 +535,8 @@ struct ws *ws_open(struct conn *c, const struct ws_options *options) {
 
 /* ---- the transport */
 
-static void transport_close(void *carrier, int code, struct bytes reason) {
-    close_with(carrier, code, reason, CLOSE_STALL_MS);
+static void transport_close(void *carrier, const struct transport_end *end) {
+    close_with(carrier, end->code, end->reason, CLOSE_STALL_MS);
 }
 
 static void transport_on_bye(void *carrier) {

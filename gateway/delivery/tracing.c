@@ -35,7 +35,7 @@ static struct traced_message *remember(struct trace *t, unsigned mask, const str
     struct traced_message *m = mem_alloc(sizeof(*m) + who->name.len + who->client_id.len);
     *m = (struct traced_message){.trace = t,
                                  .mask = mask,
-                                 .partition = client->entry->partition,
+                                 .partition = client->partition,
                                  .connection = who->number,
                                  .sent_ms = sent_ms,
                                  .name_len = who->name.len,

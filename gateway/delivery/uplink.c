@@ -111,20 +111,25 @@ static int push(struct uplink *u, struct client *client, unsigned partition, str
     return 0;
 }
 
-static struct bytes encode(struct uplink *u, const struct client *client, enum entry_kind kind,
-                           unsigned flags, uint64_t ts_ms, struct bytes body) {
+/* said: NULL but for a message. */
+static struct bytes encode(struct uplink *u, const struct client *client, uint64_t ts_ms,
+                           const struct said *said) {
     const struct identity *who = &client->who;
     struct entry e = {
-        .kind = kind,
+        .kind = said != NULL ? ENTRY_CLIENT : ENTRY_BYE,
         .ts_ms = ts_ms,
-        .flags = flags | (who->is_v1 ? FLAG_V1 : 0u),
+        .flags = wire_is_v1(client->wire) ? FLAG_V1 : 0u,
         .name = who->name,
         .group = who->group,
         .client_id = who->client_id,
         .conn = who->value,
-        .session = kind == ENTRY_CLIENT ? who->session : BYTES_NONE,
-        .body = body,
     };
+    if (said != NULL) {
+        e.flags |= said->is_binary ? FLAG_BINARY : 0u;
+        e.session = said->session;
+        e.body = said->body;
+        e.reply = said->reply;
+    }
     buf_clear(&u->entry);
     entry_encode(&u->entry, &e);
     return buf_bytes(&u->entry);
@@ -134,7 +139,7 @@ static void block(struct uplink *u, struct client *client, struct bytes entry,
                   struct traced_message *traced) {
     struct blocked *b = mem_zalloc(sizeof(*b));
     b->client = client;
-    b->partition = client->entry->partition;
+    b->partition = client->partition;
     b->traced = traced;
     buf_append(&b->entry, entry);
     memory_add(MEMORY_incoming, (int64_t)b->entry.cap);
@@ -153,16 +158,16 @@ static bool is_its_turn(const struct uplink *u, const struct client *client, siz
     return first == NULL || (is_quick(client, len) && !is_quick(first->client, first->entry.len));
 }
 
-static void on_message(void *ctx, struct client *client, bool is_binary, struct bytes body) {
+static void on_message(void *ctx, struct client *client, const struct said *said) {
     struct uplink *u = ctx;
     uint64_t ts_ms = clock_wall_ms();
-    struct bytes entry = encode(u, client, ENTRY_CLIENT, is_binary ? FLAG_BINARY : 0, ts_ms, body);
+    struct bytes entry = encode(u, client, ts_ms, said);
     struct traced_message *traced = NULL;
     if (trace_is_on(u->trace))
-        traced = tracing_received(u->trace, client, is_binary, body.len, ts_ms);
+        traced = tracing_received(u->trace, client, said->is_binary, said->body.len, ts_ms);
     int status = -ENOBUFS; /* others wait already */
     if (is_its_turn(u, client, entry.len))
-        status = push(u, client, client->entry->partition, entry, traced);
+        status = push(u, client, client->partition, entry, traced);
     if (status == -EMSGSIZE) {
         tracing_accepted(traced, status);
         refuse(client, entry.len);
@@ -179,9 +184,17 @@ static bool ask_for_bye(void *ctx, struct client *client) {
     struct uplink *u = ctx;
     if (!bus_is_ready(u->bus))
         return false;
-    struct bytes entry = encode(u, client, ENTRY_BYE, 0, clock_wall_ms(), BYTES_NONE);
-    return ingest_push(u->ingest, client->entry->partition, &client->sender, entry, NULL, NULL) ==
-           0;
+    struct bytes entry = encode(u, client, clock_wall_ms(), NULL);
+    return ingest_push(u->ingest, client->partition, &client->sender, entry, NULL, NULL) == 0;
+}
+
+static bool take_back(void *ctx, struct client *client) {
+    struct blocked *b = client->blocked;
+    if (b == NULL)
+        return false;
+    client->blocked = NULL;
+    drop(ctx, b);
+    return true;
 }
 
 /* Bounded, since clients that come and go while Redis is away must not fill the memory. */
@@ -200,8 +213,10 @@ static void on_left(void *ctx, struct client *client) {
         drop(u, b);
 }
 
-const struct client_events uplink_events = {
-    .on_message = on_message, .ask_for_bye = ask_for_bye, .on_left = on_left};
+const struct client_events uplink_events = {.on_message = on_message,
+                                            .take_back = take_back,
+                                            .ask_for_bye = ask_for_bye,
+                                            .on_left = on_left};
 
 void uplink_on_room(struct uplink *u) {
     struct blocked *b;

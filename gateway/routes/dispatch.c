@@ -5,6 +5,7 @@
  *     is it a WebSocket for an endpoint with auto_upgrade?      upgrade
  *     does a route of the app fit?                              web_run
  *     does a static folder fit?                                 file_send
+ *     does a page of another origin ask for leave?              cors
  *     does the path have other methods?                         405, otherwise 404
  */
 #include "gateway/routes/dispatch.h"
@@ -19,8 +20,11 @@
 #include "gateway/codec/ws_handshake.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/endpoints.h"
+#include "gateway/conn/peers.h"
 #include "gateway/conn/request.h"
+#include "gateway/routes/cors.h"
 #include "gateway/routes/file_send.h"
+#include "gateway/routes/post.h"
 #include "gateway/routes/reference.h"
 #include "gateway/routes/routes.h"
 #include "gateway/routes/upgrade.h"
@@ -89,6 +93,23 @@ static void refuse_method(struct request *r, const struct registrations *registr
                   BYTES_LIT("this path has other methods\n"));
 }
 
+static struct route_match find(const struct registrations *registrations, const struct request *r) {
+    char *method = bytes_dup(r->head.method);
+    struct route_match found =
+        registrations_route(registrations, method, r->path, r->endpoint->name);
+    free(method);
+    /* A message of a client that has an event stream: the route that made that decides. */
+    if (found.route == NULL && post_is(r))
+        found = registrations_route(registrations, "GET", r->path, r->endpoint->name);
+    return found;
+}
+
+/* Of a path that pages of other origins may want. */
+static bool is_preflight(const struct registrations *registrations, const struct request *r) {
+    return cors_is_preflight(r) &&
+           registrations_route(registrations, "GET", r->path, r->endpoint->name).route != NULL;
+}
+
 static void run_route(struct request *r) {
     const struct registrations *registrations = routes_registrations(r->routes);
     if (!r->endpoint->is_ws && ws_handshake_is_request(&r->head)) {
@@ -103,14 +124,13 @@ static void run_route(struct request *r) {
             auto_upgrade(r);
         return;
     }
-    char *method = bytes_dup(r->head.method);
-    struct route_match found =
-        registrations_route(registrations, method, r->path, r->endpoint->name);
-    free(method);
+    struct route_match found = find(registrations, r);
     if (found.route != NULL)
         web_run(r, found.route, found.params, found.param_count);
     else if (serve_file(r))
         return;
+    else if (is_preflight(registrations, r))
+        cors_answer_preflight(r);
     else if (found.has_other_method)
         refuse_method(r, registrations);
     else
@@ -124,11 +144,22 @@ static bool is_short_of_memory(void) {
     return true;
 }
 
+/* Its page may read it, if it could have read the answer. */
+static void refuse(struct request *r, int status, const char *why) {
+    if (request_wants_events(r) || post_is(r))
+        (void)cors_admit(r);
+    request_refuse(r, status, why);
+}
+
+void dispatch_refused(struct request *r, const struct refusal *why) {
+    refuse(r, why->status, why->text);
+}
+
 void dispatch(struct request *r) {
     struct bytes host = http_authority_split(r->host).host;
     const char *hostname = r->endpoint->hostname;
     if (is_short_of_memory())
-        request_refuse(r, 503, "memory is short, try again later");
+        refuse(r, 503, "memory is short, try again later");
     else if (hostname != NULL && !bytes_equal_nocase(host, bytes_str(hostname)))
         request_refuse(r, 400, "no such host here");
     else if (r->path == NULL)

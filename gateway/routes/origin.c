@@ -54,20 +54,23 @@ static void log_refused(const struct http_origin *origin, const struct origin_re
                              : "");
 }
 
-bool origin_is_allowed(const struct origin_request *r, const struct registrations *registrations,
-                       const struct endpoints *endpoints) {
+enum origin_verdict origin_judge(const struct origin_request *r,
+                                 const struct registrations *registrations,
+                                 const struct endpoints *endpoints) {
     struct bytes field = http_head_find(r->head, "Origin");
     bool has_list = registrations->origins.count > 0;
     struct http_origin origin;
     if (http_head_count(r->head, "Origin") > 1)
-        return false;
-    if (field.ptr == NULL || is_listed(registrations, "*"))
-        return true;
+        return ORIGIN_REFUSED;
+    if (field.ptr == NULL)
+        return ORIGIN_NONE;
+    if (is_listed(registrations, "*"))
+        return ORIGIN_ANY;
     if (http_origin_parse(field, &origin) != NULL)
-        return false;
+        return ORIGIN_REFUSED;
     if (has_list ? is_listed(registrations, origin.text)
                  : is_same(&origin, r) || is_own_page(endpoints, &origin, r->host))
-        return true;
+        return ORIGIN_ALLOWED;
     log_refused(&origin, r, has_list);
-    return false;
+    return ORIGIN_REFUSED;
 }

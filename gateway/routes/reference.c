@@ -11,7 +11,7 @@
 #include "gateway/conn/request.h"
 #include "gateway/routes/routes.h"
 
-#define CLIENT_ID "X-PODE-SIGNAL-CLIENT-ID"
+#define CLIENT_ID SIGNAL_CLIENT_ID_FIELD
 #define NAME      "X-PODE-SIGNAL-NAME"
 #define GROUP     "X-PODE-SIGNAL-GROUP"
 
@@ -28,13 +28,15 @@ static bool is_field(const struct http_header *h, const char *name) {
     return bytes_equal_nocase(h->name, bytes_str(name));
 }
 
-bool reference_is_open(const struct request *r) {
-    if (r->has_looked_up)
-        return false;
+bool reference_is_given(const struct request *r) {
     for (size_t i = 0; i < r->head.header_count; i++)
         if (is_field(&r->head.headers[i], CLIENT_ID) && r->head.headers[i].value.len > 0)
             return true;
     return false;
+}
+
+bool reference_is_open(const struct request *r) {
+    return !r->has_looked_up && reference_is_given(r);
 }
 
 void reference_read(struct bytes value, bool is_encoded, struct buf *out) {
@@ -150,7 +152,10 @@ static void judge(const struct reference *f, int status, const struct registry_r
     else if (!signature_holds(f))
         request_refuse(r, 400, "the " CLIENT_ID " value is not valid");
     else
-        request_set_signal(r, rows[0].name, value.group, rows[0].client_id, false);
+        request_set_signal(r, &(struct signal_fields){.name = rows[0].name,
+                                                      .group = value.group,
+                                                      .client_id = rows[0].client_id,
+                                                      .value = rows[0].value});
 }
 
 static void ask(struct reference *f);

@@ -19,8 +19,9 @@
 struct http_head;
 struct request;
 
-/* Whether the request refers to a connection that was not looked up yet. Without a client id the
- * other two headers mean nothing. */
+/* Whether the request refers to a connection / to one that was not looked up yet. Without a client
+ * id the other two headers mean nothing. */
+bool reference_is_given(const struct request *r);
 bool reference_is_open(const struct request *r);
 /*
  * Asks the registry, once for a request: a few commands. Then r->signal is set, or the request was

@@ -16,6 +16,7 @@ struct endpoints;
 struct ingest;
 struct join;
 struct message_frames;
+struct posts;
 struct registry;
 struct settings;
 struct client_host;
@@ -37,6 +38,7 @@ struct routes {
     struct clients *clients;
     struct message_frames *frames;
     const struct client_host *client_host;
+    struct posts *posts; /* client messages by POST */
     struct replays replays;
     uint64_t last_number; /* of a connection of this process */
     unsigned references;  /* being looked up (reference.h) */

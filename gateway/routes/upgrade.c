@@ -15,9 +15,12 @@
 #include "gateway/conn/endpoints.h"
 #include "gateway/conn/http.h"
 #include "gateway/conn/request.h"
+#include "gateway/conn/sse.h"
 #include "gateway/conn/ws.h"
+#include "gateway/routes/event_stream.h"
 #include "gateway/routes/join.h"
 #include "gateway/routes/origin.h"
+#include "gateway/routes/request_session.h"
 #include "gateway/routes/routes.h"
 #include "gateway/session/client.h"
 #include "gateway/session/wire.h"
@@ -29,7 +32,7 @@ static bool is_from_allowed_page(const struct request *r) {
     return origin_is_allowed(&asked, routes_registrations(r->routes), r->routes->endpoints);
 }
 
-static bool is_refused(struct request *r) {
+static bool is_handshake_refused(struct request *r) {
     const struct refusal *one_too_many;
     struct bytes key;
     const char *reason;
@@ -83,8 +86,8 @@ static struct upgrade_error names_error(const struct upgrade_options *o) {
 }
 
 /* Appends the client id that the connection will have. */
-static struct upgrade_error decide_id(const struct request *r, const struct upgrade_options *o,
-                                      struct buf *id) {
+struct upgrade_error upgrade_decide_id(const struct request *r, const struct upgrade_options *o,
+                                       struct buf *id) {
     const struct signing *signing = &routes_registrations(r->routes)->signing;
     struct signing_context who = {.user_agent = http_head_find(&r->head, "User-Agent"),
                                   .remote_address = bytes_str(r->remote_address)};
@@ -107,32 +110,8 @@ static struct upgrade_error decide_id(const struct request *r, const struct upgr
     return (struct upgrade_error){0, NULL};
 }
 
-/* Appends the encoded session of an upgrade request: path, URL, headers. */
-static void encode_session(struct buf *out, const struct request *r) {
-    struct session_header headers[HTTP_HEAD_HEADERS_MAX];
-    struct buf url = {0};
-    const char *protocol = r->is_secure ? "wss" : "ws";
-    for (size_t i = 0; i < r->head.header_count; i++)
-        headers[i] = (struct session_header){r->head.headers[i].name, r->head.headers[i].value};
-    buf_printf(&url, "%s://%.*s%.*s", protocol, BYTES_FMT(r->host), BYTES_FMT(r->head.path));
-    if (r->head.query.ptr != NULL)
-        buf_printf(&url, "?%.*s", BYTES_FMT(r->head.query));
-    struct session session = {
-        .path = bytes_str(r->path),
-        .url = buf_bytes(&url),
-        .protocol = bytes_str(protocol),
-        .address = r->host,
-        .endpoint = bytes_str(r->endpoint->name),
-        .remote_address = bytes_str(r->remote_address),
-        .headers = headers,
-        .header_count = r->head.header_count,
-    };
-    session_encode(out, &session);
-    buf_deinit(&url);
-}
-
 static struct client *identify(const struct request *r, const struct upgrade_options *o,
-                               struct bytes id) {
+                               struct bytes id, enum wire wire) {
     struct routes *routes = r->routes;
     struct buf value = {0}, session = {0};
     struct identity who = {
@@ -142,19 +121,19 @@ static struct client *identify(const struct request *r, const struct upgrade_opt
         .number = ++routes->last_number,
         .connected_ms = clock_wall_ms(),
         .is_local = o->scope == SCOPE_LOCAL,
-        .is_v1 = ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL),
     };
     if (!who.is_local) {
         struct conn_value v = {.gateway = bytes_str(bus_id(routes->bus)),
                                .number = who.number,
                                .connected_ms = who.connected_ms,
+                               .transport = wire_is_sse(wire) ? BYTES_LIT("sse") : BYTES_NONE,
                                .group = who.group};
         conn_value_encode(&value, &v);
-        encode_session(&session, r);
+        request_session_encode(&session, r);
         who.value = buf_bytes(&value);
         who.session = buf_bytes(&session);
     }
-    struct client *made = client_new(routes->client_host, &who);
+    struct client *made = client_new(routes->client_host, &who, wire);
     buf_deinit(&value);
     buf_deinit(&session);
     return made;
@@ -174,7 +153,29 @@ static void read_resume(const struct request *r, struct join_options *join) {
     }
 }
 
-/* ---- the 101 */
+/* ---- the answer */
+
+static enum wire wire_of(const struct request *r) {
+    if (event_stream_is_asked(r))
+        return event_stream_wire(r);
+    return ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL) ? WIRE_WS_V1 : WIRE_WS;
+}
+
+static void converted(struct request *r, const struct identity *who) {
+    request_set_state(r, REQUEST_CONVERTED);
+    request_set_signal(r, &(struct signal_fields){.name = who->name,
+                                                  .group = who->group,
+                                                  .client_id = who->client_id,
+                                                  .is_local = who->is_local});
+}
+
+/* From now on the route that made the client, if one waits for it, knows it. */
+static void attach_to_route(struct request *r, struct client *client) {
+    if (r->on_converted == NULL)
+        return;
+    r->client = client;
+    client->request = r;
+}
 
 static struct bytes accept_of(struct bytes key, char text_out[29]) {
     struct buf salted = {0};
@@ -196,13 +197,12 @@ static void carry_by_websocket(struct request *r, struct client *client) {
         .name = who->name,
         .group = who->group,
         .now = time(NULL),
-        .subprotocol = who->is_v1 ? BYTES_LIT(WIRE_V1_SUBPROTOCOL) : BYTES_NONE,
+        .subprotocol = wire_is_v1(client->wire) ? BYTES_LIT(WIRE_V1_SUBPROTOCOL) : BYTES_NONE,
         .extra = buf_bytes(&r->extra),
     };
     MUST(ws_handshake_reply(&head, accept_of(http_head_find(&r->head, "Sec-WebSocket-Key"), accept),
                             &fields));
-    request_set_state(r, REQUEST_CONVERTED);
-    request_set_signal(r, who->name, who->group, who->client_id, who->is_local);
+    converted(r, who);
     struct buf rest = http_leave(c);
     conn_send_bytes(c, buf_bytes(&head));
     buf_deinit(&head);
@@ -213,35 +213,43 @@ static void carry_by_websocket(struct request *r, struct client *client) {
                                  .name = who->name,
                                  .rest = &rest};
     client_carry(client, &ws_transport, ws_open(c, &options), c);
-    if (r->on_converted == NULL)
-        return; /* no route waits for what becomes of it */
-    r->client = client;
-    client->request = r;
+    attach_to_route(r, client);
+}
+
+/* Sends the 200 and changes to events. */
+static void carry_by_events(struct request *r, struct client *client) {
+    struct conn *c = r->conn;
+    converted(r, &client->who);
+    client_carry(client, &sse_transport, event_stream_open(r, client), c);
+    attach_to_route(r, client);
 }
 
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
                              struct upgrade_error *error_out) {
-    struct join_options join = {.carry = carry_by_websocket};
+    enum wire wire = wire_of(r);
+    bool is_stream = wire_is_sse(wire);
+    struct join_options join = {.carry = is_stream ? carry_by_events : carry_by_websocket};
     struct buf id = {0};
-    if (is_refused(r))
+    if (is_stream ? event_stream_is_refused(r) : is_handshake_refused(r))
         return UPGRADE_REFUSED;
     *error_out = names_error(options);
     if (error_out->text == NULL)
-        *error_out = decide_id(r, options, &id);
+        *error_out = upgrade_decide_id(r, options, &id);
     if (error_out->text != NULL) {
         buf_deinit(&id);
         return UPGRADE_INVALID;
     }
     request_set_state(r, REQUEST_CONVERTING);
-    join.client = identify(r, options, buf_bytes(&id));
+    join.client = identify(r, options, buf_bytes(&id), wire);
     buf_deinit(&id);
     if (options->scope == SCOPE_LOCAL) {
-        carry_by_websocket(r, join.client);
+        join.carry(r, join.client);
         client_send_hello(join.client, MESSAGE_ID_NONE, WIRE_NOT_ASKED);
         client_unref(join.client);
         return UPGRADE_OPEN;
     }
-    if (join.client->who.is_v1)
+    bool is_told = is_stream && event_stream_read_resume(r, &join);
+    if (!is_told && wire_has_hello(wire))
         read_resume(r, &join);
     if (!bus_can_send(r->routes->bus)) {
         client_unref(join.client);

@@ -1,7 +1,7 @@
 /*
- * upgrade.h - from a request to a WebSocket connection. The handshake, the origin and the names are
- * checked, then the connection gets its identity; a Global one then joins its Name (join.h), a
- * Local one is answered with 101 at once.
+ * upgrade.h - from a request to a Signal connection, over a WebSocket or an event stream. The
+ * handshake, the origin and the names are checked, then the connection gets its identity; a Global
+ * one then joins its Name (join.h), a Local one is answered at once, with 101 or 200.
  */
 #ifndef SIGNALBOX_GATEWAY_ROUTES_UPGRADE_H
 #define SIGNALBOX_GATEWAY_ROUTES_UPGRADE_H
@@ -18,7 +18,7 @@ struct upgrade_options {
 };
 
 enum upgrade_outcome {
-    UPGRADE_OPEN,    /* the 101 was written (Local) */
+    UPGRADE_OPEN,    /* the answer was written (Local) */
     UPGRADE_WAITING, /* request->on_converted will be called */
     UPGRADE_REFUSED, /* the refusal was written */
     UPGRADE_INVALID  /* a name is not valid: see upgrade_error; nothing was written */
@@ -33,5 +33,10 @@ struct upgrade_error {
 
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
                              struct upgrade_error *error_out);
+
+/* Appends the client id that a connection with these options would have, signed where the app
+ * signs. */
+struct upgrade_error upgrade_decide_id(const struct request *r, const struct upgrade_options *o,
+                                       struct buf *id);
 
 #endif

@@ -15,14 +15,18 @@
 #include "common/app/app.h"
 #include "common/base/percent.h"
 #include "gateway/conn/request.h"
+#include "gateway/routes/cors.h"
 #include "gateway/routes/local.h"
+#include "gateway/routes/post.h"
 #include "gateway/routes/reference.h"
 #include "gateway/routes/routes.h"
 #include "gateway/routes/upgrade.h"
 #include "gateway/routes/web_object.h"
 
-/* The Lua error that ends a handler whose conversion was refused: the refusal was sent. */
+/* The Lua errors that end a handler which has nothing left to do: its conversion was refused, or
+ * its request was a message of a client. */
 #define HANDLER_REFUSED "the handshake was refused"
+#define HANDLER_POSTED  "the request is a message of a client"
 
 static void web_unref(struct web *w) {
     if (--w->refs > 0)
@@ -45,12 +49,16 @@ static enum scope scope_of(lua_State *L, const struct request *r) {
     return SCOPE_LOCAL;
 }
 
-/* The refusal was sent, so nothing is left for the handler to do. */
-static int refused(lua_State *L) {
+static int end_handler(lua_State *L, const char *why) {
     struct app_call *call = app_call_of(L);
     if (call != NULL)
-        app_call_excuse(call, HANDLER_REFUSED);
-    return luaL_error(L, HANDLER_REFUSED);
+        app_call_excuse(call, why);
+    return luaL_error(L, "%s", why);
+}
+
+/* The refusal was sent, so nothing is left for the handler to do. */
+static int refused(lua_State *L) {
+    return end_handler(L, HANDLER_REFUSED);
 }
 
 /* A handler that does not catch this error ends with it; answer_end then refuses the request. */
@@ -106,6 +114,12 @@ static void on_converted(struct request *r, bool is_ok) {
 
 static int convert(lua_State *L);
 
+/* Of a POST: the handler ends here, since what follows is for a connection that was made. */
+static int post(lua_State *L, struct request *r, const struct upgrade_options *options) {
+    post_take(r->routes->posts, r, options);
+    return end_handler(L, HANDLER_POSTED);
+}
+
 static int convert_looked_up(lua_State *L, int status, lua_KContext call) {
     (void)status;
     (void)app_waited(L, (struct app_call *)call);
@@ -125,6 +139,10 @@ static int convert(lua_State *L) {
     if (r->conn == NULL)
         return refused(L);
     api_check_options(L, 2, allowed);
+    if (post_is(r) && !cors_admit(r)) {
+        request_refuse(r, 403, "this origin is not allowed");
+        return refused(L);
+    }
     if (reference_is_open(r))
         return look_up(L, w, convert_looked_up);
     /* web.signal is made anew when it is next read: it means the new connection then. */
@@ -138,6 +156,8 @@ static int convert(lua_State *L) {
                                       .group = api_option_bytes(L, 2, "group"),
                                       .client_id = api_option_bytes(L, 2, "client_id"),
                                       .scope = scope_of(L, r)};
+    if (post_is(r))
+        return post(L, r, &options);
     if (options.scope == SCOPE_GLOBAL)
         w->call = app_may_wait(L);
     r->convert_ctx = w;

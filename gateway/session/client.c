@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/bus/log/follower.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/request.h"
 #include "gateway/session/clients.h"
@@ -18,14 +19,15 @@ static struct bytes copy_to(char **at, struct bytes from) {
     return copy;
 }
 
-struct client *client_new(const struct client_host *host, const struct identity *who) {
+struct client *client_new(const struct client_host *host, const struct identity *who,
+                          enum wire wire) {
     size_t len =
         who->name.len + who->group.len + who->client_id.len + who->value.len + who->session.len;
     struct client *c = mem_zalloc(sizeof(*c) + len);
     char *at = (char *)(c + 1);
     c->host = host;
     c->refs = 1;
-    c->wire = who->is_v1 ? WIRE_WS_V1 : WIRE_WS;
+    c->wire = wire;
     c->who = *who;
     c->who.name = copy_to(&at, who->name);
     c->who.group = copy_to(&at, who->group);
@@ -78,7 +80,7 @@ static void send_frame(struct client *c, struct frame f) {
 
 void client_send_hello(struct client *c, struct message_id position,
                        enum wire_recovered recovered) {
-    if (c->who.is_v1)
+    if (wire_has_hello(c->wire))
         send_frame(c, message_frames_hello(c->host->frames, c, position, recovered));
 }
 
@@ -88,14 +90,18 @@ void client_send(struct client *c, unsigned flags, struct bytes data) {
 }
 
 void client_close_with(struct client *c, int code, struct bytes reason) {
-    c->transport->close(c->carrier, code, reason);
+    struct transport_end end = {.code = code, .reason = reason, .is_for_good = true};
+    c->transport->close(c->carrier, &end);
 }
 
 void client_close(struct client *c, enum close_reason reason) {
+    struct transport_end end = {.code = close_reason_code(reason),
+                                .reason = bytes_str(close_reason_text(reason)),
+                                .is_for_good = reason == CLOSE_NORMAL || reason == CLOSE_REPLACED};
     if (reason == CLOSE_SLOW)
         c->transport->close_slow(c->carrier);
     else
-        client_close_with(c, close_reason_code(reason), bytes_str(close_reason_text(reason)));
+        c->transport->close(c->carrier, &end);
 }
 
 void client_on_bye(struct client *c) {
@@ -116,7 +122,8 @@ static bool on_message(void *ctx, bool is_binary, struct bytes body) {
     struct client *c = ctx;
     if (c->entry == NULL)
         return false;
-    c->host->events->on_message(c->host->ctx, c, is_binary, body);
+    struct said said = {.is_binary = is_binary, .body = body, .session = c->who.session};
+    c->host->events->on_message(c->host->ctx, c, &said);
     return true;
 }
 
@@ -151,6 +158,16 @@ static void leave(void *ctx) {
                         bytes_str(c->cause));
 }
 
+/* What was before its registration is not for it, wherever the log stands. */
+static void position(void *ctx, struct buf *out) {
+    const struct client *c = ctx;
+    char text[MESSAGE_ID_TEXT];
+    struct message_id id = c->entry != NULL ? follow_position(c->entry->follow) : MESSAGE_ID_NONE;
+    if (c->entry != NULL && message_id_compare(id, c->skip_until) < 0)
+        id = c->skip_until;
+    buf_append_str(out, message_id_format(id, text));
+}
+
 void client_lose(struct client *c) {
     on_ending(c, ENDED_LOST, close_reason_code(CLOSE_LOST), BYTES_NONE);
     leave(c);
@@ -172,4 +189,5 @@ const struct transport_events client_transport_events = {.on_message = on_messag
                                                          .ask_for_bye = ask_for_bye,
                                                          .on_ending = on_ending,
                                                          .on_leaving = leave,
+                                                         .position = position,
                                                          .on_gone = on_gone};

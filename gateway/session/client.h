@@ -32,10 +32,21 @@ struct settings;
 
 LIST_HEAD(passage_list, passage);
 
+/* A message of a client. */
+struct said {
+    bool is_binary;
+    struct bytes body;
+    struct bytes
+        session; /* encoded struct session: of the request that brought it, or the client's */
+    struct bytes reply; /* whom its outcome is reported to (bus/log/publish.h); empty: nobody */
+};
+
 /* Where a client's messages go. */
 struct client_events {
     /* A message; it may be held within. */
-    void (*on_message)(void *ctx, struct client *c, bool is_binary, struct bytes body);
+    void (*on_message)(void *ctx, struct client *c, const struct said *said);
+    /* Forgets its message that is held for want of room. False: there is none. */
+    bool (*take_back)(void *ctx, struct client *c);
     /* Sends an entry BYE after its messages; client_on_bye when it is back. False: not possible. */
     bool (*ask_for_bye)(void *ctx, struct client *c);
     /* It has left its Name. */
@@ -58,7 +69,7 @@ struct identity {
     struct bytes session;                /* encoded struct session; empty for a Local one */
     uint64_t number;                     /* of the connection in this process */
     uint64_t connected_ms;               /* wall clock */
-    bool is_local, is_v1;
+    bool is_local;
 };
 
 struct client {
@@ -71,6 +82,8 @@ struct client {
     struct request *request; /* the route that made it, while that runs */
     bool is_registered, has_left;
     char *cause; /* for the Disconnect; NULL while it is open */
+
+    unsigned partition; /* of its Name, where its messages go */
 
     /* clients.c */
     struct name_entry *entry; /* NULL: Local, or not attached */
@@ -93,8 +106,9 @@ struct client {
     struct identity who; /* its texts follow the struct */
 };
 
-/* Copies everything of `who`. One reference. */
-struct client *client_new(const struct client_host *host, const struct identity *who);
+/* Copies everything of `who`; wire is that of what will carry it. One reference. */
+struct client *client_new(const struct client_host *host, const struct identity *who,
+                          enum wire wire);
 struct client *client_ref(struct client *c);
 void client_unref(struct client *c); /* NULL is legal */
 
@@ -115,12 +129,13 @@ void client_lose(struct client *c);
 static inline bool client_is_open(const struct client *c) {
     return c->cause == NULL;
 }
-/* Its first text, if it speaks signalbox.v1 (wire_hello). */
+/* What its wire begins with, if anything (wire_hello). */
 void client_send_hello(struct client *c, struct message_id position, enum wire_recovered recovered);
 /* A message that has no place in a log. flags: FLAG_BINARY, FLAG_JSON. */
 void client_send(struct client *c, unsigned flags, struct bytes data);
 
-/* We close. No effect when it ends already. */
+/* We close. No effect when it ends already. client_close_with: somebody has decided that, so it is
+ * for good, as are CLOSE_NORMAL and CLOSE_REPLACED. */
 void client_close(struct client *c, enum close_reason reason);
 void client_close_with(struct client *c, int code, struct bytes reason);
 /* BYE is back. */

@@ -162,6 +162,7 @@ void clients_attach(struct name_entry *e, struct client *client) {
         e->slots = mem_realloc(e->slots, e->cap * sizeof(*e->slots));
     }
     client->entry = e;
+    client->partition = e->partition;
     client->slot = (uint32_t)e->count;
     client->conn->policy = e->slow;
     e->empty_ms = 0;

@@ -1,7 +1,12 @@
 /* message_frames.c - see message_frames.h. */
 #include "gateway/session/message_frames.h"
 
+#include "common/base/base64.h"
+#include "gateway/codec/sse_codec.h"
+#include "gateway/conn/sse_end.h"
 #include "gateway/session/client.h"
+
+enum { SCRATCH_KEPT_BYTES = 65536 };
 
 void message_frames_init(struct message_frames *f) {
     *f = (struct message_frames){0};
@@ -12,6 +17,7 @@ void message_frames_deinit(struct message_frames *f) {
     message_frames_forget(f);
     frame_arena_deinit(&f->arena);
     buf_deinit(&f->text);
+    buf_deinit(&f->event);
 }
 
 void message_frames_forget(struct message_frames *f) {
@@ -19,44 +25,82 @@ void message_frames_forget(struct message_frames *f) {
     f->last = FRAME_NONE;
 }
 
-static struct frame plain(struct message_frames *f, const struct message *m, enum wire wire) {
+static struct frame plain(struct message_frames *f, const struct message *m) {
     /* Ids are unique only within a partition, so the bytes decide. */
     if (f->last.chunk != NULL && message_id_compare(f->last_id, m->id) == 0 &&
-        f->last_wire == wire && f->last_flags == m->flags &&
+        f->last_flags == m->flags &&
         bytes_equal(bytes_from(frame_bytes(f->last), f->last_header), m->data))
         return frame_ref(f->last);
     message_frames_forget(f);
-    f->last = wire_frame(wire, &f->arena, m->flags & FLAG_BINARY, m->data);
+    f->last = wire_frame(&f->arena, m->flags & FLAG_BINARY, m->data);
     f->last_header = f->last.len - (uint32_t)m->data.len;
-    f->last_wire = wire;
     f->last_id = m->id;
     f->last_flags = m->flags;
     return frame_ref(f->last);
 }
 
+static void empty(struct buf *scratch) {
+    buf_clear(scratch);
+    if (scratch->cap > SCRATCH_KEPT_BYTES)
+        buf_release(scratch);
+}
+
 /* The frame of what is in `text`. */
-static struct frame take_text(struct message_frames *f, enum wire wire) {
-    struct frame made = wire_frame(wire, &f->arena, false, buf_bytes(&f->text));
-    buf_clear(&f->text);
-    if (f->text.cap > 65536)
-        buf_release(&f->text);
+static struct frame take_text(struct message_frames *f) {
+    struct frame made = wire_frame(&f->arena, false, buf_bytes(&f->text));
+    empty(&f->text);
     return made;
 }
 
-static struct frame v1(struct message_frames *f, const struct message *m, struct bytes name,
-                       enum wire wire) {
+static struct frame v1(struct message_frames *f, const struct message *m, struct bytes name) {
     wire_message(&f->text, name, m->id, m->flags, m->data);
-    return take_text(f, wire);
+    return take_text(f);
+}
+
+/* ---- event streams */
+
+static struct frame event(struct message_frames *f, enum wire wire, const struct sse_event *e) {
+    sse_append(&f->event, e);
+    struct frame made = wire_event(wire, &f->arena, &f->event);
+    empty(&f->event);
+    empty(&f->text);
+    return made;
+}
+
+/* A note is the whole text already. */
+static struct frame message_event(struct message_frames *f, const struct message *m,
+                                  struct bytes name, enum wire wire) {
+    char id[MESSAGE_ID_TEXT];
+    struct sse_event e = {.data = m->data};
+    if (!message_id_is_none(m->id) && message_has_place(m))
+        e.id = bytes_str(message_id_format(m->id, id));
+    if (wire_is_v1(wire) && m->kind != MESSAGE_NOTE) {
+        wire_message(&f->text, name, m->id, m->flags, m->data);
+        e.data = buf_bytes(&f->text);
+    } else if ((m->flags & FLAG_BINARY) != 0) {
+        base64_append(&f->text, m->data);
+        e.type = "binary";
+        e.data = buf_bytes(&f->text);
+    }
+    return event(f, wire, &e);
 }
 
 struct frame message_frames_make(struct message_frames *f, const struct message *m,
                                  struct bytes name, enum wire wire) {
-    /* A note is the whole text already. */
-    return wire_is_v1(wire) && m->kind != MESSAGE_NOTE ? v1(f, m, name, wire) : plain(f, m, wire);
+    if (wire_is_sse(wire))
+        return message_event(f, m, name, wire);
+    return wire_is_v1(wire) && m->kind != MESSAGE_NOTE ? v1(f, m, name) : plain(f, m);
 }
 
 struct frame message_frames_hello(struct message_frames *f, const struct client *client,
                                   struct message_id position, enum wire_recovered recovered) {
+    char id[MESSAGE_ID_TEXT];
     wire_hello(&f->text, &client->who, position, recovered);
-    return take_text(f, client->wire);
+    if (!wire_is_sse(client->wire))
+        return take_text(f);
+    struct sse_event e = {.type = "hello",
+                          .id = bytes_str(message_id_format(position, id)),
+                          .retry_ms = sse_retry_ms(),
+                          .data = buf_bytes(&f->text)};
+    return event(f, client->wire, &e);
 }

@@ -1,9 +1,9 @@
 /*
  * message_frames.h - a message of a log as the frame that clients are sent.
  *
- * A message is encoded once for each kind of wire (plain; signalbox.v1), however many clients there
- * are. The plain frame made last is kept until the end of the turn, so that a message to every Name
- * is encoded once for all of them.
+ * A message is encoded once for each kind of wire, however many clients there are. The frame made
+ * last for plain WebSockets is kept until the end of the turn, so that a message to every Name is
+ * encoded once for all of them.
  */
 #ifndef SIGNALBOX_GATEWAY_SESSION_MESSAGE_FRAMES_H
 #define SIGNALBOX_GATEWAY_SESSION_MESSAGE_FRAMES_H
@@ -19,9 +19,8 @@ struct message_frames {
     struct frame last; /* the plain frame made last, and of which message */
     struct message_id last_id;
     unsigned last_flags;
-    enum wire last_wire;
     uint32_t last_header;
-    struct buf text; /* scratch for v1 */
+    struct buf text, event; /* scratch */
 };
 
 void message_frames_init(struct message_frames *f);
@@ -32,7 +31,8 @@ void message_frames_forget(struct message_frames *f);
 /* The message to this Name as a frame, with one reference for the caller. */
 struct frame message_frames_make(struct message_frames *f, const struct message *m,
                                  struct bytes name, enum wire wire);
-/* The first text of signalbox.v1, likewise. position, recovered: wire_hello. */
+/* What the client's wire begins with, likewise; for one that has a hello. position, recovered:
+ * wire_hello. */
 struct frame message_frames_hello(struct message_frames *f, const struct client *client,
                                   struct message_id position, enum wire_recovered recovered);
 

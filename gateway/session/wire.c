@@ -3,15 +3,24 @@
 
 #include "common/base/base64.h"
 #include "common/json/json_text.h"
+#include "gateway/codec/sse_codec.h"
 #include "gateway/codec/ws_codec.h"
 #include "gateway/session/client.h"
 
-struct frame wire_frame(enum wire wire, struct frame_arena *arena, bool is_binary,
-                        struct bytes payload) {
+struct frame wire_frame(struct frame_arena *arena, bool is_binary, struct bytes payload) {
     unsigned char header[WS_HEADER_OUT_MAX];
-    MUST(wire < WIRE_COUNT);
     size_t len = ws_frame_header(header, is_binary ? WS_BINARY : WS_TEXT, payload.len);
     return frame_make(arena, bytes_of(header, len), payload);
+}
+
+struct frame wire_event(enum wire wire, struct frame_arena *arena, struct buf *event) {
+    char header[SSE_CHUNK_HEADER_MAX];
+    size_t len = 0;
+    if (wire_is_chunked(wire)) {
+        len = sse_chunk_header(header, event->len);
+        buf_append_str(event, "\r\n");
+    }
+    return frame_make(arena, bytes_of(header, len), buf_bytes(event));
 }
 
 static void append_id(struct buf *out, struct message_id id) {

@@ -26,11 +26,14 @@
 #include "common/bus/bus.h"
 #include "common/bus/log/follower.h"
 #include "common/bus/log/trace.h"
+#include "common/bus/cluster/registry.h"
+#include "gateway/codec/sse_codec.h"
 #include "gateway/conn/request.h"
 #include "gateway/conn/turn.h"
 #include "gateway/gateway.h"
 #include "gateway/routes/dispatch.h"
 #include "gateway/routes/handler_send.h"
+#include "gateway/routes/post.h"
 #include "gateway/routes/upgrade.h"
 #include "gateway/session/addressees.h"
 #include "tests/common/app/app_of_text.h"
@@ -76,11 +79,10 @@ static void turn(unsigned times) {
 
 /* ---- in place of Redis */
 
-static void on_message(void *ctx, struct client *c, bool is_binary, struct bytes body) {
+static void on_message(void *ctx, struct client *c, const struct said *said) {
     (void)ctx;
-    (void)is_binary;
     MUST(!c->has_left && client_is_open(c));
-    MUST(body.len <= (size_t)world.settings.max_message_bytes);
+    MUST(said->body.len <= (size_t)world.settings.max_message_bytes);
     for (enum hold why = HOLD_ROOM; why <= HOLD_SHARE; why = (enum hold)(why << 1))
         if ((world.holds & (unsigned)why) != 0)
             client_hold(c, why);
@@ -236,15 +238,18 @@ static void open_gateway(struct world *w) {
     g->routes = (struct routes){.loop = &g->daemon.loop,
                                 .settings = &w->settings,
                                 .bus = w->bus,
+                                .registry = registry_new(w->bus),
                                 .app = &w->app,
                                 .endpoints = &g->endpoints,
                                 .clients = &g->clients,
                                 .frames = &g->frames,
                                 .client_host = &g->client_host};
+    g->routes.posts = posts_new(&g->daemon.loop, w->bus, &g->client_host, POST_WAIT_MS);
     TAILQ_INIT(&g->routes.replays.waiting);
     g->http_host = (struct http_host){.settings = &w->settings,
                                       .proxies = &g->proxies,
                                       .on_request = on_request,
+                                      .on_refused = dispatch_refused,
                                       .routes = &g->routes};
     g->listeners.o = (struct listeners_options){
         .loop = &g->daemon.loop, .conns = &g->conns, .http = &g->http_host, .max_connections = 5};
@@ -301,6 +306,26 @@ static size_t length_of(struct bytes head) {
     return at == NULL ? 0 : strtoul(at + sizeof(name) - 1, NULL, 10);
 }
 
+/* Whole chunks of whole events; the last one may be cut off. */
+static void check_events(struct bytes in) {
+    while (in.len > 0 && memmem(in.ptr, in.len, "\r\n", 2) != NULL) {
+        size_t len = sse_chunk_len(in);
+        if (len > in.len)
+            return;
+        struct bytes chunk = bytes_head(in, len);
+        in = bytes_from(in, len);
+        MUST(bytes_ends_with(chunk, BYTES_LIT("\r\n")));
+        if (chunk.ptr[0] == '0') /* and nothing follows the last one */
+            MUST(bytes_equal_str(chunk, SSE_LAST_CHUNK) && in.len == 0);
+        else
+            MUST(bytes_ends_with(chunk, BYTES_LIT("\n\n\r\n")));
+    }
+}
+
+static bool has_field(struct bytes head, const char *field) {
+    return memmem(head.ptr, head.len, field, strlen(field)) != NULL;
+}
+
 static void check_answers(const struct peer_side *p) {
     struct bytes in = buf_bytes(&p->got);
     unsigned answers = 0;
@@ -316,6 +341,10 @@ static void check_answers(const struct peer_side *p) {
             check_frames(in);
             break;
         }
+        if (has_field(head, "Transfer-Encoding: chunked"))
+            check_events(in);
+        if (has_field(head, "text/event-stream") && !has_field(head, "Content-Length"))
+            break;
         in = bytes_from(in, body < in.len ? body : in.len);
     }
     MUST(answers <= p->requests + 1); /* a refusal may follow */
@@ -358,6 +387,8 @@ static unsigned next(struct steps *s) {
     "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"        \
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
+#define EVENTS "Accept: text/event-stream\r\n"
+
 static const char *const texts[] = {
     "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
@@ -375,6 +406,13 @@ static const char *const texts[] = {
     "\x81\x8f\0\0\0\0{\"message\":\"x\"}",
     "\x88\x82\0\0\0\0\x03\xe8",
     "BREW / HTTP/9\r\n\r\n",
+    "GET /join HTTP/1.1\r\nHost: h\r\n" EVENTS "\r\n",
+    "GET /join?signalbox=v1 HTTP/1.1\r\nHost: h\r\n" EVENTS "Last-Event-ID: 1-1\r\n\r\n",
+    "GET /stays HTTP/1.1\r\nHost: h\r\n" EVENTS "\r\n",
+    "GET /local HTTP/1.0\r\nHost: h\r\n" EVENTS "\r\n",
+    "OPTIONS /local HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n"
+    "Access-Control-Request-Method: POST\r\n\r\n",
+    "POST /local HTTP/1.1\r\nHost: h\r\nX-PODE-SIGNAL-CLIENT-ID: x\r\nContent-Length: 2\r\n\r\nhi",
 };
 
 static void say_text(struct peer_side *p, struct steps *s) {

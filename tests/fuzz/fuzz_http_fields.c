@@ -1,6 +1,6 @@
 /*
  * fuzz_http_fields.c - a head of any bytes, and what is read out of its fields: Range, Origin,
- * Host, and the opening handshake of a WebSocket.
+ * Host, Accept, Last-Event-ID, and the opening handshake of a WebSocket.
  *
  * Properties: a part lies within the file; an origin is written in the one form that reads as
  * itself; a host lies within its field; a handshake that is right is answered with one head, and
@@ -11,10 +11,12 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/http/http_accept.h"
 #include "common/http/http_authority.h"
 #include "common/http/http_head.h"
 #include "common/http/http_origin.h"
 #include "common/http/http_range.h"
+#include "gateway/codec/sse_codec.h"
 #include "gateway/codec/ws_handshake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -66,6 +68,39 @@ static void check_handshake(const struct http_head *head) {
     buf_deinit(&out);
 }
 
+/* What it accepts is named in one of its fields. */
+static void check_accept(const struct http_head *head) {
+    static const char type[] = SSE_MEDIA_TYPE;
+    bool is_named = false;
+    for (size_t i = 0; i < head->header_count; i++) {
+        struct bytes value = head->headers[i].value;
+        for (size_t at = 0; at + sizeof(type) - 1 <= value.len; at++)
+            is_named |= bytes_equal_nocase(bytes_of(value.ptr + at, sizeof(type) - 1),
+                                           BYTES_LIT(SSE_MEDIA_TYPE));
+    }
+    MUST(!http_accepts(head, type) || is_named);
+}
+
+static void check_last_event_id(const struct http_head *head) {
+    struct bytes id;
+    enum sse_resume resume = sse_resume(head, &id);
+    size_t count = http_head_count(head, "Last-Event-ID");
+    MUST((resume == SSE_RESUME_BAD) == (count > 1));
+    MUST(resume == SSE_RESUME_NONE || count > 0);
+    if (resume == SSE_RESUME_END)
+        MUST(id.len >= sizeof(SSE_END_MARK) - 1);
+}
+
+/* An event holds the lines of its data, and ends where the next one may begin. */
+static void check_event(struct bytes data) {
+    struct buf out = {0};
+    struct sse_event e = {.id = BYTES_LIT("1-1"), .data = data};
+    sse_append(&out, &e);
+    MUST(sse_event_len(buf_bytes(&out)) == out.len);
+    MUST(memchr(out.ptr, '\r', out.len) == NULL);
+    buf_deinit(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct bytes in = bytes_of((const char *)data, size);
     struct http_head head;
@@ -76,11 +111,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_range(in, UINT64_MAX);
     check_origin(in);
     check_host(in);
+    check_event(in);
     if (http_head_parse(in, size + 1, &head, &status, &reason) != PARSE_OK)
         return 0;
     check_range(http_head_find(&head, "Range"), 1000);
     check_origin(http_head_find(&head, "Origin"));
     check_host(head.host);
+    check_accept(&head);
+    check_last_event_id(&head);
     check_handshake(&head);
     return 0;
 }

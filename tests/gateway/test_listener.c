@@ -46,6 +46,10 @@ struct world {
 static struct world w;
 static char any[] = "*", here[] = "127.0.0.1", name[] = "e";
 
+static void on_refused(struct request *r, const struct refusal *why) {
+    request_refuse(r, why->status, why->text);
+}
+
 static void on_request(struct request *r) {
     request_reply(r, 200, BYTES_NONE, BYTES_LIT("hello"));
 }
@@ -82,8 +86,10 @@ static void begin(char *address) {
                                           .is_http = true,
                                           .is_ws = true};
     w.endpoints = (struct endpoints){.items = w.items, .count = 1};
-    w.http = (struct http_host){
-        .settings = &w.settings, .proxies = &w.proxies, .on_request = on_request};
+    w.http = (struct http_host){.settings = &w.settings,
+                                .proxies = &w.proxies,
+                                .on_request = on_request,
+                                .on_refused = on_refused};
     w.options = (struct listeners_options){.loop = &w.loop,
                                            .conns = &w.conns,
                                            .http = &w.http,

@@ -41,11 +41,10 @@ struct world {
 
 static struct world w;
 
-static void on_close(void *carrier, int code, struct bytes reason) {
+static void on_close(void *carrier, const struct transport_end *end) {
     size_t i = (size_t)((struct conn *)carrier - w.conns);
-    (void)reason;
     w.closed[i]++;
-    w.closed_with[i] = code;
+    w.closed_with[i] = end->code;
 }
 
 static const struct transport transport = {.close = on_close};
@@ -84,11 +83,13 @@ static void add(size_t i, struct name_entry *entry) {
     snprintf(id, sizeof(id), "c%zu", i);
     snprintf(value, sizeof(value), "%s:%zu:5|", bus_id(w.bus), i + 1);
     w.conns[i] = (struct conn){.state = CONN_OPEN};
-    w.client[i] = client_new(&w.host, &(struct identity){.name = BYTES_LIT("N"),
-                                                         .client_id = bytes_str(id),
-                                                         .value = bytes_str(value),
-                                                         .number = i + 1,
-                                                         .connected_ms = 5});
+    w.client[i] = client_new(&w.host,
+                             &(struct identity){.name = BYTES_LIT("N"),
+                                                .client_id = bytes_str(id),
+                                                .value = bytes_str(value),
+                                                .number = i + 1,
+                                                .connected_ms = 5},
+                             WIRE_WS);
     client_carry(w.client[i], &transport, &w.conns[i], &w.conns[i]);
     clients_attach(entry, w.client[i]);
     client_register(w.client[i], false, on_registered, NULL);

@@ -24,6 +24,7 @@ import redis
 import websockets
 
 from .raw_ws import Client, RawWs
+from .sse import SseClient
 from .waiting import eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -344,6 +345,11 @@ class Cluster:
     def client(self, gateway, path, headers=None, **options):
         """A connected blocking client; raises Refused."""
         return Client(self.address(gateway), path, headers, **options)
+
+    def sse(self, gateway, path, headers=None, **options):
+        """The same with an event stream. post: the index of the gateway that it posts to, else the same one."""
+        post = options.pop("post", gateway)
+        return SseClient(self.address(gateway), path, headers, post_address=self.address(post), **options)
 
     def raw(self, gateway, **options):
         """A connected socket on which nothing was sent yet."""

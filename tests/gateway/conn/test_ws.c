@@ -130,6 +130,11 @@ static int connect_only(void **state) {
     return 0;
 }
 
+static void close_with(struct fixture *f, int code, struct bytes reason) {
+    struct transport_end end = {.code = code, .reason = reason};
+    ws_transport.close(f->ws, &end);
+}
+
 static int setup(void **state) {
     int status = connect_only(state);
     open_ws(*state, BYTES_NONE);
@@ -345,8 +350,8 @@ static void a_broken_protocol_is_the_end(void **state) {
 
 static void after_our_close_messages_are_ignored(void **state) {
     struct fixture *f = *state;
-    ws_transport.close(f->ws, 4321, BYTES_LIT("why"));
-    ws_transport.close(f->ws, 4322, BYTES_LIT("again"));
+    close_with(f, 4321, BYTES_LIT("why"));
+    close_with(f, 4322, BYTES_LIT("again"));
     assert_int_equal(f->left, 1);
     assert_string_equal(f->cause, "s 4321 why");
     ASSERT_PEER_HAS(f, "\x88\x05\x10\xe1why");
@@ -362,7 +367,7 @@ static void a_held_client_can_be_closed(void **state) {
     struct fixture *f = *state;
     f->holds = HOLD_ROOM;
     SAY(f, A_MESSAGE("a"));
-    ws_transport.close(f->ws, 4321, BYTES_NONE);
+    close_with(f, 4321, BYTES_NONE);
     ASSERT_PEER_HAS(f, "\x88\x02\x10\xe1");
     SAY(f, CLOSE_1000); /* is read although the hold was never released */
     assert_true(f->is_gone);

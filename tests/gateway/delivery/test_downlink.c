@@ -51,15 +51,14 @@ static struct fixture *fixture;
 
 /* ---- a transport */
 
-static void close_it(void *carrier, int code, struct bytes reason) {
-    (void)reason;
+static void close_it(void *carrier, const struct transport_end *end) {
     fixture->closed = carrier;
-    fixture->closed_with = code;
+    fixture->closed_with = end->code;
     clients_detach(carrier);
 }
 
 static void close_slow(void *carrier) {
-    close_it(carrier, close_reason_code(CLOSE_SLOW), BYTES_NONE);
+    close_it(carrier, &(struct transport_end){.code = close_reason_code(CLOSE_SLOW)});
 }
 
 static void on_bye(void *carrier) {

@@ -94,7 +94,8 @@ static int teardown(void **state) {
 
 static void say(struct fixture *f, int client, size_t len) {
     static char body[INGEST_BYTES];
-    uplink_events.on_message(&f->uplink, &f->client[client], true, bytes_of(body, len));
+    struct said said = {.is_binary = true, .body = bytes_of(body, len)};
+    uplink_events.on_message(&f->uplink, &f->client[client], &said);
 }
 
 static void fill_ingest(struct fixture *f) {

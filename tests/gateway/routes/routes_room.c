@@ -22,19 +22,28 @@
 #include "gateway/routes/dispatch.h"
 #include "gateway/routes/handler_send.h"
 #include "gateway/routes/join.h"
+#include "gateway/routes/post.h"
 #include "gateway/session/addressees.h"
 
 enum { WAIT_MS = 10000, MOST = 64, DEFAULT_BUDGET_MS = 5000 };
 
 /* ---- in place of the floor above */
 
-static void on_client_message(void *ctx, struct client *c, bool is_binary, struct bytes body) {
+static void on_client_message(void *ctx, struct client *c, const struct said *said) {
     struct routes_room *room = ctx;
-    (void)is_binary;
     client_unref(room->client);
     room->client = client_ref(c);
-    buf_append(&room->heard, body);
+    buf_clear(&room->reply);
+    buf_append(&room->reply, said->reply);
+    room->was_binary = said->is_binary;
+    buf_append(&room->heard, said->body);
     buf_append_char(&room->heard, ' ');
+}
+
+static bool take_back(void *ctx, struct client *c) {
+    struct routes_room *room = ctx;
+    (void)c;
+    return room->keeps_messages;
 }
 
 static bool ask_for_bye(void *ctx, struct client *c) {
@@ -49,8 +58,10 @@ static void on_left(void *ctx, struct client *c) {
     room->left++;
 }
 
-static const struct client_events client_events = {
-    .on_message = on_client_message, .ask_for_bye = ask_for_bye, .on_left = on_left};
+static const struct client_events client_events = {.on_message = on_client_message,
+                                                   .take_back = take_back,
+                                                   .ask_for_bye = ask_for_bye,
+                                                   .on_left = on_left};
 
 static void on_message(void *ctx, void *owner, const struct message *m) {
     struct name_entry *e = owner;
@@ -167,8 +178,12 @@ static void open_routes(struct routes_room *room) {
                                    .frames = &room->frames,
                                    .client_host = &room->client_host};
     TAILQ_INIT(&room->routes.replays.waiting);
-    room->http_host = (struct http_host){
-        .settings = s, .proxies = &room->proxies, .on_request = dispatch, .routes = &room->routes};
+    room->routes.posts = posts_new(loop, room->bus, &room->client_host, ROUTES_ROOM_POST_MS);
+    room->http_host = (struct http_host){.settings = s,
+                                         .proxies = &room->proxies,
+                                         .on_request = dispatch,
+                                         .on_refused = dispatch_refused,
+                                         .routes = &room->routes};
 }
 
 void routes_room_init(struct routes_room *room, const char *app, enum routes_room_bus bus) {
@@ -218,6 +233,7 @@ void routes_room_deinit(struct routes_room *room) {
     assert_int_equal(room->conns.count + room->conns.unfreed, 0);
     assert_int_equal(room->routes.references, 0);
     assert_int_equal(memory_of(MEMORY_requests), 0);
+    posts_free(room->routes.posts);
     bus_hang_up(room->bus);
     uv_close((uv_handle_t *)&room->server, NULL);
     clients_deinit(&room->clients);
@@ -231,6 +247,7 @@ void routes_room_deinit(struct routes_room *room) {
     peers_deinit(&room->peers);
     message_frames_deinit(&room->frames);
     buf_deinit(&room->heard);
+    buf_deinit(&room->reply);
     if (room->has_redis) {
         bus_room_deinit(bus_room);
     } else {

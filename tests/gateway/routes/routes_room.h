@@ -17,6 +17,8 @@
 #include "tests/common/bus/bus_room.h"
 
 enum { ROUTES_ROOM_PARTITIONS = 4 };
+/* How long a posted message waits for its outcome. */
+enum { ROUTES_ROOM_POST_MS = 1500 };
 
 struct routes_room {
     struct bus_room bus_room; /* its loop and settings; its Redis only with has_redis */
@@ -42,6 +44,9 @@ struct routes_room {
     size_t callers;        /* connected, and not hung up */
     struct client *client; /* the last one that sent something; a reference */
     struct buf heard;      /* what clients sent, each with a blank after it */
+    struct buf reply;      /* of what was sent last: struct said */
+    bool was_binary;       /* likewise */
+    bool keeps_messages;   /* what is sent waits for room, and can be taken back */
     unsigned left;         /* clients */
 };
 

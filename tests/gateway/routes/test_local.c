@@ -37,10 +37,9 @@ static struct world w;
 
 /* ---- what is below */
 
-static void on_close(void *carrier, int code, struct bytes reason) {
+static void on_close(void *carrier, const struct transport_end *end) {
     (void)carrier;
-    (void)reason;
-    w.closed_with = code;
+    w.closed_with = end->code;
 }
 
 static const struct transport transport = {.close = on_close};
@@ -89,10 +88,12 @@ static void open_world(const char *app, bool is_local) {
     w.bus = bus_new(&w.loop, &w.settings, BUS_GATEWAY);
     load_app(app);
     w.routes = (struct routes){.bus = w.bus, .app = &w.app};
-    w.client = client_new(&client_host, &(struct identity){.name = BYTES_LIT("Name"),
-                                                           .client_id = BYTES_LIT("ann"),
-                                                           .connected_ms = 5,
-                                                           .is_local = is_local});
+    w.client = client_new(&client_host,
+                          &(struct identity){.name = BYTES_LIT("Name"),
+                                             .client_id = BYTES_LIT("ann"),
+                                             .connected_ms = 5,
+                                             .is_local = is_local},
+                          WIRE_WS);
     client_carry(w.client, &transport, NULL, NULL);
     w.request = (struct request){.routes = &w.routes, .client = w.client};
     w.client->request = &w.request;

@@ -13,14 +13,14 @@
 
 struct carrier {
     int closed_with;
-    bool is_slow, has_bye;
+    bool is_for_good, is_slow, has_bye;
     unsigned held;
 };
 
-static void on_close(void *carrier, int code, struct bytes reason) {
+static void on_close(void *carrier, const struct transport_end *end) {
     struct carrier *c = carrier;
-    (void)reason;
-    c->closed_with = code;
+    c->closed_with = end->code;
+    c->is_for_good = end->is_for_good;
 }
 
 static void on_close_slow(void *carrier) {
@@ -51,11 +51,10 @@ static const struct transport transport = {.close = on_close,
 
 static unsigned left, messages, byes;
 
-static void on_message(void *ctx, struct client *c, bool is_binary, struct bytes body) {
+static void on_message(void *ctx, struct client *c, const struct said *said) {
     (void)ctx;
     (void)c;
-    (void)is_binary;
-    (void)body;
+    (void)said;
     messages++;
 }
 
@@ -81,7 +80,7 @@ static struct client *new_local(struct carrier *carrier) {
     char name[] = "N", id[] = "id";
     struct identity who = {
         .name = bytes_of(name, 1), .client_id = bytes_of(id, 2), .is_local = true};
-    struct client *c = client_new(&host, &who);
+    struct client *c = client_new(&host, &who, WIRE_WS);
     name[0] = id[0] = '?'; /* it has copies */
     client_carry(c, &transport, carrier, NULL);
     client_unref(c);

@@ -53,15 +53,14 @@ static void frames_end_with_their_payload(void **state) {
         const char *frame;
     } cases[] = {{false, "\x81\x02hi"}, {true, "\x82\x02hi"}};
     (void)state;
-    for (enum wire wire = 0; wire < WIRE_COUNT; wire++)
-        for (size_t i = 0; i < 2; i++) {
-            struct frame_arena arena;
-            frame_arena_init(&arena, 1024);
-            struct frame f = wire_frame(wire, &arena, cases[i].is_binary, BYTES_LIT("hi"));
-            assert_true(bytes_equal_str(frame_bytes(f), cases[i].frame));
-            frame_unref(f);
-            frame_arena_deinit(&arena);
-        }
+    for (size_t i = 0; i < 2; i++) {
+        struct frame_arena arena;
+        frame_arena_init(&arena, 1024);
+        struct frame f = wire_frame(&arena, cases[i].is_binary, BYTES_LIT("hi"));
+        assert_true(bytes_equal_str(frame_bytes(f), cases[i].frame));
+        frame_unref(f);
+        frame_arena_deinit(&arena);
+    }
 }
 
 int main(void) {

@@ -1,0 +1,257 @@
+/* test_post.c - client messages by POST: which route takes them, whose they are, and what they are
+ * answered, with the test in place of the uplink and the broker. */
+#include "gateway/routes/post.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/bus/log/publish.h"
+#include "tests/gateway/routes/routes_room.h"
+
+static struct routes_room room;
+static int stream; /* of the client "me" */
+
+static const char app[] =
+    "signalbox.route('GET', '/up', function(w)\n"
+    "  w:convert { name = w.query.name, client_id = w.query.id }\n"
+    "  w:text('never')\n"
+    "end)\n"
+    "signalbox.route('GET', '/guarded', function(w)\n"
+    "  if w.headers.authorization ~= 'yes' then return w:text('who?', 401) end\n"
+    "  w:convert { name = 'N' }\n"
+    "end)\n"
+    "signalbox.route('POST', '/own', function(w) w:text('own ' .. w.body) end)\n"
+    "signalbox.route('GET', '/own', function(w) w:convert { name = 'N' } end)\n"
+    "signalbox.route('GET', '/text', function(w) w:text('text') end)\n"
+    "signalbox.route('GET', '/me', function(w) w:convert { name = 'N', client_id = 'me' } end)\n";
+
+static int setup(void **state) {
+    (void)state;
+    routes_room_init(&room, app, WITH_REDIS);
+    stream = routes_room_connect(&room);
+    routes_room_say(&room, stream,
+                    BYTES_LIT("GET /me HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n"));
+    routes_room_hear(&room, stream, "event: hello");
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    routes_room_hang_up(&room, stream);
+    routes_room_deinit(&room);
+    return 0;
+}
+
+/* Begins a POST. */
+static int post(const char *target, const char *fields, struct bytes body) {
+    struct buf text = {0};
+    int fd = routes_room_connect(&room);
+    buf_clear(&room.heard);
+    buf_clear(&room.reply);
+    buf_printf(&text,
+               "POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n",
+               target, fields, body.len);
+    buf_append(&text, body);
+    routes_room_say(&room, fd, buf_bytes(&text));
+    buf_deinit(&text);
+    return fd;
+}
+
+static void await_message(void) {
+    for (int i = 0; i < 5000 && room.reply.len == 0; i++)
+        bus_room_turn(&room.bus_room, 1);
+    assert_true(room.reply.len > 0);
+}
+
+static struct bytes end(int fd) {
+    struct bytes answer = routes_room_hear(&room, fd, "");
+    routes_room_hang_up(&room, fd);
+    return answer;
+}
+
+static struct bytes answered(int fd, int status, struct message_id id, struct bytes text) {
+    await_message();
+    publish_outcome(room.bus, buf_bytes(&room.reply), status, id, text);
+    return end(fd);
+}
+
+#define ME "X-PODE-SIGNAL-CLIENT-ID: me\r\nX-PODE-SIGNAL-NAME: N\r\n"
+
+static void a_message_goes_up_and_its_outcome_comes_back(void **state) {
+    (void)state;
+    struct bytes got =
+        answered(post("/me", ME, BYTES_LIT("hi")), 202, (struct message_id){5, 7}, BYTES_NONE);
+    routes_room_expect(got, 202, "{\"id\":\"5-7\"}\n");
+    assert_true(bytes_equal_str(routes_room_field(got, "Content-Type"), "application/json"));
+    assert_true(bytes_equal_str(buf_bytes(&room.heard), "hi "));
+    assert_false(room.was_binary);
+    assert_true(bytes_equal_str(room.client->who.client_id, "me"));
+    assert_null(room.client->entry); /* its connection is another one, here or elsewhere */
+    got = answered(post("/me", ME "Content-Type: application/octet-stream\r\n", BYTES_LIT("\xff")),
+                   202, MESSAGE_ID_NONE, BYTES_NONE);
+    routes_room_expect(got, 202, "{\"id\":null}\n");
+    assert_true(room.was_binary);
+}
+
+static void a_refusal_has_the_text_of_the_broker(void **state) {
+    static const struct {
+        int status;
+        const char *text;
+    } cases[] = {
+        {400, "unknown key"}, {403, "a level"}, {413, "too big"}, {429, "busy"}, {500, "x"}};
+    char body[64];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        snprintf(body, sizeof(body), "%s\n", cases[i].text);
+        routes_room_expect(answered(post("/me", ME, BYTES_LIT("hi")), cases[i].status,
+                                    MESSAGE_ID_NONE, bytes_str(cases[i].text)),
+                           cases[i].status, body);
+    }
+}
+
+static void what_is_refused_here(void **state) {
+    static const struct {
+        const char *target, *fields, *body;
+        int status;
+        const char *text;
+    } cases[] = {
+        {"/me", "X-PODE-SIGNAL-CLIENT-ID: you\r\nX-PODE-SIGNAL-NAME: N\r\n", "hi", 404,
+         "no such signal connection\n"},
+        {"/me", "X-PODE-SIGNAL-CLIENT-ID: me\r\nX-PODE-SIGNAL-NAME: M\r\n", "hi", 404, NULL},
+        {"/up?name=M", ME, "hi", 403, "this route is not the one of that signal connection\n"},
+        {"/up?name=N&id=you", ME, "hi", 403, NULL},
+        {"/me", ME "Origin: https://other.example\r\n", "hi", 403, "this origin is not allowed\n"},
+        {"/me", ME, "\xff", 400, "not UTF-8\n"},
+        {"/guarded", ME, "hi", 401, "who?"},
+        {"/text", ME, "hi", 200, "text"}, /* the route answers itself */
+        {"/none", ME, "hi", 404, "not found\n"},
+        {"/me", "", "hi", 405, NULL}, /* without a connection it is no message */
+        {"/own", ME, "hi", 200, "own hi"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bytes got = end(post(cases[i].target, cases[i].fields, bytes_str(cases[i].body)));
+        if (routes_room_status(got) != cases[i].status)
+            fail_msg("%zu: %.*s", i, BYTES_FMT(got));
+        routes_room_expect(got, cases[i].status, cases[i].text);
+        assert_int_equal(room.heard.len, 0);
+    }
+}
+
+static void the_bound_of_a_message_is_that_of_a_websocket(void **state) {
+    static char body[4096];
+    (void)state;
+    memset(body, 'x', sizeof(body));
+    room.bus_room.settings.max_message_bytes = 2048;
+    room.bus_room.settings.max_body_bytes = 1024;
+    routes_room_expect(
+        answered(post("/me", ME, bytes_of(body, 2048)), 202, MESSAGE_ID_NONE, BYTES_NONE), 202,
+        NULL);
+    routes_room_expect(end(post("/me", ME, bytes_of(body, 2049))), 413, NULL);
+    routes_room_expect(end(post("/own", "", bytes_of(body, 1025))), 413, NULL);
+    room.bus_room.settings.max_body_bytes = 4096;
+    routes_room_expect(end(post("/me", ME, bytes_of(body, 2049))), 413, "message too big\n");
+    room.bus_room.settings.max_message_bytes = 4 << 20;
+}
+
+static void one_is_under_way_at_a_time(void **state) {
+    (void)state;
+    int first = post("/me", ME, BYTES_LIT("a"));
+    await_message();
+    char *reply = bytes_dup(buf_bytes(&room.reply));
+    int second = post("/me", ME, BYTES_LIT("b")); /* forgets what was heard */
+    bus_room_turn(&room.bus_room, 20);
+    assert_int_equal(room.reply.len, 0);
+    publish_outcome(room.bus, bytes_str(reply), 202, MESSAGE_ID_NONE, BYTES_NONE);
+    free(reply);
+    routes_room_expect(end(first), 202, NULL);
+    await_message();
+    assert_true(bytes_equal_str(buf_bytes(&room.heard), "b "));
+    routes_room_expect(answered(second, 202, (struct message_id){1, 2}, BYTES_NONE), 202,
+                       "{\"id\":\"1-2\"}\n");
+}
+
+static void what_was_said_stays_when_its_sender_hangs_up(void **state) {
+    (void)state;
+    routes_room_hang_up(&room, post("/me", ME, BYTES_LIT("a")));
+    await_message();
+    publish_outcome(room.bus, buf_bytes(&room.reply), 202, MESSAGE_ID_NONE, BYTES_NONE);
+    routes_room_expect(answered(post("/me", ME, BYTES_LIT("b")), 202, MESSAGE_ID_NONE, BYTES_NONE),
+                       202, NULL);
+}
+
+/* It may have been handled; or it was taken back, and never will be. */
+static void no_outcome_comes_in_time(void **state) {
+    (void)state;
+    routes_room_expect(end(post("/me", ME, BYTES_LIT("a"))), 202, "{\"id\":null}\n");
+    room.keeps_messages = true;
+    int first = post("/me", ME, BYTES_LIT("a")), second = post("/me", ME, BYTES_LIT("b"));
+    routes_room_expect(end(first), 503, "try again later\n");
+    routes_room_expect(end(second), 503, "try again later\n");
+    room.keeps_messages = false;
+}
+
+static void so_many_wait_and_no_more(void **state) {
+    static int waiting[POSTS_WAITING_MAX];
+    (void)state;
+    waiting[0] = post("/me", ME, BYTES_LIT("a"));
+    await_message();
+    char *reply = bytes_dup(buf_bytes(&room.reply));
+    for (int i = 1; i < POSTS_WAITING_MAX; i++)
+        waiting[i] = post("/me", ME, BYTES_LIT("a"));
+    routes_room_expect(end(post("/me", ME, BYTES_LIT("b"))), 429,
+                       "too many messages of this connection wait for their answers\n");
+    publish_outcome(room.bus, bytes_str(reply), 202, MESSAGE_ID_NONE, BYTES_NONE);
+    free(reply);
+    routes_room_expect(end(waiting[0]), 202, NULL);
+    for (int i = 1; i < POSTS_WAITING_MAX; i++) {
+        await_message();
+        struct buf next = room.reply;
+        buf_init(&room.reply);
+        publish_outcome(room.bus, buf_bytes(&next), 202, MESSAGE_ID_NONE, BYTES_NONE);
+        routes_room_expect(end(waiting[i]), 202, NULL);
+        buf_deinit(&next);
+    }
+}
+
+static void over_the_rate_it_is_refused(void **state) {
+    unsigned taken = 0;
+    (void)state;
+    room.bus_room.settings.max_messages_per_second = 11; /* set, so nobody is spared */
+    for (; taken < 40; taken++) {
+        int fd = post("/me", ME, BYTES_LIT("hi"));
+        for (int i = 0; i < 50 && room.reply.len == 0; i++)
+            bus_room_turn(&room.bus_room, 1);
+        if (room.reply.len == 0) {
+            struct bytes got = end(fd);
+            routes_room_expect(got, 429, "rate limit\n");
+            assert_true(bytes_equal_str(routes_room_field(got, "Retry-After"), "1"));
+            break;
+        }
+        routes_room_expect(answered(fd, 202, MESSAGE_ID_NONE, BYTES_NONE), 202, NULL);
+    }
+    assert_in_range(taken, 10, 39);
+    room.bus_room.settings.max_messages_per_second = 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_goes_up_and_its_outcome_comes_back),
+        cmocka_unit_test(a_refusal_has_the_text_of_the_broker),
+        cmocka_unit_test(what_is_refused_here),
+        cmocka_unit_test(the_bound_of_a_message_is_that_of_a_websocket),
+        cmocka_unit_test(one_is_under_way_at_a_time),
+        cmocka_unit_test(what_was_said_stays_when_its_sender_hangs_up),
+        cmocka_unit_test(no_outcome_comes_in_time),
+        cmocka_unit_test(so_many_wait_and_no_more),
+        cmocka_unit_test(over_the_rate_it_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
