@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/random.h"
+#include "common/base/settings.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/cluster/heartbeats.h"
 #include "common/bus/cluster/liveness.h"
@@ -40,7 +41,8 @@ struct slot {
     uint64_t granted_ms; /* when the last one that was granted was asked for */
     uint64_t try_ms;     /* FREE: not to be asked for before */
     bool is_renewing;
-    bool was_bad; /* when we became unfit, or taken since: proves that we are fit again */
+    bool is_doubtful; /* TAKING: as in lease_grant */
+    bool was_bad;     /* when we became unfit, or taken since: proves that we are fit again */
     struct trouble refused;
 };
 
@@ -214,7 +216,7 @@ static void on_own(void *ctx, struct redisReply *reply) {
         return;
     }
     trouble_clear(&s->refused);
-    grant.is_doubtful = s->term != 0 || l->connections > 1;
+    grant.is_doubtful = s->is_doubtful;
     s->term = grant.term;
     s->granted_ms = s->renewed_ms;
     s->was_bad = is_unfit(l);
@@ -229,6 +231,9 @@ static void take(struct slot *s) {
     struct command c = slot_command(s, SCRIPT_take_partition);
     command_number(&c, (int64_t)s->lease->lease_ms);
     command_number(&c, (int64_t)s->term);
+    s->is_doubtful = s->term != 0 || s->lease->connections > 1;
+    /* A little less than the inbox keeps: clocks differ. */
+    command_number(&c, s->is_doubtful ? bus_settings(s->lease->bus)->history_seconds * 875 : 0);
     set_state(s, TAKING);
     s->renewed_ms = clock_ms();
     send_slot(s, &c, on_own);

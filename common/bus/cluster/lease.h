@@ -35,7 +35,9 @@ struct lease_grant {
     struct message_id cursor; /* everything in the stream up to here is done */
     struct message_id last;   /* the partition's last output */
     uint64_t generation;      /* of the stream's ids: rises when they begin again */
-    bool is_doubtful; /* this process was cut off, or lost the slot: Redis may have lost data */
+    /* This process was cut off, or lost the slot: Redis may have lost who has joined which Name.
+     * For --history-seconds the owner keeps the logs of all. */
+    bool is_doubtful;
 };
 
 struct lease_events {

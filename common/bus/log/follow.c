@@ -198,6 +198,12 @@ static void raise_floor(struct follow *w) {
     bus_send(w->shared->bus, w->partition->number, &c, NULL, NULL);
 }
 
+/* Whether something may have been published after the id that no history has: Redis had forgotten
+ * that somebody has joined the Name. */
+static bool is_since(const struct log_view *view, struct message_id id) {
+    return message_id_compare(view->since, id) > 0;
+}
+
 /* Redis fell back behind what was read, and what it has up to there was read before: nothing is
  * missing, and what comes is later, or will be. */
 static void stand_back(struct follow *w, const struct lineage *today) {
@@ -224,11 +230,11 @@ static void rewind_to(struct follow *w, const struct lineage *today) {
     tell_gap(w, GAP_REWOUND);
 }
 
-static void on_elsewhere(struct follow *w, const struct lineage *today) {
-    const struct lineage *before = &w->partition->known;
+static void on_elsewhere(struct follow *w, const struct log_view *view) {
+    const struct lineage *before = &w->partition->known, *today = &view->lineage;
     char read[MESSAGE_ID_TEXT], has[MESSAGE_ID_TEXT];
     struct message_id common = lineage_up_to(today, w->position);
-    bool is_known = lineage_contains(before, common);
+    bool is_known = lineage_contains(before, common) && !is_since(view, common);
     log_warn("follow", "fell_back name=%s read=%s redis=%s missed=%s", LOG_TEXT(follow_name(w)),
              message_id_format(w->position, read), message_id_format(common, has),
              is_known ? "nothing" : "some");
@@ -250,7 +256,10 @@ static void on_begin(void *ctx, const struct log_view *view) {
         w->begins_anew = true;
     } else if (view->lineage.has_owner &&
                lineage_find(&view->lineage, w->position) == LINEAGE_ELSEWHERE) {
-        on_elsewhere(w, &view->lineage);
+        on_elsewhere(w, view);
+    } else if (is_since(view, w->position)) {
+        w->position = view->since;
+        tell_gap(w, GAP_LOST);
     }
     w->shared->dispatching--;
 }

@@ -13,6 +13,7 @@ struct command lineage_ask(unsigned partition) {
     command_text(&c, "t");
     command_text(&c, "i");
     command_text(&c, "y");
+    command_text(&c, "k");
     buf_deinit(&key);
     return c;
 }
@@ -36,9 +37,15 @@ static bool read_terms(struct lineage *l, struct bytes text) {
     return l->count > 0 && l->terms[l->count - 1].term == l->term;
 }
 
+static void read_kept(struct lineage *l, struct bytes text) {
+    uint64_t until_ms;
+    if (bytes_to_u64(bytes_split(&text, ' '), &until_ms) && message_id_parse(text, &l->kept_after))
+        l->kept_until_ms = until_ms;
+}
+
 bool lineage_read(struct lineage *l_out, const struct redisReply *reply) {
     *l_out = (struct lineage){.has_owner = false};
-    if (reply_count(reply) != 3)
+    if (reply_count(reply) != 4)
         return false;
     l_out->has_owner = bytes_to_u64(reply_bytes(reply_at(reply, 0)), &l_out->term);
     if (!l_out->has_owner)
@@ -47,6 +54,7 @@ bool lineage_read(struct lineage *l_out, const struct redisReply *reply) {
         l_out->last = (struct message_id){l_out->term, 0};
     if (!read_terms(l_out, reply_bytes(reply_at(reply, 2))))
         l_out->count = 0;
+    read_kept(l_out, reply_bytes(reply_at(reply, 3)));
     return true;
 }
 

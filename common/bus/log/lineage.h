@@ -28,7 +28,11 @@ struct lineage {
     bool has_owner;         /* false: nothing was ever appended in this data set */
     uint64_t term;          /* the latest */
     struct message_id last; /* the partition's last output; <term>-0 before the first */
-    size_t count;           /* 0: the terms are not known */
+    /* Until then, by Redis' clock, the logs of all Names have what was published after this id;
+     * kept_until_ms 0: only those of Names that Redis knows to be joined. */
+    uint64_t kept_until_ms;
+    struct message_id kept_after;
+    size_t count; /* 0: the terms are not known */
     struct lineage_term {
         uint64_t term;
         struct message_id before; /* the last output when it began; 0-0: none, or not known */

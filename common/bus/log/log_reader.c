@@ -114,6 +114,23 @@ static void read_next(struct log_view *view, enum which_log log, struct redisRep
     message_free(&m);
 }
 
+static bool is_all_kept(const struct lineage *l, struct redisReply *time) {
+    uint64_t seconds;
+    return bytes_to_u64(reply_bytes(reply_at(time, 0)), &seconds) &&
+           seconds * 1000 < l->kept_until_ms;
+}
+
+/* Without s:<name>, Redis has forgotten that the Name was joined. */
+static struct message_id read_since(const struct lineage *l, struct redisReply *since,
+                                    struct redisReply *time) {
+    struct message_id id;
+    if (message_id_parse(reply_bytes(since), &id))
+        return id;
+    if (is_all_kept(l, time))
+        return l->kept_after;
+    return l->has_owner && l->last.seq > 0 ? l->last : MESSAGE_ID_NONE;
+}
+
 static bool read_view(struct log_view *view, struct redisReply *reply) {
     if (!lineage_read(&view->lineage, reply_at(reply, LOG_COUNT)))
         return false;
@@ -121,10 +138,10 @@ static bool read_view(struct log_view *view, struct redisReply *reply) {
         if (!message_id_parse(reply_bytes(reply_at(reply, LOG_COUNT + 1 + i)), &view->last[i]) ||
             lineage_is_strange(&view->lineage, view->last[i]))
             view->last[i] = MESSAGE_ID_NONE;
-        read_next(view, (enum which_log)i, reply_at(reply, 2 * LOG_COUNT + 2 + i));
+        read_next(view, (enum which_log)i, reply_at(reply, 2 * LOG_COUNT + 3 + i));
     }
-    if (!message_id_parse(reply_bytes(reply_at(reply, 2 * LOG_COUNT + 1)), &view->since))
-        view->since = MESSAGE_ID_NONE;
+    view->since = read_since(&view->lineage, reply_at(reply, 2 * LOG_COUNT + 1),
+                             reply_at(reply, 2 * LOG_COUNT + 2));
     return true;
 }
 
@@ -152,8 +169,8 @@ static void on_round(struct log_reader *r) {
 
 /* EXEC itself, or one of the commands. */
 static bool is_refused(struct log_reader *r, struct redisReply *reply) {
-    static const char *const asked[] = {"XRANGE", "XRANGE", "HMGET",  "GET",
-                                        "GET",    "GET",    "XRANGE", "XRANGE"};
+    static const char *const asked[] = {"XRANGE", "XRANGE", "HMGET",  "GET",   "GET",
+                                        "GET",    "TIME",   "XRANGE", "XRANGE"};
     bool is_some = reply_is_error(reply, NULL);
     if (is_some)
         bus_refused(r->bus, "EXEC", reply);
@@ -224,6 +241,7 @@ static void ask(struct log_reader *r) {
     struct bytes name = bytes_of(r->name, r->name_len);
     unsigned p = r->partition;
     struct command multi = command_begin("MULTI"), exec = command_begin("EXEC");
+    struct command time = command_begin("TIME");
     struct command lineage = lineage_ask(p);
     bus_send(r->bus, p, &multi, NULL, NULL);
     ask_log(r, key_of(&key, p, KEY_HISTORY, name), r->at[LOG_OWN]);
@@ -232,6 +250,7 @@ static void ask(struct log_reader *r) {
     ask_last(r, key_of(&key, p, KEY_LAST, name));
     ask_last(r, key_of(&key, p, KEY_LAST_OF_ALL, BYTES_NONE));
     ask_last(r, key_of(&key, p, KEY_SINCE, name));
+    bus_send(r->bus, p, &time, NULL, NULL);
     if (!message_id_is_none(r->until)) {
         ask_next(r, key_of(&key, p, KEY_HISTORY, name));
         ask_next(r, key_of(&key, p, KEY_HISTORY_OF_ALL, BYTES_NONE));

@@ -23,7 +23,8 @@ struct log_view {
     struct lineage lineage;
     struct message_id last[LOG_COUNT]; /* l:<name>, l*: no message of the log has a later id; 0-0:
                                           unknown. With seq 0: the log has no message */
-    /* s:<name>: what came before is not known; 0-0: everything is. */
+    /* What came to the Name's own log up to here is not known; 0-0: everything is. From s:<name>;
+     * while Redis does not know that the Name was joined, from what is kept nevertheless. */
     struct message_id since;
     /* With an end to the reading: the first entry beyond it, and its predecessor. */
     bool has_next[LOG_COUNT];

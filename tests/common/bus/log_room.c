@@ -37,6 +37,12 @@ static void run(struct bus_room *room, const char *format, struct bytes key, con
     freeReplyObject(reply);
 }
 
+void log_join(struct bus_room *room, const char *name) {
+    struct buf key = {0};
+    bus_room_ask(room, "SET %.*s 0-0 NX", BYTES_FMT(key_of(&key, 0, KEY_SINCE, bytes_str(name))));
+    buf_deinit(&key);
+}
+
 void log_append(struct bus_room *room, const char *name, const char *id, const char *prev,
                 unsigned how) {
     struct buf blob = {0}, key = {0};
@@ -50,6 +56,8 @@ void log_append(struct bus_room *room, const char *name, const char *id, const c
         run(room, "XADD %b %b m %b", log_key(&key, 'h', name), id, buf_bytes(&blob));
     if (how & IN_LAST)
         bus_room_ask(room, "SET %.*s %s", BYTES_FMT(log_key(&key, 'l', name)), id);
+    if ((how & IN_LAST) && strcmp(name, "*") != 0)
+        log_join(room, name);
     if (how & ON_FEED) {
         struct bytes channel = log_key(&key, 'n', name);
         struct redisReply *reply = redisCommand(room->redis.admin, "PUBLISH %b %b", channel.ptr,
@@ -68,6 +76,7 @@ void log_own(struct bus_room *room, const char *term, const char *last, const ch
     bus_room_ask(room, "HSET %.*s h broker t %s", BYTES_FMT(own), term);
     if (*last != '\0')
         bus_room_ask(room, "HSET %.*s i %s", BYTES_FMT(own), last);
+    log_join(room, "N");
     if (*lineage != '\0') {
         struct redisReply *reply = redisCommand(room->redis.admin, "HSET %b y %b", own.ptr, own.len,
                                                 lineage, strlen(lineage));

@@ -49,8 +49,8 @@ class Bench:
     def do(self, *args):
         return self.redis.must(*args)
 
-    def own(self, holder='A'):
-        return self.run('take_partition', 'own lease', holder, 5000, 0)
+    def own(self, holder='A', keep_ms=0):
+        return self.run('take_partition', 'own lease', holder, 5000, 0, keep_ms)
 
     def out(self, holder, term, prev, new, *outputs, trim=0):
         """outputs: (id, from, ttl, blob) for the Name `room`."""

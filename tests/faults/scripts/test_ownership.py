@@ -23,7 +23,7 @@ class TestOwnership:
             for field, value in ('t', t), ('f', f):
                 if value is not None:
                     bench.do('HSET', 'own', field, value)
-            assert bench.run('take_partition', 'own lease', 'A', 5000, seen)[0] == str(expected), (t, f, seen)
+            assert bench.run('take_partition', 'own lease', 'A', 5000, seen, 0)[0] == str(expected), (t, f, seen)
             assert bench.do('HMGET', 'own', 'h', 't') == ['A', str(expected)]
             assert bench.do('GET', 'lease') == 'A' and bench.do('PTTL', 'lease') == 5000
 
@@ -43,7 +43,7 @@ class TestOwnership:
             if script == 'lock':
                 assert bench.run('lock', 'lease', 'A', 5000) == is_free, left
             else:
-                reply = bench.run('take_partition', 'own lease', 'A', 5000, 0)
+                reply = bench.run('take_partition', 'own lease', 'A', 5000, 0, 0)
                 assert len(reply) == 4 if is_free else reply == [0, left], left
             assert bench.do('GET', 'lease') == ('A' if is_free else 'B')
 
@@ -73,6 +73,19 @@ class TestOwnership:
         bench.do('HSET', 'own', 'y', '0 5 6', 'i', '5-2')
         assert bench.own('A')[2] == '5-2' and bench.do('HGET', 'own', 'y') == f'0 {NOW_MS}<5-2'
 
+    @pytest.mark.parametrize('before, keep_ms, after', [
+        (None, 0, None), (None, 60000, '7-1'), (f'{NOW_MS} 3-1', 60000, '3-1'), (f'{NOW_MS - 1} 3-1', 60000, '7-1'),
+        (f'{NOW_MS} 3-1', 0, None), (f'{NOW_MS} x', 60000, '7-1'), ('', 60000, '7-1'), ('x 3-1', 60000, '7-1')])
+    def test_since_when_all_logs_are_kept(self, bench, before, keep_ms, after):
+        """own.k: from the last output on, or as long as the owner before did so without an end in between."""
+        bench.do('HSET', 'own', 't', 7, 'i', '7-1', *(('k', before) if before is not None else ()))
+        bench.own('A', keep_ms)
+        assert bench.do('HGET', 'own', 'k') == (after and f'{NOW_MS + keep_ms} {after}')
+
+    def test_all_logs_of_new_data_are_kept(self, bench):
+        bench.own('A', 60000)
+        assert bench.do('HGET', 'own', 'k') == f'{NOW_MS + 60000} 0-0'
+
     def test_terms_rise_also_over_lost_data_and_clock_jumps(self, bench):
         first = int(bench.own('A')[0])
         assert int(bench.own('A')[0]) > first
@@ -80,7 +93,7 @@ class TestOwnership:
         bench.do('HSET', 'own', 't', ahead)
         assert int(bench.own('A')[0]) == int(ahead) + 1
         bench.do('FLUSHALL')
-        assert int(bench.run('take_partition', 'own lease', 'A', 5000, ahead)[0]) == int(ahead) + 1
+        assert int(bench.run('take_partition', 'own lease', 'A', 5000, ahead, 0)[0]) == int(ahead) + 1
 
     def test_own_hands_over_cursor_and_last_output(self, bench):
         term = bench.own('A')[0]

@@ -36,6 +36,20 @@ class TestRegistry:
         assert bench.do('MGET', 'l:room', 's:room', 'l*') == ['3-1'] * 3
         assert [bench.do('TTL', key) for key in ('l:room', 's:room', 'l*')] == [-1, -1, 60]
 
+    @pytest.mark.parametrize('kept, last, since, after', [
+        (f'{NOW_MS} 5-2', None, None, '5-2'), (f'{NOW_MS - 1} 5-2', None, None, '5-9'), (f'{NOW_MS} x', None, None, '5-9'),
+        ('x 5-2', None, None, '5-9'), (f'{NOW_MS} 5-2', '5-4', None, '5-2'), (None, '5-4', None, '5-9'),
+        (f'{NOW_MS} 5-2', '5-4', '5-3', '5-3'), (f'{NOW_MS} 5-2', None, '5-3', '5-2')])
+    def test_since_when_a_log_is_known(self, bench, kept, last, since, after):
+        """Who keeps the logs of all Names makes l: where nobody has joined, but not s:."""
+        bench.do('HSET', 'own', 't', 5, 'i', '5-9', *(('k', kept) if kept else ()))
+        for key, value in ('l:room', last), ('s:room', since):
+            if value:
+                bench.do('SET', key, value, 'EX', 60)
+        assert bench.conn('g:1:0|', restore=1) == [1, '5-9']
+        assert bench.do('MGET', 'l:room', 's:room') == [last or '5-0', after]
+        assert [bench.do('TTL', key) for key in ('l:room', 's:room')] == [-1, -1]
+
     def test_everything_that_is_written(self, bench):
         bench.conn('g:1:0|')
         assert bench.keys() == sorted(['c:room', 'g:g', 'gws', 'i', 'in', 'l*', 'l:room', 'own', 's:room'])

@@ -12,7 +12,8 @@
 --                    id with seq 0 is no message's: it says that the log is empty in this data set
 --                    l:<name> stays while the Name has a connection (unregister.lua)
 --       8 i          sorted set: client id NUL name of every connection, for who asks by id alone
---       9 s:<name>   the position at which l:<name> was made: what was sent before is not known
+--       9 s:<name>   what was sent up to here is not known: the position when the Name was joined, or,
+--                    while the logs of all Names are kept (own.k, take_partition.lua), since when
 -- ARGV  1 client_id
 --       2 val        connection value, gid:connno:connected_ms|group, unlike any other ever
 --       3 gid
@@ -32,12 +33,10 @@
 local id, val, member = ARGV[1], ARGV[2], ARGV[4]
 if string.sub(member, -#val) ~= val then return redis.error_reply('MEMBER without value') end
 if redis.call('SISMEMBER', KEYS[2], '') == 1 then return redis.error_reply('DEAD expired') end
-local o = redis.call('HMGET', KEYS[5], 'i', 't', 'f')
-local floor = o[2] and o[2] .. '-0'
+local o, tm = redis.call('HMGET', KEYS[5], 'i', 't', 'f', 'k'), redis.call('TIME')
+local now, floor = tm[1] * 1000 + math.floor(tm[2] / 1000), o[2] and o[2] .. '-0'
 if not floor then
-  local now = redis.call('TIME')
-  local term = math.max(now[1] * 1000 + math.floor(now[2] / 1000), tonumber(o[3]) or 0)
-  term = string.format('%.0f', term)
+  local term = string.format('%.0f', math.max(now, tonumber(o[3]) or 0))
   floor = term .. '-0'
   redis.call('HSET', KEYS[5], 'f', term)
 end
@@ -46,11 +45,13 @@ local old = redis.call('HGET', KEYS[1], id)
 if old and old ~= val and ARGV[6] == '1' then return {2, position} end
 local is_first = redis.call('SADD', KEYS[2], member) == 1
 redis.call('SADD', KEYS[3], ARGV[3])
+local till, since = string.match(o[4] or '', '^(%d+) (%d+%-%d+)$')
+if not till or tonumber(till) < now then since = position end
 if redis.call('SET', KEYS[6], floor, 'NX') then
-  redis.call('SET', KEYS[9], position)
+  redis.call('SET', KEYS[9], since)
 else
   redis.call('PERSIST', KEYS[6])
-  redis.call('PERSIST', KEYS[9])
+  if not redis.call('SET', KEYS[9], since, 'NX') then redis.call('PERSIST', KEYS[9]) end
 end
 redis.call('SET', KEYS[7], floor, 'NX')
 if old == val then return {1, position} end

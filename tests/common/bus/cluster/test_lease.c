@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -194,6 +195,28 @@ static void a_broken_link_means_new_terms(void **state) {
     bus_room_until(&t->room, &t->brokers[0].taken, 2 * SLOTS, 3000); /* on_taken checks the terms */
 }
 
+static const char *ask_own(struct test *t, const char *field) {
+    return bus_room_ask(&t->room, "HGET sb:{%s}:own %s", partition_tag(3), field);
+}
+
+/* After a break Redis may have lost who has joined which Name: the owner keeps the logs of all, and
+ * says so. */
+static void a_doubtful_owner_keeps_all_logs(void **state) {
+    struct test *t = *state;
+    start(t, 0);
+    bus_room_until(&t->room, &t->brokers[0].taken, SLOTS, 3000);
+    assert_string_equal(ask_own(t, "k"), "nil");
+    bus_room_ask(&t->room, "HSET sb:{%s}:own i 7-1", partition_tag(3));
+    bus_room_ask(&t->room, "CLIENT KILL TYPE normal SKIPME yes");
+    bus_room_until(&t->room, &t->brokers[0].taken, 2 * SLOTS, 3000);
+    char until[64];
+    snprintf(until, sizeof(until), "%s", ask_own(t, "k"));
+    assert_string_equal(strchr(until, ' '), " 7-1");
+    int64_t keeps_ms = strtoll(until, NULL, 10) - strtoll(ask_own(t, "t"), NULL, 10);
+    int64_t history_ms = bus_settings(t->brokers[0].bus)->history_seconds * 1000;
+    assert_in_range(keeps_ms, history_ms / 2, history_ms);
+}
+
 static void what_somebody_else_wrote_is_named(void **state) {
     static const char *const wrong[] = {
         "t x",    "t -1",  "t 9007199254740992", "t 18446744073709551616",
@@ -206,16 +229,16 @@ static void what_somebody_else_wrote_is_named(void **state) {
         char field[] = {wrong[i][0], '\0'}, expected[64];
         bus_room_ask(&t->room, "HSET own %s", wrong[i]);
         snprintf(expected, sizeof(expected), "DAMAGED field %s of own", field);
-        assert_string_equal(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0",
+        assert_string_equal(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0 0",
                                          script_sha(SCRIPT_take_partition)),
                             expected);
         bus_room_ask(&t->room, "HDEL own %s", field);
-        assert_null(strstr(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0",
+        assert_null(strstr(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0 0",
                                         script_sha(SCRIPT_take_partition)),
                            "DAMAGED"));
     }
     bus_room_ask(&t->room, "SET lease thief");
-    assert_null(strstr(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0",
+    assert_null(strstr(bus_room_ask(&t->room, "EVALSHA %s 2 own lease holder 1000 0 0",
                                     script_sha(SCRIPT_take_partition)),
                        "0 -1"));
 }
@@ -239,6 +262,7 @@ int main(void) {
         WITH_REDIS(a_stolen_lease_is_noticed),
         WITH_REDIS(a_lease_that_is_over_is_not_certain),
         WITH_REDIS(a_broken_link_means_new_terms),
+        WITH_REDIS(a_doubtful_owner_keeps_all_logs),
         WITH_REDIS(what_somebody_else_wrote_is_named),
         cmocka_unit_test(ranks_are_spread),
     };

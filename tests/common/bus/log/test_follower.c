@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <hiredis/hiredis.h>
 
 #include "common/base/log.h"
 #include "common/bus/partition.h"
@@ -225,20 +226,66 @@ static void redis_falls_back(void **state) {
     }
 }
 
+/* Redis does not know, or not from the beginning, that somebody has joined the Name: what came to it
+ * meanwhile has no history, unless the owner keeps the logs of all. */
+static void redis_forgot_who_had_joined(void **state) {
+    struct test *t = *state;
+    static const struct {
+        const char *last, *since, *kept, *got;
+    } rows[] = {
+        {"7-1", "", "", "LOST 7-2"},
+        {"7-1", "7-1", "", "LOST 7-2"},
+        {"7-1", "5-1", "", "7-2"},
+        {"7-1", "", "99999999999999 0-0", "7-2"},
+        {"7-1", "", "99999999999999 5-1", "7-2"},
+        {"7-1", "", "99999999999999 5-2", "LOST 7-2"},
+        {"7-1", "", "1000 0-0", "LOST 7-2"}, /* it has done so, long ago */
+        {"7-1", "", "99999999999999 x", "LOST 7-2"},
+        {"", "", "", "7-2"}, /* nothing was published */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        follower_stop(t->follower, t->follow);
+        bus_room_ask(&t->room, "FLUSHALL");
+        log_own(&t->room, "5", "5-1", "0 5");
+        follow(t, "5-1");
+        t->got[0] = '\0';
+        t->told = 0;
+        log_own(&t->room, "7", rows[i].last, "0 7");
+        ask(t, "DEL sb:{%s}:s:N", partition_tag(0));
+        if (rows[i].since[0] != '\0')
+            bus_room_ask(&t->room, "SET sb:{%s}:s:N %s", partition_tag(0), rows[i].since);
+        freeReplyObject(redisCommand(t->room.redis.admin, "HSET sb:{%s}:own k %s", partition_tag(0),
+                                     rows[i].kept));
+        break_feed(t);
+        bus_room_turn(&t->room, 600);
+        log_append(&t->room, "N", "7-2", "7-0", AS_BROKER);
+        bus_room_until(&t->room, &t->told, strchr(rows[i].got, ' ') != NULL ? 2 : 1, LONG_MS);
+        if (strcmp(t->got, rows[i].got) != 0)
+            fail_msg("row %zu: %s", i, t->got);
+    }
+}
+
 /* The data that were given up had all that today's have: nothing was missed. */
 static void redis_falls_back_to_what_was_read(void **state) {
     struct test *t = *state;
     static const struct {
-        const char *last, *prev, *id, *got;
-    } rows[] = {{"4-3", "4-3", "4-4", "NONE 4-4"}, {"4-5", "4-5", "4-6", "REWOUND 4-6"}};
+        const char *term, *last, *terms, *since, *prev, *id, *got;
+    } rows[] = {
+        {"4", "4-3", "0 4", "0-0", "4-3", "4-4", "NONE 4-4"},
+        {"4", "4-5", "0 4", "0-0", "4-5", "4-6", "REWOUND 4-6"},
+        {"6", "6-2", "0 4 6<4-3", "4-3", "4-3", "6-3", "6-3"},
+        {"6", "6-2", "0 4 6<4-3", "6-1", "6-2", "6-3", "REWOUND 6-3"}, /* joined later there */
+    };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         follower_stop(t->follower, t->follow);
+        bus_room_ask(&t->room, "DEL sb:{%s}:h:N sb:{%s}:l:N", partition_tag(0), partition_tag(0));
         log_own(&t->room, "5", "5-1", "0 4 5<4-4");
         follow(t, "5-1");
         bus_room_turn(&t->room, 1500); /* until it is known what Redis has */
         t->got[0] = '\0';
         t->told = 0;
-        log_own(&t->room, "4", rows[i].last, "0 4");
+        log_own(&t->room, rows[i].term, rows[i].last, rows[i].terms);
+        bus_room_ask(&t->room, "SET sb:{%s}:s:N %s", partition_tag(0), rows[i].since);
         break_feed(t);
         bus_room_turn(&t->room, 600);
         log_append(&t->room, "N", rows[i].id, rows[i].prev, AS_BROKER);
@@ -300,6 +347,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(last_id_that_cannot_be_is_ignored, setup, teardown),
         cmocka_unit_test_setup_teardown(live_after_what_was_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(redis_falls_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(redis_forgot_who_had_joined, setup, teardown),
         cmocka_unit_test_setup_teardown(redis_falls_back_to_what_was_read, setup, teardown),
         cmocka_unit_test_setup_teardown(registration_shows_that_redis_fell_back, setup, teardown),
         cmocka_unit_test_setup_teardown(redis_forgets, setup, teardown),

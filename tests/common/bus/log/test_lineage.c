@@ -19,9 +19,10 @@ static struct redisReply text_reply(const char *text) {
 }
 
 static struct lineage read_lineage(const char *term, const char *last, const char *terms) {
-    struct redisReply parts[] = {text_reply(term), text_reply(last), text_reply(terms)};
-    struct redisReply *elements[] = {&parts[0], &parts[1], &parts[2]};
-    struct redisReply whole = {.type = REDIS_REPLY_ARRAY, .elements = 3, .element = elements};
+    struct redisReply parts[] = {text_reply(term), text_reply(last), text_reply(terms),
+                                 text_reply(NULL)};
+    struct redisReply *elements[] = {&parts[0], &parts[1], &parts[2], &parts[3]};
+    struct redisReply whole = {.type = REDIS_REPLY_ARRAY, .elements = 4, .element = elements};
     struct lineage l;
     assert_true(lineage_read(&l, &whole));
     return l;

@@ -66,14 +66,14 @@ def commit(rng):
 
 def register(rng):
     name, client, gateway, value, member = connection(rng)
-    return ([b'c:' + name, b'g:' + gateway, b'gws', b'in', b'own', b'l:' + name, b'l*', b'i'],
+    return ([b'c:' + name, b'g:' + gateway, b'gws', b'in', b'own', b'l:' + name, b'l*', b'i', b's:' + name],
             [client, value, gateway, member if rng.random() < 0.95 else b'x', name, rng.choice([b'0', b'1'])])
 
 
 def unregister(rng):
     name, client, gateway, value, member = connection(rng)
-    return ([b'c:' + name, b'g:' + gateway, b'in', b'i'],
-            [client, value, member, name, rng.choice([b'left', b''])])
+    return ([b'c:' + name, b'g:' + gateway, b'in', b'i', b'l:' + name, b's:' + name],
+            [client, value, member, name, rng.choice([b'left', b'']), b'60'])
 
 
 def deferred_ids(rng):
@@ -126,7 +126,8 @@ SCRIPTS = {
     'restart_stream': held([b'own', b'in'], lambda rng: rng.choice([b'0-0', entry_id(rng)]),
                            lambda rng: rng.choice([b'0', b'-9999999', b'100'])),
     'take_partition': lambda rng: ([b'own', b'lease'], [rng.choice(HOLDERS), rng.choice([b'500', b'2000']),
-                                                        rng.choice([b'0', b'%d' % (NOW_MS + 3)])]),
+                                                        rng.choice([b'0', b'%d' % (NOW_MS + 3)]),
+                                                        rng.choice([b'0', b'60000'])]),
     'unlock': lambda rng: ([b'lock'], [rng.choice(HOLDERS)]),
     'unregister': unregister,
 }
@@ -136,6 +137,7 @@ UNORDERED = {'list_deferred'}
 DAMAGE = [
     [b'SET', b'own', b'x'], [b'HSET', b'own', b't', b'x'], [b'HSET', b'own', b'c', b''], [b'HSET', b'own', b'c', b'1-x'],
     [b'HSET', b'own', b'g', b'99999999999999999999'], [b'HSET', b'own', b'i', b'5-5'], [b'SET', b'lease', b'B'],
+    [b'HSET', b'own', b'k', b'99999999999999 5-1'], [b'HSET', b'own', b'k', b'1 5-1'],
     [b'SET', b'lease', b'B', b'PX', b'100000000'], [b'HSET', b'w', b'x', b'y'], [b'DEL', b'own'], [b'DEL', b'in'],
     [b'HSET', b'w', b'%d-1' % NOW_MS, b'\x94\xa35-5\xa10\xa4lane\x92\xa1m\xa1v'],
     [b'HSET', b'w', b'%d-2' % NOW_MS, b'\x94\xa35-5\xa10\xa4lane\x90'], [b'HSET', b'w', b'1-1', b'\x93\xc1'],
