@@ -109,6 +109,8 @@ static void on_probed(void *ctx, int status, const struct registry_row *rows, si
 void restore_probe(struct restore *r) {
     r->has_to_wait = false;
     go_on(r);
+    if (!r->is_restoring)
+        reconcile_go_on(r->reconcile);
     struct client *client = TAILQ_LAST(&r->clients->all, client_list);
     if (client == NULL || r->is_restoring || !bus_can_send(r->bus))
         return;

@@ -37,7 +37,7 @@ struct restore {
 
 void restore_init(struct restore *r, struct bus *bus, struct registry *registry,
                   struct clients *clients, struct reconcile *reconcile);
-/* Every second: goes on with a restore, or looks whether Redis still knows one connection. */
+/* Every second: goes on with what broke off, or looks whether Redis still knows one connection. */
 void restore_probe(struct restore *r);
 
 #endif

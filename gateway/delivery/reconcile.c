@@ -37,18 +37,25 @@ static void on_row(void *ctx, const struct registry_row *row) {
     registry_unregister(r->registry, row->name, row->client_id, row->value, BYTES_LIT(""));
 }
 
-/* When Redis is lost it ends; the next restore starts another. */
+/* When Redis is lost, or refuses, it begins again later. */
 static void on_end(void *ctx, bool is_complete) {
     struct reconcile *r = ctx;
     r->is_running = false;
-    if (is_complete && r->starts_again)
-        reconcile_start(r);
+    if (is_complete)
+        reconcile_go_on(r);
+    else
+        r->is_due = true;
+}
+
+void reconcile_go_on(struct reconcile *r) {
+    if (!r->is_due || r->is_running || !bus_can_send(r->bus))
+        return;
+    r->is_due = false;
+    r->is_running = true;
+    own_registrations_read(&r->walk, r->bus, on_row, on_end, r);
 }
 
 void reconcile_start(struct reconcile *r) {
-    r->starts_again = r->is_running;
-    if (r->is_running || !bus_can_send(r->bus))
-        return;
-    r->is_running = true;
-    own_registrations_read(&r->walk, r->bus, on_row, on_end, r);
+    r->is_due = true;
+    reconcile_go_on(r);
 }

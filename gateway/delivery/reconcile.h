@@ -17,12 +17,15 @@ struct reconcile {
     struct registry *registry;
     struct clients *clients;
     struct own_registrations walk;
-    bool is_running, starts_again;
+    bool is_running, is_due;
 };
 
 void reconcile_init(struct reconcile *r, struct bus *bus, struct registry *registry,
                     struct clients *clients);
-/* If it is running already, it runs once more after that. */
+/* If it is running already, it runs once more after that. What breaks off is due until it has come
+ * to its end. */
 void reconcile_start(struct reconcile *r);
+/* Every second. */
+void reconcile_go_on(struct reconcile *r);
 
 #endif

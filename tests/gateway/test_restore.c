@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <hiredis/hiredis.h>
 
 #include "common/base/log.h"
 #include "common/bus/cluster/registry.h"
@@ -195,8 +196,39 @@ static void each_is_restored_or_replaced(void **state) {
     }
 }
 
+/* A connection that ended in data which Redis gave up. */
+static void list_a_stray(void) {
+    char value[64], member[100];
+    int len = snprintf(value, sizeof(value), "%s:99:5|", bus_id(w.bus));
+    bus_room_ask(&w.room, "HSET sb:{%s}:c:N gone %s", partition_tag(0), value);
+    len = snprintf(member, sizeof(member), "N%cgone%c%s", '\0', '\0', value);
+    freeReplyObject(redisCommand(w.room.redis.admin, "SADD sb:{%s}:g:%s %b", partition_tag(0),
+                                 bus_id(w.bus), member, (size_t)len));
+}
+
+/* Redis is lost before it has answered, and is back so soon that nothing is restored. */
+static void a_reconciliation_that_breaks_off_begins_again(void **state) {
+    setup(state);
+    list_a_stray();
+    reconcile_start(&w.reconcile);
+    bus_room_ask(&w.room, "CLIENT KILL TYPE normal SKIPME yes");
+    for (int i = 0; i < 50 && (w.reconcile.is_running || !bus_can_send(w.bus)); i++)
+        bus_room_turn(&w.room, 20);
+    assert_string_not_equal(value_of("gone"), "nil");
+    restore_probe(&w.restore);
+    for (int i = 0; i < 100 && strcmp(value_of("gone"), "nil") != 0; i++)
+        bus_room_turn(&w.room, 10);
+    assert_string_equal(value_of("gone"), "nil");
+    assert_int_equal(w.restore.round, 0);
+    assert_true(is_ours("c0"));
+    teardown(state);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_is_restored_or_replaced)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_is_restored_or_replaced),
+        cmocka_unit_test(a_reconciliation_that_breaks_off_begins_again),
+    };
     if (!redis_server_is_installed())
         return 77;
     return cmocka_run_group_tests(tests, NULL, NULL);
