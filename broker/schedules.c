@@ -18,14 +18,15 @@
 #include "common/bus/log/tick.h"
 #include "common/bus/redis/troubles.h"
 
-enum { MISSED_SECONDS = 60, FAR_SECONDS = 366 * 86400 };
+enum { MISSED_SECONDS = 60, FAR_SECONDS = 366 * 86400, NEVER = -1 };
 
 /* What is known of a schedule's ticks. */
 struct ticker {
     UT_hash_handle hh;
     char *name;
     unsigned partition;
-    time_t settled; /* the last tick that was added */
+    time_t settled; /* the last tick that was added, or TICK_NONE; NEVER: since we own it, Redis has
+                       not heard of this schedule */
     bool is_adding, is_dead;
     struct trouble refused;
 };
@@ -71,6 +72,7 @@ static struct ticker *find(struct schedules *s, const char *name) {
         return t;
     t = mem_zalloc(sizeof(*t));
     t->name = mem_strdup(name);
+    t->settled = NEVER;
     t->partition = tick_partition(s->parts->bus, name);
     trouble_init(&t->refused, bus_troubles(s->parts->bus), TROUBLE_schedules, name);
     HASH_ADD_KEYPTR(hh, s->all, t->name, strlen(t->name), t);
@@ -81,14 +83,21 @@ static void add_if_due(struct schedules *s, const struct schedule *schedule, tim
     struct ticker *t = find(s, schedule->name);
     if (!inboxes_own(s->inboxes, t->partition)) {
         trouble_clear(&t->refused);
+        t->settled = NEVER;
         return;
     }
-    time_t tick = cron_last(&schedule->cron, now, MISSED_SECONDS);
-    if (t->is_adding || tick == -1 || tick == t->settled)
+    if (t->is_adding)
         return;
-    time_t next = cron_next(&schedule->cron, tick);
+    time_t last = cron_last(&schedule->cron, now, MISSED_SECONDS);
+    time_t tick = last != -1 ? last : TICK_NONE;
+    bool is_settled = tick == TICK_NONE ? t->settled != NEVER : tick == t->settled;
+    if (is_settled) { /* what was refused is over, or Redis' clock took it back */
+        trouble_clear(&t->refused);
+        return;
+    }
+    time_t next = cron_next(&schedule->cron, last != -1 ? last : now);
     t->is_adding = true;
-    tick_add(s->parts->bus, &(struct tick){t->name, tick, next != -1 ? next : tick + FAR_SECONDS},
+    tick_add(s->parts->bus, &(struct tick){t->name, tick, next != -1 ? next : now + FAR_SECONDS},
              on_added, t);
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 from clocks import Clocks
 from harness import always, eventually
-from world import FaultCluster, join, key_of
+from world import FaultCluster, join, key, key_of, partition_of
 
 APP = """
 signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "http" }
@@ -70,3 +70,28 @@ def test_ticks_when_clocks_are_wrong(ticking):
     ticking.cluster.wait_ready()
     always(lambda: ticking.seen() == last, 1)  # nobody repeats what was
     assert len(set(last)) == len(last), last
+
+
+def test_a_first_tick_during_an_outage(ticking):
+    """A schedule is known from its beginning on: its very first tick is not missed either."""
+    eventually(lambda: ticking.redis.hget(key(partition_of("schedule:Minute"), "src"), "c:Minute"), SOON, "a schedule that is known")
+    ticking.redis.config_set("min-replicas-to-write", 1)
+    minute = ticking.set_redis(0)
+    eventually(lambda: ticking.redis.time()[0] % 60 in range(5, 55), SOON, "five seconds without a write")
+    assert ticking.seen() == []
+    ticking.redis.config_set("min-replicas-to-write", 0)
+    ticking.ticks(minute, 1)
+
+
+def test_a_refused_tick_that_the_clock_takes_back(ticking):
+    """Brokers are ready again when no tick is due any more."""
+    minute = ticking.set_redis(0)
+    ticking.ticks(minute, 1)
+    ticking.redis.config_set("min-replicas-to-write", 1)
+    ticking.set_redis(1 / 60)
+    eventually(lambda: any("ticks of schedules" in broker.admin("GET", "/readyz").text for broker in ticking.cluster.brokers), SOON,
+               "a tick that is refused")
+    ticking.clocks.jump("redis", 0)
+    ticking.redis.config_set("min-replicas-to-write", 0)
+    ticking.cluster.wait_ready()
+    always(lambda: ticking.seen() == [minute], 1)

@@ -19,7 +19,8 @@
 #include "tests/world/network.h"
 
 enum { STACK_BYTES = 4 << 20, TURN_LEAST_US = 5, TURN_MOST_US = 50, ARGS_MAX = 64 };
-#define EPOCH_US (UINT64_C(1767225600) * SIM_SECOND) /* 2026-01-01 */
+#define YEAR_US  (UINT64_C(1767225600) * SIM_SECOND) /* 2026-01-01 */
+#define EPOCH_US (YEAR_US + all.begin_us)
 
 struct process {
     char *name, *host;
@@ -53,6 +54,7 @@ static struct {
     struct fiber scheduler;
     void *pristine; /* the globals before main */
     unsigned last_pid;
+    uint64_t begin_us; /* of the year, when a story begins */
 } all;
 
 /* --- globals --- */
@@ -74,7 +76,7 @@ static void make_resident(struct process *p) {
 
 uint64_t process_clock_us(const struct process *p) {
     if (p == NULL)
-        return sim_now_us() + EPOCH_US / 1000;
+        return sim_now_us() + YEAR_US / 1000;
     uint64_t passed = sim_now_us() - p->base_us;
     return p->base_clock_us + passed + (uint64_t)((int64_t)passed * p->ppm / 1000000);
 }
@@ -83,6 +85,10 @@ uint64_t process_wall_us(const struct process *p) {
     if (p == NULL)
         return EPOCH_US + sim_now_us();
     return EPOCH_US + (uint64_t)((int64_t)process_clock_us(p) + p->wall_us);
+}
+
+void process_begin_clocks(uint64_t begin_us) {
+    all.begin_us = begin_us;
 }
 
 /* When its monotonic clock shows that time. */

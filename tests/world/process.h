@@ -73,6 +73,8 @@ void process_set_memory(struct process *p, uint64_t bytes);
 
 /* --- clocks --- */
 
+/* The wall clocks of a story begin so long after the year's beginning. */
+void process_begin_clocks(uint64_t begin_us);
 /* Of p; NULL: of the outside world, whose wall clock is right. */
 uint64_t process_clock_us(const struct process *p); /* monotonic */
 uint64_t process_wall_us(const struct process *p);

@@ -26,8 +26,10 @@ void tick_ask_clock(struct bus *bus, tick_clock_fn *fn, void *ctx);
 typedef void tick_fn(void *ctx, int status, time_t tick, struct bytes error);
 struct tick {
     const char *schedule;
-    time_t at, next; /* next: the schedule's tick after it */
+    time_t at, next; /* next: the schedule's tick after it. at TICK_NONE: none is due; from now on
+                        the schedule is known, so that none is missed */
 };
+enum { TICK_NONE = 0 };
 void tick_add(struct bus *bus, const struct tick *t, tick_fn *fn, void *ctx);
 
 #endif

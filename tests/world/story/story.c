@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/world/network.h"
+#include "tests/world/process.h"
 #include "tests/world/sim.h"
 #include "tests/world/story/books.h"
 #include "tests/world/story/cast.h"
@@ -15,6 +16,7 @@
 
 #define BEGIN_US  (6 * SIM_SECOND)
 #define SETTLE_US (90 * SIM_SECOND) /* from the end of the last fault to the rest */
+#define MINUTE_US (60 * SIM_SECOND)
 #define LAST_US   (10 * SIM_SECOND) /* from the last message to the last delivery */
 enum { LOOK_MS = 500 };
 
@@ -86,6 +88,14 @@ static void choose_manner(void) {
                                      .late_us = dice_skewed(d, SIM_MS, 300 * SIM_MS),
                                      .partial_ppm = (unsigned)dice_skewed(d, 1000, 300000),
                                      .buffer_bytes = dice_skewed(d, 8192, 1 << 20)};
+}
+
+/* A minute ends while something goes wrong, mostly. */
+static void set_clocks(struct dice *d) {
+    uint64_t end_us = dice_chance(d, 750000)
+                          ? dice_between(d, BEGIN_US, story.end_us)
+                          : dice_between(d, story.end_us, story.end_us + 30 * SIM_SECOND);
+    process_begin_clocks(2 * MINUTE_US - end_us);
 }
 
 /* ---- its course */
@@ -171,6 +181,7 @@ void story_tell(const struct story_options *o, struct story_result *result_out) 
     unsigned most = (unsigned)dice_between(&story.dice, 1, 16);
     struct dice mood = dice_new(o->seed, 3);
     story.is_quiet = dice_chance(&mood, 200000);
+    set_clocks(&mood);
     books_begin(o->messages);
     choose_manner();
     cast_begin(o->app, story.gateways, story.brokers);

@@ -104,10 +104,31 @@ static void a_schedule_that_never_ran_has_missed_nothing(void **state) {
     struct test *t = *state;
     time_t tick = now(t) - 30;
     assert_int_equal(add(t, "a", tick, tick + PERIOD), 0);
+    assert_int_equal(add(t, "a", tick, tick + PERIOD), 0);
     assert_int_equal(added(t, "a"), 0);
     set_mark(t, "a", tick - PERIOD); /* one that did has */
     assert_int_equal(add(t, "a", tick, tick + PERIOD), 0);
     assert_int_equal(added(t, "a"), 1);
+}
+
+/* From its first second on, whether a tick was due then or not. */
+static void a_schedule_misses_nothing_from_its_beginning_on(void **state) {
+    struct test *t = *state;
+    time_t began = now(t);
+    const time_t firsts[] = {TICK_NONE, began - 30};
+    for (size_t i = 0; i < ARRAY_LEN(firsts); i++) {
+        char name[] = {(char)('a' + i), '\0'};
+        assert_int_equal(add(t, name, firsts[i], began + PERIOD), 0);
+        assert_int_equal(added(t, name), 0);
+        long long mark = atoll(bus_room_ask(&t->room, "HGET sb:{%s}:src c:%s", tag(t, name), name));
+        assert_in_range(mark, began - 3, began);
+        set_mark(t, name, began - 40); /* half a minute later */
+        assert_int_equal(add(t, name, began - 30, began + PERIOD), 0);
+        assert_int_equal(added(t, name), 1);
+        assert_int_equal(add(t, name, TICK_NONE, began + PERIOD), 0); /* by another owner */
+        assert_int_equal(add(t, name, began - 30, began + PERIOD), 0);
+        assert_int_equal(added(t, name), 1);
+    }
 }
 
 static void a_wrong_clocks_mark_silences_nothing(void **state) {
@@ -143,6 +164,7 @@ int main(void) {
         WITH_REDIS(each_tick_once),
         WITH_REDIS(none_before_its_time),
         WITH_REDIS(a_schedule_that_never_ran_has_missed_nothing),
+        WITH_REDIS(a_schedule_misses_nothing_from_its_beginning_on),
         WITH_REDIS(a_wrong_clocks_mark_silences_nothing),
         WITH_REDIS(a_clock_set_back_within_a_period_repeats_nothing),
         WITH_REDIS(a_late_call_repeats_nothing),
