@@ -35,6 +35,12 @@ void redis_fault_begin(const struct fault *f) {
     }
 }
 
+/* Where Redis' clock is or was wrong, ids of the data that are given up come again: what has one of
+ * them is taken for a repetition (docs/delivery.md). */
+static void lose_tail(const struct fault *f) {
+    books_lose(f->at_us, plan_has(FAULT_REDIS_CLOCK) ? SIM_NEVER / 2 : sim_now_us());
+}
+
 void redis_fault_end(const struct fault *f) {
     struct redis_host *h = cast_redis();
     struct process *p = redis_host_process(h);
@@ -45,7 +51,7 @@ void redis_fault_end(const struct fault *f) {
     case FAULT_REDIS_FORGET:
         redis_host_crash(h);
         redis_host_start(h, REDIS_WITH_MARKED, loading_us);
-        books_lose(f->at_us, sim_now_us());
+        lose_tail(f);
         break;
     case FAULT_REDIS_EMPTY:
         redis_host_start(h, REDIS_EMPTY, loading_us);
@@ -54,7 +60,7 @@ void redis_fault_end(const struct fault *f) {
     case FAULT_REDIS_FAILOVER:
         redis_host_demote(h);
         redis_host_promote(h, REDIS_WITH_MARKED);
-        books_lose(f->at_us, sim_now_us());
+        lose_tail(f);
         break;
     case FAULT_REDIS_DEAF: redis_host_deafen(h, false); break;
     case FAULT_REDIS_MUTE: redis_host_mute(h, false); break;
