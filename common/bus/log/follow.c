@@ -244,6 +244,36 @@ static void on_elsewhere(struct follow *w, const struct log_view *view) {
         rewind_to(w, today);
 }
 
+/* What the first message that is there, of the history or of those held, names as its predecessor;
+ * 0-0 when there is none. */
+static struct message_id first_prev(const struct follow *w, const struct log_view *view,
+                                    enum which_log log) {
+    const struct held_message *h = catch_up_first_held(&w->held, log, w->at[log]);
+    struct message m;
+    struct message_id prev = view->has_first[log] ? view->first_prev[log] : MESSAGE_ID_NONE;
+    bool is_held_first =
+        h != NULL && (!view->has_first[log] || message_id_compare(h->id, view->first[log]) < 0);
+    if (is_held_first && message_decode(bytes_of(h->blob, h->len), &m) == PARSE_OK) {
+        prev = m.prev;
+        message_free(&m);
+    }
+    return prev;
+}
+
+/* A hole at the beginning is told before messages of the other log that are later. */
+static void look_for_lost(struct follow *w, const struct log_view *view) {
+    bool is_lost = false;
+    for (int i = 0; i < LOG_COUNT; i++) {
+        struct message_id prev = first_prev(w, view, (enum which_log)i);
+        if (!gap_is_before(w->at[i], prev))
+            continue;
+        w->at[i] = prev;
+        is_lost = true;
+    }
+    if (is_lost)
+        tell_gap(w, GAP_LOST);
+}
+
 static void on_begin(void *ctx, const struct log_view *view) {
     struct follow *w = ctx;
     /* Nothing was ever published in this data set: whatever comes is new. */
@@ -260,6 +290,8 @@ static void on_begin(void *ctx, const struct log_view *view) {
     } else if (is_since(view, w->position)) {
         w->position = view->since;
         tell_gap(w, GAP_LOST);
+    } else {
+        look_for_lost(w, view);
     }
     w->shared->dispatching--;
 }

@@ -145,6 +145,16 @@ static bool read_view(struct log_view *view, struct redisReply *reply) {
     return true;
 }
 
+static void read_first(struct log_view *view, enum which_log log, const struct page *page) {
+    struct message m;
+    view->has_first[log] = page->count > 0 && message_decode(page_blob(page, 0), &m) == PARSE_OK;
+    if (!view->has_first[log])
+        return;
+    view->first[log] = m.id;
+    view->first_prev[log] = m.prev;
+    message_free(&m);
+}
+
 /* --- rounds --- */
 
 static void ask(struct log_reader *r);
@@ -196,8 +206,10 @@ static void note_paging(struct log_reader *r, struct redisReply *reply) {
 static void on_pages(void *ctx, struct redisReply *reply) {
     struct log_reader *r = ctx;
     r->is_broken = is_refused(r, reply) || !read_view(&r->view, reply);
-    for (size_t i = 0; i < LOG_COUNT && !r->is_broken; i++)
+    for (size_t i = 0; i < LOG_COUNT && !r->is_broken; i++) {
         read_page(&r->pages[i], reply_at(reply, i));
+        read_first(&r->view, (enum which_log)i, &r->pages[i]);
+    }
     note_paging(r, reply);
     on_round(r);
 }

@@ -26,6 +26,9 @@ struct log_view {
     /* What came to the Name's own log up to here is not known; 0-0: everything is. From s:<name>;
      * while Redis does not know that the Name was joined, from what is kept nevertheless. */
     struct message_id since;
+    /* The first entry of the page of each log, and its predecessor. */
+    bool has_first[LOG_COUNT];
+    struct message_id first[LOG_COUNT], first_prev[LOG_COUNT];
     /* With an end to the reading: the first entry beyond it, and its predecessor. */
     bool has_next[LOG_COUNT];
     struct message_id next_prev[LOG_COUNT];

@@ -165,6 +165,25 @@ static void nothing_follows_what_was_lost(void **state) {
     expect(t, "LOST 5-4");
 }
 
+/* Nothing of the other log that is later comes before it is told. */
+static void what_was_lost_is_told_before_what_is_later(void **state) {
+    struct test *t = *state;
+    break_feed(t);
+    log_append(&t->room, "*", "5-3", "5-0", IN_HISTORY | IN_LAST);
+    log_append(&t->room, "N", "5-4", "5-2", IN_HISTORY | IN_LAST);
+    log_append(&t->room, "*", "5-5", "5-3", IN_HISTORY | IN_LAST);
+    log_own(&t->room, "5", "5-5", "0 5");
+    expect_no_more(t, "LOST 5-3 5-4 5-5");
+}
+
+/* The same, where no history has what comes next. */
+static void what_was_lost_is_told_before_what_is_held(void **state) {
+    struct test *t = *state;
+    log_append(&t->room, "*", "5-3", "5-0", IN_HISTORY | IN_LAST);
+    log_append(&t->room, "N", "5-4", "5-2", ON_FEED | IN_LAST);
+    expect_no_more(t, "LOST 5-3 5-4");
+}
+
 /* Somebody wrote into l:, and it names what no owner can have published. */
 static void last_id_that_cannot_be_is_ignored(void **state) {
     struct test *t = *state;
@@ -344,6 +363,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(nothing_follows_what_was_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_follows_what_was_lost_with_the_feed, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_was_lost_is_told_before_what_is_later, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_was_lost_is_told_before_what_is_held, setup, teardown),
         cmocka_unit_test_setup_teardown(last_id_that_cannot_be_is_ignored, setup, teardown),
         cmocka_unit_test_setup_teardown(live_after_what_was_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(redis_falls_back, setup, teardown),
