@@ -37,6 +37,8 @@ struct redis_host {
     struct redis_clients clients, ready, dirty;
     struct event turn, timer, loaded;
     struct data *marked;
+    uint64_t marked_us;
+    unsigned mark_after; /* commands; 0: it is not to be marked */
     struct dice dice;
     unsigned queued;
     uint64_t busy_until_us;
@@ -207,6 +209,8 @@ static void serve(struct redis_host *h, struct redis_client *c) {
     while (n < most && !c->is_closing && redis_session_step(c->session)) {
         h->busy_until_us += dice_skewed(&h->dice, h->least_us, h->most_us);
         n++;
+        if (h->mark_after > 0 && --h->mark_after == 0)
+            redis_host_mark(h);
     }
     h->commands += n;
     if (n < most)
@@ -313,11 +317,22 @@ static void forget_mark(struct redis_host *h) {
     if (h->marked != NULL)
         redis_model_drop_data(h->marked);
     h->marked = NULL;
+    h->mark_after = 0;
 }
 
 void redis_host_mark(struct redis_host *h) {
     forget_mark(h);
     h->marked = redis_model_copy_data(h->model);
+    h->marked_us = sim_now_us();
+}
+
+void redis_host_mark_after(struct redis_host *h, unsigned commands) {
+    forget_mark(h);
+    h->mark_after = commands;
+}
+
+uint64_t redis_host_marked_us(const struct redis_host *h) {
+    return h->marked != NULL ? h->marked_us : sim_now_us();
 }
 
 /* NULL: none, or nothing was ever marked. */

@@ -42,6 +42,10 @@ enum redis_return {
 
 /* The data of this moment are what it falls back to later. */
 void redis_host_mark(struct redis_host *h);
+/* The same, after so many more commands: between what belongs together. */
+void redis_host_mark_after(struct redis_host *h, unsigned commands);
+/* When they were marked; now, when they are not: nothing will be lost. */
+uint64_t redis_host_marked_us(const struct redis_host *h);
 /* kill -9. */
 void redis_host_crash(struct redis_host *h);
 /* It comes back under another run id, and answers LOADING for a while. Also a fail-over, as seen

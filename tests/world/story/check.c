@@ -103,7 +103,7 @@ static bool is_forgotten(const struct reference *r, unsigned sent, const struct 
         return false;
     for (size_t i = 0; i < r->count; i++) {
         if (r->at[i]->sent == sent &&
-            (r->at[i]->at_us < loss->from_us || r->at[i]->at_us > loss->to_us))
+            (r->at[i]->at_us <= loss->from_us || r->at[i]->at_us > loss->to_us))
             return false;
     }
     return true;

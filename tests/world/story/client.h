@@ -44,7 +44,7 @@ struct client {
     struct event next, talk;
 };
 
-enum { CLIENT_MAX = 1000 };
+enum { CLIENT_MAX = 1800 };
 extern struct client clients[CLIENT_MAX];
 extern unsigned client_count;
 

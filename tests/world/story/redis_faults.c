@@ -21,7 +21,7 @@ void redis_fault_begin(const struct fault *f) {
     case FAULT_REDIS_RESTART:
     case FAULT_REDIS_EMPTY: redis_host_crash(h); break;
     case FAULT_REDIS_FORGET:
-    case FAULT_REDIS_FAILOVER: redis_host_mark(h); break;
+    case FAULT_REDIS_FAILOVER: redis_host_mark_after(h, 1 + f->chance % 16); break;
     case FAULT_REDIS_CUT: redis_host_kill_all(h); break;
     case FAULT_REDIS_PUBSUB: redis_host_kill_subscribers(h); break;
     case FAULT_REDIS_DEAF: redis_host_deafen(h, true); break;
@@ -37,8 +37,8 @@ void redis_fault_begin(const struct fault *f) {
 
 /* Where Redis' clock is or was wrong, ids of the data that are given up come again: what has one of
  * them is taken for a repetition (docs/delivery.md). */
-static void lose_tail(const struct fault *f) {
-    books_lose(f->at_us, plan_has(FAULT_REDIS_CLOCK) ? SIM_NEVER / 2 : sim_now_us());
+static void lose_tail(struct redis_host *h) {
+    books_lose(redis_host_marked_us(h), plan_has(FAULT_REDIS_CLOCK) ? SIM_NEVER / 2 : sim_now_us());
 }
 
 void redis_fault_end(const struct fault *f) {
@@ -49,18 +49,18 @@ void redis_fault_end(const struct fault *f) {
     case FAULT_REDIS_STOP: process_continue(p); break;
     case FAULT_REDIS_RESTART: redis_host_start(h, REDIS_WITH_ALL, loading_us); break;
     case FAULT_REDIS_FORGET:
+        lose_tail(h);
         redis_host_crash(h);
         redis_host_start(h, REDIS_WITH_MARKED, loading_us);
-        lose_tail(f);
         break;
     case FAULT_REDIS_EMPTY:
         redis_host_start(h, REDIS_EMPTY, loading_us);
         books_lose(0, sim_now_us());
         break;
     case FAULT_REDIS_FAILOVER:
+        lose_tail(h);
         redis_host_demote(h);
         redis_host_promote(h, REDIS_WITH_MARKED);
-        lose_tail(f);
         break;
     case FAULT_REDIS_DEAF: redis_host_deafen(h, false); break;
     case FAULT_REDIS_MUTE: redis_host_mute(h, false); break;

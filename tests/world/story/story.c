@@ -48,6 +48,11 @@ static void add_client(int name) {
     client_add(&o);
 }
 
+/* Of the largest crowds each gateway has more than reap.c reads at a time. */
+static unsigned crowd(struct dice *d) {
+    return dice_chance(d, 600000) ? (unsigned)dice_between(d, 1, 850) : 1700;
+}
+
 static void add_clients(void) {
     struct dice *d = &story.dice;
     unsigned count = (unsigned)dice_between(d, 2 * NAME_COUNT, 50);
@@ -64,8 +69,8 @@ static void add_clients(void) {
         .manner = CLIENT_LISTENER, .route = "n", .name = NAME_TICKS, .group = ""});
     while (client_count < count)
         add_client((int)dice_below(d, NAME_COUNT));
-    if (dice_chance(d, 30000)) /* a crowd, so that lists have a second page */
-        for (unsigned i = (unsigned)dice_between(d, 1, 850); i > 0; i--)
+    if (dice_chance(d, 40000)) /* a crowd, so that lists have a second page */
+        for (unsigned i = crowd(d); i > 0; i--)
             client_add(&(struct client_options){
                 .manner = CLIENT_PLAIN, .route = "n", .name = 0, .group = ""});
 }
@@ -180,7 +185,7 @@ void story_tell(const struct story_options *o, struct story_result *result_out) 
     bool may_lose = dice_chance(&story.dice, 300000);
     unsigned most = (unsigned)dice_between(&story.dice, 1, 16);
     struct dice mood = dice_new(o->seed, 3);
-    story.is_quiet = dice_chance(&mood, 200000);
+    story.is_quiet = dice_chance(&mood, 300000);
     set_clocks(&mood);
     books_begin(o->messages);
     choose_manner();
