@@ -84,6 +84,7 @@ static void open_parts(struct gateway *g) {
                                 .app = &d->app.app,
                                 .endpoints = &g->endpoints,
                                 .clients = &g->clients,
+                                .peers = &g->peers,
                                 .frames = &g->frames,
                                 .client_host = &g->client_host};
     g->routes.posts = posts_new(&d->loop, d->bus, &g->client_host, POST_WAIT_MS);

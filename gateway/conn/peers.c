@@ -50,6 +50,8 @@ static const struct refusal rate_refusals[PEER_RATES] = {
                           METRIC_refused_address_handshakes},
     [PEER_REQUESTING] = {429, "too many requests from this address",
                          "max-requests-per-second-per-address", METRIC_refused_address_requests},
+    [PEER_WORKING] = {429, "requests from this address take too long to answer",
+                      "max-handler-ms-per-second-per-address", METRIC_refused_address_handlers},
 };
 
 /* ---- limits */
@@ -71,7 +73,8 @@ static struct peer_limits limits_of(const struct settings *s, bool is_local) {
         .per_second = {
             [PEER_CONNECTING] = limit_of(s, &s->max_connects_per_second_per_address, is_local),
             [PEER_HANDSHAKING] = limit_of(s, &s->max_handshakes_per_second_per_address, is_local),
-            [PEER_REQUESTING] = limit_of(s, &s->max_requests_per_second_per_address, is_local)}};
+            [PEER_REQUESTING] = limit_of(s, &s->max_requests_per_second_per_address, is_local),
+            [PEER_WORKING] = limit_of(s, &s->max_handler_ms_per_second_per_address, is_local)}};
 }
 
 void peers_init(struct peers *p, const struct settings *s, const struct ip_networks *proxies,
@@ -222,5 +225,31 @@ const struct refusal *peers_spend(struct peers *p, struct peer_hold *hold, enum 
         if (!rate_try(&i->rates[what], now_ms * 1000, most * factor,
                       most * factor * PEER_BURST_SECONDS))
             return refuse(i, &rate_refusals[what], now_ms);
+    return NULL;
+}
+
+/* So many us of rest for each us of work. */
+void peers_work(struct peers *p, struct ip ip, uint64_t used_us, uint64_t now_ms) {
+    struct peer_hold hold = {0};
+    uint64_t factor = 1;
+    if (used_us < PEER_WORK_MIN_US)
+        return;
+    peers_hold(p, &hold, ip, now_ms);
+    if (hold.peer == NULL)
+        return;
+    uint64_t most_ms = limits_for(p, hold.peer)->per_second[PEER_WORKING];
+    for (struct peer *i = hold.peer; most_ms > 0 && i != NULL; i = i->wider, factor *= PEER_WIDER)
+        rate_charge(&i->rates[PEER_WORKING], now_ms * 1000, used_us * 1000 / (most_ms * factor),
+                    PEER_BURST_SECONDS * UINT64_C(1000000));
+    peers_release(p, &hold, now_ms);
+}
+
+const struct refusal *peers_may_work(struct peers *p, struct peer_hold *hold, uint64_t now_ms) {
+    if (hold->peer == NULL || limits_for(p, hold->peer)->per_second[PEER_WORKING] == 0)
+        return NULL;
+    for (struct peer *i = hold->peer; i != NULL; i = i->wider)
+        if (rate_is_over(&i->rates[PEER_WORKING], now_ms * 1000,
+                         PEER_WORK_BURST_SECONDS * UINT64_C(1000000)))
+            return refuse(i, &rate_refusals[PEER_WORKING], now_ms);
     return NULL;
 }

@@ -32,8 +32,10 @@ enum peer_count {
     PEER_TOLD,       /* connections that are only told that they are too many */
     PEER_COUNTS
 };
-/* … and what it begins a second. */
-enum peer_rate { PEER_CONNECTING, PEER_HANDSHAKING, PEER_REQUESTING, PEER_RATES };
+/* … what it begins a second, and how many ms its handlers use. */
+enum peer_rate { PEER_CONNECTING, PEER_HANDSHAKING, PEER_REQUESTING, PEER_WORKING, PEER_RATES };
+/* Handlers that take less are not looked at; and what handlers may use at once. */
+enum { PEER_WORK_MIN_US = 2000, PEER_WORK_BURST_SECONDS = 3 };
 
 /* Why somebody is sent away, and what he is told. */
 struct refusal {
@@ -83,7 +85,13 @@ void peers_release(struct peers *p, struct peer_hold *hold, uint64_t now_ms);
 MUST_CHECK const struct refusal *peers_count(struct peers *p, struct peer_hold *hold,
                                              enum peer_count what, uint64_t now_ms);
 void peers_uncount(struct peer_hold *hold, enum peer_count what);
-/* Now. NULL, or why not. */
+/* A handler has worked for this address. What it used is known only now, when its connection may
+ * be gone. */
+void peers_work(struct peers *p, struct ip ip, uint64_t used_us, uint64_t now_ms);
+/* NULL, or why no handler should work for it now. */
+MUST_CHECK const struct refusal *peers_may_work(struct peers *p, struct peer_hold *hold,
+                                                uint64_t now_ms);
+/* Now. NULL, or why not. Of the other rates. */
 MUST_CHECK const struct refusal *peers_spend(struct peers *p, struct peer_hold *hold,
                                              enum peer_rate what, uint64_t now_ms);
 

@@ -37,6 +37,15 @@ bool rate_try(struct rate *r, uint64_t now_us, uint64_t per_second, uint64_t bur
     return true;
 }
 
+void rate_charge(struct rate *r, uint64_t now_us, uint64_t us, uint64_t most_us) {
+    uint64_t owed_us = (r->spent_us > now_us ? r->spent_us - now_us : 0) + us;
+    r->spent_us = now_us + (owed_us < most_us ? owed_us : most_us);
+}
+
+bool rate_is_over(const struct rate *r, uint64_t now_us, uint64_t burst_us) {
+    return r->spent_us > now_us + burst_us;
+}
+
 void rate_unread(struct rate *r, uint64_t us) {
     if (us > UNREAD_MAX_US)
         us = UNREAD_MAX_US;

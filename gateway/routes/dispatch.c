@@ -125,7 +125,12 @@ static void run_route(struct request *r) {
         return;
     }
     struct route_match found = find(registrations, r);
+    const struct refusal *why = NULL;
     if (found.route != NULL)
+        why = peers_may_work(r->routes->peers, &r->conn->hold, conns_now(r->conn->set));
+    if (why != NULL)
+        dispatch_refused(r, why);
+    else if (found.route != NULL)
         web_run(r, found.route, found.params, found.param_count);
     else if (serve_file(r))
         return;

@@ -20,6 +20,7 @@
 struct local_life {
     struct routes *routes;
     struct client *client;
+    struct ip remote;
     enum event_type type; /* whose handlers run, */
     size_t next;          /* and which registration is looked at next */
     bool is_waiting;      /* a handler waits */
@@ -77,6 +78,7 @@ static void on_event_end(void *ctx, struct app_call *call, const char *error) {
     (void)call;
     (void)error;
     free(e);
+    routes_worked(life->routes, life->remote);
     life->is_waiting = false;
     go_on(life);
 }
@@ -91,8 +93,10 @@ static void run_one(struct local_life *life, const struct event_handler *registe
     snprintf(e->label, sizeof(e->label), "event %s", registered->event_name);
     metrics_add(METRIC_events, 1);
     life->is_waiting = app_call(*life->routes->app, &handler, &call, &error) == APP_WAITING;
-    if (!life->is_waiting)
+    if (!life->is_waiting) {
+        routes_worked(life->routes, life->remote);
         free(e);
+    }
     free(error);
 }
 
@@ -129,8 +133,10 @@ void local_opened(struct request *r) {
     if (r->client == NULL)
         return;
     struct local_life *life = mem_zalloc(sizeof(*life));
-    *life = (struct local_life){
-        .routes = r->routes, .client = client_ref(r->client), .type = EVENT_CONNECT};
+    *life = (struct local_life){.routes = r->routes,
+                                .client = client_ref(r->client),
+                                .remote = r->remote,
+                                .type = EVENT_CONNECT};
     r->local = life;
     go_on(life);
 }

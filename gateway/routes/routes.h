@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "common/app/app.h"
+#include "gateway/conn/peers.h"
 
 struct bus;
 struct clients;
@@ -36,6 +37,7 @@ struct routes {
     struct app *const *app; /* the current one */
     const struct endpoints *endpoints;
     struct clients *clients;
+    struct peers *peers;
     struct message_frames *frames;
     const struct client_host *client_host;
     struct posts *posts; /* client messages by POST */
@@ -43,6 +45,11 @@ struct routes {
     uint64_t last_number; /* of a connection of this process */
     unsigned references;  /* being looked up (reference.h) */
 };
+
+/* A handler that worked for this address has ended. */
+static inline void routes_worked(const struct routes *routes, struct ip ip) {
+    peers_work(routes->peers, ip, app_used_us(*routes->app), uv_now(routes->loop));
+}
 
 static inline const struct registrations *routes_registrations(const struct routes *routes) {
     return app_registrations(*routes->app);

@@ -284,6 +284,7 @@ static void finish(void *ctx, struct app_call *call, const char *error) {
     struct web *w = ctx;
     struct request *r = w->handler.request;
     (void)call;
+    routes_worked(r->routes, r->remote);
     w->handler.request = NULL;
     r->on_converted = NULL;
     local_route_ended(r);

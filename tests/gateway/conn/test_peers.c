@@ -114,6 +114,60 @@ static void an_address_begins_so_many(void **state) {
     peers_deinit(&p);
 }
 
+/* How long handlers may work for an address, in pieces of 100 ms, until it is refused. */
+static unsigned work(struct peers *p, const char *address, uint64_t now_ms) {
+    struct peer_hold hold = {0};
+    unsigned count = 0;
+    peers_hold(p, &hold, ip_of(address), now_ms);
+    for (; count < 1000 && peers_may_work(p, &hold, now_ms) == NULL; count++)
+        peers_work(p, ip_of(address), 100000, now_ms);
+    peers_release(p, &hold, now_ms);
+    return count;
+}
+
+static void handlers_work_so_long_for_an_address(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    peers_init(&p, &s, &none, 1000);
+    assert_int_equal(work(&p, "192.0.2.7", NOW_MS),
+                     4); /* three seconds' worth, and what goes over */
+    assert_int_equal(work(&p, "192.0.2.7", NOW_MS + 500), 0);
+    assert_int_equal(work(&p, "192.0.2.7", NOW_MS + 1001), 1);
+    assert_int_equal(work(&p, "192.0.2.8", NOW_MS), 4);
+    assert_int_equal(work(&p, "192.0.2.7", NOW_MS + 100000), 4);
+    assert_int_equal(work(&p, "10.0.0.7", NOW_MS), 1000); /* nobody set the limit */
+    peers_deinit(&p);
+    s.max_handler_ms_per_second_per_address = 200;
+    peers_init(&p, &s, &none, 1000);
+    assert_int_equal(work(&p, "10.0.0.7", NOW_MS), 7);
+    peers_work(&p, ip_of("10.0.0.8"), 86400000000, NOW_MS); /* what is owed has a bound */
+    assert_int_equal(work(&p, "10.0.0.8", NOW_MS + 7001), 1);
+    for (int i = 0; i < 10000; i++)
+        peers_work(&p, ip_of("10.0.0.9"), PEER_WORK_MIN_US - 1, NOW_MS);
+    assert_int_equal(work(&p, "10.0.0.9", NOW_MS), 7);
+    peers_deinit(&p);
+    s.max_handler_ms_per_second_per_address = 0;
+    peers_init(&p, &s, &none, 1000);
+    assert_int_equal(work(&p, "10.0.0.7", NOW_MS), 1000);
+    peers_deinit(&p);
+}
+
+static void handlers_work_for_a_wider_network_too(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    unsigned total = 0;
+    char address[64];
+    peers_init(&p, &s, &none, 1000);
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(address, sizeof(address), "2001:db8:1:%x::1", i);
+        total += work(&p, address, NOW_MS);
+    }
+    assert_int_equal(total, 3 * PEER_WIDER + 1);
+    peers_deinit(&p);
+}
+
 static void what_is_kept_has_a_bound(void **state) {
     (void)state;
     struct settings s = settings();
@@ -230,6 +284,8 @@ int main(void) {
         cmocka_unit_test(an_address_has_so_many),
         cmocka_unit_test(a_network_of_ipv6_is_one),
         cmocka_unit_test(an_address_begins_so_many),
+        cmocka_unit_test(handlers_work_so_long_for_an_address),
+        cmocka_unit_test(handlers_work_for_a_wider_network_too),
         cmocka_unit_test(what_is_kept_has_a_bound),
         cmocka_unit_test(defaults_are_for_public_addresses),
         cmocka_unit_test(defaults_spare_ipv6_loopback),

@@ -175,6 +175,7 @@ static void open_routes(struct routes_room *room) {
                                    .app = &room->app,
                                    .endpoints = &room->endpoints,
                                    .clients = &room->clients,
+                                   .peers = &room->peers,
                                    .frames = &room->frames,
                                    .client_host = &room->client_host};
     TAILQ_INIT(&room->routes.replays.waiting);

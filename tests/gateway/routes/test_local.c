@@ -87,7 +87,7 @@ static void open_world(const char *app, bool is_local) {
                                    .lua_budget_ms = 1000};
     w.bus = bus_new(&w.loop, &w.settings, BUS_GATEWAY);
     load_app(app);
-    w.routes = (struct routes){.bus = w.bus, .app = &w.app};
+    w.routes = (struct routes){.loop = &w.loop, .bus = w.bus, .app = &w.app};
     w.client = client_new(&client_host,
                           &(struct identity){.name = BYTES_LIT("Name"),
                                              .client_id = BYTES_LIT("ann"),
