@@ -15,14 +15,15 @@
 #include "tools/verb.h"
 #include "tools/where.h"
 
-/* For connecting: the login, the role of the server, the scripts, the cluster's configuration. */
-#define LOGIN "+auth +hello +ping +select +role +info +script|load +client|id +hmget"
+/* For connecting: the login, the role of the server, the cluster's configuration. */
+#define LOGIN "+auth +hello +ping +select +role +info +client|id +hmget"
 /* For connecting again: the connection before is ended. */
 #define AGAIN "+client|kill"
 
 /* What the scripts and both daemons do with keys. */
 #define SHARED                                                                                     \
-    "+evalsha +eval +type +exists +expire +pexpire +pttl +get +set +del +incrby +time +hget "      \
+    "+script|load +evalsha +eval +type +exists +expire +pexpire +pttl +get +set +del +incrby "     \
+    "+time +hget "                                                                                 \
     "+hset +hsetnx +hdel +hgetall +hscan +hmget +sadd +srem +scard +sismember +smembers +sscan "   \
     "+scan +zadd +zrem +zrangebylex +persist "                                                     \
     "+xadd +xlen +memory|usage "                                                                   \

@@ -437,7 +437,8 @@ void bus_start(struct bus *b) {
     static const struct link_events commands_events = {on_commands_ready, on_commands_down, NULL};
     char url[600];
     b->one_server.commands = b->commands =
-        link_new(b->loop, &b->url, LINK_COMMANDS, "commands", &commands_events, b);
+        link_new(b->loop, &b->url, b->kind == BUS_TOOL ? LINK_TOOL : LINK_COMMANDS, "commands",
+                 &commands_events, b);
     if (b->kind == BUS_TOOL) {
         MUST(uv_timer_start(&b->beat_timer, on_tool_beat, BEAT_MS, BEAT_MS) == 0);
         return;

@@ -122,6 +122,15 @@ def test_no_user_may_do_more(restricted, user):
     restricted.redis.execute_command("ACL", "LOG", "RESET")
 
 
+@pytest.mark.parametrize("user, runs_scripts", [("gateway", True), ("broker", True), ("publisher", False), ("operator", False)])
+def test_scripts_are_for_processes(restricted, user, runs_scripts):
+    """What is loaded takes memory until SCRIPT FLUSH."""
+    for command in (["SCRIPT", "LOAD", "return 1"], ["EVAL", "return 1", "0"], ["EVALSHA", "x", "0"]):
+        assert may(restricted, user, command, "") == runs_scripts, command
+    for command in (["SCRIPT", "FLUSH"], ["SCRIPT", "KILL"], ["FUNCTION", "LOAD", "x"]):
+        assert not may(restricted, user, command, ""), command
+
+
 # What each key is called, and who reads (r), adds to without reading (a), or writes (w) it: gateways, brokers, publishers, operators.
 KEYS = """
     sb:{7}:own ww-r    sb:{7}:lease rw-r  sb:{7}:in ww-r   sb:{7}:src ww-r   sb:{7}:h:Msg rw-r  sb:{7}:h* rw-r   sb:{7}:l:Msg ww-r

@@ -33,7 +33,7 @@ enum {
 
 /* How long Redis may be silent while an answer is to come. */
 static const unsigned deadline_ms[] = {
-    [LINK_COMMANDS] = 2000, [LINK_FEED] = 3000, [LINK_BLOCKING] = 4000};
+    [LINK_COMMANDS] = 2000, [LINK_TOOL] = 2000, [LINK_FEED] = 3000, [LINK_BLOCKING] = 4000};
 
 /* To recognise the answers to our own PINGs on a feed. */
 static const struct bytes ping_mark = {"signalbox-link", 14};
@@ -462,7 +462,7 @@ static void tick_ready(struct link *l, unsigned passed_ms) {
     if (is_waiting && l->silent_ms >= deadline_ms[l->kind] + TICK_MS)
         fail(l, "no answer for %u ms", l->silent_ms);
     else if ((l->kind == LINK_FEED && l->since_ping_ms >= PING_MS) ||
-             (l->kind == LINK_COMMANDS && !is_waiting && l->silent_ms >= PING_MS))
+             (l->kind != LINK_BLOCKING && !is_waiting && l->silent_ms >= PING_MS))
         ping(l);
 }
 

@@ -34,6 +34,7 @@ struct redis_url;
 
 enum link_kind {
     LINK_COMMANDS, /* replies in order to their commands; a PING when idle for 1 s; deadline 2 s */
+    LINK_TOOL,     /* the same without scripts, which its user need not be allowed to load */
     LINK_FEED,     /* every reply goes to on_push; a PING every 1 s, its answer within 3 s */
     LINK_BLOCKING  /* one command at a time that may block; deadline 4 s; no PING, no scripts */
 };
