@@ -89,6 +89,12 @@ def test_what_the_table_asks_to_alert_on_has_an_alert(cluster, kinds):
     assert len(wanted) >= 6 and not set(wanted) - asked
 
 
+def test_no_metric_has_labels(cluster):
+    """What comes from outside cannot make time series."""
+    for daemon in cluster.daemons:
+        assert not [line for line in daemon.admin("GET", "/metrics").body.splitlines() if b"{" in line and not line.startswith(b"#")]
+
+
 def test_scrape_file_fits_the_compose_file():
     services = yaml.safe_load((ROOT / "deploy" / "docker-compose.yml").read_text())["services"]
     for name, job in jobs().items():
