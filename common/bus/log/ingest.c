@@ -221,15 +221,18 @@ static void on_look(uv_timer_t *timer) {
 }
 
 /* Large batches of several partitions would all be in front of what others say there, and they use
- * one broker or few. */
-static bool may_go(struct ingest *g, const struct ingest_batch *batch) {
+ * one broker or few. What is in its own is counted only while another one waits. */
+static bool may_go(const struct ingest_lane *lane, const struct ingest_batch *batch) {
+    struct ingest *g = lane->ingest;
+    bool is_waited_for = uv_is_active((uv_handle_t *)&g->look);
+    size_t unread = is_waited_for ? g->unread : g->unread - lane->unread;
     if (batch->bytes <= BATCH_BYTES)
         return true;
     if (g->large != NULL)
         return false;
-    if (g->unread == 0 || g->unread + batch->bytes <= UNREAD_MOST)
+    if (unread == 0 || unread + batch->bytes <= UNREAD_MOST)
         return true;
-    if (!uv_is_active((uv_handle_t *)&g->look))
+    if (!is_waited_for)
         MUST(uv_timer_start(&g->look, on_look, LOOK_MS, 0) == 0);
     return false;
 }
@@ -311,7 +314,7 @@ static bool fill(struct ingest_lane *lane, struct ingest_batch *batch) {
 }
 
 static bool is_ready(struct ingest_lane *lane, struct ingest_batch *batch) {
-    return fill(lane, batch) && may_go(lane->ingest, batch);
+    return fill(lane, batch) && may_go(lane, batch);
 }
 
 static struct ingest_batch *choose(struct ingest_lane *lane) {

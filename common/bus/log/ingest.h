@@ -9,8 +9,8 @@
  * turn (sender_queue.h). Bulk, which is what a sender adds to what it has on the way, and every
  * entry of 64 KiB and more, waits while 1,000 entries or 1 MiB wait in the partition's stream
  * already; what others say passes it. One batch over 256 KiB is under way in all; the next
- * waits while such batches of all partitions, more than 4 MiB with it, are not read by their
- * brokers.
+ * waits while the brokers have not read those of other partitions, more than 4 MiB with it; while
+ * somebody waits so, what his own partition was given counts, too.
  *
  * An entry that Redis does not take because of its size (capacity.h) is refused for good, with
  * -EMSGSIZE, and the others go on. Entries of 64 KiB and more travel alone, so that no other entry

@@ -84,6 +84,23 @@ static void small_ones_do_not_wait(void **state) {
     expect_done(t, 3);
 }
 
+/* Unless somebody else waits; then it is his turn. */
+static void a_partition_does_not_wait_for_itself(void **state) {
+    struct test *t = *state;
+    for (int i = 0; i < 3; i++)
+        push(t, 1, LARGE);
+    expect_done(t, 3);
+    for (int i = 0; i < 3; i++)
+        push(t, 1, LARGE);
+    push(t, 2, LARGE);
+    expect_done(t, 3);
+    read_all(t, 1);
+    expect_done(t, 4);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:in", partition_tag(2)), "1");
+    read_all(t, 2);
+    expect_done(t, 7);
+}
+
 static void so_many_bytes_wait_for_nobody(void **state) {
     struct test *t = *state;
     for (unsigned i = 0; i < 5; i++)
@@ -108,6 +125,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_REDIS(a_large_one_waits_until_others_are_read),
         WITH_REDIS(small_ones_do_not_wait),
+        WITH_REDIS(a_partition_does_not_wait_for_itself),
         WITH_REDIS(so_many_bytes_wait_for_nobody),
         WITH_REDIS(what_nobody_reads_is_not_waited_for),
     };
