@@ -1,7 +1,9 @@
 /*
  * collisions.c - see collisions.h. The keys of a part are counted by the place that they will have,
  * in a table of counters that is smaller than the part: what falls into one chain falls into one
- * counter.
+ * counter. Not so texts: their hashes are not in the part, and a pointer in a block that may be no
+ * part must not be followed. But texts that meet in the larger part are in one chain of this one,
+ * too, since the sizes are powers of two, and chains are in the part.
  */
 #include "common/app/lua/collisions.h"
 
@@ -67,7 +69,7 @@ static uint64_t hash_of_float(lua_Number n) {
     return hash <= INT_MAX ? hash : ~hash;
 }
 
-/* False for a free node and for texts, whose places depend on the state's random seed. */
+/* False for a free node and for texts. */
 static bool hash_of(const struct node *n, uint64_t *hash_out) {
     int kind = n->key_kind & KIND_MASK;
     if (n->key_kind == LUA_TNUMBER)
@@ -110,10 +112,40 @@ static bool part_would_chain(const void *part, size_t count, uint64_t modulus) {
     return false;
 }
 
+/* Whether more than CHAIN_MAX texts are in the chain that begins at `at`. Takes the steps that it
+ * goes from *steps, so that no block that is no part keeps it. */
+static bool is_long_chain(const struct node *nodes, size_t count, size_t at, size_t *steps) {
+    size_t texts = 0;
+    for (int64_t i = (int64_t)at; *steps > 0; (*steps)--) {
+        texts += (nodes[i].key_kind & KIND_MASK) == LUA_TSTRING;
+        int64_t next = i + nodes[i].next;
+        if (texts > CHAIN_MAX || next == i || next < 0 || next >= (int64_t)count)
+            break;
+        i = next;
+    }
+    return texts > CHAIN_MAX;
+}
+
+static bool has_long_chain(const void *part, size_t count) {
+    const struct node *nodes = part;
+    size_t steps = 2 * count;
+    bool *follows = mem_zalloc(count), is_long = false;
+    for (size_t i = 0; i < count; i++) {
+        int64_t next = (int64_t)i + nodes[i].next;
+        if (nodes[i].next != 0 && next >= 0 && next < (int64_t)count)
+            follows[next] = true;
+    }
+    for (size_t i = 0; i < count && !is_long; i++)
+        is_long = !follows[i] && nodes[i].next != 0 && is_long_chain(nodes, count, i, &steps);
+    free(follows);
+    return is_long;
+}
+
 bool collisions_would_chain(const struct collisions *c, size_t new_size) {
     uint64_t modulus = new_size / NODE_BYTES - 1;
     for (size_t i = 0; i < c->count; i++)
-        if (part_would_chain(c->parts[i], c->sizes[i] / NODE_BYTES, modulus))
+        if (part_would_chain(c->parts[i], c->sizes[i] / NODE_BYTES, modulus) ||
+            has_long_chain(c->parts[i], c->sizes[i] / NODE_BYTES))
             return true;
     return false;
 }

@@ -3,7 +3,8 @@
  *
  * Lua's place for a number in a table is a remainder that anybody can compute, and a table that
  * grows looks for each of its keys again, all in one instruction that no hook interrupts. 65,537
- * numbers that a client chose, in an app that only uses them as keys, take five seconds. So the
+ * numbers that a client chose, in an app that only uses them as keys, take five seconds. The place
+ * of a text comes from a hash with a seed of 32 bits, which the order of `next` gives away. So the
  * state's allocator tells us about every block that may be the hash part of a table, and asks
  * before it makes a larger one.
  *

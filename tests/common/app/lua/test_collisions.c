@@ -46,6 +46,51 @@ static void test_chosen_numbers(void **state) {
     }
 }
 
+/* As luaS_hash of lstring.c. */
+static uint32_t hash_of(const char *text, size_t len, uint32_t seed) {
+    uint32_t hash = seed ^ (uint32_t)len;
+    for (; len > 0; len--)
+        hash ^= (hash << 5) + (hash >> 2) + (unsigned char)text[len - 1];
+    return hash;
+}
+
+/* A short text keeps its hash 12 bytes before its first one; that of "" is the state's seed. */
+static uint32_t stored_hash(lua_State *L, const char *text) {
+    uint32_t hash;
+    memcpy(&hash, lua_pushstring(L, text) - 12, sizeof(hash));
+    lua_pop(L, 1);
+    return hash;
+}
+
+/* As many texts of one place as make a part of 8,192 nodes grow. */
+static int fill_with_texts(lua_State *L) {
+    enum { PLACES = PART_MIN_NODES };
+    uint32_t seed = stored_hash(L, ""), place = hash_of("key", 3, seed) % PLACES, found = 0;
+    assert_int_equal(stored_hash(L, "some key"), hash_of("some key", 8, seed));
+    lua_newtable(L);
+    for (uint64_t number = 0; found <= PLACES; number++) {
+        if (hash_of((const char *)&number, sizeof(number), seed) % PLACES != place)
+            continue;
+        found++;
+        lua_pushlstring(L, (const char *)&number, sizeof(number));
+        lua_pushboolean(L, true);
+        lua_rawset(L, -3);
+    }
+    return 0;
+}
+
+static void test_chosen_texts(void **state) {
+    struct sandbox s;
+    (void)state;
+    sandbox_init(&s, 128 << 20, 60000);
+    struct slice slice = budget_slice(&s.budget, 1);
+    struct entered before = budget_enter(&s.budget, &slice, s.L);
+    assert_false(sandbox_protected(&s, fill_with_texts, NULL, NULL));
+    budget_leave(&s.budget, before);
+    assert_non_null(strstr(s.budget.over, "in one chain"));
+    sandbox_deinit(&s);
+}
+
 static void test_other_keys(void **state) {
     (void)state;
     static char *const scripts[] = {
@@ -54,6 +99,7 @@ static void test_other_keys(void **state) {
         "for i = 1, 70000 do t[i * step] = i end for i = 1, 70000 do assert(t[i * step] == i) end "
         "end",
         "local t = {} for i = 1, 70000 do t[tostring(i)] = i end",
+        "local t = {} for i = 1, 300000 do t['k' .. i % 150000] = i end",
         "local t = {} for i = 1, 70000 do t[{}] = i end",
         "local t = {} for i = 1, 70000 do t[function() return i end] = i end",
         /* What has the size of a part, but is none. */
@@ -72,6 +118,7 @@ static void test_other_keys(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_chosen_numbers),
+                                       cmocka_unit_test(test_chosen_texts),
                                        cmocka_unit_test(test_other_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
