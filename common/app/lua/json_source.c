@@ -8,7 +8,6 @@
 #include <lauxlib.h>
 
 #include "common/app/lua/stack.h"
-#include "common/app/lua/weak.h"
 
 enum { NUMBER_SHORT = 64, LENGTH_BITS = 32 };
 
@@ -21,9 +20,8 @@ static void push_table(lua_State *L, const void *key) {
     lua_pop(L, 1);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
-    weak_push_event(L);
     lua_pushliteral(L, "k");
-    lua_rawset(L, -3);
+    lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);

@@ -23,7 +23,6 @@
 #include "common/app/lua/libraries.h"
 #include "common/app/lua/metatables.h"
 #include "common/app/lua/stack.h"
-#include "common/app/lua/weak.h"
 #include "common/base/log.h"
 
 enum { LOAD_MAX_BYTES = 1024 * 1024, FILE_MAX_BYTES = 16 * 1024 * 1024, MAIN_CHUNK_SLICES = 10 };
@@ -260,7 +259,6 @@ static void open_as(lua_State *L, lua_CFunction open, const char *name) {
 
 void sandbox_open(lua_State *L) {
     static const char *const kept_of_os[] = {"date", "time", "clock", "getenv", "difftime", NULL};
-    weak_reserve(L);
     open_base(L);
     metatables_open(L);
     open_as(L, luaopen_string, "string");

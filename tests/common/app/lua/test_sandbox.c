@@ -12,7 +12,6 @@
 #include <lauxlib.h>
 
 #include "common/app/lua/sandbox.h"
-#include "common/app/lua/weak.h"
 
 struct place {
     char folder[64];
@@ -140,7 +139,7 @@ static int collect(lua_State *L) {
     return 0;
 }
 
-/* Whatever a script does to a metatable later, its tables do not become weak; ours are. */
+/* Whatever a script does to a metatable later. */
 static void test_no_table_becomes_weak(void **state) {
     struct place p;
     (void)state;
@@ -150,16 +149,6 @@ static void test_no_table_becomes_weak(void **state) {
                               "t[1] = {} t[{}] = 1"));
     assert_true(sandbox_protected(&p.sandbox, collect, NULL, NULL));
     assert_null(place_run(&p, "assert(t[1] and next(t, 1))"));
-    lua_newtable(p.sandbox.L);
-    lua_newtable(p.sandbox.L);
-    weak_push_event(p.sandbox.L);
-    lua_pushliteral(p.sandbox.L, "v");
-    lua_rawset(p.sandbox.L, -3);
-    lua_setmetatable(p.sandbox.L, -2);
-    lua_newtable(p.sandbox.L);
-    lua_rawseti(p.sandbox.L, -2, 1);
-    lua_gc(p.sandbox.L, LUA_GCCOLLECT);
-    assert_int_equal(lua_rawgeti(p.sandbox.L, -1, 1), LUA_TNIL);
     place_close(&p);
 }
 
