@@ -27,6 +27,7 @@ signalbox.schedule("tick", "* * * * *", function() end)
 signalbox.on("disconnect", "Msg", "gone", function(event) signalbox.store.incr("gone") end)
 """
 SECONDS = float(os.environ.get("HOSTILE_SECONDS", "8"))
+LIES = 30  # at least, of each wickedness
 MIB = 1 << 20
 
 
@@ -199,8 +200,8 @@ def test_any_answer_is_survived(tmp_path):
         before = {daemon.name: resident(daemon) for daemon in cluster.daemons}
         for wickedness in (0.02, 0.1, 0.4):
             cluster.impostor.wickedness = wickedness
-            until = time.monotonic() + SECONDS / 3
-            while time.monotonic() < until:
+            until, told = time.monotonic() + SECONDS / 3, cluster.impostor.told + LIES
+            while time.monotonic() < until or cluster.impostor.told < told:
                 converse(cluster)
                 assert cluster.crashes() == [], f"seed {seed}"
         for daemon in cluster.daemons:
@@ -208,7 +209,6 @@ def test_any_answer_is_survived(tmp_path):
         cluster.impostor.wickedness = 0
         cluster.redis.flushall()
         cluster.impostor.cut()
-        assert cluster.impostor.told > 100
         for daemon in cluster.daemons:
             eventually(daemon.is_ready, 30, f"{daemon.name} is well again; seed {seed}:\n{daemon.log()[-2000:]}")
 
