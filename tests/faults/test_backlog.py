@@ -22,11 +22,11 @@ def test_the_public_stream_is_bounded():
                               text=True, input=lines, capture_output=True)
         assert done.returncode == 1 and "wait in the public stream, at most 50000 may" in done.stderr
         assert MOST <= r.xlen("signalbox:send") < MOST + 1000
-        eventually(lambda: gateway.metrics()["signalbox_public_backlog"] >= MOST, 10)
+        eventually(lambda: gateway.metrics()["signalbox_public_backlog"] >= MOST)
         reply = gateway.admin("POST", "/send", {"name": "a", "data": "x"})
         assert reply.status == 503 and "no broker takes them" in reply.text
-        eventually(lambda: "messages wait in the public stream" in gateway.admin("GET", "/readyz").text, 10)
+        eventually(lambda: "messages wait in the public stream" in gateway.admin("GET", "/readyz").text)
         assert gateway.metrics()["signalbox_trouble_backlog"] == 1
         cluster.brokers[0].start()
         eventually(lambda: r.xlen("signalbox:send") <= 1, 60)
-        eventually(lambda: gateway.admin("POST", "/send", {"name": "a", "data": "x"}).status == 202, 10)
+        eventually(lambda: gateway.admin("POST", "/send", {"name": "a", "data": "x"}).status == 202)

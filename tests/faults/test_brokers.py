@@ -128,7 +128,7 @@ def test_f5_all_brokers_down(world):
     w.hold(60 if LONG else 3)
     full = partition_of("n7")  # of talker-plain, which talks without waiting for acks
     fill(w, full, 50_000)
-    eventually(lambda: w.metric("signalbox_ingest_busy_total", w.cluster.gateways) > 0, 10, "gateways that see BUSY")
+    eventually(lambda: w.metric("signalbox_ingest_busy_total", w.cluster.gateways) > 0, what="gateways that see BUSY")
     w.hold(2)
     assert w.redis.xlen(key(full, "in")) <= 50_000 + 1000
     for broker in w.cluster.brokers:

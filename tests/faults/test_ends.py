@@ -57,7 +57,7 @@ def test_with_clients_and_handlers_that_wait(cluster):
     for client in clients:
         client.say({"say": "x", "wait": 100})
         client.say({"say": "y", "wait": 0})
-    eventually(lambda: cluster.brokers[0].metrics()["signalbox_entries_aside"] == len(clients), 10)
+    eventually(lambda: cluster.brokers[0].metrics()["signalbox_entries_aside"] == len(clients))
     end(cluster, *cluster.brokers, *cluster.gateways)
 
 
@@ -71,7 +71,7 @@ def test_with_questions_that_redis_does_not_answer(cluster):
     for client in clients[:10]:
         client.say({"say": "x", "store": True, "wait": 0})
         client.drop()
-    eventually(lambda: cluster.gateways[0].metrics()["signalbox_handlers_waiting"] >= len(joining), 10, "questions")
+    eventually(lambda: cluster.gateways[0].metrics()["signalbox_handlers_waiting"] >= len(joining), what="questions")
     end(cluster, *cluster.gateways, *cluster.brokers)
     assert len(joining) == 5
     go_on(cluster)
@@ -81,7 +81,7 @@ def test_without_redis(cluster):
     many_clients(cluster)
     cluster.redis_server.kill()
     ask(cluster, "/who")
-    eventually(lambda: not cluster.gateways[0].is_ready() and not cluster.brokers[0].is_ready(), 10, "they know")
+    eventually(lambda: not cluster.gateways[0].is_ready() and not cluster.brokers[0].is_ready(), what="they know")
     end(cluster, *cluster.gateways, *cluster.brokers)
 
 

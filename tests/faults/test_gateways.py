@@ -76,7 +76,7 @@ def test_f8b_gateway_stopped(world):
     w.books.disown(0)
     asleep.cont()
     w.delivers(2 * SLACK, "when the gateway is back")
-    eventually(lambda: all(connection.ended for connection in open_there), 10, "clients of the expired gateway closed")
+    eventually(lambda: all(connection.ended for connection in open_there), what="clients of the expired gateway closed")
     assert {connection.code for connection in open_there} == {1012}
     w.check(ALL, t5=25)
 
@@ -117,7 +117,7 @@ def test_f8_gateway_that_nobody_saw():
         gateway, client = cluster.gateways[0], cluster.redis
         gateway.kill()
         gateway.start()
-        eventually(lambda: connects(cluster, "/n/n1?client_id=first"), 10, "the first client")
+        eventually(lambda: connects(cluster, "/n/n1?client_id=first"), what="the first client")
         gateway.kill()
         gone = "0123456789abcdef"
         value = f"{gone}:1:1|"

@@ -142,7 +142,7 @@ def test_f16_resolver_hangs(tmp_path):
         cluster.start_redis()
         gateway = cluster.gateways[0].start()
         assert resolver.asked.wait(10), "nobody asked"
-        eventually(lambda: gateway.admin("GET", "/livez").status == 200, 10, "a gateway that lives")
+        eventually(lambda: gateway.admin("GET", "/livez").status == 200, what="a gateway that lives")
         slowest, crowd = 0.0, Crowd()
         for _ in range(50):
             began = time.monotonic()

@@ -110,7 +110,7 @@ def test_f26_entries_of_a_newer_version(world):
     w.redis.xadd(key(partition_of("n0"), "in"), {"m": entry(2, body)})
     w.redis.xadd(key(partition_of("n0"), "in"), {"m": entry(1, body, b"something new", [1, 2, 3])})
     w.books.accept(sent)
-    eventually(lambda: w.is_published(sent), 10, "the entry published")
+    eventually(lambda: w.is_published(sent), what="the entry published")
     assert w.redis.xlen(letters) == 1
     w.check(ALL)
 
@@ -134,5 +134,5 @@ def others_deliver(w):
     """A message to a Name of another partition is there soon."""
     began, crowd = time.monotonic(), Crowd()
     sent = w._probe("n4", began + 10)
-    eventually(lambda: crowd.look() or w._has_arrived(sent), 10, "delivery beside a hot Name")
+    eventually(lambda: crowd.look() or w._has_arrived(sent), what="delivery beside a hot Name")
     assert time.monotonic() - began < crowd.allows(2 * SLACK)

@@ -12,7 +12,7 @@ LEASES = ["--lease-ms", "1500"]
 @pytest.fixture(scope="module")
 def cluster():
     with FaultCluster(brokers=2, gateways=1, args=[], broker_args=LEASES) as one:
-        eventually(lambda: all(broker.metrics()["signalbox_partitions_owned"] for broker in one.brokers), 10, "shares")
+        eventually(lambda: all(broker.metrics()["signalbox_partitions_owned"] for broker in one.brokers), what="shares")
         yield one
 
 
@@ -181,7 +181,7 @@ def test_a_broker_that_cannot_work_gives_its_partitions_away(right):
     """It may not read any more, or not take partitions: another one has them all soon, and messages go on."""
     with TwoUsers(brokers=2, gateways=1, broker_args=LEASES) as one:
         lame, other = one.brokers
-        eventually(lambda: all(broker.metrics()["signalbox_partitions_owned"] for broker in one.brokers), 10, "shares")
+        eventually(lambda: all(broker.metrics()["signalbox_partitions_owned"] for broker in one.brokers), what="shares")
         one.redis.execute_command("ACL", "SETUSER", "broker1", f"-{right}")
         if right == "time":
             lame.kill()  # what it owns it could keep

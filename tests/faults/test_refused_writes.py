@@ -30,7 +30,7 @@ class CannotSave:
     def begin(self, client):
         client.config_set("save", "3600 1")
         client.bgsave()
-        eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 5, "a save that failed")
+        eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", what="a save that failed")
 
     def end(self, client):
         client.config_set("save", "")
@@ -47,7 +47,7 @@ def test_writes_are_refused(world, fault):
     w = world(rate=100, broker_args=QUIET, redis=fault.options)
     w.flow(100)
     daemons = w.cluster.daemons
-    eventually(lambda: all(broker.metrics()["signalbox_partitions_owned"] for broker in w.cluster.brokers), 10, "shares")
+    eventually(lambda: all(broker.metrics()["signalbox_partitions_owned"] for broker in w.cluster.brokers), what="shares")
     reconnects = w.metric("signalbox_redis_reconnects_total", daemons)
     owned = [broker.metrics()["signalbox_partitions_owned"] for broker in w.cluster.brokers]
     before = {daemon.name: lines(daemon) for daemon in daemons}

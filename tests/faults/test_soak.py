@@ -138,7 +138,7 @@ def test_f12_many_names(seed, all_descriptors):
         for client in samples:
             sent = w.books.begin("many", int(client.client_id[1:]), client.name)
             w.redis.xadd("signalbox:send", {"m": f'{{"name":"{client.name}","data":{{"uid":"{sent.uid}"}}}}'})
-        eventually(lambda: all(client.connection.received for client in samples), 10, "delivery to each of them")
+        eventually(lambda: all(client.connection.received for client in samples), what="delivery to each of them")
         w.load.clients += many  # to be closed with the others
     finally:
         w.end()

@@ -80,7 +80,7 @@ def test_a_handler_that_sends_too_much(limited):
         client.say(LARGE)
         client.say(20)
         assert reader.recv(40) == "x" * 20
-        eventually(lambda: refused(limited) > before, 10)
+        eventually(lambda: refused(limited) > before)
 
 
 @pytest.mark.parametrize("leaves", [False, True])
@@ -94,7 +94,7 @@ def test_what_memory_has_no_place_for_waits(cluster, leaves):
         busy = cluster.gateways[0].metrics()["signalbox_ingest_busy_total"]
         cluster.redis.config_set("maxmemory", cluster.redis.info("memory")["used_memory"] + 1_000_000)
         culprit.say("x" * HUGE, path="a")
-        eventually(lambda: cluster.gateways[0].metrics()["signalbox_ingest_busy_total"] > busy + 4, 10)
+        eventually(lambda: cluster.gateways[0].metrics()["signalbox_ingest_busy_total"] > busy + 4)
         neighbour.say("behind", path="a")
         other.say("aside", path="a")
         if leaves:
@@ -135,7 +135,7 @@ def test_every_entrance_tells_its_sender(cluster):
         assert all(text in ("one", "two", "end") for text in reader.until("end"))
     assert cluster.redis.xlen("signalbox:refused") == 1
     # at most once, and while partitions are handed over not at all: until one was heard
-    eventually(lambda: cluster.redis.publish("signalbox:send", edge) and cluster.redis.xlen("signalbox:refused") > 1, 10)
+    eventually(lambda: cluster.redis.publish("signalbox:send", edge) and cluster.redis.xlen("signalbox:refused") > 1)
     assert b"this Redis takes at most" in cluster.redis.xrevrange("signalbox:refused", count=1)[0][1][b"reason"]
     after = sum(daemon.metrics()["signalbox_redis_reconnects_total"] for daemon in cluster.daemons)
     assert after == reconnects
