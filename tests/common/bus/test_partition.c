@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -48,6 +49,33 @@ static void test_keys(void **state) {
         for (unsigned q = 0; q < p; q++)
             assert_string_not_equal(partition_tag(p), partition_tag(q));
     assert_true(partition_of(BYTES_LIT("Msg"), 16) == partition_crc16(BYTES_LIT("Msg")) % 16);
+    buf_deinit(&out);
+}
+
+/* What every process of every version must compute alike: where a Name is, and what keys are called. */
+static void test_what_never_changes(void **state) {
+    static const char *const tags[] = {"10", "3", "1a", "b", "11", "2", "1d", "c",
+                                       "12", "1", "1c", "d", "13", "0", "1b", "a"};
+    static const struct {
+        enum partition_key key;
+        const char *text, *of_public; /* NULL: the public stream has none */
+    } keys[] = {{KEY_OWN, "own", "sb:{sb}:xown"}, {KEY_LEASE, "lease", "sb:{sb}:xlease"},
+                {KEY_IN, "in", "signalbox:send"}, {KEY_DEAD_LETTERS, "dl", "sb:{sb}:xdl"},
+                {KEY_SOURCES, "src", NULL},       {KEY_LAST_OF_ALL, "l*", NULL},
+                {KEY_HISTORY_OF_ALL, "h*", NULL}, {KEY_DEFERRED, "w", NULL}};
+    struct buf out = {0};
+    (void)state;
+    partition_init(ARRAY_LEN(tags));
+    for (unsigned p = 0; p < ARRAY_LEN(tags); p++)
+        assert_string_equal(partition_tag(p), tags[p]);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "sb:{%s}:%s", tags[5], keys[i].text);
+        assert_true(bytes_equal_str(key_of(&out, 5, keys[i].key, BYTES_NONE), text));
+        if (keys[i].of_public != NULL)
+            assert_true(bytes_equal_str(key_of(&out, ARRAY_LEN(tags), keys[i].key, BYTES_NONE),
+                                        keys[i].of_public));
+    }
     buf_deinit(&out);
 }
 
@@ -133,6 +161,7 @@ int main(void) {
         cmocka_unit_test(test_crc16_is_that_of_redis_cluster),
         cmocka_unit_test(test_tags_spread_over_nodes),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_what_never_changes),
         cmocka_unit_test(test_names_of_fleets),
         cmocka_unit_test(test_prefixes),
     };

@@ -63,6 +63,48 @@ static void breaks_in_a_row_are_proof(void **state) {
     assert_true(capacity_may_send(&c, BIG, false));
 }
 
+/* What is learned and what Redis told: the smaller one counts, as long as it is fresh. */
+static void the_smaller_bound_counts(void **state) {
+    struct capacity c = {.told = BIGGER};
+    (void)state;
+    capacity_learn(&c, BIG);
+    assert_int_equal(capacity_most(&c), BIG - 1);
+    c.told = BIG - 2;
+    assert_int_equal(capacity_most(&c), BIG - 2);
+    capacity_learn(&c, BIG - 1); /* no news */
+    assert_int_equal(c.learned, BIG - 1);
+    capacity_learn(&c, BIG - 2);
+    assert_int_equal(capacity_most(&c), BIG - 3);
+    c.told = BIGGER;
+    clock_freeze(START_MS + CAPACITY_KEEP_MS - 1);
+    assert_int_equal(capacity_most(&c), BIG - 3);
+    clock_freeze(START_MS + CAPACITY_KEEP_MS);
+    assert_int_equal(capacity_most(&c), BIGGER);
+}
+
+/* From CAPACITY_LARGE on an argument is suspected; answers to it and to larger ones clear it. */
+static void what_is_large(void **state) {
+    struct capacity c = {0};
+    (void)state;
+    capacity_broke(&c, CAPACITY_LARGE - 1, false);
+    assert_int_equal(c.suspect, 0);
+    capacity_broke(&c, CAPACITY_LARGE, false);
+    assert_int_equal(c.suspect, CAPACITY_LARGE);
+    capacity_sent(&c, CAPACITY_LARGE - 1);
+    assert_int_equal(c.in_flight, 0);
+    capacity_sent(&c, CAPACITY_LARGE);
+    capacity_sent(&c, CAPACITY_LARGE + 1);
+    assert_int_equal(c.in_flight, 2);
+    capacity_answered(&c, CAPACITY_LARGE - 1);
+    assert_int_equal(c.in_flight, 2);
+    c.suspect = CAPACITY_LARGE + 1;
+    capacity_answered(&c, CAPACITY_LARGE);
+    assert_int_equal(c.suspect, CAPACITY_LARGE + 1);
+    capacity_answered(&c, CAPACITY_LARGE + 1);
+    assert_int_equal(c.suspect, 0);
+    assert_int_equal(c.in_flight, 0);
+}
+
 static void small_ones_are_never_in_question(void **state) {
     struct capacity c = {0};
     (void)state;
@@ -84,6 +126,8 @@ int main(void) {
         cmocka_unit_test_setup(a_proof_is_enough_and_expires, set_up),
         cmocka_unit_test_setup(a_suspect_goes_alone_and_on_a_proven_link, set_up),
         cmocka_unit_test_setup(breaks_in_a_row_are_proof, set_up),
+        cmocka_unit_test_setup(the_smaller_bound_counts, set_up),
+        cmocka_unit_test_setup(what_is_large, set_up),
         cmocka_unit_test_setup(small_ones_are_never_in_question, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/base/must.h"
 
 enum { TOP = 128, KIB = 1024, STEP_MS = 50 };
 
@@ -67,6 +68,49 @@ static void grows_again_slowly(void **state) {
     assert_int_equal(p.count, TOP);
 }
 
+/* Up to PAGING_BYTES a page may grow; beyond, the next has as many as fit by the mean. */
+static void the_bound_in_bytes(void **state) {
+    static const struct {
+        size_t entries, bytes;
+        unsigned count;
+    } rows[] = {{16, PAGING_BYTES, 32},    {16, PAGING_BYTES + 1, 15}, {15, PAGING_BYTES, 16},
+                {16, 2 * PAGING_BYTES, 7}, {1, 2 * PAGING_BYTES, 1},   {0, 0, 16}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct paging p;
+        paging_init(&p, 16, TOP);
+        paging_read(&p, rows[i].entries, rows[i].bytes);
+        assert_int_equal(p.count, rows[i].count);
+    }
+}
+
+/* Breaks of one moment are one, and what grew again is halved again. */
+static void breaks_of_one_moment(void **state) {
+    struct paging p;
+    (void)state;
+    paging_init(&p, 64, TOP);
+    paging_broke(&p);
+    clock_freeze(now + 19);
+    paging_broke(&p);
+    assert_int_equal(p.count, 32);
+    clock_freeze(now + 20);
+    paging_broke(&p);
+    assert_int_equal(p.count, 16);
+    assert_int_equal(p.most, 16);
+    for (int i = 0; i < PAGING_GOOD; i++)
+        paging_read(&p, p.count, 0);
+    assert_int_equal(p.most, 32);
+    assert_int_equal(p.count, 32);
+    for (int i = 0; i < PAGING_GOOD - 1; i++)
+        paging_read(&p, p.count, 0);
+    assert_int_equal(p.most, 32);
+    clock_freeze(now + 60);
+    paging_broke(&p);
+    for (int i = 0; i < PAGING_GOOD - 1; i++)
+        paging_read(&p, p.count, 0);
+    assert_int_equal(p.most, 16); /* counted from the break on */
+}
+
 static int set_up(void **state) {
     (void)state;
     clock_freeze(now = 1000000);
@@ -78,6 +122,8 @@ int main(void) {
         cmocka_unit_test_setup(follows_the_size, set_up),
         cmocka_unit_test_setup(halves_until_it_is_stuck, set_up),
         cmocka_unit_test_setup(grows_again_slowly, set_up),
+        cmocka_unit_test_setup(the_bound_in_bytes, set_up),
+        cmocka_unit_test_setup(breaks_of_one_moment, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

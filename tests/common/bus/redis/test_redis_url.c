@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +136,54 @@ static void bounds(void **state) {
     }
 }
 
+/* What a part holds at most, and one beyond; %s stands for it. */
+static void lengths(void **state) {
+    static const struct {
+        const char *format;
+        size_t most;
+    } rows[] = {{"redis://%s:p@h", 127},
+                {"redis://%s/1", 255},
+                {"redis://u:%s@h", SECRET_FILE_MAX},
+                {"redis+sentinel://h/%s", 127},
+                {"unix:///%s", 106},
+                {"unix:///a?user=%s", 127},
+                {"unix:///a?password=%s", SECRET_FILE_MAX},
+                {"redis+sentinel://h/m?sentinel_user=%s", 127},
+                {"redis+sentinel://h/m?sentinel_password=%s", SECRET_FILE_MAX}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (size_t beyond = 0; beyond <= 1; beyond++) {
+            struct redis_url url;
+            char error[200], part[SECRET_FILE_MAX + 2], text[SECRET_FILE_MAX + 100];
+            memset(part, 'x', rows[i].most + beyond);
+            part[rows[i].most + beyond] = '\0';
+            snprintf(text, sizeof(text), rows[i].format, part);
+            if (redis_url_parse(&url, text, error) != (beyond ? -EINVAL : 0))
+                fail_msg("%s with %zu bytes: %s", rows[i].format, strlen(part), error);
+        }
+    }
+}
+
+static void escapes(void **state) {
+    static const struct {
+        const char *escaped, *password; /* NULL: refused */
+    } rows[] = {{"a%41%5a", "aAZ"}, {"%20%7e%7E", " ~~"}, {"%ff%C3%A4", "\xff\xc3\xa4"},
+                {"%25", "%"},       {"%2541", "%41"},     {"%1f", NULL},
+                {"%7f", NULL},      {"%00", NULL},        {"%", NULL},
+                {"%4", NULL},       {"%4g", NULL},        {"%g4", NULL}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct redis_url url;
+        char error[200], text[100];
+        snprintf(text, sizeof(text), "redis://:%s@h", rows[i].escaped);
+        int result = redis_url_parse(&url, text, error);
+        if (result != (rows[i].password == NULL ? -EINVAL : 0))
+            fail_msg("%s: %s", text, error);
+        if (rows[i].password != NULL)
+            assert_string_equal(url.password, rows[i].password);
+    }
+}
+
 static void sentinels_with_a_login(void **state) {
     struct redis_url url;
     char error[200], shown[600];
@@ -181,6 +230,14 @@ static void fingerprints(void **state) {
         {"unix:///proc/../a.sock", "", "unix:///a.sock", "", true},
         {"unix:///nowhere/x.sock?password=a", "", "unix:///nowhere/x.sock", "", true},
         {"redis+sentinel://a,b:1/m", "", "redis+sentinel://b:1,a:26379/m", "", true},
+        {"redis://LOCALHOST", "", "redis://127.255.0.9", "", true},
+        {"redis+sentinel://a:2,a:1/m", "", "redis+sentinel://A:1,a:2/m", "", true},
+        {"redis://localhost:1", "", "redis://localhost", "", false},
+        {"redis://localhostx", "", "redis://localhost", "", false},
+        {"redis://128.0.0.1", "", "redis://localhost", "", false},
+        {"redis+sentinel://a,b/m", "", "redis+sentinel://a/m", "", false},
+        {"redis+sentinel://a/M", "", "redis+sentinel://a/m", "", false},
+        {"redis://h/1", "2", "redis://h/12", "", false},
         {"redis://h", "", "redis://h/1", "", false},
         {"redis://h", "", "redis://h", "a:", false},
         {"redis://h", "", "redis://h:6380", "", false},
@@ -204,6 +261,8 @@ int main(void) {
                                        cmocka_unit_test(lists_sentinels),
                                        cmocka_unit_test(bad_urls),
                                        cmocka_unit_test(bounds),
+                                       cmocka_unit_test(lengths),
+                                       cmocka_unit_test(escapes),
                                        cmocka_unit_test(sentinels_with_a_login),
                                        cmocka_unit_test(fingerprints)};
     return cmocka_run_group_tests(tests, NULL, NULL);

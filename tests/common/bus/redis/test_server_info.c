@@ -50,6 +50,40 @@ static void says_what_is_the_same(void **state) {
     assert_false(read_text("r1", "slave", "aa", ZERO).is_master);
 }
 
+static void a_value_is_found_by_its_whole_name(void **state) {
+    static const char text[] = "a:1\r\nab:2\r\n\r\nxa:3\r\nb:\r\nc:4:5\r\nd\r\ne: 6 \nf:7";
+    static const struct {
+        const char *name, *value; /* NULL: there is none */
+    } rows[] = {{"a", "1"},   {"ab", "2"}, {"xa", "3"}, {"b", ""},   {"c", "4:5"},
+                {"e", " 6 "}, {"f", "7"},  {"x", NULL}, {"A", NULL}, {"", NULL}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bytes value = server_info_value(bytes_str(text), rows[i].name);
+        if (rows[i].value != NULL && !bytes_equal_str(value, rows[i].value))
+            fail_msg("%s: %.*s", rows[i].name, BYTES_FMT(value));
+        if (rows[i].value == NULL)
+            assert_int_equal(value.len, 0);
+    }
+}
+
+/* The longest run id that is one, and one beyond; a replication id beyond says nothing. */
+static void ids_have_a_length(void **state) {
+    char id[SERVER_RUN_ID_TEXT + 1];
+    struct server_info info;
+    char text[200];
+    (void)state;
+    memset(id, 'x', sizeof(id));
+    for (size_t len = SERVER_RUN_ID_TEXT - 1; len <= SERVER_RUN_ID_TEXT; len++) {
+        snprintf(text, sizeof(text), "run_id:%.*s\r\nrole:master\r\n", (int)len, id);
+        assert_int_equal(server_info_read(&info, bytes_str(text)), len < SERVER_RUN_ID_TEXT);
+        snprintf(text, sizeof(text), "run_id:r\r\nmaster_replid:%.*s\r\nmaster_replid2:1\r\n",
+                 (int)len, id);
+        assert_true(server_info_read(&info, bytes_str(text)));
+        assert_false(info.is_master);
+        assert_int_equal(strlen(info.identity), 2 + (len < SERVER_RUN_ID_TEXT ? len : 0));
+    }
+}
+
 static void what_is_no_answer_is_refused(void **state) {
     (void)state;
     char longest[200];
@@ -64,6 +98,8 @@ static void what_is_no_answer_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(says_what_is_the_same),
+                                       cmocka_unit_test(a_value_is_found_by_its_whole_name),
+                                       cmocka_unit_test(ids_have_a_length),
                                        cmocka_unit_test(what_is_no_answer_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
