@@ -111,6 +111,18 @@ def test_what_some_other_program_wrote_is_dropped_and_named(owner, field, parts)
     assert named == [[field[:64], text(value)[:256]]] and owner.kept() == ['2-0']
 
 
+@pytest.mark.parametrize('script', ['list_deferred', 'requeue'])
+@pytest.mark.parametrize('packed', ["{'1-0', '0', 7, {'m', 'x'}}", "{'1-0', 7, 'lane', {'m', 'x'}}", "{7, '0', 'lane', {'m', 'x'}}",
+                                    "{'1-0', '0', 'lane', {7, 'x'}}", "{'1-0', '0', 'lane', {'m', 7}}", "{'1-0', '0', 'lane', 'm'}",
+                                    "{'1-0', '0', 'lane', {'m', {}}}", "'text'", '7'])
+def test_a_copy_holds_texts_only(owner, packed, script):
+    value = owner.bench.redis.call('EVAL', f'return cmsgpack.pack({packed})', 0, raw=True)
+    owner.put('1-0', value)
+    reply = owner.run(script, *(['1-0'] if script == 'requeue' else []))
+    assert reply == ([0, '1-0', text(value)] if script == 'requeue' else [['1-0', text(value)]])
+    assert owner.kept() == [] and owner.bench.do('EXISTS', 'in') == 0
+
+
 @pytest.mark.parametrize('value', ['\x94\x01\x01\x01\x90', '\x94\xa11\x01\xa11\x90', 'x' * 300, ''])
 def test_what_is_not_packed_is_dropped_and_named(owner, value):
     for field in '9' * 70, '1-0':
@@ -124,7 +136,7 @@ def test_what_is_not_packed_is_dropped_and_named(owner, value):
 def test_the_longest_id_is_one(owner):
     owner.bench.do('HSET', 'own', 'c', LONG_ID)
     owner.put_copy(LONG_ID, LONG_ID)
-    assert owner.run('list_deferred')[0][0] == LONG_ID
+    assert owner.run('list_deferred') == [[LONG_ID, LONG_ID, 'lane', owner.bench.do('HSTRLEN', 'w', LONG_ID), 0]]
 
 
 def test_bringing_back(owner):

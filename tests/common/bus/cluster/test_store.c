@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "common/bus/bus_send.h"
 #include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
 
@@ -116,6 +117,117 @@ static void a_lock_has_one_holder(void **state) {
     store_lock_drop(third);
 }
 
+/* However small the life is, and none where none was asked for. */
+static void lives_are_as_asked_for(void **state) {
+    struct test *t = *state;
+    store_set(t->a, BYTES_LIT("a"), BYTES_LIT("v"), 600000, on_answer, t);
+    expect(t, 0, NULL);
+    assert_in_range(atoi(bus_room_ask(&t->room, "PTTL %sa", fleet_key(KEY_VALUE))), 590000, 600000);
+    store_set(t->a, BYTES_LIT("b"), BYTES_LIT("v"), 0, on_answer, t);
+    expect(t, 0, NULL);
+    assert_string_equal(bus_room_ask(&t->room, "PTTL %sb", fleet_key(KEY_VALUE)), "-1");
+    store_set(t->a, BYTES_LIT("c"), BYTES_LIT("v"), 1, on_answer, t);
+    expect(t, 0, NULL);
+    bus_room_turn(&t->room, 10);
+    store_get(t->a, BYTES_LIT("c"), on_answer, t);
+    expect(t, 0, "none");
+    store_incr(t->a, BYTES_LIT("d"), 1, 0, on_answer, t);
+    expect(t, 0, "1");
+    assert_string_equal(bus_room_ask(&t->room, "PTTL %sd", fleet_key(KEY_VALUE)), "-1");
+    store_incr(t->a, BYTES_LIT("d"), 1, 600000, on_answer, t);
+    expect(t, 0, "2");
+    bus_room_turn(&t->room, 20);
+    assert_in_range(atoi(bus_room_ask(&t->room, "PTTL %sd", fleet_key(KEY_VALUE))), 590000, 600000);
+}
+
+/* As large as Redis takes, and one byte more; the key counts as well. */
+static void what_redis_does_not_take_is_not_sent(void **state) {
+    struct test *t = *state;
+    static char text[2001];
+    memset(text, 'x', sizeof(text));
+    bus_set_largest(t->a, 2000);
+    store_set(t->a, BYTES_LIT("k"), bytes_of(text, 2000), 0, on_answer, t);
+    expect(t, 0, NULL);
+    store_set(t->a, BYTES_LIT("k"), bytes_of(text, 2001), 0, on_answer, t);
+    expect(t, -EINVAL, "the value is larger than Redis takes");
+    store_get(t->a, bytes_of(text, 2001), on_answer, t);
+    expect(t, -EINVAL, "the value is larger than Redis takes");
+    assert_string_equal(bus_room_ask(&t->room, "STRLEN %sk", fleet_key(KEY_VALUE)), "2000");
+}
+
+static void errors_of_redis_are_said(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "LPUSH %sk x", fleet_key(KEY_VALUE));
+    store_get(t->a, BYTES_LIT("k"), on_answer, t);
+    expect(t, -EINVAL, NULL);
+    assert_memory_equal(t->value, "WRONGTYPE", 9);
+    store_incr(t->a, BYTES_LIT("k"), 1, 0, on_answer, t);
+    expect(t, -EINVAL, NULL);
+    store_delete(t->a, BYTES_LIT("k"), on_answer, t);
+    expect(t, 0, "1");
+}
+
+static const char *lock_of(struct test *t, const char *key) {
+    return bus_room_ask(&t->room, "GET %s%s", fleet_key(KEY_LOCK), key);
+}
+
+/* It is held for long, renewed, and gone when it is given back. */
+static void a_lock_lives_as_long_as_it_is_held(void **state) {
+    struct test *t = *state;
+    char token[64];
+    struct store_lock *lock = store_lock_take(t->a, BYTES_LIT("k"), 1000, on_answer, t);
+    struct store_lock *other = store_lock_take(t->b, BYTES_LIT("l"), 1000, on_answer, t);
+    bus_room_until(&t->room, &t->answers, 2, 2000); /* two keys are two locks */
+    t->answers = 0;
+    snprintf(token, sizeof(token), "%s", lock_of(t, "k"));
+    assert_string_not_equal(token, lock_of(t, "l"));
+    assert_in_range(atoi(bus_room_ask(&t->room, "PTTL %sk", fleet_key(KEY_LOCK))), 9000, 10000);
+    bus_room_ask(&t->room, "PEXPIRE %sk 60000", fleet_key(KEY_LOCK));
+    bus_room_turn(&t->room, 3300);
+    assert_in_range(atoi(bus_room_ask(&t->room, "PTTL %sk", fleet_key(KEY_LOCK))), 9000, 10000);
+    assert_string_equal(lock_of(t, "k"), token);
+    store_lock_drop(lock);
+    store_lock_drop(lock);
+    store_lock_drop(NULL);
+    bus_room_turn(&t->room, 50);
+    assert_string_equal(lock_of(t, "k"), "nil");
+    store_lock_drop(other);
+}
+
+/* Given up while it is asked for, or while it waits: nothing stays, and nobody is called. */
+static void a_lock_that_is_not_wanted_any_more(void **state) {
+    struct test *t = *state;
+    struct store_lock *asked = store_lock_take(t->a, BYTES_LIT("k"), 1000, on_answer, t);
+    bus_room_ask(&t->room, "CLIENT PAUSE 100");
+    bus_room_turn(&t->room, 20); /* the question is under way */
+    store_lock_drop(asked);
+    bus_room_turn(&t->room, 300);
+    assert_string_equal(lock_of(t, "k"), "nil");
+    bus_room_ask(&t->room, "SET %sk thief PX 5000", fleet_key(KEY_LOCK));
+    struct store_lock *waiting = store_lock_take(t->a, BYTES_LIT("k"), 5000, on_answer, t);
+    bus_room_turn(&t->room, 100);
+    store_lock_drop(waiting);
+    bus_room_ask(&t->room, "DEL %sk", fleet_key(KEY_LOCK));
+    bus_room_turn(&t->room, 200);
+    assert_string_equal(lock_of(t, "k"), "nil");
+    assert_int_equal(t->answers, 0);
+}
+
+/* A try begins while Redis is away and ends at its time. */
+static void a_lock_without_redis_times_out(void **state) {
+    struct test *t = *state;
+    redis_server_kill(&t->room.redis);
+    for (int i = 0; i < 300 && bus_can_send(t->a); i++)
+        bus_room_turn(&t->room, 10);
+    struct store_lock *lock = store_lock_take(t->a, BYTES_LIT("k"), 150, on_answer, t);
+    bus_room_turn(&t->room, 60);
+    assert_int_equal(t->answers, 0);
+    expect(t, -ETIMEDOUT, "none");
+    store_lock_drop(lock);
+    store_incr(t->a, BYTES_LIT("n"), 1, 1000, on_answer, t);
+    expect(t, -ENOTCONN, "none");
+}
+
 static void the_first_secret_stays(void **state) {
     struct test *t = *state;
     char first[64];
@@ -141,9 +253,18 @@ static void without_redis_the_answer_comes_later(void **state) {
 int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        WITH_REDIS(values_are_shared),      WITH_REDIS(counters),
-        WITH_REDIS(values_expire),          WITH_REDIS(a_lock_has_one_holder),
-        WITH_REDIS(the_first_secret_stays), WITH_REDIS(without_redis_the_answer_comes_later),
+        WITH_REDIS(values_are_shared),
+        WITH_REDIS(counters),
+        WITH_REDIS(values_expire),
+        WITH_REDIS(a_lock_has_one_holder),
+        WITH_REDIS(lives_are_as_asked_for),
+        WITH_REDIS(what_redis_does_not_take_is_not_sent),
+        WITH_REDIS(errors_of_redis_are_said),
+        WITH_REDIS(a_lock_lives_as_long_as_it_is_held),
+        WITH_REDIS(a_lock_that_is_not_wanted_any_more),
+        WITH_REDIS(a_lock_without_redis_times_out),
+        WITH_REDIS(the_first_secret_stays),
+        WITH_REDIS(without_redis_the_answer_comes_later),
     };
     if (!redis_server_is_installed())
         return 77;

@@ -1,6 +1,7 @@
 /* test_envelope.c - every field there and back; whatever is cut or changed is refused, never read
  * past. */
 #include <setjmp.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/base/fold.h"
+#include "common/base/must.h"
 #include "common/bus/log/envelope.h"
 
 static void assert_bytes(struct bytes have, const char *want) {
@@ -184,6 +186,267 @@ static void test_claims_are_not_believed(void **state) {
     }
 }
 
+/* An entry with this behind its own fields, as a later version may write it. */
+static enum parse decode_with_more(struct bytes more) {
+    struct buf out = {0}, longer = {0};
+    struct entry e = sample_entry(), back;
+    entry_encode(&out, &e);
+    size_t count = (unsigned char)out.ptr[0] & 0x0f;
+    buf_append(&longer, bytes_of((const char[]){(char)0xdc, 0, (char)(count + 1)}, 3));
+    buf_append(&longer, bytes_from(buf_bytes(&out), 1));
+    buf_append(&longer, more);
+    enum parse result = entry_decode(buf_bytes(&longer), &back);
+    if (result == PARSE_OK) {
+        assert_bytes(back.name, "Msg");
+        entry_free(&back);
+    }
+    buf_deinit(&out);
+    buf_deinit(&longer);
+    return result;
+}
+
+/* Each type of msgpack: as long as it says, not a byte less or more; maps and extensions are none
+ * of ours. */
+static void test_every_type_is_as_long_as_it_says(void **state) {
+    static const struct {
+        struct bytes element;
+        enum parse result;
+    } rows[] = {
+#define OK(text) {BYTES_LIT(text), PARSE_OK}
+#define BAD(text)                                                                                  \
+    { BYTES_LIT(text), PARSE_BAD }
+        OK("\x00"),
+        OK("\x7f"),
+        OK("\xe0"),
+        OK("\xff"),
+        OK("\xc0"),
+        OK("\xc2"),
+        OK("\xc3"),
+        OK("\xcc\x01"),
+        OK("\xcd\x01\x02"),
+        OK("\xce\x01\x02\x03\x04"),
+        OK("\xcf\x01\x02\x03\x04\x05\x06\x07\x08"),
+        OK("\xd0\x01"),
+        OK("\xd1\x01\x02"),
+        OK("\xd2\x01\x02\x03\x04"),
+        OK("\xd3\x01\x02\x03\x04\x05\x06\x07\x08"),
+        OK("\xca\x01\x02\x03\x04"),
+        OK("\xcb\x01\x02\x03\x04\x05\x06\x07\x08"),
+        OK("\xa0"),
+        OK("\xa3"
+           "abc"),
+        OK("\xbf"
+           "0123456789abcdef0123456789abcde"),
+        OK("\xd9\x03"
+           "abc"),
+        OK("\xd9\x00"),
+        OK("\xda\x00\x02"
+           "ab"),
+        OK("\xdb\x00\x00\x00\x01"
+           "a"),
+        OK("\xc4\x02"
+           "ab"),
+        OK("\xc5\x00\x01"
+           "a"),
+        OK("\xc6\x00\x00\x00\x03"
+           "abc"),
+        OK("\x90"),
+        OK("\x93\x01\xc0\xa1"
+           "a"),
+        OK("\x91\x91\x90"),
+        OK("\xdc\x00\x00"),
+        OK("\xdc\x00\x02\x01\x02"),
+        OK("\xdd\x00\x00\x00\x00"),
+        OK("\xdd\x00\x00\x00\x01\xa2"
+           "ab"),
+        BAD("\x80"),
+        BAD("\x81\x01\x01"),
+        BAD("\x8f"),
+        BAD("\xc1"),
+        BAD("\xc7\x00\x01"),
+        BAD("\xc8\x00\x00\x01"),
+        BAD("\xc9\x00\x00\x00\x00\x01"),
+        BAD("\xd4\x01\x01"),
+        BAD("\xd8\x01\x01\x02\x03\x04\x05\x06\x07\x08\x01\x02\x03\x04\x05\x06\x07\x08"),
+        BAD("\xde\x00\x00"),
+        BAD("\xdf\x00\x00\x00\x00"),
+#undef OK
+#undef BAD
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bytes element = rows[i].element;
+        struct buf longer = {0};
+        if (decode_with_more(element) != rows[i].result)
+            fail_msg("type 0x%02x", (unsigned char)element.ptr[0]);
+        assert_int_equal(decode_with_more(bytes_head(element, element.len - 1)), PARSE_BAD);
+        buf_append(&longer, element);
+        buf_append_char(&longer, '\0');
+        assert_int_equal(decode_with_more(buf_bytes(&longer)), PARSE_BAD);
+        buf_deinit(&longer);
+    }
+}
+
+static void expect_kinds(enum entry_kind entry, enum parse entry_result, enum message_kind message,
+                         enum parse message_result) {
+    struct buf out = {0};
+    struct entry e = sample_entry(), e_back;
+    struct message m = {.kind = message}, m_back;
+    e.kind = entry;
+    e.code = 0;
+    entry_encode(&out, &e);
+    assert_int_equal(entry_decode(buf_bytes(&out), &e_back), entry_result);
+    entry_free(&e_back);
+    buf_clear(&out);
+    message_encode(&out, &m);
+    assert_int_equal(message_decode(buf_bytes(&out), &m_back), message_result);
+    message_free(&m_back);
+    buf_deinit(&out);
+}
+
+static void test_kinds(void **state) {
+    (void)state;
+    expect_kinds(ENTRY_CLIENT, PARSE_OK, MESSAGE_DATA, PARSE_OK);
+    expect_kinds(ENTRY_DISCONNECT, PARSE_OK, MESSAGE_NOTE, PARSE_OK);
+    expect_kinds((enum entry_kind)(ENTRY_CLIENT - 1), PARSE_BAD,
+                 (enum message_kind)(MESSAGE_DATA - 1), PARSE_BAD);
+    expect_kinds((enum entry_kind)(ENTRY_DISCONNECT + 1), PARSE_BAD,
+                 (enum message_kind)(MESSAGE_NOTE + 1), PARSE_BAD);
+    for (unsigned kind = ENTRY_CLIENT; kind <= ENTRY_DISCONNECT; kind++)
+        assert_string_not_equal(entry_kind_text((enum entry_kind)kind), "unknown");
+    for (unsigned kind = MESSAGE_DATA; kind <= MESSAGE_NOTE; kind++)
+        assert_string_not_equal(message_kind_text((enum message_kind)kind), "unknown");
+    assert_string_equal(entry_kind_text((enum entry_kind)200), "unknown");
+    assert_string_equal(message_kind_text((enum message_kind)200), "unknown");
+}
+
+/* An older version is read, a later one is not. */
+static void test_versions(void **state) {
+    struct buf out = {0};
+    struct entry e = sample_entry(), e_back;
+    struct message m = {.kind = MESSAGE_DATA}, m_back;
+    (void)state;
+    for (int is_message = 0; is_message < 2; is_message++) {
+        for (int more = -1; more <= 1; more++) {
+            buf_clear(&out);
+            if (is_message)
+                message_encode(&out, &m);
+            else
+                entry_encode(&out, &e);
+            assert_int_equal(out.ptr[1], ENVELOPE_VERSION);
+            out.ptr[1] = (char)(out.ptr[1] + more);
+            enum parse expected = more > 0 ? PARSE_BAD : PARSE_OK;
+            assert_int_equal(is_message ? message_decode(buf_bytes(&out), &m_back)
+                                        : entry_decode(buf_bytes(&out), &e_back),
+                             expected);
+            if (is_message)
+                message_free(&m_back);
+            else
+                entry_free(&e_back);
+        }
+    }
+    buf_deinit(&out);
+}
+
+/* No two fields of one type change their places. */
+static void test_each_field_is_its_own(void **state) {
+    static const struct bytes groups[] = {{"g1", 2}}, clients[] = {{"c1", 2}, {"c2", 2}};
+    struct buf out = {0};
+    struct entry e = sample_entry(), e_back;
+    struct message m = {.id = {5, 6},
+                        .prev = {3, 4},
+                        .kind = MESSAGE_NOTE,
+                        .ts_ms = 7,
+                        .to_groups = {groups, 1},
+                        .to_clients = {clients, 2},
+                        .to_conn = BYTES_LIT("conn"),
+                        .from = BYTES_LIT("from"),
+                        .flags = UINT_MAX,
+                        .data = BYTES_LIT("data")},
+                   m_back;
+    (void)state;
+    e.groups = (struct bytes_list){groups, 1};
+    entry_encode(&out, &e);
+    assert_int_equal(entry_decode(buf_bytes(&out), &e_back), PARSE_OK);
+    assert_bytes(e_back.group, "g");
+    assert_bytes(e_back.client_id, "id");
+    assert_bytes(e_back.session, "s");
+    assert_int_equal(e_back.groups.count, 1);
+    assert_bytes(e_back.groups.items[0], "g1");
+    assert_bytes(e_back.names.items[0], "A");
+    entry_free(&e_back);
+    buf_clear(&out);
+    message_encode(&out, &m);
+    assert_int_equal(message_decode(buf_bytes(&out), &m_back), PARSE_OK);
+    assert_int_equal(message_id_compare(m_back.prev, (struct message_id){3, 4}), 0);
+    assert_int_equal(m_back.kind, MESSAGE_NOTE);
+    assert_int_equal(m_back.ts_ms, 7);
+    assert_int_equal(m_back.flags, UINT_MAX);
+    assert_int_equal(m_back.to_clients.count, 2);
+    assert_bytes(m_back.to_clients.items[1], "c2");
+    assert_bytes(m_back.to_conn, "conn");
+    assert_bytes(m_back.from, "from");
+    message_free(&m_back);
+    buf_deinit(&out);
+}
+
+/* A header without a value is none. */
+static void test_session_headers_come_in_pairs(void **state) {
+    struct session_header header = {BYTES_LIT("host"), BYTES_LIT("")};
+    struct session s = {.path = BYTES_LIT("1"),
+                        .url = BYTES_LIT("2"),
+                        .protocol = BYTES_LIT("3"),
+                        .address = BYTES_LIT("4"),
+                        .endpoint = BYTES_LIT("5"),
+                        .remote_address = BYTES_LIT("6"),
+                        .headers = &header,
+                        .header_count = 1},
+                   back;
+    struct buf out = {0};
+    (void)state;
+    session_encode(&out, &s);
+    assert_int_equal(session_decode(buf_bytes(&out), &back), PARSE_OK);
+    assert_bytes(back.path, "1");
+    assert_bytes(back.url, "2");
+    assert_bytes(back.protocol, "3");
+    assert_bytes(back.address, "4");
+    assert_bytes(back.endpoint, "5");
+    assert_bytes(back.remote_address, "6");
+    assert_int_equal(back.header_count, 1);
+    session_free(&back);
+    out.len -= 2; /* the value, a bin of no bytes */
+    char *count = out.ptr + out.len - 7;
+    assert_int_equal((unsigned char)*count, 0x92);
+    *count = (char)0x91;
+    assert_int_equal(session_decode(buf_bytes(&out), &back), PARSE_BAD);
+    out.len -= 6; /* no header at all */
+    *count = (char)0x90;
+    assert_int_equal(session_decode(buf_bytes(&out), &back), PARSE_OK);
+    assert_int_equal(back.header_count, 0);
+    session_free(&back);
+    out.len -= 1; /* a field too few */
+    out.ptr[0]--;
+    assert_int_equal(session_decode(buf_bytes(&out), &back), PARSE_BAD);
+    buf_deinit(&out);
+}
+
+static void test_the_largest_numbers(void **state) {
+    char text[MESSAGE_ID_TEXT];
+    struct message_id id;
+    struct conn_value v;
+    (void)state;
+    assert_true(message_id_parse(BYTES_LIT("18446744073709551615-18446744073709551615"), &id));
+    assert_string_equal(message_id_format(id, text), "18446744073709551615-18446744073709551615");
+    assert_false(message_id_parse(BYTES_LIT("18446744073709551616-1"), &id));
+    assert_false(message_id_parse(BYTES_LIT("1-18446744073709551616"), &id));
+    assert_true(conn_value_parse(BYTES_LIT("g:18446744073709551615:253402300799999|"), &v));
+    assert_true(v.number == UINT64_MAX && v.group.len == 0);
+    assert_false(conn_value_parse(BYTES_LIT("g:1:253402300800000|"), &v));
+    assert_false(conn_value_parse(BYTES_LIT("g:1|x"), &v));
+    assert_false(conn_value_parse(BYTES_LIT("g:1:x|"), &v));
+    assert_false(conn_value_parse(BYTES_LIT(""), &v));
+}
+
 /* An array of `count` elements: those of an entry, then nil. */
 static enum parse decode_with(size_t count) {
     struct buf out = {0};
@@ -304,6 +567,12 @@ int main(void) {
         cmocka_unit_test(test_message_there_and_back),
         cmocka_unit_test(test_a_list_has_a_bound),
         cmocka_unit_test(test_claims_are_not_believed),
+        cmocka_unit_test(test_every_type_is_as_long_as_it_says),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_each_field_is_its_own),
+        cmocka_unit_test(test_session_headers_come_in_pairs),
+        cmocka_unit_test(test_the_largest_numbers),
         cmocka_unit_test(test_the_bound_of_elements),
         cmocka_unit_test(test_numbers_out_of_range),
         cmocka_unit_test(test_session_there_and_back),
