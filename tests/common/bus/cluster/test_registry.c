@@ -15,6 +15,7 @@
 #include "common/bus/cluster/own_registrations.h"
 #include "common/bus/cluster/reap.h"
 #include "common/bus/cluster/registry_member.h"
+#include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/partition.h"
@@ -425,6 +426,229 @@ static void a_reaping_that_breaks_off_is_taken_up_again(void **state) {
     reap_all(t);
 }
 
+static unsigned calls_of(struct test *t, const char *command) {
+    char name[32];
+    snprintf(name, sizeof(name), "cmdstat_%s:calls=", command);
+    const char *at = strstr(bus_room_ask(&t->room, "INFO commandstats"), name);
+    return at != NULL ? (unsigned)strtoul(at + strlen(name), NULL, 10) : 0;
+}
+
+/* The same one under way is not begun again; another gateway's, and the same afterwards, are. */
+static void a_reaping_under_way_is_one(void **state) {
+    struct test *t = *state;
+    struct reaps *reaps = reaps_new(t->bus);
+    enter(t, "N", "a", "g:1:1|", false);
+    enter(t, "N", "b", "h:1:1|", false);
+    bus_room_ask(&t->room, "CONFIG RESETSTAT");
+    reap_start(reaps, 0, BYTES_LIT("g"));
+    reap_start(reaps, 0, BYTES_LIT("g"));
+    reap_start(reaps, 0, BYTES_LIT("h"));
+    for (int i = 0;
+         i < 200 && *bus_room_ask(&t->room, "EXISTS sb:{%s}:gws", partition_tag(0)) != '0'; i++)
+        bus_room_turn(&t->room, 5);
+    bus_room_turn(&t->room, 20);
+    assert_int_equal(calls_of(t, "sscan"), 2);
+    expect_events(t, "CCDD");
+    reap_start(reaps, 0, BYTES_LIT("g"));
+    bus_room_turn(&t->room, 50);
+    assert_int_equal(calls_of(t, "sscan"), 3);
+    reaps_free(reaps);
+    reaps_free(NULL);
+}
+
+static void on_gateway(void *ctx, unsigned partition, struct bytes gateway) {
+    struct test *t = ctx;
+    assert_int_equal(partition, 0);
+    snprintf(t->rows + strlen(t->rows), 20, "%.*s ", BYTES_FMT(gateway));
+    t->count++;
+}
+
+static void on_dead_there(void *ctx, const char *gateway, unsigned partition, bool is_dead) {
+    struct test *t = ctx;
+    assert_string_equal(gateway, "h");
+    assert_int_equal(partition, 3);
+    t->is_dead = is_dead;
+    t->answers++;
+}
+
+static void who_ever_registered_is_listed(void **state) {
+    struct test *t = *state;
+    enter(t, "N", "a", "g:1:1|", false);
+    enter(t, "M", "a", "h:1:1|", false);
+    leave(t, "N", "a", "g:1:1|", "client:1000:bye");
+    t->rows[0] = '\0';
+    reap_list_gateways(t->bus, 0, on_gateway, t);
+    bus_room_until(&t->room, &t->count, 2, 2000);
+    assert_non_null(strstr(t->rows, "g "));
+    assert_non_null(strstr(t->rows, "h "));
+    for (int is_dead = 0; is_dead < 2; is_dead++) {
+        reap_ask_dead(t->bus, "h", 3, on_dead_there, t);
+        wait(t);
+        assert_int_equal(t->is_dead, is_dead);
+        bus_room_ask(&t->room, "SET sb:{sb}:dead:h 1");
+    }
+}
+
+/* What Redis refuses is asked again each second, and what it is slow to answer is not. */
+static void an_unregistration_is_asked_until_it_is_answered(void **state) {
+    struct test *t = *state;
+    enter(t, "N", "a", "g:1:1|", false);
+    enter(t, "N", "b", "g:2:1|", false);
+    bus_room_ask(&t->room, "ACL SETUSER default -evalsha");
+    registry_unregister(t->registry, BYTES_LIT("N"), BYTES_LIT("a"), BYTES_LIT("g:1:1|"),
+                        BYTES_LIT("x"));
+    bus_room_turn(&t->room, 100);
+    assert_int_equal(registry_pending(t->registry), 1);
+    bus_room_ask(&t->room, "ACL SETUSER default +evalsha");
+    for (int i = 0; i < 300 && registry_pending(t->registry) > 0; i++)
+        bus_room_turn(&t->room, 5);
+    assert_int_equal(registry_pending(t->registry), 0);
+    expect_events(t, "CCD");
+    bus_room_ask(&t->room, "CLIENT PAUSE 1500");
+    registry_unregister(t->registry, BYTES_LIT("N"), BYTES_LIT("b"), BYTES_LIT("g:2:1|"),
+                        BYTES_LIT("x"));
+    bus_room_turn(&t->room, 1400); /* the timer comes in between */
+    for (int i = 0; i < 300 && registry_pending(t->registry) > 0; i++)
+        bus_room_turn(&t->room, 5);
+    bus_room_turn(&t->room, 50);
+    assert_int_equal(registry_pending(t->registry), 0);
+    expect_events(t, "CCDD");
+}
+
+/* Also over a connection that is made again. */
+static void an_unregistration_outlives_its_connection(void **state) {
+    struct test *t = *state;
+    enter(t, "N", "a", "g:1:1|", false);
+    bus_room_ask(&t->room, "CLIENT KILL TYPE normal SKIPME yes");
+    for (int i = 0; i < 300 && bus_can_send(t->bus); i++)
+        bus_room_turn(&t->room, 2);
+    registry_unregister(t->registry, BYTES_LIT("N"), BYTES_LIT("a"), BYTES_LIT("g:1:1|"),
+                        BYTES_LIT("x"));
+    for (int i = 0; i < 1000 && registry_pending(t->registry) > 0; i++)
+        bus_room_turn(&t->room, 5);
+    assert_int_equal(registry_pending(t->registry), 0);
+    expect_events(t, "CD");
+    registry_unregister(t->registry, BYTES_LIT("N"), BYTES_LIT("a"), BYTES_LIT("g:1:1|"),
+                        BYTES_LIT("x")); /* goes with the registry */
+}
+
+/* Only what concerns all clients keeps them away. */
+static void a_refused_registration_is_trouble(void **state) {
+    static const struct {
+        const char *before, *after;
+        bool is_trouble;
+    } rows[] = {{"CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", true},
+                {"SET sb:{%s}:c:N text", "DEL sb:{%s}:c:N", false},
+                {"SADD sb:{%s}:g:g %s", "DEL sb:{%s}:g:g", false}};
+    struct test *t = *state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (i == 2)
+            redis_server_do(&t->room.redis, "EVAL redis.call('SADD',KEYS[1],'') 1 fence");
+        if (i == 2)
+            bus_room_ask(&t->room, "RENAME fence sb:{%s}:g:g", partition_tag(0));
+        else
+            bus_room_ask(&t->room, rows[i].before, partition_tag(0));
+        assert_int_equal(enter(t, "N", "a", "g:1:1|", false), REGISTERED_FAILED);
+        assert_int_equal(metrics_get(METRIC_trouble_registering), rows[i].is_trouble);
+        assert_true(*bus_refusals(t->bus) != '\0');
+        bus_room_ask(&t->room, rows[i].after, partition_tag(0));
+        assert_int_equal(enter(t, "N", "a", "g:1:1|", false), REGISTERED_OK);
+        assert_int_equal(metrics_get(METRIC_trouble_registering), 0);
+        leave(t, "N", "a", "g:1:1|", "x");
+    }
+}
+
+static void a_cancelled_registration_calls_nobody(void **state) {
+    const struct registration what = {BYTES_LIT("N"), BYTES_LIT("a"), BYTES_LIT("g:1:1|"), false};
+    struct test *t = *state;
+    unsigned other = 0;
+    registry_register(t->registry, &what, on_registered, t);
+    registry_register(t->registry, &what, on_registered, &other);
+    registry_cancel(t->registry, &other);
+    wait(t);
+    bus_room_turn(&t->room, 30);
+    assert_int_equal(t->answers, 0);
+    assert_int_equal(t->result, REGISTERED_OK);
+}
+
+static void expect_failure(struct test *t, int status) {
+    wait(t);
+    assert_int_equal(t->status, status);
+    assert_string_equal(t->rows, "");
+}
+
+/* Each question, refused, cut off, and asked while Redis is away. */
+static void questions_that_redis_does_not_answer(void **state) {
+    struct test *t = *state;
+    enter(t, "N", "a", "g:1:1|", false);
+    for (int how = 0; how < 3; how++) {
+        if (how == 0)
+            bus_room_ask(&t->room, "ACL SETUSER default -hget -hscan -scan -zrangebylex -exists");
+        if (how == 1)
+            bus_room_ask(&t->room, "ACL SETUSER default +@all");
+        if (how == 2) {
+            redis_server_kill(&t->room.redis);
+            for (int i = 0; i < 300 && bus_can_send(t->bus); i++)
+                bus_room_turn(&t->room, 5);
+        }
+        for (int what = 0; what < 5; what++) {
+            if (how == 1 && what == 4)
+                continue; /* the bus hangs up but once */
+            if (what == 0)
+                registry_find(t->registry, BYTES_LIT("N"), BYTES_LIT("a"), on_rows, t);
+            else if (what == 1)
+                registry_find_name(t->registry, BYTES_LIT("N"), on_rows, t);
+            else if (what == 2)
+                registry_find_id(t->registry, BYTES_LIT("a"), 9, on_rows, t);
+            else if (what == 3)
+                registry_list(t->registry, BYTES_LIT("N"), on_rows, t);
+            else
+                registry_names(t->registry, on_rows, t);
+            assert_int_equal(t->answers, 0); /* on a later turn */
+            if (how == 1) {
+                bus_room_ask(&t->room, "CLIENT KILL TYPE normal SKIPME yes");
+                bus_room_until(&t->room, &t->answers, 1, 2000);
+                t->answers = 0;
+                for (int i = 0; i < 500 && !bus_can_send(t->bus); i++)
+                    bus_room_turn(&t->room, 10);
+                continue; /* Redis may have answered before */
+            }
+            expect_failure(t, -ENOTCONN);
+        }
+    }
+}
+
+static void each_failure_has_its_words(void **state) {
+    static const struct {
+        int status;
+        const char *says;
+    } rows[] = {{-EBUSY, "too many lists"},
+                {-E2BIG, "has too many connections"},
+                {-EMSGSIZE, "too long to be read now"},
+                {-ENOTCONN, "no Redis"}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_non_null(strstr(registry_failure(rows[i].status), rows[i].says));
+}
+
+/* In parts: as many as are in one, and one beyond. */
+static void parts_are_full_before_the_next(void **state) {
+    static const struct {
+        unsigned count, parts;
+    } rows[] = {{0, 0}, {1, 1}, {REGISTRY_PART_ROWS, 1}, {REGISTRY_PART_ROWS + 1, 2}};
+    struct test *t = *state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct parts parts = {0};
+        bus_room_ask(&t->room, "FLUSHALL");
+        crowd(t, 0, rows[i].count);
+        registry_list_in_parts(t->registry, BYTES_LIT("N"), on_part, &parts);
+        bus_room_until(&t->room, &parts.ends, 1, 5000);
+        assert_int_equal(parts.status, 0);
+        assert_int_equal(parts.parts, rows[i].parts);
+        assert_int_equal(parts.rows, rows[i].count);
+    }
+}
+
 static void on_own(void *ctx, const struct registry_row *row) {
     struct test *t = ctx;
     size_t at = strlen(t->rows);
@@ -496,6 +720,15 @@ int main(void) {
         WITH_REDIS(what_a_dead_gateway_registered_is_reaped),
         WITH_REDIS(a_dead_gateway_is_reaped_to_its_last_page),
         WITH_REDIS(a_reaping_that_breaks_off_is_taken_up_again),
+        WITH_REDIS(a_reaping_under_way_is_one),
+        WITH_REDIS(who_ever_registered_is_listed),
+        WITH_REDIS(an_unregistration_is_asked_until_it_is_answered),
+        WITH_REDIS(an_unregistration_outlives_its_connection),
+        WITH_REDIS(a_refused_registration_is_trouble),
+        WITH_REDIS(a_cancelled_registration_calls_nobody),
+        WITH_REDIS(questions_that_redis_does_not_answer),
+        cmocka_unit_test(each_failure_has_its_words),
+        WITH_REDIS(parts_are_full_before_the_next),
         WITH_REDIS(own_registrations_show_what_the_registry_hides),
         WITH_REDIS(own_registrations_are_read_page_by_page),
     };
