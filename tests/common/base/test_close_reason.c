@@ -40,9 +40,21 @@ static void codes_of_applications(void **state) {
     assert_false(close_code_is_allowed((INT64_C(1) << 32) + 1000));
 }
 
+/* RFC 6455, 7.4: what may come over the wire. */
+static void codes_of_the_wire(void **state) {
+    (void)state;
+    for (int64_t code = -1; code <= 0x10000; code++) {
+        bool is_ours =
+            (code >= 1000 && code <= 1014) && code != 1004 && code != 1005 && code != 1006;
+        assert_int_equal(close_code_is_valid(code), is_ours || (code >= 3000 && code <= 4999));
+    }
+    assert_false(close_code_is_valid((INT64_C(1) << 32) + 1000));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_reason_fits_a_frame),
+        cmocka_unit_test(codes_of_the_wire),
         cmocka_unit_test(codes_of_the_contract),
         cmocka_unit_test(codes_of_applications),
     };

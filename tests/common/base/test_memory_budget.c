@@ -27,6 +27,11 @@ static void test_shares_and_budget(void **state) {
     assert_false(memory_is_flooded(MEMORY_incoming));
     memory_count(MEMORY_incoming, &counted, 251);
     assert_true(memory_is_flooded(MEMORY_incoming));
+    memory_count(MEMORY_incoming, &counted, 400);
+    assert_false(memory_is_drowned(MEMORY_incoming));
+    memory_count(MEMORY_incoming, &counted, 401);
+    assert_true(memory_is_drowned(MEMORY_incoming));
+    memory_count(MEMORY_incoming, &counted, 251);
     metrics_set(METRIC_memory_other_bytes, 1349);
     assert_int_equal(memory_used(), 1600);
     assert_false(memory_is_over());
@@ -85,8 +90,16 @@ static void test_default(void **state) {
     assert_int_equal(memory_default(root), host);
     write_file(root, "sys/fs/cgroup/memory/m/memory.limit_in_bytes", "8000\n");
     assert_int_equal(memory_default(root), 6000);
-    write_file(root, "proc/self/cgroup", "0\n\n0::\n");
-    assert_int_equal(memory_default(root), host);
+    write_file(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "400\n");
+    assert_int_equal(memory_default(root), 300);
+    static const char *const strange[] = {
+        "0\n\n0::\n", "/a\n",           ":/a\n",      "x/y:z\n",
+        "4:memory\n", "4:memoryx:/m\n", "10::/a/b\n", "4:cpu,memory:/m\n"};
+    write_file(root, "sys/fs/cgroup/a/b/memory.max", "4\n");
+    for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++) {
+        write_file(root, "proc/self/cgroup", strange[i]);
+        assert_int_equal(memory_default(root), host);
+    }
     snprintf(command, sizeof(command), "rm -r %s", root);
     assert_int_equal(system(command), 0);
 }

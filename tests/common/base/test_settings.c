@@ -2,8 +2,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -171,6 +173,115 @@ static void test_secrets_leave_the_command_line(void **state) {
     }
 }
 
+struct seen {
+    const char *changed; /* the flag that may */
+    struct settings_row rows[100];
+    size_t count, differ;
+};
+
+static void keep(void *ctx, const struct settings_row *row) {
+    struct seen *seen = ctx;
+    seen->rows[seen->count] = *row;
+    seen->rows[seen->count++].flag = NULL; /* borrowed */
+}
+
+static void compare(void *ctx, const struct settings_row *row) {
+    struct seen *seen = ctx;
+    const struct settings_row *before = &seen->rows[seen->count++];
+    bool is_same =
+        row->number == before->number &&
+        strcmp(row->text != NULL ? row->text : "", before->text != NULL ? before->text : "") == 0 &&
+        (row->list == NULL || row->list->count == 0);
+    seen->differ += !is_same;
+    if (is_same == (strcmp(row->flag, seen->changed) == 0))
+        fail_msg("--%s changes --%s", seen->changed, row->flag);
+}
+
+static char flags[100][80];
+static size_t flag_count;
+static enum settings_kind flag_kinds[100];
+static int64_t flag_numbers[100];
+
+static void keep_flag(void *ctx, const struct settings_row *row) {
+    (void)ctx;
+    strcpy(flags[flag_count], row->flag);
+    flag_kinds[flag_count] = row->kind;
+    flag_numbers[flag_count++] = row->number_default == row->lowest ? row->highest : row->lowest;
+}
+
+static void test_a_setting_changes_only_itself(void **state) {
+    (void)state;
+    static struct settings s;
+    char rest[200], number[32];
+    flag_count = 0;
+    assert_int_equal(parse(&s, "", rest), SETTINGS_OK);
+    settings_each(FOR_GATEWAY, &s, keep_flag, NULL);
+    for (size_t i = 0; i < flag_count; i++) {
+        struct seen seen = {.changed = flags[i]};
+        assert_int_equal(parse(&s, "", rest), SETTINGS_OK);
+        settings_each(FOR_GATEWAY, &s, keep, &seen);
+        snprintf(number, sizeof(number), "%lld", (long long)flag_numbers[i]);
+        assert_int_equal(settings_set(&s, FOR_GATEWAY, flags[i],
+                                      flag_kinds[i] == SETTINGS_NUMBER ? number : "a text"),
+                         SETTINGS_OK);
+        seen.count = 0;
+        settings_each(FOR_GATEWAY, &s, compare, &seen);
+        assert_int_equal(seen.differ, 1);
+    }
+}
+
+/* What is said on standard error. */
+static void said(const char *line, char out[400]) {
+    struct settings s;
+    char rest[200], path[] = "/tmp/test_settings_XXXXXX";
+    int file = mkstemp(path), before = dup(STDERR_FILENO);
+    fflush(stderr);
+    dup2(file, STDERR_FILENO);
+    assert_int_equal(parse(&s, line, rest), SETTINGS_BAD);
+    fflush(stderr);
+    dup2(before, STDERR_FILENO);
+    ssize_t len = pread(file, out, 399, 0);
+    out[len > 0 ? len : 0] = '\0';
+    close(file);
+    close(before);
+    unlink(path);
+}
+
+static void test_what_is_wrong_is_said(void **state) {
+    (void)state;
+    static const struct {
+        const char *line, *says;
+    } rows[] = {
+        {"--max-mesage-bytes=1", "--max-mesage-bytes: no such setting, did you mean "
+                                 "--max-message-bytes?; --help lists them\n"},
+        {"--nonsense-at-all=1", "--nonsense-at-all: no such setting; --help lists them\n"},
+        {"--lease-ms=1000", "--lease-ms: no such setting"},
+        {"--log-level", "--log-level: needs a value\n"},
+        {"--max-message-bytes=5", "--max-message-bytes=5: must be a number of bytes from 1024 to "
+                                  "67108864\n"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[400];
+        said(rows[i].line, text);
+        assert_memory_equal(text, rows[i].says, strlen(rows[i].says));
+    }
+}
+
+/* A number counts as given when it is, even if it is the default. */
+static void test_what_is_default(void **state) {
+    (void)state;
+    struct settings s;
+    char rest[200];
+    assert_int_equal(parse(&s, "", rest), SETTINGS_OK);
+    assert_true(settings_is_default(&s, &s.max_message_bytes));
+    assert_int_equal(parse(&s, "--max-message-bytes=4194304", rest), SETTINGS_OK);
+    assert_false(settings_is_default(&s, &s.max_message_bytes));
+    assert_true(settings_is_default(&s, &s.max_body_bytes));
+    assert_int_equal(parse(&s, "", rest), SETTINGS_OK);
+    s.max_body_bytes++;
+    assert_false(settings_is_default(&s, &s.max_body_bytes));
+}
+
 static void find_message_bytes(void *ctx, const struct settings_row *row) {
     if (strcmp(row->flag, "max-message-bytes") == 0)
         *(struct settings_row *)ctx = *row;
@@ -203,6 +314,9 @@ int main(void) {
         cmocka_unit_test(test_passwords_are_not_shown),
         cmocka_unit_test(test_secrets_leave_the_command_line),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_a_setting_changes_only_itself),
+        cmocka_unit_test(test_what_is_wrong_is_said),
+        cmocka_unit_test(test_what_is_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

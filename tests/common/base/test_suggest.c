@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -41,6 +42,48 @@ static void the_nearest_word_is_found(void **state) {
     }
 }
 
+/* One letter of a short word, a third of a long one; the first of two that are as near. */
+static void so_much_may_be_wrong(void **state) {
+    static const struct {
+        const char *word, *known;
+        bool is_meant;
+    } cases[] = {{"ab", "a", true},
+                 {"ab", "c", false},
+                 {"abc", "abd", true},
+                 {"abc", "axy", false},
+                 {"abcd", "abce", true},
+                 {"abcd", "abef", false},
+                 {"abcde", "abcfg", false},
+                 {"abcdef", "abcdxy", true},
+                 {"abcdef", "abcxyz", false},
+                 {"abcdefgh", "abcdefxy", true},
+                 {"abcdefgh", "abcdexyz", false},
+                 {"abcdefghi", "abcdefxyz", true},
+                 {"abcdefghi", "abcdewxyz", false},
+                 {"abcdef", "bacdfe", true},
+                 {"abcdef", "abcdefxy", true},
+                 {"abcdef", "cdef", true},
+                 {"abc", "cba", false},
+                 {"ba", "ab", true},
+                 {"a", "", true}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct suggestion s;
+        suggestion_init(&s, cases[i].word);
+        suggestion_offer(&s, cases[i].known);
+        if ((suggestion_best(&s) != NULL) != cases[i].is_meant)
+            fail_msg("%s for %s", cases[i].known, cases[i].word);
+        suggestion_offer(&s, cases[i].known);
+    }
+    struct suggestion s;
+    suggestion_init(&s, "abcd");
+    suggestion_offer(&s, "abce");
+    suggestion_offer(&s, "abcf");
+    assert_string_equal(suggestion_best(&s), "abce");
+    suggestion_offer(&s, "abcd");
+    assert_string_equal(suggestion_best(&s), "abcd");
+}
+
 static void long_words_are_bounded(void **state) {
     char word[1000];
     struct suggestion s;
@@ -58,6 +101,7 @@ static void long_words_are_bounded(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_nearest_word_is_found),
+        cmocka_unit_test(so_much_may_be_wrong),
         cmocka_unit_test(long_words_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

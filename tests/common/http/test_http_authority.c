@@ -32,7 +32,25 @@ static void test_split(void **state) {
     }
 }
 
+/* IPv6 with its brackets, IPv4 without; nothing else. */
+static void test_is_ip(void **state) {
+    (void)state;
+    static const struct {
+        const char *host;
+        bool is_ip;
+    } cases[] = {
+        {"127.0.0.1", true},    {"[::1]", true},      {"[::ffff:1.2.3.4]", true},
+        {"[127.0.0.1]", false}, {"::1", false},       {"[::1", false},
+        {"::1]", false},        {"[]", false},        {"", false},
+        {"1.2.3", false},       {"1.2.3.256", false}, {"[::g]", false},
+        {"localhost", false},   {"[[::1]]", false},   {"1.2.3.4.", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (http_authority_is_ip(bytes_str(cases[i].host)) != cases[i].is_ip)
+            fail_msg("%s", cases[i].host);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_split)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_split), cmocka_unit_test(test_is_ip)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -301,6 +301,54 @@ static void late_requests_end(void **state) {
     }
 }
 
+/* What was put off comes in its turn, and reading goes on after each answer. */
+static void time_that_was_not_read_does_not_count(void **state) {
+    (void)state;
+    struct owner o;
+    begin(&o);
+    feed(&o, "GET");
+    http_conn_unread(&o.http, 50);
+    http_conn_check(&o.http, 149, 0, 100);
+    expect(&o, "");
+    http_conn_check(&o.http, 150, 0, 100);
+    expect(&o, "408;end;");
+    finish(&o);
+    begin(&o);
+    o.is_full = true;
+    feed(&o, GET("/a"));
+    expect(&o, "pause;");
+    http_conn_check(&o.http, 1000, 0, 100); /* it waits for the peer, not for its request */
+    expect(&o, "");
+    o.is_full = false;
+    http_conn_drained(&o.http, 1000);
+    expect(&o, "run GET /a;");
+    http_conn_drained(&o.http, 1010);
+    http_conn_check(&o.http, 1109, 0, 100);
+    expect(&o, "");
+    http_conn_check(&o.http, 1110, 0, 100);
+    expect(&o, "end;");
+    finish(&o);
+}
+
+static void only_what_is_read_can_be_given_up(void **state) {
+    (void)state;
+    struct owner o;
+    begin(&o);
+    o.answers_at_once = false;
+    feed(&o, GET("/a"));
+    expect(&o, "run GET /a;");
+    http_conn_give_up(&o.http, 503, "busy");
+    http_conn_rested(&o.http);
+    expect(&o, "");
+    http_conn_settle(&o.http, true, 1);
+    http_conn_give_up(&o.http, 503, "busy");
+    expect(&o, "503;end;");
+    http_conn_give_up(&o.http, 503, "busy");
+    feed(&o, GET("/b"));
+    expect(&o, "");
+    finish(&o);
+}
+
 static void only_an_idle_connection_can_be_ended(void **state) {
     (void)state;
     struct owner o;
@@ -326,6 +374,8 @@ int main(void) {
         cmocka_unit_test(half_closed_peer_still_gets_its_answers),
         cmocka_unit_test(request_that_becomes_something_else_takes_the_rest_along),
         cmocka_unit_test(late_requests_end),
+        cmocka_unit_test(time_that_was_not_read_does_not_count),
+        cmocka_unit_test(only_what_is_read_can_be_given_up),
         cmocka_unit_test(only_an_idle_connection_can_be_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
