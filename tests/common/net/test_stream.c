@@ -1,6 +1,8 @@
 /* The plain stream: both ends over loopback. TLS is in test_tls.c. */
 #include "common/net/stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/must.h"
 #include "tests/common/net/peers.h"
 
 enum { MUCH = 16 * 1024 * 1024 };
@@ -59,6 +62,50 @@ static void knows_addresses(void **state) {
     peers_meet(&p, NULL);
     ip_show(stream_remote_ip(&p.server.stream), text);
     assert_string_equal(text, "127.0.0.1");
+    peers_deinit(&p);
+}
+
+static int option_of(struct stream *s, int level, int name) {
+    int value = -1;
+    socklen_t len = sizeof(value);
+    uv_os_fd_t fd;
+    assert_int_equal(uv_fileno(&s->uv.handle, &fd), 0);
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+/* Small messages go at once, and a peer that vanished is noticed some day. */
+static void sockets_are_tuned_on_both_ends(void **state) {
+    (void)state;
+    struct peers p;
+    peers_init(&p);
+    peers_meet(&p, NULL);
+    struct stream *const ends[] = {&p.server.stream, &p.client.stream};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        assert_int_equal(option_of(ends[i], IPPROTO_TCP, TCP_NODELAY), 1);
+        assert_int_equal(option_of(ends[i], SOL_SOCKET, SO_KEEPALIVE), 1);
+        assert_int_equal(option_of(ends[i], IPPROTO_TCP, TCP_KEEPIDLE), 30);
+    }
+    assert_false(stream_tls_peer(&p.server.stream, &(struct tls_peer){0}));
+    peers_deinit(&p);
+}
+
+/* Nothing is written, and nobody waits; what is said before the stream is open is not taken. */
+static void nothing_is_nothing(void **state) {
+    (void)state;
+    struct peers p;
+    uv_buf_t none[2] = {uv_buf_init(NULL, 0), uv_buf_init(NULL, 0)};
+    uv_buf_t word = uv_buf_init((char[]){'x'}, 1);
+    peers_init(&p);
+    peers_connect(&p, NULL);
+    assert_int_equal(stream_write(&p.client.stream, &word, 1), UV_ENOTCONN);
+    peers_until(&p, &p.server.opens, 1, 5000);
+    peers_until(&p, &p.client.opens, 1, 5000);
+    assert_int_equal(stream_write(&p.client.stream, none, 2), 0);
+    assert_int_equal(stream_write(&p.client.stream, none, 0), 0);
+    assert_false(stream_is_blocked(&p.client.stream));
+    stream_close(&p.client.stream);
+    assert_int_equal(stream_write(&p.client.stream, &word, 1), UV_ENOTCONN);
     peers_deinit(&p);
 }
 
@@ -417,6 +464,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(says_both_ways),
                                        cmocka_unit_test(idle_stream_owns_nothing),
                                        cmocka_unit_test(knows_addresses),
+                                       cmocka_unit_test(sockets_are_tuned_on_both_ends),
+                                       cmocka_unit_test(nothing_is_nothing),
                                        cmocka_unit_test(much_goes_through),
                                        cmocka_unit_test(slow_reader_blocks_writer),
                                        cmocka_unit_test(many_buffers_are_cut_anywhere),

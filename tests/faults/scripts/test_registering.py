@@ -19,7 +19,7 @@ class TestRegistry:
 
     @pytest.mark.parametrize('own, position, floor', [
         ((), f'{NOW_MS}-0', NOW_MS), (('f', NOW_MS - 1), f'{NOW_MS}-0', NOW_MS), (('f', NOW_MS + 1), f'{NOW_MS + 1}-0', NOW_MS + 1),
-        (('t', 5), '5-0', 5), (('t', 5, 'f', 9), '5-0', 5), (('t', 5, 'i', '5-3'), '5-3', 5), (('t', 5, 'i', '4-3'), '4-3', 5)])
+        (('f', 2**52), f'{2**52}-0', 2**52), (('t', 5), '5-0', 5), (('t', 5, 'f', 9), '5-0', 5), (('t', 5, 'i', '5-3'), '5-3', 5), (('t', 5, 'i', '4-3'), '4-3', 5)])
     def test_positions(self, bench, own, position, floor):
         """The position is the partition's last output; a log that is new begins with the term, or the time."""
         if own:
