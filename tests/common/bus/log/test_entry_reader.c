@@ -2,6 +2,7 @@
 #include "common/bus/log/entry_reader.h"
 
 #include <setjmp.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,9 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
+#include "common/base/memory_budget.h"
+#include "common/base/metrics.h"
+#include "common/bus/bus_send.h"
 #include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
 
@@ -178,6 +182,107 @@ static void a_text_has_one_field(void **state) {
     }
 }
 
+/* o and h: where it stood when it first came, and how many handlers have run. */
+static void entries_that_came_back(void **state) {
+    static const struct {
+        const char *fields[8];
+        size_t count;
+        bool is_back;
+        uint64_t order;
+        unsigned handled;
+    } rows[] = {{{"t", "C"}, 2, false, 7, 0},
+                {{"t", "C", "o", "3-1", "h", "2"}, 6, true, 3, 2},
+                {{"o", "3-1", "h", "4294967295", "t", "C"}, 6, true, 3, UINT_MAX},
+                {{"o", "3-1", "h", "4294967296", "t", "C"}, 6, true, 3, 0},
+                {{"o", "3-1", "h", "x", "t", "C"}, 6, true, 3, 0},
+                {{"o", "3-1", "t", "C"}, 4, true, 3, 0},
+                {{"h", "2", "t", "C"}, 4, false, 7, 0},
+                {{"o", "x", "h", "2", "t", "C"}, 6, false, 7, 0},
+                {{"t", "C", "o"}, 3, false, 7, 0}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bytes fields[8];
+        for (size_t j = 0; j < rows[i].count; j++)
+            fields[j] = bytes_str(rows[i].fields[j]);
+        struct in_entry *e =
+            in_entry_new(ENTRY_READER_ENTRIES, (struct message_id){7, 1}, fields, rows[i].count);
+        assert_false(e->is_bad);
+        assert_int_equal(e->is_back, rows[i].is_back);
+        assert_int_equal(e->order.term, rows[i].order);
+        assert_int_equal(e->handled, rows[i].handled);
+        assert_string_equal(e->id_text, "7-1");
+        assert_int_equal(e->entry.ts_ms, 7);
+        in_entry_unref(e);
+    }
+}
+
+/* As long as somebody holds it. */
+static void an_entry_is_counted_while_it_lives(void **state) {
+    const struct bytes fields[] = {BYTES_LIT("t"), BYTES_LIT("C"), BYTES_LIT("n"),
+                                   BYTES_LIT("0123456789")};
+    uint64_t before = memory_of(MEMORY_requests);
+    (void)state;
+    struct in_entry *e =
+        in_entry_new(ENTRY_READER_ENTRIES, (struct message_id){7, 1}, fields, ARRAY_LEN(fields));
+    assert_int_equal(memory_of(MEMORY_requests) - before, sizeof(*e) + 13);
+    assert_true(bytes_equal_str(e->text, "tCn0123456789"));
+    assert_ptr_equal(in_entry_ref(e), e);
+    in_entry_unref(e);
+    assert_true(memory_of(MEMORY_requests) > before);
+    in_entry_unref(e);
+    in_entry_unref(NULL);
+    assert_int_equal(memory_of(MEMORY_requests), before);
+}
+
+static void begins_behind_its_cursor(void **state) {
+    static const struct entry_reader_events events = {on_entries};
+    struct test *t = *state;
+    entry_reader_close(t->reader);
+    for (int i = 1; i <= 3; i++)
+        bus_room_ask(&t->room, "XADD sb:{%s}:in 5-%d t C n Msg", partition_tag(0), i);
+    t->reader =
+        entry_reader_new(t->bus,
+                         &(struct entry_reader_options){
+                             .kind = ENTRY_READER_ENTRIES, .cursor = {5, 1}, .label = "in 0"},
+                         &events, t);
+    bus_room_turn(&t->room, 100);
+    assert_int_equal(t->count, 0); /* not asked yet */
+    entry_reader_read(t->reader);
+    entry_reader_read(t->reader);
+    bus_room_until(&t->room, &t->count, 2, 3000);
+    assert_int_equal(t->last.seq, 3);
+}
+
+/* What another program wrote is no reason to think that this process cannot read. */
+static void a_key_of_another_type_is_told(void **state) {
+    struct test *t = *state;
+    bus_room_turn(&t->room, 100);
+    assert_int_equal(entry_reader_unread_ms(t->reader), 0);
+    bus_room_ask(&t->room, "SET sb:{%s}:in text", partition_tag(0));
+    bus_room_ask(&t->room, "CLIENT KILL TYPE normal SKIPME yes");
+    for (int i = 0; i < 400 && strstr(bus_refusals(t->bus), "WRONGTYPE") == NULL &&
+                    metrics_get(METRIC_trouble_readers) == 0;
+         i++)
+        bus_room_turn(&t->room, 10);
+    bus_room_turn(&t->room, 1000);
+    assert_int_equal(metrics_get(METRIC_trouble_readers), 1);
+    assert_int_equal(entry_reader_unread_ms(t->reader), 0);
+    bus_room_ask(&t->room, "DEL sb:{%s}:in", partition_tag(0));
+    add_entry(t, "a");
+    bus_room_until(&t->room, &t->count, 1, 6000);
+    assert_int_equal(metrics_get(METRIC_trouble_readers), 0);
+}
+
+static void without_redis_it_has_not_read_for_so_long(void **state) {
+    struct test *t = *state;
+    bus_room_turn(&t->room, 100);
+    redis_server_kill(&t->room.redis);
+    for (int i = 0; i < 300 && entry_reader_unread_ms(t->reader) < 200; i++)
+        bus_room_turn(&t->room, 10);
+    assert_in_range(entry_reader_unread_ms(t->reader), 200, 3000);
+    entry_reader_read(t->reader); /* is asked when Redis is back */
+}
+
 static void goes_on_after_a_broken_connection(void **state) {
     struct test *t = *state;
     add_entry(t, "a");
@@ -270,6 +375,11 @@ int main(void) {
         WITH_REDIS(strange_entries_are_marked),
         cmocka_unit_test(fields_have_a_bound),
         cmocka_unit_test(a_text_has_one_field),
+        cmocka_unit_test(entries_that_came_back),
+        cmocka_unit_test(an_entry_is_counted_while_it_lives),
+        WITH_REDIS(begins_behind_its_cursor),
+        WITH_REDIS(a_key_of_another_type_is_told),
+        WITH_REDIS(without_redis_it_has_not_read_for_so_long),
         WITH_REDIS(goes_on_after_a_broken_connection),
         WITH_REDIS(reads_less_where_redis_answers_less),
         WITH_REDIS(one_read_has_a_bound),

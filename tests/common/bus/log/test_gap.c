@@ -5,8 +5,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
+
+#include "common/bus/partition.h"
+#include "tests/common/bus/bus_room.h"
 
 #define ID(term, seq) ((struct message_id){term, seq})
 
@@ -85,13 +89,74 @@ static void what_came_meanwhile_is_no_loss(void **state) {
     assert_false(gap_settle(&t.first, at));
 }
 
+struct audited {
+    unsigned answers;
+    struct message_id own, every;
+};
+
+static void on_audit(void *subject, struct message_id own, struct message_id every) {
+    struct audited *a = subject;
+    a->answers++;
+    a->own = own;
+    a->every = every;
+}
+
+/* Each subject has its own answer, in the order of the questions; one that is gone has none. */
+static void an_audit_asks_for_each(void **state) {
+    struct bus_room room;
+    struct audited subjects[GAP_AUDIT_ROUND] = {{0}};
+    (void)state;
+    bus_room_init(&room, 4);
+    struct bus *bus = bus_room_join(&room, BUS_TOOL);
+    struct gap_audit *audit = gap_audit_new(bus, on_audit);
+    for (unsigned p = 0; p < 4; p++)
+        bus_room_ask(&room, "SET sb:{%s}:l* 9-%u", partition_tag(p), p);
+    for (unsigned i = 0; i < GAP_AUDIT_ROUND; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "n%u", i);
+        unsigned p = partition_of(bytes_str(name), 4);
+        if (i != 3) /* of that one nothing is known */
+            bus_room_ask(&room, "SET sb:{%s}:l:%s 7-%u", partition_tag(p), name, i);
+        assert_true(gap_audit_has_room(audit));
+        gap_audit_ask(audit, bytes_str(name), &subjects[i]);
+    }
+    assert_false(gap_audit_has_room(audit));
+    gap_audit_forget(audit, &subjects[1]);
+    bus_room_until(&room, &subjects[GAP_AUDIT_ROUND - 1].answers, 1, 3000);
+    for (unsigned i = 0; i < GAP_AUDIT_ROUND; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "n%u", i);
+        assert_int_equal(subjects[i].answers, i != 1);
+        if (i == 1)
+            continue;
+        assert_int_equal(subjects[i].own.seq, i == 3 ? 0 : i);
+        assert_int_equal(subjects[i].own.term, i == 3 ? 0 : 7);
+        assert_int_equal(subjects[i].every.seq, partition_of(bytes_str(name), 4));
+    }
+    assert_true(gap_audit_has_room(audit));
+    gap_audit_ask(audit, BYTES_LIT("n5"), &subjects[5]); /* and again */
+    bus_room_until(&room, &subjects[5].answers, 2, 3000);
+    gap_audit_ask(audit, BYTES_LIT("n5"), &subjects[5]);
+    bus_hang_up(bus); /* no answer is none */
+    bus_room_turn(&room, 20);
+    assert_int_equal(subjects[5].answers, 2);
+    assert_true(gap_audit_has_room(audit));
+    bus_close(bus);
+    bus_room_turn(&room, 10);
+    gap_audit_free(audit);
+    bus_room_deinit(&room);
+}
+
 int main(void) {
+    if (!redis_server_is_installed())
+        return 77;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(predecessors),
         cmocka_unit_test(either_log_may_be_behind),
         cmocka_unit_test(a_suspicion_waits_for_its_heartbeat),
         cmocka_unit_test(only_a_certain_suspicion_is_a_loss),
         cmocka_unit_test(what_came_meanwhile_is_no_loss),
+        cmocka_unit_test(an_audit_asks_for_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
