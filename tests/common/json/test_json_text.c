@@ -110,6 +110,16 @@ static void test_half_characters(void **state) {
          "A",
          1},
         {"\"\\ud83d\\ud83d\\ude00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80", 1},
+        {"\"\\u0041\\ude00\"",
+         "A"
+         "\xef\xbf\xbd",
+         7},
+        {"\"\\ude00\\ud83d\"", "\xef\xbf\xbd\xef\xbf\xbd", 1},
+        {"\"\\ud800\\udc00\"", "\xf0\x90\x80\x80", 0},
+        {"\"\\udbff\\udfff\"", "\xf4\x8f\xbf\xbf", 0},
+        {"\"\\ud7ff\\ue000\"", "\xed\x9f\xbf\xee\x80\x80", 0},
+        {"\"\\ud800\\ue000\"", "\xef\xbf\xbd\xee\x80\x80", 1},
+        {"\"\\udbff\\udbff\"", "\xef\xbf\xbd\xef\xbf\xbd", 1},
         {"\"\\\\ud83d\"", "\\ud83d", 0},
         {"7", "7", 0},
     };

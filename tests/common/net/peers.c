@@ -79,7 +79,16 @@ static void on_closed(struct stream *s) {
     owner_of(s)->closes++;
 }
 
+static void on_proxied(struct stream *s, struct ip source) {
+    struct peers *p = owner_of(s)->room;
+    p->proxied++;
+    p->source = source;
+    if (p->closes_when_proxied)
+        stream_close(s);
+}
+
 static const struct stream_events events = {.on_open = on_open,
+                                            .on_proxied = on_proxied,
                                             .on_bytes = on_bytes,
                                             .on_end = on_end,
                                             .on_writable = on_writable,
@@ -90,10 +99,11 @@ static void on_connection(uv_stream_t *listener, int status) {
     assert_int_equal(status, 0);
     if (p->server.stream.state != STREAM_NEW)
         return; /* the test closed it before anybody came */
-    assert_int_equal(
-        stream_accept(&p->server.stream, listener,
-                      &(struct stream_opening){.tls = p->server_tls, .handshakes = p->handshakes}),
-        0);
+    assert_int_equal(stream_accept(&p->server.stream, listener,
+                                   &(struct stream_opening){.tls = p->server_tls,
+                                                            .handshakes = p->handshakes,
+                                                            .proxy = p->proxy}),
+                     0);
     assert_int_equal(p->server.opens, 0);
     if (p->closes_at_accept)
         stream_close(&p->server.stream);

@@ -32,6 +32,10 @@ struct peers {
     int port;
     struct peer server, client;
     bool is_over, closes_at_accept;
+    enum proxy_versions proxy; /* that the server expects */
+    unsigned proxied;          /* how often it came, */
+    struct ip source;          /* and whom it names */
+    bool closes_when_proxied;
 };
 
 void peers_init(struct peers *p);

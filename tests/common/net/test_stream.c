@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/metrics.h"
 #include "common/base/must.h"
 #include "tests/common/net/peers.h"
 
@@ -107,6 +108,51 @@ static void nothing_is_nothing(void **state) {
     stream_close(&p.client.stream);
     assert_int_equal(stream_write(&p.client.stream, &word, 1), UV_ENOTCONN);
     peers_deinit(&p);
+}
+
+/* Whom a proxy names is known before the stream is open, and what follows is what was said. */
+static void a_proxy_says_who_asks(void **state) {
+    static const struct {
+        const char *said;
+        enum proxy_versions versions;
+        bool closes;
+        unsigned proxied;
+        int opened;
+    } rows[] = {
+        {"PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\nhello", PROXY_V1, false, 1, 0},
+        {"PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\nhello", PROXY_V2, false, 0, UV_EPROTO},
+        {"PROXY TCP5 1.2.3.4 5.6.7.8 9 10\r\nhello", PROXY_V1, false, 0, UV_EPROTO},
+        {"PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\nhello", PROXY_V1, true, 1, UNSET},
+        {"PROXY TCP4 1.2", PROXY_V1, false, 0, UV_EOF},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct peers p;
+        char text[IP_TEXT_SIZE];
+        int64_t refused = metrics_get(METRIC_refused_proxy);
+        peers_init(&p);
+        p.proxy = rows[i].versions;
+        p.closes_when_proxied = rows[i].closes;
+        peers_connect(&p, NULL);
+        peers_until(&p, &p.client.opens, 1, 5000);
+        peer_say(&p.client, rows[i].said, strlen(rows[i].said));
+        if (rows[i].opened == UV_EOF)
+            stream_close(&p.client.stream);
+        peers_until(&p, rows[i].closes ? &p.proxied : &p.server.opens, 1, 5000);
+        peers_turn(&p, 20);
+        assert_int_equal(p.server.opened, rows[i].opened);
+        assert_int_equal(p.proxied, rows[i].proxied);
+        assert_int_equal(metrics_get(METRIC_refused_proxy) - refused, rows[i].opened == UV_EPROTO);
+        if (rows[i].opened == 0) {
+            peers_until_heard(&p, &p.server, 5, 5000);
+            assert_memory_equal(p.server.heard.ptr, "hello", 5);
+        }
+        if (rows[i].proxied) {
+            ip_show(p.source, text);
+            assert_string_equal(text, "1.2.3.4");
+        }
+        peers_deinit(&p);
+    }
 }
 
 static void much_goes_through(void **state) {
@@ -466,6 +512,7 @@ int main(void) {
                                        cmocka_unit_test(knows_addresses),
                                        cmocka_unit_test(sockets_are_tuned_on_both_ends),
                                        cmocka_unit_test(nothing_is_nothing),
+                                       cmocka_unit_test(a_proxy_says_who_asks),
                                        cmocka_unit_test(much_goes_through),
                                        cmocka_unit_test(slow_reader_blocks_writer),
                                        cmocka_unit_test(many_buffers_are_cut_anywhere),
