@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -67,6 +68,63 @@ static void wrong_settings_are_counted(void **state) {
     bus_room_deinit(&room);
 }
 
+static unsigned asked_for_info(struct bus_room *room) {
+    const char *at = strstr(bus_room_ask(room, "INFO commandstats"), "cmdstat_info:calls=");
+    return at != NULL ? (unsigned)strtoul(at + 19, NULL, 10) : 0;
+}
+
+/* Only what INFO knows is looked up there. */
+static void without_config_info_is_asked_for_what_it_has(void **state) {
+    struct bus_room room;
+    unsigned known = 0;
+    (void)state;
+    bus_room_init(&room, 1);
+    struct bus *bus = bus_room_join(&room, BUS_TOOL);
+    struct redis_check *c = redis_check_new(bus, MESSAGE);
+    for (unsigned i = 0; i < redis_settings_count; i++)
+        known += redis_settings[i].info_section != NULL;
+    bus_room_ask(&room, "ACL SETUSER default -config|get");
+    redis_check_begin(c);
+    bus_room_turn(&room, 30);
+    bus_room_ask(&room, "CONFIG RESETSTAT");
+    redis_check_look(c);
+    redis_check_look(c); /* is under way */
+    bus_room_turn(&room, 60);
+    assert_in_range(asked_for_info(&room), known, known + 2); /* the bus asks, too, and we */
+    bus_close(bus);
+    bus_room_turn(&room, 10);
+    redis_check_free(c);
+    bus_room_deinit(&room);
+}
+
+/* The smaller one of two counts, and what the smaller leaves beside the argument. */
+static void the_bound_of_an_argument(void **state) {
+    static const struct {
+        const char *bulk, *query;
+        size_t most;
+    } rows[] = {{"1048576", "1073741824", 1048576},
+                {"536870912", "2097152", 2097152 - 1024},
+                {"2097152", "2097152", 2097152 - 1024},
+                {"2096128", "2097152", 2096128},
+                {"2096129", "2097152", 2096128}};
+    struct bus_room room;
+    (void)state;
+    bus_room_init(&room, 1);
+    struct bus *bus = bus_room_join(&room, BUS_TOOL);
+    struct redis_check *c = redis_check_new(bus, MESSAGE);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        set(&room, "proto-max-bulk-len", rows[i].bulk);
+        set(&room, "client-query-buffer-limit", rows[i].query);
+        redis_check_begin(c);
+        bus_room_turn(&room, 50);
+        assert_int_equal(bus_largest(bus), rows[i].most);
+    }
+    bus_close(bus);
+    bus_room_turn(&room, 10);
+    redis_check_free(c);
+    bus_room_deinit(&room);
+}
+
 static void every_setting_has_a_remedy(void **state) {
     (void)state;
     assert_in_range(redis_settings_count, 5, REDIS_SETTINGS_MAX);
@@ -81,6 +139,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_setting_has_a_remedy),
         cmocka_unit_test(wrong_settings_are_counted),
+        cmocka_unit_test(without_config_info_is_asked_for_what_it_has),
+        cmocka_unit_test(the_bound_of_an_argument),
     };
     if (!redis_server_is_installed())
         return 77;

@@ -205,6 +205,36 @@ static void a_cure_is_believed_at_once(void **state) {
     assert_false(is_unfit());
 }
 
+/* Without a fault for as long as the next time would last, it lasts as long as the first one. */
+static void good_times_are_remembered(void **state) {
+    static const struct {
+        uint64_t good_ms, lasts_ms;
+    } rows[] = {{2 * UNFIT_MS - 500, 2 * UNFIT_MS}, {2 * UNFIT_MS, UNFIT_MS}};
+    struct test *t = *state;
+    struct broker *b = &t->brokers[0];
+    uint64_t now = begin(t);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        b->stuck_ms[3] = 5000;
+        now = judge_at(t, now);
+        assert_true(is_unfit());
+        b->stuck_ms[3] = 1;
+        at(t, now += UNFIT_MS);
+        assert_false(is_unfit());
+        now = judge_at(t, now + rows[i].good_ms - 500);
+        assert_false(is_unfit());
+        b->stuck_ms[3] = 5000;
+        now = judge_at(t, now);
+        assert_true(is_unfit());
+        b->stuck_ms[3] = 1;
+        at(t, now += UNFIT_MS);
+        assert_int_equal(is_unfit(), rows[i].lasts_ms > UNFIT_MS);
+        b->stuck_ms[3] = 0;
+        at(t, now += UNFIT_MS);
+        assert_false(is_unfit());
+        now = judge_at(t, now + 600000); /* forgotten */
+    }
+}
+
 /* Another one that is bad, or one that was never bad, proves nothing. */
 static void only_what_was_bad_is_a_proof(void **state) {
     struct test *t = *state;
@@ -359,6 +389,7 @@ int main(void) {
         WITH_REDIS(from_five_seconds_on_a_slot_is_bad),
         WITH_REDIS(each_time_for_longer),
         WITH_REDIS(a_cure_is_believed_at_once),
+        WITH_REDIS(good_times_are_remembered),
         WITH_REDIS(only_what_was_bad_is_a_proof),
         WITH_REDIS(only_what_does_not_work_is_given_away),
         WITH_REDIS(tries_are_counted_for_the_owner),
