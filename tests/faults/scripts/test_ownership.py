@@ -47,6 +47,16 @@ class TestOwnership:
                 assert len(reply) == 4 if is_free else reply == [0, left], left
             assert bench.do('GET', 'lease') == ('A' if is_free else 'B')
 
+    @pytest.mark.parametrize('script', ['take_partition', 'lock'])
+    def test_a_lease_ends_after_its_last_millisecond(self, bench, script):
+        keys, args = ('lease', ('A', 5000)) if script == 'lock' else ('own lease', ('A', 5000, 0))
+        bench.do('SET', 'lease', 'B', 'PX', 5000)
+        bench.at(NOW_MS + 5000)
+        assert bench.do('PTTL', 'lease') == 0
+        assert bench.run(script, keys, *args) in (0, [0, 0]) and bench.do('GET', 'lease') == 'B'
+        bench.at(NOW_MS + 5001)
+        assert bench.run(script, keys, *args) not in (0, [0, 0]) and bench.do('GET', 'lease') == 'A'
+
     @pytest.mark.parametrize('field, value, is_good', [
         *[(f, v, good) for f in 'tfg' for v, good in [(0, True), (MOST, True), (MOST + 1, False), ('', False), ('-1', False), ('1.5', False),
                                                       ('1e3', False), ('0x10', False), (' 1', False), ('9' * 400, False)]],
