@@ -90,6 +90,73 @@ static void bounds_may_be_tiny(void **state) {
     history_deinit(&h);
 }
 
+static void chunks_are_a_share_of_the_bounds(void **state) {
+    static const struct {
+        struct history_bounds bounds;
+        size_t bytes;
+        uint64_t messages;
+    } rows[] = {{{1, 1}, 1, 1},   {{31, 31}, 1, 1}, {{32, 32}, 1, 1},
+                {{63, 63}, 1, 1}, {{64, 64}, 2, 2}, {{3200, 320}, 100, 10}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_int_equal(history_chunk_bytes(&rows[i].bounds), rows[i].bytes);
+        assert_int_equal(history_chunk_messages(&rows[i].bounds), rows[i].messages);
+    }
+}
+
+/* A chunk is filled to its bounds, and not beyond; an empty history has no first message. */
+static void a_chunk_is_full_at_its_bounds(void **state) {
+    static const struct history_bounds some = {3200, 320}; /* 100 bytes, 10 messages */
+    static const struct {
+        unsigned before;
+        size_t each, last;
+        unsigned chunks;
+    } rows[] = {{9, 1, 1, 1},   {10, 1, 1, 2}, {4, 20, 20, 1},
+                {4, 20, 21, 2}, {5, 20, 1, 2}, {1, 100, 1, 2}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct history h = {0};
+        seq = 0;
+        assert_true(message_id_is_none(history_first(&h)));
+        for (unsigned n = 0; n < rows[i].before; n++)
+            history_add(&h, &some, next_id(), 1, rows[i].each);
+        assert_int_equal(h.count, 1);
+        history_add(&h, &some, next_id(), 1, rows[i].last);
+        assert_int_equal(h.count, rows[i].chunks);
+        if (h.count == 2)
+            assert_int_equal(h.chunks[1].first.seq, seq);
+        history_deinit(&h);
+        assert_int_equal(h.count + h.cap, 0);
+    }
+}
+
+/* As much as is promised stays, and one byte or message more drops the oldest chunk. */
+static void the_oldest_goes_beyond_the_bounds(void **state) {
+    static const struct history_bounds some = {3200, 320};
+    struct history h = {0};
+    (void)state;
+    seq = 0;
+    for (unsigned n = 0; n < 32; n++)
+        history_add(&h, &some, next_id(), 1, 100);
+    assert_int_equal(h.bytes, 3200);
+    assert_int_equal(history_first(&h).seq, 1);
+    history_add(&h, &some, next_id(), 1, 1);
+    assert_int_equal(history_first(&h).seq, 2);
+    assert_int_equal(h.bytes, 3101);
+    history_deinit(&h);
+    seq = 0;
+    for (unsigned n = 0; n < 329; n++)
+        history_add(&h, &some, next_id(), 1, 1);
+    assert_int_equal(history_first(&h).seq, 1);
+    history_add(&h, &some, next_id(), 1, 1);
+    assert_int_equal(history_first(&h).seq, 11);
+    assert_int_equal(h.messages, 320);
+    history_add(&h, &some, next_id(), 1, 100000); /* the newest stays, alone */
+    assert_int_equal(history_first(&h).seq, 331);
+    assert_int_equal(h.count, 1);
+    history_deinit(&h);
+}
+
 /* What a predecessor left comes in chunks. */
 static void goes_on_where_another_left_off(void **state) {
     struct history h = {0};
@@ -107,6 +174,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bounds_hold),
         cmocka_unit_test(bounds_may_be_tiny),
+        cmocka_unit_test(chunks_are_a_share_of_the_bounds),
+        cmocka_unit_test(a_chunk_is_full_at_its_bounds),
+        cmocka_unit_test(the_oldest_goes_beyond_the_bounds),
         cmocka_unit_test(goes_on_where_another_left_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
