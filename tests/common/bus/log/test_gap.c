@@ -138,7 +138,6 @@ static void an_audit_asks_for_each(void **state) {
     bus_room_until(&room, &subjects[5].answers, 2, 3000);
     gap_audit_ask(audit, BYTES_LIT("n5"), &subjects[5]);
     bus_hang_up(bus); /* no answer is none */
-    bus_room_turn(&room, 20);
     assert_int_equal(subjects[5].answers, 2);
     assert_true(gap_audit_has_room(audit));
     bus_close(bus);
