@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -87,6 +88,11 @@ static void what_came_meanwhile_is_no_loss(void **state) {
     gap_suspect(&t.all, &t.first, last, 1);
     gap_next_certain(&t.all, 1);
     assert_false(gap_settle(&t.first, at));
+    const struct message_id later[] = {ID(5, 9), MESSAGE_ID_NONE};
+    gap_suspect(&t.all, &t.first, later, 2); /* a new one is not certain by the old one */
+    assert_false(gap_settle(&t.first, at));
+    gap_forget(&t.all, &t.first);
+    gap_forget(&t.all, &t.first);
 }
 
 struct audited {
@@ -136,9 +142,16 @@ static void an_audit_asks_for_each(void **state) {
     assert_true(gap_audit_has_room(audit));
     gap_audit_ask(audit, BYTES_LIT("n5"), &subjects[5]); /* and again */
     bus_room_until(&room, &subjects[5].answers, 2, 3000);
+    bus_room_ask(&room, "DEL sb:{%s}:l*", partition_tag(partition_of(BYTES_LIT("n5"), 4)));
+    bus_room_ask(&room, "LPUSH sb:{%s}:l* x", partition_tag(partition_of(BYTES_LIT("n5"), 4)));
+    assert_string_equal(bus_refusals(bus), "");
+    gap_audit_ask(audit, BYTES_LIT("n5"), &subjects[5]);
+    bus_room_until(&room, &subjects[5].answers, 3, 3000);
+    assert_true(message_id_is_none(subjects[5].every)); /* what is no id says nothing */
+    assert_non_null(strstr(bus_refusals(bus), "GET: WRONGTYPE"));
     gap_audit_ask(audit, BYTES_LIT("n5"), &subjects[5]);
     bus_hang_up(bus); /* no answer is none */
-    assert_int_equal(subjects[5].answers, 2);
+    assert_int_equal(subjects[5].answers, 3);
     assert_true(gap_audit_has_room(audit));
     bus_close(bus);
     bus_room_turn(&room, 10);

@@ -99,12 +99,43 @@ static void what_a_sender_said_stays_when_it_leaves(void **state) {
     assert_ptr_equal(f.a.newest, &f.items[ITEMS - 1]);
 }
 
+/* One that is taken from the line and done later lets the next one in once. */
+static void the_next_one_is_let_in_once(void **state) {
+    (void)state;
+    struct fixture f = begin();
+    sender_queue_init(&f.queue);
+    struct sender_item *first = push(&f, &f.a, SENDER_QUEUE_LARGE);
+    struct sender_item *second = push(&f, &f.a, 10);
+    assert_int_equal(take(&f, &f.queue.waiting), 0);
+    sender_queue_done(&f.queue, first);
+    assert_int_equal(take(&f, &f.queue.waiting), 1);
+    assert_true(STAILQ_EMPTY(&f.queue.waiting));
+    sender_queue_done(&f.queue, second);
+    assert_null(f.a.newest);
+}
+
+static void who_is_quick(void **state) {
+    (void)state;
+    struct fixture f = begin();
+    sender_queue_init(&f.queue);
+    assert_true(sender_is_quick(NULL, SENDER_QUEUE_LARGE));
+    assert_true(sender_is_quick(&f.a, SENDER_QUEUE_LARGE - 1));
+    assert_false(sender_is_quick(&f.a, SENDER_QUEUE_LARGE));
+    sender_leave(&f.a); /* with nothing on the way */
+    push(&f, &f.a, 10);
+    assert_false(sender_is_quick(&f.a, 1));
+    sender_leave(&f.a);
+    assert_true(sender_is_quick(&f.a, 1));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_has_nothing_on_the_way_is_quick),
         cmocka_unit_test(those_who_wait_take_turns),
         cmocka_unit_test(a_sender_is_quick_again_when_all_has_arrived),
         cmocka_unit_test(what_a_sender_said_stays_when_it_leaves),
+        cmocka_unit_test(the_next_one_is_let_in_once),
+        cmocka_unit_test(who_is_quick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
