@@ -6,6 +6,7 @@ before it, so exact counts and silence are proved by a message that does arrive,
 import itertools
 import json
 import pathlib
+import re
 import subprocess
 import threading
 import urllib.parse
@@ -30,6 +31,13 @@ def query(path, **fields):
     return path + ("?" + urllib.parse.urlencode(given, quote_via=urllib.parse.quote) if given else "")
 
 
+def over_websockets_only():
+    """The tests that docs/conformance.md says cannot run over event streams."""
+    section = (harness_cluster.ROOT / "docs" / "conformance.md").read_text().split("## Over event streams")[1]
+    return {name for row in re.findall(r"^\| (`test_.*) \|", section, re.MULTILINE)
+            for name in re.findall(r"`(test_\w+)`", row.split(" | ")[0])}
+
+
 class Failed(Exception):
     """A server call raised an error."""
 
@@ -37,8 +45,9 @@ class Failed(Exception):
 class World:
     """One test's clients on a shared cluster. Everything it opened or set is undone by `leave`."""
 
-    def __init__(self, cluster):
-        self.cluster = cluster
+    def __init__(self, cluster, transport="ws"):
+        """transport: "ws", or "sse" for event streams and posts in place of WebSockets."""
+        self.cluster, self.transport = cluster, transport
         self.clients = []
         self.levels = set()
         self.broker_client = None
@@ -71,9 +80,19 @@ class World:
     # -- clients
 
     def connect(self, gateway, path, headers=None, **options):
-        client = self.cluster.client(gateway, path, headers, **options)
+        if self.transport == "sse":
+            client = self._stream(gateway, path, dict(headers or {}), options)
+        else:
+            client = self.cluster.client(gateway, path, headers, **options)
         self.clients.append(client)
         return client
+
+    def _stream(self, gateway, path, headers, options):
+        """What a WebSocket says by subprotocol, an event stream says in its query. It posts to the other gateway."""
+        if "signalbox.v1" in headers.pop("Sec-WebSocket-Protocol", ""):
+            path += ("&" if "?" in path else "?") + "signalbox=v1"
+        others = [other for other in range(len(self.cluster.gateways)) if other != gateway]
+        return self.cluster.sse(gateway, path, headers, post=others[0] if others else gateway, **options)
 
     def up(self, gateway, name, group=None, id=None, path="/up", headers=None, **more):
         """A client that was converted to the Name."""

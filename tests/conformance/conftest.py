@@ -4,7 +4,8 @@ import ssl
 import pytest
 
 from harness import Cluster, cluster as harness_cluster
-from conformance_world import APP, G1, G2, Audit, Endpoints, Ticks, World, make_certificate
+from conformance_world import (APP, G1, G2, Audit, Endpoints, Ticks, World, make_certificate,
+                               over_websockets_only)
 
 
 @pytest.fixture(scope="session")
@@ -19,17 +20,32 @@ def ticks(cluster):
     return cluster.ticks
 
 
-def a_world(cluster):
-    world = World(cluster)
+def pytest_collection_modifyitems(config, items):
+    only = over_websockets_only()
+    left_out = [item for item in items if getattr(item, "originalname", "") in only
+                and getattr(item, "callspec", None) and item.callspec.params.get("transport") == "sse"]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def a_world(cluster, transport="ws"):
+    world = World(cluster, transport)
     yield world
     crashed = cluster.revive()
     world.leave()
     assert not crashed, "\n".join(crashed)
 
 
+@pytest.fixture(params=["ws", "sse"])
+def transport(request):
+    """What carries the connections of the test."""
+    return request.param
+
+
 @pytest.fixture
-def w(cluster):
-    yield from a_world(cluster)
+def w(cluster, transport):
+    yield from a_world(cluster, transport)
 
 
 def world_of(app, **options):
@@ -49,18 +65,18 @@ impatient_cluster = world_of("app.lua", gateways=1, gateway_args=["--ping-ms", "
 
 
 @pytest.fixture
-def signed(signing_cluster):
-    yield from a_world(signing_cluster)
+def signed(signing_cluster, transport):
+    yield from a_world(signing_cluster, transport)
 
 
 @pytest.fixture
-def strict(strict_cluster):
-    yield from a_world(strict_cluster)
+def strict(strict_cluster, transport):
+    yield from a_world(strict_cluster, transport)
 
 
 @pytest.fixture
-def small(small_cluster):
-    yield from a_world(small_cluster)
+def small(small_cluster, transport):
+    yield from a_world(small_cluster, transport)
 
 
 @pytest.fixture

@@ -49,6 +49,8 @@ def end_by(cause, w, client, gateway):
         client.reset()
     elif cause == "close call":
         w.adm("close", gateway, name=client.name, client_id=client.id)
+    elif cause == "protocol error" and w.transport == "sse":
+        client.send_bytes(b"x" * 70000)  # on a stream that is only read
     elif cause == "protocol error":
         client.send_frame(CLOSE, b"x")
     else:

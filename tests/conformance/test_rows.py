@@ -3,6 +3,7 @@ import pathlib
 import re
 
 from harness import cluster as harness_cluster
+from conformance_world import over_websockets_only
 
 HERE = pathlib.Path(__file__).parent
 
@@ -19,6 +20,11 @@ def named_rows():
 def documented_rows():
     text = (harness_cluster.ROOT / "docs" / "conformance.md").read_text()
     return {int(row) for row in re.findall(r"^\| S(\d+) \|", text, re.MULTILINE)}
+
+
+def test_what_runs_over_websockets_only_is_there():
+    tests = {name for path in HERE.glob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text())}
+    assert over_websockets_only() <= tests and over_websockets_only()
 
 
 def test_every_row_is_named():
