@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "common/base/close_reason.h"
+#include "gateway/codec/deflate.h"
 
-enum { FIN = 0x80, RSV1 = 0x40, RSV2_RSV3 = 0x30, OPCODE = 0x0F, MASKED = 0x80, LENGTH = 0x7F };
+enum { FIN = 0x80, RSV2_RSV3 = 0x30, OPCODE = 0x0F, MASKED = 0x80, LENGTH = 0x7F };
 enum { NO_CODE = 1005 }; /* of a close frame without a payload; never on the wire */
 
 void ws_decoder_init(struct ws_decoder *d, size_t max_message_bytes) {
@@ -36,7 +37,8 @@ static enum parse check_first_byte(struct ws_decoder *d, unsigned char first) {
     d->opcode = (enum ws_opcode)opcode;
     if ((first & RSV2_RSV3) != 0)
         return fail(d, CLOSE_PROTOCOL, "reserved bit set");
-    if ((first & RSV1) != 0 && (!d->allow_rsv1 || opcode == WS_CONTINUATION || opcode >= WS_CLOSE))
+    if ((first & WS_RSV1) != 0 &&
+        (!d->allow_rsv1 || opcode == WS_CONTINUATION || opcode >= WS_CLOSE))
         return fail(d, CLOSE_PROTOCOL, "RSV1 set where no extension allows it");
     if (is_control(d->opcode))
         return (first & FIN) != 0 ? PARSE_OK : fail(d, CLOSE_PROTOCOL, "fragmented control frame");
@@ -63,6 +65,22 @@ static int length_bytes(const struct ws_decoder *d) {
     return length == 127 ? 8 : length == 126 ? 2 : 0;
 }
 
+static bool is_first(const struct ws_decoder *d) {
+    return d->opcode == WS_TEXT || d->opcode == WS_BINARY;
+}
+
+/* Of the message that the frame belongs to. */
+static bool is_compressed(const struct ws_decoder *d) {
+    return is_first(d) ? (d->header[0] & WS_RSV1) != 0 : d->is_compressed;
+}
+
+static bool is_within_limit(const struct ws_decoder *d, uint64_t length) {
+    size_t most = d->max_message_bytes;
+    if (is_compressed(d))
+        most = inflate_payload_max(most);
+    return d->message.len <= most && length <= most - d->message.len;
+}
+
 /* The length must be in its shortest form (RFC 6455, 5.2), and the message within its limit. */
 static enum parse check_length(struct ws_decoder *d) {
     int count = length_bytes(d);
@@ -75,8 +93,7 @@ static enum parse check_length(struct ws_decoder *d) {
         return fail(d, CLOSE_PROTOCOL, "length over 63 bits");
     if ((count == 2 && length < 126) || (count == 8 && length <= UINT16_MAX))
         return fail(d, CLOSE_PROTOCOL, "length not in its shortest form");
-    if (!is_control(d->opcode) &&
-        (d->message.len > d->max_message_bytes || length > d->max_message_bytes - d->message.len))
+    if (!is_control(d->opcode) && !is_within_limit(d, length))
         return fail(d, CLOSE_TOO_BIG, "message over its limit");
     d->payload_len = d->payload_left = (size_t)length;
     return PARSE_OK;
@@ -96,10 +113,10 @@ static enum parse check_header(struct ws_decoder *d) {
 static void begin_payload(struct ws_decoder *d) {
     memcpy(d->key, d->header + d->header_len - sizeof(d->key), sizeof(d->key));
     d->is_in_payload = true;
-    if (d->opcode != WS_TEXT && d->opcode != WS_BINARY)
+    if (!is_first(d))
         return;
     d->is_in_message = true;
-    d->is_compressed = (d->header[0] & RSV1) != 0;
+    d->is_compressed = is_compressed(d);
     d->message_opcode = d->opcode;
     utf8_init(&d->utf8);
 }
@@ -226,6 +243,18 @@ void ws_decoder_release(struct ws_decoder *d) {
         buf_release(&d->message);
 }
 
+struct buf ws_decoder_take(struct ws_decoder *d, struct bytes payload) {
+    struct buf taken = {0};
+    MUST(d->is_delivered);
+    if (payload.len > 0 && payload.ptr == d->message.ptr) {
+        taken = d->message;
+        buf_init(&d->message);
+    } else {
+        buf_append(&taken, payload);
+    }
+    return taken;
+}
+
 enum parse ws_decoder_next(struct ws_decoder *d, struct bytes *in_out, struct ws_event *event_out,
                            struct ws_error *error_out) {
     ws_decoder_release(d);
@@ -261,6 +290,17 @@ size_t ws_frame_header(unsigned char out[WS_HEADER_OUT_MAX], enum ws_opcode opco
     for (size_t i = 0; i < count; i++)
         out[2 + i] = (unsigned char)((uint64_t)payload_len >> 8 * (count - 1 - i));
     return 2 + count;
+}
+
+size_t ws_frame_len(struct bytes rest) {
+    const unsigned char *p = (const unsigned char *)rest.ptr;
+    uint64_t len = p[1] & LENGTH, header = 2;
+    unsigned width = len == 126 ? 2 : len == 127 ? 8 : 0;
+    if (width > 0)
+        len = 0;
+    for (unsigned i = 0; i < width; i++)
+        len = len << 8 | p[2 + i];
+    return (size_t)(header + width + len);
 }
 
 void ws_encode_message(struct buf *out, enum ws_opcode opcode, struct bytes payload) {

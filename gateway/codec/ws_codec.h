@@ -43,7 +43,7 @@ enum ws_event_kind { WS_EVENT_MESSAGE, WS_EVENT_PING, WS_EVENT_PONG, WS_EVENT_CL
 struct ws_event {
     enum ws_event_kind kind;
     enum ws_opcode opcode; /* MESSAGE: WS_TEXT (then the payload is valid UTF-8) or WS_BINARY */
-    bool is_compressed;    /* MESSAGE: had RSV1 (allow_rsv1), so its text was not checked yet */
+    bool is_compressed;    /* MESSAGE: had RSV1 (allow_rsv1): its text is not checked yet */
     bool has_code;         /* CLOSE: false when its payload was empty */
     int code;              /* CLOSE: as sent, 1005 (none) when !has_code */
     struct bytes payload;  /* MESSAGE, PING, PONG: the payload; CLOSE: the reason */
@@ -79,8 +79,8 @@ struct ws_decoder {
     struct ws_error error;
 };
 
-/* max_message_bytes limits a message's payload over all its frames, as sent: compressed, if it is.
- */
+/* max_message_bytes limits a message's payload over all its frames. A compressed one may be longer
+ * on its way (deflate.h): its limit is for what comes out. */
 void ws_decoder_init(struct ws_decoder *d, size_t max_message_bytes);
 void ws_decoder_deinit(struct ws_decoder *d);
 
@@ -108,13 +108,20 @@ static inline size_t ws_decoder_memory(const struct ws_decoder *d) {
 }
 /* Releases what the last event pointed to, when the next call may be long in coming. */
 void ws_decoder_release(struct ws_decoder *d);
+/* The payload of the last event, for as long as the caller likes. */
+struct buf ws_decoder_take(struct ws_decoder *d, struct bytes payload);
 
 /* May this code stand in a close frame (RFC 6455, 7.4; 1012 to 1014 of the IANA registry too)? */
 bool ws_close_code_is_valid(int code);
 
+/* Set in the first byte of a frame, it says that the message is compressed. */
+enum { WS_RSV1 = 0x40 };
 /* The header of an unmasked frame with FIN; returns its length: 2, 4 or 10. */
 size_t ws_frame_header(unsigned char out[WS_HEADER_OUT_MAX], enum ws_opcode opcode,
                        size_t payload_len);
+
+/* How long the unmasked frame at the front of `rest` is, all of which is there. */
+size_t ws_frame_len(struct bytes rest);
 
 /* Appends one whole frame. Control frames hold at most WS_CONTROL_MAX bytes (MUST). */
 void ws_encode_message(struct buf *out, enum ws_opcode opcode, struct bytes payload);

@@ -33,6 +33,20 @@ int ws_handshake_check(const struct http_head *head, struct bytes *key_out,
 /* Whether the client offers this subprotocol. Case matters (RFC 6455, 4.1). */
 bool ws_handshake_offers(const struct http_head *head, const char *subprotocol);
 
+/*
+ * What is agreed on about compression (permessage-deflate, RFC 7692, 7.1): the first offer that can
+ * be kept. An unknown parameter, one that is given twice, or a value that may not be there declines
+ * its offer; what is no list of extensions ends its header line.
+ */
+struct ws_deflate {
+    int window_bits; /* of what the server sends: 9 to 15 (deflate.h); 0: nothing was agreed on */
+    /* For Sec-WebSocket-Extensions; empty: no line. Both sides renounce context takeover, whether
+     * the client asked for it or not. A limit of the client's own window is echoed, since some
+     * clients insist on it; our own limit is what was asked for. */
+    char answer[160];
+};
+struct ws_deflate ws_handshake_deflate(const struct http_head *head);
+
 struct ws_reply_fields {
     struct bytes client_id;
     struct bytes name;

@@ -16,6 +16,7 @@
 #include "common/http/http_head.h"
 #include "common/http/http_origin.h"
 #include "common/http/http_range.h"
+#include "gateway/codec/deflate.h"
 #include "gateway/codec/sse_codec.h"
 #include "gateway/codec/ws_handshake.h"
 
@@ -45,6 +46,19 @@ static void check_host(struct bytes text) {
     (void)http_authority_is_ip(a.host);
 }
 
+static void check_deflate(const struct http_head *head) {
+    struct ws_deflate agreed = ws_handshake_deflate(head);
+    if (agreed.window_bits == 0) {
+        MUST(agreed.answer[0] == '\0');
+        return;
+    }
+    MUST(http_head_count(head, "Sec-WebSocket-Extensions") > 0);
+    MUST(agreed.window_bits >= DEFLATE_WINDOW_MIN && agreed.window_bits <= DEFLATE_WINDOW_MAX);
+    MUST(http_is_field_value(bytes_str(agreed.answer)));
+    MUST(strncmp(agreed.answer, "permessage-deflate;", 19) == 0);
+    MUST(strlen(agreed.answer) < sizeof(agreed.answer) - 1);
+}
+
 static void check_handshake(const struct http_head *head) {
     struct bytes key = BYTES_NONE;
     const char *reason = NULL;
@@ -53,6 +67,7 @@ static void check_handshake(const struct http_head *head) {
                                      .name = http_head_find(head, "Host"),
                                      .group = http_head_find(head, "Origin")};
     (void)ws_handshake_offers(head, "signalbox.v1");
+    check_deflate(head);
     if (ws_handshake_check(head, &key, &reason) != 0) {
         MUST(reason != NULL);
         return;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/codec/deflate.h"
 #include "gateway/codec/ws_codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -36,7 +37,8 @@ static void check_event(const struct ws_decoder *d, const struct ws_event *event
         return;
     }
     MUST(event->opcode == WS_TEXT || event->opcode == WS_BINARY);
-    MUST(event->payload.len <= d->max_message_bytes);
+    MUST(event->payload.len <=
+         (event->is_compressed ? inflate_payload_max(d->max_message_bytes) : d->max_message_bytes));
     MUST(!event->is_compressed || d->allow_rsv1);
     MUST(event->opcode == WS_BINARY || event->is_compressed || utf8_is_valid(event->payload));
 }

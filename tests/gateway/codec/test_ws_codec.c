@@ -347,7 +347,57 @@ static void test_rsv1_seam(void **state) {
     }
 }
 
+/* On its way a compressed message may be an eighth longer than what comes out of it, and 64 bytes. */
+static void test_compressed_limit(void **state) {
+    static const size_t limit = 800, most = 800 + 100 + 64;
+    (void)state;
+    for (size_t more = 0; more < 2; more++)
+        for (size_t first = 0; first <= most; first += most / 4) {
+            struct buf wire = {0}, payload = {0};
+            char want[64];
+            while (payload.len < most + more)
+                buf_append_char(&payload, '\xff');
+            if (first > 0)
+                add_frame(&wire, 0x42, bytes_head(buf_bytes(&payload), first));
+            add_frame(&wire, first > 0 ? 0x80 : 0xC2, bytes_from(buf_bytes(&payload), first));
+            add_frame(&wire, 0x82, BYTES_LIT("plain"));
+            snprintf(want, sizeof(want), "compressed-binary(%zu bytes) binary(plain)", most);
+            run_all_ways("compressed limit", buf_bytes(&wire), (struct options){limit, true},
+                         more == 0 ? want : "!1009");
+            buf_deinit(&wire);
+            buf_deinit(&payload);
+        }
+}
+
 /* Memory. */
+
+/* Whether it came within one read or not. */
+static void test_a_payload_can_be_taken(void **state) {
+    (void)state;
+    for (size_t cut = 0; cut < 2; cut++) {
+        struct buf wire = {0};
+        struct ws_decoder d;
+        struct ws_event event;
+        struct ws_error error;
+        add_frame(&wire, 0x01, BYTES_LIT("hel"));
+        add_frame(&wire, 0x80, BYTES_LIT("lo"));
+        if (cut == 0) {
+            buf_clear(&wire);
+            add_frame(&wire, 0x81, BYTES_LIT("hello"));
+        }
+        struct bytes in = buf_bytes(&wire);
+        ws_decoder_init(&d, 1000);
+        assert_int_equal(ws_decoder_next(&d, &in, &event, &error), PARSE_OK);
+        struct buf taken = ws_decoder_take(&d, event.payload);
+        assert_null(d.message.ptr);
+        memset(wire.ptr, 'x', wire.len);
+        assert_int_equal(ws_decoder_next(&d, &in, &event, &error), PARSE_MORE);
+        assert_true(bytes_equal(buf_bytes(&taken), BYTES_LIT("hello")));
+        buf_deinit(&taken);
+        buf_deinit(&wire);
+        ws_decoder_deinit(&d);
+    }
+}
 
 static enum parse next(struct ws_decoder *d, struct bytes *in, struct ws_event *event) {
     struct ws_error error;
@@ -537,6 +587,8 @@ int main(void) {
         cmocka_unit_test(test_close_codes),
         cmocka_unit_test(test_close_reasons_are_sendable),
         cmocka_unit_test(test_rsv1_seam),
+        cmocka_unit_test(test_compressed_limit),
+        cmocka_unit_test(test_a_payload_can_be_taken),
         cmocka_unit_test(test_whole_frames_are_slices),
         cmocka_unit_test(test_claimed_length_is_not_allocated),
         cmocka_unit_test(test_unfinished_is_freed),

@@ -91,6 +91,97 @@ static void test_offers(void **state) {
     assert_false(ws_handshake_offers(&head, "chat"));
 }
 
+#define E         "Sec-WebSocket-Extensions: "
+#define PMD       "permessage-deflate"
+#define RESET     PMD "; server_no_context_takeover; client_no_context_takeover"
+#define SERVER(n) "; server_max_window_bits=" n
+#define CLIENT(n) "; client_max_window_bits=" n
+
+static const struct {
+    const char *lines;
+    int window_bits; /* 0: nothing is agreed on */
+    const char *answer;
+} offers[] = {
+    {"", 0, ""},
+    {"X: permessage-deflate\r\n", 0, ""},
+    {E "\r\n", 0, ""},
+    {E PMD "\r\n", 15, RESET},
+    {"sec-websocket-extensions:\t" PMD " \r\n", 15, RESET},
+    {E "Permessage-Deflate\r\n", 0, ""},
+    {E "x-webkit-deflate-frame\r\n", 0, ""},
+    /* Flags are agreed to, whether they are offered or not. */
+    {E PMD "; client_no_context_takeover\r\n", 15, RESET},
+    {E PMD ";server_no_context_takeover;client_no_context_takeover\r\n", 15, RESET},
+    {E PMD "; server_no_context_takeover=1\r\n", 0, ""},
+    {E PMD "; server_no_context_takeover; server_no_context_takeover\r\n", 0, ""},
+    {E PMD "; client_no_context_takeover=\"\"\r\n", 0, ""},
+    {E PMD "; client_no_context_takeover; client_no_context_takeover\r\n", 0, ""},
+    /* What the server sends keeps within what was asked for. */
+    {E PMD SERVER("15") "\r\n", 15, RESET SERVER("15")},
+    {E PMD SERVER("12") "\r\n", 12, RESET SERVER("12")},
+    {E PMD SERVER("9") "\r\n", 9, RESET SERVER("9")},
+    {E PMD SERVER("8") "\r\n", 9, RESET SERVER("8")},
+    {E PMD SERVER("7") "\r\n", 0, ""},
+    {E PMD SERVER("16") "\r\n", 0, ""},
+    {E PMD SERVER("0") "\r\n", 0, ""},
+    {E PMD SERVER("010") "\r\n", 0, ""},
+    {E PMD SERVER("-9") "\r\n", 0, ""},
+    {E PMD SERVER("9.0") "\r\n", 0, ""},
+    {E PMD SERVER("4294967305") "\r\n", 0, ""},
+    {E PMD SERVER("18446744073709551625") "\r\n", 0, ""},
+    {E PMD "; server_max_window_bits\r\n", 0, ""},
+    {E PMD SERVER("10") SERVER("10") "\r\n", 0, ""},
+    {E PMD SERVER("\"10\"") "\r\n", 10, RESET SERVER("10")},
+    {E PMD SERVER("\"1\\1\"") "\r\n", 11, RESET SERVER("11")},
+    {E PMD SERVER("\" 10\"") "\r\n", 0, ""},
+    /* The client's own limit is echoed, or left alone. */
+    {E PMD "; client_max_window_bits\r\n", 15, RESET},
+    {E PMD CLIENT("15") "\r\n", 15, RESET CLIENT("15")},
+    {E PMD CLIENT("8") "\r\n", 15, RESET CLIENT("8")},
+    {E PMD CLIENT("\"9\"") "\r\n", 15, RESET CLIENT("9")},
+    {E PMD CLIENT("16") "\r\n", 0, ""},
+    {E PMD CLIENT("7") "\r\n", 0, ""},
+    {E PMD CLIENT("") "\r\n", 0, ""},
+    {E PMD "; client_max_window_bits; client_max_window_bits\r\n", 0, ""},
+    {E PMD "; client_max_window_bits" CLIENT("10") "\r\n", 0, ""},
+    {E PMD CLIENT("12") "; client_no_context_takeover" SERVER("9") "\r\n", 9,
+     RESET SERVER("9") CLIENT("12")},
+    /* An offer that cannot be kept is declined, and the next is looked at. */
+    {E PMD "; unknown\r\n", 0, ""},
+    {E PMD "; unknown=1, " PMD "\r\n", 15, RESET},
+    {E PMD SERVER("7") ", " PMD SERVER("10") ", " PMD "\r\n", 10, RESET SERVER("10")},
+    {E "x-other; a=\"b, " PMD "; c\"\r\n", 0, ""},
+    {E "x-other; a=\"b\", " PMD "\r\n", 15, RESET},
+    {E "x-other; a, x-third ,," PMD " ; client_max_window_bits , x-last\r\n", 15, RESET},
+    {E "x-other\r\n" E PMD SERVER("11") "\r\n", 11, RESET SERVER("11")},
+    {E PMD SERVER("7") "\r\n" E PMD "\r\n", 15, RESET},
+    /* What is no list of extensions ends its line. */
+    {E PMD ";\r\n", 0, ""},
+    {E PMD "; =1\r\n", 0, ""},
+    {E PMD " x\r\n", 0, ""},
+    {E "; " PMD "\r\n", 0, ""},
+    {E PMD SERVER("\"10") "\r\n", 0, ""},
+    {E PMD SERVER("\"10\\\"") "\r\n", 0, ""},
+    {E PMD SERVER("\"10\\") "\r\n", 0, ""},
+    {E "x-other;, " PMD "\r\n" E PMD "\r\n", 15, RESET},
+    {E ",,,\r\n" E PMD ",\r\n", 15, RESET},
+};
+
+static void test_deflate(void **state) {
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(offers); i++) {
+        struct buf text = {0};
+        buf_printf(&text, GET "%s\r\n", offers[i].lines);
+        buf_append_char(&text, '\0');
+        parse(text.ptr);
+        struct ws_deflate agreed = ws_handshake_deflate(&head);
+        if (agreed.window_bits != offers[i].window_bits ||
+            strcmp(agreed.answer, offers[i].answer) != 0)
+            fail_msg("%s: %d %s", offers[i].lines, agreed.window_bits, agreed.answer);
+        buf_deinit(&text);
+    }
+}
+
 static const char short_reply[] = "HTTP/1.1 101 Switching Protocols\r\n"
                                   "Upgrade: websocket\r\n"
                                   "Connection: Upgrade\r\n"
@@ -176,6 +267,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_offers),
+        cmocka_unit_test(test_deflate),
         cmocka_unit_test(test_reply),
         cmocka_unit_test(test_reply_refuses_line_breaks),
     };
