@@ -48,6 +48,7 @@ static bool read_data(struct route_run *r, const struct json_document *document,
     c->groups = texts_list(&r->groups);
     c->clients = texts_list(&r->clients);
     c->is_direct = json_is_truthy(form.values[KEY_DIRECT]);
+    c->is_uncompressed = form.values[KEY_COMPRESS].kind == JSON_KIND_FALSE;
     c->message = form.values[KEY_MESSAGE];
     return true;
 }

@@ -20,7 +20,7 @@ struct send {
     /* options */
     struct settings_list groups, clients;
     const char *id;
-    bool is_binary, is_every, is_json_data, is_stdin, has_no_wait;
+    bool is_binary, is_every, is_json_data, is_stdin, is_uncompressed, has_no_wait;
     int64_t wait_ms; /* 0: not given */
     /* the run */
     struct send_one one; /* --stdin: each line in its turn */
@@ -281,7 +281,8 @@ static int run(struct tool *t, void *own) {
         return TOOL_USAGE;
     s->one.what = (struct delivery){.kind = MESSAGE_DATA,
                                     .flags = (s->is_binary ? FLAG_BINARY : 0u) |
-                                             (s->is_json_data ? FLAG_JSON : 0u),
+                                             (s->is_json_data ? FLAG_JSON : 0u) |
+                                             (s->is_uncompressed ? FLAG_UNCOMPRESSED : 0u),
                                     .once = s->id != NULL ? bytes_str(s->id) : BYTES_NONE};
     const char *name = s->is_every ? NULL : t->arguments[0];
     if (send_one_address(&s->one, name, &s->groups, &s->clients))
@@ -300,6 +301,8 @@ static const struct option options[] = {
     {"id", OPTION_TEXT, offsetof(struct send, id), "KEY",
      "messages with the same key are published only once"},
     {"binary", OPTION_FLAG, offsetof(struct send, is_binary), NULL, "send a binary message"},
+    {"no-compress", OPTION_FLAG, offsetof(struct send, is_uncompressed), NULL,
+     "compress it for nobody: it holds a secret beside what others may choose"},
     {"json-data", OPTION_FLAG, offsetof(struct send, is_json_data), NULL,
      "DATA is JSON, which is checked and sent compact"},
     {"stdin", OPTION_FLAG, offsetof(struct send, is_stdin), NULL,

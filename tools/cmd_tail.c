@@ -93,6 +93,8 @@ static void write_json(struct buf *out, struct bytes name, const struct message 
     }
     if (m->flags & FLAG_BINARY)
         buf_append_str(out, ",\"binary\":true");
+    if (m->flags & FLAG_UNCOMPRESSED)
+        buf_append_str(out, ",\"compress\":false");
     if (m->kind == MESSAGE_CLOSE) {
         buf_printf(out, ",\"close\":%d,\"reason\":", delivery_read_close(m, &reason));
         json_append_string(out, reason);

@@ -26,6 +26,8 @@ static struct bytes_list either(struct bytes_list said, struct bytes_list of_eve
 /* The send as a broker would complete it. */
 static struct app_send completed(const struct app_send *send, const struct offline_call *c) {
     struct app_send s = *send;
+    if (!s.ignores_event && c->is_uncompressed)
+        s.what.flags |= FLAG_UNCOMPRESSED;
     if (s.ignores_event || s.is_direct)
         return s;
     s.is_direct = c->is_direct;
@@ -50,6 +52,8 @@ static void print_send(const struct app_send *s) {
         append_address(&line, d);
     if ((d->flags & FLAG_BINARY) != 0)
         buf_append_str(&line, "\"binary\":true,");
+    if ((d->flags & FLAG_UNCOMPRESSED) != 0)
+        buf_append_str(&line, "\"compress\":false,");
     buf_append_str(&line, "\"data\":");
     if ((d->flags & FLAG_JSON) != 0)
         buf_append(&line, d->data);

@@ -16,7 +16,7 @@ struct tool;
 struct offline_call {
     struct app *app;
     struct bytes_list names, groups, clients;
-    bool is_direct;
+    bool is_direct, is_uncompressed;
     struct json_value message; /* ABSENT: none */
 };
 

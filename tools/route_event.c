@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/app/api/api.h"
 #include "common/app/lua/json_lua.h"
 #include "common/app/lua/stack.h"
 #include "common/base/clock.h"
@@ -74,11 +75,12 @@ static int response_send(lua_State *L) {
     static const char *const opcodes[] = {"text", "binary", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     bool is_binary = luaL_checkoption(L, 3, "text", opcodes) == 1;
+    bool is_compressed = api_reply_is_compressed(L, 4);
     struct buf line = {0}, error = {0};
     if (lua_isnoneornil(L, 2))
         return 0;
-    buf_append_str(&line, is_binary ? "{\"op\":\"reply\",\"binary\":true,\"data\":"
-                                    : "{\"op\":\"reply\",\"data\":");
+    buf_printf(&line, "{\"op\":\"reply\",%s%s\"data\":", is_binary ? "\"binary\":true," : "",
+               is_compressed ? "" : "\"compress\":false,");
     if (!json_from_lua(L, 2, JSON_DEPTH, &line, &error)) {
         buf_deinit(&line);
         return stack_raise(L, &error);

@@ -82,7 +82,8 @@ static void send_on(struct processing *p, const struct client_message *m) {
                          .groups = texts_list(&m->groups),
                          .clients = texts_list(&m->clients),
                          .from = e->client_id,
-                         .flags = is_text ? 0 : FLAG_JSON,
+                         .flags = (is_text ? 0u : FLAG_JSON) |
+                                  (m->is_uncompressed ? FLAG_UNCOMPRESSED : 0u),
                          .data = buf_bytes(&data)};
     struct bytes closed;
     if (is_closed(p, m, &d, &closed)) {

@@ -27,11 +27,20 @@ static bool read_path(struct client_message *m, const struct message_form *f,
     return fault == NULL || message_form_refuse(KEY_PATH, fault, error_out);
 }
 
-/* To whom, of the object or of one of several. */
+static bool read_compress(struct client_message *m, const struct message_form *f,
+                          struct buf *error_out) {
+    enum json_kind kind = f->values[KEY_COMPRESS].kind;
+    m->is_uncompressed = m->is_uncompressed || kind == JSON_KIND_FALSE;
+    return kind == JSON_KIND_ABSENT || kind == JSON_KIND_NULL || kind == JSON_KIND_TRUE ||
+           kind == JSON_KIND_FALSE ||
+           message_form_refuse(KEY_COMPRESS, "must be true or false", error_out);
+}
+
+/* To whom, of the object or of one of several, and how. */
 static bool read_fields(struct client_message *m, const struct message_form *f,
                         struct buf *error_out) {
     m->is_direct = m->is_direct || json_is_truthy(f->values[KEY_DIRECT]);
-    return read_path(m, f, error_out) &&
+    return read_path(m, f, error_out) && read_compress(m, f, error_out) &&
            message_form_texts(f, KEY_GROUP, TEXTS_NUMBERS, &m->groups, error_out) &&
            message_form_texts(f, KEY_CLIENT_ID, TEXTS_NUMBERS, &m->clients, error_out);
 }
@@ -130,7 +139,7 @@ static bool read_root(struct client_message *m, struct json_value root) {
 
 static void forget_fields(struct client_message *m) {
     m->message = (struct json_value){0};
-    m->is_direct = false;
+    m->is_direct = m->is_uncompressed = false;
     texts_deinit(&m->names);
     texts_deinit(&m->groups);
     texts_deinit(&m->clients);

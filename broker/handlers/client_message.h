@@ -19,7 +19,7 @@ struct client_message {
     struct json_value message; /* JSON_KIND_ABSENT when there is none */
     struct texts names;        /* `path`, decoded: none or one */
     struct texts groups, clients;
-    bool is_direct;
+    bool is_direct, is_uncompressed;
     struct json_value ref; /* signalbox.v1; also of what is not valid */
     struct buf error;      /* one line when it is not valid */
     struct json_document *document, *merged;

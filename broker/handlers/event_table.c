@@ -120,18 +120,19 @@ static bool to_text(lua_State *L, int index, const struct handler_run *r, bool *
     return true;
 }
 
-/* event.response:send(data [, "text" | "binary"]) */
+/* event.response:send(data [, "text" | "binary" [, { compress = false }]]) */
 static int response_send(lua_State *L) {
     static const char *const opcodes[] = {"text", "binary", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     bool is_binary = luaL_checkoption(L, 3, "text", opcodes) == 1, is_json;
     struct handler_run *r = handler_run_of(app_call_of(L));
-    struct delivery d = {.kind = MESSAGE_DATA};
+    struct delivery d = {.kind = MESSAGE_DATA,
+                         .flags = api_reply_is_compressed(L, 4) ? 0u : FLAG_UNCOMPRESSED};
     struct buf error = {0};
     if (!to_text(L, 2, r, &is_json))
         return 0;
     d.data.ptr = lua_tolstring(L, -1, &d.data.len);
-    d.flags = (is_binary ? FLAG_BINARY : 0) | (is_json ? FLAG_JSON : 0);
+    d.flags |= (is_binary ? FLAG_BINARY : 0u) | (is_json ? FLAG_JSON : 0u);
     if (r != NULL && !delivery_check_data(d.data, is_binary, r->parts->max_message_bytes, &error))
         return stack_raise(L, &error);
     return answer(L, &d);

@@ -49,6 +49,8 @@ static enum app_outcome on_send(void *ctx, struct app_call *call, const struct a
     struct delivery d = send->what;
     d.ts_ms = r->state == HANDLER_RUN_NOW ? e->ts_ms : clock_wall_ms();
     d.from = e->client_id;
+    if (m != NULL && m->is_uncompressed)
+        d.flags |= FLAG_UNCOMPRESSED;
     if (send->is_direct || (m != NULL && m->is_direct))
         return send_direct(r, &d, error_out);
     if (m != NULL && m->has_unknown) {

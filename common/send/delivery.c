@@ -12,7 +12,7 @@
 #include "common/send/levels.h"
 
 enum {
-    FLAGS = FLAG_BINARY | FLAG_JSON | FLAG_RECEIPT,
+    FLAGS = FLAG_BINARY | FLAG_JSON | FLAG_RECEIPT | FLAG_UNCOMPRESSED,
     ELEMENT_BYTES = 5,   /* before a text of a list, at most */
     AROUND_BYTES = 4096, /* a connection value, ids, numbers, at most */
 };

@@ -27,7 +27,7 @@ struct delivery {
     struct bytes_list names;           /* absent: every Name */
     struct bytes_list groups, clients; /* absent: all; any list that is empty: nobody */
     struct bytes from;                 /* client id of the sender, or empty */
-    unsigned flags;                    /* FLAG_BINARY, FLAG_JSON, FLAG_RECEIPT */
+    unsigned flags;                    /* FLAG_BINARY, FLAG_JSON, FLAG_RECEIPT, FLAG_UNCOMPRESSED */
     struct bytes data;                 /* CLOSE: the reason */
     int64_t code;                      /* CLOSE */
     struct bytes once;                 /* the publisher's idempotency key, or empty */

@@ -70,20 +70,27 @@ static bool read_close(struct public_message *m, const struct message_form *f,
 
 /* --- send --- */
 
+static bool read_bool(const struct message_form *f, enum message_key key, bool fallback,
+                      bool *value_out, struct buf *error_out) {
+    enum json_kind kind = f->values[key].kind;
+    *value_out = is_given(f, key) ? kind == JSON_KIND_TRUE : fallback;
+    return !is_given(f, key) || kind == JSON_KIND_TRUE || kind == JSON_KIND_FALSE ||
+           message_form_refuse(key, "must be true or false", error_out);
+}
+
 static enum public_fault read_send(struct public_message *m, const struct message_form *f,
                                    size_t max_bytes, struct buf *error_out) {
-    struct json_value data = f->values[KEY_DATA], binary = f->values[KEY_BINARY];
+    struct json_value data = f->values[KEY_DATA];
+    bool is_compressed;
     if (data.kind == JSON_KIND_ABSENT) {
         message_form_refuse(KEY_DATA, "is missing", error_out);
         return PUBLIC_BAD;
     }
-    m->is_binary = binary.kind == JSON_KIND_TRUE;
-    if (is_given(f, KEY_BINARY) && !m->is_binary && binary.kind != JSON_KIND_FALSE) {
-        message_form_refuse(KEY_BINARY, "must be true or false", error_out);
+    if (!read_bool(f, KEY_BINARY, false, &m->is_binary, error_out) ||
+        !read_bool(f, KEY_COMPRESS, true, &is_compressed, error_out) ||
+        !message_form_is_utf8(f, KEY_DATA, data, error_out))
         return PUBLIC_BAD;
-    }
-    if (!message_form_is_utf8(f, KEY_DATA, data, error_out))
-        return PUBLIC_BAD;
+    m->is_uncompressed = !is_compressed;
     m->is_nothing = json_is_empty(data);
     m->is_json = data.kind != JSON_KIND_STRING;
     json_append_text(&m->data, data);
@@ -246,6 +253,8 @@ size_t public_message_write(struct buf *out, const struct delivery *d) {
         write_text(out, KEY_ID, d->once);
     if ((d->flags & FLAG_BINARY) != 0)
         buf_append_str(out, "\"binary\":true,");
+    if ((d->flags & FLAG_UNCOMPRESSED) != 0)
+        buf_append_str(out, "\"compress\":false,");
     if (d->kind == MESSAGE_CLOSE)
         buf_printf(out, "\"code\":%" PRId64 ",\"reason\":", d->code);
     else
@@ -268,6 +277,7 @@ struct delivery public_message_delivery(const struct public_message *m, uint64_t
                              .from = buf_bytes(&m->receipt),
                              .flags = (m->is_json ? FLAG_JSON : 0u) |
                                       (m->is_binary ? FLAG_BINARY : 0u) |
+                                      (m->is_uncompressed ? FLAG_UNCOMPRESSED : 0u) |
                                       (m->receipt.len > 0 ? FLAG_RECEIPT : 0u),
                              .data = buf_bytes(&m->data),
                              .code = m->code,

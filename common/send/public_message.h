@@ -5,6 +5,7 @@
  *
  *     {"name": …, "group": …, "clientId": …, "data": …}      strings or lists; keys without case
  *     "binary": true    a binary message              "id": "…"    makes a retry harmless
+ *     "compress": false    compressed for nobody
  *     "receipt": "…"    what became of it is reported under this token (publish.h)
  *     "op": "close", "code": 1000, "reason": "…"      closes connections instead
  *
@@ -28,7 +29,7 @@ struct public_message {
     struct buf id, receipt; /* empty: none */
     struct buf data;        /* or the reason */
     bool is_json;           /* data is the JSON text of a value that is no string */
-    bool is_binary;
+    bool is_binary, is_uncompressed;
     bool is_nothing; /* empty data, or an empty list as address: correct, but nothing to send */
     int code;        /* of a close */
 };

@@ -141,7 +141,8 @@ static const struct row {
      "clientid m {\"data\":\"x\",\"name\":\"shut\",\"group\":\"g\"}\n",
      0, 1},
     {"{\"data\":\"x\",\"nam\":\"n2\"}",
-     "refused: reason unknown key \"nam\"; known are name, group, clientId, data, binary, id, op m "
+     "refused: reason unknown key \"nam\"; known are name, group, clientId, data, binary, "
+     "compress, id, op m "
      "{\"data\":\"x\",\"nam\":\"n2\"}\n",
      1, 0},
     {"[]", "refused: reason it must be a JSON object m []\n", 1, 0},

@@ -219,6 +219,21 @@ def test_run_route_takes_what_the_message_says(run):
     assert lines == [{"op": "send", "name": ["Msg"], "data": "short"}]
 
 
+def test_run_route_shows_what_is_kept_from_compression(run, tmp_path):
+    app = tmp_path / "app.lua"
+    app.write_text("""signalbox.signal_route("/x", function(event)
+        signalbox.send { data = "inherits", name = "N" }
+        signalbox.send { data = "says so", name = "N", compress = false, ignore_event = true }
+        event.response:send("reply", "text", { compress = false })
+    end)""")
+    event = {"path": "/x", "data": {"message": 1, "compress": False}}
+    lines = [json.loads(line) for line in run("run-route", app, stdin=json.dumps(event)).stdout.splitlines()]
+    assert [line["data"] for line in lines if line.get("compress") is False] == ["inherits", "says so", "reply"]
+    event["data"]["compress"] = True
+    lines = [json.loads(line) for line in run("run-route", app, stdin=json.dumps(event)).stdout.splitlines()]
+    assert [line["data"] for line in lines if line.get("compress") is False] == ["says so", "reply"]
+
+
 def test_run_route_makes_the_path_canonical(run):
     """The path is what a client asked for, or what handlers see: as the gateway does with it."""
     assert route_lines(run, {"path": "//x/../%64ate", "message": {"a": 1}})[0][0]["op"] == "reply"

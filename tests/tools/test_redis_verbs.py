@@ -72,10 +72,12 @@ def test_an_address_that_is_not_understood_is_not_sent(cli, redis, args, words):
 
 def test_send_writes_what_it_is_told(cli, run, redis, redis_url):
     cli("send", "Msg", "x", "--group", "a", "--group", "b", "--client", "c", "--id", "k", "--binary", "--no-wait")
+    cli("send", "Msg", "y", "--no-compress", "--no-wait")
     run("send", "--every", "--no-wait", "--redis", redis_url, "--", "-x")
     cli("send", "Msg", '{"n": 1.50}', "--json-data", "--no-wait")
     assert published(redis) == [
         {"name": "Msg", "group": ["a", "b"], "clientId": ["c"], "id": "k", "binary": True, "data": "x"},
+        {"name": "Msg", "compress": False, "data": "y"},
         {"data": "-x"}, {"name": "Msg", "data": {"n": 1.5}}]
     assert '"data":{"n": 1.50}' in redis.xrevrange("signalbox:send")[0][1]["m"]
 

@@ -54,6 +54,8 @@ lua_Integer api_option_integer(lua_State *L, int arg, const char *key, lua_Integ
 struct bytes_list api_option_list(lua_State *L, int arg, const char *key, struct bytes *one);
 /* As api_option_list, for an argument. */
 struct bytes_list api_check_list(lua_State *L, int arg, const char *what, struct bytes *one);
+/* The options of a reply to the sender (event.response:send), which may be absent. */
+bool api_reply_is_compressed(lua_State *L, int options);
 /* How deep a value is written as JSON: as asked for, within bounds. */
 enum { API_DEPTH = 10 };
 int api_depth(lua_Integer wanted);

@@ -79,8 +79,8 @@ static void read_data(lua_State *L, int index, int depth, struct delivery *d, st
 }
 
 int api_send(lua_State *L) {
-    static const char *const allowed[] = {"name",         "group", "client_id", "data", "mode",
-                                          "ignore_event", "depth", "binary",    NULL};
+    static const char *const allowed[] = {"name",         "group", "client_id", "data",     "mode",
+                                          "ignore_event", "depth", "binary",    "compress", NULL};
     struct app *a = app_of(L);
     struct bytes one[3];
     struct buf json = {0}, error = {0};
@@ -96,7 +96,9 @@ int api_send(lua_State *L) {
         .ignores_event = api_option_bool(L, 1, "ignore_event", false),
     };
     if (api_option_bool(L, 1, "binary", false))
-        send.what.flags = FLAG_BINARY;
+        send.what.flags |= FLAG_BINARY;
+    if (!api_option_bool(L, 1, "compress", true))
+        send.what.flags |= FLAG_UNCOMPRESSED;
     int depth = api_depth(api_option_integer(L, 1, "depth", API_DEPTH));
     lua_pushliteral(L, "data");
     lua_rawget(L, 1);
@@ -113,6 +115,14 @@ int api_send(lua_State *L) {
     enum app_outcome outcome = host->send(a->env.host_ctx, call, &send, &error);
     buf_deinit(&json);
     return end_of_call(L, call, outcome, &error);
+}
+
+bool api_reply_is_compressed(lua_State *L, int options) {
+    static const char *const allowed[] = {"compress", NULL};
+    if (lua_isnoneornil(L, options))
+        return true;
+    api_check_options(L, options, allowed);
+    return api_option_bool(L, options, "compress", true);
 }
 
 /* --- close --- */

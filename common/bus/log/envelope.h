@@ -52,7 +52,8 @@ enum envelope_flag {
     FLAG_JSON = 8,    /* data is the JSON text of a value that is no string */
     FLAG_EVERY = 16,  /* to every Name of the partition */
     /* Gateways report what became of it: publish_receipt, to the token in `from`. */
-    FLAG_RECEIPT = 32
+    FLAG_RECEIPT = 32,
+    FLAG_UNCOMPRESSED = 64 /* it is compressed for nobody, since its length could tell a secret */
 };
 
 /* The client id of a sender; none when it is a publisher's token. */

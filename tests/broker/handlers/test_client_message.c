@@ -185,6 +185,23 @@ static void direct_is_any_truth(void **state) {
     }
 }
 
+static void compress_is_true_or_false(void **state) {
+    (void)state;
+    read_text("{\"message\":1,\"compress\":false}");
+    assert_true(m->is_valid && m->is_uncompressed);
+    read_text("{\"message\":1,\"compress\":true}");
+    assert_true(m->is_valid && !m->is_uncompressed);
+    read_text("{\"message\":1,\"compress\":null}");
+    assert_true(m->is_valid && !m->is_uncompressed);
+    read_text("[{\"message\":1,\"compress\":false},{\"message\":2}]");
+    assert_true(m->is_valid && m->is_uncompressed);
+    read_text("{\"message\":1,\"compress\":0}");
+    assert_true(!m->is_valid && m->is_misunderstood && !m->is_uncompressed);
+    assert_true(bytes_equal_str(buf_bytes(&m->error), "compress: must be true or false"));
+    read_text("{\"own\":1,\"compress\":false}"); /* the application's own */
+    assert_true(!m->is_valid && !m->is_misunderstood && !m->has_unknown && !m->is_uncompressed);
+}
+
 static void no_json_and_no_message(void **state) {
     (void)state;
     read_text("hello");
@@ -286,6 +303,7 @@ int main(void) {
         TEST(keys_of_the_application),
         TEST(a_path_has_a_bound),
         TEST(direct_is_any_truth),
+        TEST(compress_is_true_or_false),
         TEST(no_json_and_no_message),
         TEST(arrays_of_objects),
         TEST(an_array_has_a_bound),

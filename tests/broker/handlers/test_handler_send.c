@@ -32,6 +32,11 @@ static const char app_text[] =
     "  echo = function(e) e.response:send(e.data.message) end,\n"
     "  echo_table = function(e) e.response:send({ a = 1 }) end,\n"
     "  echo_binary = function(e) e.response:send('x', 'binary') end,\n"
+    "  echo_plain = function(e) e.response:send('x', nil, { compress = false }) end,\n"
+    "  echo_typo = function(e) e.response:send('x', 'text', { compres = false }) end,\n"
+    "  send_plain = function(e) signalbox.send { data = 'x', compress = false } end,\n"
+    "  ignore_plain = function(e) signalbox.send { data = 'x', name = 'n6', ignore_event = true } "
+    "end,\n"
     "  echo_nil = function(e) e.response:send(nil) end,\n"
     "  echo_empty = function(e) e.response:send('') end,\n"
     "  shut_down = function(e) e.response:close(3000, 'so') end,\n"
@@ -135,6 +140,7 @@ static void where_a_send_goes(void **state) {
         {"echo", "{\"message\":[1,2]}", "n2: data " SELF " flags=8 [1,2]\n"},
         {"echo_table", "{}", "n2: data " SELF " flags=8 {\"a\":1}\n"},
         {"echo_binary", "{}", "n2: data " SELF " flags=1 x\n"},
+        {"echo_plain", "{}", "n2: data " SELF " flags=64 x\n"},
         {"echo_nil", "{}", ""},
         {"echo_empty", "{}", "n2: data " SELF "\n"},
         {"any_binary", "{}", "n2: data " SELF " flags=1 \xff\n"},
@@ -144,6 +150,11 @@ static void where_a_send_goes(void **state) {
         {"close_4999", "{}", "n2: close " SELF " 4999\n"},
         /* what the send does not say, the message does */
         {"send", "{\"path\":\"n6\"}", "n6: data from=ann x\n"},
+        {"send_plain", "{\"path\":\"n6\"}", "n6: data from=ann flags=64 x\n"},
+        {"send", "{\"path\":\"n6\",\"compress\":false}", "n6: data from=ann flags=64 x\n"},
+        {"send", "{\"path\":\"n6\",\"compress\":true}", "n6: data from=ann x\n"},
+        {"send", "{\"direct\":true,\"compress\":false}", "n2: data " SELF " flags=64 x\n"},
+        {"ignore_plain", "{\"compress\":false}", "n6: data from=ann x\n"},
         {"send", "{\"path\":\"n6\",\"group\":\"g\",\"clientId\":\"c\"}",
          "n6: data groups=g clients=c from=ann x\n"},
         {"send", "{\"clientId\":[]}", ""},
@@ -187,6 +198,7 @@ static void what_a_handler_is_told(void **state) {
         {"close_5000", "{}", "must be 1000 or 3000 to 4999)"},
         {"close_1001", "{}", "must be 1000 or 3000 to 4999)"},
         {"long_reason", "{}", "reason: has more than 123 bytes"},
+        {"echo_typo", "{}", "unknown option 'compres'"},
         {"not_utf8", "{}", "data: is not valid UTF-8; send it as binary"},
         {"send_shut", "{}", "level"},
         {"send", "{\"path\":\"Shut\",\"group\":\"g\"}", "level"},

@@ -54,7 +54,12 @@ static void data_is_verbatim_or_compact(void **state) {
     assert_true(bytes_equal_str(buf_bytes(&m.data), "{\"b\":1.0,\"a\":[]}"));
     assert_true(m.is_json && !m.is_binary);
     assert_true(read_text("\xef\xbb\xbf{\"data\":\"x\",\"binary\":true,\"id\":\"k\"}"));
-    assert_true(m.is_binary && !m.is_json && m.has_id);
+    assert_true(m.is_binary && !m.is_json && m.has_id && !m.is_uncompressed);
+    assert_true(read_text("{\"data\":\"x\",\"Compress\":false,\"id\":\"k\"}"));
+    assert_true(m.is_uncompressed && !m.is_binary);
+    assert_int_equal(public_message_delivery(&m, 0).flags, FLAG_UNCOMPRESSED);
+    assert_true(read_text("{\"data\":\"x\",\"compress\":true,\"id\":\"k\"}") && !m.is_uncompressed);
+    assert_true(read_text("{\"data\":\"x\",\"compress\":null,\"id\":\"k\"}") && !m.is_uncompressed);
     assert_true(bytes_equal_str(buf_bytes(&m.id), "k"));
 }
 
@@ -117,6 +122,9 @@ static void refusals_say_why(void **state) {
         {"{\"data\":\"longer than twenty bytes\"}",
          "data: has 24 bytes, more than 20 (--max-message-bytes)"},
         {"{\"data\":1,\"binary\":1}", "binary: must be true or false"},
+        {"{\"data\":1,\"compress\":\"no\"}", "compress: must be true or false"},
+        {"{\"op\":\"close\",\"compress\":false}",
+         "unknown key \"compress\"; known are name, group, clientId, code, reason, id, op"},
         {"{\"data\":\"\\ud83d\"}",
          "data: the escape at byte 10 is half of a character, which has no UTF-8"},
         {"{\"data\":1,\"receipt\":\"a b\"}", "receipt: must be letters, digits and dashes"},
@@ -127,7 +135,7 @@ static void refusals_say_why(void **state) {
          "code: must be 1000, 1001, or 3000 to 4999"},
         {"{\"op\":\"close\",\"reason\":1}", "reason: must be one string"},
         {"{\"data\":1,\"code\":1000}",
-         "unknown key \"code\"; known are name, group, clientId, data, binary, id, op"},
+         "unknown key \"code\"; known are name, group, clientId, data, binary, compress, id, op"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -303,11 +311,12 @@ static void what_is_written_is_read_as_the_same(void **state) {
           .clients = {two, 2},
           .from = {"tok-1", 5},
           .once = {"key", 3},
-          .flags = FLAG_JSON | FLAG_BINARY | FLAG_RECEIPT,
+          .flags = FLAG_JSON | FLAG_BINARY | FLAG_RECEIPT | FLAG_UNCOMPRESSED,
           .data = {"[1,2]", 5}},
          "{\"receipt\":\"tok-1\",\"name\":[\"a\\\"b\",\"c\"],\"group\":[\"a\\\"b\"],"
-         "\"clientId\":[\"a\\\"b\",\"c\"],\"id\":\"key\",\"binary\":true,\"data\":[1,2]}",
-         112},
+         "\"clientId\":[\"a\\\"b\",\"c\"],\"id\":\"key\",\"binary\":true,\"compress\":false,"
+         "\"data\":[1,2]}",
+         129},
         {{.kind = MESSAGE_DATA, .groups = {two, 0}, .data = {"x", 1}},
          "{\"group\":[],\"data\":\"x\"}",
          19},
