@@ -60,6 +60,7 @@ static void open_parts(struct gateway *g) {
     struct daemon *d = &g->daemon;
     const struct settings *s = &d->settings;
     message_frames_init(&g->frames);
+    message_frames_compress(&g->frames, (size_t)s->compress_min_bytes);
     peers_init(&g->peers, s, &g->proxies.trusted, max_connections(g));
     conns_init(&g->conns, &d->loop, (size_t)s->max_queue_bytes, sweep_ms(s));
     g->conns.on_flushed = on_flushed;

@@ -106,6 +106,7 @@ void conns_init(struct conns *set, uv_loop_t *loop, size_t max_queue_bytes, uint
     TAILQ_INIT(&set->dirty);
     frame_arena_init(&set->arena, 4096);
     handshakes_init(&set->handshakes, loop);
+    inflating_init(&set->inflating, loop);
     MUST(uv_timer_init(loop, &set->sweep) == 0);
     MUST(uv_timer_start(&set->sweep, on_sweep, tick_ms, tick_ms) == 0);
     uv_unref((uv_handle_t *)&set->sweep);
@@ -116,6 +117,7 @@ void conns_init(struct conns *set, uv_loop_t *loop, size_t max_queue_bytes, uint
 void conns_deinit(struct conns *set) {
     MUST(set->count == 0);
     handshakes_deinit(&set->handshakes);
+    inflating_deinit(&set->inflating);
     uv_close((uv_handle_t *)&set->sweep, NULL);
     uv_close((uv_handle_t *)&set->deadline_tick, NULL);
     uv_close((uv_handle_t *)&set->hurry, NULL);

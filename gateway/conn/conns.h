@@ -10,6 +10,7 @@
 
 #include "common/net/handshakes.h"
 #include "gateway/codec/frame.h"
+#include "gateway/conn/inflating.h"
 
 struct conn;
 struct peers;
@@ -30,6 +31,7 @@ struct conns {
     unsigned turns_behind; /* so many turns in a row have not written all that are dirty */
     struct conn_list deadlines;
     struct handshakes handshakes; /* of those that speak TLS */
+    struct inflating inflating;   /* the compressed messages of all */
     size_t starved;               /* not read because memory is short */
     uint64_t relieved_ms;         /* when that was last looked into */
     size_t unfreed;               /* closed, on_closed outstanding */

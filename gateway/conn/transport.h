@@ -17,9 +17,10 @@
 
 /* Why a client's messages are not read for now. */
 enum hold {
-    HOLD_ROOM = 1,  /* there is no room for its last message on the way to Redis */
-    HOLD_SHARE = 2, /* Redis has not confirmed too many of its messages */
-    HOLD_RATE = 4   /* it sends too many a second; the transport's own */
+    HOLD_ROOM = 1,   /* there is no room for its last message on the way to Redis */
+    HOLD_SHARE = 2,  /* Redis has not confirmed too many of its messages */
+    HOLD_RATE = 4,   /* it sends too many a second; the transport's own, as the next one */
+    HOLD_INFLATE = 8 /* its last message is being inflated */
 };
 
 /* Who ended a connection. */

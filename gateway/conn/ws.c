@@ -12,7 +12,7 @@
 #include "common/base/settings.h"
 #include "gateway/codec/ws_codec.h"
 #include "gateway/conn/conn.h"
-#include "gateway/conn/rate.h"
+#include "gateway/conn/pace.h"
 
 enum {
     HOLD_MAX_MS = 10000,
@@ -41,12 +41,11 @@ struct ws {
 
     struct ws_decoder decoder;
     unsigned held; /* enum hold */
-    struct rate rate, byte_rate;
-    bool spares_messages, spares_bytes; /* it does not have these limits */
-    uint64_t over_ms;                   /* since when it has been over the rate; 0: it is not */
-    struct buf backlog;                 /* what was read and is held */
-    uint64_t unread_ms;                 /* of the time since input_since_ms: memory was short */
-    uint64_t said_ms;                   /* when its last message was handed on; 0: none was */
+    struct pace pace;
+    struct buf backlog;          /* what was read and is held */
+    struct inflation *inflation; /* of the message that HOLD_INFLATE is for, or NULL */
+    uint64_t unread_ms;          /* of the time since input_since_ms: memory was short */
+    uint64_t said_ms;            /* when its last message was handed on; 0: none was */
 
     uint64_t heard_ms; /* the peer's last bytes, */
     uint64_t heard_at; /* and how much had been written to it then */
@@ -82,7 +81,13 @@ static void send_close(struct ws *ws, int code, struct bytes reason) {
 
 /* ---- closing from our side */
 
+static void forget_inflation(struct ws *ws) {
+    inflation_cancel(ws->inflation);
+    ws->inflation = NULL;
+}
+
 static void leave(struct ws *ws) {
+    forget_inflation(ws);
     ws->held = 0;
     ws->events->on_leaving(ws->client);
 }
@@ -131,18 +136,6 @@ static void close_for(struct ws *ws, enum close_reason reason, uint64_t stall_ms
     close_with(ws, close_reason_code(reason), bytes_str(close_reason_text(reason)), stall_ms);
 }
 
-/* How long the server's own message at the front of `rest` is: outq cuts there. */
-static size_t frame_len(struct bytes rest) {
-    const unsigned char *p = (const unsigned char *)rest.ptr;
-    uint64_t len = p[1] & 127, header = 2;
-    unsigned width = len == 126 ? 2 : len == 127 ? 8 : 0;
-    if (width > 0)
-        len = 0;
-    for (unsigned i = 0; i < width; i++)
-        len = len << 8 | p[2 + i];
-    return (size_t)(header + width + len);
-}
-
 static void close_slow(void *carrier) {
     struct ws *ws = carrier;
     if (ws->state == WS_CLOSING || !conn_is_open(ws->conn))
@@ -150,7 +143,7 @@ static void close_slow(void *carrier) {
     metrics_add(METRIC_slow_closed, 1);
     log_info("ws", "closed_slow id=%s name=%s queued_bytes=%zu", LOG_TEXT(ws->client_id),
              LOG_TEXT(ws->name), ws->conn->out.bytes);
-    outq_drop_messages(&ws->conn->out, frame_len);
+    outq_drop_messages(&ws->conn->out, ws_frame_len);
     close_for(ws, CLOSE_SLOW, SLOW_STALL_MS);
 }
 
@@ -198,30 +191,15 @@ static void hold(struct ws *ws, enum hold why, uint64_t for_ms) {
     conn_set_deadline(ws->conn, for_ms);
 }
 
-static void unread(struct ws *ws, uint64_t ms) {
-    rate_unread(&ws->rate, ms * 1000);
-    rate_unread(&ws->byte_rate, ms * 1000);
-}
-
 /* The last release leaves the rest to the deadline. */
 static void release(void *carrier, enum hold why) {
     struct ws *ws = carrier;
     if ((ws->held & (unsigned)why) == 0)
         return;
     ws->held &= ~(unsigned)why;
-    unread(ws, conns_now(ws->conn->set) - ws->said_ms);
+    pace_unread(&ws->pace, conns_now(ws->conn->set) - ws->said_ms);
     if (ws->held == 0 && ws->state == WS_OPEN && conn_is_open(ws->conn))
         conn_set_deadline(ws->conn, 0);
-}
-
-/* Over the rate without a pause for longer than --rate-patience-ms. */
-static bool is_too_long_over(struct ws *ws, bool is_over, uint64_t now_ms) {
-    uint64_t patience_ms = (uint64_t)ws->settings->rate_patience_ms;
-    if (!is_over)
-        ws->over_ms = 0;
-    else if (ws->over_ms == 0)
-        ws->over_ms = now_ms;
-    return patience_ms > 0 && is_over && now_ms - ws->over_ms > patience_ms;
 }
 
 /* What it said so far was handed on and comes out first. */
@@ -238,35 +216,98 @@ static void cut_off(struct ws *ws) {
 }
 
 static void pace(struct ws *ws, size_t bytes) {
-    const struct settings *s = ws->settings;
-    uint64_t now_ms = conns_now(ws->conn->set), wait_us = 0, wait_bytes_us = 0;
-    if (s->max_messages_per_second > 0 && !ws->spares_messages)
-        wait_us = rate_take(&ws->rate, now_ms * 1000, (uint64_t)s->max_messages_per_second);
-    if (s->max_message_bytes_per_second > 0 && !ws->spares_bytes)
-        wait_bytes_us = rate_take_bytes(&ws->byte_rate, now_ms * 1000, bytes,
-                                        (uint64_t)s->max_message_bytes_per_second);
-    if (wait_us < wait_bytes_us)
-        wait_us = wait_bytes_us;
-    bool is_too_long = is_too_long_over(ws, wait_us > 0, now_ms);
+    uint64_t now_ms = conns_now(ws->conn->set), wait_ms = pace_take(&ws->pace, now_ms, bytes);
     if (ws->state != WS_OPEN || !conn_is_open(ws->conn))
         return;
-    if (is_too_long)
+    if (pace_is_exhausted(&ws->pace, now_ms))
         cut_off(ws);
-    else if (wait_us > 0 && ws->held == 0)
-        hold(ws, HOLD_RATE, (wait_us + 999) / 1000);
+    else if (wait_ms > 0 && ws->held == 0)
+        hold(ws, HOLD_RATE, wait_ms);
 }
 
 /* ---- in */
 
-static void on_message(struct ws *ws, const struct ws_event *event) {
+/* Nothing of it is read any more. */
+static void forget_input(struct ws *ws) {
+    forget_inflation(ws);
+    ws_decoder_deinit(&ws->decoder);
+    buf_release(&ws->backlog);
+}
+
+/* After bytes were read; ws may be gone. */
+static void count_input(struct conn *c) {
+    struct ws *ws = c->proto_state;
+    if (c->state == CONN_CLOSED)
+        return;
+    size_t bytes =
+        ws_decoder_memory(&ws->decoder) + ws->backlog.cap + inflation_memory(ws->inflation);
+    bool is_unfinished =
+        ws_decoder_is_within(&ws->decoder) || ws->backlog.len > 0 || ws->inflation != NULL;
+    ws->unread_ms = is_unfinished ? ws->unread_ms + conns_held_up_ms(c->set) : 0;
+    if (is_unfinished || c->input_since_ms != 0)
+        conn_set_input(c, is_unfinished, bytes);
+}
+
+/* bytes: as it came, when that was more. */
+static void hand_on(struct ws *ws, bool is_binary, struct bytes message, size_t bytes) {
     uint64_t now_ms = conns_now(ws->conn->set);
+    if (ws->said_ms != now_ms) /* once a turn: what was said while the gateway was held up */
+        pace_unread(&ws->pace, conns_held_up_ms(ws->conn->set));
+    ws->said_ms = now_ms;
+    if (ws->events->on_message(ws->client, is_binary, message))
+        pace(ws, message.len > bytes ? message.len : bytes);
+}
+
+/* A large message has got on, or has come to its end: then its connection is read on. */
+static void on_inflated(void *ctx, enum parse result, const struct inflate_what *what,
+                        struct bytes message, const struct ws_error *error) {
+    struct ws *ws = ctx;
+    struct conn *c = ws->conn;
+    if (result != PARSE_MORE) {
+        ws->inflation = NULL;
+        ws->held &= ~(unsigned)HOLD_INFLATE;
+    }
+    if (result == PARSE_OK)
+        hand_on(ws, !what->is_text, message, what->payload.len);
+    if (c->state == CONN_CLOSED)
+        return;
+    if (result == PARSE_BAD) {
+        conn_resume(c, CONN_PAUSED_PROTO);
+        fail(ws, error);
+        forget_input(ws);
+    } else if (ws->held == 0 && ws->state == WS_OPEN && conn_is_open(c)) {
+        conn_set_deadline(c, 0);
+    }
+    count_input(c);
+}
+
+static void inflate(struct ws *ws, const struct ws_event *event) {
+    struct inflating *inflating = &ws->conn->set->inflating;
+    struct inflate_what what = {.payload = event->payload,
+                                .is_text = event->opcode == WS_TEXT,
+                                .max_bytes = (size_t)ws->settings->max_message_bytes};
+    struct bytes message;
+    struct ws_error error;
+    enum parse result = inflating_try(inflating, ws, &what, &message, &error);
+    if (result == PARSE_OK) {
+        hand_on(ws, !what.is_text, message, what.payload.len);
+    } else if (result == PARSE_BAD) {
+        fail(ws, &error);
+    } else {
+        struct buf payload = ws_decoder_take(&ws->decoder, what.payload);
+        ws->inflation = inflating_queue(inflating, &what, &payload, on_inflated, ws);
+        ws->held |= HOLD_INFLATE;
+        conn_pause(ws->conn, CONN_PAUSED_PROTO);
+    }
+}
+
+static void on_message(struct ws *ws, const struct ws_event *event) {
     if (ws->state != WS_OPEN)
         return;
-    if (ws->said_ms != now_ms) /* once a turn: what was said while the gateway was held up */
-        unread(ws, conns_held_up_ms(ws->conn->set));
-    ws->said_ms = now_ms;
-    if (ws->events->on_message(ws->client, event->opcode == WS_BINARY, event->payload))
-        pace(ws, event->payload.len);
+    if (event->is_compressed)
+        inflate(ws, event);
+    else
+        hand_on(ws, event->opcode == WS_BINARY, event->payload, 0);
 }
 
 static void on_event(struct ws *ws, const struct ws_event *event) {
@@ -280,24 +321,6 @@ static void on_event(struct ws *ws, const struct ws_event *event) {
     case WS_EVENT_PONG: break;
     case WS_EVENT_CLOSE: on_close_frame(ws, event); break;
     }
-}
-
-/* Nothing of it is read any more. */
-static void forget_input(struct ws *ws) {
-    ws_decoder_deinit(&ws->decoder);
-    buf_release(&ws->backlog);
-}
-
-/* After bytes were read; ws may be gone. */
-static void count_input(struct conn *c) {
-    struct ws *ws = c->proto_state;
-    if (c->state == CONN_CLOSED)
-        return;
-    size_t bytes = ws_decoder_memory(&ws->decoder) + ws->backlog.cap;
-    bool is_unfinished = ws_decoder_is_within(&ws->decoder) || ws->backlog.len > 0;
-    ws->unread_ms = is_unfinished ? ws->unread_ms + conns_held_up_ms(c->set) : 0;
-    if (is_unfinished || c->input_since_ms != 0)
-        conn_set_input(c, is_unfinished, bytes);
 }
 
 static void feed(struct ws *ws, struct bytes in) {
@@ -458,14 +481,14 @@ static void on_pressure(struct conn *c, enum pressure why) {
     else if (c->policy == SLOW_CLOSE)
         close_slow(ws);
     else
-        metrics_add(METRIC_slow_dropped, outq_drop_messages(&c->out, frame_len));
+        metrics_add(METRIC_slow_dropped, outq_drop_messages(&c->out, ws_frame_len));
 }
 
 static void on_unread(struct conn *c, uint64_t ms) {
     struct ws *ws = c->proto_state;
     ws->unread_ms += ms;
     ws->heard_ms += ms;
-    unread(ws, ms);
+    pace_unread(&ws->pace, ms);
 }
 
 static struct bytes client_id_of(const struct conn *c) {
@@ -475,10 +498,12 @@ static struct bytes client_id_of(const struct conn *c) {
 
 static void on_gone(struct conn *c) {
     struct ws *ws = c->proto_state;
+    forget_inflation(ws);
     ws->held = 0;
     ws->events->on_gone(ws->client);
     ws_decoder_deinit(&ws->decoder);
     buf_deinit(&ws->backlog);
+    metrics_add(METRIC_websockets_deflate, -(int64_t)ws->decoder.allow_rsv1);
     free(ws->close_reason);
     free(ws);
     c->proto_state = NULL;
@@ -507,22 +532,19 @@ static const struct conn_proto ws_proto = {
 
 struct ws *ws_open(struct conn *c, const struct ws_options *options) {
     struct ws *ws = mem_zalloc(sizeof(*ws));
-    bool is_local = ip_is_local(c->remote);
-    *ws = (struct ws){
-        .conn = c,
-        .settings = options->settings,
-        .events = options->events,
-        .client = options->client,
-        .client_id = options->client_id,
-        .name = options->name,
-        .heard_ms = conns_now(c->set),
-        .spares_messages = peers_is_spared(options->settings,
-                                           &options->settings->max_messages_per_second, is_local),
-        .spares_bytes = peers_is_spared(options->settings,
-                                        &options->settings->max_message_bytes_per_second, is_local),
-        .backlog = *options->rest};
+    *ws = (struct ws){.conn = c,
+                      .settings = options->settings,
+                      .events = options->events,
+                      .client = options->client,
+                      .client_id = options->client_id,
+                      .name = options->name,
+                      .heard_ms = conns_now(c->set),
+                      .backlog = *options->rest};
     buf_init(options->rest);
+    pace_init(&ws->pace, options->settings, ip_is_local(c->remote));
     ws_decoder_init(&ws->decoder, (size_t)options->settings->max_message_bytes);
+    ws->decoder.allow_rsv1 = options->deflates;
+    metrics_add(METRIC_websockets_deflate, options->deflates);
     conn_switch(c, &ws_proto, ws);
     if (ws->backlog.len > 0)
         conn_set_deadline(c, 0);

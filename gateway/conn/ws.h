@@ -28,6 +28,7 @@ struct ws_options {
     const struct transport_events *events;
     void *client;                 /* of the events */
     struct bytes client_id, name; /* for the log; they live as long as the client */
+    bool deflates;                /* permessage-deflate was agreed on */
     struct buf *rest;             /* what was read after the handshake; taken */
 };
 

@@ -90,6 +90,12 @@ static void drop_held(struct held_list *list) {
     }
 }
 
+/* What is replayed would be compressed for this client alone, and is sent as it is. */
+static enum wire wire_for(const struct join *j, const struct held_list *list) {
+    enum wire wire = name_entry_wire(j->entry, j->client);
+    return list == &j->held ? wire : wire_uncompressed(wire);
+}
+
 /* m is for the client. */
 static void hold_message(struct join *j, struct held_list *list, const struct message *m) {
     struct held item = {.id = m->id};
@@ -98,7 +104,7 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
     case MESSAGE_DATA:
     case MESSAGE_NOTE:
         item.frame =
-            message_frames_make(j->routes->frames, m, j->client->who.name, j->client->wire);
+            message_frames_make(j->routes->frames, m, j->client->who.name, wire_for(j, list));
         break;
     case MESSAGE_CLOSE:
         if (list == &j->replayed)

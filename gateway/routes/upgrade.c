@@ -7,6 +7,7 @@
 #include "common/base/digest.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
+#include "common/base/settings.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
 #include "common/send/address.h"
@@ -110,6 +111,33 @@ struct upgrade_error upgrade_decide_id(const struct request *r, const struct upg
     return (struct upgrade_error){0, NULL};
 }
 
+/* The value of the last parameter of that name; a NULL pointer when there is none. */
+static struct bytes query_value(const struct request *r, const char *name) {
+    struct bytes rest = r->head.query, found = BYTES_NONE;
+    while (rest.ptr != NULL) {
+        struct bytes value = bytes_split(&rest, '&');
+        struct bytes key = bytes_split(&value, '=');
+        if (bytes_equal_str(key, name))
+            found = value.ptr != NULL ? value : BYTES_LIT("");
+    }
+    return found;
+}
+
+/* The window of the compression that was agreed on; 0: none. A client whose own compression, or
+ * that of something on the way, is broken can do without it. */
+static int window_bits_of(const struct request *r, const struct upgrade_options *o) {
+    struct buf name = {0};
+    if (r->routes->settings->compress_min_bytes == 0 || o->is_uncompressed ||
+        bytes_equal_str(query_value(r, "signalbox-deflate"), "0"))
+        return 0;
+    buf_append(&name, o->name);
+    buf_append_char(&name, '\0');
+    bool is_uncompressed =
+        registrations_name_options(routes_registrations(r->routes), name.ptr)->is_uncompressed;
+    buf_deinit(&name);
+    return is_uncompressed ? 0 : ws_handshake_deflate(&r->head).window_bits;
+}
+
 static struct client *identify(const struct request *r, const struct upgrade_options *o,
                                struct bytes id, enum wire wire) {
     struct routes *routes = r->routes;
@@ -142,23 +170,17 @@ static struct client *identify(const struct request *r, const struct upgrade_opt
 /* ---- resume */
 
 static void read_resume(const struct request *r, struct join_options *join) {
-    struct bytes rest = r->head.query;
-    while (rest.ptr != NULL) {
-        struct bytes value = bytes_split(&rest, '&');
-        struct bytes key = bytes_split(&value, '=');
-        if (!bytes_equal_str(key, "signalbox-resume"))
-            continue;
-        join->wants_resume = true;
-        join->has_resume = message_id_parse(value, &join->resume);
-    }
+    struct bytes value = query_value(r, "signalbox-resume");
+    join->wants_resume = value.ptr != NULL;
+    join->has_resume = join->wants_resume && message_id_parse(value, &join->resume);
 }
 
 /* ---- the answer */
 
-static enum wire wire_of(const struct request *r) {
+static enum wire wire_of(const struct request *r, const struct upgrade_options *o) {
     if (event_stream_is_asked(r))
         return event_stream_wire(r);
-    return ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL) ? WIRE_WS_V1 : WIRE_WS;
+    return wire_of_ws(ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL), window_bits_of(r, o));
 }
 
 static void converted(struct request *r, const struct identity *who) {
@@ -192,12 +214,16 @@ static void carry_by_websocket(struct request *r, struct client *client) {
     const struct identity *who = &client->who;
     struct buf head = {0};
     char accept[29];
+    struct ws_deflate deflate = {0};
+    if (wire_window_bits(client->wire) > 0)
+        deflate = ws_handshake_deflate(&r->head);
     struct ws_reply_fields fields = {
         .client_id = who->client_id,
         .name = who->name,
         .group = who->group,
         .now = time(NULL),
         .subprotocol = wire_is_v1(client->wire) ? BYTES_LIT(WIRE_V1_SUBPROTOCOL) : BYTES_NONE,
+        .extensions = bytes_str(deflate.answer),
         .extra = buf_bytes(&r->extra),
     };
     MUST(ws_handshake_reply(&head, accept_of(http_head_find(&r->head, "Sec-WebSocket-Key"), accept),
@@ -211,6 +237,7 @@ static void carry_by_websocket(struct request *r, struct client *client) {
                                  .client = client,
                                  .client_id = who->client_id,
                                  .name = who->name,
+                                 .deflates = wire_window_bits(client->wire) > 0,
                                  .rest = &rest};
     client_carry(client, &ws_transport, ws_open(c, &options), c);
     attach_to_route(r, client);
@@ -226,7 +253,7 @@ static void carry_by_events(struct request *r, struct client *client) {
 
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
                              struct upgrade_error *error_out) {
-    enum wire wire = wire_of(r);
+    enum wire wire = wire_of(r, options);
     bool is_stream = wire_is_sse(wire);
     struct join_options join = {.carry = is_stream ? carry_by_events : carry_by_websocket};
     struct buf id = {0};

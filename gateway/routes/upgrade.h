@@ -14,7 +14,8 @@ struct request;
 struct upgrade_options {
     struct bytes name, group, client_id; /* group, client_id: empty when not given */
     enum scope scope;
-    bool is_automatic; /* no route: the id is never signed */
+    bool is_automatic;    /* no route: the id is never signed */
+    bool is_uncompressed; /* whatever the client asks for */
 };
 
 enum upgrade_outcome {

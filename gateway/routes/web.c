@@ -131,7 +131,7 @@ static int convert(lua_State *L) {
     struct web *w = web_check(L);
     struct request *r = w->handler.request;
     struct upgrade_error error;
-    static const char *const allowed[] = {"name", "group", "client_id", "scope", NULL};
+    static const char *const allowed[] = {"name", "group", "client_id", "scope", "compress", NULL};
     luaL_checktype(L, 2, LUA_TTABLE);
     if (r != NULL && request_is_converted(r))
         return 0; /* the first one counts */
@@ -155,7 +155,8 @@ static int convert(lua_State *L) {
     struct upgrade_options options = {.name = api_option_bytes(L, 2, "name"),
                                       .group = api_option_bytes(L, 2, "group"),
                                       .client_id = api_option_bytes(L, 2, "client_id"),
-                                      .scope = scope_of(L, r)};
+                                      .scope = scope_of(L, r),
+                                      .is_uncompressed = !api_option_bool(L, 2, "compress", true)};
     if (post_is(r))
         return post(L, r, &options);
     if (options.scope == SCOPE_GLOBAL)

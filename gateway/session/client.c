@@ -86,7 +86,8 @@ void client_send_hello(struct client *c, struct message_id position,
 
 void client_send(struct client *c, unsigned flags, struct bytes data) {
     struct message m = {.kind = MESSAGE_DATA, .flags = flags, .data = data};
-    send_frame(c, message_frames_make(c->host->frames, &m, c->who.name, c->wire));
+    enum wire wire = c->entry != NULL ? name_entry_wire(c->entry, c) : c->wire;
+    send_frame(c, message_frames_make(c->host->frames, &m, c->who.name, wire));
 }
 
 void client_close_with(struct client *c, int code, struct bytes reason) {

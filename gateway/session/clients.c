@@ -26,6 +26,7 @@ static void read_options(struct name_entry *e) {
     const struct name_options *options = registrations_name_options(r, e->name);
     e->slow = options->slow;
     e->continues_on_gap = options->continues_on_gap;
+    e->is_uncompressed = options->is_uncompressed;
 }
 
 struct name_entry *clients_find(struct clients *c, struct bytes name) {
@@ -84,12 +85,21 @@ void clients_sweep(struct clients *c) {
     }
 }
 
+enum wire name_entry_wire(const struct name_entry *e, const struct client *client) {
+    return e->is_uncompressed ? wire_uncompressed(client->wire) : client->wire;
+}
+
+static void apply_options(const struct name_entry *e, struct client_slot *slot) {
+    slot->conn->policy = e->slow;
+    slot->wire = name_entry_wire(e, slot->client);
+}
+
 void clients_reload(struct clients *c) {
     struct name_entry *e, *next;
     HASH_ITER (hh, c->names, e, next) {
         read_options(e);
         for (size_t i = 0; i < e->count; i++)
-            e->slots[i].conn->policy = e->slow;
+            apply_options(e, &e->slots[i]);
     }
 }
 
@@ -164,12 +174,10 @@ void clients_attach(struct name_entry *e, struct client *client) {
     client->entry = e;
     client->partition = e->partition;
     client->slot = (uint32_t)e->count;
-    client->conn->policy = e->slow;
     e->empty_ms = 0;
-    e->slots[e->count++] = (struct client_slot){.conn = client->conn,
-                                                .client = client,
-                                                .wire = client->wire,
-                                                .skips = !message_id_is_none(client->skip_until)};
+    e->slots[e->count++] = (struct client_slot){
+        .conn = client->conn, .client = client, .skips = !message_id_is_none(client->skip_until)};
+    apply_options(e, &e->slots[client->slot]);
     index_id(e, client);
     index_group(e, client);
     HASH_ADD_KEYPTR(hh_number, c->by_number, &client->who.number, sizeof(client->who.number),

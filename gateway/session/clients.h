@@ -51,8 +51,9 @@ struct name_entry {
     unsigned partition;
     enum slow_policy slow;
     bool continues_on_gap;
-    bool is_placed;    /* the first registration has said where the log stands */
-    uint64_t empty_ms; /* since when it has no client; 0: it has one */
+    bool is_uncompressed; /* nothing of it is compressed */
+    bool is_placed;       /* the first registration has said where the log stands */
+    uint64_t empty_ms;    /* since when it has no client; 0: it has one */
     struct client_slot *slots;
     size_t count, cap;
     struct join_list joins;
@@ -87,6 +88,8 @@ struct name_entry *clients_enter(struct clients *c, struct bytes name);
 static inline struct bytes name_entry_name(const struct name_entry *e) {
     return bytes_of(e->name, e->name_len);
 }
+/* How what is in its log looks to this client. */
+enum wire name_entry_wire(const struct name_entry *e, const struct client *client);
 /* A join or a connection that used the entry is gone. */
 void clients_left(struct name_entry *e);
 

@@ -11,18 +11,29 @@ enum { SCRATCH_KEPT_BYTES = 65536 };
 void message_frames_init(struct message_frames *f) {
     *f = (struct message_frames){0};
     frame_arena_init(&f->arena, FRAME_CHUNK_BYTES);
+    compression_init(&f->compression);
+}
+
+void message_frames_compress(struct message_frames *f, size_t min_bytes) {
+    f->compression.min_bytes = min_bytes;
 }
 
 void message_frames_deinit(struct message_frames *f) {
     message_frames_forget(f);
+    compression_deinit(&f->compression);
     frame_arena_deinit(&f->arena);
     buf_deinit(&f->text);
     buf_deinit(&f->event);
 }
 
-void message_frames_forget(struct message_frames *f) {
+static void forget_last(struct message_frames *f) {
     frame_unref(f->last);
     f->last = FRAME_NONE;
+}
+
+void message_frames_forget(struct message_frames *f) {
+    forget_last(f);
+    compression_trim(&f->compression);
 }
 
 static struct frame plain(struct message_frames *f, const struct message *m) {
@@ -31,7 +42,7 @@ static struct frame plain(struct message_frames *f, const struct message *m) {
         f->last_flags == m->flags &&
         bytes_equal(bytes_from(frame_bytes(f->last), f->last_header), m->data))
         return frame_ref(f->last);
-    message_frames_forget(f);
+    forget_last(f);
     f->last = wire_frame(&f->arena, m->flags & FLAG_BINARY, m->data);
     f->last_header = f->last.len - (uint32_t)m->data.len;
     f->last_id = m->id;
@@ -87,6 +98,12 @@ static struct frame message_event(struct message_frames *f, const struct message
 
 struct frame message_frames_make(struct message_frames *f, const struct message *m,
                                  struct bytes name, enum wire wire) {
+    if (wire_window_bits(wire) > 0) {
+        struct frame compressed = compression_frame(&f->compression, m, name, wire);
+        if (compressed.chunk != NULL)
+            return compressed;
+        wire = wire_uncompressed(wire);
+    }
     if (wire_is_sse(wire))
         return message_event(f, m, name, wire);
     return wire_is_v1(wire) && m->kind != MESSAGE_NOTE ? v1(f, m, name) : plain(f, m);

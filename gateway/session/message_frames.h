@@ -10,6 +10,7 @@
 
 #include "common/bus/log/envelope.h"
 #include "gateway/codec/frame.h"
+#include "gateway/session/compression.h"
 #include "gateway/session/wire.h"
 
 struct client;
@@ -21,11 +22,14 @@ struct message_frames {
     unsigned last_flags;
     uint32_t last_header;
     struct buf text, event; /* scratch */
+    struct compression compression;
 };
 
 void message_frames_init(struct message_frames *f);
 void message_frames_deinit(struct message_frames *f);
-/* At the end of each turn: releases the frame kept for other Names. */
+/* From now on messages are compressed (--compress-min-bytes) where the wire asks for it. */
+void message_frames_compress(struct message_frames *f, size_t min_bytes);
+/* At the end of each turn: releases what is kept for other Names. */
 void message_frames_forget(struct message_frames *f);
 
 /* The message to this Name as a frame, with one reference for the caller. */

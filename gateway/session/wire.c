@@ -23,6 +23,14 @@ struct frame wire_event(enum wire wire, struct frame_arena *arena, struct buf *e
     return frame_make(arena, bytes_of(header, len), buf_bytes(event));
 }
 
+struct frame wire_compressed_frame(struct frame_arena *arena, bool is_binary,
+                                   struct bytes payload) {
+    unsigned char header[WS_HEADER_OUT_MAX];
+    size_t len = ws_frame_header(header, is_binary ? WS_BINARY : WS_TEXT, payload.len);
+    header[0] |= WS_RSV1;
+    return frame_make(arena, bytes_of(header, len), payload);
+}
+
 static void append_id(struct buf *out, struct message_id id) {
     char text[MESSAGE_ID_TEXT];
     buf_printf(out, "\"%s\"", message_id_format(id, text));
@@ -45,8 +53,7 @@ void wire_hello(struct buf *out, const struct identity *who, struct message_id p
     buf_printf(out, ",\"recovered\":%s}", texts[recovered]);
 }
 
-void wire_message(struct buf *out, struct bytes name, struct message_id id, unsigned flags,
-                  struct bytes data) {
+void wire_message_begin(struct buf *out, struct bytes name, struct message_id id) {
     buf_append_str(out, "{\"type\":\"message\",\"id\":");
     if (message_id_is_none(id))
         buf_append_str(out, "null");
@@ -55,15 +62,27 @@ void wire_message(struct buf *out, struct bytes name, struct message_id id, unsi
     buf_append_str(out, ",\"name\":");
     json_append_string(out, name);
     buf_append_str(out, ",\"data\":");
+}
+
+void wire_message_data(struct buf *out, unsigned flags, struct bytes data) {
     if (flags & FLAG_BINARY) {
         buf_append_char(out, '"');
         base64_append(out, data);
-        buf_append_str(out, "\",\"binary\":true}");
-        return;
-    }
-    if (flags & FLAG_JSON)
+        buf_append_char(out, '"');
+    } else if (flags & FLAG_JSON) {
         buf_append(out, data);
-    else
+    } else {
         json_append_string(out, data);
-    buf_append_char(out, '}');
+    }
+}
+
+struct bytes wire_message_end(unsigned flags) {
+    return (flags & FLAG_BINARY) != 0 ? BYTES_LIT(",\"binary\":true}") : BYTES_LIT("}");
+}
+
+void wire_message(struct buf *out, struct bytes name, struct message_id id, unsigned flags,
+                  struct bytes data) {
+    wire_message_begin(out, name, id);
+    wire_message_data(out, flags, data);
+    buf_append(out, wire_message_end(flags));
 }

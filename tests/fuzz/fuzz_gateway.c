@@ -197,6 +197,7 @@ static void read_settings(struct world *w) {
     w->settings.max_body_bytes = 100000;
     w->settings.max_queue_bytes = 65536;
     w->settings.max_connections_per_address = 2;
+    w->settings.compress_min_bytes = 16;
     w->settings.max_messages_per_second = 50;
     w->settings.lua_budget_ms = 10000;
 }
@@ -221,6 +222,7 @@ static void open_gateway(struct world *w) {
     MUST(uv_loop_init(&g->daemon.loop) == 0);
     w->bus = bus_new(&g->daemon.loop, &w->settings, BUS_GATEWAY);
     message_frames_init(&g->frames);
+    message_frames_compress(&g->frames, (size_t)w->settings.compress_min_bytes);
     peers_init(&g->peers, &w->settings, &g->proxies.trusted, PEERS);
     conns_init(&g->conns, &g->daemon.loop, (size_t)w->settings.max_queue_bytes, 1000);
     g->conns.on_flushed = on_flushed;
@@ -287,6 +289,7 @@ static void check_frames(struct bytes in) {
         unsigned opcode = b[0] & 15;
         size_t head = b[1] == 126 ? 4 : b[1] == 127 ? 10 : 2, len = b[1];
         MUST(opcode <= 2 || (opcode >= 8 && opcode <= 10));
+        MUST((b[0] & 0x30) == 0 && ((b[0] & WS_RSV1) == 0 || opcode == 1 || opcode == 2));
         MUST(b[1] < 128); /* servers do not mask */
         if (in.len < head)
             return;
@@ -387,7 +390,8 @@ static unsigned next(struct steps *s) {
     "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"        \
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-#define EVENTS "Accept: text/event-stream\r\n"
+#define EVENTS  "Accept: text/event-stream\r\n"
+#define DEFLATE "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n"
 
 static const char *const texts[] = {
     "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -413,11 +417,19 @@ static const char *const texts[] = {
     "OPTIONS /local HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n"
     "Access-Control-Request-Method: POST\r\n\r\n",
     "POST /local HTTP/1.1\r\nHost: h\r\nX-PODE-SIGNAL-CLIENT-ID: x\r\nContent-Length: 2\r\n\r\nhi",
+    "GET /join HTTP/1.1\r\n" UPGRADE DEFLATE "\r\n",
+    "GET /join HTTP/1.1\r\n" UPGRADE DEFLATE "Sec-WebSocket-Protocol: signalbox.v1\r\n\r\n",
+    "\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\0",
 };
+
+/* Those with a NUL in them. */
+static size_t text_len(unsigned which) {
+    return which == 13 ? 21 : which == 14 ? 8 : which == 24 ? 13 : strlen(texts[which]);
+}
 
 static void say_text(struct peer_side *p, struct steps *s) {
     unsigned which = next(s) % ARRAY_LEN(texts), part = next(s);
-    size_t len = which == 13 ? 21 : which == 14 ? 8 : strlen(texts[which]);
+    size_t len = text_len(which);
     size_t cut = part < 128 ? 0 : part % (len + 1); /* or only its end, … */
     say(p, texts[which] + (part < 192 ? cut : 0),
         part < 192 ? len - cut : cut); /* … or beginning */
@@ -445,6 +457,8 @@ static void say_frame(struct peer_side *p, struct steps *s) {
     }
     memset(frame + head, 0, 4);
     memset(frame + head + 4, 'a', len);
+    if ((first & WS_RSV1) != 0) /* as a stored block, or many blocks of nothing, or nonsense */
+        memset(frame + head + 4, cut % 3 == 0 ? 0 : cut % 3 == 1 ? 0xff : 'a', len);
     len += head + 4;
     say(p, frame, cut < 200 ? len : len * (cut - 200) / 56);
     free(frame);
@@ -578,6 +592,9 @@ static void end(struct world *w) {
     MUST(set->count + set->unfreed + set->refused + set->told == 0 && w->g.clients.count == 0);
     MUST(memory_of(MEMORY_incoming) == 0 && memory_of(MEMORY_requests) == 0);
     message_frames_forget(&w->g.frames);
+    compression_deinit(&w->g.frames.compression);
+    compression_init(&w->g.frames.compression);
+    message_frames_compress(&w->g.frames, (size_t)w->settings.compress_min_bytes);
     MUST(memory_of(MEMORY_outgoing) == kept(&set->arena) + kept(&w->g.frames.arena));
     MUST(app_waiting(w->app) == 0);
     w->holds = w->connected = 0;

@@ -1,15 +1,18 @@
 """WebSocket clients on plain sockets.
 
 RawWs sends any bytes and any frames, right or wrong, and reads the response head and the frames exactly as they come.
-Client adds messages: fragments are joined, pings are answered, a close is answered and raised as Closed.
+Client adds messages: fragments are joined, compressed ones inflated, pings are answered, a close is answered and raised
+as Closed.
 Every read has a deadline; nothing here waits for ever.
 """
 import base64
 import collections
 import json
 import os
+import re
 import socket
 import time
+import zlib
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -75,6 +78,23 @@ def encode_frame(opcode, payload=b"", fin=True, rsv=0, mask=True, length_form=No
         return head + payload
     key = os.urandom(4)
     return head + key + mask_bytes(payload, key)
+
+
+def deflated(payload, level=6, bits=15, flush=zlib.Z_SYNC_FLUSH):
+    """What permessage-deflate makes of a payload (RFC 7692, 7.2.1)."""
+    if isinstance(payload, str):
+        payload = payload.encode()
+    engine = zlib.compressobj(level, zlib.DEFLATED, -bits)
+    out = engine.compress(payload) + engine.flush(flush)
+    return out[:-4] if flush == zlib.Z_SYNC_FLUSH else out + b"\0"
+
+
+def inflated(payload, bits=15):
+    """The opposite, with a window of 2 ** bits and nothing left over."""
+    engine = zlib.decompressobj(-bits)
+    out = engine.decompress(payload + b"\0\0\xff\xff")
+    assert not engine.eof and not engine.unconsumed_tail, "a final block, or something after the end"
+    return out
 
 
 def close_body(code, reason=""):
@@ -225,8 +245,11 @@ class RawWs:
 class Client(RawWs):
     """A well-behaved client: see the head of this file."""
 
-    def __init__(self, address, path, headers=None, **options):
+    def __init__(self, address, path, headers=None, deflate=None, **options):
+        """deflate: the offer of Sec-WebSocket-Extensions."""
         super().__init__(address, **options)
+        if deflate:
+            headers = {"Sec-WebSocket-Extensions": deflate, **(headers or {})}
         self.inbox = collections.deque()
         self.pongs = collections.deque()
         self.pings = []
@@ -236,6 +259,10 @@ class Client(RawWs):
         except BaseException:
             self.drop()
             raise
+        self.extensions = self.head.get("Sec-WebSocket-Extensions")
+        limit = re.search(r"server_max_window_bits=(\d+)", self.extensions or "")
+        self.window_bits = int(limit[1]) if limit else 15
+        self.compressed = []  # the payloads of messages that came compressed, as they came
         self.id = self.head.get("X-PODE-SIGNAL-CLIENT-ID")
         self.name = self.head.get("X-PODE-SIGNAL-NAME")
         self.group = self.head.get("X-PODE-SIGNAL-GROUP")
@@ -249,6 +276,9 @@ class Client(RawWs):
 
     def send_text(self, text):
         self.send_frame(TEXT, text)
+
+    def send_compressed(self, text, opcode=TEXT, **how):
+        self.send_frame(opcode, deflated(text, **how), rsv=4)
 
     def recv(self, timeout=None):
         """The next message: str or bytes. Raises Closed."""
@@ -321,11 +351,15 @@ class Client(RawWs):
         if frame.opcode != CONTINUATION:
             assert self.parts is None, "a new message inside a fragmented one"
             self.parts = (frame.opcode, [])
+            assert frame.rsv == 0 or (frame.rsv == 4 and self.extensions and frame.fin), "a bit nobody agreed on"
         self.parts[1].append(frame.payload)
         if frame.fin:
             opcode, parts = self.parts
             self.parts = None
             data = b"".join(parts)
+            if frame.rsv:
+                self.compressed.append(data)
+                data = inflated(data, self.window_bits)
             self.inbox.append(data.decode() if opcode == TEXT else data)
 
 

@@ -366,17 +366,18 @@ static bool read_on_gap(lua_State *L) {
 
 /* name("Name", { slow=, history=, on_gap= }) */
 int api_name(lua_State *L) {
-    static const char *const allowed[] = {"slow", "history", "on_gap", NULL};
+    static const char *const allowed[] = {"slow", "history", "on_gap", "compress", NULL};
     struct app *a = api_main_chunk(L, "name");
     const char *name = api_check_text(L, 1, "name");
     api_check_options(L, 2, allowed);
     enum slow_policy slow = read_slow(L);
     bool has_history = api_option_bool(L, 2, "history", true), continues = read_on_gap(L);
+    bool is_compressed = api_option_bool(L, 2, "compress", true);
     for (size_t i = 0; i < a->registrations->name_options.count; i++)
         if (strcmp(a->registrations->name_options.items[i].name, name) == 0)
             return luaL_error(L, "the Name '%s' has its options already", name);
     *ARRAY_ADD(&a->registrations->name_options) =
-        (struct name_options){mem_strdup(name), slow, has_history, continues};
+        (struct name_options){mem_strdup(name), slow, has_history, continues, !is_compressed};
     return 0;
 }
 

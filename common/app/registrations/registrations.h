@@ -64,6 +64,7 @@ struct name_options {
     enum slow_policy slow;
     bool has_history;      /* false: history = false */
     bool continues_on_gap; /* on_gap = "continue" */
+    bool is_uncompressed;  /* compress = false */
 };
 
 #define ARRAY_OF(type)                                                                             \

@@ -14,7 +14,9 @@
 #include <cmocka.h>
 
 #include "common/base/memory_budget.h"
+#include "common/base/metrics.h"
 #include "common/base/settings.h"
+#include "gateway/codec/deflate.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/turn.h"
 #include "tests/gateway/conn/loopback.h"
@@ -28,8 +30,9 @@ struct fixture {
     struct settings settings;
     int peer;
     /* the client */
-    char heard[256];      /* its messages, each with a space after it */
-    unsigned holds;       /* set within on_message */
+    char heard[256]; /* its messages, each with a space after it */
+    unsigned holds;  /* set within on_message */
+    bool deflates;
     bool gets_bye;        /* what ask_for_bye answers */
     bool is_ignored;      /* what on_message answers */
     unsigned asked, left; /* calls */
@@ -44,8 +47,11 @@ static struct fixture *fixture;
 static bool on_message(void *client, bool is_binary, struct bytes body) {
     struct fixture *f = client;
     assert_false(is_binary);
-    strncat(f->heard, body.ptr, body.len);
-    strcat(f->heard, " ");
+    size_t len = strlen(f->heard);
+    if (body.len < 20)
+        snprintf(f->heard + len, sizeof(f->heard) - len, "%.*s ", BYTES_FMT(body));
+    else
+        snprintf(f->heard + len, sizeof(f->heard) - len, "<%zu> ", body.len);
     for (enum hold why = HOLD_ROOM; why <= HOLD_SHARE; why = (enum hold)(why << 1))
         if ((f->holds & (unsigned)why) != 0)
             ws_transport.hold(f->ws, why);
@@ -109,6 +115,7 @@ static void open_ws(struct fixture *f, struct bytes read) {
                                  .client = f,
                                  .client_id = BYTES_LIT("id"),
                                  .name = BYTES_LIT("N"),
+                                 .deflates = f->deflates,
                                  .rest = &rest};
     f->ws = ws_open(f->conn, &options);
     assert_null(rest.ptr);
@@ -138,6 +145,15 @@ static void close_with(struct fixture *f, int code, struct bytes reason) {
 static int setup(void **state) {
     int status = connect_only(state);
     open_ws(*state, BYTES_NONE);
+    return status;
+}
+
+static int setup_deflates(void **state) {
+    int status = connect_only(state);
+    struct fixture *f = *state;
+    f->deflates = true;
+    f->settings.max_message_bytes = 16 * 1024 * 1024;
+    open_ws(f, BYTES_NONE);
     return status;
 }
 
@@ -475,8 +491,136 @@ static void a_broken_connection_is_reported(void **state) {
     assert_string_equal(f->cause, ""); /* the client knows what that means */
 }
 
+/* ---- compression */
+
+#define A_COMPRESSED_HELLO "\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\x00"
+#define A_DAMAGED_ONE      "\xc1\x82\0\0\0\0\x07\x00"
+
+/* A text of four million zeros, and what follows it. */
+static void say_large(struct fixture *f, const char *then, size_t len) {
+    enum { BLOCKS = 16 };
+    static char block[DEFLATE_BYTES_MAX];
+    struct deflater deflater;
+    struct buf payload = {0}, frame = {0};
+    deflater_init(&deflater);
+    for (int i = 0; i < BLOCKS; i++) {
+        deflate_message(&deflater, 15, bytes_of(block, sizeof(block)), &payload);
+        if (i + 1 < BLOCKS)
+            buf_append(&payload, BYTES_LIT("\0\0\xff\xff"));
+    }
+    deflater_deinit(&deflater);
+    char header[8] = {(char)0xc1, (char)(0x80 | 126), (char)(payload.len >> 8), (char)payload.len};
+    assert_true(payload.len > 125 && payload.len < 65536);
+    buf_append(&frame, bytes_of(header, sizeof(header)));
+    buf_append(&frame, buf_bytes(&payload));
+    buf_append(&frame, bytes_of(then, len));
+    assert_int_equal(send(f->peer, frame.ptr, frame.len, 0), frame.len);
+    buf_deinit(&payload);
+    buf_deinit(&frame);
+    for (int i = 0; i < 20 && !conn_is_paused(f->conn, CONN_PAUSED_PROTO); i++)
+        turn(f, 1);
+    assert_true(conn_is_paused(f->conn, CONN_PAUSED_PROTO));
+    assert_int_equal(metrics_get(METRIC_inflations_waiting), 1);
+}
+
+static void assert_forgotten(struct fixture *f) {
+    turn(f, 30);
+    assert_int_equal(metrics_get(METRIC_inflations_waiting), 0);
+    assert_string_equal(f->heard, "");
+}
+
+static void a_small_one_is_inflated_at_once(void **state) {
+    struct fixture *f = *state;
+    SAY(f, A_COMPRESSED_HELLO A_MESSAGE("a") A_COMPRESSED_HELLO);
+    assert_string_equal(f->heard, "Hello a Hello ");
+    assert_int_equal(f->conn->input_bytes, 0);
+}
+
+static void a_damaged_one_is_the_end(void **state) {
+    struct fixture *f = *state;
+    SAY(f, A_MESSAGE("a") A_DAMAGED_ONE A_MESSAGE("b"));
+    assert_string_equal(f->heard, "a ");
+    assert_string_equal(f->cause, "s 1007 compressed message is damaged");
+}
+
+static void a_large_one_is_inflated_in_steps(void **state) {
+    struct fixture *f = *state;
+    say_large(f, A_MESSAGE("b"), 7);
+    size_t most = 0;
+    for (unsigned steps = 0; f->heard[0] == '\0'; steps++) {
+        most = f->conn->input_bytes > most ? f->conn->input_bytes : most;
+        turn(f, 1);
+        assert_true(steps < 30);
+    }
+    assert_in_range(most, 3000000, 10000000);
+    turn(f, 4);
+    assert_string_equal(f->heard, "<4194304> b ");
+    assert_int_equal(f->conn->input_bytes, 0);
+    assert_false(conn_is_paused(f->conn, CONN_PAUSED_PROTO));
+    SAY(f, A_COMPRESSED_HELLO);
+    assert_string_equal(f->heard, "<4194304> b Hello ");
+}
+
+static void what_is_behind_a_large_one_waits(void **state) {
+    struct fixture *f = *state;
+    f->holds = HOLD_ROOM;
+    say_large(f, A_MESSAGE("b") CLOSE_1000, 7 + 8);
+    turn(f, 30);
+    assert_string_equal(f->heard, "<4194304> ");
+    ws_transport.release(f->ws, HOLD_ROOM);
+    turn(f, 4);
+    assert_string_equal(f->heard, "<4194304> b ");
+    assert_string_equal(f->cause, "c 1000 ");
+}
+
+static void a_large_one_that_is_damaged(void **state) {
+    struct fixture *f = *state;
+    f->settings.max_message_bytes = 4000000;
+    say_large(f, A_MESSAGE("b"), 7);
+    turn(f, 30);
+    assert_string_equal(f->heard, "");
+    assert_string_equal(f->cause, "s 1009 message over its limit");
+    ASSERT_PEER_HAS(f, "\x88\x18\x03\xf1message over its limit");
+}
+
+static void a_large_one_counts_for_the_rate(void **state) {
+    struct fixture *f = *state;
+    f->settings.max_message_bytes_per_second = 1000000;
+    say_large(f, A_MESSAGE("b"), 7);
+    turn(f, 30);
+    assert_string_equal(f->heard, "<4194304> ");
+    assert_true(f->conn->deadline_ms > uv_now(&f->loop));
+}
+
+static void we_close_while_it_is_inflated(void **state) {
+    struct fixture *f = *state;
+    say_large(f, A_MESSAGE("b"), 7);
+    ws_transport.close(f->ws, &(struct transport_end){.code = 1001});
+    assert_forgotten(f);
+    SAY(f, CLOSE_1000);
+    assert_true(f->is_gone);
+}
+
+static void it_breaks_while_it_is_inflated(void **state) {
+    struct fixture *f = *state;
+    say_large(f, A_MESSAGE("b"), 7);
+    conn_drop(f->conn);
+    assert_forgotten(f);
+    assert_true(f->is_gone);
+}
+
+static void memory_is_short_while_it_is_inflated(void **state) {
+    struct fixture *f = *state;
+    say_large(f, A_MESSAGE("b"), 7);
+    f->conn->proto->on_pressure(f->conn, PRESSURE_IN);
+    assert_int_equal(f->conn->input_bytes, 0);
+    assert_forgotten(f);
+    assert_string_equal(f->cause, "s 1013 unfinished messages hold too much memory");
+}
+
 int main(void) {
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn)         cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define DEFLATE_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup_deflates, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_held_client_is_not_read),
         TEST(reading_goes_on_in_a_turn_of_its_own),
@@ -486,6 +630,15 @@ int main(void) {
         TEST(the_rate_holds_until_there_is_a_token),
         TEST(ignored_messages_are_not_paced),
         TEST(a_client_over_the_rate_for_too_long_is_cut_off),
+        DEFLATE_TEST(a_small_one_is_inflated_at_once),
+        DEFLATE_TEST(a_damaged_one_is_the_end),
+        DEFLATE_TEST(a_large_one_is_inflated_in_steps),
+        DEFLATE_TEST(what_is_behind_a_large_one_waits),
+        DEFLATE_TEST(a_large_one_that_is_damaged),
+        DEFLATE_TEST(a_large_one_counts_for_the_rate),
+        DEFLATE_TEST(we_close_while_it_is_inflated),
+        DEFLATE_TEST(it_breaks_while_it_is_inflated),
+        DEFLATE_TEST(memory_is_short_while_it_is_inflated),
         cmocka_unit_test_setup_teardown(what_came_with_the_handshake_is_read_later, connect_only,
                                         teardown),
         TEST(a_silent_client_gets_its_close_at_once),
