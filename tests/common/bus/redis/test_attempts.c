@@ -3,7 +3,10 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -91,11 +94,44 @@ static void the_same_trouble_is_said_once(void **state) {
     clock_freeze(0);
 }
 
+/* Nobody waits as long as the others: from seven to thirteen tenths, and all in between. */
+static void waits_are_spread(void **state) {
+    unsigned least = UINT_MAX, most = 0;
+    (void)state;
+    for (int i = 0; i < 4000; i++) {
+        struct attempts a = {.failures = 20};
+        unsigned ms = attempts_failed(&a, false);
+        least = ms < least ? ms : least;
+        most = ms > most ? ms : most;
+    }
+    assert_in_range(least, 1400, 1410);
+    assert_in_range(most, 2590, 2600);
+}
+
+/* Whatever the clock says. */
+static void the_first_trouble_is_always_said(void **state) {
+    static const char *const next[] = {"", "a", "a1", "a1b", "a1c", "a1b2", "1", "b1b"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(next); i++) {
+        struct attempts a = {0};
+        clock_freeze(1000);
+        attempts_log(&a, "test", "a22b");
+        assert_true(a.is_warned);
+        assert_string_equal(a.warned, "a22b");
+        clock_freeze(9000);
+        attempts_log(&a, "test", next[i]);
+        assert_int_equal(a.warned_ms, strcmp(next[i], "a1b") == 0 ? 1000 : 9000);
+    }
+    clock_freeze(0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_wait_doubles_up_to_two_seconds),
         cmocka_unit_test(a_cut_waits_a_quarter_of_a_second_sixteen_times),
         cmocka_unit_test(a_link_that_lasts_is_proven_once),
+        cmocka_unit_test(waits_are_spread),
+        cmocka_unit_test(the_first_trouble_is_always_said),
         cmocka_unit_test(the_same_trouble_is_said_once),
         cmocka_unit_test(a_proof_takes_two_seconds_and_an_answer)};
     log_set_level(LOG_ERROR);

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "common/base/must.h"
+
 #include "common/bus/redis/scripts.h"
 
 static void expect(struct command *c, const char *text) {
@@ -85,6 +87,26 @@ static void calls_scripts(void **state) {
     expect(&c, text);
 }
 
+/* Of all arguments, wherever it stands. */
+static void knows_its_largest_argument(void **state) {
+    static const struct {
+        const char *name, *first, *second;
+        size_t largest;
+    } rows[] = {{"GET", "a", "b", 3},
+                {"GET", "abcde", "b", 5},
+                {"GET", "abcde", "abcdefg", 7},
+                {"EXISTS", "abcdef", "abc", 6}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct command c = command_begin(rows[i].name);
+        command_text(&c, rows[i].first);
+        command_text(&c, rows[i].second);
+        assert_int_equal(c.largest, rows[i].largest);
+        command_drop(&c);
+        assert_int_equal(c.largest, 0);
+    }
+}
+
 static void may_be_dropped(void **state) {
     (void)state;
     struct command c = command_begin("PING");
@@ -100,6 +122,7 @@ int main(void) {
                                        cmocka_unit_test(counts_many_arguments),
                                        cmocka_unit_test(carries_large_arguments),
                                        cmocka_unit_test(calls_scripts),
+                                       cmocka_unit_test(knows_its_largest_argument),
                                        cmocka_unit_test(may_be_dropped)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,6 +84,25 @@ static void the_bound_in_bytes(void **state) {
     }
 }
 
+/* At one entry nothing can be halved; at the top nothing is doubled. */
+static void both_ends(void **state) {
+    struct paging p;
+    (void)state;
+    paging_init(&p, 2, 100);
+    break_it(&p);
+    break_it(&p);
+    assert_int_equal(p.count, 1);
+    paging_read(&p, 1, 0);
+    assert_int_equal(p.count, 1);
+    static const unsigned most[] = {2, 4, 8, 16, 32, 64, 100, 100};
+    for (size_t i = 0; i < ARRAY_LEN(most); i++) {
+        for (int good = i == 0; good < PAGING_GOOD; good++)
+            paging_read(&p, p.count, 0);
+        assert_int_equal(p.most, most[i]);
+    }
+    assert_int_equal(p.count, 100);
+}
+
 /* Breaks of one moment are one, and what grew again is halved again. */
 static void breaks_of_one_moment(void **state) {
     struct paging p;
@@ -123,6 +142,7 @@ int main(void) {
         cmocka_unit_test_setup(halves_until_it_is_stuck, set_up),
         cmocka_unit_test_setup(grows_again_slowly, set_up),
         cmocka_unit_test_setup(the_bound_in_bytes, set_up),
+        cmocka_unit_test_setup(both_ends, set_up),
         cmocka_unit_test_setup(breaks_of_one_moment, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,9 @@ static void says_what_is_the_same(void **state) {
     struct server_info once = read_text("r1", "master", "bb", "aa"),
                        twice = read_text("r1", "master", "cc", "bb");
     assert_string_not_equal(once.identity, twice.identity);
+    assert_string_equal(read_text("r1", "master", "bb", "1" ZERO).identity, "r1/bb");
+    assert_string_equal(read_text("r1", "master", "bb", ZERO "1").identity, "r1/bb");
+    assert_string_equal(read_text("r1", "master", "bb", ZERO).identity, "r1/");
     assert_false(read_text("r1", "slave", "aa", ZERO).is_master);
 }
 
