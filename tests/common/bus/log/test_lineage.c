@@ -100,11 +100,74 @@ static void no_more_terms_than_fit(void **state) {
         snprintf(terms + strlen(terms), 16, " %u", i);
     struct lineage l = read_lineage("37", "37-1", terms);
     assert_int_equal(l.count, 0);
+    char most[2000] = "1";
+    enum { FIT = ARRAY_LEN(((struct lineage *)0)->terms) };
+    for (unsigned i = 2; i <= FIT; i++)
+        snprintf(most + strlen(most), 16, " %u", i);
+    char term[8];
+    snprintf(term, sizeof(term), "%d", FIT);
+    assert_int_equal(read_lineage(term, NULL, most).count, FIT);
+    snprintf(most + strlen(most), 16, " %u", FIT + 1);
+    snprintf(term, sizeof(term), "%d", FIT + 1);
+    assert_int_equal(read_lineage(term, NULL, most).count, 0);
+}
+
+/* Who took a term twice, fell back, or took none that is written, left no lineage. */
+static void terms_must_rise_and_end_with_the_one_that_is_held(void **state) {
+    static const struct {
+        const char *terms;
+        size_t count;
+    } rows[] = {{"30", 1},      {"29 30", 2},  {"0 30<29-7", 2},    {"30 30", 0},
+                {"31 30", 0},   {"30 31", 0},  {"29", 0},           {"", 0},
+                {"29  30", 0},  {"29 30 ", 2}, {"x<1-1 30", 0},     {"<1-1 30", 0},
+                {"29<1 30", 0}, {"29< 30", 2}, {"29<1-1<2-2 30", 0}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct lineage l = read_lineage("30", "30-4", rows[i].terms);
+        if (l.count != rows[i].count)
+            fail_msg("'%s': %zu terms", rows[i].terms, (size_t)l.count);
+        assert_true(l.has_owner && l.term == 30 && l.last.seq == 4);
+    }
+}
+
+static void without_an_output_a_term_begins_at_its_beginning(void **state) {
+    (void)state;
+    struct lineage l = read_lineage("30", NULL, all), bad = read_lineage("30", "x", all),
+                   none = read_lineage("x", "30-4", all);
+    assert_true(l.last.term == 30 && l.last.seq == 0);
+    assert_true(bad.last.term == 30 && bad.last.seq == 0);
+    assert_false(none.has_owner);
+    assert_true(lineage_is_strange(&l, id_of("31-0")));
+    assert_false(lineage_is_strange(&l, id_of("30-99")));
+    assert_false(lineage_is_strange(&l, id_of("29-1")));
+    assert_false(lineage_is_strange(&none, id_of("31-1"))); /* nobody knows */
+    assert_true(lineage_contains(&none, id_of("31-0")));
+    assert_false(lineage_contains(&none, id_of("1-1")));
+}
+
+/* An answer that has not as many parts as were asked for is none. */
+static void what_is_no_answer(void **state) {
+    struct redisReply part = text_reply("30");
+    struct redisReply *elements[] = {&part, &part, &part, &part, &part};
+    struct lineage l;
+    (void)state;
+    assert_false(lineage_read(&l, NULL));
+    for (size_t count = 0; count <= 5; count++) {
+        struct redisReply whole = {
+            .type = REDIS_REPLY_ARRAY, .elements = count, .element = elements};
+        assert_int_equal(lineage_read(&l, &whole), count == 4);
+        if (count != 4)
+            assert_false(l.has_owner);
+    }
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_a_place),
-                                       cmocka_unit_test(knows_what_was_appended),
-                                       cmocka_unit_test(no_more_terms_than_fit)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_a_place),
+        cmocka_unit_test(knows_what_was_appended),
+        cmocka_unit_test(terms_must_rise_and_end_with_the_one_that_is_held),
+        cmocka_unit_test(without_an_output_a_term_begins_at_its_beginning),
+        cmocka_unit_test(what_is_no_answer),
+        cmocka_unit_test(no_more_terms_than_fit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
