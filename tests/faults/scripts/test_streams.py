@@ -177,7 +177,16 @@ class TestTick:
     @pytest.mark.parametrize('ago, expected', [(0, 1), (2, 1), (3, 0), (4, 0), (60, 0)])
     def test_a_new_schedule_has_missed_nothing_but_what_is_due(self, bench, ago, expected):
         assert self.tick(bench, NOW - ago) == expected
-        assert bench.do('HGET', 'src', 'c:a') == (f'{NOW - ago:020}' if expected else None)
+        assert bench.do('HGET', 'src', 'c:a') == f'{NOW - ago if expected else NOW - 3:020}'  # from then on none is missed
+
+    def test_a_schedule_begins_when_it_is_asked_for(self, bench):
+        """None is due yet: the mark is made once, and moves no more."""
+        assert self.tick(bench, 0, NOW + 30) == 0
+        assert bench.do('HGET', 'src', 'c:a') == f'{NOW - 3:020}' and bench.do('EXISTS', 'in') == 0
+        bench.at(NOW_MS + 40_000)
+        assert bench.run('append_tick', 'in src', 'c:a', 10, f'{0:020}', f'{NOW + 60:020}', 'blob') == 0
+        assert bench.do('HGET', 'src', 'c:a') == f'{NOW - 3:020}'
+        assert bench.run('append_tick', 'in src', 'c:a', 10, f'{NOW + 30:020}', f'{NOW + 60:020}', 'blob') == 1
 
     @pytest.mark.parametrize('tick, mark, expected', [
         (NOW - 30, NOW - 90, 1), (NOW - 30, NOW - 31, 1), (NOW - 30, NOW - 30, 0), (NOW - 30, NOW - 29, 0), (NOW - 30, NOW, 0),
@@ -185,7 +194,8 @@ class TestTick:
     def test_marks(self, bench, tick, mark, expected):
         """One that a wrong clock left in the future is ignored, beyond a period."""
         assert self.tick(bench, tick, mark=mark) == expected
-        assert bench.do('HGET', 'src', 'c:a') == f'{tick if expected else mark:020}'
+        is_wrong = mark > max(NOW, tick + self.PERIOD)
+        assert bench.do('HGET', 'src', 'c:a') == f'{tick if expected else NOW - 3 if is_wrong else mark:020}'
         assert [e for e in bench.ingest()] == ([{'m': 'blob'}] if expected else [])
 
     def test_a_late_call_does_not_take_the_marks_of_others_for_a_wrong_clocks(self, bench):
@@ -193,7 +203,7 @@ class TestTick:
         assert self.tick(bench, NOW - 180, mark=NOW + 10) == 0  # that one is; but the tick was over before it
 
     def test_busy_at_the_bound(self, bench):
-        assert self.tick(bench, NOW, limit=0) == 'BUSY ingest full' and bench.do('EXISTS', 'src') == 0
+        assert self.tick(bench, NOW, limit=0) == 'BUSY ingest full' and bench.do('HGET', 'src', 'c:a') == f'{NOW - 3:020}'
         assert self.tick(bench, NOW, limit=1) == 1
         assert bench.run('append_tick', 'in src', 'c:b', 1, f'{NOW:020}', f'{NOW + 60:020}', 'other') == 'BUSY ingest full'
         assert bench.run('append_tick', 'in src', 'c:b', 2, f'{NOW:020}', f'{NOW + 60:020}', 'other') == 1
