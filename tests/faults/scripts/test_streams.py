@@ -199,7 +199,7 @@ class TestTick:
         assert [e for e in bench.ingest()] == ([{'m': 'blob'}] if expected else [])
 
     def test_a_late_call_does_not_take_the_marks_of_others_for_a_wrong_clocks(self, bench):
-        assert self.tick(bench, NOW - 180, mark=NOW) == 0
+        assert self.tick(bench, NOW - 180, mark=NOW) == 0 and bench.do('HGET', 'src', 'c:a') == f'{NOW:020}'
         assert self.tick(bench, NOW - 180, mark=NOW + 10) == 0  # that one is; but the tick was over before it
 
     def test_busy_at_the_bound(self, bench):
@@ -232,6 +232,7 @@ class TestRestartStream:
                 (self.LAST, [self.LAST], 1, 0), (future, [future], 1, 0), (future, [], 1, 0),
                 (future, ['1-1'], 1, 1), (future, [future, '9999999999999-6'], 0, 2),
                 (future, ['9999999999999-15'], 0, 1), (self.LAST, ['18446744073709551615-18446744073709551614'], 1, 1),
+                ('9999999999999999999-0', ['18446744073709551615-0'], 0, 1), ('9999999999999-9999999999999999999', ['9999999999999-18446744073709551615'], 0, 1),
                 ('1700000000000-0', ['1700000000000-0'], 0, 1), ('0-0', [], 0, 0)]:
             assert self.restart(bench, cursor, *entries, now=cursor) == expected, (cursor, entries)
             assert bench.do('XLEN', 'in') == left, (cursor, entries)
