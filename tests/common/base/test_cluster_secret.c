@@ -43,6 +43,12 @@ static void a_short_or_absent_one_is_refused(void **state) {
     assert_false(s.is_known);
     assert_int_equal(read_text(&s, "1234567890123456\n", why), 0);
     assert_true(s.is_known);
+    char longest[SECRET_FILE_MAX + 2];
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    assert_int_equal(read_text(&s, longest, why), -E2BIG);
+    longest[SECRET_FILE_MAX] = '\0';
+    assert_int_equal(read_text(&s, longest, why), 0);
     assert_int_equal(cluster_secret_read(&s, "/nonexistent/file", why), -ENOENT);
     assert_false(s.is_known);
 }

@@ -78,6 +78,14 @@ static void test_default(void **state) {
     assert_int_equal(memory_default(root), host);
     write_file(root, "sys/fs/cgroup/a/b/memory.max", "max\n");
     assert_int_equal(memory_default(root), host);
+    /* three quarters of it, or a quarter of the host (which is `host`), whichever is less */
+    for (uint64_t limit = host / 2; limit <= 4 * host; limit += host / 2) {
+        char text[32];
+        snprintf(text, sizeof(text), "%llu\n", (unsigned long long)limit);
+        write_file(root, "sys/fs/cgroup/a/b/memory.max", text);
+        uint64_t share = limit / 4 * 3;
+        assert_int_equal(memory_default(root), share < host ? share : host);
+    }
     write_file(root, "sys/fs/cgroup/a/b/memory.max", "4000000\n");
     assert_int_equal(memory_default(root), 3000000);
     write_file(root, "sys/fs/cgroup/a/memory.max", "400000\n");

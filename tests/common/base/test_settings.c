@@ -1,4 +1,5 @@
 /* test_settings.c - flags, environment, defaults; what is wrong; what is shown. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/base/buf.h"
+#include "common/base/log.h"
 #include "common/base/settings.h"
 
 enum { ARGUMENTS_MAX = 40 };
@@ -267,6 +269,33 @@ static void test_what_is_wrong_is_said(void **state) {
     }
 }
 
+static void test_the_log_is_as_it_is_asked_for(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        bool is_good;
+    } rows[] = {{"", true},
+                {"--log-level=error --log-format=json", true},
+                {"--log-level=ERROR", false},
+                {"--log-level=", false},
+                {"--log-format=xml", false},
+                {"--log-format=JSON", false}};
+    int silent = open("/dev/null", O_WRONLY | O_CLOEXEC), before = dup(STDERR_FILENO);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct settings s;
+        char rest[200];
+        assert_int_equal(parse(&s, rows[i].line, rest), SETTINGS_OK);
+        dup2(silent, STDERR_FILENO);
+        bool is_good = settings_apply_log(&s, "test");
+        dup2(before, STDERR_FILENO);
+        assert_int_equal(is_good, rows[i].is_good);
+    }
+    close(silent);
+    close(before);
+    log_set_json(false);
+    log_set_level(LOG_INFO);
+}
+
 /* A number counts as given when it is, even if it is the default. */
 static void test_what_is_default(void **state) {
     (void)state;
@@ -317,6 +346,7 @@ int main(void) {
         cmocka_unit_test(test_a_setting_changes_only_itself),
         cmocka_unit_test(test_what_is_wrong_is_said),
         cmocka_unit_test(test_what_is_default),
+        cmocka_unit_test(test_the_log_is_as_it_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
