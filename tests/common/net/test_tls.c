@@ -182,6 +182,32 @@ static void says_both_ways(void **state) {
     }
 }
 
+/* Each end knows the other's certificate, if it has one, and what both agreed on. */
+static void each_end_knows_the_other(void **state) {
+    (void)state;
+    struct peers p;
+    struct tls_peer server = {0}, client = {0};
+    peers_init_tls(&p, "ca.pem");
+    peers_connect(&p, "localhost");
+    assert_false(stream_tls_peer(&p.client.stream, &server)); /* not yet */
+    assert_null(server.version);
+    peers_until(&p, &p.server.opens, 1, 5000);
+    peers_until(&p, &p.client.opens, 1, 5000);
+    assert_true(stream_tls_peer(&p.client.stream, &server));
+    assert_string_equal(server.version, "TLSv1.3");
+    assert_non_null(server.cipher);
+    assert_string_equal(server.subject.ptr, "CN=localhost");
+    assert_int_equal(strlen(server.fingerprint), 64);
+    assert_int_equal(strspn(server.fingerprint, "0123456789abcdef"), 64);
+    assert_false(server.is_resumed);
+    assert_true(stream_tls_peer(&p.server.stream, &client));
+    assert_string_equal(client.server_name, "localhost");
+    assert_string_equal(client.fingerprint, "");
+    assert_int_equal(client.subject.len, 0);
+    buf_deinit(&server.subject);
+    peers_deinit(&p);
+}
+
 static struct handshakes handshakes;
 static unsigned turns;
 
@@ -412,6 +438,7 @@ int main(void) {
                                        cmocka_unit_test(bad_certificates),
                                        cmocka_unit_test(bad_authorities),
                                        cmocka_unit_test(says_both_ways),
+                                       cmocka_unit_test(each_end_knows_the_other),
                                        cmocka_unit_test(a_handshake_waits_for_its_turn),
                                        cmocka_unit_test(much_both_ways_at_once),
                                        cmocka_unit_test(many_small_buffers_are_gathered),
