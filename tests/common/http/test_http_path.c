@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -181,6 +182,23 @@ static void expect_url(const char *canonical, const char *want) {
     buf_deinit(&out);
 }
 
+/* Letters, digits and what RFC 3986, 3.3 lets stand in a segment; every other byte is escaped. */
+static void test_every_byte_in_a_url(void **state) {
+    (void)state;
+    for (int c = 1; c < 256; c++) {
+        const char in[] = {'/', (char)c, '\0'};
+        char expected[8];
+        struct buf out = {0};
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        (c >= '0' && c <= '9') || strchr("-._~!$&'()*+,;=:@/%", c) != NULL;
+        snprintf(expected, sizeof(expected), is_plain ? "/%c" : "/%%%02X", c);
+        http_path_to_url(bytes_str(in), &out);
+        if (!bytes_equal_str(buf_bytes(&out), expected))
+            fail_msg("0x%02x: %.*s", (unsigned)c, BYTES_FMT(buf_bytes(&out)));
+        buf_deinit(&out);
+    }
+}
+
 static void test_to_url(void **state) {
     (void)state;
     expect_url("/a/b-c;d:e@f", "/a/b-c;d:e@f");
@@ -193,7 +211,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),  cmocka_unit_test(test_no_form),
         cmocka_unit_test(test_length), cmocka_unit_test(test_to_file),
-        cmocka_unit_test(test_to_url),
+        cmocka_unit_test(test_to_url), cmocka_unit_test(test_every_byte_in_a_url),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

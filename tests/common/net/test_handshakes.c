@@ -127,6 +127,27 @@ static void one_that_ends_leaves_its_place(void **state) {
     tear_down(3);
 }
 
+/* However many end while they are called, as many as ever are called after them. */
+static void those_that_end_when_called_take_no_place(void **state) {
+    (void)state;
+    set_up(1);
+    for (int round = 0; round < 3; round++) {
+        assert_true(may(0));
+        works(0, HANDSHAKES_SHARE_US);
+        for (size_t i = 1; i <= HANDSHAKES_CALLED; i++) {
+            begin(&ones[i]);
+            assert_false(may(i));
+        }
+        turn();
+        for (size_t i = 1; i <= HANDSHAKES_CALLED; i++) {
+            assert_int_equal(ones[i].calls, 1);
+            handshake_end(&ones[i].handshake);
+        }
+        turn();
+    }
+    tear_down(1);
+}
+
 static void pass_ms(uint64_t ms) {
     uint64_t until_ms = uv_now(&loop) + ms;
     while (uv_now(&loop) < until_ms)
@@ -158,6 +179,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(they_take_turns),
                                        cmocka_unit_test(one_that_is_not_read_holds_up_nobody),
                                        cmocka_unit_test(one_that_ends_leaves_its_place),
+                                       cmocka_unit_test(those_that_end_when_called_take_no_place),
                                        cmocka_unit_test(there_is_room_for_so_many)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
