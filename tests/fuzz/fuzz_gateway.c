@@ -414,8 +414,8 @@ static const char *const texts[] = {
     "GET /join?signalbox=v1 HTTP/1.1\r\nHost: h\r\n" EVENTS "Last-Event-ID: 1-1\r\n\r\n",
     "GET /stays HTTP/1.1\r\nHost: h\r\n" EVENTS "\r\n",
     "GET /local HTTP/1.0\r\nHost: h\r\n" EVENTS "\r\n",
-    "OPTIONS /local HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n"
-    "Access-Control-Request-Method: POST\r\n\r\n",
+    ("OPTIONS /local HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n"
+     "Access-Control-Request-Method: POST\r\n\r\n"),
     "POST /local HTTP/1.1\r\nHost: h\r\nX-PODE-SIGNAL-CLIENT-ID: x\r\nContent-Length: 2\r\n\r\nhi",
     "GET /join HTTP/1.1\r\n" UPGRADE DEFLATE "\r\n",
     "GET /join HTTP/1.1\r\n" UPGRADE DEFLATE "Sec-WebSocket-Protocol: signalbox.v1\r\n\r\n",
