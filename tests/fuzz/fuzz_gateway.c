@@ -243,6 +243,7 @@ static void open_gateway(struct world *w) {
                                 .registry = registry_new(w->bus),
                                 .app = &w->app,
                                 .endpoints = &g->endpoints,
+                                .peers = &g->peers,
                                 .clients = &g->clients,
                                 .frames = &g->frames,
                                 .client_host = &g->client_host};
