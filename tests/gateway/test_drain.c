@@ -22,7 +22,7 @@
 #include "gateway/conn/turn.h"
 #include "gateway/gateway.h"
 #include "tests/common/base/skipped_time.h"
-#include "tests/common/bus/redis_server.h"
+#include "tests/gateway/free_port.h"
 
 enum { CALLERS = 10 };
 
@@ -150,7 +150,7 @@ static void open_parts(struct gateway *g) {
 static void open_door(struct gateway *g) {
     static char here[] = "127.0.0.1";
     char *error = NULL;
-    w.endpoint.at = (struct endpoint){.address = here, .port = redis_server_choose_port()};
+    w.endpoint.at = (struct endpoint){.address = here, .port = free_port()};
     g->endpoints = (struct endpoints){.items = &w.endpoint, .count = 1};
     struct listeners_options options = {
         .loop = &g->daemon.loop, .conns = &g->conns, .endpoints = &g->endpoints, .fleet = "test"};
@@ -385,6 +385,18 @@ static void it_ends_when_all_are_gone(void **state) {
     assert_int_equal(w.g.conns.count, 0);
 }
 
+/* Whoever has not taken its end yet is not gone. */
+static void it_waits_until_the_last_bytes_are_taken(void **state) {
+    (void)state;
+    assert_true(drain_start(&w.g.drain, 0, DRAIN_ENDS));
+    go_on();
+    assert_int_equal(w.g.conns.count, 0);
+    assert_int_equal(w.g.conns.unfreed, CALLERS);
+    assert_false(w.g.drain.is_leaving);
+    hang_up_all();
+    assert_true(has_quit_within(1000));
+}
+
 static void clients_that_read_have_half_a_minute(void **state) {
     (void)state;
     w.are_busy = true;
@@ -496,6 +508,9 @@ static void notices_are_for_one_gateway(void **state) {
     struct notice n = drain_notice("another", true);
     gateway_kind.on_notice(&w.g, &n);
     assert_int_equal(w.g.drain.state, DRAIN_OFF);
+    n = (struct notice){.kind = NOTICE_lease, .lease = {.leaver = bytes_str(id)}};
+    gateway_kind.on_notice(&w.g, &n); /* nothing of ours */
+    assert_int_equal(w.g.drain.state, DRAIN_OFF);
     n = drain_notice(id, false);
     gateway_kind.on_notice(&w.g, &n);
     assert_int_equal(w.g.drain.state, DRAIN_CLOSING);
@@ -512,6 +527,10 @@ static void notices_are_for_one_gateway(void **state) {
     gateway_kind.on_notice(&w.g, &n);
     assert_int_equal(w.g.drain.state, DRAIN_ENDING);
     gateway_kind.on_notice(&w.g, &undrain); /* too late */
+    n = drain_notice(id, false);
+    n.drain.over_ms = 1;
+    gateway_kind.on_notice(&w.g, &n); /* likewise */
+    assert_int_equal(w.g.drain.over_ms, 5000);
     assert_int_equal(w.g.drain.state, DRAIN_ENDING);
 }
 
@@ -541,6 +560,7 @@ int main(void) {
         TEST(it_cannot_be_taken_back_without_the_port),
         TEST(an_end_is_for_good),
         TEST(it_ends_when_all_are_gone),
+        TEST(it_waits_until_the_last_bytes_are_taken),
         TEST(clients_that_read_have_half_a_minute),
         TEST(who_is_not_here_yet_is_dropped_at_the_last_call),
         TEST(redis_has_five_seconds),

@@ -20,6 +20,7 @@
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
 #include "tests/common/app/app_of_text.h"
+#include "tests/common/base/skipped_time.h"
 #include "tests/common/bus/bus_room.h"
 
 enum { CLIENTS = 3, WAIT_MS = 5000 };
@@ -96,6 +97,14 @@ static void add(size_t i, struct name_entry *entry) {
     client_register(w.client[i], false, on_registered, NULL);
 }
 
+static void leave(size_t i) {
+    if (w.client[i] == NULL)
+        return;
+    client_transport_events.on_gone(w.client[i]);
+    client_unref(w.client[i]);
+    w.client[i] = NULL;
+}
+
 static int setup(void **state) {
     (void)state;
     memset(&w, 0, sizeof(w));
@@ -123,10 +132,8 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     (void)state;
-    for (size_t i = 0; i < CLIENTS; i++) {
-        client_transport_events.on_gone(w.client[i]);
-        client_unref(w.client[i]);
-    }
+    for (size_t i = 0; i < CLIENTS; i++)
+        leave(i);
     bus_room_turn(&w.room, 20);
     clients_deinit(&w.clients);
     registry_free(w.registry);
@@ -224,10 +231,210 @@ static void a_reconciliation_that_breaks_off_begins_again(void **state) {
     teardown(state);
 }
 
+/* ---- the way to Redis is lost */
+
+static void wait_until(bool (*is_so)(void), const char *what) {
+    for (int i = 0; i < 500 && !is_so(); i++)
+        bus_room_turn(&w.room, 10);
+    if (!is_so())
+        fail_msg("%s", what);
+}
+
+static bool is_away(void) {
+    return !bus_can_send(w.bus);
+}
+
+static bool is_back(void) {
+    return bus_may_register(w.bus);
+}
+
+static void lose_redis(void) {
+    bus_room_ask(&w.room, "CLIENT KILL TYPE normal SKIPME yes");
+    wait_until(is_away, "the connection was not lost");
+}
+
+/* As in a process, which hears of its first connection. */
+static int setup_connected(void **state) {
+    setup(state);
+    lose_redis();
+    wait_until(is_back, "it did not come back");
+    assert_int_equal(w.restore.round, 0);
+    return 0;
+}
+
+static bool is_restored(void) {
+    return w.restore.round > 0 && !w.restore.is_restoring;
+}
+
+/* The process looks each second. */
+static void await_round(void) {
+    for (int i = 0; i < 500 && !is_restored(); i++) {
+        restore_probe(&w.restore);
+        bus_room_turn(&w.room, 10);
+    }
+    assert_true(is_restored());
+}
+
+static void assert_all_are_ours(void) {
+    for (size_t i = 0; i < CLIENTS; i++) {
+        char id[] = {'c', (char)('0' + i), '\0'};
+        if (!is_ours(id))
+            fail_msg("%s is %s", id, value_of(id));
+        assert_int_equal(w.closed[i], 0);
+    }
+}
+
+/* Another instance of Redis need not know what the one before knew. */
+static void another_server_is_told_again(void **state) {
+    (void)state;
+    redis_server_kill(&w.room.redis);
+    redis_server_restart(&w.room.redis, "");
+    await_round();
+    assert_int_equal(w.restore.round, 1);
+    assert_all_are_ours();
+}
+
+static void a_server_that_lost_all_is_told_again(void **state) {
+    (void)state;
+    bus_room_ask(&w.room, "FLUSHALL");
+    for (int i = 0; i < 500 && !is_restored(); i++) /* without a probe of ours */
+        bus_room_turn(&w.room, 10);
+    assert_int_equal(w.restore.round, 1);
+    assert_all_are_ours();
+}
+
+/* Five seconds are enough for others to declare us dead. */
+static void a_long_absence_is_a_reason_to_look(void **state) {
+    static const struct {
+        uint64_t away_ms;
+        unsigned rounds;
+    } cases[] = {{0, 0}, {4000, 0}, {5100, 1}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        if (i > 0) {
+            teardown(state);
+            setup_connected(state);
+        }
+        lose_redis();
+        skipped_ms += cases[i].away_ms;
+        wait_until(is_back, "it did not come back");
+        bus_room_turn(&w.room, 100);
+        assert_int_equal(w.restore.round, cases[i].rounds);
+        if (cases[i].rounds > 0)
+            await_round();
+        assert_all_are_ours();
+    }
+}
+
+/* A Redis without memory refuses; with the next probe it goes on, and none is left out. */
+static void what_is_refused_is_tried_again(void **state) {
+    (void)state;
+    forget("c0");
+    forget("c1");
+    forget("c2");
+    bus_room_ask(&w.room, "CONFIG SET maxmemory 1");
+    for (int i = 0; i < 4; i++) {
+        restore_probe(&w.restore);
+        bus_room_turn(&w.room, 20);
+        assert_int_equal(w.restore.in_flight, 0);
+    }
+    assert_true(w.restore.is_restoring);
+    assert_int_equal(w.restore.round, 1);
+    bus_room_ask(&w.room, "CONFIG SET maxmemory 0");
+    wait_until(is_back, "it did not come back");
+    bus_room_turn(&w.room, 50);
+    restore_probe(&w.restore);
+    await_round();
+    assert_int_equal(w.restore.round, 1);
+    assert_all_are_ours();
+}
+
+/* Each has its turn to be looked at, and nothing is looked at while a round runs. */
+static void each_is_looked_at_in_turn(void **state) {
+    (void)state;
+    for (int i = 0; i < CLIENTS; i++) {
+        restore_probe(&w.restore);
+        bus_room_turn(&w.room, 20);
+    }
+    assert_int_equal(w.restore.round, 0);
+    assert_false(w.reconcile.is_running); /* it has not been worth it */
+    forget("c1");
+    unsigned looks = 0;
+    for (; looks < CLIENTS && w.restore.round == 0; looks++) {
+        restore_probe(&w.restore);
+        bus_room_turn(&w.room, 20);
+    }
+    assert_int_equal(w.restore.round, 1);
+    await_round();
+    assert_all_are_ours();
+}
+
+/* Whoever leaves between the question and the answer is not registered again. */
+static void a_connection_may_leave_meanwhile(void **state) {
+    (void)state;
+    forget("c0");
+    forget("c1");
+    forget("c2");
+    restore_probe(&w.restore);
+    leave(1);
+    bus_room_turn(&w.room, 50);
+    await_round();
+    assert_true(is_ours("c0"));
+    assert_string_equal(value_of("c1"), "nil");
+    assert_true(is_ours("c2"));
+}
+
+/* Others have written our connections off, each with its Disconnect; none may go on. */
+static void who_is_declared_dead_closes_all(void **state) {
+    char id[64];
+    (void)state;
+    snprintf(id, sizeof(id), "%s", bus_id(w.bus));
+    bus_room_ask(&w.room, "HDEL sb:{sb}:gw %s", id);
+    bus_room_ask(&w.room, "SET sb:{sb}:dead:%s 1", id);
+    for (int i = 0; i < 500 && w.closed[CLIENTS - 1] == 0; i++)
+        bus_room_turn(&w.room, 10);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        assert_int_equal(w.closed[i], 1);
+        assert_int_equal(w.closed_with[i], 1012);
+        assert_false(w.client[i]->is_registered);
+    }
+}
+
+static void forget_all(void) {
+    forget("c0");
+    forget("c1");
+    forget("c2");
+}
+
+/* Neither a connection that has gone, nor one that is not registered any more, is missed. */
+static void who_is_not_registered_is_not_missed(void **state) {
+    (void)state;
+    for (size_t i = 0; i < CLIENTS; i++)
+        client_forget_registration(w.client[i]);
+    forget_all();
+    restore_probe(&w.restore);
+    bus_room_turn(&w.room, 30);
+    assert_int_equal(w.restore.round, 0);
+    restore_probe(&w.restore);
+    for (size_t i = 0; i < CLIENTS; i++)
+        leave(i);
+    bus_room_turn(&w.room, 30);
+    assert_int_equal(w.restore.round, 0);
+    restore_probe(&w.restore); /* there is nobody to look at */
+}
+
 int main(void) {
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup_connected, teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_is_restored_or_replaced),
         cmocka_unit_test(a_reconciliation_that_breaks_off_begins_again),
+        TEST(another_server_is_told_again),
+        TEST(a_server_that_lost_all_is_told_again),
+        TEST(a_long_absence_is_a_reason_to_look),
+        TEST(what_is_refused_is_tried_again),
+        TEST(each_is_looked_at_in_turn),
+        TEST(a_connection_may_leave_meanwhile),
+        TEST(who_is_declared_dead_closes_all),
+        TEST(who_is_not_registered_is_not_missed),
     };
     if (!redis_server_is_installed())
         return 77;

@@ -200,6 +200,20 @@ static void texts_have_a_bound(void **state) {
             }
 }
 
+/* At the bound a text is still read as it stands first. */
+static void the_longest_text_is_read_as_it_stands(void **state) {
+    char text[1100], target[1200], fields[1200], expected[1200];
+    (void)state;
+    memset(text, 'x', 1024);
+    snprintf(text + 1021, sizeof(text) - 1021, "%%41");
+    snprintf(target, sizeof(target), "/join?id=long&name=%.1021s%%2541", text);
+    int fd = routes_room_upgrade(&room, target, "", NULL);
+    snprintf(fields, sizeof(fields), ID "long" END NAME "%s" END, text);
+    snprintf(expected, sizeof(expected), "%s  long false true", text);
+    routes_room_expect(routes_room_get(&room, "GET", "/ask", fields), 200, expected);
+    routes_room_hang_up(&room, fd);
+}
+
 /* A refused reference ends the handler, whatever it catches; whoever does not ask is served. */
 static void only_who_asks_pays(void **state) {
     (void)state;
@@ -321,6 +335,7 @@ int main(void) {
     const struct CMUnitTest connections[] = {
         cmocka_unit_test(the_headers_name_one_connection),
         cmocka_unit_test(texts_have_a_bound),
+        cmocka_unit_test(the_longest_text_is_read_as_it_stands),
         cmocka_unit_test(only_who_asks_pays),
         cmocka_unit_test(a_conversion_asks_first),
         cmocka_unit_test(what_nobody_registered_so_is_no_connection),

@@ -75,6 +75,25 @@ static void the_101_says_who_one_is(void **state) {
     assert_field(upgrade_and_leave("/r", ""), "X-Own", "mine");
 }
 
+/* Of several subprotocols ours is chosen, if it is offered. */
+static void the_101_names_the_subprotocol(void **state) {
+    static const struct {
+        const char *offer, *chosen;
+    } cases[] = {{"signalbox.v1", "signalbox.v1"},
+                 {"chat, signalbox.v1", "signalbox.v1"},
+                 {"signalbox.v2", NULL},
+                 {"chat", NULL}};
+    char fields[100];
+    (void)state;
+    for (int is_local = 0; is_local <= 1; is_local++)
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+            load(is_local ? "signalbox.default_scope('local')" : "", "name = 'N'");
+            snprintf(fields, sizeof(fields), "Sec-WebSocket-Protocol: %s\r\n", cases[i].offer);
+            assert_field(upgrade_and_leave("/r", fields), "Sec-WebSocket-Protocol",
+                         cases[i].chosen);
+        }
+}
+
 static void who_brings_no_id_gets_a_new_one(void **state) {
     char first[64];
     (void)state;
@@ -317,6 +336,7 @@ static void a_client_that_has_ended_is_not_converted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_101_says_who_one_is),
+        cmocka_unit_test(the_101_names_the_subprotocol),
         cmocka_unit_test(who_brings_no_id_gets_a_new_one),
         cmocka_unit_test(texts_may_have_1024_bytes),
         cmocka_unit_test(a_global_connection_is_registered_until_it_ends),

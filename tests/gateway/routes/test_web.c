@@ -199,6 +199,22 @@ static void headers_are_the_apps_but_some(void **state) {
     assert_null(memmem(answer.ptr, answer.len, "never", 5));
 }
 
+static void an_answer_returns_nothing(void **state) {
+    static const char *const calls[] = {"w:text('x')",
+                                        "w:json('x')",
+                                        "w:respond { body = 'x' }",
+                                        "w:respond { body = {} }",
+                                        "w:file('app.lua')",
+                                        "w:header('X', 'x')"};
+    char body[100];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        snprintf(body, sizeof(body), "last = select('#', %s)", calls[i]);
+        assert_int_equal(routes_room_status(run(body)), 200);
+        assert_last("0");
+    }
+}
+
 static void one_answer_is_given(void **state) {
     static const struct {
         const char *body, *answer, *last;
@@ -500,6 +516,7 @@ int main(void) {
         cmocka_unit_test(tables_have_32_levels),
         cmocka_unit_test(a_failure_closes_the_connection),
         cmocka_unit_test(headers_are_the_apps_but_some),
+        cmocka_unit_test(an_answer_returns_nothing),
         cmocka_unit_test(one_answer_is_given),
         cmocka_unit_test(a_file_is_in_the_folder_of_the_app),
         cmocka_unit_test(each_field_says_what_was_asked),
