@@ -21,7 +21,7 @@
 #include "common/bus/notice.h"
 #include "gateway/conn/turn.h"
 #include "gateway/gateway.h"
-#include "tests/common/base/skipped_time.h"
+#include "tests/fuzz/still_clock.h"
 #include "tests/gateway/free_port.h"
 
 enum { CALLERS = 10 };
@@ -64,9 +64,9 @@ static void on_nothing(struct conn *c) {
     (void)c;
 }
 
-static void on_sweep(struct conn *c, uint64_t now_ms) {
+static void on_sweep(struct conn *c, uint64_t at_ms) {
     (void)c;
-    (void)now_ms;
+    (void)at_ms;
 }
 
 static bool on_shutdown(struct conn *c) {
@@ -97,23 +97,29 @@ static void on_connection(uv_stream_t *server, int status) {
     w.conns[w.accepted++] = conn_accept(&w.g.conns, server, NULL, NULL, &proto);
 }
 
-static void on_time_up(uv_timer_t *timer) {
-    *(bool *)timer->data = true;
-    uv_stop(timer->loop);
+struct run {
+    uv_idle_t turn;
+    uint64_t left_ms;
+};
+
+/* A turn takes a millisecond of the time that they see. */
+static void on_turn(uv_idle_t *handle) {
+    struct run *run = container_of(handle, struct run, turn);
+    usleep(50);
+    now_ms++;
+    if (--run->left_ms == 0)
+        uv_stop(handle->loop);
 }
 
 /* Runs the loop. True: daemon_quit has stopped it. */
 static bool has_quit_within(uint64_t ms) {
-    bool is_over = false;
-    uv_timer_t timer = {.data = &is_over};
-    uv_timer_init(&w.g.daemon.loop, &timer);
-    uv_update_time(&w.g.daemon.loop);
-    uv_timer_start(&timer, on_time_up, ms, 0);
+    struct run run = {.left_ms = ms};
+    uv_idle_init(&w.g.daemon.loop, &run.turn);
+    uv_idle_start(&run.turn, on_turn);
     uv_run(&w.g.daemon.loop, UV_RUN_DEFAULT);
-    bool has_quit = !is_over;
-    uv_close((uv_handle_t *)&timer, NULL);
+    uv_close((uv_handle_t *)&run.turn, NULL);
     uv_run(&w.g.daemon.loop, UV_RUN_NOWAIT);
-    return has_quit;
+    return run.left_ms > 0;
 }
 
 static void go_on(void) {
@@ -124,9 +130,9 @@ static void go_on(void) {
 static void skip_to(uint64_t elapsed_ms) {
     struct drain *d = &w.g.drain;
     uv_update_time(&w.g.daemon.loop);
-    uint64_t now_ms = uv_now(&w.g.daemon.loop) - d->start_ms;
-    assert_true(now_ms <= elapsed_ms);
-    skipped_ms += elapsed_ms - now_ms;
+    uint64_t is_ms = uv_now(&w.g.daemon.loop) - d->start_ms;
+    assert_true(is_ms <= elapsed_ms);
+    now_ms += elapsed_ms - is_ms;
 }
 
 static void open_parts(struct gateway *g) {
@@ -315,6 +321,7 @@ static void a_drain_can_be_taken_back(void **state) {
     assert_true(is_listening());
     assert_int_equal(drain_stop(&w.g.drain, &error), 0); /* nothing to stop */
     assert_int_equal(w.g.drain.state, DRAIN_OFF);
+    assert_int_equal(w.g.listeners.count, 1);
     for (int i = 0; i < 2; i++) {
         assert_true(drain_start(&w.g.drain, 10000, DRAIN_STAYS));
         assert_true(w.g.conns.is_draining);
@@ -324,7 +331,7 @@ static void a_drain_can_be_taken_back(void **state) {
         assert_false(w.g.conns.is_draining);
         assert_int_equal(w.g.drain.state, DRAIN_OFF);
         assert_int_equal(w.g.listeners.count, 1);
-        skipped_ms += 20000;
+        now_ms += 20000;
         go_on();
         assert_int_equal(asked(), (unsigned)i + 1); /* the others stay */
     }
@@ -469,6 +476,22 @@ static void redis_has_five_seconds_after_the_time(void **state) {
     assert_true(has_quit_within(1000));
 }
 
+/* A second call gives it the time anew. */
+static void a_second_end_waits_anew_for_redis(void **state) {
+    (void)state;
+    assert_int_equal(ingest_push(w.g.ingest, 0, NULL, BYTES_LIT("x"), NULL, NULL), 0);
+    assert_true(drain_start(&w.g.drain, 1000, DRAIN_ENDS));
+    hang_up_all();
+    skip_to(3000);
+    go_on();
+    assert_true(drain_start(&w.g.drain, 10000, DRAIN_ENDS));
+    go_on();
+    skip_to(14800);
+    go_on();
+    skip_to(15100);
+    assert_true(has_quit_within(1000));
+}
+
 static void systemd_is_told_how_long_it_may_take(void **state) {
     char path[] = "/tmp/signalbox-notify.XXXXXX", text[200] = "";
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -565,6 +588,7 @@ int main(void) {
         TEST(who_is_not_here_yet_is_dropped_at_the_last_call),
         TEST(redis_has_five_seconds),
         TEST(redis_has_five_seconds_after_the_time),
+        TEST(a_second_end_waits_anew_for_redis),
         TEST(systemd_is_told_how_long_it_may_take),
         TEST(notices_are_for_one_gateway),
         TEST(a_signal_ends_and_a_second_one_abandons),

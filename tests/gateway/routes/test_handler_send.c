@@ -247,11 +247,11 @@ static void redis_may_not_answer(void **state) {
     routes_room_say(&room, fd,
                     BYTES_LIT("GET /r HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
     bus_room_turn(&room.bus_room, 20);
-    skipped_ms += 9000;
+    skipped_ms += 7000;
     bus_room_turn(&room.bus_room, 20);
     char byte;
     assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
-    skipped_ms += 1000;
+    skipped_ms += 3000;
     struct bytes answer = routes_room_hear(&room, fd, "");
     routes_room_expect(
         answer, 200,

@@ -246,10 +246,10 @@ static void redis_may_not_confirm_the_follow(void **state) {
     choose_name();
     int fd = begin(target_of("&id=ann"), "");
     char byte;
-    skipped_ms += 4000;
+    skipped_ms += 2500;
     bus_room_turn(&room.bus_room, 20);
     assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK), -1);
-    skipped_ms += 1000;
+    skipped_ms += 2500;
     routes_room_expect(routes_room_hear(&room, fd, ""), 503, "Redis is not reached\n");
     go_on();
     routes_room_hang_up(&room, fd);
