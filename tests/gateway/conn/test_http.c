@@ -66,9 +66,10 @@ static void on_refused(struct request *r, const struct refusal *why) {
 
 static void on_request(struct request *r) {
     w.requests++;
-    if (is_for(r, "/hold")) {
+    if (is_for(r, "/hold") || is_for(r, "/quiet")) {
+        static const struct request_worker quiet; /* wants to know nothing */
         request_work(r);
-        request_set_worker(r, &worker, NULL);
+        request_set_worker(r, is_for(r, "/hold") ? &worker : &quiet, NULL);
         w.held = r;
     } else if (is_for(r, "/large")) {
         size_t len = (size_t)atoi(r->head.query.ptr);
@@ -398,6 +399,24 @@ static void who_sends_a_body_hears_that_it_was_taken(void **state) {
     request_worked(w.held);
 }
 
+/* What is written meanwhile is the answer before, and nobody has to want to know. */
+static void who_wants_to_know_nothing_hears_nothing(void **state) {
+    (void)state;
+    for (int leaves = 0; leaves <= 1; leaves++) {
+        call_anew();
+        say(GET("/", "") GET("/quiet", ""));
+        expect("hello", true);
+        struct linger now = {.l_onoff = 1};
+        assert_int_equal(setsockopt(w.peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+        if (leaves)
+            hang_up(); /* with a reset */
+        request_reply(w.held, 200, BYTES_NONE, BYTES_LIT("quiet"));
+        request_worked(w.held);
+        if (!leaves)
+            expect("quiet", true);
+    }
+}
+
 /* ---- time */
 
 static void a_head_has_to_come(void **state) {
@@ -589,6 +608,7 @@ int main(void) {
         TEST(a_client_that_shuts_down_is_answered),
         TEST(who_works_for_it_hears_that_the_client_is_gone),
         TEST(who_sends_a_body_hears_that_it_was_taken),
+        TEST(who_wants_to_know_nothing_hears_nothing),
         TEST(a_head_has_to_come),
         TEST(whoever_is_only_told_has_two_seconds),
         TEST(who_does_not_read_an_answer_is_dropped),

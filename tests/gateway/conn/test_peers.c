@@ -190,6 +190,34 @@ static void what_is_kept_has_a_bound(void **state) {
     peers_deinit(&p);
 }
 
+/* Whoever comes again is not forgotten with those who went at the same time. */
+static void who_is_here_is_never_forgotten(void **state) {
+    (void)state;
+    struct settings s = settings();
+    struct peers p;
+    struct peer_hold hold = {0}, other = {0};
+    char address[64];
+    s.max_connections_per_address = 1;
+    peers_init(&p, &s, &none, 1000);
+    peers_hold(&p, &hold, ip_of("192.0.2.7"), NOW_MS);
+    peers_release(&p, &hold, NOW_MS);
+    assert_int_equal(p.idle_count, 1);
+    peers_hold(&p, &hold, ip_of("192.0.2.7"), NOW_MS + 1);
+    assert_int_equal(p.idle_count, 0);
+    assert_true(TAILQ_EMPTY(&p.idle));
+    assert_null(peers_count(&p, &hold, PEER_CONNECTIONS, NOW_MS + 1));
+    for (unsigned i = 0; i < 10; i++) { /* each forgets who has been away for long */
+        snprintf(address, sizeof(address), "9.9.9.%u", i);
+        peers_hold(&p, &other, ip_of(address), NOW_MS + 3600000);
+        peers_release(&p, &other, NOW_MS + 3600000);
+    }
+    peers_hold(&p, &other, ip_of("192.0.2.7"), NOW_MS + 3600000);
+    assert_non_null(peers_count(&p, &other, PEER_CONNECTIONS, NOW_MS + 3600000));
+    peers_release(&p, &other, NOW_MS + 3600000);
+    peers_release(&p, &hold, NOW_MS + 3600000);
+    peers_deinit(&p);
+}
+
 static void defaults_are_for_public_addresses(void **state) {
     static const char *const local[] = {"127.0.0.1",  "::1",         "10.1.2.3", "172.16.0.1",
                                         "172.31.0.1", "192.168.1.1", "fd00::1",  "fe80::1"};
@@ -287,6 +315,7 @@ int main(void) {
         cmocka_unit_test(handlers_work_so_long_for_an_address),
         cmocka_unit_test(handlers_work_for_a_wider_network_too),
         cmocka_unit_test(what_is_kept_has_a_bound),
+        cmocka_unit_test(who_is_here_is_never_forgotten),
         cmocka_unit_test(defaults_are_for_public_addresses),
         cmocka_unit_test(defaults_spare_ipv6_loopback),
         cmocka_unit_test(an_ipv4_address_has_one_form),

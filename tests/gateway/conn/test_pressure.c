@@ -201,6 +201,20 @@ static void the_costliest_are_closed_first(void **state) {
     assert_string_equal(f->shed, " 1");
 }
 
+/* Down to seven eighths of the share, so that the next message does not fill it again. */
+static void some_room_is_made(void **state) {
+    struct fixture *f = *state;
+    keep(f, 0, SHARE / 8 + 1000, 60000);
+    keep(f, 1, SHARE / 8 * 7 - 500, 6000);
+    pressure_relieve(&f->set, true);
+    assert_string_equal(f->shed, " 0");
+    f->shed[0] = '\0';
+    keep(f, 2, SHARE / 8 + 1000, 60000);
+    keep(f, 1, SHARE / 8 * 7 + 500, 6000);
+    pressure_relieve(&f->set, true);
+    assert_string_equal(f->shed, " 2 1");
+}
+
 static void there_is_patience_at_first(void **state) {
     struct fixture *f = *state;
     keep(f, 0, SHARE / 8 * 9, 4999);
@@ -240,10 +254,15 @@ static void queues_that_nobody_reads_go(void **state) {
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(input_is_counted_while_it_is_kept), TEST(much_input_waits_and_little_does_not),
-        TEST(time_in_which_nobody_read_is_told), TEST(what_protocol_paused_stays_paused),
-        TEST(the_costliest_waits_for_the_least), TEST(the_costliest_are_closed_first),
-        TEST(there_is_patience_at_first),        TEST(at_twice_the_share_there_is_none),
+        TEST(input_is_counted_while_it_is_kept),
+        TEST(much_input_waits_and_little_does_not),
+        TEST(time_in_which_nobody_read_is_told),
+        TEST(what_protocol_paused_stays_paused),
+        TEST(the_costliest_waits_for_the_least),
+        TEST(the_costliest_are_closed_first),
+        TEST(some_room_is_made),
+        TEST(there_is_patience_at_first),
+        TEST(at_twice_the_share_there_is_none),
         TEST(queues_that_nobody_reads_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

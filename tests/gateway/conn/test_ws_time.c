@@ -225,6 +225,22 @@ static void so_many_messages_a_second(void **state) {
     assert_int_equal(w.code, 0);
 }
 
+/* What came while the process stood still was not sent too fast. */
+static void a_standstill_is_not_the_clients_fault(void **state) {
+    (void)state;
+    w.settings.max_messages_per_second = 20;
+    open_ws();
+    say_messages(20);
+    assert_int_equal(w.heard, 20);
+    now_ms += 3000; /* without a turn */
+    say_messages(75);
+    assert_in_range(w.heard, 93, 95);
+    pass(3000);
+    now_ms += 400; /* a turn may well take that */
+    say_messages(60);
+    assert_in_range(w.heard, 95 + 20, 95 + 26); /* with what is left of that time */
+}
+
 static void so_many_bytes_a_second(void **state) {
     (void)state;
     w.settings.max_message_bytes_per_second = 10000;
@@ -466,6 +482,7 @@ int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_world, close_world)
     const struct CMUnitTest tests[] = {
         TEST(so_many_messages_a_second),
+        TEST(a_standstill_is_not_the_clients_fault),
         TEST(so_many_bytes_a_second),
         TEST(both_limits_hold),
         TEST(who_is_near_is_spared),
