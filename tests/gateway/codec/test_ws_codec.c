@@ -261,6 +261,7 @@ static const struct {
     {"0 in 16 bit", RAW("\x81\xFE\x00\x00"), "!1002", 4},
     {"126 in 16 bit", RAW("\x81\xFE\x00\x7E"), "", 0},
     {"65535 in 64 bit", RAW("\x82\xFF\0\0\0\0\0\0\xFF\xFF"), "!1002", 10},
+    {"65536 in 64 bit is only long", RAW("\x82\xFF\0\0\0\0\0\1\0\0"), "!1009", 10},
     {"5 in 64 bit", RAW("\x82\xFF\0\0\0\0\0\0\0\x05"), "!1002", 10},
     {"top bit of 64", RAW("\x82\xFF\x80\0\0\0\0\0\0\0"), "!1002", 10},
     {"huge", RAW("\x82\xFF\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF"), "!1009", 10},

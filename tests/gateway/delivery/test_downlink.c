@@ -423,6 +423,36 @@ static void a_receipt_ends_with_the_turn(void **state) {
     assert_true(TAILQ_EMPTY(&f->downlink.pending));
 }
 
+/* A crowd has room in a receipt, too. */
+static void a_receipt_is_of_any_number(void **state) {
+    enum { MORE = 100 };
+    static struct conn conns[MORE];
+    static struct client more[MORE];
+    struct fixture *f = *state;
+    for (int i = 0; i < MORE; i++) {
+        conns[i] = (struct conn){.state = CONN_OPEN, .set = &f->set, .is_blocked = true};
+        outq_init(&conns[i].out);
+        more[i] = (struct client){.transport = &transport,
+                                  .carrier = &more[i],
+                                  .conn = &conns[i],
+                                  .who = {.name = BYTES_LIT("N"),
+                                          .client_id = BYTES_LIT("more"),
+                                          .number = (uint64_t)i + 100}};
+        clients_attach(f->entry, &more[i]);
+    }
+    f->m.flags = FLAG_RECEIPT;
+    f->m.from = BYTES_LIT("token");
+    assert_reaches(f, "0123");
+    downlink_on_flushed(&f->downlink);
+    assert_true(TAILQ_EMPTY(&f->downlink.pending));
+    for (int i = 0; i < MORE; i++) {
+        assert_true(conns[i].out.bytes > 0);
+        clients_detach(&more[i]);
+        conns_mark_clean(&f->set, &conns[i]);
+        outq_deinit(&conns[i].out);
+    }
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -444,6 +474,7 @@ int main(void) {
         TEST(redis_that_fell_back_makes_positions_mean_nothing),
         TEST(a_message_to_every_name_is_encoded_once),
         TEST(a_receipt_ends_with_the_turn),
+        TEST(a_receipt_is_of_any_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
