@@ -229,6 +229,32 @@ static void a_client_may_skip_what_was_before(void **state) {
     clients_detach(&client);
 }
 
+/* From where a client would go on: as far as the log was followed here, and from its own position
+ * if it joined after that. */
+static void a_client_has_a_position(void **state) {
+    static const struct {
+        struct message_id joined_at;
+        const char *position;
+    } cases[] = {
+        {{0, 0}, "4-1"}, {{4, 0}, "4-1"}, {{4, 1}, "4-1"}, {{4, 2}, "4-2"}, {{9, 0}, "9-0"}};
+    struct client nowhere = {.skip_until = {7, 7}};
+    struct buf text = {0};
+    (void)state;
+    follow_start_at(w.entry->follow, (struct message_id){4, 1});
+    come(0, "a", "");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        w.client[0].skip_until = cases[i].joined_at;
+        buf_clear(&text);
+        client_transport_events.position(&w.client[0], &text);
+        if (!bytes_equal_str(buf_bytes(&text), cases[i].position))
+            fail_msg("case %zu: %.*s", i, BYTES_FMT(buf_bytes(&text)));
+    }
+    buf_clear(&text);
+    client_transport_events.position(&nowhere, &text); /* a Local one has no log */
+    assert_true(bytes_equal_str(buf_bytes(&text), "0-0"));
+    buf_deinit(&text);
+}
+
 static void texts_have_marks_of_their_own(void **state) {
     (void)state;
     uint64_t first = clients_new_mark(&w.clients);
@@ -359,6 +385,7 @@ int main(void) {
         TEST(those_with_one_id_go_in_any_order),
         TEST(many_have_a_place_each),
         TEST(a_client_may_skip_what_was_before),
+        TEST(a_client_has_a_position),
         TEST(texts_have_marks_of_their_own),
         TEST(a_name_is_followed_half_a_minute_longer),
         TEST(a_join_keeps_a_name),
