@@ -1,6 +1,7 @@
 """The two daemons as processes: a wrong command line is one line and exit status 2, help and version are 0, and signals end them."""
 import os
 import re
+import resource
 import socket
 import subprocess
 
@@ -87,3 +88,26 @@ def test_a_second_signal_ends_a_draining_gateway_at_once(redis_url, tmp_path):
     finally:
         gateway.kill()
         gateway.wait(10)
+
+
+@pytest.mark.parametrize("files, wanted, most", [
+    (1000, 0, 936),      # 64 are for Redis, files and listeners
+    (1000, 936, 936),
+    (1000, 937, 936),    # more is not possible
+    (1000, 935, 935),
+    (129, 0, 65),
+    (128, 0, 64),        # of few, half
+    (100, 60, 50),
+])
+def test_a_gateway_says_how_many_connections_it_takes(files, wanted, most):
+    args = [APP, "--redis", f"redis://127.0.0.1:{free_port()}", "--listen", f"ws://127.0.0.1:{free_port()}",
+            "--max-connections", wanted]
+    daemon = subprocess.Popen([str(BIN / "signalbox-gateway"), *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
+    try:
+        started = next(line for line in daemon.stderr if " started " in line)
+        assert started.split("max_connections=")[1].strip() == str(most)
+    finally:
+        daemon.kill()
+        daemon.communicate()
