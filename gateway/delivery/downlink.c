@@ -166,13 +166,16 @@ static void each_address(struct fan_out *v, address_fn *fn) {
         each_slot(v, fn);
 }
 
-/* A connection that joined lately has had, or must not have, what is before its position. */
+/* A connection that joined lately has had, or must not have, what is before its position: in each
+ * of the two logs, for one may be behind the other, and behind notes, while a hole in it is
+ * filled. */
 static bool is_before(struct client_slot *slot, const struct message *m) {
-    if (!slot->skips)
+    if (!client_slot_skips(slot, m))
         return false;
     if (message_id_compare(m->id, slot->client->skip_until) <= 0)
         return true;
-    slot->skips = false;
+    if (message_has_place(m))
+        slot->skips &= m->is_to_every ? SKIPS_OWN : SKIPS_EVERY;
     return false;
 }
 
@@ -260,7 +263,7 @@ static void forget_positions(struct name_entry *e) {
     for (size_t i = 0; i < e->count; i++) {
         if (message_id_compare(e->slots[i].client->skip_until, today) <= 0)
             continue;
-        e->slots[i].skips = false;
+        e->slots[i].skips = 0;
         e->slots[i].client->skip_until = MESSAGE_ID_NONE;
     }
 }

@@ -176,7 +176,9 @@ void clients_attach(struct name_entry *e, struct client *client) {
     client->slot = (uint32_t)e->count;
     e->empty_ms = 0;
     e->slots[e->count++] = (struct client_slot){
-        .conn = client->conn, .client = client, .skips = !message_id_is_none(client->skip_until)};
+        .conn = client->conn,
+        .client = client,
+        .skips = message_id_is_none(client->skip_until) ? 0 : SKIPS_OWN | SKIPS_EVERY};
     apply_options(e, &e->slots[client->slot]);
     index_id(e, client);
     index_group(e, client);

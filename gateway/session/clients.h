@@ -30,8 +30,13 @@ struct client_slot {
     struct conn *conn;
     struct client *client;
     enum wire wire;
-    bool skips; /* messages up to client->skip_until are not for it */
+    uint8_t skips; /* SKIPS_…: messages of this log up to client->skip_until are not for it */
 };
+enum { SKIPS_OWN = 1, SKIPS_EVERY = 2 };
+
+static inline bool client_slot_skips(const struct client_slot *slot, const struct message *m) {
+    return (slot->skips & (m->is_to_every ? SKIPS_EVERY : SKIPS_OWN)) != 0;
+}
 
 LIST_HEAD(join_list, join);
 TAILQ_HEAD(client_list, client);

@@ -64,15 +64,6 @@ void catch_up_init_held(struct held_messages *h) {
     STAILQ_INIT(&h->list);
 }
 
-const struct held_message *catch_up_first_held(const struct held_messages *h, enum which_log log,
-                                               struct message_id after) {
-    const struct held_message *one;
-    STAILQ_FOREACH (one, &h->list, link)
-        if (one->log == log && message_id_compare(one->id, after) > 0)
-            return one;
-    return NULL;
-}
-
 struct held_message *catch_up_take_held(struct held_messages *h) {
     struct held_message *one = STAILQ_FIRST(&h->list);
     if (one == NULL)

@@ -67,9 +67,6 @@ struct held_messages {
 void catch_up_init_held(struct held_messages *h);
 void catch_up_hold(struct held_messages *h, enum which_log log, struct message_id id,
                    struct bytes blob);
-/* The oldest of this log that is later than `after`, or NULL; it stays. */
-const struct held_message *catch_up_first_held(const struct held_messages *h, enum which_log log,
-                                               struct message_id after);
 /* The oldest, which becomes the caller's (free()), or NULL. */
 struct held_message *catch_up_take_held(struct held_messages *h);
 /* The same, if its id is smaller than this one. */

@@ -111,6 +111,7 @@ struct message {
     struct bytes from;    /* client id of the sender, or empty */
     unsigned flags;
     struct bytes data;
+    bool is_to_every; /* it came in the log for every Name: whoever read it there says so */
     void *zone;
 };
 

@@ -244,20 +244,35 @@ static void on_elsewhere(struct follow *w, const struct log_view *view) {
         rewind_to(w, today);
 }
 
+/* Of the first message of those held, unless the history has an earlier one. */
+static bool first_held_prev(const struct follow *w, enum which_log log, const struct log_view *view,
+                            struct message_id *prev_out) {
+    const struct held_message *h;
+    struct message m;
+    STAILQ_FOREACH (h, &w->held.list, link) {
+        if (h->log != log || message_id_compare(h->id, w->at[log]) <= 0)
+            continue;
+        if (view->has_first[log] && message_id_compare(h->id, view->first[log]) >= 0)
+            return false;
+        if (message_decode(bytes_of(h->blob, h->len), &m) != PARSE_OK)
+            continue;
+        bool has_place = message_has_place(&m);
+        *prev_out = m.prev;
+        message_free(&m);
+        if (has_place)
+            return true;
+    }
+    return false;
+}
+
 /* What the first message that is there, of the history or of those held, names as its predecessor;
  * 0-0 when there is none. */
 static struct message_id first_prev(const struct follow *w, const struct log_view *view,
                                     enum which_log log) {
-    const struct held_message *h = catch_up_first_held(&w->held, log, w->at[log]);
-    struct message m;
-    struct message_id prev = view->has_first[log] ? view->first_prev[log] : MESSAGE_ID_NONE;
-    bool is_held_first =
-        h != NULL && (!view->has_first[log] || message_id_compare(h->id, view->first[log]) < 0);
-    if (is_held_first && message_decode(bytes_of(h->blob, h->len), &m) == PARSE_OK) {
-        prev = m.prev;
-        message_free(&m);
-    }
-    return prev;
+    struct message_id prev = MESSAGE_ID_NONE;
+    if (first_held_prev(w, log, view, &prev))
+        return prev;
+    return view->has_first[log] ? view->first_prev[log] : MESSAGE_ID_NONE;
 }
 
 /* A hole at the beginning is told before messages of the other log that are later. */
@@ -300,6 +315,7 @@ static void on_begin(void *ctx, const struct log_view *view) {
 static void take_one_held(struct follow *w, struct held_message *h) {
     struct message m;
     if (message_decode(bytes_of(h->blob, h->len), &m) == PARSE_OK) {
+        m.is_to_every = h->log == LOG_EVERY;
         take(w, h->log, &m, bytes_of(h->blob, h->len), true);
         message_free(&m);
     }

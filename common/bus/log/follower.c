@@ -137,6 +137,7 @@ static void on_every_message(void *ctx, struct bytes payload) {
     struct message m;
     if (!begin_dispatch(p->shared, payload, &m))
         return;
+    m.is_to_every = true;
     LIST_FOREACH (w, &p->list, in_partition)
         follow_on_live(w, LOG_EVERY, &m, payload);
     end_dispatch(p->shared, &m);

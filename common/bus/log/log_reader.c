@@ -81,6 +81,7 @@ static void give(struct log_reader *r, enum which_log log, struct bytes blob) {
                   LOG_TEXT(bytes_of(r->name, r->name_len)));
         return;
     }
+    m.is_to_every = log == LOG_EVERY;
     r->events->on_entry(r->ctx, log, &m);
     message_free(&m);
 }

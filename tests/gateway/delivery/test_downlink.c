@@ -325,6 +325,28 @@ static void what_is_before_the_position_is_skipped(void **state) {
     assert_reaches(f, "0123");
 }
 
+/* One log may be behind the other, while a hole in it is filled. */
+static void each_log_has_what_is_before_the_position(void **state) {
+    static const struct {
+        bool is_to_every;
+        uint64_t seq;
+        const char *reached;
+        bool is_note;
+    } rows[] = {{false, 9, "0123", true}, {true, 5, "123"},  {true, 6, "0123"},
+                {false, 4, "123"},        {false, 5, "123"}, {false, 7, "0123"},
+                {false, 8, "0123"},       {true, 9, "0123"}};
+    struct fixture *f = *state;
+    clients_detach(&f->client[0]);
+    f->client[0].skip_until = (struct message_id){1, 5};
+    clients_attach(f->entry, &f->client[0]);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        f->m.is_to_every = rows[i].is_to_every;
+        f->m.kind = rows[i].is_note ? MESSAGE_NOTE : MESSAGE_DATA;
+        f->m.id.seq = rows[i].seq;
+        assert_reaches(f, rows[i].reached);
+    }
+}
+
 static void v1_clients_get_json(void **state) {
     static const char expected[] =
         "{\"type\":\"message\",\"id\":\"1-1\",\"name\":\"N\",\"data\":\"hi\"}";
@@ -466,6 +488,7 @@ int main(void) {
         TEST(an_empty_list_reaches_nobody),
         TEST(one_connection_by_its_value),
         TEST(what_is_before_the_position_is_skipped),
+        TEST(each_log_has_what_is_before_the_position),
         TEST(v1_clients_get_json),
         TEST(a_slow_client_is_closed_and_the_others_served),
         TEST(closing_everybody),

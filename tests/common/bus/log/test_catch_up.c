@@ -51,29 +51,6 @@ static void only_what_was_before(void **state) {
     free(one);
 }
 
-static void the_first_of_a_log_stays(void **state) {
-    static const struct {
-        enum which_log log;
-        struct message_id after;
-        const char *first;
-    } rows[] = {{LOG_OWN, {0, 0}, "a"},  {LOG_OWN, {2, 4}, "a"},   {LOG_OWN, {2, 5}, "c"},
-                {LOG_OWN, {2, 7}, NULL}, {LOG_EVERY, {2, 5}, "b"}, {LOG_EVERY, {2, 6}, NULL}};
-    struct held_messages h;
-    (void)state;
-    catch_up_init_held(&h);
-    assert_null(catch_up_first_held(&h, LOG_OWN, MESSAGE_ID_NONE));
-    catch_up_hold(&h, LOG_OWN, (struct message_id){2, 5}, BYTES_LIT("a"));
-    catch_up_hold(&h, LOG_EVERY, (struct message_id){2, 6}, BYTES_LIT("b"));
-    catch_up_hold(&h, LOG_OWN, (struct message_id){2, 7}, BYTES_LIT("c"));
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        const struct held_message *one = catch_up_first_held(&h, rows[i].log, rows[i].after);
-        assert_int_equal(one != NULL, rows[i].first != NULL);
-        assert_true(one == NULL || one->blob[0] == rows[i].first[0]);
-    }
-    assert_int_equal(h.bytes, 3);
-    catch_up_drop_held(&h);
-}
-
 static void all_are_dropped_at_the_bound(void **state) {
     struct held_messages h;
     char *large = mem_zalloc(HELD_BYTES_MAX);
@@ -207,7 +184,6 @@ int main(void) {
 
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_order),
                                        cmocka_unit_test(only_what_was_before),
-                                       cmocka_unit_test(the_first_of_a_log_stays),
                                        cmocka_unit_test(all_are_dropped_at_the_bound),
                                        cmocka_unit_test(readings_take_turns),
                                        cmocka_unit_test(a_refused_reading_waits_for_a_while),
