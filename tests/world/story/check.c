@@ -270,7 +270,7 @@ static void check_received(const struct meeting *m) {
 
 static void check_resume(const struct meeting *m) {
     if (m->recovered == RECOVERED_FALSE &&
-        !plan_explains(END_GAP, m->gateway, m->who, m->opened_us, UINT64_MAX / 2))
+        !plan_explains(END_GAP | END_SHORT, m->gateway, m->who, m->opened_us, UINT64_MAX / 2))
         violate("I1", "%s resumed from %s, and no data were lost", told(m), id_text(m->resumed));
     if (!message_id_is_none(m->resumed) && m->got_count > 0 && !is_any_loss(0, UINT64_MAX) &&
         message_id_compare(m->got[0].id, m->resumed) <= 0)
@@ -295,10 +295,13 @@ static void check_end(const struct meeting *m) {
         int code;
         unsigned explained_by;
         uint64_t grace_us;
-    } ends[] = {{1001, END_RESTART, 40 * SIM_SECOND},  {1006, END_LOST, 30 * SIM_SECOND},
-                {1012, END_DEAD, 40 * SIM_SECOND},     {1013, END_BUSY, 30 * SIM_SECOND},
-                {4002, END_SLOWNESS, 10 * SIM_SECOND}, {4003, END_TIMEOUT, 15 * SIM_SECOND},
-                {4004, END_GAP, 300 * SIM_SECOND}};
+    } ends[] = {{1001, END_RESTART, 40 * SIM_SECOND},
+                {1006, END_LOST, 30 * SIM_SECOND},
+                {1012, END_DEAD, 40 * SIM_SECOND},
+                {1013, END_BUSY, 30 * SIM_SECOND},
+                {4002, END_SLOWNESS, 10 * SIM_SECOND},
+                {4003, END_TIMEOUT, 15 * SIM_SECOND},
+                {4004, END_GAP | END_SHORT, 300 * SIM_SECOND}};
     if (m->opened_us == 0 || m->ended_us == 0 || m->is_own_end ||
         (m->code == 1000 && m->is_local) || (m->code == 4001 && is_replaced(m)))
         return;

@@ -24,6 +24,7 @@ static const struct {
 #define SLOWNESS END_SLOWNESS
 #define TIMEOUT  END_TIMEOUT
 #define GAP      END_GAP
+#define SHORT    END_SHORT
 #define LOSS     FAULT_LOSS
 #define FAULT(name, text, whom, weight, least, most, explains)                                     \
     {text, WHOM_##whom, weight, least, most, explains},

@@ -21,6 +21,7 @@ enum end_kind {
     END_SLOWNESS = 16 /* 4002 */,
     END_TIMEOUT = 32, /* 4003 */
     END_GAP = 64,     /* 4004 */
+    END_SHORT = 128,  /* the same: histories are short while Redis is nearly full */
     FAULT_LOSS = 1024 /* Redis gives data up */
 };
 
