@@ -290,6 +290,27 @@ static void redis_may_refuse_the_registration(void **state) {
     routes_room_hang_up(&room, routes_room_upgrade(&room, target_of("&id=ann"), "", NULL));
 }
 
+/* Redis has registered it for a gateway that is another by now. */
+static void the_gateway_may_be_declared_dead_meanwhile(void **state) {
+    char old[32];
+    (void)state;
+    choose_name();
+    snprintf(old, sizeof(old), "%s", bus_id(room.bus));
+    follows = routes_room_upgrade(&room, target_of("&id=follows"), "", NULL);
+    bus_room_ask(&room.bus_room, "SET sb:{sb}:dead:%s 1", old);
+    pause_redis();
+    bus_room_turn(&room.bus_room, 1200); /* its heartbeat is on the way */
+    int fd = begin(target_of("&id=ann"), "");
+    go_on();
+    routes_room_expect(routes_room_hear(&room, fd, ""), 503, "this gateway was declared dead\n");
+    end_registering(fd);
+    assert_string_not_equal(bus_id(room.bus), old);
+    assert_unregistered("ann");
+    for (int i = 0; i < 500 && !bus_may_register(room.bus); i++)
+        bus_room_turn(&room.bus_room, 10);
+    routes_room_hang_up(&room, routes_room_upgrade(&room, target_of("&id=ann"), "", NULL));
+}
+
 static void the_client_may_leave_at_each_step(void **state) {
     (void)state;
     for (int step = 0; step <= 1; step++) {
@@ -449,6 +470,7 @@ int main(void) {
         cmocka_unit_test(redis_may_not_confirm_the_follow),
         cmocka_unit_test(a_standstill_of_ours_is_not_redis_fault),
         cmocka_unit_test(redis_may_refuse_the_registration),
+        cmocka_unit_test(the_gateway_may_be_declared_dead_meanwhile),
         cmocka_unit_test(the_client_may_leave_at_each_step),
         cmocka_unit_test(what_was_missed_comes_first),
         cmocka_unit_test(without_v1_nothing_is_resumed),

@@ -2,12 +2,17 @@
 #include "common/bus/log/ingest.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+#include <hiredis/hiredis.h>
 
 #include "common/base/clock.h"
 #include "common/bus/partition.h"
@@ -120,6 +125,46 @@ static void what_nobody_reads_is_not_waited_for(void **state) {
     expect_done(t, 2);
 }
 
+/* Ours to Redis; what was written stays written. */
+static void cut_connections(struct test *t) {
+    for (int fd = 3; fd < 1024; fd++) {
+        struct sockaddr_un to = {.sun_family = AF_UNSPEC};
+        socklen_t len = sizeof(to);
+        if (fd != t->room.redis.admin->fd && getpeername(fd, (struct sockaddr *)&to, &len) == 0 &&
+            to.sun_family == AF_UNIX && strcmp(to.sun_path, t->room.redis.path) == 0)
+            shutdown(fd, SHUT_RDWR);
+    }
+}
+
+/* Redis has the batch, the answer is lost with the connection, and the repetition is refused at
+ * first: it keeps its numbers, and comes once. */
+static void what_redis_may_have_keeps_its_numbers(void **state) {
+    struct test *t = *state;
+    const char *tag = partition_tag(0);
+    clock_freeze(0);
+    kill(t->room.redis.pid, SIGSTOP);
+    push(t, 0, 100);
+    bus_room_turn(&t->room, A_WHILE_MS);
+    cut_connections(t);
+    bus_room_turn(&t->room, A_WHILE_MS);
+    kill(t->room.redis.pid, SIGCONT);
+    while (strcmp(bus_room_ask(&t->room, "XLEN sb:{%s}:in", tag), "1") != 0)
+        usleep(1000);
+    bus_room_ask(&t->room, "CONFIG SET maxmemory 1");
+    for (int i = 0; i < 500; i++) {
+        if (strstr(bus_room_ask(&t->room, "INFO errorstats"), "errorstat_OOM") != NULL)
+            break;
+        bus_room_turn(&t->room, 10);
+    }
+    assert_non_null(strstr(bus_room_ask(&t->room, "INFO errorstats"), "errorstat_OOM"));
+    bus_room_turn(&t->room, A_WHILE_MS);
+    bus_room_ask(&t->room, "CONFIG SET maxmemory 0");
+    expect_done(t, 1);
+    push(t, 0, 100);
+    expect_done(t, 2);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:in", tag), "2");
+}
+
 int main(void) {
 #define WITH_REDIS(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -128,6 +173,7 @@ int main(void) {
         WITH_REDIS(a_partition_does_not_wait_for_itself),
         WITH_REDIS(so_many_bytes_wait_for_nobody),
         WITH_REDIS(what_nobody_reads_is_not_waited_for),
+        WITH_REDIS(what_redis_may_have_keeps_its_numbers),
     };
     if (!redis_server_is_installed())
         return 77;
