@@ -198,7 +198,7 @@ void story_tell(const struct story_options *o, struct story_result *result_out) 
                                      .to_us = story.end_us,
                                      .may_lose = may_lose,
                                      .most = most});
-    books.is_each_by_name = plan_has(FAULT_REDIS_MUTE);
+    books.is_each_by_name = plan_has(FAULT_REDIS_MUTE) || plan_has(FAULT_REDIS_OOM);
     if (o->clients > 0 && o->clients < client_count)
         clients_forget(o->clients);
     if (o->faults != NULL && !plan_keep(o->faults))
