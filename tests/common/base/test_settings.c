@@ -269,6 +269,20 @@ static void test_what_is_wrong_is_said(void **state) {
     }
 }
 
+static void expect_log(const char *part) {
+    char text[400], path[] = "/tmp/test_settings_XXXXXX";
+    int file = mkstemp(path), before = dup(STDERR_FILENO);
+    dup2(file, STDERR_FILENO);
+    log_error("room", "said");
+    dup2(before, STDERR_FILENO);
+    ssize_t len = pread(file, text, sizeof(text) - 1, 0);
+    text[len > 0 ? len : 0] = '\0';
+    assert_non_null(strstr(text, part));
+    close(file);
+    close(before);
+    unlink(path);
+}
+
 static void test_the_log_is_as_it_is_asked_for(void **state) {
     (void)state;
     static const struct {
@@ -286,8 +300,10 @@ static void test_the_log_is_as_it_is_asked_for(void **state) {
         char rest[200];
         assert_int_equal(parse(&s, rows[i].line, rest), SETTINGS_OK);
         dup2(silent, STDERR_FILENO);
-        bool is_good = settings_apply_log(&s, "test");
+        bool is_good = settings_apply_log(&s, i == 0 ? "text" : "json");
         dup2(before, STDERR_FILENO);
+        if (is_good)
+            expect_log(i == 0 ? "error text/room: said\n" : "\"process\":\"json\"");
         assert_int_equal(is_good, rows[i].is_good);
     }
     close(silent);

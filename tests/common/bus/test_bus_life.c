@@ -208,6 +208,9 @@ static void a_process_with_another_secret_ends(void **state) {
                 begin(t, BUS_TOOL);
                 bus_room_until(&t->room, &t->commands, t->commands + 1, 3000);
                 assert_true(bus_has_other_secret(t->bus));
+                assert_int_equal(metrics_get(METRIC_trouble_secret), 1);
+                assert_int_equal(metrics_get(METRIC_trouble_unproven), 0);
+                trouble_clear(&t->bus->other_secret);
                 end(t);
             }
             if (*text)

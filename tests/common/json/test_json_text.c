@@ -66,8 +66,11 @@ static void append_each(void *ctx, struct json_value element) {
 
 static void test_each(void **state) {
     (void)state;
-    static const char *const rows[][2] = {
-        {"[1, \"b\" ,[2]]", "1;b;[2];"}, {"\"one\"", "one;"}, {"null", ""}, {"[]", ""}};
+    static const char *const rows[][2] = {{"[null, true, {}]", "null;true;{};"},
+                                          {"[1, \"b\" ,[2]]", "1;b;[2];"},
+                                          {"\"one\"", "one;"},
+                                          {"null", ""},
+                                          {"[]", ""}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct buf out = {0};
         struct json_document *d = must_open(rows[i][0]);

@@ -80,7 +80,8 @@ static void gateways_have_the_same_keys(void **state) {
     assert_memory_equal(t.a.got, t.b.got, sizeof(t.a.got));
     assert_memory_not_equal(t.a.got[0], t.a.got[1], KEY);
     memcpy(next, t.a.got[1], KEY);
-    tick(&t, &t.a, 100 * PERIOD_MS + 10, 0); /* not every time */
+    tick(&t, &t.a, 100 * PERIOD_MS + PERIOD_MS / 8 - 1, 0); /* not every time */
+    tick(&t, &t.a, 100 * PERIOD_MS + PERIOD_MS / 8, 2);
     tick(&t, &t.a, 101 * PERIOD_MS, 3);
     assert_memory_equal(t.a.got[1], next, KEY);
     tick(&t, &t.a, 103 * PERIOD_MS, 3);

@@ -321,6 +321,26 @@ static void test_kinds(void **state) {
     assert_string_equal(message_kind_text((enum message_kind)200), "unknown");
 }
 
+/* A number is one, and nothing else is taken for it. */
+static void test_numbers_are_numbers(void **state) {
+    static const unsigned char others[] = {0xc0, 0xc2, 0xc3, 0xe0, 0xff, 0x90, 0xa0};
+    struct buf out = {0};
+    struct entry e = sample_entry(), back;
+    (void)state;
+    entry_encode(&out, &e);
+    for (size_t at = 1; at <= 2; at++) { /* the version and the kind: a byte each */
+        char before = out.ptr[at];
+        for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+            out.ptr[at] = (char)others[i];
+            assert_int_equal(entry_decode(buf_bytes(&out), &back), PARSE_BAD);
+        }
+        out.ptr[at] = before;
+    }
+    assert_int_equal(entry_decode(buf_bytes(&out), &back), PARSE_OK);
+    entry_free(&back);
+    buf_deinit(&out);
+}
+
 /* An older version is read, a later one is not. */
 static void test_versions(void **state) {
     struct buf out = {0};
@@ -571,6 +591,7 @@ int main(void) {
         cmocka_unit_test(test_every_type_is_as_long_as_it_says),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_numbers_are_numbers),
         cmocka_unit_test(test_each_field_is_its_own),
         cmocka_unit_test(test_session_headers_come_in_pairs),
         cmocka_unit_test(test_the_largest_numbers),
