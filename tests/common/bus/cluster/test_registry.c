@@ -47,6 +47,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
     struct test *t = *state;
     registry_free(t->registry);
+    registry_free(NULL);
     bus_close(t->bus);
     bus_room_deinit(&t->room);
     return 0;
