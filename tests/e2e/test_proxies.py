@@ -41,7 +41,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Cluster(APP, gateway_args=["--trusted-proxies", PROXY]) as running:
+    with Cluster(APP, gateway_args=["--trusted-proxies", PROXY, "--compress-min-bytes", "100"]) as running:
         yield running
 
 
@@ -117,6 +117,16 @@ def test_messages_of_every_kind(proxy):
         client.send_frame(BINARY, b"\0\xff")
         assert client.read_frame().payload == b"\0\xff"
         client.close(4321, "over")
+
+
+def test_compression_is_between_the_client_and_the_gateway(proxy):
+    offer = "permessage-deflate; client_max_window_bits; server_max_window_bits=12"
+    with proxy.client("/s/echo?name=Echo", {"Sec-WebSocket-Extensions": offer}) as client:
+        assert client.window_bits == 12
+        for size in 10, 1000, 100000:
+            client.send_compressed("compressed " * size)
+            assert client.recv() == "compressed " * size
+        assert len(client.compressed) == 2  # the last one is too large to be compressed
 
 
 def test_paths_come_as_they_were_sent(proxy):

@@ -14,6 +14,11 @@ end)
 -- No signal route has this path.
 signalbox.route("GET", "/elsewhere", function(web) web:convert { name = web.query.name } end)
 
+-- A page from which a browser may connect.
+signalbox.route("GET", "/page", function(web)
+    web:respond { headers = { ["Content-Type"] = "text/html" }, body = "<p>compression</p>" }
+end)
+
 -- A Local connection: what it asks for is sent to it alone.
 signalbox.route("GET", "/local", function(web)
     web:convert { name = "Local", scope = "local" }
