@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "common/app/registrations/registrations.h"
 #include "common/base/close_reason.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
@@ -219,15 +220,25 @@ bool post_is(const struct request *r) {
     return bytes_equal_str(r->head.method, "POST") && reference_is_given(r);
 }
 
-/* Whether what the route would convert to is the connection of the headers, as far as it says. */
-static bool is_of_route(const struct request *r, const struct upgrade_options *o) {
+/* Without an id of its own, a route makes connections whose id is random: it must not speak for
+ * one to which another route gave a name, as that of a user. */
+static bool is_id_of_route(const struct request *r, const struct upgrade_options *o) {
+    struct bytes theirs = bytes_str(r->signal->client_id);
     struct buf id = {0};
-    bool is_it = o->name.len == 0 || bytes_equal_str(o->name, r->signal->name);
-    if (is_it && o->client_id.len > 0 && !bytes_equal_str(o->client_id, r->signal->client_id))
-        is_it = upgrade_decide_id(r, o, &id).text == NULL &&
-                bytes_equal_str(buf_bytes(&id), r->signal->client_id);
+    if (o->client_id.len == 0)
+        return random_is_uuid(signing_raw(theirs));
+    bool is_it = bytes_equal(o->client_id, theirs) ||
+                 (upgrade_decide_id(r, o, &id).text == NULL && bytes_equal(buf_bytes(&id), theirs));
     buf_deinit(&id);
     return is_it;
+}
+
+/* Whether what the route would convert to is the connection of the headers, as far as it says. */
+static bool is_of_route(const struct request *r, const struct upgrade_options *o) {
+    struct bytes group = upgrade_group(o);
+    return o->scope == SCOPE_GLOBAL &&
+           (o->name.len == 0 || bytes_equal_str(o->name, r->signal->name)) &&
+           (group.len == 0 || bytes_equal_str(group, r->signal->group)) && is_id_of_route(r, o);
 }
 
 /* The status of a refusal, or 0. */
@@ -236,7 +247,8 @@ static int judge(const struct posts *p, const struct request *r, const struct up
     bool is_text = !bytes_equal_nocase(http_head_find(&r->head, "Content-Type"),
                                        BYTES_LIT("application/octet-stream"));
     if (r->signal->value == NULL || !is_of_route(r, o)) {
-        *why_out = "this route is not the one of that signal connection";
+        *why_out = "this route is not the one of that signal connection: post to the same URL, as "
+                   "the same user";
         return 403;
     }
     if (r->body.len > (size_t)p->host->settings->max_message_bytes) {

@@ -111,6 +111,10 @@ struct upgrade_error upgrade_decide_id(const struct request *r, const struct upg
     return (struct upgrade_error){0, NULL};
 }
 
+struct bytes upgrade_group(const struct upgrade_options *o) {
+    return bytes_trim(o->group).len > 0 ? o->group : BYTES_NONE;
+}
+
 /* The value of the last parameter of that name; a NULL pointer when there is none. */
 static struct bytes query_value(const struct request *r, const char *name) {
     struct bytes rest = r->head.query, found = BYTES_NONE;
@@ -144,7 +148,7 @@ static struct client *identify(const struct request *r, const struct upgrade_opt
     struct buf value = {0}, session = {0};
     struct identity who = {
         .name = o->name,
-        .group = bytes_trim(o->group).len > 0 ? o->group : BYTES_NONE,
+        .group = upgrade_group(o),
         .client_id = id,
         .number = ++routes->last_number,
         .connected_ms = clock_wall_ms(),

@@ -39,5 +39,7 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
  * signs. */
 struct upgrade_error upgrade_decide_id(const struct request *r, const struct upgrade_options *o,
                                        struct buf *id);
+/* The group that it would have, or none. */
+struct bytes upgrade_group(const struct upgrade_options *o);
 
 #endif

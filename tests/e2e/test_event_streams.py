@@ -211,6 +211,9 @@ def test_nobody_posts_for_another_user(cluster):
     as_alice = {"X-PODE-SIGNAL-CLIENT-ID": "alice"}
     assert mallory.post('{"message":"hi"}', as_alice).status == 403
     assert mallory.post('{"message":"hi"}', {**as_alice, "Cookie": None}).status == 401
+    assert mallory.post('{"message":"hi"}', {**as_alice, "Cookie": "user=al"}).status == 403
+    for path in ["/up?name=Users", "/up?name=Users&id=mallory", "/up", "/up?name=User&id=alice", "/up?name=Users&id=alice&group=staff"]:
+        assert cluster.http(1, "POST", path, '{"message":"hi"}', as_alice).status == 403, path
     assert alice.post('{"message":"hi","path":"Users"}').status == 202
     assert alice.recv() == mallory.recv() == "hi"
 

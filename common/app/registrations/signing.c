@@ -51,6 +51,12 @@ void signing_sign(const struct signing *s, const struct signing_context *who, st
     buf_append_str(out, text);
 }
 
+struct bytes signing_raw(struct bytes id) {
+    struct bytes body = bytes_from(id, signing_is_signed(id) ? 2 : 0);
+    ptrdiff_t dot = bytes_find_last(body, '.');
+    return signing_is_signed(id) && dot > 0 ? bytes_head(body, (size_t)dot) : id;
+}
+
 bool signing_verify(const struct signing *s, const struct signing_context *who, struct bytes id) {
     char expected[45];
     if (!s->is_on || s->secret == NULL || !signing_is_signed(id))

@@ -31,6 +31,8 @@ void signing_sign(const struct signing *s, const struct signing_context *who, st
 static inline bool signing_is_signed(struct bytes id) {
     return bytes_starts_with(id, BYTES_LIT("s:"));
 }
+/* The id that was signed, whether or not its signature holds; one that is not signed itself. */
+struct bytes signing_raw(struct bytes id);
 /* The signature holds (exact, constant time) and the raw id is not empty. False while signing is
  * off: nothing was proved then. */
 bool signing_verify(const struct signing *s, const struct signing_context *who, struct bytes id);

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "common/base/must.h"
+
 static void every_number_below_comes(void **state) {
     (void)state;
     for (uint64_t below = 1; below <= 5; below++) {
@@ -43,8 +45,34 @@ static void ids_and_uuids_have_a_shape(void **state) {
         assert_non_null(strchr("89ab", uuid[19]));
         variants |= 1u << (strchr("89ab", uuid[19]) - "89ab");
         assert_string_not_equal(uuid, other_uuid);
+        assert_true(random_is_uuid(bytes_str(uuid)));
     }
     assert_int_equal(variants, 15);
+}
+
+static void what_is_no_uuid_of_ours(void **state) {
+    static const char *const none[] = {"",
+                                       "alice",
+                                       "01234567-89ab-4def-8123-456789abcde",
+                                       "01234567-89ab-4def-8123-456789abcdef0",
+                                       "01234567-89AB-4def-8123-456789abcdef",
+                                       "01234567-89ab-1def-8123-456789abcdef",
+                                       "01234567-89ab-4def-7123-456789abcdef",
+                                       "01234567-89ab-4def-c123-456789abcdef",
+                                       "01234567-89ab-4def-8123-456789abcdeg",
+                                       "01234567089ab-4def-8123-456789abcdef",
+                                       "01234567-89ab-4def-8123/456789abcdef"};
+    char text[] = "01234567-89ab-4def-b123-456789abcdef";
+    (void)state;
+    assert_true(random_is_uuid(bytes_str(text)));
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        assert_false(random_is_uuid(bytes_str(none[i])));
+    for (size_t i = 0; i < sizeof(text) - 1; i++) {
+        char was = text[i];
+        text[i] = '\0';
+        assert_false(random_is_uuid(bytes_of(text, sizeof(text) - 1)));
+        text[i] = was;
+    }
 }
 
 static void secrets_have_64_digits(void **state) {
@@ -75,9 +103,8 @@ static void all_bytes_are_filled(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_number_below_comes),
-        cmocka_unit_test(ids_and_uuids_have_a_shape),
-        cmocka_unit_test(secrets_have_64_digits),
+        cmocka_unit_test(every_number_below_comes), cmocka_unit_test(ids_and_uuids_have_a_shape),
+        cmocka_unit_test(what_is_no_uuid_of_ours),  cmocka_unit_test(secrets_have_64_digits),
         cmocka_unit_test(all_bytes_are_filled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

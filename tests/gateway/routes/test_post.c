@@ -20,7 +20,8 @@ static int stream; /* of the client "me" */
 
 static const char app[] =
     "signalbox.route('GET', '/up', function(w)\n"
-    "  w:convert { name = w.query.name, client_id = w.query.id }\n"
+    "  w:convert { name = w.query.name, group = w.query.group, client_id = w.query.id,\n"
+    "              scope = w.query.scope }\n"
     "  w:text('never')\n"
     "end)\n"
     "signalbox.route('GET', '/guarded', function(w)\n"
@@ -100,6 +101,30 @@ static void a_message_goes_up_and_its_outcome_comes_back(void **state) {
     assert_true(room.was_binary);
 }
 
+/* The id is random for a route that names none, and the group is the same one. */
+static void a_connection_posts_through_the_route_that_made_it(void **state) {
+    static const char target[] = "/up?name=N&group=g";
+    char fields[128];
+    (void)state;
+    int other = routes_room_connect(&room);
+    routes_room_say(&room, other,
+                    BYTES_LIT("GET /up?name=N&group=g HTTP/1.1\r\nHost: h\r\n"
+                              "Accept: text/event-stream\r\n\r\n"));
+    struct bytes id = routes_room_field(routes_room_hear(&room, other, "event: hello"),
+                                        "X-PODE-SIGNAL-CLIENT-ID");
+    snprintf(fields, sizeof(fields), "X-PODE-SIGNAL-CLIENT-ID: %.*s\r\nX-PODE-SIGNAL-NAME: N\r\n",
+             BYTES_FMT(id));
+    routes_room_expect(
+        answered(post(target, fields, BYTES_LIT("hi")), 202, MESSAGE_ID_NONE, BYTES_NONE), 202,
+        NULL);
+    assert_true(bytes_equal_str(room.client->who.group, "g"));
+    routes_room_expect(
+        answered(post("/up", fields, BYTES_LIT("hi")), 202, MESSAGE_ID_NONE, BYTES_NONE), 202,
+        NULL);
+    routes_room_expect(end(post("/up?name=N&group=h", fields, BYTES_LIT("hi"))), 403, NULL);
+    routes_room_hang_up(&room, other);
+}
+
 static void a_refusal_has_the_text_of_the_broker(void **state) {
     static const struct {
         int status;
@@ -125,8 +150,16 @@ static void what_is_refused_here(void **state) {
         {"/me", "X-PODE-SIGNAL-CLIENT-ID: you\r\nX-PODE-SIGNAL-NAME: N\r\n", "hi", 404,
          "no such signal connection\n"},
         {"/me", "X-PODE-SIGNAL-CLIENT-ID: me\r\nX-PODE-SIGNAL-NAME: M\r\n", "hi", 404, NULL},
-        {"/up?name=M", ME, "hi", 403, "this route is not the one of that signal connection\n"},
+        {"/up?name=M", ME, "hi", 403,
+         "this route is not the one of that signal connection: post to the same URL, as the same "
+         "user\n"},
         {"/up?name=N&id=you", ME, "hi", 403, NULL},
+        {"/up?name=N&id=m", ME, "hi", 403, NULL},
+        {"/up", ME, "hi", 403, NULL},
+        {"/up?name=n&id=me", ME, "hi", 403, NULL},
+        {"/up?name=N", ME, "hi", 403, NULL}, /* its connections have random ids */
+        {"/up?name=N&id=me&group=g", ME, "hi", 403, NULL},
+        {"/up?name=N&id=me&scope=local", ME, "hi", 403, NULL},
         {"/me", ME "Origin: https://other.example\r\n", "hi", 403, "this origin is not allowed\n"},
         {"/me", ME, "\xff", 400, "not UTF-8\n"},
         {"/guarded", ME, "hi", 401, "who?"},
@@ -244,6 +277,7 @@ static void over_the_rate_it_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_goes_up_and_its_outcome_comes_back),
+        cmocka_unit_test(a_connection_posts_through_the_route_that_made_it),
         cmocka_unit_test(a_refusal_has_the_text_of_the_broker),
         cmocka_unit_test(what_is_refused_here),
         cmocka_unit_test(the_bound_of_a_message_is_that_of_a_websocket),

@@ -134,11 +134,23 @@ static void test_strict_is_bound_to_who_asked(void **state) {
     signing_deinit(&s);
 }
 
+static void the_raw_id_is_what_was_signed(void **state) {
+    static const struct {
+        const char *id, *raw;
+    } cases[] = {{"alice", "alice"},     {"a.b", "a.b"}, {"s:alice.c2ln", "alice"},
+                 {"s:a.b.c2ln", "a.b"},  {"s:", "s:"},   {"s:.c2ln", "s:.c2ln"},
+                 {"s:alice", "s:alice"}, {"", ""}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_true(bytes_equal_str(signing_raw(bytes_str(cases[i].id)), cases[i].raw));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors_V1_to_V10),
         cmocka_unit_test(test_changed_ids_do_not_pass),
         cmocka_unit_test(test_signing_off),
+        cmocka_unit_test(the_raw_id_is_what_was_signed),
         cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_strict_is_bound_to_who_asked),
     };
