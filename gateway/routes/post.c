@@ -95,6 +95,12 @@ static void confirm(struct post *post, struct message_id id) {
 
 /* ---- one after the other */
 
+static bool is_binary(const struct request *r) {
+    struct bytes type = http_head_find(&r->head, "Content-Type");
+    return bytes_equal_nocase(bytes_trim(bytes_split(&type, ';')),
+                              BYTES_LIT("application/octet-stream"));
+}
+
 static void hand_on(struct post *post) {
     struct poster *poster = post->poster;
     struct posts *all = poster->owner;
@@ -105,8 +111,7 @@ static void hand_on(struct post *post) {
     request_session_encode(&session, r);
     buf_printf(&reply, "%s:%llu", all->token, (unsigned long long)post->number);
     struct said said = {
-        .is_binary = bytes_equal_nocase(http_head_find(&r->head, "Content-Type"),
-                                        BYTES_LIT("application/octet-stream")),
+        .is_binary = is_binary(r),
         .body = r->body,
         .session = buf_bytes(&session),
         .reply = buf_bytes(&reply),
@@ -133,7 +138,7 @@ static void go_on_soon(struct poster *poster) {
 
 /* ---- what a transport is to the uplink */
 
-/* The message that is under way is refused. */
+/* The message that is under way is refused. One that waited for room has left the queue by then. */
 static void on_close(void *carrier, const struct transport_end *end) {
     struct poster *poster = carrier;
     struct post *first = TAILQ_FIRST(&poster->list);
@@ -141,6 +146,8 @@ static void on_close(void *carrier, const struct transport_end *end) {
     if (first != NULL && first->number != 0)
         refuse(first, is_too_big ? 413 : 503,
                close_reason_text(is_too_big ? CLOSE_TOO_BIG : CLOSE_UNAVAILABLE));
+    if (poster->client->blocked == NULL)
+        poster->held &= ~(unsigned)HOLD_ROOM;
     go_on_soon(poster);
 }
 
@@ -244,8 +251,6 @@ static bool is_of_route(const struct request *r, const struct upgrade_options *o
 /* The status of a refusal, or 0. */
 static int judge(const struct posts *p, const struct request *r, const struct upgrade_options *o,
                  const char **why_out) {
-    bool is_text = !bytes_equal_nocase(http_head_find(&r->head, "Content-Type"),
-                                       BYTES_LIT("application/octet-stream"));
     if (r->signal->value == NULL || !is_of_route(r, o)) {
         *why_out = "this route is not the one of that signal connection: post to the same URL, as "
                    "the same user";
@@ -255,7 +260,7 @@ static int judge(const struct posts *p, const struct request *r, const struct up
         *why_out = close_reason_text(CLOSE_TOO_BIG);
         return 413;
     }
-    if (is_text && !utf8_is_valid(r->body)) {
+    if (!is_binary(r) && !utf8_is_valid(r->body)) {
         *why_out = close_reason_text(CLOSE_BAD_UTF8);
         return 400;
     }

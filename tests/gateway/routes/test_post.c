@@ -99,6 +99,11 @@ static void a_message_goes_up_and_its_outcome_comes_back(void **state) {
                    202, MESSAGE_ID_NONE, BYTES_NONE);
     routes_room_expect(got, 202, "{\"id\":null}\n");
     assert_true(room.was_binary);
+    got = answered(
+        post("/me", ME "Content-Type: Application/Octet-Stream ; a=b\r\n", BYTES_LIT("\xff")), 202,
+        MESSAGE_ID_NONE, BYTES_NONE);
+    routes_room_expect(got, 202, NULL);
+    assert_true(room.was_binary);
 }
 
 /* The id is random for a route that names none, and the group is the same one. */
@@ -231,6 +236,21 @@ static void no_outcome_comes_in_time(void **state) {
     room.keeps_messages = false;
 }
 
+/* Redis does not take one that waited for room; the next one does not wait for it. */
+static void one_that_is_too_big_in_the_end_holds_nobody(void **state) {
+    (void)state;
+    int first = post("/me", ME, BYTES_LIT("a"));
+    await_message();
+    struct client *client = room.client;
+    client_hold(client, HOLD_ROOM);
+    int second = post("/me", ME, BYTES_LIT("b"));
+    bus_room_turn(&room.bus_room, 20);
+    assert_int_equal(room.reply.len, 0);
+    client_close(client, CLOSE_TOO_BIG);
+    routes_room_expect(end(first), 413, "message too big\n");
+    routes_room_expect(answered(second, 202, MESSAGE_ID_NONE, BYTES_NONE), 202, NULL);
+}
+
 static void so_many_wait_and_no_more(void **state) {
     static int waiting[POSTS_WAITING_MAX];
     (void)state;
@@ -284,6 +304,7 @@ int main(void) {
         cmocka_unit_test(one_is_under_way_at_a_time),
         cmocka_unit_test(what_was_said_stays_when_its_sender_hangs_up),
         cmocka_unit_test(no_outcome_comes_in_time),
+        cmocka_unit_test(one_that_is_too_big_in_the_end_holds_nobody),
         cmocka_unit_test(so_many_wait_and_no_more),
         cmocka_unit_test(over_the_rate_it_is_refused),
     };
