@@ -80,6 +80,20 @@ bool http_reply_header(struct buf *out, struct bytes name, struct bytes value) {
     return true;
 }
 
+void http_reply_drop(struct buf *lines, struct bytes name) {
+    struct buf kept = {0};
+    struct bytes rest = buf_bytes(lines);
+    while (rest.len > 0) {
+        struct bytes line = bytes_split(&rest, '\n'), value = line;
+        if (bytes_equal_nocase(bytes_split(&value, ':'), name))
+            continue;
+        buf_append(&kept, line);
+        buf_append_char(&kept, '\n');
+    }
+    buf_deinit(lines);
+    *lines = kept;
+}
+
 void http_reply_end(struct buf *out, int64_t content_length, bool keep_alive, struct bytes body) {
     MUST(content_length == HTTP_NO_LENGTH || content_length >= (int64_t)body.len);
     if (content_length != HTTP_NO_LENGTH)

@@ -21,6 +21,8 @@ void http_reply_begin(struct buf *out, int minor_version, int status);
 /* One field line. False, with nothing appended, when the name is no token (RFC 9110, 5.6.2) or the
  * value holds a control byte other than HTAB: no value can start a line of its own. */
 bool http_reply_header(struct buf *out, struct bytes name, struct bytes value);
+/* Removes the lines of that name from such lines. */
+void http_reply_drop(struct buf *lines, struct bytes name);
 
 /*
  * Content-Length (none for HTTP_NO_LENGTH: 1xx, 204, and bodies that end with the connection),

@@ -1,6 +1,8 @@
 /* cors.c - see cors.h. */
 #include "gateway/routes/cors.h"
 
+#include <string.h>
+
 #include "common/http/http_origin.h"
 #include "common/http/http_reply.h"
 #include "gateway/conn/request.h"
@@ -15,7 +17,10 @@
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-PODE-SIGNAL-CLIENT-ID, "       \
     "X-PODE-SIGNAL-NAME, X-PODE-SIGNAL-GROUP"
 
+/* A page cannot read an answer that says one of these twice: the app's own goes. */
 static void add(struct request *r, const char *name, struct bytes value) {
+    if (strcmp(name, "Vary") != 0)
+        http_reply_drop(&r->extra, bytes_str(name));
     MUST(http_reply_header(&r->cors, bytes_str(name), value));
 }
 

@@ -31,7 +31,11 @@ static bool is_hidden(const struct request *r) {
            (bytes_equal_str(site, "cross-site") || bytes_equal_str(site, "same-site"));
 }
 
+/* Instead of what the app's route may have said of them. */
 static void add_common(struct request *r) {
+    static const char *const ours[] = {"Content-Type", "Cache-Control", "X-Accel-Buffering"};
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        http_reply_drop(&r->extra, bytes_str(ours[i]));
     MUST(request_header(r, BYTES_LIT("Cache-Control"), BYTES_LIT(SSE_CACHE_CONTROL)));
     MUST(request_header(r, BYTES_LIT("X-Accel-Buffering"), BYTES_LIT("no")));
 }

@@ -84,6 +84,25 @@ static void test_headers_refused(void **state) {
     }
 }
 
+static void test_lines_dropped(void **state) {
+    static const struct {
+        const char *lines, *name, *want;
+    } cases[] = {
+        {"", "A", ""},
+        {"A: 1\r\n", "A", ""},
+        {"A: 1\r\nB: A: 2\r\na: 3\r\n", "A", "B: A: 2\r\n"},
+        {"A: 1\r\nAB: 2\r\n", "AB", "A: 1\r\n"},
+        {"A: 1\r\nAB: 2\r\n", "B", "A: 1\r\nAB: 2\r\n"},
+    };
+    struct buf lines = {0};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        buf_append_str(&lines, cases[i].lines);
+        http_reply_drop(&lines, bytes_str(cases[i].name));
+        expect(&lines, cases[i].want);
+    }
+}
+
 static void test_status_text(void **state) {
     (void)state;
     assert_string_equal(http_status_text(101), "Switching Protocols");
@@ -112,13 +131,10 @@ static void test_date(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_reply),
-        cmocka_unit_test(test_closing_reply),
-        cmocka_unit_test(test_length_without_body),
-        cmocka_unit_test(test_body_without_length),
-        cmocka_unit_test(test_headers_refused),
-        cmocka_unit_test(test_status_text),
-        cmocka_unit_test(test_date),
+        cmocka_unit_test(test_whole_reply),         cmocka_unit_test(test_closing_reply),
+        cmocka_unit_test(test_length_without_body), cmocka_unit_test(test_body_without_length),
+        cmocka_unit_test(test_headers_refused),     cmocka_unit_test(test_lines_dropped),
+        cmocka_unit_test(test_status_text),         cmocka_unit_test(test_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,11 @@ static struct routes_room room;
 
 static const char routes[] =
     "signalbox.route('GET', '/up', function(w) w:convert { name = 'N', scope = 'local' } end)\n"
+    "signalbox.route('GET', '/loud', function(w)\n"
+    "  for _, name in ipairs { 'access-control-allow-origin', 'Cache-Control', 'content-type',\n"
+    "    'X-Accel-Buffering', 'Vary', 'X-Own' } do w:header(name, 'own') end\n"
+    "  w:convert { name = 'N', scope = 'local' }\n"
+    "end)\n"
     "signalbox.route('GET', '/text', function(w) w:text('text') end)\n"
     "signalbox.route('POST', '/only-post', function(w) end)\n"
     "signalbox.route('GET', '/own', function(w) end)\n"
@@ -131,12 +136,37 @@ static void what_a_route_answers_is_its_own(void **state) {
     assert_field(got, "Access-Control-Allow-Origin", NULL);
 }
 
+static unsigned count(struct bytes answer, const char *text) {
+    unsigned found = 0;
+    for (size_t at = 0; at < answer.len; at++)
+        found += bytes_starts_with(bytes_from(answer, at), bytes_str(text));
+    return found;
+}
+
+static void a_stream_says_nothing_twice(void **state) {
+    static const char *const once[] = {"Access-Control-Allow-Origin: " PAGE "\r\n",
+                                       "Cache-Control: no-store, no-transform\r\n",
+                                       "Content-Type: text/event-stream\r\n",
+                                       "X-Accel-Buffering: no\r\n",
+                                       "Vary: own\r\n",
+                                       "Vary: Origin\r\n",
+                                       "X-Own: own\r\n"};
+    (void)state;
+    load("signalbox.origins { '" PAGE "' }");
+    struct bytes got =
+        routes_room_get(&room, "GET", "/loud", "Accept: text/event-stream\r\nOrigin: " PAGE "\r\n");
+    for (size_t i = 0; i < ARRAY_LEN(once); i++)
+        assert_int_equal(count(got, once[i]), 1);
+    assert_int_equal(count(got, ": own\r\n"), 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(preflights),
         cmocka_unit_test(a_preflight_that_is_allowed_says_what),
         cmocka_unit_test(cookies_are_for_listed_pages_only),
         cmocka_unit_test(a_stream_may_be_read_by_its_page),
+        cmocka_unit_test(a_stream_says_nothing_twice),
         cmocka_unit_test(what_a_route_answers_is_its_own),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
