@@ -12,6 +12,7 @@
 #include "broker/entry/receipt_ids.h"
 #include "broker/entry/tracing.h"
 #include "broker/handlers/handler_run.h"
+#include "broker/handlers/repeats.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory_budget.h"
@@ -35,7 +36,7 @@ enum {
     LAST_HANDLERS_MS = 1000 /* how long an end waits for handlers that wait */
 };
 
-enum state { OPENING, IDLE, RESTARTING, TRYING, FORWARDING, STORING, COMMITTING };
+enum state { OPENING, IDLE, RESTARTING, LOOKING, TRYING, FORWARDING, STORING, COMMITTING };
 
 struct inbox {
     struct inboxes *all;
@@ -49,6 +50,7 @@ struct inbox {
     struct batch batch;
     struct in_entry *queue[ENTRY_READER_MAX]; /* read and not processed: from head to tail */
     size_t head, tail;
+    bool is_new;              /* nothing of the queue has been looked up (repeats.h) */
     struct message_id cursor; /* of the batch: its last entry */
     unsigned doubtful;        /* so many more entries may have killed the previous owner */
     uv_timer_t retry;
@@ -85,6 +87,7 @@ static void unref(struct inbox *i) {
     if (--i->refs > 0)
         return;
     deferred_batch_deinit(&i->batch.deferred);
+    repeats_free(i->batch.repeats);
     free(i);
 }
 
@@ -146,6 +149,7 @@ static void give_up(struct inbox *i, bool is_fenced) {
 
 /* --- what Redis refuses for now --- */
 
+static void look_up(struct inbox *i);
 static void try_next(struct inbox *i);
 static void store_deferred(struct inbox *i);
 static void open_queues(struct inbox *i);
@@ -169,6 +173,7 @@ static void on_retry(uv_timer_t *timer) {
     case OPENING: open_queues(i); return;
     case IDLE:
     case RESTARTING: step(i); return;
+    case LOOKING: look_up(i); return;
     case TRYING: try_next(i); return;
     case FORWARDING: forward_repeat(i->batch.forward); return;
     case STORING: store_deferred(i); return;
@@ -340,6 +345,37 @@ static void try_next(struct inbox *i) {
     lease_try(i->all->o.lease, i->slot, i->queue[i->head]->id_text, on_tries, i);
 }
 
+/* --- messages with an id of their own: what was answered to them before --- */
+
+static void on_looked_up(void *ctx, struct redisReply *reply) {
+    struct inbox *i = ctx;
+    if (is_accepted(i, "find_answers.lua", reply)) {
+        struct answer_key keys[ENTRY_READER_MAX];
+        for (size_t at = 0, count = repeats_keys(i->batch.repeats, keys); at < count; at++)
+            repeats_take(i->batch.repeats, at, answers_read(reply, at));
+        i->state = IDLE;
+        i->retry_ms = RETRY_MIN_MS;
+        step(i);
+    }
+    unref(i);
+}
+
+static void look_up(struct inbox *i) {
+    i->state = LOOKING;
+    i->refs++;
+    struct answer_key keys[ENTRY_READER_MAX];
+    size_t count = repeats_keys(i->batch.repeats, keys);
+    answers_ask(i->parts->bus, i->slot, keys, count, on_looked_up, i);
+}
+
+/* What was read while the last batch was committed is looked up after that. */
+static bool needs_a_look(struct inbox *i) {
+    if (!i->is_new || i->is_public)
+        return false;
+    i->is_new = false;
+    return repeats_look(i->batch.repeats, i->queue + i->head, i->tail - i->head);
+}
+
 /* --- the next thing to do --- */
 
 static void on_restarted(void *ctx, struct redisReply *reply) {
@@ -407,6 +443,8 @@ static void step(struct inbox *i) {
         give_up(i, false);
     else if (i->head == i->tail)
         read_next(i);
+    else if (needs_a_look(i))
+        look_up(i);
     else if (!is_doubtful(i))
         process_batch(i);
     else if (take_turn(i))
@@ -419,6 +457,7 @@ static void on_entries(void *ctx, struct in_entry **entries, size_t count) {
     memcpy(i->queue, entries, count * sizeof(*entries));
     i->head = 0;
     i->tail = count;
+    i->is_new = true;
     step(i);
 }
 
@@ -443,6 +482,7 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
             grant->is_doubtful ? clock_ms() + (uint64_t)s->history_seconds * 1000 : 0};
     trouble_init(&i->unwritten, bus_troubles(bus), TROUBLE_commits, label);
     i->batch.writer = log_writer_new(bus, &options);
+    i->batch.repeats = i->is_public ? NULL : repeats_new();
     i->batch.forward = forward_new(bus, source, grant->generation);
     const struct entry_reader_options reading = {.partition = i->slot,
                                                  .kind = i->is_public ? ENTRY_READER_TEXT

@@ -36,7 +36,8 @@ static const struct acl_user {
     const char *name, *what, *commands;
 } users[USERS] = {
     [GATEWAY] = {"signalbox-gateway", "gateways", LOGIN " " AGAIN " " SHARED},
-    [BROKER] = {"signalbox-broker", "brokers", LOGIN " " SHARED " " AGAIN " +xread +xtrim +hkeys"},
+    [BROKER] = {"signalbox-broker", "brokers",
+                LOGIN " " SHARED " " AGAIN " +xread +xtrim +hkeys +hlen"},
     [PUBLISHER] = {"signalbox-publisher", "programs that send, and `signalbox send` and `close`",
                    LOGIN " +publish +hget +xrange +subscribe +unsubscribe +pubsub|numsub"},
     [OPERATOR] = {"signalbox-operator", "the other verbs of the CLI",

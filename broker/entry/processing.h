@@ -19,6 +19,7 @@ struct ingest;
 struct log_writer;
 struct receipt_id;
 struct entry_outcome;
+struct repeats;
 struct shares;
 struct trace;
 struct traced_output;
@@ -44,6 +45,7 @@ struct batch {
     struct forward *forward;        /* entries for other partitions */
     struct deferred_batch deferred; /* what waits for an earlier handler of its connection */
     struct handler_run *open_runs;  /* handlers that wait, until their entries are committed */
+    struct repeats *repeats;        /* messages with an id of their own; NULL: none is looked for */
     struct receipt_id *receipt_ids; /* publishers that wait for the id of their message */
     struct entry_outcome *outcomes; /* of client messages that came by requests */
     struct traced_output *traced;   /* messages that somebody traces */

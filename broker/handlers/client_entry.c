@@ -9,21 +9,21 @@
 #include "broker/entry/tracing.h"
 #include "broker/handlers/event_table.h"
 #include "broker/handlers/handler_run.h"
+#include "broker/handlers/repeats.h"
 #include "broker/handlers/sender_reply.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 
 /* --- refusing --- */
 
-/* code: of sender_reply.h. */
-static void refuse(struct processing *p, const struct client_message *m, const char *code,
+static void refuse(struct processing *p, const struct client_message *m, enum sender_fault fault,
                    struct bytes why) {
     const struct entry *e = &p->entry->entry;
     metrics_add(METRIC_messages_bad, 1);
     log_debug("client_entry", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
               LOG_TEXT(e->name), LOG_TEXT(why));
     tracing_verdict(p, TRACED_IGNORED, why);
-    sender_reply_error(p, m, code, why);
+    sender_reply_error(p, m, fault, why);
 }
 
 static void refuse_level(struct processing *p, const struct client_message *m, struct bytes why) {
@@ -31,15 +31,15 @@ static void refuse_level(struct processing *p, const struct client_message *m, s
     level_check_refused(p, why);
     log_warn("client_entry", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
              LOG_TEXT(e->name), LOG_TEXT(why));
-    sender_reply_error(p, m, "level", why);
+    sender_reply_error(p, m, FAULT_LEVEL, why);
 }
 
 static void refuse_full(struct processing *p) {
     const struct entry *e = &p->entry->entry;
-    struct client_message *m = client_message_new(e->body);
+    struct client_message *m = repeats_message(p);
     log_warn("client_entry", "refused client=%s name=%s why=\"too many messages wait\"",
              LOG_TEXT(e->client_id), LOG_TEXT(e->name));
-    refuse(p, m, "busy", BYTES_LIT("too many messages wait for a handler of this connection"));
+    refuse(p, m, FAULT_BUSY, BYTES_LIT("too many messages wait for a handler of this connection"));
     client_message_unref(m);
 }
 
@@ -52,7 +52,7 @@ static void refuse_default(struct processing *p, const struct client_message *m,
     log_warn("client_entry", "refused client=%s name=%s why=%s", LOG_TEXT(e->client_id),
              LOG_TEXT(e->name), LOG_TEXT(buf_bytes(&why)));
     tracing_verdict(p, TRACED_REFUSED, buf_bytes(&why));
-    sender_reply_error(p, m, "no_route", buf_bytes(&why));
+    sender_reply_error(p, m, FAULT_NO_ROUTE, buf_bytes(&why));
     buf_deinit(&why);
 }
 
@@ -89,7 +89,7 @@ static void send_on(struct processing *p, const struct client_message *m) {
     if (is_closed(p, m, &d, &closed)) {
         refuse_default(p, m, closed);
     } else if (!delivery_fits(&d, p->parts->bus, &why)) {
-        refuse(p, m, "too_big", buf_bytes(&why));
+        refuse(p, m, FAULT_TOO_BIG, buf_bytes(&why));
         buf_append_char(&why, '\0');
         dead_letter(p, why.ptr); /* its sender may not speak signalbox.v1 */
     } else if (!m->is_direct && !level_check(p->parts, &d, &why)) {
@@ -105,9 +105,9 @@ static void send_on(struct processing *p, const struct client_message *m) {
 
 static void process_default(struct processing *p, const struct client_message *m) {
     if (!m->is_valid) {
-        refuse(p, m, "bad_request", buf_bytes(&m->error));
+        refuse(p, m, FAULT_BAD_REQUEST, buf_bytes(&m->error));
     } else if (m->message.kind == JSON_KIND_ABSENT) {
-        refuse(p, m, "bad_request", BYTES_LIT("there is no message"));
+        refuse(p, m, FAULT_BAD_REQUEST, BYTES_LIT("there is no message"));
     } else if (!json_is_empty(m->message)) {
         send_on(p, m);
     } else {
@@ -162,15 +162,21 @@ static void call_route(struct processing *p, const struct signal_route *route,
         handler_run_start(r, route->function, route->arguments, event_table_push_signal, &error);
     trace_outcome(p, outcome);
     if (outcome == APP_FAILED && m->has_unknown)
-        refuse(p, m, "bad_request", buf_bytes(&m->error));
+        refuse(p, m, FAULT_BAD_REQUEST, buf_bytes(&m->error));
     else if (outcome == APP_FAILED)
-        sender_reply_error(p, m, "handler", BYTES_LIT("the handler of this message failed"));
+        sender_reply_error(p, m, FAULT_HANDLER, BYTES_LIT("the handler of this message failed"));
     else
         sender_reply_ack(p, m);
     buf_deinit(&error);
 }
 
 /* --- either --- */
+
+static void repeat(struct processing *p, const struct client_message *m, struct bytes answered) {
+    metrics_add(METRIC_messages_repeated, 1);
+    tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("it was handled before"));
+    sender_reply_again(p, m, answered);
+}
 
 static void process(struct processing *p) {
     struct session session = {0};
@@ -184,13 +190,16 @@ static void process(struct processing *p) {
         tracing_verdict(p, TRACED_IGNORED, BYTES_LIT("the message is empty"));
         sender_reply_nothing(p);
     } else {
-        struct client_message *m = client_message_new(body);
+        struct client_message *m = repeats_message(p);
+        struct bytes answered = repeats_find(p);
         if (route != NULL)
             tracing_rule(p, route->path);
-        if (route == NULL)
+        if (answered.len > 0)
+            repeat(p, m, answered);
+        else if (route == NULL)
             process_default(p, m);
         else if (m->is_misunderstood)
-            refuse(p, m, "bad_request", buf_bytes(&m->error));
+            refuse(p, m, FAULT_BAD_REQUEST, buf_bytes(&m->error));
         else
             call_route(p, route, m, &session);
         client_message_unref(m);

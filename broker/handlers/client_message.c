@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/percent.h"
+#include "common/bus/log/answers.h"
 
 static bool read_path(struct client_message *m, const struct message_form *f,
                       struct buf *error_out) {
@@ -25,6 +26,21 @@ static bool read_path(struct client_message *m, const struct message_form *f,
     buf_deinit(&text);
     buf_deinit(&decoded);
     return fault == NULL || message_form_refuse(KEY_PATH, fault, error_out);
+}
+
+static bool read_id(struct client_message *m, const struct message_form *f, struct buf *error_out) {
+    struct json_value id = f->values[KEY_ID];
+    if (id.kind == JSON_KIND_ABSENT || id.kind == JSON_KIND_NULL)
+        return true;
+    if (id.kind != JSON_KIND_STRING && id.kind != JSON_KIND_NUMBER)
+        return message_form_refuse(KEY_ID, ANSWER_ID_RULE, error_out);
+    if (!message_form_is_utf8(f, KEY_ID, id, error_out))
+        return false;
+    json_append_text(&m->id, id);
+    if (answer_id_is_valid(buf_bytes(&m->id)))
+        return true;
+    buf_clear(&m->id);
+    return message_form_refuse(KEY_ID, ANSWER_ID_RULE, error_out);
 }
 
 static bool read_compress(struct client_message *m, const struct message_form *f,
@@ -71,7 +87,8 @@ static void mark_broken(struct client_message *m, struct finding *found, struct 
 static void read_object(struct client_message *m, struct json_value object, struct message_form *f,
                         struct finding *found) {
     struct buf why = {0};
-    enum form_fault fault = message_form_read(f, m->document, object, FORM_CLIENT, &why);
+    unsigned form = m->is_v1 ? FORM_CLIENT | FORM_V1 : FORM_CLIENT;
+    enum form_fault fault = message_form_read(f, m->document, object, form, &why);
     found->is_meant = found->is_meant || has_own_key(f);
     found->has_unknown = found->has_unknown || fault == FORM_UNKNOWN;
     if (fault == FORM_UNKNOWN && m->error.len == 0)
@@ -94,6 +111,13 @@ static void take_message(struct client_message *m, struct json_value message,
     buf_deinit(&why);
 }
 
+static void take_id(struct client_message *m, const struct message_form *f, struct finding *found) {
+    struct buf why = {0};
+    if (found->is_meant && !found->is_broken && !read_id(m, f, &why))
+        mark_broken(m, found, buf_bytes(&why));
+    buf_deinit(&why);
+}
+
 /* An array of several objects: their messages as an array, the fields of all (as the seed's shell
  * reads a property of a list). */
 static void read_array(struct client_message *m, struct json_value array, struct finding *found) {
@@ -106,6 +130,8 @@ static void read_array(struct client_message *m, struct json_value array, struct
             break;
         }
         read_object(m, element, &f, found);
+        if (f.values[KEY_ID].kind != JSON_KIND_ABSENT)
+            mark_broken(m, found, BYTES_LIT("id: an array has none"));
         if (f.values[KEY_MESSAGE].kind == JSON_KIND_ABSENT)
             continue;
         buf_append_char(&m->merged_text, m->merged_text.len == 0 ? '[' : ',');
@@ -131,6 +157,7 @@ static bool read_root(struct client_message *m, struct json_value root) {
         read_object(m, root, &f, &found);
         m->ref = f.values[KEY_REF];
         take_message(m, f.values[KEY_MESSAGE], &found);
+        take_id(m, &f, &found);
     }
     m->is_misunderstood = found.is_broken && found.is_meant;
     m->has_unknown = found.has_unknown && found.is_meant && !found.is_broken;
@@ -145,8 +172,9 @@ static void forget_fields(struct client_message *m) {
     texts_deinit(&m->clients);
 }
 
-struct client_message *client_message_new(struct bytes body) {
+struct client_message *client_message_new(struct bytes body, bool is_v1) {
     struct client_message *m = mem_zalloc(sizeof(*m));
+    m->is_v1 = is_v1;
     m->refs = 1;
     m->document = json_open(body, &m->error);
     bool is_read = m->document != NULL && read_root(m, json_root(m->document));
@@ -173,5 +201,6 @@ void client_message_unref(struct client_message *m) {
     json_close(m->merged);
     buf_deinit(&m->merged_text);
     buf_deinit(&m->error);
+    buf_deinit(&m->id);
     free(m);
 }

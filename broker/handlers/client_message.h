@@ -9,6 +9,7 @@
 
 struct client_message {
     unsigned refs;
+    bool is_v1;
     bool is_valid; /* JSON whose fields make sense; otherwise what follows is empty */
     /* Not valid, because its own keys are there twice or make no sense: refused, also with a route.
      */
@@ -21,13 +22,15 @@ struct client_message {
     struct texts groups, clients;
     bool is_direct, is_uncompressed;
     struct json_value ref; /* signalbox.v1; also of what is not valid */
-    struct buf error;      /* one line when it is not valid */
+    struct buf id;    /* signalbox.v1: its sender's own; empty without one, or with a bad one */
+    struct buf error; /* one line when it is not valid */
     struct json_document *document, *merged;
     struct buf merged_text;
 };
 
-/* body is borrowed as long as the message lives. */
-struct client_message *client_message_new(struct bytes body);
+/* body is borrowed as long as the message lives. is_v1: its sender speaks signalbox.v1, which has
+ * the key `id`. */
+struct client_message *client_message_new(struct bytes body, bool is_v1);
 struct client_message *client_message_ref(struct client_message *m);
 void client_message_unref(struct client_message *m); /* NULL is legal */
 

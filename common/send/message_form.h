@@ -15,7 +15,14 @@
 #include "common/send/address.h"
 #include "common/json/json_text.h"
 
-enum { FORM_CLIENT = 1, FORM_SEND = 2, FORM_CLOSE = 4, FORM_QUERY = 8, FORM_HIDDEN = 16 };
+enum {
+    FORM_CLIENT = 1,
+    FORM_SEND = 2,
+    FORM_CLOSE = 4,
+    FORM_QUERY = 8,
+    FORM_HIDDEN = 16,
+    FORM_V1 = 32
+};
 
 enum message_key {
 #define KEY(NAME, key, second, forms) KEY_##NAME,

@@ -129,6 +129,7 @@ static struct bytes encode(struct uplink *u, const struct client *client, uint64
         e.session = said->session;
         e.body = said->body;
         e.reply = said->reply;
+        e.once = said->once;
     }
     buf_clear(&u->entry);
     entry_encode(&u->entry, &e);

@@ -13,6 +13,7 @@
 #include "common/base/table.h"
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
+#include "common/bus/log/answers.h"
 #include "common/bus/log/publish.h"
 #include "common/bus/log/watch.h"
 #include "common/bus/partition.h"
@@ -23,6 +24,8 @@
 #include "gateway/routes/request_session.h"
 #include "gateway/routes/upgrade.h"
 #include "gateway/session/client.h"
+
+#define ONCE_HEADER "Idempotency-Key"
 
 enum { TICK_MS = 500, IDLE_MS = 2000 /* then every rate has recovered */ };
 
@@ -115,6 +118,7 @@ static void hand_on(struct post *post) {
         .body = r->body,
         .session = buf_bytes(&session),
         .reply = buf_bytes(&reply),
+        .once = http_head_find(&r->head, ONCE_HEADER),
     };
     metrics_add(METRIC_posted_messages, 1);
     poster->client->host->events->on_message(poster->client->host->ctx, poster->client, &said);
@@ -248,6 +252,16 @@ static bool is_of_route(const struct request *r, const struct upgrade_options *o
            (group.len == 0 || bytes_equal_str(group, r->signal->group)) && is_id_of_route(r, o);
 }
 
+static const char *once_error(const struct http_head *head) {
+    struct bytes once = http_head_find(head, ONCE_HEADER);
+    size_t count = http_head_count(head, ONCE_HEADER);
+    if (count > 1)
+        return ONCE_HEADER ": is given twice";
+    if (count == 1 && (!answer_id_is_valid(once) || !utf8_is_valid(once)))
+        return ONCE_HEADER ": " ANSWER_ID_RULE;
+    return NULL;
+}
+
 /* The status of a refusal, or 0. */
 static int judge(const struct posts *p, const struct request *r, const struct upgrade_options *o,
                  const char **why_out) {
@@ -264,7 +278,8 @@ static int judge(const struct posts *p, const struct request *r, const struct up
         *why_out = close_reason_text(CLOSE_BAD_UTF8);
         return 400;
     }
-    return 0;
+    *why_out = once_error(&r->head);
+    return *why_out != NULL ? 400 : 0;
 }
 
 void post_take(struct posts *p, struct request *r, const struct upgrade_options *o) {

@@ -37,7 +37,8 @@ struct said {
     bool is_binary;
     struct bytes body;
     struct bytes
-        session; /* encoded struct session: of the request that brought it, or the client's */
+        session;       /* encoded struct session: of the request that brought it, or the client's */
+    struct bytes once; /* its own id, if it is not in its body; or empty */
     struct bytes reply; /* whom its outcome is reported to (bus/log/publish.h); empty: nobody */
 };
 

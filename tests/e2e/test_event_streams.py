@@ -173,6 +173,25 @@ def test_posts_go_to_any_gateway(cluster):
     assert answers == [id for kind, id, _, _ in stream.events if kind is None]
 
 
+def test_a_post_that_comes_again(cluster):
+    """With an Idempotency-Key it is handled once, at whatever gateway, and answered as the first time."""
+    name = "Again"
+    stream = cluster.sse(0, f"/up?name={name}", post=1)
+
+    def post(number, gateway, key, **more):
+        body = json.dumps({"message": number, "path": name, **more})
+        return stream.post(body, {"Idempotency-Key": key}, address=cluster.address(gateway))
+    answers = [post(number, gateway, "k" * 128) for number, gateway in ((1, 0), (2, 1), (3, 0))]
+    assert {(answer.status, answer.text) for answer in answers} == {(202, answers[0].text)}
+    refusals = [post(4, gateway, "r", unknown=1) for gateway in (0, 1)]
+    assert {(answer.status, answer.text) for answer in refusals} == {(400, refusals[0].text)}
+    assert post(5, 1, "other").status == 202
+    assert stream.take(2) == ["1", "5"]
+    for key in "", "k" * 129:
+        answer = post(6, 0, key)
+        assert (answer.status, "Idempotency-Key: must be" in answer.text) == (400, True)
+
+
 def test_a_post_goes_through_signal_routes(cluster):
     stream = cluster.sse(0, "/echo?name=Echo", post=1)
     assert stream.say("to me alone").status == 202

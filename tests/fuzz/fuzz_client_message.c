@@ -31,7 +31,8 @@ static void check_same(const struct client_message *a, const struct client_messa
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct bytes body = bytes_of((const char *)data, size);
-    struct client_message *m = client_message_new(body), *again = client_message_new(body);
+    struct client_message *m = client_message_new(body, true),
+                          *again = client_message_new(body, true);
     MUST(m->is_valid == (m->error.len == 0));
     MUST(memchr(m->error.ptr != NULL ? m->error.ptr : "", '\n', m->error.len) == NULL);
     check_lists(m);

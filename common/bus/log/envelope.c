@@ -265,7 +265,8 @@ static int64_t read_code(struct reader *r, enum entry_kind kind) {
 
 void entry_encode(struct buf *out, const struct entry *e) {
     msgpack_packer pk = packer(out);
-    msgpack_pack_array(&pk, ENTRY_FIELDS + (e->reply.len > 0));
+    unsigned more = e->once.len > 0 ? 2 : e->reply.len > 0 ? 1 : 0;
+    msgpack_pack_array(&pk, ENTRY_FIELDS + more);
     msgpack_pack_uint64(&pk, ENVELOPE_VERSION);
     msgpack_pack_uint64(&pk, (uint64_t)e->kind);
     msgpack_pack_uint64(&pk, e->ts_ms);
@@ -280,8 +281,10 @@ void entry_encode(struct buf *out, const struct entry *e) {
     pack_list(&pk, e->groups);
     pack_list(&pk, e->clients);
     msgpack_pack_uint64(&pk, (uint64_t)e->code);
-    if (e->reply.len > 0)
+    if (more > 0)
         pack_text(&pk, e->reply);
+    if (more > 1)
+        pack_text(&pk, e->once);
 }
 
 enum parse entry_decode(struct bytes in, struct entry *e_out) {
@@ -305,6 +308,8 @@ enum parse entry_decode(struct bytes in, struct entry *e_out) {
     e_out->code = read_code(&r, e_out->kind);
     if (r.at < r.end) /* of a process that knows it */
         e_out->reply = read_text(&r);
+    if (r.at < r.end)
+        e_out->once = read_text(&r);
     if (!r.is_bad && version <= ENVELOPE_VERSION && is_entry_kind(kind))
         return PARSE_OK;
     entry_free(e_out);

@@ -3,7 +3,7 @@
  *
  *   entry     in the `in` stream of a partition, field m
  *             [ver, kind, ts_ms, flags, name, group, client_id, conn, session, body,
- *              names, groups, clients, code, reply]
+ *              names, groups, clients, code, reply, once]
  *             CONNECT and DISCONNECT have the fields t n i v r instead (register.lua,
  *             unregister.lua)
  *   message   in the log and the channel of a Name, field m
@@ -91,6 +91,7 @@ struct entry {
     struct bytes body; /* CLIENT, SEND: the payload; CLOSE, DISCONNECT: the reason */
     struct bytes_list names, groups, clients; /* SEND, CLOSE: to whom */
     int64_t code;       /* CLOSE: close code; TICK: the tick's time, seconds */
+    struct bytes once;  /* CLIENT: the message's own id, if it is not in its body (answers.h) */
     struct bytes reply; /* CLIENT: to whom its outcome is reported (publish.h); or empty */
     void *zone;         /* owner of the lists */
 };

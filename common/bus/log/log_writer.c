@@ -16,6 +16,7 @@
 #include "common/base/table.h"
 #include "common/bus/bulk.h"
 #include "common/bus/bus_send.h"
+#include "common/bus/log/answers.h"
 #include "common/bus/log/history.h"
 #include "common/bus/redis/capacity.h"
 #include "common/bus/redis/troubles.h"
@@ -47,6 +48,8 @@ struct pending {
     struct message_id keep_from; /* of the log's messages up to this one */
     bool is_expire_due;
     bool is_doubted; /* kept only if the Name was joined meanwhile */
+    /* An answer instead of a message: whose, and as commit.lua takes it. */
+    struct bytes client_id, answer;
 };
 
 struct log_writer {
@@ -131,34 +134,56 @@ static struct bytes log_channel(const struct log_writer *o, struct buf *out, str
 
 /* --- adding --- */
 
-struct message_id log_writer_add(struct log_writer *o, const struct output *output) {
+static struct pending *append(struct log_writer *o, struct bytes name, size_t bytes) {
     MUST(o->done == NULL);
     struct pending *p = arena_room(&o->arena, sizeof(*p));
-    *p = (struct pending){.output = *output};
-    struct message *m = &p->output.message;
-    m->id = (struct message_id){o->term, ++o->seq};
-    m->to_groups = arena_list(&o->arena, m->to_groups);
-    m->to_clients = arena_list(&o->arena, m->to_clients);
-    m->to_conn = arena_copy(&o->arena, m->to_conn);
-    m->from = arena_copy(&o->arena, m->from);
-    m->data = arena_copy(&o->arena, m->data);
-    p->output.name = arena_copy(&o->arena, output->name);
+    *p = (struct pending){.output.name = arena_copy(&o->arena, name)};
     if (p->output.name.ptr == NULL)
         p->output.name = BYTES_LIT("");
-    p->has_history = output->has_history && o->keeps_history && message_has_place(m);
     p->log = find_log(o, p->output.name);
     p->log->pending++;
-    if (message_has_place(m))
-        p->log->final = p;
     if (o->tail != NULL)
         o->tail->next = p;
     else
         o->first = p;
     o->tail = p;
     o->count++;
-    o->bytes += m->data.len + output->name.len + bytes_list_total(m->to_groups) +
-                bytes_list_total(m->to_clients) + 128;
+    o->bytes += bytes + name.len + 128;
+    return p;
+}
+
+struct message_id log_writer_add(struct log_writer *o, const struct output *output) {
+    const struct message *from = &output->message;
+    struct pending *p = append(o, output->name,
+                               from->data.len + bytes_list_total(from->to_groups) +
+                                   bytes_list_total(from->to_clients));
+    struct message *m = &p->output.message;
+    *m = *from;
+    m->id = (struct message_id){o->term, ++o->seq};
+    m->to_groups = arena_list(&o->arena, m->to_groups);
+    m->to_clients = arena_list(&o->arena, m->to_clients);
+    m->to_conn = arena_copy(&o->arena, m->to_conn);
+    m->from = arena_copy(&o->arena, m->from);
+    m->data = arena_copy(&o->arena, m->data);
+    p->has_history = output->has_history && o->keeps_history && message_has_place(m);
+    if (message_has_place(m))
+        p->log->final = p;
     return m->id;
+}
+
+void log_writer_answer(struct log_writer *o, const struct answer_key *to, struct bytes answer) {
+    MUST(answer_id_is_valid(to->id) && answer.len <= ANSWER_BYTES_MAX);
+    struct pending *p = append(o, to->name, to->client_id.len + to->id.len + answer.len);
+    struct buf text = {0};
+    p->output.message.kind = MESSAGE_NOTE; /* no place in the log either */
+    p->output.message.id = (struct message_id){o->term, ++o->seq};
+    p->client_id = arena_copy(&o->arena, to->client_id);
+    buf_append_char(&text, '=');
+    buf_append(&text, to->id);
+    buf_append_char(&text, '\n');
+    buf_append(&text, answer);
+    p->answer = arena_copy(&o->arena, buf_bytes(&text));
+    buf_deinit(&text);
 }
 
 size_t log_writer_bytes(const struct log_writer *o) {
@@ -253,10 +278,21 @@ static bool is_doubted(const struct log_writer *o, const struct log *l) {
     return !l->is_joined && l->name_len > 0 && clock_ms() >= o->keep_all_until_ms;
 }
 
+static void add_answer(struct command *c, const struct pending *p) {
+    command_bytes(c, p->answer);
+    command_number(c, ANSWERS_SECONDS);
+    command_text(c, "");
+    command_text(c, "");
+}
+
 static void add_output(struct log_writer *o, struct command *c, const struct pending *p,
                        struct buf *key) {
     char id[MESSAGE_ID_TEXT], from[1 + MESSAGE_ID_TEXT] = "?0";
     command_text(c, message_id_format(p->output.message.id, id));
+    if (p->answer.len > 0) {
+        add_answer(c, p);
+        return;
+    }
     if (p->has_history)
         message_id_format(p->keep_from, from + 1);
     command_text(c, p->is_doubted ? from : from + 1);
@@ -271,17 +307,27 @@ static struct message_id after(struct message_id id) {
     return id.term < UINT64_MAX ? (struct message_id){id.term + 1, 0} : id;
 }
 
+static void add_keys(const struct log_writer *o, struct command *c, const struct pending *p,
+                     struct buf *key) {
+    bool names_last = p->log->final == p || p->is_doubted;
+    struct answer_key to = {.name = p->output.name, .client_id = p->client_id};
+    if (p->answer.len > 0) {
+        command_bytes(c, answers_key(key, o->partition, &to, false));
+        command_bytes(c, answers_key(key, o->partition, &to, true));
+        return;
+    }
+    command_bytes(c, history_key(o, key, p->output.name));
+    command_bytes(c, (names_last ? last_key : history_key)(o, key, p->output.name));
+}
+
 static void send_commit(struct log_writer *o) {
     char text[MESSAGE_ID_TEXT];
     struct buf key = {0};
     struct command c = command_script(SCRIPT_commit, 2 + 2 * (unsigned)o->count);
     command_bytes(&c, key_of(&key, o->partition, KEY_OWN, BYTES_NONE));
     command_bytes(&c, key_of(&key, o->partition, KEY_IN, BYTES_NONE));
-    for (struct pending *p = o->first; p != NULL; p = p->next) {
-        bool names_last = p->log->final == p || p->is_doubted;
-        command_bytes(&c, history_key(o, &key, p->output.name));
-        command_bytes(&c, (names_last ? last_key : history_key)(o, &key, p->output.name));
-    }
+    for (struct pending *p = o->first; p != NULL; p = p->next)
+        add_keys(o, &c, p, &key);
     command_text(&c, bus_id(o->bus));
     command_number(&c, (int64_t)o->term);
     command_text(&c, message_id_format(o->cursor, text));
@@ -340,7 +386,8 @@ static void add_to_history(struct log_writer *o, struct pending *p) {
 static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
     struct log *l = p->log;
     if (!message_has_place(&p->output.message)) {
-        encode_blob(o, p);
+        if (p->answer.len == 0)
+            encode_blob(o, p);
         return;
     }
     p->output.message.prev = l->last;

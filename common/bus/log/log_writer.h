@@ -19,6 +19,7 @@
 
 #include "common/bus/log/envelope.h"
 
+struct answer_key;
 struct bus;
 struct log_writer;
 
@@ -46,6 +47,9 @@ void log_writer_close(struct log_writer *o);
 /* Copies what the output borrows, until the commit, and returns its id. Not while a commit is under
  * way. */
 struct message_id log_writer_add(struct log_writer *o, const struct output *output);
+/* Keeps what was answered to a message with an id of its own (answers.h) with the commit: at most
+ * ANSWER_BYTES_MAX. Copies both. */
+void log_writer_answer(struct log_writer *o, const struct answer_key *to, struct bytes answer);
 size_t log_writer_bytes(const struct log_writer *o);
 size_t log_writer_count(const struct log_writer *o);
 /* Bytes of the largest message of a commit under way. */

@@ -10,9 +10,10 @@
 /* clang-format off */
 #define SCRIPTS(X) \
     X(append) X(append_once) X(forward) X(take_partition) X(renew_lease) X(release_lease) \
-    X(count_try) X(commit) X(measure_log) X(peek_entry) X(register) X(unregister) X(heartbeat) \
-    X(declare_dead) X(fence_gateway) X(raise_floor) X(defer) X(list_deferred) X(requeue) X(lock) \
-    X(renew_lock) X(append_tick) X(restart_stream) X(probe_write) X(unlock)
+    X(count_try) X(find_answers) X(commit) X(measure_log) X(peek_entry) X(register) \
+    X(unregister) X(heartbeat) X(declare_dead) X(fence_gateway) X(raise_floor) X(defer) \
+    X(list_deferred) X(requeue) X(lock) X(renew_lock) X(append_tick) X(restart_stream) \
+    X(probe_write) X(unlock)
 /* clang-format on */
 
 enum script {

@@ -14,7 +14,7 @@ static struct client_message *m;
 
 static void read_text(const char *text) {
     client_message_unref(m);
-    m = client_message_new(bytes_str(text));
+    m = client_message_new(bytes_str(text), true);
 }
 
 static void assert_list(struct texts t, const char *joined) {
@@ -290,6 +290,53 @@ static void ref_is_kept_as_sent(void **state) {
     assert_true(bytes_equal_str(m->ref.text, "1.50"));
 }
 
+/* The key `id` of signalbox.v1: of what is meant for us, one to 128 bytes. */
+static void id_of_its_own(void **state) {
+    (void)state;
+    char longest[200], too_long[200];
+    snprintf(longest, sizeof(longest), "{\"message\":1,\"id\":\"%0128d\"}", 7);
+    snprintf(too_long, sizeof(too_long), "{\"message\":1,\"id\":\"%0129d\"}", 7);
+    static const struct {
+        const char *text, *id, *error;
+    } rows[] = {
+        {"{\"message\":1,\"id\":\"a\"}", "a", NULL},
+        {"{\"message\":1,\"ID\":7}", "7", NULL},
+        {"{\"message\":1,\"\\u0069d\":\"\\u00e9\"}", "\xc3\xa9", NULL},
+        {"{\"message\":1,\"id\":null}", "", NULL},
+        {"{\"message\":1}", "", NULL},
+        {"{\"message\":1,\"id\":\"\"}", "", "id: must be"},
+        {"{\"message\":1,\"id\":\"a\\nb\"}", "", "id: must be"},
+        {"{\"message\":1,\"id\":true}", "", "id: must be"},
+        {"{\"message\":1,\"id\":[\"a\"]}", "", "id: must be"},
+        {"{\"message\":1,\"id\":\"\\ud800\"}", "", "id: the escape"},
+        {"{\"message\":1,\"id\":1,\"Id\":2}", "", "id: is given twice"},
+        {"{\"message\":1,\"path\":[],\"id\":\"a\"}", "", "path: "},
+        {"[{\"message\":1,\"id\":\"a\"}]", "", "id: an array has none"},
+        {"{\"id\":\"a\",\"mine\":1}", "", NULL}, /* the application's own */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        read_text(rows[i].text);
+        if (!bytes_equal_str(buf_bytes(&m->id), rows[i].id) ||
+            m->is_misunderstood != (rows[i].error != NULL))
+            fail_msg("%s: '%.*s' %d", rows[i].text, BYTES_FMT(buf_bytes(&m->id)),
+                     m->is_misunderstood);
+        if (rows[i].error != NULL)
+            assert_true(bytes_starts_with(buf_bytes(&m->error), bytes_str(rows[i].error)));
+    }
+    read_text(longest);
+    assert_int_equal(m->id.len, 128);
+    read_text(too_long);
+    assert_int_equal(m->id.len, 0);
+    assert_true(m->is_misunderstood);
+}
+
+static void plain_clients_have_no_id(void **state) {
+    (void)state;
+    client_message_unref(m);
+    m = client_message_new(BYTES_LIT("{\"message\":1,\"id\":\"a\"}"), false);
+    assert_true(m->has_unknown && m->id.len == 0);
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
     const struct CMUnitTest tests[] = {
@@ -309,6 +356,8 @@ int main(void) {
         TEST(an_array_has_a_bound),
         TEST(keys_have_a_bound),
         TEST(ref_is_kept_as_sent),
+        TEST(id_of_its_own),
+        TEST(plain_clients_have_no_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,7 +149,7 @@ static void what_a_signal_route_gets(void **state) {
                           .conn = BYTES_LIT("g1:2:0|ops"),
                           .body = bytes_str(rows[i].body)};
         struct handler_run run = {.entry = entry_of(&e),
-                                  .message = client_message_new(bytes_str(rows[i].body)),
+                                  .message = client_message_new(bytes_str(rows[i].body), true),
                                   .session = {.path = BYTES_LIT("/p"),
                                               .url = BYTES_LIT("ws://host/p?q"),
                                               .protocol = BYTES_LIT("wss"),

@@ -7,7 +7,8 @@
 --       a later one of the same log follows, the history once more, unless its `from` asks for l:
 -- ARGV  1 holder   2 term   3 prev_cursor   4 new_cursor   5 trim: drop `in` below this id;
 --         0 only while more entries are known to wait: append.lua counts what is not dropped
---       then (id, from, ttl_s, channel, blob) for each output, ids rising
+--       then (id, from, ttl_s, channel, blob) for each output, ids rising; or, for an answer
+--       (answers.h), whose KEYS are two hashes, (id, '=' <message's own id> LF <answer>, ttl_s, '', '')
 --       from: the oldest id that the history keeps; 0: no history, publish only. With a ? before it
 --       both, history and l:, are written only if l: is there: register.lua makes it, and what
 --       goes to a Name that nobody has joined leaves no key
@@ -49,10 +50,26 @@ local function set_last(key, id, ttl)
   end
   return was.err
 end
+-- The first hash until it has 128, then the second; the older one goes when the newer one is full.
+local function keep_answer(first, second, text, ttl)
+  local id, answer = string.match(text, '^=([^\n]*)\n(.*)$')
+  local has = redis.pcall('HLEN', first)
+  if type(has) ~= 'number' then return has.err end
+  local key, other = first, second
+  if has >= 128 then key, other = second, first end
+  local set = redis.pcall('HSET', key, id, answer)
+  if type(set) ~= 'number' then return set.err end
+  redis.call('EXPIRE', key, ttl)
+  if redis.call('HLEN', key) >= 128 then redis.call('DEL', other) end
+end
 local k, wrong = 3, nil
 for j = 6, #ARGV, 5 do
   local from, err, is_there, is_nobodys = ARGV[j + 1]
-  if string.byte(from) == 63 then
+  local is_answer = string.byte(from) == 61
+  if is_answer then
+    err, from = keep_answer(KEYS[k], KEYS[k + 1], from, ARGV[j + 2]), '0'
+    if err and string.find(err, 'WRONGTYPE', 1, true) then wrong, err = KEYS[k], nil end
+  elseif string.byte(from) == 63 then
     is_nobodys = redis.pcall('EXISTS', KEYS[k + 1]) == 0
     from = is_nobodys and '0' or string.sub(from, 2)
   end
@@ -70,10 +87,10 @@ for j = 6, #ARGV, 5 do
       redis.call('EXPIRE', KEYS[k], ttl)
     end
   end
-  if not err and not is_nobodys and KEYS[k + 1] ~= KEYS[k] then
+  if not err and not is_answer and not is_nobodys and KEYS[k + 1] ~= KEYS[k] then
     err = set_last(KEYS[k + 1], ARGV[j], ARGV[j + 2])
   end
-  if not err and not is_there then
+  if not err and not is_answer and not is_there then
     local heard = redis.pcall('PUBLISH', ARGV[j + 3], ARGV[j + 4])
     err = type(heard) == 'table' and heard.err
   end

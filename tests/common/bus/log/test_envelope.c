@@ -56,7 +56,18 @@ static void test_entry_there_and_back(void **state) {
     entry_encode(&out, &e);
     assert_int_equal(entry_decode(buf_bytes(&out), &back), PARSE_OK);
     assert_bytes(back.reply, "token:5");
+    assert_int_equal(back.once.len, 0);
     entry_free(&back);
+    for (int with_reply = 0; with_reply < 2; with_reply++) {
+        e.reply = with_reply ? BYTES_LIT("token:5") : BYTES_NONE;
+        e.once = BYTES_LIT("once");
+        buf_clear(&out);
+        entry_encode(&out, &e);
+        assert_int_equal(entry_decode(buf_bytes(&out), &back), PARSE_OK);
+        assert_int_equal(back.reply.len > 0, with_reply);
+        assert_bytes(back.once, "once");
+        entry_free(&back);
+    }
     buf_deinit(&out);
 }
 
@@ -190,11 +201,11 @@ static void test_claims_are_not_believed(void **state) {
 static enum parse decode_with_more(struct bytes more) {
     struct buf out = {0}, longer = {0};
     struct entry e = sample_entry(), back;
-    e.reply = BYTES_LIT("r"); /* the last field of today */
+    e.reply = BYTES_LIT("r"), e.once = BYTES_LIT("o"); /* the last fields of today */
     entry_encode(&out, &e);
-    size_t count = (unsigned char)out.ptr[0] & 0x0f;
-    buf_append(&longer, bytes_of((const char[]){(char)0xdc, 0, (char)(count + 1)}, 3));
-    buf_append(&longer, bytes_from(buf_bytes(&out), 1));
+    assert_int_equal((unsigned char)out.ptr[0], 0xdc); /* more than 15 elements */
+    buf_append(&longer, buf_bytes(&out));
+    longer.ptr[2]++;
     buf_append(&longer, more);
     enum parse result = entry_decode(buf_bytes(&longer), &back);
     if (result == PARSE_OK) {

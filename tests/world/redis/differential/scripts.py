@@ -52,10 +52,16 @@ def output(rng, n):
     return keys, args
 
 
+def answer(rng, n):
+    client = rng.choice(NAMES) + b'\0' + rng.choice(CLIENTS)
+    keys = [rng.choice([b'a:', b'h:']) + client, rng.choice([b'b:', b'h:']) + client]
+    return keys, [b'%d-%d' % (NOW_MS, n), b'=%d\n' % rng.randint(1, 3) + rng.choice(commands.VALUES), b'300', b'', b'']
+
+
 def commit(rng):
     keys, args, n = [b'own', b'in'], [], rng.randint(1, 8)
     for _ in range(rng.randint(0, 3)):
-        more_keys, more_args = output(rng, n)
+        more_keys, more_args = rng.choice([output, output, answer])(rng, n)
         keys += more_keys
         args += more_args
         n += rng.randint(0 if rng.random() < 0.1 else 1, 3)
@@ -112,6 +118,7 @@ SCRIPTS = {
     'heartbeat': lambda rng: ([b'gw', b'dead:' + (g := rng.choice(GATEWAYS))], [g, rng.choice([b'1', b'2']), b'probe']),
     'list_deferred': held([b'own', b'in', b'w']),
     'lock': lambda rng: ([b'lock'], [rng.choice(HOLDERS), rng.choice([b'500', b'2000'])]),
+    'find_answers': lambda rng: ([k + n + b'\0c1' for n in NAMES for k in (b'a:', b'b:')], [b'1', b'2']),
     'measure_log': lambda rng: ([b'l:' + (n := rng.choice(NAMES)), b'h:' + n, *rng.choice([[], [b'c:' + n]])],
                                 [rng.choice([b'100', b'1000']), rng.choice([b'1', b'2', b'64']), b'32']),
     'peek_entry': lambda rng: ([b'in'], [rng.choice([b'0-0', entry_id(rng)]), rng.choice([b'3', b'100'])]),

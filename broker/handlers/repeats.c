@@ -1,0 +1,135 @@
+/* repeats.c - see repeats.h. */
+#include "broker/handlers/repeats.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/entry/processing.h"
+#include "broker/handlers/client_message.h"
+#include "common/bus/log/log_writer.h"
+
+struct repeat {
+    const struct in_entry *entry;
+    struct client_message *message;
+    struct answer_key key;
+    char *answer; /* NULL: none yet */
+};
+
+struct repeats {
+    size_t count;
+    struct repeat items[ENTRY_READER_MAX];
+};
+
+struct repeats *repeats_new(void) {
+    return mem_zalloc(sizeof(struct repeats));
+}
+
+static void forget(struct repeats *r) {
+    for (size_t i = 0; i < r->count; i++) {
+        client_message_unref(r->items[i].message);
+        free(r->items[i].answer);
+    }
+    r->count = 0;
+}
+
+void repeats_free(struct repeats *r) {
+    if (r == NULL)
+        return;
+    forget(r);
+    free(r);
+}
+
+/* ---- looking */
+
+/* Most messages have none, and are read only when they are processed. A key may be written with
+ * escapes. */
+static bool may_have_id(struct bytes body) {
+    const char *at = body.ptr, *end = body.ptr + body.len;
+    while (end - at >= 4 && (at = memchr(at, '"', (size_t)(end - at) - 3)) != NULL) {
+        if (at[1] == '\\' || at[2] == '\\' ||
+            ((at[1] | 0x20) == 'i' && (at[2] | 0x20) == 'd' && at[3] == '"'))
+            return true;
+        at++;
+    }
+    return false;
+}
+
+static bool is_v1(const struct in_entry *e) {
+    return !e->is_bad && e->entry.kind == ENTRY_CLIENT && (e->entry.flags & FLAG_V1) != 0;
+}
+
+/* It is in the body, or came beside it. */
+static void look_at(struct repeats *r, const struct in_entry *e) {
+    const struct entry *from = &e->entry;
+    bool is_beside = !e->is_bad && from->kind == ENTRY_CLIENT && answer_id_is_valid(from->once);
+    if (!is_beside && (!is_v1(e) || !may_have_id(from->body)))
+        return;
+    struct client_message *m = client_message_new(from->body, is_v1(e));
+    struct bytes id = is_beside ? from->once : buf_bytes(&m->id);
+    if (id.len == 0)
+        client_message_unref(m);
+    else
+        r->items[r->count++] =
+            (struct repeat){.entry = e, .message = m, .key = {from->name, from->client_id, id}};
+}
+
+bool repeats_look(struct repeats *r, struct in_entry *const *entries, size_t count) {
+    MUST(count <= ENTRY_READER_MAX);
+    forget(r);
+    for (size_t i = 0; i < count; i++)
+        look_at(r, entries[i]);
+    return r->count > 0;
+}
+
+size_t repeats_keys(const struct repeats *r, struct answer_key *keys_out) {
+    for (size_t i = 0; i < r->count; i++)
+        keys_out[i] = r->items[i].key;
+    return r->count;
+}
+
+void repeats_take(struct repeats *r, size_t index, struct bytes answer) {
+    MUST(index < r->count);
+    if (answer.len > 0)
+        r->items[index].answer = bytes_dup(answer);
+}
+
+/* ---- processing */
+
+static struct repeat *item_of(const struct processing *p) {
+    struct repeats *r = p->batch->repeats;
+    for (size_t i = 0; r != NULL && i < r->count; i++)
+        if (r->items[i].entry == p->entry)
+            return &r->items[i];
+    return NULL;
+}
+
+struct client_message *repeats_message(const struct processing *p) {
+    const struct repeat *item = item_of(p);
+    return item != NULL ? client_message_ref(item->message)
+                        : client_message_new(p->entry->entry.body, is_v1(p->entry));
+}
+
+static bool is_same(const struct answer_key *a, const struct answer_key *b) {
+    return bytes_equal(a->id, b->id) && bytes_equal(a->client_id, b->client_id) &&
+           bytes_equal(a->name, b->name);
+}
+
+/* Of the same read, or of an earlier one. */
+struct bytes repeats_find(const struct processing *p) {
+    const struct repeats *r = p->batch->repeats;
+    const struct repeat *item = item_of(p);
+    if (item == NULL)
+        return BYTES_NONE;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->items[i].answer != NULL && is_same(&r->items[i].key, &item->key))
+            return bytes_str(r->items[i].answer);
+    return BYTES_NONE;
+}
+
+void repeats_answer(struct processing *p, struct bytes answer) {
+    struct repeat *item = item_of(p);
+    if (item == NULL || item->answer != NULL)
+        return;
+    item->answer = bytes_dup(answer);
+    log_writer_answer(p->batch->writer, &item->key, bytes_str(item->answer));
+}
