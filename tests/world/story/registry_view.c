@@ -89,7 +89,7 @@ static void on_value(void *ctx, const char *text, size_t len) {
 
 static void on_member(void *ctx, const char *member, size_t len) {
     struct strays *strays = ctx;
-    if (len == 0) /* it fences a dead gateway */
+    if (len == 0 || strays->found[0] != '\0') /* an empty one fences a dead gateway */
         return;
     char key[128];
     strays->client = member + strlen(member) + 1;
@@ -101,12 +101,10 @@ static void on_member(void *ctx, const char *member, size_t len) {
         snprintf(strays->found, sizeof(strays->found), "%s of %s", strays->client, member);
 }
 
-static void on_gateway(void *ctx, const char *gateway, size_t len) {
-    struct strays *strays = ctx;
-    char key[128];
+/* Also of a gateway that is dead and forgotten: its set has nothing but its fence. */
+static void on_gateway(void *ctx, const char *key, size_t len) {
     (void)len;
-    snprintf(key, sizeof(key), "sb:{%s}:g:%s", books_tag(strays->partition), gateway);
-    ask("SMEMBERS", key, on_member, strays);
+    ask("SMEMBERS", key, on_member, ctx);
 }
 
 const char *registry_stray(void) {
@@ -114,8 +112,8 @@ const char *registry_stray(void) {
     strays = (struct strays){0};
     for (; strays.partition < WORLD_PARTITIONS; strays.partition++) {
         char key[64];
-        snprintf(key, sizeof(key), "sb:{%s}:gws", books_tag(strays.partition));
-        ask("SMEMBERS", key, on_gateway, &strays);
+        snprintf(key, sizeof(key), "sb:{%s}:g:*", books_tag(strays.partition));
+        ask("KEYS", key, on_gateway, &strays);
     }
     return strays.found[0] == '\0' ? NULL : strays.found;
 }
