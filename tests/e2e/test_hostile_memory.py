@@ -222,6 +222,23 @@ def test_messages_that_nobody_reads(cluster):
         eventually(lambda: metric(cluster, "memory_outgoing_bytes") < MIB)
 
 
+def test_streams_that_nobody_reads(cluster):
+    """The same over event streams, whose clients say nothing: the messages come from elsewhere."""
+    names = [f"DeafStream{i}" for i in range(20)]
+    attackers = [raw(cluster, receive_buffer=4096).request(f"/up?name={name}", {"Accept": "text/event-stream"}, handshake=False)
+                 for name in names]
+    assert {attacker.read_head().status for attacker in attackers} == {200}
+    shed = metric(cluster, "shed_total") + metric(cluster, "slow_closed_total")
+    with bystander(cluster, 2 * OUT_SHARE):
+        for name in names:
+            for _ in range(8):
+                cluster.redis.xadd("signalbox:send", {"m": json.dumps({"name": name, "data": "x" * MIB})})
+        eventually(lambda: metric(cluster, "shed_total") + metric(cluster, "slow_closed_total") > shed, 20)
+        eventually(lambda: metric(cluster, "memory_outgoing_bytes") < OUT_SHARE)
+        drop(attackers)
+        eventually(lambda: metric(cluster, "memory_outgoing_bytes") < MIB)
+
+
 def test_many_resume_at_once(cluster):
     """More replays than run at the same time: each has all that it missed, in its turn, and memory stays in its bounds."""
     v1, count, missed = {"Sec-WebSocket-Protocol": "signalbox.v1"}, 200, 40

@@ -22,10 +22,13 @@ def send(cluster, name, text, gateway=0):
 
 # -- slow clients
 
-def overfill(cluster, name):
+transports = pytest.mark.parametrize("connect", [Cluster.client, Cluster.sse], ids=["ws", "sse"])
+
+
+def overfill(cluster, name, connect):
     """Send numbered pieces until the queue of a stalled client has overflowed: that client, and the last number."""
     reader = cluster.client(1, f"/up?name={name}")
-    stalled = cluster.client(0, f"/up?name={name}", receive_buffer=4096)  # it reads nothing for now
+    stalled = connect(cluster, 0, f"/up?name={name}", receive_buffer=4096)  # it reads nothing for now
     last = 0
     for number in range(160):
         send(cluster, name, f"{number:05d}" + "x" * PIECE)
@@ -45,10 +48,11 @@ def numbers_until(stalled, token):
     return [int(text[:5]) for text in stalled.until(token)]
 
 
-def test_drop_oldest(cluster):
+@transports
+def test_drop_oldest(cluster, connect):
     """A beginning that was on its way, a hole, and the newest messages up to the end; then live again."""
     before = dropped(cluster)
-    stalled, last = overfill(cluster, "oldest")
+    stalled, last = overfill(cluster, "oldest", connect)
     numbers = numbers_until(stalled, "end")
     assert numbers == sorted(set(numbers)) and numbers[0] == 0 and numbers[-1] == last
     missing = sorted(set(range(last + 1)) - set(numbers))
@@ -58,10 +62,11 @@ def test_drop_oldest(cluster):
     assert stalled.recv() == "live"
 
 
-def test_drop_newest(cluster):
+@transports
+def test_drop_newest(cluster, connect):
     """Everything up to a point, and nothing after it until there is room again."""
     before = dropped(cluster)
-    stalled, last = overfill(cluster, "newest")
+    stalled, last = overfill(cluster, "newest", connect)
     numbers = []
     for attempt in itertools.count():
         send(cluster, "newest", f"probe {attempt}")
@@ -73,21 +78,23 @@ def test_drop_newest(cluster):
     assert dropped(cluster) > before
 
 
-def test_latest(cluster):
+@transports
+def test_latest(cluster, connect):
     """What was on its way, and then the last message only."""
     before = dropped(cluster)
-    stalled, last = overfill(cluster, "latest")
+    stalled, last = overfill(cluster, "latest", connect)
     numbers = numbers_until(stalled, "end")
     assert numbers == sorted(set(numbers)) and len(numbers) < last
     assert dropped(cluster) - before == last + 1 - len(numbers)
 
 
-def test_close(cluster):
+@transports
+def test_close(cluster, connect):
     """The default: closed with 4002, and the others have everything. It is told so when it reads in time; else the
     connection just ends, but the Disconnect and the count say why."""
     before = cluster.gateways[0].metrics()["signalbox_slow_closed_total"]
     with cluster.client(1, "/up?name=Why") as why:
-        stalled, _ = overfill(cluster, "close")
+        stalled, _ = overfill(cluster, "close", connect)
         assert sorted(why.take(2)) == ["1006 lost", "4002 server"]  # the reader was dropped
     code, reason = stalled.closing()
     assert (code, reason) in ((4002, "slow"), (1006, ""))

@@ -291,8 +291,10 @@ static void a_slow_client_gets_no_more_messages(void **state) {
     struct fixture *f = *state;
     struct frame_arena arena;
     frame_arena_init(&arena, 1024);
-    struct frame first = frame_make(&arena, BYTES_LIT("5\r\n"), BYTES_LIT("one\n\n\r\n"));
-    struct frame second = frame_make(&arena, BYTES_LIT("5\r\n"), BYTES_LIT("two\n\n\r\n"));
+    char event[1000];
+    memset(event, 'x', sizeof(event));
+    struct frame first = frame_make(&arena, BYTES_LIT("3e6\r\n"), bytes_of(event, 1000));
+    struct frame second = frame_make(&arena, BYTES_LIT("3e6\r\n"), bytes_of(event, 1000));
     fill(f);
     conn_send_initial(f->conn, first);
     conn_send_initial(f->conn, second);
