@@ -322,6 +322,25 @@ static void test_round_trips(void **state) {
     deflater_deinit(&deflater);
 }
 
+/* Thoroughly up to a size, quickly beyond. */
+static void test_large_ones_are_compressed_less(void **state) {
+    struct deflater deflater;
+    struct buf text = {0}, most = {0}, beyond = {0};
+    (void)state;
+    deflater_init(&deflater);
+    fill(&text, DEFLATE_THOROUGH_MAX + 1, 1);
+    deflate_message(&deflater, 15, bytes_head(buf_bytes(&text), text.len - 1), &most);
+    deflate_message(&deflater, 15, buf_bytes(&text), &beyond);
+    assert_true(beyond.len > most.len + most.len / 20);
+    buf_clear(&beyond);
+    deflate_message(&deflater, 15, bytes_head(buf_bytes(&text), text.len - 1), &beyond);
+    assert_true(bytes_equal(buf_bytes(&beyond), buf_bytes(&most)));
+    buf_deinit(&text);
+    buf_deinit(&most);
+    buf_deinit(&beyond);
+    deflater_deinit(&deflater);
+}
+
 /* A peer with that window, and with 8 where we use 9, has to be able to read it. */
 static void test_windows_are_kept(void **state) {
     struct deflater deflater;
@@ -421,6 +440,7 @@ int main(void) {
         cmocka_unit_test(test_flushed_after_every_byte),
         cmocka_unit_test(test_steps_are_small),
         cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_large_ones_are_compressed_less),
         cmocka_unit_test(test_windows_are_kept),
         cmocka_unit_test(test_messages_are_independent_and_not_final),
         cmocka_unit_test(test_surrounded),
