@@ -290,6 +290,12 @@ static void test_answers(void **state) {
          "signalbox.send{data=v}",
          "{\"b\":3,\"a\":[2.50]}|"},
         {"signalbox.send{data=tostring(signalbox.signal_route_test('/'))}", "true|"},
+        {"local f = function() end signalbox.signal_route('/a', f) "
+         "signalbox.signal_route('/b', f, {endpoint='e'}) "
+         "local t = signalbox.signal_route_test "
+         "signalbox.send{data=signalbox.json{t'/a', t'/A', t'/b', t'/c', t('/a', 'e'), "
+         "t('/b', 'e'), t('/b', 'x')}}",
+         "[true,true,true,false,false,true,false]|"},
         {"signalbox.send{data=tostring(signalbox.signal_event_test('connect', 'N', 'e'))}",
          "false|"},
         {"signalbox.log('text') print('a', 1, nil, {}) signalbox.send{data='fine'}", "fine|"},

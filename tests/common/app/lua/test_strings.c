@@ -124,7 +124,11 @@ static void test_other_functions(void **state) {
         "assert(not pcall(table.insert, t) and not pcall(table.insert, t, 1, 2, 3))\n"
         "table.sort(t, function(a, b) return a > b end) assert(table.concat(t) == '321')\n"
         "assert(table.concat(table.move({1, 2}, 1, 2, 2)) == '112')\n"
-        "assert(select('#', table.unpack({}, 1, 3)) == 3)\n";
+        "assert(select('#', table.unpack({}, 1, 3)) == 3)\n"
+        "for text, pattern in pairs { ab = 'x*', [''] = '', ['a.'] = 'a', ['.a'] = 'a' } do\n"
+        "  local next = text:gmatch(pattern) while next() do end\n"
+        "  for i = 1, 3 do assert(next() == nil) end\n" /* the end is for good */
+        "end\n";
     struct sandbox s;
     (void)state;
     sandbox_init(&s, INT64_MAX / 2, 3600000);

@@ -72,10 +72,33 @@ static void test_the_others(void **state) {
     expect_true(rows);
 }
 
+/* How many values each returns, and which argument an error is about. */
+static void test_results_and_errors(void **state) {
+    static char script[] =
+        "local function count(...) return select('#', ...) end local few, many = {2, 1}, {} "
+        "for i = 1, 50 do many[i] = -i end "
+        "assert(count(table.sort {}) == 0 and count(table.sort(few)) == 0) "
+        "assert(count(table.sort(many)) == 0 and many[1] == -50 and many[50] == -1) "
+        "assert(count(table.insert({}, 1)) == 0 and count(table.insert({1}, 1, 0)) == 0) "
+        "assert(count(table.remove {7}) == 1 and count(table.move({1}, 1, 1, 2)) == 1) "
+        "assert(count(table.concat {1}) == 1 and count(table.unpack {1, nil, 3}) == 3) "
+        "local endless = setmetatable({}, {__len = function() return 1 << 50 end}) "
+        "for name, arguments in pairs {sort = {}, insert = {1, 1}, remove = {1}} do "
+        "  local ok, why = pcall(table[name], endless, table.unpack(arguments)) "
+        "  assert(not ok and why:find('#1', 1, true), why) "
+        "end "
+        "local ok, why = pcall(table.sort, {}, 7) assert(not ok and why:find('#2', 1, true)) "
+        "ok, why = pcall(table.sort, 7) assert(not ok and why:find('#1', 1, true)) "
+        "ok, why = pcall(table.concat, {}, {}) assert(not ok and why:find('#2', 1, true)) ";
+    (void)state;
+    expect_true(script);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sort),
         cmocka_unit_test(test_the_others),
+        cmocka_unit_test(test_results_and_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

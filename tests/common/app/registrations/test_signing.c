@@ -67,6 +67,10 @@ static void test_changed_ids_do_not_pass(void **state) {
         "", "s:", "s:.", "s:a", "s:a.", "plain", "s:.8qHWZA7dMwgbAO0uW3pncXp8U6YpaOJBiaXpPFqdVlg="};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
         assert_false(signing_verify(&s, &nobody, bytes_str(wrong[i])));
+    struct buf empty = {0}; /* nobody has the empty id, however well it is signed */
+    signing_sign(&s, &nobody, BYTES_LIT(""), &empty);
+    assert_true(empty.len > 40 && !signing_verify(&s, &nobody, buf_bytes(&empty)));
+    buf_deinit(&empty);
     signing_deinit(&s);
 }
 
