@@ -14,7 +14,7 @@
 #include "common/bus/partition.h"
 #include "tests/broker/broker_room.h"
 
-enum { ENTRIES_MAX = 32, WAIT_MS = 2000 };
+enum { ENTRIES_MAX = 200, WAIT_MS = 2000 };
 
 struct test {
     struct broker_room room;
@@ -276,31 +276,37 @@ static void assert_length_of_in(struct test *t, int length) {
     assert_int_equal(length_of_in(t), length);
 }
 
-/* One at a time after a handler that waited, then two, then four, and none twice. */
+/* One at a time after a handler that waited, then ever more, up to a bound, and none twice. */
 static void ever_more_come_back_at_a_time(void **state) {
+    enum { COUNT = 60, ORDERS = COUNT - 1 };
     struct test *t = *state;
     struct conn_queue *q = conn_queues_enter(t->queues, 0, message(t, "ann", 1));
-    for (uint64_t id = 2; id <= 15; id++)
+    for (uint64_t id = 2; id <= COUNT; id++)
         assert_int_equal(take_turn(t, message(t, "ann", id)), CONN_QUEUE_DEFERRED);
-    commit(t, 15);
-    assert_length_of_in(t, 15);
+    commit(t, COUNT);
+    assert_length_of_in(t, COUNT);
     conn_queues_leave(q);
-    assert_length_of_in(t, 16);
-    process_returned(t, 2, 16);
-    assert_length_of_in(t, 18);
-    process_returned(t, 3, 17);
-    assert_length_of_in(t, 18); /* nothing comes back while some are on their way */
-    process_returned(t, 4, 18);
-    assert_length_of_in(t, 26);
+    assert_length_of_in(t, COUNT + 1);
+    process_returned(t, 2, COUNT + 1);
+    assert_length_of_in(t, COUNT + 3);
+    process_returned(t, 3, COUNT + 2);
+    assert_length_of_in(t, COUNT + 3); /* nothing comes back while some are on their way */
+    process_returned(t, 4, COUNT + 3);
+    assert_length_of_in(t, COUNT + 11);
     for (uint64_t order = 5; order <= 11; order++)
-        process_returned(t, order, (int)order + 14);
-    struct processing p = broker_room_begin(&t->room, returned(t, "ann", 12, 26));
+        process_returned(t, order, (int)order + ORDERS);
+    struct processing p = broker_room_begin(&t->room, returned(t, "ann", 12, 12 + ORDERS));
     assert_int_equal(conn_queues_take_turn(&p), CONN_QUEUE_GO);
     q = conn_queues_enter(t->queues, 0, p.entry); /* its handler waits */
     conn_queues_after(&p);
-    assert_length_of_in(t, 26);
+    assert_length_of_in(t, COUNT + 11);
     conn_queues_leave(q);
-    assert_length_of_in(t, 27); /* one at a time again */
+    assert_length_of_in(t, COUNT + 12); /* one at a time again */
+    for (uint64_t order = 13; order <= 22; order++)
+        process_returned(t, order, (int)order + ORDERS);
+    assert_length_of_in(t, COUNT + 22);
+    process_returned(t, 23, 23 + ORDERS);
+    assert_length_of_in(t, COUNT + 22 + 32); /* never more */
 }
 
 /* What was processed is forgotten with its commit, not before. */
@@ -460,6 +466,21 @@ static void what_somebody_else_wrote_is_a_dead_letter(void **state) {
     buf_deinit(&key);
 }
 
+/* What belongs to another owner by now is not touched. */
+static void a_slot_that_was_lost_brings_nothing_back(void **state) {
+    struct test *t = *state;
+    int64_t before = metrics_get(METRIC_dead_letters);
+    struct conn_queue *q = conn_queues_enter(t->queues, 0, message(t, "ann", 1));
+    conn_queues_committed(t->queues, 0, &t->room.batch.deferred, (struct message_id){9, 0});
+    conn_queues_close(t->queues, 0);
+    assert_int_equal(take_turn(t, message(t, "ann", 2)), CONN_QUEUE_DEFERRED);
+    conn_queues_leave(q);
+    bus_room_turn(&t->room.bus_room, 30);
+    assert_int_equal(metrics_get(METRIC_dead_letters), before);
+    assert_int_equal(length_of_in(t), 2);
+    open_slot(t);
+}
+
 /* --- what Redis refuses for now --- */
 
 /* Nothing of the slot is tried again before the next round, and then everything is. */
@@ -542,6 +563,7 @@ int main(void) {
         TEST(a_new_owner_brings_back_what_waits),
         TEST(a_new_owner_waits_for_what_is_ahead),
         TEST(what_somebody_else_wrote_is_a_dead_letter),
+        TEST(a_slot_that_was_lost_brings_nothing_back),
         TEST(what_is_refused_comes_back_later),
         TEST(all_queues_have_a_bound_in_bytes),
     };

@@ -340,8 +340,12 @@ static void which_addresses_are_traced(void **state) {
     struct entry e = {.kind = ENTRY_SEND};
     struct processing p = begin(t, &e);
     tracing_address(&p, &(struct delivery){.names = {names, 1}, .clients = {names, 2}});
+    tracing_address(&p, &(struct delivery){.names = {names, 1}});
+    tracing_output(&p, BYTES_LIT("n6"), &(struct message){.kind = MESSAGE_DATA}, MESSAGE_ID_NONE);
     tracing_end(&p);
     assert_non_null(strstr(heard(t), "client-n2: hop=processed"));
+    tracing_committed(&t->room.batch, &t->room.trace); /* whatever the entry led to */
+    assert_non_null(strstr(heard(t), "client-n2: hop=published"));
 }
 
 /* Of the public stream: no sender, no partition, and the time of its id. */
