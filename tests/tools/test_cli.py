@@ -65,13 +65,45 @@ def test_version(run):
     (["send", "Msg"], "needs NAME and DATA"),
     (["send", "", "x"], "NAME is empty"),
     (["send", "Msg", "x", "y"], "too many arguments"),
-    (["send", "Msg", "--stdin", "--id", "k"], "not with --stdin"),
+    (["send", "Msg", "--stdin", "--id", "k"], "--id is the key of one message: not with --stdin"),
+    (["send", "Msg", "--stdin", "--wait", "1"], "--wait is for one message: not with --stdin"),
+    (["send", "Msg", "x", "--stdin"], "--stdin takes NAME and no DATA"),
+    (["send", "--stdin"], "--stdin takes NAME and no DATA"),
+    (["send", "", "--stdin"], "NAME is empty"),
+    (["send", "--every"], "--every takes DATA and no NAME"),
+    (["send", "--every", "Msg", "x"], "--every takes DATA and no NAME"),
+    (["send", "--every", "--stdin", "x"], "--every --stdin takes no arguments"),
+    (["send", "Msg", "x", "--wait", "1", "--no-wait"], "--wait and --no-wait exclude each other"),
+    (["send", "Msg", "x", "--id", "k" * 257], "id: has more than 256 bytes"),
     (["send", "Msg", "x", "--group"], "--group needs a value"),
     (["send", "Msg", "x", "--binary=yes"], "takes no value"),
     (["send", "Msg", "x", "--wait", "soon"], "must be a time"),
     (["send", "Msg", "-x"], "goes behind --"),
     (["send", "Msg", "{", "--json-data"], ""),
     (["close"], "an argument is missing"),
+    (["close", ""], "NAME is empty"),
+    (["close", "Msg", "Other"], "too many arguments"),
+    (["close", "Msg", "--code", "999"], "code: must be 1000, 1001, or 3000 to 4999"),
+    (["close", "Msg", "--code", "2999"], "code: must be 1000, 1001, or 3000 to 4999"),
+    (["close", "Msg", "--code", "5000"], "code: must be 1000, 1001, or 3000 to 4999"),
+    (["close", "Msg", "--code", "-1"], "--code=-1: must be a number from 0 to 2147483647"),
+    (["tail", "--count", "0"], "--count=0: must be a number from 1 to "),
+    (["tail", "Msg", "Other"], "too many arguments"),
+    (["trace"], "give --client ID or --name N"),
+    (["secret"], "needs a file: give --file"),
+    (["verify"], "an argument is missing"),
+    (["groups"], "an argument is missing"),
+    (["drain"], "an argument is missing"),
+    (["undrain"], "an argument is missing"),
+    (["sign", "x", "--secret", "s", "--user-agent", "a"], "--user-agent and --address are for --strict"),
+    (["ready", "127.0.0.1"], "http://HOST:PORT"),
+    (["ready", "http://127.0.0.1:0"], "must be http://HOST:PORT or unix:PATH"),
+    (["ready", "http://127.0.0.1:65536"], "must be http://HOST:PORT or unix:PATH"),
+    (["ready", "http://:80"], "must be http://HOST:PORT or unix:PATH"),
+    (["ready", "unix:"], "must be http://HOST:PORT or unix:PATH"),
+    (["up", APP, "--gateways", "65"], "--gateways=65"),
+    (["up", APP, "--brokers", "0"], "--brokers=0"),
+    (["up", APP, "--admin-base", "65001"], "--admin-base=65001: must be a number from 1 to 65000"),
     (["close", "Msg", "--code", "1006"], "code: must be 1000, 1001, or 3000 to 4999"),
     (["close", "Msg", "--reason", "x" * 124], "reason: has more than 123 bytes"),
     (["level", "Msg", "sometimes"], "must be name, group, client_id or unset"),
@@ -86,6 +118,13 @@ def test_version(run):
 def test_a_wrong_command_line_is_one_line_and_status_2(run, args, words):
     done = run(*args, code=2)
     assert words in done.stderr and done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_the_last_port_and_code_are_taken(run, redis_url):
+    """Bounds of a command line from within."""
+    assert run("ready", "http://127.0.0.1:65535", "--timeout", "1s", code=1).stdout.startswith("not ready: ")
+    for code in 1000, 1001, 3000, 4999:
+        assert run("close", "Msg", "--code", code, "--redis", redis_url).stdout.startswith("entry ")
 
 
 def test_no_redis_is_one_line_with_the_remedy(run, folder):
