@@ -19,6 +19,7 @@
  * of /run are Lua code, and what it raises is sent to n6. */
 static const char app_text[] =
     "signalbox.broadcast_level('Shut', 'client_id')\n"
+    "signalbox.default_broadcast('n0', false)\n"
     "local run = function(event, wait)\n"
     "  local ok, err = pcall(function()\n"
     "    if wait then signalbox.sleep(0.001) end\n"
@@ -189,6 +190,47 @@ static void where_a_send_goes(void **state) {
     }
 }
 
+/* Of a path without a signal route. */
+static void what_the_default_sends(void **state) {
+    static const struct {
+        const char *body, *came;
+        int refused_level, refused_default, bad;
+    } rows[] = {
+        {"{\"message\":\"hi\",\"path\":\"n6\"}", "n6: data from=ann hi\n", 0, 0, 0},
+        {"{\"message\":{\"a\": [1, 2.50]},\"path\":\"n6\"}",
+         "n6: data from=ann flags=8 {\"a\":[1,2.50]}\n", 0, 0, 0},
+        {"{\"message\":7,\"path\":\"n6\",\"group\":[\"g\",\"h\"],\"clientId\":\"c\"}",
+         "n6: data groups=g,h clients=c from=ann flags=8 7\n", 0, 0, 0},
+        {"{\"message\":1,\"direct\":true,\"path\":\"Shut\",\"group\":\"g\"}",
+         "n2: data " SELF " flags=8 1\n", 0, 0, 0},
+        {"{\"message\":1,\"path\":\"n6\",\"group\":[]}", "", 0, 0, 0},
+        {"{\"message\":1,\"path\":\"shut\",\"clientId\":\"c\"}",
+         "shut: data clients=c from=ann flags=8 1\n", 0, 0, 0},
+        {"{\"message\":1,\"path\":\"shut\",\"group\":\"g\"}", "", 1, 0, 0},
+        /* only signal routes send to n0, and so to everybody */
+        {"{\"message\":1,\"path\":\"N0\"}", "", 0, 1, 0},
+        {"{\"message\":1,\"clientId\":\"c\"}", "", 0, 1, 0},
+        {"{\"message\":1,\"path\":\"n0\",\"clientId\":[]}", "", 0, 0, 0},
+        {"{\"message\":1,\"path\":\"n0\",\"direct\":1}", "n2: data " SELF " flags=8 1\n", 0, 0, 0},
+        {"{\"message\":1,\"own\":1}", "", 0, 0, 1},
+        {"{\"message\":1,\"group\":{}}", "", 0, 0, 1},
+        {"{\"path\":\"n6\"}", "", 0, 0, 1},
+        {"{\"message\":{},\"path\":\"n6\"}", "", 0, 0, 0},
+        {"{\"message\":null,\"path\":\"n6\"}", "", 0, 0, 0},
+    };
+    struct test *t = *state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int64_t level = metrics_get(METRIC_refused_level);
+        int64_t closed = metrics_get(METRIC_refused_default);
+        int64_t bad = metrics_get(METRIC_messages_bad);
+        process(t, "/none", "", rows[i].body);
+        assert_string_equal(what_came(t), rows[i].came);
+        assert_int_equal(metrics_get(METRIC_refused_level), level + rows[i].refused_level);
+        assert_int_equal(metrics_get(METRIC_refused_default), closed + rows[i].refused_default);
+        assert_int_equal(metrics_get(METRIC_messages_bad), bad + rows[i].bad);
+    }
+}
+
 /* The text that pcall returns, at its end. */
 static void what_a_handler_is_told(void **state) {
     static const struct {
@@ -349,6 +391,7 @@ int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(where_a_send_goes),
+        TEST(what_the_default_sends),
         TEST(what_a_handler_is_told),
         TEST(where_a_send_goes_after_a_wait),
         TEST(a_run_whose_partition_was_lost_sends_nothing),
