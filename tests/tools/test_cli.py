@@ -311,6 +311,61 @@ def test_run_route_waits(run):
     assert lines == [{"op": "close", "name": ["Msg"], "clientId": ["c9"], "code": 4000, "reason": "late"}]
 
 
+ALL_FIELDS = """
+local function route(event)
+  local d, r = event.data, event.request
+  event.response:send { event.path, event.client_id, event.name, event.lockable, event.streamed, event.route.path,
+    tostring(d.message), d.path, d.direct, r.url, r.remote_address, r.body, r.opcode, type(r.headers), r.headers.origin or "none",
+    event.endpoint.protocol, event.endpoint.address, type(event.metadata), #event.timestamp, tostring(event.message) }
+end
+signalbox.signal_route("/all", route)
+signalbox.signal_route("/all", route, { endpoint = "back" })
+signalbox.signal_route("/reply", function(event)
+  local reply = event.response
+  reply:send("text") reply:send("\\1", "binary") reply:send("x", "text") reply:send(nil) reply:send({ 1 }) reply:send("")
+  reply:close() reply:close(4000, "why") reply:close(3000) reply:close(4999)
+  for _, code in ipairs { 999, 1001, 2999, 5000 } do assert(not pcall(reply.close, reply, code)) end
+  assert(not pcall(reply.close, reply, 1000, ("x"):rep(124)) and not pcall(reply.send, reply, "x", "other"))
+end)
+"""
+
+
+@pytest.mark.parametrize("event, fields", [
+    ({}, ["/other", "client-1", "Name", "lockable", True, "/all", "nil", "", False, "ws://localhost/ALL", "127.0.0.1", "", "text",
+          "table", "none", "ws", "localhost", "table", 24, "nil"]),
+    ({"client_id": "c", "name": "N", "message": 7, "data": {"path": "P", "direct": True}, "timestamp": "now",
+      "request": {"url": "u", "remote_address": "r", "body": "b", "opcode": "binary", "headers": {"origin": "o"}},
+      "endpoint": {"protocol": "wss", "address": "a", "name": "back"}, "streamed": False, "lockable": "l"},
+     ["/other", "c", "N", "l", True, "/all", "7", "P", True, "u", "r", "b", "binary", "table", "o", "wss", "a", "table", 3, "nil"]),
+    ({"message": 7, "data": {"message": 8}},
+     ["/other", "client-1", "Name", "lockable", True, "/all", "8", "", False, "ws://localhost/ALL", "127.0.0.1", "", "text",
+      "table", "none", "ws", "localhost", "table", 24, "nil"])])
+def test_run_route_completes_the_event(run, folder, event, fields):
+    (folder / "app.lua").write_text(ALL_FIELDS)
+    done = run("run-route", folder, "--path", "/ALL", stdin=json.dumps({"path": "/other", **event}))
+    found = json.loads(done.stdout)
+    assert found == {"op": "reply", "data": fields}
+
+
+def test_run_route_prints_replies(run, folder):
+    (folder / "app.lua").write_text(ALL_FIELDS)
+    done = run("run-route", folder, stdin='{"path": "/reply"}')
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"op": "reply", "data": "text"}, {"op": "reply", "binary": True, "data": "\x01"}, {"op": "reply", "data": "x"},
+        {"op": "reply", "data": [1]}, {"op": "reply", "data": ""},
+        *({"op": "close", "sender": True, "code": code, "reason": reason} for code, reason in
+          ((1000, ""), (4000, "why"), (3000, ""), (4999, "")))]
+
+
+@pytest.mark.parametrize("event, words", [
+    ({"path": "/date", "data": {"nam": 1}}, '"data" of the event: unknown key "nam"'),
+    ({"path": "/date", "data": {"group": {}}}, '"data" of the event: group: must be a string or a list of strings'),
+    ({"path": "/date", "data": {"path": ["a"]}}, '"data" of the event: path: must be one string'),
+    ([1], "is not a JSON object: it is another value"), ({"path": "/none"}, "no signal route for the path '/none'")])
+def test_run_route_says_what_is_wrong(run, event, words):
+    assert words in route_lines(run, event, code=1)[1]
+
+
 def test_run_route_minds_the_levels(run):
     lines, error = route_lines(run, {"path": "/strict"}, code=1)
     assert lines == [] and "broadcast level" in error and "app.lua:" in error

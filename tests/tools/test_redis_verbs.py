@@ -163,6 +163,15 @@ def test_close_is_published(cli, redis):
     assert published(redis) == [{"op": "close", "name": "Msg", "clientId": ["c"], "code": 4000, "reason": "bye"}]
 
 
+def test_close_without_options_is_a_normal_end(cli, redis):
+    cli("close", "Msg")
+    assert published(redis)[-1] == {"op": "close", "name": "Msg", "code": 1000, "reason": ""} | {
+        key: value for key, value in published(redis)[-1].items() if key == "receipt"}
+    cli("close", "Msg", "--group", "a", "--group", "b", "--client", "c")
+    message = published(redis)[-1]
+    assert message["group"] == ["a", "b"] and message["clientId"] == ["c"]
+
+
 def test_level_is_set_read_and_unset(cli, redis):
     assert "not set" in cli("level", "Msg").stdout
     cli("level", "Msg", "Client_ID")

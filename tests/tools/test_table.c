@@ -3,7 +3,9 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/table.h"
 
@@ -45,8 +47,50 @@ static void test_widths_count_characters(void **state) {
     buf_deinit(&t.cells);
 }
 
+/* Two blanks between columns, none behind the last; without rows nothing. */
+static void test_columns_stand_below_one_another(void **state) {
+    static const char *const names[] = {"A", "LONG", "C"};
+    static const char *const cells[] = {
+        "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac", "x", "1", "", "longer", "2"};
+    char text[200] = "";
+    struct table t;
+    (void)state;
+    for (size_t count = 0; count <= 6; count += 6) {
+        FILE *file = tmpfile();
+        int out = dup(STDOUT_FILENO);
+        fflush(stdout);
+        dup2(fileno(file), STDOUT_FILENO);
+        table_init(&t, 3, names);
+        for (size_t i = 0; i < count; i++)
+            table_cell(&t, bytes_str(cells[i]));
+        table_print(&t);
+        fflush(stdout);
+        dup2(out, STDOUT_FILENO);
+        close(out);
+        rewind(file);
+        text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+        fclose(file);
+        assert_string_equal(text, count == 0 ? ""
+                                             : "A    LONG    C\n"
+                                               "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac  x       1\n"
+                                               "     longer  2\n");
+    }
+}
+
+static void test_a_member_of_a_line(void **state) {
+    struct buf out = {0};
+    (void)state;
+    table_append_member(&out, "empty", BYTES_LIT(""));
+    table_append_member(&out, "name", BYTES_LIT("x\n"));
+    table_append_member(&out, "other", BYTES_LIT("y"));
+    assert_true(bytes_equal_str(buf_bytes(&out), " name=x\\x0a other=y"));
+    buf_deinit(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_control_bytes_are_shown),
-                                       cmocka_unit_test(test_widths_count_characters)};
+                                       cmocka_unit_test(test_widths_count_characters),
+                                       cmocka_unit_test(test_columns_stand_below_one_another),
+                                       cmocka_unit_test(test_a_member_of_a_line)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
