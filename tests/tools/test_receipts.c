@@ -8,8 +8,10 @@
 #include <stdio.h>
 
 #include <cmocka.h>
+#include <hiredis/hiredis.h>
 
 #include "common/base/must.h"
+#include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
 
 struct seen {
@@ -73,6 +75,37 @@ static void reports_are_summed_up(void **state) {
     bus_room_deinit(&room);
 }
 
+/* As many as follow the Name: with the last one it is over, and not before. */
+static void it_waits_for_every_gateway(void **state) {
+    struct bus_room room;
+    struct seen seen = {0};
+    struct redisContext *followers[2];
+    (void)state;
+    bus_room_init(&room, 2);
+    struct bus *bus = bus_room_join(&room, BUS_TOOL);
+    struct buf channel = {0};
+    channel_of(&channel, partition_of(BYTES_LIT("N"), 2), CHANNEL_MESSAGES, BYTES_LIT("N"));
+    for (size_t i = 0; i < 2; i++) {
+        followers[i] = redisConnectUnix(room.redis.path);
+        freeReplyObject(redisCommand(followers[i], "SUBSCRIBE %b", channel.ptr, channel.len));
+    }
+    struct receipts *r = receipts_listen(bus, BYTES_LIT("N"), &events, &seen);
+    bus_room_until(&room, &seen.listening, 1, 3000);
+    struct bytes to = bytes_str(receipts_token(r));
+    receipts_collect(r, 60000);
+    publish_receipt(bus, to, &(struct receipt){.matched = 1});
+    bus_room_turn(&room, 50);
+    assert_int_equal(seen.ends, 0);
+    publish_receipt(bus, to, &(struct receipt){.matched = 2});
+    bus_room_until(&room, &seen.ends, 1, 3000);
+    assert_int_equal(seen.sum.matched, 3);
+    redisFree(followers[0]);
+    redisFree(followers[1]);
+    buf_deinit(&channel);
+    bus_close(bus);
+    bus_room_deinit(&room);
+}
+
 static void an_id_that_does_not_come_is_empty(void **state) {
     struct bus_room room;
     struct seen seen = {0};
@@ -93,6 +126,7 @@ static void an_id_that_does_not_come_is_empty(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reports_are_summed_up),
+        cmocka_unit_test(it_waits_for_every_gateway),
         cmocka_unit_test(an_id_that_does_not_come_is_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
