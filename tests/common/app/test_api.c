@@ -398,8 +398,33 @@ static void test_server_secret(void **state) {
     world_close_all(&w);
 }
 
+/* An id and its signature have 1,024 bytes together at most. */
+static void test_a_signed_id_has_a_bound(void **state) {
+    static const struct {
+        int length;
+        const char *sent;
+    } rows[] = {{977, "true 1024|"}, {978, "false"}};
+    char lua[600];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world w;
+        world_open(&w);
+        snprintf(lua, sizeof(lua),
+                 "signalbox.signing{secret='a secret of some length'} "
+                 "signalbox.signal_route('/', function() local ok, id = pcall(signalbox.sign, "
+                 "('x'):rep(%d)) signalbox.send{data=tostring(ok) .. ' ' .. (ok and #id or id)} "
+                 "end)",
+                 rows[i].length);
+        world_must_load(&w, lua);
+        assert_int_equal(world_run(&w, "/"), APP_DONE);
+        assert_contains(world_sent(&w), rows[i].sent);
+        world_close_all(&w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_signed_id_has_a_bound),
         cmocka_unit_test(test_send_data),
         cmocka_unit_test(test_what_the_host_sees),
         cmocka_unit_test(test_argument_errors),

@@ -5,6 +5,7 @@
 #include "common/bus/cluster/store.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/cluster/rules.h"
+#include "common/bus/partition.h"
 #include "tests/common/bus/bus_room.h"
 
 struct process {
@@ -147,6 +148,40 @@ static void test_store(void **state) {
     close_cluster(&c);
 }
 
+/* How many milliseconds a key of the store still has. */
+static long ttl_of(struct cluster *c, const char *key) {
+    return atol(bus_room_ask(&c->room, "PTTL %sstore:%s", fleet_key(KEY_VALUE), key));
+}
+
+static void test_how_long_values_live(void **state) {
+    struct cluster c;
+    (void)state;
+    open_cluster(
+        &c, "local s, store = signalbox, signalbox.store\n" //
+        ROUTE("/set", "store.set('ever', 1) store.set('hour', 1, 3600) "
+                      "store.set('most', 1, 10 * 365 * 86400) store.set('least', 1, 0.001) "
+                      "store.incr('count') store.incr('counted', 2, 100.5)") //
+        ROUTE("/again", "store.set('hour', 2) store.incr('counted', 1)")
+            ROUTE("/bounds", "local t = {} for _, ttl in ipairs{0, 0.0009, 10 * 365 * 86400 + 1, "
+                             "-1} do t[#t + 1] = tostring(pcall(store.set, 'k', 1, ttl)) end "
+                             "s.send{data=table.concat(t, ' ')}") //
+        ROUTE("/keys", "local k = ('k'):rep(1024) store.set(k, 7) s.send{data=tostring(store.get("
+                       "k)) .. tostring(pcall(store.set, k .. 'k', 1)) .. "
+                       "tostring(pcall(store.get, ''))}"));
+    assert_string_equal(answer(&c, &c.a, "/set"), "");
+    assert_int_equal(ttl_of(&c, "ever"), -1);
+    assert_int_equal(ttl_of(&c, "count"), -1);
+    assert_in_range(ttl_of(&c, "hour"), 3500000, 3600000);
+    assert_in_range(ttl_of(&c, "counted"), 95000, 100500);
+    assert_in_range(ttl_of(&c, "most"), 315350000000, 315360000000);
+    assert_string_equal(answer(&c, &c.a, "/again"), "");
+    assert_int_equal(ttl_of(&c, "hour"), -1); /* a new value has a life of its own */
+    assert_in_range(ttl_of(&c, "counted"), 90000, 100500);
+    assert_string_equal(answer(&c, &c.a, "/bounds"), "false false false false|");
+    assert_string_equal(answer(&c, &c.a, "/keys"), "7falsefalse|");
+    close_cluster(&c);
+}
+
 /* Reads, waits and writes: nothing is lost while the lock holds over both. */
 static void test_a_lock_of_a_handler_that_took_too_long(void **state) {
     struct cluster c;
@@ -252,6 +287,65 @@ static void test_lists(void **state) {
     close_cluster(&c);
 }
 
+/* Sorted, and each group once, however many there are and in whatever order they came. */
+static void test_lists_of_many(void **state) {
+    struct cluster c;
+    char id[8], group[8];
+    (void)state;
+    open_cluster(&c, "local s = signalbox\n"                            //
+                 ROUTE("/names", "s.send{data=s.json(s.names())}")      //
+                 ROUTE("/groups", "s.send{data=s.json(s.groups('N'))}") //
+                 ROUTE("/clients", "s.send{data=s.json(s.clients{name='N'})}")
+                     ROUTE("/exists", "local e = s.exists s.send{data=s.json{"
+                                      "e{name='N', group='G1'}, e{name='N', group={'x', 'g8'}}, "
+                                      "e{client_id='c3', group='g3'}, e{client_id='c3', "
+                                      "group='g1'}, (pcall(e, {client_id={'a', 'b'}})), "
+                                      "(pcall(e, {group='g'}))}}"));
+    for (int i = 8; i > 0; i--) {
+        snprintf(id, sizeof(id), "c%d", i);
+        snprintf(group, sizeof(group), "g%d", i);
+        enter(&c, "N", id, group);
+    }
+    enter(&c, "Z", "c3", "g1");
+    enter(&c, "B", "c3", "g3");
+    enter(&c, "A", "c1", "");
+    assert_string_equal(answer(&c, &c.b, "/names"), "[\"A\",\"B\",\"N\",\"Z\"]|");
+    assert_string_equal(answer(&c, &c.b, "/groups"), "[\"g1\",\"g2\",\"g3\",\"g4\",\"g5\","
+                                                     "\"g6\",\"g7\",\"g8\"]|");
+    assert_string_equal(answer(&c, &c.b, "/clients"), "[\"c1\",\"c2\",\"c3\",\"c4\",\"c5\","
+                                                      "\"c6\",\"c7\",\"c8\"]|");
+    assert_string_equal(answer(&c, &c.b, "/exists"), "[true,true,true,true,false,false]|");
+    close_cluster(&c);
+}
+
+/* What a handler sets is the cluster's: what the app file says comes back once it is unset. */
+static void test_the_app_files_own_comes_back(void **state) {
+    struct cluster c;
+    (void)state;
+    open_cluster(&c, "local s = signalbox s.broadcast_level('Msg', 'group') "
+                     "s.broadcast_level('group') s.default_broadcast('Msg', false)\n" //
+                 ROUTE("/set", "s.broadcast_level('Msg', 'client_id') s.broadcast_level('*', "
+                               "'client_id') s.default_broadcast('Msg', true) "
+                               "s.default_broadcast('*', false)") //
+                 ROUTE("/show", "s.send{data=s.broadcast_level('Msg') .. ' ' .. "
+                                "s.broadcast_level() .. ' ' .. tostring(s.default_broadcast("
+                                "'Msg')) .. ' ' .. tostring(s.default_broadcast()) .. ' ' .. "
+                                "tostring(s.default_broadcast('*'))}"));
+    assert_string_equal(answer(&c, &c.a, "/show"), "group group false true true|");
+    assert_string_equal(answer(&c, &c.a, "/set"), "");
+    assert_string_equal(answer(&c, &c.a, "/show"), "clientid clientid true false false|");
+    bus_room_turn(&c.room, 100);
+    assert_string_equal(answer(&c, &c.b, "/show"), "clientid clientid true false false|");
+    static const char *const fields[] = {"level:msg", "level:*", "default:msg", "default:*"};
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        app_apply_rule(c.a.app, bytes_str(fields[i]), BYTES_NONE);
+        app_apply_rule(c.b.app, bytes_str(fields[i]), BYTES_NONE);
+    }
+    assert_string_equal(answer(&c, &c.a, "/show"), "group group false true true|");
+    assert_string_equal(answer(&c, &c.b, "/show"), "group group false true true|");
+    close_cluster(&c);
+}
+
 static void test_settings_reach_everyone(void **state) {
     struct cluster c;
     (void)state;
@@ -328,6 +422,9 @@ int main(void) {
         cmocka_unit_test(test_lock),
         cmocka_unit_test(test_a_lock_of_a_handler_that_took_too_long),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_lists_of_many),
+        cmocka_unit_test(test_how_long_values_live),
+        cmocka_unit_test(test_the_app_files_own_comes_back),
         cmocka_unit_test(test_settings_reach_everyone),
         cmocka_unit_test(test_handlers_reach_everyone),
         cmocka_unit_test(test_without_redis),

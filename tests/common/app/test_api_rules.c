@@ -270,6 +270,45 @@ static void test_rules_that_are_none(void **state) {
     world_close_all(&w);
 }
 
+/* The value with one part of it replaced. */
+static char *replaced(const char *value, const char *part, const char *by) {
+    struct buf out = {0};
+    const char *at = strstr(value, part);
+    assert_non_null(at);
+    buf_append(&out, bytes_of(value, (size_t)(at - value)));
+    buf_append_str(&out, by);
+    buf_append_str(&out, at + strlen(part));
+    return buf_take(&out);
+}
+
+/* All is right but the operation, or a number that is longer than any number. */
+static void test_rules_that_are_nearly_right(void **state) {
+    static const struct {
+        int digits;
+        const char *sent;
+    } rows[] = {{1, "7|"}, {63, "7|"}, {64, "0|"}, {65, "0|"}};
+    struct world w;
+    char upvalue[80];
+    char *value = value_of(&route_x, "local n = 7 return function() signalbox.send{data=n} end");
+    char *other = replaced(value, "\"op\":\"set\"", "\"op\":\"sat\"");
+    (void)state;
+    world_open(&w);
+    world_must_load(&w, "");
+    apply(&w, "route::/x", other);
+    assert_int_equal(app_registrations(w.app)->signal_routes.count, 0);
+    free(other);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(upvalue, sizeof(upvalue), "\"i%0*d\"", rows[i].digits, 7);
+        other = replaced(value, "\"i7\"", upvalue);
+        apply(&w, "route::/x", other);
+        assert_int_equal(world_run(&w, "/x"), APP_DONE);
+        assert_string_equal(world_sent(&w), rows[i].sent);
+        free(other);
+    }
+    free(value);
+    world_close_all(&w);
+}
+
 /* At run time without a cluster (`signalbox run-route`): it holds here. */
 static void test_at_run_time(void **state) {
     struct world w;
@@ -340,6 +379,7 @@ int main(void) {
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_a_path_that_is_not_canonical),
         cmocka_unit_test(test_rules_that_are_none),
+        cmocka_unit_test(test_rules_that_are_nearly_right),
         cmocka_unit_test(test_at_run_time),
         cmocka_unit_test(test_base64),
     };

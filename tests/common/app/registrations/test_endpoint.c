@@ -119,10 +119,31 @@ static void written_as_read(void **state) {
     }
 }
 
+static void test_proxy_versions(void **state) {
+    static const struct {
+        const char *text;
+        enum proxy_versions versions; /* PROXY_NONE: it is no name */
+    } rows[] = {{"v1", PROXY_V1}, {"v2", PROXY_V2},   {"any", PROXY_ANY},    {"v3", PROXY_NONE},
+                {"", PROXY_NONE}, {"V1", PROXY_NONE}, {"anyone", PROXY_NONE}};
+    (void)state;
+    assert_null(endpoint_proxy_name(PROXY_NONE));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        enum proxy_versions versions;
+        bool is_name = rows[i].versions != PROXY_NONE;
+        assert_int_equal(endpoint_parse_proxy(bytes_str(rows[i].text), &versions), is_name);
+        assert_true(!is_name || versions == rows[i].versions);
+        if (is_name)
+            assert_string_equal(endpoint_proxy_name(versions), rows[i].text);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_urls),           cmocka_unit_test(options),
-        cmocka_unit_test(several_certificates), cmocka_unit_test(so_many_certificates),
-        cmocka_unit_test(wrong_urls),           cmocka_unit_test(written_as_read)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_proxy_versions),
+                                       cmocka_unit_test(plain_urls),
+                                       cmocka_unit_test(options),
+                                       cmocka_unit_test(several_certificates),
+                                       cmocka_unit_test(so_many_certificates),
+                                       cmocka_unit_test(wrong_urls),
+                                       cmocka_unit_test(written_as_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

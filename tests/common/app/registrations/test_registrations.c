@@ -123,11 +123,58 @@ static void test_segments(void **state) {
     }
 }
 
+/* Of two that are as exact the first one counts; HEAD is answered by what answers GET. */
+static void test_which_route_counts(void **state) {
+    static const struct {
+        const char *method, *path;
+        int function; /* 0: none */
+        bool has_other_method;
+    } rows[] = {
+        {"GET", "/a/x", 1, false},  {"GET", "/b", 3, false},     {"HEAD", "/p", 0, true},
+        {"POST", "/p", 5, false},   {"post", "/p", 5, false},    {"HEAD", "/g", 6, true},
+        {"GET", "/g", 6, true},     {"PUT", "/g", 0, true},      {"HEAD", "/all", 8, false},
+        {"GET", "/none", 0, false}, {"HEAD", "/none", 0, false}, {"GET", "/c/d", 9, false},
+    };
+    struct route items[] = {
+        {"GET", "/a/:x", NULL, 1},  {"GET", "/a/:y", NULL, 2}, {"GET", "/b", NULL, 3},
+        {"GET", "/b", NULL, 4},     {"POST", "/p", NULL, 5},   {"GET", "/g", NULL, 6},
+        {"POST", "/g", NULL, 7},    {"*", "/all", NULL, 8},    {"GET", "/c/d", NULL, 9},
+        {"GET", "/c/:d", NULL, 10}, {"GET", "/c/*", NULL, 11},
+    };
+    struct registrations r = {.routes = {items, ARRAY_LEN(items)}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct route_match m = registrations_route(&r, rows[i].method, rows[i].path, NULL);
+        int function = m.route != NULL ? m.route->function : 0;
+        if (function != rows[i].function || m.has_other_method != rows[i].has_other_method)
+            fail_msg("%s %s: %d", rows[i].method, rows[i].path, function);
+    }
+}
+
+static void test_placeholders_have_a_bound(void **state) {
+    char pattern[200] = "", path[200] = "";
+    (void)state;
+    for (int i = 0; i <= ROUTE_PARAMS_MAX; i++) {
+        struct route route = {.method = "GET", .path = pattern, .function = 1};
+        struct registrations r = {.routes = {&route, 1}};
+        strcat(pattern, "/:a");
+        strcat(path, "/x");
+        struct route_match m = registrations_route(&r, "GET", path, NULL);
+        assert_int_equal(m.route != NULL, i < ROUTE_PARAMS_MAX);
+        if (m.route != NULL)
+            assert_int_equal(m.param_count, i + 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patterns),      cmocka_unit_test(test_hostile_pattern_is_linear),
-        cmocka_unit_test(test_signal_routes), cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_hostile_pattern_is_linear),
+        cmocka_unit_test(test_signal_routes),
+        cmocka_unit_test(test_routes),
         cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_which_route_counts),
+        cmocka_unit_test(test_placeholders_have_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
