@@ -6,6 +6,7 @@ import socket
 import subprocess
 
 import pytest
+import redis
 
 from cli_world import APP
 from harness.cluster import BIN, free_port
@@ -111,3 +112,33 @@ def test_a_gateway_says_how_many_connections_it_takes(files, wanted, most):
     finally:
         daemon.kill()
         daemon.communicate()
+
+
+@pytest.fixture
+def broker(redis_url, tmp_path):
+    """One that has all partitions, with a soft limit of descriptors below the hard one; its log."""
+    log = tmp_path / "broker.log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(["prlimit", "--nofile=300:900", str(BIN / "signalbox-broker"), str(APP), "--redis", redis_url],
+                                   stdin=subprocess.DEVNULL, stderr=stderr)
+    process.log = log.read_text
+    eventually(lambda: "changed partitions=16 public=yes" in process.log(), what="it has all partitions")
+    yield process
+    process.kill()
+    process.wait(10)
+
+
+def test_a_broker_that_is_stopped_gives_everything_back(broker, redis_url):
+    """The next one need not wait for its leases, and it has not given up on anything."""
+    with redis.Redis(unix_socket_path=redis_url.removeprefix("unix://")) as client:
+        assert len(client.keys("sb:*lease")) == 17
+        broker.terminate()
+        assert broker.wait(20) == 0
+        assert client.keys("sb:*lease") == []
+    assert "stopped" in broker.log() and "left batches behind" not in broker.log()
+
+
+def test_all_descriptors_are_used(broker):
+    with open(f"/proc/{broker.pid}/limits") as limits:
+        line, = (line for line in limits if line.startswith("Max open files"))
+    assert line.split()[3:5] == ["900", "900"]

@@ -153,6 +153,16 @@ def test_other_paths_and_methods(daemon, method, path, status):
     assert status != 405 or reply.headers["Allow"] in ("GET", "POST")
 
 
+def test_queries_that_nobody_reads(daemon):
+    """It may have been meant to say which; health checkers add what they like."""
+    for path in "/names", "/gateways", "/brokers":
+        reply = daemon.admin("GET", f"{path}?name=x")
+        assert reply.status == 400 and reply.json()["error"] == '"name": is no parameter here'
+        assert daemon.admin("GET", f"{path}?").status == daemon.admin("GET", f"{path}?&&").status == 200
+    for path in "/livez", "/readyz", "/metrics":
+        assert daemon.admin("GET", f"{path}?name=x&y").status == 200
+
+
 # -- HTTP
 
 def auth(daemon):

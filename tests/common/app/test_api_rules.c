@@ -32,6 +32,14 @@ static void test_levels(void **state) {
     assert_int_equal(levels_get(l, BYTES_NONE), LEVEL_GROUP);
     apply(&w, "unknown:field", "x");
     world_close_all(&w);
+    world_open(&w);
+    world_must_load(&w, "signalbox.broadcast_level('*', 'group') "
+                        "signalbox.broadcast_level('Msg', 'name')");
+    l = app_registrations(w.app)->levels;
+    assert_int_equal(levels_get(l, BYTES_NONE), LEVEL_GROUP);
+    assert_int_equal(levels_get(l, BYTES_LIT("Other")), LEVEL_GROUP);
+    assert_int_equal(levels_get(l, BYTES_LIT("msg")), LEVEL_NAME);
+    world_close_all(&w);
 }
 
 static void test_default_broadcast(void **state) {
