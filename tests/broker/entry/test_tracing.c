@@ -222,6 +222,8 @@ static void an_output_is_told_once_it_is_committed(void **state) {
     } rows[] = {
         {"n2", false, false, "n2", "",
          "published name=n2 kind=data entry=7-0 messageId=%s to=client bob,cat", 0},
+        {"n", false, false, "n", "",
+         "published name=n kind=data entry=7-0 messageId=%s to=client bob,cat", 0},
         {"n2", false, true, "n2", "", "", 0},
         {"n2", false, false, "n6", "", "", 0},
         {"n2", false, false, "", "",

@@ -213,8 +213,86 @@ static void a_close_without_a_code_is_normal(void **state) {
     }
 }
 
+static void a_close_has_bounds(void **state) {
+    static const struct {
+        int64_t code;
+        int letters;
+        const char *fault;
+    } rows[] = {
+        {1000, 123, ""},
+        {1000, 124, "reason: has more than 123 bytes"},
+        {1001, 0, ""},
+        {1002, 0, "code: must be 1000, 1001, or 3000 to 4999"},
+        {999, 0, "code: must be 1000, 1001, or 3000 to 4999"},
+        {2999, 0, "code: must be 1000, 1001, or 3000 to 4999"},
+        {3000, 0, ""},
+        {4999, 0, ""},
+        {5000, 124, "code: must be 1000, 1001, or 3000 to 4999"},
+        {-1, 0, "code: must be 1000, 1001, or 3000 to 4999"},
+    };
+    char reason[200];
+    (void)state;
+    memset(reason, 'r', sizeof(reason));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf why = {0};
+        bool is_fine =
+            delivery_check_close(rows[i].code, bytes_of(reason, (size_t)rows[i].letters), &why);
+        assert_int_equal(is_fine, *rows[i].fault == '\0');
+        assert_text(rows[i].fault, &why);
+    }
+    struct buf why = {0};
+    assert_false(delivery_check_close(1000, BYTES_LIT("\xff"), &why));
+    assert_text("reason: is not valid UTF-8", &why);
+}
+
+/* Those of the data stay with it; the others are the entry's own. */
+static void flags_of_an_entry(void **state) {
+    static const struct {
+        unsigned entry, delivery;
+    } rows[] = {
+        {0, 0},
+        {FLAG_BINARY, FLAG_BINARY},
+        {FLAG_JSON | FLAG_CHECKED, FLAG_JSON},
+        {FLAG_RECEIPT | FLAG_EVERY, FLAG_RECEIPT},
+        {FLAG_V1 | FLAG_EVERY | FLAG_CHECKED, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char room[DELIVERY_CLOSE_MAX];
+        struct entry e = {.kind = ENTRY_SEND, .flags = rows[i].entry};
+        struct delivery d = delivery_of_entry(&e);
+        assert_int_equal(d.flags, rows[i].delivery);
+        d.flags = rows[i].entry;
+        assert_int_equal(delivery_message(&d, room).flags, rows[i].delivery);
+    }
+}
+
+/* Whatever lies in a log: a code that may be sent, or none at all. */
+static void codes_of_a_close(void **state) {
+    static const struct {
+        struct bytes data;
+        int code;
+        const char *reason;
+    } rows[] = {
+        {BYTES_LIT(""), 1000, ""},          {BYTES_LIT("\x03"), 1000, ""},
+        {BYTES_LIT("\x03\xe8"), 1000, ""},  {BYTES_LIT("\x13\x87why"), 4999, "why"},
+        {BYTES_LIT("\0\0gone"), 0, "gone"}, {BYTES_LIT("\x03\xee"), 1000, ""},
+        {BYTES_LIT("\xff\xff"), 1000, ""},  {BYTES_LIT("\x0f\xa0\xff"), 4000, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct message message = {.kind = MESSAGE_CLOSE, .data = rows[i].data};
+        struct bytes reason;
+        assert_int_equal(delivery_read_close(&message, &reason), rows[i].code);
+        assert_true(bytes_equal_str(reason, rows[i].reason));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_close_has_bounds),
+        cmocka_unit_test(flags_of_an_entry),
+        cmocka_unit_test(codes_of_a_close),
         cmocka_unit_test(data_has_bounds),
         cmocka_unit_test(levels_concern_data_for_somebody),
         cmocka_unit_test(names_go_to_their_partitions),

@@ -186,11 +186,35 @@ static void test_count_of_keys(void **state) {
     buf_deinit(&error);
 }
 
+/* Elements count, also those that say nothing; the first unknown key is the one that is named. */
+static void test_bounds_of_a_list(void **state) {
+    static const char *const elements[] = {"\"a\"", "null", "\"\""};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(elements); i++) {
+        for (int more = 0; more < 2; more++) {
+            struct buf value = {0}, wanted = {0};
+            for (int n = 0; n < ADDRESS_LIST_MAX + more; n++) {
+                buf_printf(&value, "%s%s", n == 0 ? "[" : ",", elements[i]);
+                if (i == 0)
+                    buf_append_str(&wanted, n == 0 ? "a" : ",a");
+            }
+            buf_append(&value, bytes_of("]\0", 2));
+            buf_append_char(&wanted, '\0');
+            expect_texts(value.ptr, 0,
+                         more ? "! clientId: has more than 1000 elements" : wanted.ptr);
+            buf_deinit(&value);
+            buf_deinit(&wanted);
+        }
+    }
+    char *error = judge("{\"first\":1,\"second\":2}", FORM_QUERY);
+    assert_string_equal(error, "unknown key \"first\"; known are name, group, clientId");
+    free(error);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_bounds_of_a_list), cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_values),           cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_count_of_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,9 +347,106 @@ static void what_is_written_is_read_as_the_same(void **state) {
     }
 }
 
+/* A text of so many letters in the middle of another. */
+static const char *with_letters(const char *format, int count) {
+    static char text[4000], letters[2000];
+    memset(letters, 'k', (size_t)count);
+    letters[count] = '\0';
+    snprintf(text, sizeof(text), format, letters);
+    return text;
+}
+
+static void texts_have_bounds(void **state) {
+    static const struct {
+        const char *format;
+        int most;
+        const char *why; /* of one more */
+    } rows[] = {
+        {"{\"data\":1,\"id\":\"%s\"}", PUBLIC_ID_MAX, "id: has more than 256 bytes"},
+        {"{\"data\":1,\"receipt\":\"%s\"}", 64, "receipt: has more than 64 bytes"},
+        {"{\"op\":\"close\",\"reason\":\"%s\"}", 123, "reason: has more than 123 bytes"},
+        {"{\"data\":1,\"name\":\"%s\"}", 1024, "name: has more than 1024 bytes"},
+        {"{\"data\":1,\"group\":[\"a\",\"%s\"]}", 1024, "group: has more than 1024 bytes"},
+        {"{\"data\":\"%s\"}", MAX_BYTES, "data: has 21 bytes, more than 20 (--max-message-bytes)"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_true(read_text(with_letters(rows[i].format, rows[i].most)));
+        assert_false(read_text(with_letters(rows[i].format, rows[i].most + 1)));
+        assert_string_equal(why, rows[i].why);
+    }
+}
+
+/* What a message becomes: one letter makes a receipt, and every kind of data its flag. */
+static void what_a_message_becomes(void **state) {
+    static const struct {
+        const char *text;
+        unsigned flags;
+        const char *from;
+    } rows[] = {
+        {"{\"data\":\"x\"}", 0, ""},
+        {"{\"data\":\"x\",\"binary\":false}", 0, ""},
+        {"{\"data\":\"x\",\"binary\":null}", 0, ""},
+        {"{\"data\":\"x\",\"binary\":true}", FLAG_BINARY, ""},
+        {"{\"data\":7}", FLAG_JSON, ""},
+        {"{\"data\":true}", FLAG_JSON, ""},
+        {"{\"data\":[1]}", FLAG_JSON, ""},
+        {"{\"data\":{\"a\":1},\"binary\":true}", FLAG_JSON | FLAG_BINARY, ""},
+        {"{\"data\":\"x\",\"receipt\":\"\"}", 0, ""},
+        {"{\"data\":\"x\",\"receipt\":\"r\"}", FLAG_RECEIPT, "r"},
+        {"{\"data\":7,\"receipt\":\"R-9\"}", FLAG_RECEIPT | FLAG_JSON, "R-9"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_true(read_text(rows[i].text));
+        struct delivery d = public_message_delivery(&m, 5);
+        assert_int_equal(d.flags, rows[i].flags);
+        assert_true(bytes_equal_str(d.from, rows[i].from));
+        assert_int_equal(d.ts_ms, 5);
+        assert_int_equal(d.kind, MESSAGE_DATA);
+    }
+    assert_false(read_text("{\"data\":1,\"receipt\":\"a_b\"}"));
+    assert_false(read_text("{\"op\":\"close\",\"code\":2147483648}"));
+    assert_false(read_text("{\"op\":\"close\",\"code\":4294968296}")); /* 1000 in 32 bits */
+    assert_false(read_text("{\"op\":\"close\",\"code\":-1000}"));
+}
+
+/* The key of the head and the key of the body. */
+static void two_idempotency_keys(void **state) {
+    static const struct {
+        const char *text, *id;
+        int status;
+        const char *out;
+    } rows[] = {
+        {"{\"data\":1}", "", 0, "{\"data\":1}"},
+        {"{\"data\":1}", "k", 0, "{\"id\":\"k\",\"data\":1}"},
+        {"{\"data\":1,\"id\":\"k\"}", "", 0, "{\"data\":1,\"id\":\"k\"}"},
+        {"{\"data\":1,\"id\":\"k\"}", "k", 0, "{\"data\":1,\"id\":\"k\"}"},
+        {"{\"data\":1,\"id\":\"k\"}", "l", 400, ""},
+        {"{\"data\":1,\"id\":\"\"}", "l", 400, ""},
+        {"{\"data\":\"12345678901\"}", "", 413, ""},
+        {"{\"data\":\"\"}", "k", 0, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf out = {0}, error = {0};
+        const struct public_limits limits = {ADMIT_BYTES, NULL};
+        assert_int_equal(public_message_admit(PUBLIC_OP_SEND, bytes_str(rows[i].text),
+                                              bytes_str(rows[i].id), &limits, &out, &error),
+                         rows[i].status);
+        assert_true(bytes_equal_str(buf_bytes(&out), rows[i].out));
+        assert_int_equal(error.len > 0, rows[i].status != 0);
+        buf_deinit(&out);
+        buf_deinit(&error);
+    }
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(texts_have_bounds, teardown),
+        cmocka_unit_test_teardown(what_a_message_becomes, teardown),
+        cmocka_unit_test_teardown(two_idempotency_keys, teardown),
         TEST(a_send),
         TEST(data_is_verbatim_or_compact),
         TEST(nothing),
