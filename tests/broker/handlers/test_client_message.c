@@ -248,6 +248,27 @@ static void an_array_has_a_bound(void **state) {
     assert_false(m->is_valid || m->is_misunderstood);
 }
 
+/* Over all objects of an array together. */
+static void groups_of_several_objects_have_a_bound(void **state) {
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        struct buf text = {0};
+        for (size_t object = 0; object < 2; object++) {
+            buf_append_str(&text, object == 0 ? "[{\"message\":1" : ",{\"message\":2");
+            buf_append_str(&text, ",\"group\":[\"g\"");
+            for (size_t i = 1; i < ADDRESS_LIST_MAX / 2 + (object == 1 ? more : 0); i++)
+                buf_append_str(&text, ",\"g\"");
+            buf_append_str(&text, "]}");
+        }
+        buf_append(&text, bytes_of("]\0", 2));
+        read_text(text.ptr);
+        buf_deinit(&text);
+        assert_int_equal(m->is_valid, more == 0);
+        assert_int_equal(m->groups.count, more == 0 ? ADDRESS_LIST_MAX : 0);
+    }
+    assert_true(bytes_equal_str(buf_bytes(&m->error), "group: has more than 1000 elements"));
+}
+
 /* In one object, or in all of an array; what is the application's own goes to its signal route. */
 static void keys_have_a_bound(void **state) {
     static const struct {
@@ -354,6 +375,7 @@ int main(void) {
         TEST(no_json_and_no_message),
         TEST(arrays_of_objects),
         TEST(an_array_has_a_bound),
+        TEST(groups_of_several_objects_have_a_bound),
         TEST(keys_have_a_bound),
         TEST(ref_is_kept_as_sent),
         TEST(id_of_its_own),
