@@ -117,6 +117,21 @@ static void one_entry_leads_to_so_many_bytes(void **state) {
     assert_int_equal(t->p.bytes, PROCESSING_BYTES_MAX);
 }
 
+/* More bytes than outputs are allowed: neither is taken for the other. */
+static void bytes_are_no_outputs(void **state) {
+    static char data[PROCESSING_OUTPUTS_MAX + 1];
+    struct test *t = *state;
+    struct bytes name = broker_room_name(0, 0);
+    struct recipient to = {name, BYTES_LIT("g:1:2|")};
+    struct delivery d = to_names(&name, 1);
+    d.data = bytes_of(data, sizeof(data));
+    t->p.bytes = 1;
+    assert_true(broadcast(&t->p, &d));
+    assert_true(broadcast_share(&t->p, &d));
+    assert_true(broadcast_to_one(&t->p, &to, &d));
+    assert_counts(t, 3, 0);
+}
+
 /* What is forwarded counts with its address, so the sum may pass the bound on the way: a send that
  * has begun goes to everybody. */
 static void a_send_is_whole(void **state) {
@@ -158,6 +173,7 @@ int main(void) {
         TEST(an_empty_list_addresses_nobody),
         TEST(one_entry_leads_to_so_much_and_no_more),
         TEST(one_entry_leads_to_so_many_bytes),
+        TEST(bytes_are_no_outputs),
         TEST(a_send_is_whole),
         TEST(only_data_has_a_first_id),
     };
