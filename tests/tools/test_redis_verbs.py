@@ -250,6 +250,20 @@ def test_doctor_finds_and_remedies(cli, redis):
     assert "WRONG    redis maxmemory-policy: allkeys-lru" in cli("doctor", code=1).stdout
 
 
+def test_doctor_asks_info_where_config_is_not_allowed(run, redis, redis_socket):
+    """For some settings; of the others it says that it does not know."""
+    redis.acl_setuser("asker", enabled=True, passwords=["+word"], commands=["+@all", "-config"], keys=["*"], channels=["*"])
+    redis.config_set("maxmemory", "100mb")
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    done = run("doctor", "--json", "--redis", f"unix://{redis_socket}?user=asker&password=word", code=1)
+    found = {row["what"]: (row["finding"], row["found"]) for row in json.loads(done.stdout)}
+    assert found["redis maxmemory-policy"] == ("WRONG", "allkeys-lru")
+    assert found["redis maxmemory"] == ("ok", "104857600")
+    assert found["redis appendonly"][1] in ("0", "1")
+    for unknown in "client-output-buffer-limit", "proto-max-bulk-len", "client-query-buffer-limit", "tcp-keepalive":
+        assert found[f"redis {unknown}"] == ("unknown", "CONFIG GET is not allowed, or the setting is not known")
+
+
 def test_the_environment_names_redis(run, redis_url, redis):
     run("send", "Msg", "x", "--no-wait", env={"REDIS_URL": redis_url})
     assert len(published(redis)) == 1
