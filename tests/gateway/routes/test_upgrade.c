@@ -319,6 +319,24 @@ static void the_gateway_may_not_take_it(void **state) {
     room.peers.local_limits.most[PEER_WEBSOCKETS] = 0;
 }
 
+/* A connection on which an upgrade failed is no WebSocket, and takes the place of none. */
+static void what_did_not_become_a_websocket_counts_as_none(void **state) {
+    (void)state;
+    routes_room_load(&room,
+                     "signalbox.route('GET', '/bad', function(w)\n"
+                     "  pcall(w.convert, w, { name = '\\xff' }) w:text('own') end)\n"
+                     "signalbox.route('GET', '/r', function(w)\n"
+                     "  w:convert { name = 'N', scope = 'local' } signalbox.sleep(0.2) end)\n");
+    room.peers.local_limits.most[PEER_WEBSOCKETS] = 1;
+    int failed = routes_room_connect(&room);
+    routes_room_say(&room, failed,
+                    BYTES_LIT("GET /bad HTTP/1.1\r\nHost: h\r\n" ROUTES_ROOM_UPGRADE "\r\n"));
+    routes_room_expect(routes_room_hear(&room, failed, "own"), 200, "own");
+    routes_room_hang_up(&room, routes_room_upgrade(&room, "/r", "", NULL));
+    room.peers.local_limits.most[PEER_WEBSOCKETS] = 0;
+    routes_room_hang_up(&room, failed);
+}
+
 /* The client says that it has nothing more to say before the handler converts. */
 static void a_client_that_has_ended_is_not_converted(void **state) {
     (void)state;
@@ -347,6 +365,7 @@ int main(void) {
         cmocka_unit_test(the_bound_holds_for_the_signed_id),
         cmocka_unit_test(an_automatic_id_is_never_signed),
         cmocka_unit_test(the_gateway_may_not_take_it),
+        cmocka_unit_test(what_did_not_become_a_websocket_counts_as_none),
         cmocka_unit_test(a_client_that_has_ended_is_not_converted),
     };
     if (!redis_server_is_installed())
