@@ -399,6 +399,24 @@ static void who_is_declared_dead_closes_all(void **state) {
     }
 }
 
+/* Or between the registration that is asked for and its answer. */
+static void a_connection_may_leave_while_it_is_registered(void **state) {
+    (void)state;
+    forget("c0");
+    forget("c1");
+    forget("c2");
+    restore_probe(&w.restore);
+    for (int i = 0; i < 1000 && w.restore.in_flight == 0; i++)
+        bus_room_turn(&w.room, 0);
+    assert_int_equal(w.restore.in_flight, CLIENTS);
+    leave(1);
+    await_round();
+    for (int i = 0; i < 100 && strcmp(value_of("c1"), "nil") != 0; i++)
+        bus_room_turn(&w.room, 10);
+    assert_string_equal(value_of("c1"), "nil");
+    assert_true(is_ours("c0") && is_ours("c2"));
+}
+
 static void forget_all(void) {
     forget("c0");
     forget("c1");
@@ -433,6 +451,7 @@ int main(void) {
         TEST(what_is_refused_is_tried_again),
         TEST(each_is_looked_at_in_turn),
         TEST(a_connection_may_leave_meanwhile),
+        TEST(a_connection_may_leave_while_it_is_registered),
         TEST(who_is_declared_dead_closes_all),
         TEST(who_is_not_registered_is_not_missed),
     };
