@@ -229,8 +229,10 @@ void routes_room_deinit(struct routes_room *room) {
     char line[100];
     struct bus_room *bus_room = &room->bus_room;
     client_unref(room->client);
-    for (int i = 0; i < 200 && room->conns.count + room->conns.unfreed > 0; i++)
-        bus_room_turn(bus_room, 10);
+    for (int i = 0;
+         i < 200 && (room->conns.count + room->conns.unfreed > 0 || memory_of(MEMORY_requests) > 0);
+         i++)
+        bus_room_turn(bus_room, 10); /* handlers may still hold their requests */
     assert_int_equal(room->conns.count + room->conns.unfreed, 0);
     assert_int_equal(room->routes.references, 0);
     assert_int_equal(memory_of(MEMORY_requests), 0);
