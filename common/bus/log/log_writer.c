@@ -32,6 +32,7 @@ struct log {
     bool is_joined; /* by somebody, lately: the log leaves its keys in Redis */
     uint64_t asked_ms;
     struct history history;
+    bool is_late;          /* its history began while Redis was nearly full */
     uint64_t expire_ms;    /* when its life was prolonged last; 0: never in this term */
     unsigned pending;      /* outputs of this batch: not to be forgotten */
     struct pending *final; /* the last of them: it moves l: */
@@ -366,12 +367,23 @@ static void encode_blob(struct log_writer *o, struct pending *p) {
     p->blob_len = o->blobs.len - p->blob_from;
 }
 
-/* While Redis is nearly full histories are shorter, and what is larger than one is not kept. */
+/* Until Redis has room again: the histories that are there stay what they are, those of ever new
+ * Names do not fill it. */
+static bool is_late(const struct log_writer *o, struct log *l) {
+    if (!bus_is_tight(o->bus))
+        l->is_late = false;
+    else if (l->history.bytes == 0)
+        l->is_late = true;
+    return l->is_late;
+}
+
+/* While Redis is nearly full new histories are shorter, and what is larger than one is not kept. */
 static void add_to_history(struct log_writer *o, struct pending *p) {
     struct history *h = &p->log->history;
     struct history_bounds bounds = o->history;
     size_t before = h->bytes, len = p->blob_len + HISTORY_ENTRY_BYTES;
-    bounds.bytes = bus_history_share(o->bus, o->history.bytes);
+    if (is_late(o, p->log))
+        bounds.bytes = bus_history_share(o->bus, o->history.bytes);
     if ((p->blob_len >= CAPACITY_LARGE && bus_is_tight(o->bus)) ||
         (len > bounds.bytes && bounds.bytes < o->history.bytes)) {
         p->has_history = false;

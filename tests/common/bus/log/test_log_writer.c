@@ -259,6 +259,30 @@ static void a_history_is_shorter_the_fuller_redis_is(void **state) {
     assert_int_equal(bus_history_share(t->bus, 10000), 10000);
 }
 
+/* Who was there before Redis filled up misses nothing. What began meanwhile is short until there is
+ * room again. */
+static void a_history_that_was_there_stays(void **state) {
+    struct test *t = *state;
+    const char *tag = partition_tag(0);
+    add(t, "a", "one");
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    for (uint64_t cursor = 2; cursor <= 3; cursor++) {
+        bus_set_memory(t->bus, 100, 100);
+        add(t, "a", "two");
+        add(t, "b", "two");
+        assert_int_equal(commit(t, cursor), LOG_WRITER_DONE);
+    }
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", tag), "3");
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:b", tag), "0");
+    bus_set_memory(t->bus, 0, 100);
+    add(t, "b", "three");
+    assert_int_equal(commit(t, 4), LOG_WRITER_DONE);
+    bus_set_memory(t->bus, 100, 100);
+    add(t, "b", "four");
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:b", tag), "2");
+}
+
 /* Redis tells what it uses once a second; what comes meanwhile is counted, what goes, too. */
 static void what_is_kept_counts_at_once(void **state) {
     struct test *t = *state;
@@ -523,6 +547,7 @@ int main(void) {
         WITH_REDIS(a_nearly_full_redis_keeps_no_large_message),
         WITH_REDIS(a_history_is_shorter_the_fuller_redis_is),
         WITH_REDIS(what_is_kept_counts_at_once),
+        WITH_REDIS(a_history_that_was_there_stays),
         WITH_REDIS(a_history_never_stays_without_a_life),
         WITH_REDIS(a_history_of_another_type_is_passed_over),
         WITH_REDIS(what_fails_half_way_is_repeated),
