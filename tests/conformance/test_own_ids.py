@@ -5,6 +5,12 @@ from conformance_world import G1, G2, unique
 from test_subprotocol import V1, v1
 
 
+@pytest.fixture
+def transport():
+    """Over an event stream the way up is a POST, whose id is its Idempotency-Key: tests/e2e/test_event_streams.py."""
+    return "ws"
+
+
 def answer(client):
     """The next ack or error."""
     while (frame := client.recv_json())["type"] not in ("ack", "error"):
