@@ -67,6 +67,7 @@ enum {
     REGISTRY_LISTS_WAITING_MAX = 1000,
     REGISTRY_LISTS_BYTES_MAX = 256 * 1024 * 1024,
     REGISTRY_LIST_MAX = 50000,
+    REGISTRY_NAMES_MAX = 100000,
     REGISTRY_PART_ROWS = 1000
 };
 enum { REGISTRY_PART = 1 /* as a status: there is more to come */ };
@@ -77,7 +78,7 @@ void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, 
  * REGISTRY_PART_ROWS, a turn of the loop apart, and at the end with 0 or an error and no rows. */
 void registry_list_in_parts(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx);
 /* Every Name with a live connection; rows have only `name`. -EFBIG if there are more than
- * REGISTRY_LIST_MAX. */
+ * REGISTRY_NAMES_MAX. */
 void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx);
 /* However many there are, in parts as registry_list_in_parts. */
 void registry_names_in_parts(struct registry *r, registry_rows_fn *fn, void *ctx);

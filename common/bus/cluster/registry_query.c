@@ -338,7 +338,7 @@ static struct registry_query *names_new(struct registry *r, registry_rows_fn *fn
 
 void registry_names(struct registry *r, registry_rows_fn *fn, void *ctx) {
     struct registry_query *q = names_new(r, fn, ctx);
-    q->most_rows = REGISTRY_LIST_MAX;
+    q->most_rows = REGISTRY_NAMES_MAX;
     begin_list(q);
 }
 

@@ -106,6 +106,12 @@ static struct bytes read_text(struct reader *r) {
     return as_text(next(r), &r->is_bad);
 }
 
+/* What is there only if its writer knew it. Of a writer who put something else there: nothing. */
+static struct bytes read_more(struct reader *r) {
+    bool is_other = false;
+    return r->at < r->end ? as_text(next(r), &is_other) : BYTES_NONE;
+}
+
 static uint64_t read_number(struct reader *r) {
     const msgpack_object *o = next(r);
     if (o != NULL && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
@@ -306,10 +312,8 @@ enum parse entry_decode(struct bytes in, struct entry *e_out) {
     e_out->groups = read_list(&r);
     e_out->clients = read_list(&r);
     e_out->code = read_code(&r, e_out->kind);
-    if (r.at < r.end) /* of a process that knows it */
-        e_out->reply = read_text(&r);
-    if (r.at < r.end)
-        e_out->once = read_text(&r);
+    e_out->reply = read_more(&r);
+    e_out->once = read_more(&r);
     if (!r.is_bad && version <= ENVELOPE_VERSION && is_entry_kind(kind))
         return PARSE_OK;
     entry_free(e_out);

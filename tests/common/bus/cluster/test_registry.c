@@ -290,7 +290,7 @@ static void name_a_crowd(struct test *t, unsigned from, unsigned to) {
 }
 
 static void many_names_come_in_parts(void **state) {
-    enum { MOST = REGISTRY_LIST_MAX };
+    enum { MOST = REGISTRY_NAMES_MAX };
     struct test *t = *state;
     struct parts parts = {0}, whole = {0}, beyond = {0};
     name_a_crowd(t, 0, MOST);
