@@ -87,20 +87,6 @@ static void append_reply(struct buf *text, const struct redisReply *reply) {
         buf_append(text, bytes_of(reply->str, (size_t)reply->len));
 }
 
-/* redisCommand takes a format of its own: a % in the text is one. */
-static struct redisReply *ask(struct bus_room *room, const char *text) {
-    struct buf format = {0};
-    for (const char *c = text; *c != '\0'; c++) {
-        buf_append_char(&format, *c);
-        if (*c == '%')
-            buf_append_char(&format, '%');
-    }
-    buf_append_char(&format, '\0');
-    struct redisReply *reply = redisCommand(room->redis.admin, format.ptr);
-    buf_deinit(&format);
-    return reply;
-}
-
 const char *bus_room_ask(struct bus_room *room, const char *format, ...) {
     static char line[4096];
     char command[1024];
@@ -109,8 +95,7 @@ const char *bus_room_ask(struct bus_room *room, const char *format, ...) {
     va_start(args, format);
     vsnprintf(command, sizeof(command), format, args);
     va_end(args);
-    struct redisReply *reply = ask(room, command);
-    assert_non_null(reply);
+    struct redisReply *reply = redis_server_ask(&room->redis, command);
     append_reply(&text, reply);
     snprintf(line, sizeof(line), "%.*s", BYTES_FMT(buf_bytes(&text)));
     buf_deinit(&text);

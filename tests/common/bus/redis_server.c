@@ -17,6 +17,8 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
+#include "common/base/buf.h"
+
 bool redis_server_is_installed(void) {
     if (system("redis-server --version >/dev/null 2>&1") == 0)
         return true;
@@ -107,9 +109,23 @@ void redis_server_deinit(struct redis_server *r) {
     assert_int_equal(system(line), 0);
 }
 
-static redisReply *ask(struct redis_server *r, const char *command) {
-    redisReply *reply = redisCommand(r->admin, command);
+/* redisCommand takes a format: a % in the text is one. */
+struct redisReply *redis_server_ask(struct redis_server *r, const char *command) {
+    struct buf format = {0};
+    for (const char *c = command; *c != '\0'; c++) {
+        buf_append_char(&format, *c);
+        if (*c == '%')
+            buf_append_char(&format, '%');
+    }
+    buf_append_char(&format, '\0');
+    redisReply *reply = redisCommand(r->admin, format.ptr);
+    buf_deinit(&format);
     assert_non_null(reply);
+    return reply;
+}
+
+static redisReply *ask(struct redis_server *r, const char *command) {
+    redisReply *reply = redis_server_ask(r, command);
     if (reply->type == REDIS_REPLY_ERROR)
         fail_msg("%s: %s", command, reply->str);
     return reply;

@@ -30,6 +30,8 @@ void redis_server_restart(struct redis_server *r, const char *options);
 /* As a sentinel, by the sentinel.conf in its directory. */
 void redis_server_restart_sentinel(struct redis_server *r);
 void redis_server_deinit(struct redis_server *r);
+/* The reply to a command whose parts are separated by spaces; an error is one, too. */
+struct redisReply *redis_server_ask(struct redis_server *r, const char *command);
 /* Asks and fails the test on an error. */
 void redis_server_do(struct redis_server *r, const char *command);
 long long redis_server_number(struct redis_server *r, const char *command);
