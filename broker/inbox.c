@@ -350,8 +350,7 @@ static void try_next(struct inbox *i) {
 static void on_looked_up(void *ctx, struct redisReply *reply) {
     struct inbox *i = ctx;
     if (is_accepted(i, "find_answers.lua", reply)) {
-        struct answer_key keys[ENTRY_READER_MAX];
-        for (size_t at = 0, count = repeats_keys(i->batch.repeats, keys); at < count; at++)
+        for (size_t at = 0; at < repeats_count(i->batch.repeats); at++)
             repeats_take(i->batch.repeats, at, answers_read(reply, at));
         i->state = IDLE;
         i->retry_ms = RETRY_MIN_MS;
@@ -364,8 +363,8 @@ static void look_up(struct inbox *i) {
     i->state = LOOKING;
     i->refs++;
     struct answer_key keys[ENTRY_READER_MAX];
-    size_t count = repeats_keys(i->batch.repeats, keys);
-    answers_ask(i->parts->bus, i->slot, keys, count, on_looked_up, i);
+    repeats_keys(i->batch.repeats, keys);
+    answers_ask(i->parts->bus, i->slot, keys, repeats_count(i->batch.repeats), on_looked_up, i);
 }
 
 /* What was read while the last batch was committed is looked up after that. */

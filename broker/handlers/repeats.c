@@ -81,10 +81,13 @@ bool repeats_look(struct repeats *r, struct in_entry *const *entries, size_t cou
     return r->count > 0;
 }
 
-size_t repeats_keys(const struct repeats *r, struct answer_key *keys_out) {
+size_t repeats_count(const struct repeats *r) {
+    return r->count;
+}
+
+void repeats_keys(const struct repeats *r, struct answer_key *keys_out) {
     for (size_t i = 0; i < r->count; i++)
         keys_out[i] = r->items[i].key;
-    return r->count;
 }
 
 void repeats_take(struct repeats *r, size_t index, struct bytes answer) {

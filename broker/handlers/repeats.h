@@ -24,8 +24,10 @@ void repeats_free(struct repeats *r); /* NULL is legal */
 /* Forgets what it had and looks for ids in these entries, ENTRY_READER_MAX at most. Borrows the
  * entries until the next look. False: none has an id, and there is nothing to ask. */
 bool repeats_look(struct repeats *r, struct in_entry *const *entries, size_t count);
-/* What to ask for (answers_ask), into an array of ENTRY_READER_MAX. Returns how many. */
-size_t repeats_keys(const struct repeats *r, struct answer_key *keys_out);
+/* How many have one. */
+size_t repeats_count(const struct repeats *r);
+/* What to ask for (answers_ask): so many. */
+void repeats_keys(const struct repeats *r, struct answer_key *keys_out);
 /* What was answered to the message of keys[index]; empty: nothing. */
 void repeats_take(struct repeats *r, size_t index, struct bytes answer);
 

@@ -76,8 +76,7 @@ static bool look(struct test *t) {
 
 static void on_reply(void *ctx, struct redisReply *reply) {
     struct test *t = ctx;
-    struct answer_key keys[ENTRY_READER_MAX];
-    for (size_t i = 0, count = repeats_keys(t->room.batch.repeats, keys); i < count; i++)
+    for (size_t i = 0; i < repeats_count(t->room.batch.repeats); i++)
         repeats_take(t->room.batch.repeats, i, answers_read(reply, i));
     t->answered++;
 }
@@ -86,8 +85,8 @@ static void ask(struct test *t) {
     unsigned before = t->answered;
     assert_true(look(t));
     struct answer_key keys[ENTRY_READER_MAX];
-    size_t count = repeats_keys(t->room.batch.repeats, keys);
-    answers_ask(t->room.bus, 0, keys, count, on_reply, t);
+    repeats_keys(t->room.batch.repeats, keys);
+    answers_ask(t->room.bus, 0, keys, repeats_count(t->room.batch.repeats), on_reply, t);
     bus_room_until(&t->room.bus_room, &t->answered, before + 1, 2000);
 }
 
