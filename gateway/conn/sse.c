@@ -11,12 +11,6 @@
 #include "gateway/conn/conn.h"
 #include "gateway/conn/sse_end.h"
 
-enum {
-    CLOSE_STALL_MS = 10000, /* how long the peer may read nothing of what comes before the end */
-    SLOW_STALL_MS = 30000,  /* the same for one that has not read for long */
-    PROBE_STALL_MS = 10000  /* how long a reader takes at least from one step to the next */
-};
-
 struct sse {
     struct conn *conn;
     const struct settings *settings;

@@ -23,6 +23,13 @@ enum hold {
     HOLD_INFLATE = 8 /* its last message is being inflated */
 };
 
+/* How long a peer may take nothing. */
+enum {
+    CLOSE_STALL_MS = 10000, /* of what comes before our end */
+    SLOW_STALL_MS = 30000,  /* the same for one that has not read for long */
+    PROBE_STALL_MS = 10000  /* a reader takes at most so long from one step to the next */
+};
+
 /* Who ended a connection. */
 enum ended_by { ENDED_BY_CLIENT, ENDED_BY_SERVER, ENDED_LOST };
 

@@ -20,9 +20,6 @@ enum {
     BYE_AFTER_SAID_MS = 2000, /* a message so old has caused all that it causes */
     CLOSE_MS = 2000,          /* how long the peer has for its Close, once it has ours */
     CLOSE_TICK_MS = 500,
-    CLOSE_STALL_MS = 10000,   /* how long it may read nothing of what comes before */
-    SLOW_STALL_MS = 30000,    /* the same for one that has not read for long */
-    PROBE_STALL_MS = 10000,   /* how long a reader takes at least from one step to the next */
     LEAST_RATE = 32,          /* bytes a ms: a client that reads so slowly is alive, … */
     LEAST_RATE_MAX = 8 << 20, /* … for what its own buffers may hold */
     LEAST_MESSAGE_RATE = 1,   /* bytes a ms */

@@ -7,10 +7,21 @@
 #include "gateway/codec/ws_codec.h"
 #include "gateway/session/client.h"
 
-struct frame wire_frame(struct frame_arena *arena, bool is_binary, struct bytes payload) {
+static struct frame ws_frame(struct frame_arena *arena, bool is_binary, unsigned char reserved,
+                             struct bytes payload) {
     unsigned char header[WS_HEADER_OUT_MAX];
     size_t len = ws_frame_header(header, is_binary ? WS_BINARY : WS_TEXT, payload.len);
+    header[0] |= reserved;
     return frame_make(arena, bytes_of(header, len), payload);
+}
+
+struct frame wire_frame(struct frame_arena *arena, bool is_binary, struct bytes payload) {
+    return ws_frame(arena, is_binary, 0, payload);
+}
+
+struct frame wire_compressed_frame(struct frame_arena *arena, bool is_binary,
+                                   struct bytes payload) {
+    return ws_frame(arena, is_binary, WS_RSV1, payload);
 }
 
 struct frame wire_event(enum wire wire, struct frame_arena *arena, struct buf *event) {
@@ -21,14 +32,6 @@ struct frame wire_event(enum wire wire, struct frame_arena *arena, struct buf *e
         buf_append_str(event, "\r\n");
     }
     return frame_make(arena, bytes_of(header, len), buf_bytes(event));
-}
-
-struct frame wire_compressed_frame(struct frame_arena *arena, bool is_binary,
-                                   struct bytes payload) {
-    unsigned char header[WS_HEADER_OUT_MAX];
-    size_t len = ws_frame_header(header, is_binary ? WS_BINARY : WS_TEXT, payload.len);
-    header[0] |= WS_RSV1;
-    return frame_make(arena, bytes_of(header, len), payload);
 }
 
 static void append_id(struct buf *out, struct message_id id) {
