@@ -9,46 +9,22 @@
 
 #include <cmocka.h>
 
-#include "broker/inbox.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
-#include "common/bus/cluster/lease.h"
 #include "common/bus/partition.h"
-#include "tests/broker/broker_room.h"
+#include "tests/broker/slots_room.h"
 
 enum { LEASE_MS = 60000, DEAD_AFTER_MS = 1500, WAIT_MS = 8000 };
 
 struct test {
     struct broker_room room;
-    struct lease *lease;
-    struct inboxes *inboxes;
+    struct slots_room slots;
     struct reaper *reaper;
-    unsigned taken, seen;
+    unsigned seen;
     char gone[400]; /* "<client> <cause>," of each Disconnect */
 };
 
 static struct test t;
-
-static void on_taken(void *ctx, unsigned slot, const struct lease_grant *grant) {
-    (void)ctx;
-    inboxes_take(t.inboxes, slot, grant);
-    t.taken++;
-}
-
-static void on_give_back(void *ctx, unsigned slot) {
-    (void)ctx;
-    (void)slot;
-}
-
-static void on_lost(void *ctx, unsigned slot, const char *why) {
-    (void)ctx;
-    (void)why;
-    inboxes_drop(t.inboxes, slot);
-}
-
-static void on_released(void *ctx) {
-    (void)ctx;
-}
 
 static void process(struct processing *p) {
     const struct entry *e = &p->entry->entry;
@@ -67,35 +43,27 @@ static void on_end(void *ctx, unsigned slot, bool is_fenced) {
 }
 
 static int setup(void **state) {
-    static const struct lease_events lease_events = {on_taken, on_give_back, on_lost, on_released};
     static const struct inbox_events inbox_events = {process, process, on_end};
     (void)state;
     memset(&t, 0, sizeof(t));
     broker_room_init(&t.room, "", NULL);
-    t.lease = lease_new(t.room.bus, LEASE_MS, &lease_events, NULL);
-    t.inboxes = inboxes_new(&(struct inbox_options){.loop = &t.room.bus_room.loop,
-                                                    .settings = &t.room.bus_room.settings,
-                                                    .lease = t.lease,
-                                                    .parts = &t.room.parts,
-                                                    .events = &inbox_events});
-    t.reaper = reaper_new(&t.room.bus_room.loop, t.room.bus, t.lease, t.inboxes, DEAD_AFTER_MS);
+    slots_room_init(&t.slots, &t.room, LEASE_MS, &inbox_events);
+    t.reaper = reaper_new(&t.room.bus_room.loop, t.room.bus, t.slots.lease, t.slots.inboxes,
+                          DEAD_AFTER_MS);
     return 0;
 }
 
 static int teardown(void **state) {
     (void)state;
-    for (unsigned slot = 0; slot <= ROOM_PARTITIONS; slot++)
-        inboxes_drop(t.inboxes, slot);
     reaper_free(t.reaper);
-    lease_free(t.lease);
+    slots_room_drop(&t.slots);
     broker_room_deinit(&t.room);
-    inboxes_free(t.inboxes);
+    slots_room_free(&t.slots);
     return 0;
 }
 
 static void take(void) {
-    lease_on_commands(t.lease);
-    bus_room_until(&t.room.bus_room, &t.taken, ROOM_PARTITIONS + 1, WAIT_MS);
+    slots_room_take(&t.slots, WAIT_MS);
 }
 
 /* A gateway with a heartbeat that never moves. */
@@ -180,7 +148,7 @@ static void a_stranger_is_reaped_too(void **state) {
 static void another_brokers_partition_is_left_alone(void **state) {
     (void)state;
     take();
-    inboxes_drop(t.inboxes, 2);
+    inboxes_drop(t.slots.inboxes, 2);
     add_gateway("gone");
     add_connection(2, "n0", "ann", "gone");
     add_connection(0, "n2", "bob", "gone");

@@ -9,48 +9,24 @@
 
 #include <cmocka.h>
 
-#include "broker/inbox.h"
 #include "broker/handlers/handler_send.h"
 #include "common/base/metrics.h"
-#include "common/bus/cluster/lease.h"
 #include "common/bus/log/tick.h"
 #include "common/bus/partition.h"
-#include "tests/broker/broker_room.h"
+#include "tests/broker/slots_room.h"
 
 enum { LEASE_MS = 5000, WAIT_MS = 5000 };
 
 struct test {
     struct broker_room room;
-    struct lease *lease;
-    struct inboxes *inboxes;
+    struct slots_room slots;
     struct schedules *schedules, *others;
     struct buf source, in;
-    unsigned taken, ticks;
+    unsigned ticks;
     int64_t due; /* the time of the last tick, seconds */
 };
 
 static struct test t;
-
-static void on_taken(void *ctx, unsigned slot, const struct lease_grant *grant) {
-    (void)ctx;
-    inboxes_take(t.inboxes, slot, grant);
-    t.taken++;
-}
-
-static void on_give_back(void *ctx, unsigned slot) {
-    (void)ctx;
-    (void)slot;
-}
-
-static void on_lost(void *ctx, unsigned slot, const char *why) {
-    (void)ctx;
-    (void)why;
-    inboxes_drop(t.inboxes, slot);
-}
-
-static void on_released(void *ctx) {
-    (void)ctx;
-}
 
 static void process(struct processing *p) {
     if (p->entry->entry.kind != ENTRY_TICK || !bytes_equal_str(p->entry->entry.name, "hourly"))
@@ -71,41 +47,31 @@ static void setup_ticked(int ago) {
     static const char set[] =
         "local\tnow=redis.call('TIME')[1]\t"
         "redis.call('HSET',KEYS[1],'c:hourly',string.format('%020d',now-ARGV[1]))";
-    static const struct lease_events lease_events = {on_taken, on_give_back, on_lost, on_released};
     static const struct inbox_events inbox_events = {process, process, on_end};
     memset(&t, 0, sizeof(t));
     broker_room_init(&t.room, "signalbox.schedule('hourly', '* * * * *', function() end)", NULL);
-    t.lease = lease_new(t.room.bus, LEASE_MS, &lease_events, NULL);
-    t.inboxes = inboxes_new(&(struct inbox_options){.loop = &t.room.bus_room.loop,
-                                                    .settings = &t.room.bus_room.settings,
-                                                    .lease = t.lease,
-                                                    .parts = &t.room.parts,
-                                                    .events = &inbox_events,
-                                                    .ctx = &t});
+    slots_room_init(&t.slots, &t.room, LEASE_MS, &inbox_events);
     unsigned partition = tick_partition(t.room.bus, "hourly");
     key_of(&t.source, partition, KEY_SOURCES, BYTES_NONE);
     key_of(&t.in, partition, KEY_IN, BYTES_NONE);
     bus_room_ask(&t.room.bus_room, "EVAL %s 1 %.*s %d", set, BYTES_FMT(buf_bytes(&t.source)), ago);
-    lease_on_commands(t.lease);
-    bus_room_until(&t.room.bus_room, &t.taken, ROOM_PARTITIONS + 1, WAIT_MS);
+    slots_room_take(&t.slots, WAIT_MS);
 }
 
 static int teardown(void **state) {
     (void)state;
     schedules_free(t.schedules);
     schedules_free(t.others);
-    for (unsigned slot = 0; slot <= ROOM_PARTITIONS; slot++)
-        inboxes_drop(t.inboxes, slot);
-    lease_free(t.lease);
+    slots_room_drop(&t.slots);
     buf_deinit(&t.source);
     buf_deinit(&t.in);
     broker_room_deinit(&t.room);
-    inboxes_free(t.inboxes);
+    slots_room_free(&t.slots);
     return 0;
 }
 
 static struct schedules *start(void) {
-    return schedules_new(&t.room.bus_room.loop, &t.room.parts, t.inboxes);
+    return schedules_new(&t.room.bus_room.loop, &t.room.parts, t.slots.inboxes);
 }
 
 /* How often Redis refused a call with this error. */
@@ -156,7 +122,7 @@ static void a_tick_has_the_time_that_it_was_due(void **state) {
 static void a_tick_of_another_broker_is_not_added(void **state) {
     (void)state;
     setup_ticked(3600);
-    inboxes_drop(t.inboxes, tick_partition(t.room.bus, "hourly"));
+    inboxes_drop(t.slots.inboxes, tick_partition(t.room.bus, "hourly"));
     t.schedules = start();
     bus_room_turn(&t.room.bus_room, 1300);
     assert_string_equal(bus_room_ask(&t.room.bus_room, "XLEN %.*s", BYTES_FMT(buf_bytes(&t.in))),
