@@ -1,5 +1,6 @@
 """Clients that break the rules of a gateway or bend them: no one may cost the others memory, or be cut off unjustly."""
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import resource
@@ -252,6 +253,18 @@ def test_what_one_floods_keeps_nobody_waiting(flood, count, most):
         sender.join()
 
 
+def passing(pid):
+    """Of a process, the descriptors that come and go: those of TCP connections and of files that are served."""
+    links = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # it is closed meanwhile
+            links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in list(table)[1:]]
+    connections = {f"socket:[{row[9]}]" for row in rows if row[3] != "0A"}  # all but those that listen
+    return [link for link in links if link in connections or link.endswith(".lua")]
+
+
 def test_no_descriptor_left_for_a_file():
     """Not "not found": the file is there."""
     with Cluster(APP, gateways=1) as cluster:
@@ -259,6 +272,7 @@ def test_no_descriptor_left_for_a_file():
         assert cluster.http(0, "GET", "/files/hostile.lua").status == 200
         client = raw(cluster).request("/hi", handshake=False)
         assert client.read_head().status == 200 and client.read_body() == b"hi"
+        eventually(lambda: len(passing(pid)) == 1, what="only this client's descriptor is left")
         taken = set(map(int, os.listdir(f"/proc/{pid}/fd")))
         free = min(set(range(len(taken) + 1)) - taken)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, free))
