@@ -10,6 +10,7 @@
 #include "broker/entries.h"
 #include "broker/entry/shares.h"
 #include "broker/handlers/handler_run.h"
+#include "broker/heard_takes.h"
 #include "broker/inbox.h"
 #include "broker/public_entrance.h"
 #include "broker/reaper.h"
@@ -55,6 +56,7 @@ static void finish(struct broker *b) {
 
 static void on_taken(void *ctx, unsigned slot, const struct lease_grant *grant) {
     struct broker *b = ctx;
+    heard_takes_taken(b->heard, slot, grant->term);
     inboxes_take(b->inboxes, slot, grant);
     if (slot != lease_public(b->lease))
         reaper_on_taken(b->reaper, slot);
@@ -117,7 +119,11 @@ static void on_commands_lost(void *ctx) {
 static void on_published(void *ctx, struct bytes payload) {
     struct broker *b = ctx;
     if (b->state == BROKER_RUNS)
-        public_entrance_on_published(&b->parts, b->lease, payload);
+        public_entrance_on_published(&b->parts, b->lease, b->heard, payload);
+}
+
+static void on_feed_passed(void *ctx, uint64_t beat) {
+    heard_takes_passed(((struct broker *)ctx)->heard, beat);
 }
 
 static void on_notice(void *ctx, const struct notice *n) {
@@ -155,7 +161,8 @@ void broker_open(struct broker *b) {
     static const struct channel_events published_events = {.on_message = on_published};
     static const struct lease_events lease_events = {on_taken, on_give_back, on_lost, on_released};
     static const struct bus_events bus_events = {.on_commands = on_commands,
-                                                 .on_commands_lost = on_commands_lost};
+                                                 .on_commands_lost = on_commands_lost,
+                                                 .on_feed_passed = on_feed_passed};
     static const struct inbox_events inbox_events = {entries_process, public_entrance_process,
                                                      on_inbox_end};
     const struct settings *s = &b->daemon.settings;
@@ -181,6 +188,7 @@ void broker_open(struct broker *b) {
     b->reaper = reaper_new(loop, b->bus, b->lease, b->inboxes, (uint64_t)s->dead_after_ms);
     b->schedules = schedules_new(loop, &b->parts, b->inboxes);
     bus_listen(b->bus, &bus_events, b);
+    b->heard = heard_takes_new(b->bus, lease_public(b->lease) + 1);
     watch_public_channel(b->bus, &published_events, b);
     MUST(uv_timer_init(loop, &b->patience) == 0);
     MUST(uv_timer_start(&b->patience, on_patience, PATIENCE_MS / 5, PATIENCE_MS) == 0);
@@ -223,6 +231,7 @@ void broker_close(struct broker *b) {
 void broker_deinit(struct broker *b) {
     conn_queues_free(b->parts.queues);
     shares_free(b->parts.shares);
+    heard_takes_free(b->heard);
     inboxes_free(b->inboxes);
 }
 

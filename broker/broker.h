@@ -10,6 +10,7 @@
 #include "broker/entry/processing.h"
 #include "common/daemon/daemon.h"
 
+struct heard_takes;
 struct inboxes;
 struct lease;
 struct reaper;
@@ -26,6 +27,7 @@ struct broker {
     enum broker_state state;
     struct bus *bus; /* the daemon's */
     struct lease *lease;
+    struct heard_takes *heard;
     struct entry_parts parts;
     struct inboxes *inboxes;
     struct reaper *reaper;

@@ -4,6 +4,7 @@
 #include "broker/entry/broadcast.h"
 #include "broker/entry/level_check.h"
 #include "broker/entry/tracing.h"
+#include "broker/heard_takes.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
@@ -128,13 +129,19 @@ void public_entrance_process(struct processing *p) {
 struct taking {
     const struct entry_parts *parts;
     const struct lease *lease;
+    const struct heard_takes *heard;
     struct bytes once;
 };
+
+/* Whether it is up to this broker. */
+static bool answers_for(const struct taking *t, unsigned slot) {
+    return lease_is_certain(t->lease, slot) && heard_takes_has(t->heard, slot);
+}
 
 static void take_share(void *ctx, unsigned partition, struct bytes_list names, struct bytes entry) {
     struct taking *t = ctx;
     struct bytes name = names.count > 0 ? names.items[0] : BYTES_NONE;
-    if (names.count > 0 && !lease_is_certain(t->lease, partition))
+    if (names.count > 0 && !answers_for(t, partition))
         return; /* another broker's */
     if (t->once.len > 0)
         forward_publish_once(t->parts->bus, partition, name, t->once, entry);
@@ -143,17 +150,17 @@ static void take_share(void *ctx, unsigned partition, struct bytes_list names, s
 }
 
 void public_entrance_on_published(const struct entry_parts *parts, const struct lease *lease,
-                                  struct bytes text) {
+                                  const struct heard_takes *heard, struct bytes text) {
     struct reading r;
     if (!bus_can_send(parts->bus))
         return;
     r.verdict = judge(&r, parts, text, clock_wall_ms());
     struct bytes_list names = r.delivery.names;
-    struct taking taking = {parts, lease, r.delivery.once};
-    /* One broker speaks for a message: the owner of the first Name, or of the public slot. */
-    bool is_mine = lease_is_certain(
-        lease, names.count > 0 ? partition_of(names.items[0], bus_partitions(parts->bus))
-                               : lease_public(lease));
+    struct taking taking = {parts, lease, heard, r.delivery.once};
+    /* One broker answers for a message: the owner of the first Name, or of the public slot. */
+    bool is_mine = answers_for(
+        &taking, names.count > 0 ? partition_of(names.items[0], bus_partitions(parts->bus))
+                                 : lease_public(lease));
     if (r.verdict == SENDS && (names.count > 0 || is_mine))
         delivery_split(&r.delivery, bus_partitions(parts->bus), take_share, &taking);
     else if ((r.verdict == IS_BAD || r.verdict == IS_OVER_LEVEL) && is_mine)

@@ -5,7 +5,8 @@
  *                                       forwards
  *     PUBLISH signalbox:send '{…}'      at most once: every broker hears it, and each takes the
  *                                       shares of the partitions it owns; without a Name the
- *                                       owner of the public slot takes it
+ *                                       owner of the public slot takes it. What was published
+ *                                       before a slot was taken is not its new owner's
  *
  * What is refused goes to the log, a counter and the stream signalbox:refused.
  */
@@ -14,12 +15,13 @@
 
 #include "broker/entry/processing.h"
 
+struct heard_takes;
 struct lease;
 
 /* An entry of the public stream. */
 void public_entrance_process(struct processing *p);
 /* A message of the public channel. */
 void public_entrance_on_published(const struct entry_parts *parts, const struct lease *lease,
-                                  struct bytes text);
+                                  const struct heard_takes *heard, struct bytes text);
 
 #endif

@@ -1,6 +1,7 @@
 /* The public stream and the public channel: what becomes of a message, and what is refused. */
 #include "broker/public_entrance.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "broker/heard_takes.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
 #include "common/bus/cluster/lease.h"
@@ -24,7 +26,9 @@ static const char app_text[] = "signalbox.broadcast_level('Shut', 'client_id')";
 struct test {
     struct broker_room room;
     struct lease *lease;
+    struct heard_takes *heard;
     unsigned taken;
+    uint64_t terms[ROOM_PARTITIONS + 1];
     struct in_entry *entry;
     struct processing p;
     struct buf came;
@@ -34,9 +38,9 @@ static struct test t;
 
 static void on_taken(void *ctx, unsigned slot, const struct lease_grant *grant) {
     (void)ctx;
-    (void)slot;
-    (void)grant;
     t.taken++;
+    t.terms[slot] = grant->term;
+    heard_takes_taken(t.heard, slot, grant->term);
 }
 
 static void on_slot(void *ctx, unsigned slot) {
@@ -61,6 +65,7 @@ static int setup(void **state) {
     broker_room_init(&t.room, app_text, NULL);
     t.room.slot = ROOM_PARTITIONS;
     t.lease = lease_new(t.room.bus, LEASE_MS, &events, NULL);
+    t.heard = heard_takes_new(t.room.bus, ROOM_PARTITIONS + 1);
     return 0;
 }
 
@@ -70,12 +75,35 @@ static int teardown(void **state) {
     lease_free(t.lease);
     buf_deinit(&t.came);
     broker_room_deinit(&t.room);
+    heard_takes_free(t.heard);
     return 0;
+}
+
+/* What take_partition.lua publishes. */
+static void publish_take(const char *slot, const char *term, char between) {
+    bus_room_ask(
+        &t.room.bus_room,
+        "EVAL return(redis.call('PUBLISH',KEYS[1],ARGV[1]..string.char(ARGV[3])..ARGV[2])) "
+        "1 %s %s %s %d",
+        fleet_channel(CHANNEL_TAKEN), slot, term, between);
+    bus_room_turn(&t.room.bus_room, 10);
+}
+
+/* Again until the feed listens. */
+static void hear_take(unsigned slot, uint64_t term) {
+    char texts[2][24];
+    snprintf(texts[0], sizeof(texts[0]), "%u", slot);
+    snprintf(texts[1], sizeof(texts[1]), "%" PRIu64, term);
+    for (int i = 0; i < WAIT_MS / 10 && !heard_takes_has(t.heard, slot); i++)
+        publish_take(texts[0], texts[1], ' ');
+    assert_true(heard_takes_has(t.heard, slot));
 }
 
 static void take_all(void) {
     lease_on_commands(t.lease);
     bus_room_until(&t.room.bus_room, &t.taken, ROOM_PARTITIONS + 1, WAIT_MS);
+    for (unsigned slot = 0; slot <= ROOM_PARTITIONS; slot++)
+        hear_take(slot, t.terms[slot]);
 }
 
 /* What is in the partitions' streams, then what was refused and why; both are emptied. */
@@ -262,7 +290,7 @@ static void when_a_message_came(void **state) {
 /* --- the channel --- */
 
 static void publish(const char *text) {
-    public_entrance_on_published(&t.room.parts, t.lease, bytes_str(text));
+    public_entrance_on_published(&t.room.parts, t.lease, t.heard, bytes_str(text));
 }
 
 static void what_the_channel_leads_to(void **state) {
@@ -302,6 +330,41 @@ static void a_broker_takes_the_shares_of_its_own(void **state) {
     assert_string_equal(what_came(), "");
 }
 
+/* Its feed may lag: what was published before it took a slot is the previous owner's. */
+static void what_was_published_before_is_anothers(void **state) {
+    static const struct {
+        const char *slot, *term;
+        char between;
+    } others[] = {{"0", "998", ' '}, {"0", "1000", ' '},         {"9", "999", ' '},
+                  {"5", "999", ' '}, {"4294967296", "999", ' '}, {"x", "999", ' '},
+                  {"0", "x", ' '},   {"0", "999", ':'}};
+    (void)state;
+    take_all();
+    heard_takes_taken(t.heard, 0, 999);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        publish_take(others[i].slot, others[i].term, others[i].between);
+        publish("{\"data\":\"x\",\"name\":\"n2\"}");
+        publish("{\"data\":\"x\",\"name\":[\"n0\",\"n2\"]}");
+        assert_string_equal(what_came(), "in2: send names=n0 flags=2 x\n");
+    }
+    hear_take(0, 999);
+    publish("{\"data\":\"x\",\"name\":\"n2\"}");
+    assert_string_equal(what_came(), "in0: send names=n2 flags=2 x\n");
+}
+
+/* The term may be published while the feed is not subscribed yet; a later heartbeat says as much. */
+static void a_heartbeat_says_it_too(void **state) {
+    (void)state;
+    take_all();
+    uint64_t beat = bus_next_beat(t.room.bus);
+    heard_takes_taken(t.heard, 0, 999);
+    heard_takes_passed(t.heard, beat - 1);
+    assert_false(heard_takes_has(t.heard, 0));
+    assert_true(heard_takes_has(t.heard, 1));
+    heard_takes_passed(t.heard, beat);
+    assert_true(heard_takes_has(t.heard, 0));
+}
+
 /* With a key of its own a message is there once, for each Name in which it stands first. */
 static void a_key_makes_a_repetition_harmless(void **state) {
     (void)state;
@@ -330,6 +393,8 @@ int main(void) {
         TEST(what_the_channel_leads_to),
         TEST(a_broker_without_partitions_takes_nothing),
         TEST(a_broker_takes_the_shares_of_its_own),
+        TEST(what_was_published_before_is_anothers),
+        TEST(a_heartbeat_says_it_too),
         TEST(a_key_makes_a_repetition_harmless),
     };
     if (!redis_server_is_installed())

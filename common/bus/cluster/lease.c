@@ -234,6 +234,8 @@ static void take(struct slot *s) {
     s->is_doubtful = s->term != 0 || s->lease->connections > 1;
     /* A little less than the inbox keeps: clocks differ. */
     command_number(&c, s->is_doubtful ? bus_settings(s->lease->bus)->history_seconds * 875 : 0);
+    command_text(&c, fleet_channel(CHANNEL_TAKEN));
+    command_number(&c, s->number);
     set_state(s, TAKING);
     s->renewed_ms = clock_ms();
     send_slot(s, &c, on_own);
@@ -540,9 +542,8 @@ struct lease *lease_new(struct bus *bus, uint64_t lease_ms, const struct lease_e
         lease_label(l, i, label);
         trouble_init(&l->slots[i].refused, bus_troubles(bus), TROUBLE_leases, label);
     }
-    uint64_t tick_ms = lease_ms / 20 < TICK_MIN_MS   ? TICK_MIN_MS
-                       : lease_ms / 20 > TICK_MAX_MS ? TICK_MAX_MS
-                                                     : lease_ms / 20;
+    uint64_t tick_ms = lease_ms / 20;
+    tick_ms = tick_ms < TICK_MIN_MS ? TICK_MIN_MS : tick_ms > TICK_MAX_MS ? TICK_MAX_MS : tick_ms;
     MUST(uv_timer_init(bus_loop(bus), &l->timer) == 0);
     MUST(uv_timer_start(&l->timer, on_tick, tick_ms, tick_ms) == 0);
     return l;

@@ -45,6 +45,10 @@ void watch_public_channel(struct bus *bus, const struct channel_events *events, 
     bus_subscribe(bus, bytes_str(fleet_channel(CHANNEL_PUBLIC_SEND)), events, ctx);
 }
 
+void watch_takes(struct bus *bus, const struct channel_events *events, void *ctx) {
+    bus_subscribe(bus, bytes_str(fleet_channel(CHANNEL_TAKEN)), events, ctx);
+}
+
 /* --- followers: PUBSUB NUMSUB answers [channel, count] --- */
 
 struct counting {

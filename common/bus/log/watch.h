@@ -29,6 +29,9 @@ void watch_receipts(struct bus *bus, const char *token, const struct channel_eve
 void watch_receipts_end(struct bus *bus, const char *token);
 /* Messages that are published to the channel signalbox:send. */
 void watch_public_channel(struct bus *bus, const struct channel_events *events, void *ctx);
+/* "<slot> <term>" of each lease that a broker takes (cluster/lease.h), in the order of everything
+ * else that is published. */
+void watch_takes(struct bus *bus, const struct channel_events *events, void *ctx);
 
 /* How many gateways follow a Name; 0 also when Redis does not say. bus_can_send must hold. */
 typedef void watch_count_fn(void *ctx, size_t followers);

@@ -50,7 +50,7 @@ class Bench:
         return self.redis.must(*args)
 
     def own(self, holder='A', keep_ms=0):
-        return self.run('take_partition', 'own lease', holder, 5000, 0, keep_ms)
+        return self.run('take_partition', 'own lease', holder, 5000, 0, keep_ms, 'taken', 7)
 
     def out(self, holder, term, prev, new, *outputs, trim=0):
         """outputs: (id, from, ttl, blob) for the Name `room`."""

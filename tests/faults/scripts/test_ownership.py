@@ -23,7 +23,7 @@ class TestOwnership:
             for field, value in ('t', t), ('f', f):
                 if value is not None:
                     bench.do('HSET', 'own', field, value)
-            assert bench.run('take_partition', 'own lease', 'A', 5000, seen, 0)[0] == str(expected), (t, f, seen)
+            assert bench.run('take_partition', 'own lease', 'A', 5000, seen, 0, 'taken', 7)[0] == str(expected), (t, f, seen)
             assert bench.do('HMGET', 'own', 'h', 't') == ['A', str(expected)]
             assert bench.do('GET', 'lease') == 'A' and bench.do('PTTL', 'lease') == 5000
 
@@ -43,13 +43,13 @@ class TestOwnership:
             if script == 'lock':
                 assert bench.run('lock', 'lease', 'A', 5000) == is_free, left
             else:
-                reply = bench.run('take_partition', 'own lease', 'A', 5000, 0, 0)
+                reply = bench.run('take_partition', 'own lease', 'A', 5000, 0, 0, 'taken', 7)
                 assert len(reply) == 4 if is_free else reply == [0, left], left
             assert bench.do('GET', 'lease') == ('A' if is_free else 'B')
 
     @pytest.mark.parametrize('script', ['take_partition', 'lock'])
     def test_a_lease_ends_after_its_last_millisecond(self, bench, script):
-        keys, args = ('lease', ('A', 5000)) if script == 'lock' else ('own lease', ('A', 5000, 0))
+        keys, args = ('lease', ('A', 5000)) if script == 'lock' else ('own lease', ('A', 5000, 0, 0, 'taken', 7))
         bench.do('SET', 'lease', 'B', 'PX', 5000)
         bench.at(NOW_MS + 5000)
         assert bench.do('PTTL', 'lease') == 0
@@ -103,13 +103,19 @@ class TestOwnership:
         bench.do('HSET', 'own', 't', ahead)
         assert int(bench.own('A')[0]) == int(ahead) + 1
         bench.do('FLUSHALL')
-        assert int(bench.run('take_partition', 'own lease', 'A', 5000, ahead, 0)[0]) == int(ahead) + 1
+        assert int(bench.run('take_partition', 'own lease', 'A', 5000, ahead, 0, 'taken', 7)[0]) == int(ahead) + 1
 
     def test_own_hands_over_cursor_and_last_output(self, bench):
         term = bench.own('A')[0]
         bench.out('A', term, '0-0', '7-0', (f'{term}-1', '0-1', 0, 'x'))
         bench.do('DEL', 'lease')
         assert bench.own('B')[1:] == ['7-0', f'{term}-1', term]
+
+    def test_a_take_is_published_with_its_term(self, bench):
+        sub = bench.listen('taken')
+        terms = [bench.own('A')[0] for _ in range(2)]
+        assert bench.own('B')[0] == 0
+        assert sub.heard() == [f'7 {term}' for term in terms]
 
     def test_F14_lineage_names_the_terms_of_this_data_set(self, bench):
         terms = ['0']

@@ -86,7 +86,7 @@ class Broker(Process):
 
     def partition(self, p):
         while True:
-            reply = yield script('take_partition', p, ['own', 'lease'], self.id, LEASE_MS, self.known[p], 0)
+            reply = yield script('take_partition', p, ['own', 'lease'], self.id, LEASE_MS, self.known[p], 0, 'taken', p)
             if reply[0] == 0:
                 yield from idle(self.rng.randint(2, 8))
                 continue

@@ -8,6 +8,9 @@
 -- ARGV  1 holder   2 ttl_ms of the lease   3 highest term the caller has ever seen here ('0')
 --       4 keep_ms   for so long the caller keeps the logs of all Names, because Redis may have lost who
 --                   has joined which; 0: only those of Names that were joined
+--       5 channel   is told of it: '<slot> <term>'. What a subscriber gets behind that was published
+--                   after the lease was taken
+--       6 slot      for that
 -- Reply {term, cursor, last_id, generation}   all strings; '0-0' for an id and '0' for a generation
 --                                 when there is none
 --       {0, left_ms}              another holder has the lease; it runs out after left_ms unless renewed
@@ -61,4 +64,5 @@ if ARGV[4] ~= '0' then
 elseif o[7] then
   redis.call('HDEL', KEYS[1], 'k')
 end
+redis.pcall('PUBLISH', ARGV[5], ARGV[6] .. ' ' .. t)
 return {t, o[2] or '0-0', o[3] or '0-0', g}

@@ -134,7 +134,7 @@ SCRIPTS = {
                            lambda rng: rng.choice([b'0', b'-9999999', b'100'])),
     'take_partition': lambda rng: ([b'own', b'lease'], [rng.choice(HOLDERS), rng.choice([b'500', b'2000']),
                                                         rng.choice([b'0', b'%d' % (NOW_MS + 3)]),
-                                                        rng.choice([b'0', b'60000'])]),
+                                                        rng.choice([b'0', b'60000']), b'taken', b'7']),
     'unlock': lambda rng: ([b'lock'], [rng.choice(HOLDERS)]),
     'unregister': unregister,
 }
