@@ -77,6 +77,17 @@ static inline int message_id_compare(struct message_id a, struct message_id b) {
 static inline bool message_id_is_none(struct message_id id) {
     return id.term == 0 && id.seq == 0;
 }
+/* The next id, and the one before; the last and the first stay what they are. */
+static inline struct message_id message_id_after(struct message_id id) {
+    if (id.seq < UINT64_MAX)
+        return (struct message_id){id.term, id.seq + 1};
+    return id.term < UINT64_MAX ? (struct message_id){id.term + 1, 0} : id;
+}
+static inline struct message_id message_id_before(struct message_id id) {
+    if (id.seq > 0)
+        return (struct message_id){id.term, id.seq - 1};
+    return id.term > 0 ? (struct message_id){id.term - 1, UINT64_MAX} : id;
+}
 bool message_id_parse(struct bytes text, struct message_id *id_out);
 /* The NUL-terminated text. */
 const char *message_id_format(struct message_id id, char text_out[MESSAGE_ID_TEXT]);

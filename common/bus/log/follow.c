@@ -371,7 +371,7 @@ static void on_turn(struct catch_up *c) {
     MUST(w->state == QUEUED);
     w->state = CATCHING_UP;
     struct log_range range = {.name = follow_name(w)};
-    memcpy(range.after, w->at, sizeof(range.after));
+    memcpy(range.from, w->at, sizeof(range.from));
     w->reader = log_reader_start(w->shared->bus, &range, &events, w);
 }
 

@@ -27,7 +27,9 @@ struct log_reader {
     void *ctx;
     struct page pages[LOG_COUNT];
     struct log_view view;
-    unsigned asked; /* entries of a page of this round */
+    bool is_backwards;
+    unsigned next_asked; /* entries of a page of the next round at most; 0: paging.h alone says */
+    unsigned asked;      /* of this round */
     bool has_begun, is_cancelled, is_broken;
 };
 
@@ -67,9 +69,14 @@ static bool is_full(const struct log_reader *r, const struct page *page) {
     return r->asked > 0 && page->count == r->asked;
 }
 
+static bool is_behind(const struct log_reader *r, struct message_id a, struct message_id b) {
+    int order = message_id_compare(a, b);
+    return r->is_backwards ? order < 0 : order > 0;
+}
+
 static bool is_within(const struct log_reader *r, struct message_id id) {
     for (int i = 0; i < LOG_COUNT; i++)
-        if (is_full(r, &r->pages[i]) && message_id_compare(id, r->pages[i].ids[r->asked - 1]) > 0)
+        if (is_full(r, &r->pages[i]) && is_behind(r, id, r->pages[i].ids[r->asked - 1]))
             return false;
     return true;
 }
@@ -93,7 +100,7 @@ static void give_out(struct log_reader *r) {
         for (int i = 0; i < LOG_COUNT; i++)
             if (next[i] < r->pages[i].count &&
                 (best < 0 ||
-                 message_id_compare(r->pages[i].ids[next[i]], r->pages[best].ids[next[best]]) < 0))
+                 is_behind(r, r->pages[best].ids[next[best]], r->pages[i].ids[next[i]])))
                 best = i;
         if (best < 0 || !is_within(r, r->pages[best].ids[next[best]]))
             return;
@@ -188,7 +195,8 @@ static bool is_refused(struct log_reader *r, struct redisReply *reply) {
     for (size_t i = 0; i < reply_count(reply) && i < ARRAY_LEN(asked); i++) {
         if (!reply_is_error(reply_at(reply, i), NULL))
             continue;
-        bus_refused(r->bus, asked[i], reply_at(reply, i));
+        bool is_reversed = r->is_backwards && i < LOG_COUNT;
+        bus_refused(r->bus, is_reversed ? "XREVRANGE" : asked[i], reply_at(reply, i));
         is_some = true;
     }
     return is_some;
@@ -215,13 +223,15 @@ static void on_pages(void *ctx, struct redisReply *reply) {
     on_round(r);
 }
 
-static void ask_log(struct log_reader *r, struct bytes key, struct message_id after) {
+static void ask_log(struct log_reader *r, struct bytes key, struct message_id at) {
     char from[MESSAGE_ID_TEXT + 1] = "(", to[MESSAGE_ID_TEXT];
-    message_id_format(after, from + 1);
-    struct command c = command_begin("XRANGE");
+    const char *start = message_id_is_none(at) ? (r->is_backwards ? "+" : "-") : from;
+    const char *end = r->is_backwards ? "-" : "+";
+    message_id_format(at, from + 1);
+    struct command c = command_begin(r->is_backwards ? "XREVRANGE" : "XRANGE");
     command_bytes(&c, key);
-    command_text(&c, message_id_is_none(after) ? "-" : from);
-    command_text(&c, message_id_is_none(r->until) ? "+" : message_id_format(r->until, to));
+    command_text(&c, start);
+    command_text(&c, message_id_is_none(r->until) ? end : message_id_format(r->until, to));
     command_text(&c, "COUNT");
     command_number(&c, r->asked);
     bus_send(r->bus, r->partition, &c, NULL, NULL);
@@ -245,12 +255,20 @@ static void ask_next(struct log_reader *r, struct bytes key) {
     bus_send(r->bus, r->partition, &c, NULL, NULL);
 }
 
+static unsigned next_count(struct log_reader *r) {
+    const struct paging *paging = bus_paging(r->bus);
+    unsigned bound = r->next_asked;
+    r->next_asked = bound < PAGING_TOP ? bound * 4 : PAGING_TOP;
+    if (paging_is_stuck(paging))
+        return 0;
+    return bound > 0 && bound < paging->count ? bound : paging->count;
+}
+
 /* In one transaction: a message appended between two separate reads would come in the wrong order,
  * and nobody could say whether something is missing. */
 static void ask(struct log_reader *r) {
     struct buf key = {0};
-    struct paging *paging = bus_paging(r->bus);
-    r->asked = paging_is_stuck(paging) ? 0 : paging->count;
+    r->asked = next_count(r);
     struct bytes name = bytes_of(r->name, r->name_len);
     unsigned p = r->partition;
     struct command multi = command_begin("MULTI"), exec = command_begin("EXEC");
@@ -280,8 +298,10 @@ struct log_reader *log_reader_start(struct bus *bus, const struct log_range *ran
     r->name = bytes_dup(range->name);
     r->name_len = range->name.len;
     r->partition = partition_of(range->name, bus_partitions(bus));
-    memcpy(r->at, range->after, sizeof(r->at));
-    r->until = range->until;
+    memcpy(r->at, range->from, sizeof(r->at));
+    r->until = range->is_backwards ? MESSAGE_ID_NONE : range->until;
+    r->is_backwards = range->is_backwards;
+    r->next_asked = range->first_page;
     r->events = events;
     r->ctx = ctx;
     ask(r);

@@ -5,7 +5,7 @@
  * Pages of at most 256 entries (paging.h), both logs in one round trip. A log of which Redis does
  * not answer a single entry counts as one whose history has expired. A page that came back full may
  * hide entries smaller than the other page's last ones, so only ids up to the smallest last id of
- * the full pages are given out before the next round.
+ * the full pages are given out before the next round. Backwards all of this is mirrored.
  */
 #ifndef SIGNALBOX_BUS_LOG_LOG_READER_H
 #define SIGNALBOX_BUS_LOG_LOG_READER_H
@@ -37,17 +37,21 @@ struct log_view {
 struct log_reader_events {
     /* Before the first entry: as it was with the first page. May cancel. May be NULL. */
     void (*on_begin)(void *ctx, const struct log_view *view);
-    /* The next entry in id order. Borrowed until return. May cancel. */
+    /* The next entry in id order, or against it. Borrowed until return. May cancel. */
     void (*on_entry)(void *ctx, enum which_log log, const struct message *m);
     /* 0, or -ENOTCONN when Redis went away in the middle. view: as it was with the last page. The
      * reader is gone after this. */
     void (*on_done)(void *ctx, int status, const struct log_view *view);
 };
 
-/* after[log] < id <= until (MESSAGE_ID_NONE: to the end). */
+/* from[log] < id <= until (MESSAGE_ID_NONE: to the end). Backwards, which has no `until`: the ids
+ * below from[log] (MESSAGE_ID_NONE: from the end), and of the view only the lineage counts. */
 struct log_range {
     struct bytes name;
-    struct message_id after[LOG_COUNT], until;
+    struct message_id from[LOG_COUNT], until;
+    bool is_backwards;
+    unsigned first_page; /* entries of the first page at most, 4 times as many of each further one;
+                            0: as many as paging.h says */
 };
 
 /* Never calls back inside. bus_can_send must hold. */

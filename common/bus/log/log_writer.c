@@ -302,12 +302,6 @@ static void add_output(struct log_writer *o, struct command *c, const struct pen
     command_bytes(c, bytes_of(o->blobs.ptr + p->blob_from, p->blob_len));
 }
 
-static struct message_id after(struct message_id id) {
-    if (id.seq < UINT64_MAX)
-        return (struct message_id){id.term, id.seq + 1};
-    return id.term < UINT64_MAX ? (struct message_id){id.term + 1, 0} : id;
-}
-
 static void add_keys(const struct log_writer *o, struct command *c, const struct pending *p,
                      struct buf *key) {
     bool names_last = p->log->final == p || p->is_doubted;
@@ -333,7 +327,7 @@ static void send_commit(struct log_writer *o) {
     command_number(&c, (int64_t)o->term);
     command_text(&c, message_id_format(o->cursor, text));
     command_text(&c, message_id_format(o->next_cursor, text));
-    command_text(&c, o->has_more ? "0" : message_id_format(after(o->next_cursor), text));
+    command_text(&c, o->has_more ? "0" : message_id_format(message_id_after(o->next_cursor), text));
     for (struct pending *p = o->first; p != NULL; p = p->next)
         add_output(o, &c, p, &key);
     buf_deinit(&key);

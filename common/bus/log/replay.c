@@ -64,7 +64,7 @@ struct replay *replay_start(struct bus *bus, const struct replay_range *range,
                          .events = events,
                          .ctx = ctx};
     const struct log_range both = {
-        .name = range->name, .after = {range->after, range->after}, .until = range->until};
+        .name = range->name, .from = {range->after, range->after}, .until = range->until};
     r->reader = log_reader_start(bus, &both, &reader_events, r);
     return r;
 }
