@@ -9,6 +9,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/log/follower.h"
+#include "common/bus/log/look_back.h"
 #include "common/bus/log/replay.h"
 #include "common/send/delivery.h"
 #include "gateway/conn/conn.h"
@@ -44,15 +45,18 @@ struct join {
     LIST_ENTRY(join) link;
     struct message_id position;
     bool wants_resume, has_resume, is_recovered;
+    unsigned last;   /* messages that come first, if they are there; 0 with a resume */
     bool has_gap;    /* messages after the position were lost */
     bool is_rewound; /* the position means nothing: later messages may have smaller ids */
     struct message_id stood_at; /* the follow, when the registration was asked for */
     struct message_id resume;
     enum { REPLAY_NONE, REPLAY_WAITS, REPLAY_RUNS } replaying;
-    struct replay *replay;
-    TAILQ_ENTRY(join) waiting; /* REPLAY_WAITS: in routes->replays */
+    struct replay *replay;       /* REPLAY_RUNS: of what it missed, … */
+    struct look_back *look_back; /* … or of the last ones */
+    TAILQ_ENTRY(join) waiting;   /* REPLAY_WAITS: in routes->replays */
     struct held_list replayed, held;
     size_t replayed_bytes, held_bytes;
+    unsigned replayed_count;
     uv_timer_t deadline; /* of FOLLOWING */
     bool is_late;        /* it is over */
 };
@@ -96,6 +100,22 @@ static enum wire wire_for(const struct join *j, const struct held_list *list) {
     return list == &j->held ? wire : wire_uncompressed(wire);
 }
 
+/* The last ones come with the newest first. */
+static void insert(struct join *j, struct held_list *list, struct held *h) {
+    size_t bytes = h->frame.len + sizeof(*h);
+    if (list == &j->held) {
+        j->held_bytes += bytes;
+        STAILQ_INSERT_TAIL(list, h, link);
+        return;
+    }
+    j->replayed_bytes += bytes;
+    j->replayed_count++;
+    if (j->last > 0)
+        STAILQ_INSERT_HEAD(list, h, link);
+    else
+        STAILQ_INSERT_TAIL(list, h, link);
+}
+
 /* m is for the client. */
 static void hold_message(struct join *j, struct held_list *list, const struct message *m) {
     struct held item = {.id = m->id};
@@ -117,8 +137,7 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
     }
     struct held *h = mem_alloc(sizeof(*h));
     *h = item;
-    *(list == &j->held ? &j->held_bytes : &j->replayed_bytes) += h->frame.len + sizeof(*h);
-    STAILQ_INSERT_TAIL(list, h, link);
+    insert(j, list, h);
 }
 
 /* ---- replays in turns, since each is kept until its end */
@@ -135,7 +154,8 @@ static void replay_in_turn(struct join *j) {
     TAILQ_INSERT_TAIL(&all->waiting, j, waiting);
 }
 
-/* Its own is over, or not wanted any more. */
+/* Its own is over, or not wanted any more. One that starts may fail at once, and come here from
+ * within the loop. */
 static void leave_replays(struct join *j) {
     struct replays *all = &j->routes->replays;
     if (j->replaying == REPLAY_WAITS)
@@ -143,11 +163,16 @@ static void leave_replays(struct join *j) {
     else if (j->replaying == REPLAY_RUNS)
         all->running--;
     j->replaying = REPLAY_NONE;
+    if (all->is_starting)
+        return;
+    all->is_starting = true;
     while (all->running < REPLAYS_MAX && !TAILQ_EMPTY(&all->waiting)) {
         struct join *next = TAILQ_FIRST(&all->waiting);
         TAILQ_REMOVE(&all->waiting, next, waiting);
+        next->replaying = REPLAY_NONE;
         start_replay(next);
     }
+    all->is_starting = false;
 }
 
 /* ---- ends */
@@ -163,6 +188,7 @@ static void end(struct join *j, bool is_ok) {
     follow_cancel(j->entry->follow, j);
     registry_cancel(j->routes->registry, j);
     replay_cancel(j->replay);
+    look_back_cancel(j->look_back);
     leave_replays(j);
     LIST_REMOVE(j, link);
     clients_left(j->entry);
@@ -227,16 +253,27 @@ static bool is_of_the_dead(const struct join *j) {
            !bytes_equal_str(value.gateway, bus_id(j->routes->bus));
 }
 
+/* Where a client that is lost before the first message has come may go on; the last ones, which it
+ * has not got then, come after it. */
+static struct message_id begins_at(const struct join *j) {
+    const struct held *first = STAILQ_FIRST(&j->replayed);
+    return j->last > 0 && first != NULL ? message_id_before(first->id) : j->position;
+}
+
 static void complete(struct join *j) {
     if (is_of_the_dead(j)) {
         refuse(j, "this gateway was declared dead");
         return;
     }
     struct client *client = client_ref(j->client);
+    if (j->is_rewound) { /* what is live may have been read, too, and no id tells which */
+        drop_held(&j->replayed);
+        j->is_recovered = false;
+    }
     j->carry(j->request, client);
     client->skip_until = j->is_rewound ? MESSAGE_ID_NONE : j->position;
     clients_attach(j->entry, client);
-    client_send_hello(client, j->position,
+    client_send_hello(client, begins_at(j),
                       !j->wants_resume  ? WIRE_NOT_ASKED
                       : j->is_recovered ? WIRE_RECOVERED
                                         : WIRE_NOT_RECOVERED);
@@ -251,10 +288,25 @@ static void complete(struct join *j) {
 
 /* ---- steps */
 
+/* More than can be kept. */
+static bool is_much_replayed(const struct join *j) {
+    return j->replayed_bytes > JOIN_HELD_MAX_BYTES + (size_t)j->routes->settings->history_bytes;
+}
+
+static void replay_ended(struct join *j, int status) {
+    log_debug("join", "replayed name=%s status=%d recovered=%d bytes=%zu",
+              LOG_TEXT(j->client->who.name), status, j->is_recovered, j->replayed_bytes);
+    leave_replays(j);
+    if (status < 0)
+        refuse(j, "the history could not be read");
+    else
+        complete(j);
+}
+
 static void on_replayed(void *ctx, const struct message *m) {
     struct join *j = ctx;
-    if (j->replayed_bytes > JOIN_HELD_MAX_BYTES + (size_t)j->routes->settings->history_bytes)
-        j->has_resume = false; /* more than can be kept: reported as a gap */
+    if (is_much_replayed(j))
+        j->has_resume = false; /* reported as a gap */
     else if (clients_is_for(m, &j->client->who))
         hold_message(j, &j->replayed, m);
 }
@@ -262,25 +314,44 @@ static void on_replayed(void *ctx, const struct message *m) {
 static void on_replay_done(void *ctx, int status, bool is_complete) {
     struct join *j = ctx;
     j->replay = NULL;
-    leave_replays(j);
     j->is_recovered = status == 0 && is_complete && j->has_resume;
-    log_debug("join", "replayed name=%s status=%d complete=%d bytes=%zu",
-              LOG_TEXT(j->client->who.name), status, is_complete, j->replayed_bytes);
     if (status == 0 && !j->has_resume)
         drop_held(&j->replayed);
-    if (status < 0)
-        refuse(j, "the history could not be read");
-    else
-        complete(j);
+    replay_ended(j, status);
+}
+
+static bool on_looked_back(void *ctx, const struct message *m) {
+    struct join *j = ctx;
+    if (m->kind == MESSAGE_DATA && clients_is_for(m, &j->client->who))
+        hold_message(j, &j->replayed, m);
+    return j->replayed_count < j->last && !is_much_replayed(j);
+}
+
+static void on_look_back_done(void *ctx, int status) {
+    struct join *j = ctx;
+    j->look_back = NULL;
+    replay_ended(j, status);
 }
 
 static void start_replay(struct join *j) {
-    static const struct replay_events events = {.on_message = on_replayed,
+    static const struct replay_events missed = {.on_message = on_replayed,
                                                 .on_done = on_replay_done};
-    struct replay_range range = {j->client->who.name, j->resume, j->position};
+    static const struct look_back_events last = {.on_message = on_looked_back,
+                                                 .on_done = on_look_back_done};
+    struct bytes name = j->client->who.name;
+    if (!bus_can_send(j->routes->bus)) {
+        refuse(j, "the history could not be read");
+        return;
+    }
     j->routes->replays.running++;
     j->replaying = REPLAY_RUNS;
-    j->replay = replay_start(j->routes->bus, &range, &events, j);
+    if (j->last > 0) {
+        struct look_back_range range = {name, message_id_after(j->position), j->last};
+        j->look_back = look_back_start(j->routes->bus, &range, &last, j);
+    } else {
+        struct replay_range range = {name, j->resume, j->position};
+        j->replay = replay_start(j->routes->bus, &range, &missed, j);
+    }
 }
 
 static void on_registered(void *ctx, enum registered result, struct message_id position) {
@@ -299,8 +370,7 @@ static void on_registered(void *ctx, enum registered result, struct message_id p
     if (j->has_resume && message_id_compare(j->resume, position) == 0) {
         j->is_recovered = true;
         complete(j);
-    } else if (j->has_resume && message_id_compare(j->resume, position) < 0 &&
-               bus_can_send(j->routes->bus)) {
+    } else if (j->last > 0 || (j->has_resume && message_id_compare(j->resume, position) < 0)) {
         replay_in_turn(j);
     } else {
         complete(j);
@@ -341,6 +411,7 @@ void join_start(struct request *r, const struct join_options *options) {
     j->wants_resume = options->wants_resume;
     j->has_resume = options->has_resume;
     j->resume = options->resume;
+    j->last = options->wants_resume ? 0 : options->last;
     STAILQ_INIT(&j->replayed);
     STAILQ_INIT(&j->held);
     j->entry = clients_enter(routes->clients, j->client->who.name);

@@ -5,7 +5,8 @@
  *     FOLLOWING ─ the Name's log is followed ─▶ REGISTERING ─ {position} ─▶ (REPLAYING) ─▶ 101
  *
  * From REGISTERING on, live messages of the Name are held, and those after `position` follow the
- * 101. A client that resumes first gets what the history has between its id and `position`.
+ * 101. A client that resumes first gets what the history has between its id and `position`; another
+ * one the last messages for it up to `position`, when its route says so.
  *
  * Any failure is a 503. A client that leaves meanwhile is unregistered again.
  */
@@ -29,6 +30,8 @@ struct join_options {
     bool wants_resume; /* signalbox-resume was given, … */
     bool has_resume;   /* … and is an id: */
     struct message_id resume;
+    bool wants_last; /* the route or the client asked for the last messages, … */
+    unsigned last;   /* … and so many of them come first, unless it resumes */
 };
 
 /* Ends with request->on_converted, never inside the call unless it fails at once. */

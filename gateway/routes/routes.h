@@ -25,6 +25,7 @@ struct client_host;
 /* Joins that read from the history what their clients missed; join.c's own. */
 struct replays {
     unsigned running;
+    bool is_starting; /* those that wait, one after the other */
     TAILQ_HEAD(, join) waiting;
 };
 

@@ -179,6 +179,19 @@ static void read_resume(const struct request *r, struct join_options *join) {
     join->has_resume = join->wants_resume && message_id_parse(value, &join->resume);
 }
 
+/* ---- the last messages */
+
+/* A client asks for history only where the app gives any. What is no number is not a wish. */
+static void read_last(const struct request *r, const struct upgrade_options *o,
+                      struct join_options *join) {
+    uint64_t wish = o->last;
+    struct bytes text = query_value(r, "signalbox-last");
+    if (text.ptr != NULL && !bytes_to_u64(text, &wish))
+        wish = o->last;
+    join->wants_last = o->last > 0 || text.ptr != NULL;
+    join->last = wish < o->last ? (unsigned)wish : o->last;
+}
+
 /* ---- the answer */
 
 static enum wire wire_of(const struct request *r, const struct upgrade_options *o) {
@@ -282,6 +295,7 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
     bool is_told = is_stream && event_stream_read_resume(r, &join);
     if (!is_told && wire_has_hello(wire))
         read_resume(r, &join);
+    read_last(r, options, &join);
     if (!bus_can_send(r->routes->bus)) {
         client_unref(join.client);
         request_refuse(r, 503, "Redis is not reached");

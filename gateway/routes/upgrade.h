@@ -16,6 +16,8 @@ struct upgrade_options {
     enum scope scope;
     bool is_automatic;    /* no route: the id is never signed */
     bool is_uncompressed; /* whatever the client asks for */
+    unsigned last;        /* so many of the last messages come first, at most LOOK_BACK_MAX; a
+                             client may ask for fewer */
 };
 
 enum upgrade_outcome {

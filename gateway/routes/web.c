@@ -14,6 +14,7 @@
 #include "common/app/api/api.h"
 #include "common/app/app.h"
 #include "common/base/percent.h"
+#include "common/bus/log/look_back.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/cors.h"
 #include "gateway/routes/local.h"
@@ -47,6 +48,13 @@ static enum scope scope_of(lua_State *L, const struct request *r) {
     if (!bytes_equal_nocase(text, BYTES_LIT("local")))
         luaL_error(L, "convert: scope must be \"global\" or \"local\"");
     return SCOPE_LOCAL;
+}
+
+static unsigned last_of(lua_State *L) {
+    lua_Integer last = api_option_integer(L, 2, "last", 0);
+    if (last < 0 || last > LOOK_BACK_MAX)
+        luaL_error(L, "convert: last must be from 0 to %d", LOOK_BACK_MAX);
+    return (unsigned)last;
 }
 
 static int end_handler(lua_State *L, const char *why) {
@@ -131,7 +139,8 @@ static int convert(lua_State *L) {
     struct web *w = web_check(L);
     struct request *r = w->handler.request;
     struct upgrade_error error;
-    static const char *const allowed[] = {"name", "group", "client_id", "scope", "compress", NULL};
+    static const char *const allowed[] = {"name",     "group", "client_id", "scope",
+                                          "compress", "last",  NULL};
     luaL_checktype(L, 2, LUA_TTABLE);
     if (r != NULL && request_is_converted(r))
         return 0; /* the first one counts */
@@ -156,7 +165,8 @@ static int convert(lua_State *L) {
                                       .group = api_option_bytes(L, 2, "group"),
                                       .client_id = api_option_bytes(L, 2, "client_id"),
                                       .scope = scope_of(L, r),
-                                      .is_uncompressed = !api_option_bool(L, 2, "compress", true)};
+                                      .is_uncompressed = !api_option_bool(L, 2, "compress", true),
+                                      .last = last_of(L)};
     if (post_is(r))
         return post(L, r, &options);
     if (options.scope == SCOPE_GLOBAL)

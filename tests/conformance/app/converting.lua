@@ -2,7 +2,7 @@
 
 local function options(web)
     local q = web.query
-    return { name = q.name, group = q.group, client_id = q.id, scope = q.scope }
+    return { name = q.name, group = q.group, client_id = q.id, scope = q.scope, last = tonumber(q.last) }
 end
 
 local function shown(signal)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <hiredis/hiredis.h>
 
 #include "common/bus/partition.h"
 #include "tests/common/base/skipped_time.h"
@@ -24,7 +25,8 @@ static char name[16];
 static const char app[] =
     "signalbox.name('Goes', { on_gap = 'continue' })\n"
     "signalbox.route('GET', '/r', function(w)\n"
-    "  w:convert { name = w.query.name, group = w.query.group, client_id = w.query.id } end)\n";
+    "  w:convert { name = w.query.name, group = w.query.group, client_id = w.query.id,\n"
+    "              last = tonumber(w.query.last) } end)\n";
 
 static int open_room(void **state) {
     (void)state;
@@ -347,14 +349,12 @@ static void make_history(void) {
     bus_room_ask(&room.bus_room, "SET sb:{%s}:l* 1000-0", partition_tag(0));
 }
 
-/* The data of the messages that follow the hello, each with a blank after it; static. */
-static const char *missed(int fd, const char *recovered) {
+/* The data of the messages that follow the hello, which has this field, each with a blank after it; static. */
+static const char *behind(int fd, const char *field) {
     static char got[200];
-    char wanted[64];
     got[0] = '\0';
-    snprintf(wanted, sizeof(wanted), "\"recovered\":%s", recovered);
     (void)routes_room_hear(&room, fd, "\"type\":\"hello\"");
-    (void)routes_room_hear(&room, fd, wanted);
+    (void)routes_room_hear(&room, fd, field);
     routes_room_say(&room, fd, BYTES_LIT("\x88\x82\0\0\0\0\x03\xe8"));
     struct bytes rest = routes_room_hear(&room, fd, "");
     const char *at = rest.ptr, *end = rest.ptr + rest.len;
@@ -366,6 +366,12 @@ static const char *missed(int fd, const char *recovered) {
     }
     routes_room_hang_up(&room, fd);
     return got;
+}
+
+static const char *missed(int fd, const char *recovered) {
+    char field[64];
+    snprintf(field, sizeof(field), "\"recovered\":%s", recovered);
+    return behind(fd, field);
 }
 
 static void what_was_missed_comes_first(void **state) {
@@ -394,6 +400,205 @@ static void what_was_missed_comes_first(void **state) {
         if (strcmp(got, cases[i].missed) != 0)
             fail_msg("%s: %s", cases[i].resume, got);
     }
+}
+
+/* ---- the last ones */
+
+/* The texts of the frames that follow the 101 up to the Close, each with a blank after it; static. */
+static const char *frames_of(int fd) {
+    static char got[400];
+    got[0] = '\0';
+    routes_room_say(&room, fd, BYTES_LIT("\x88\x82\0\0\0\0\x03\xe8"));
+    struct bytes rest = routes_room_hear(&room, fd, "");
+    while (rest.len > 2 && rest.ptr[0] == '\x81') {
+        size_t len = (unsigned char)rest.ptr[1];
+        assert_true(len < 126);
+        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%.*s ", (int)len, rest.ptr + 2);
+        rest = bytes_from(rest, 2 + len);
+    }
+    routes_room_hang_up(&room, fd);
+    return got;
+}
+
+static void the_last_messages_come_first(void **state) {
+    static const struct {
+        const char *query, *got;
+    } cases[] = {
+        {"", ""},
+        {"&last=0", ""},
+        {"&last=1", "1000-5 "},
+        {"&last=3", "1000-3 1000-4 1000-5 "},
+        {"&last=5", "1000-1 1000-2 1000-3 1000-4 1000-5 "},
+        {"&last=1000", "1000-1 1000-2 1000-3 1000-4 1000-5 "},
+        {"&last=3&signalbox-last=2", "1000-4 1000-5 "},
+        {"&last=3&signalbox-last=0", ""},
+        {"&last=1&signalbox-last=2", "1000-5 "},
+        {"&last=1&signalbox-last=99999999999999999999999", "1000-5 "},
+        {"&last=2&signalbox-last=-1", "1000-4 1000-5 "},
+        {"&last=2&signalbox-last=1x", "1000-4 1000-5 "},
+        {"&last=2&signalbox-last=", "1000-4 1000-5 "},
+        {"&last=2&signalbox-last", "1000-4 1000-5 "},
+        {"&signalbox-last=2", ""},                             /* the app gives none */
+        {"&last=2&signalbox-resume=1000-1", "1000-4 1000-5 "}, /* which the plain format has not */
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        make_history();
+        const char *got =
+            frames_of(routes_room_upgrade(&room, target_of(cases[i].query), "", NULL));
+        if (strcmp(got, cases[i].got) != 0)
+            fail_msg("%s: %s", cases[i].query, got);
+        assert_int_equal(room.routes.replays.running, 0);
+    }
+}
+
+/* The hello says where to go on for a client that is lost before they have come. */
+static void a_resume_wins_over_the_last_messages(void **state) {
+    static const struct {
+        const char *query, *hello, *got;
+    } cases[] = {
+        {"&last=2", "\"id\":\"1000-3\"", "1000-4 1000-5 "},
+        {"&last=5", "\"id\":\"1000-0\"", "1000-1 1000-2 1000-3 1000-4 1000-5 "},
+        {"&last=2", "\"recovered\":null", "1000-4 1000-5 "},
+        {"&last=2&signalbox-last=0", "\"id\":\"1000-5\"", ""},
+        {"&last=2&signalbox-resume=1000-5", "\"recovered\":true", ""},
+        {"&last=2&signalbox-resume=1000-2", "\"recovered\":true", "1000-3 1000-4 1000-5 "},
+        {"&last=2&signalbox-resume=1000-9", "\"recovered\":false", ""},
+        {"&last=2&signalbox-resume=x", "\"recovered\":false", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        make_history();
+        int fd = routes_room_upgrade(&room, target_of(cases[i].query), V1, NULL);
+        const char *got = behind(fd, cases[i].hello);
+        if (strcmp(got, cases[i].got) != 0)
+            fail_msg("%s: %s", cases[i].query, got);
+    }
+}
+
+static void say_for(const char *log, const char *id, const struct message *to) {
+    struct message m = *to;
+    struct buf blob = {0}, key = {0};
+    m.id = id_of(id);
+    m.data = bytes_str(id);
+    if (m.kind == MESSAGE_CLOSE)
+        m.data = bytes_of("\x0f\xa7why", 5);
+    message_encode(&blob, &m);
+    struct bytes at = *log == '*' ? key_of(&key, 0, KEY_HISTORY_OF_ALL, BYTES_NONE)
+                                  : key_of(&key, 0, KEY_HISTORY, bytes_str(log));
+    struct redisReply *reply = redisCommand(room.bus_room.redis.admin, "XADD %b %s m %b", at.ptr,
+                                            at.len, id, blob.ptr, blob.len);
+    assert_non_null(reply);
+    freeReplyObject(reply);
+    buf_deinit(&blob);
+    buf_deinit(&key);
+}
+
+/* One in many is for this client, in either log; and a close was for those of its time. */
+static void only_what_was_for_the_client_counts(void **state) {
+    struct bytes ids[] = {BYTES_LIT("bob"), BYTES_LIT("ann")}, groups[] = {BYTES_LIT("G")};
+    const struct message all = {.kind = MESSAGE_DATA}, close = {.kind = MESSAGE_CLOSE},
+                         ann = {.kind = MESSAGE_DATA, .to_clients = {ids, 2}},
+                         bob = {.kind = MESSAGE_DATA, .to_clients = {ids, 1}},
+                         group = {.kind = MESSAGE_DATA, .to_groups = {groups, 1}},
+                         conn = {.kind = MESSAGE_DATA, .to_conn = BYTES_LIT("x:1:1|")};
+    char id[16];
+    (void)state;
+    make_history();
+    bus_room_ask(&room.bus_room, "DEL sb:{%s}:h*", partition_tag(0));
+    say_for(name, "1000-6", &ann);
+    say_for("*", "1000-7", &group);
+    for (int i = 8; i < 600; i++) {
+        snprintf(id, sizeof(id), "1000-%d", i);
+        say_for(i % 2 == 0 ? "*" : name, id, i % 3 == 0 ? &bob : i % 3 == 1 ? &conn : &close);
+    }
+    say_for(name, "1000-600", &all);
+    say_for(name, "1000-601", &all); /* after its position */
+    log_own(&room.bus_room, "1000", "1000-600", "0 1000");
+    int fd = routes_room_upgrade(&room, target_of("&last=4&id=ann&group=g"), "", NULL);
+    assert_string_equal(frames_of(fd), "1000-5 1000-6 1000-7 1000-600 ");
+    fd = routes_room_upgrade(&room, target_of("&last=2&id=cid"), "", NULL);
+    assert_string_equal(frames_of(fd), "1000-5 1000-600 ");
+    bus_room_ask(&room.bus_room, "DEL sb:{%s}:h*", partition_tag(0));
+}
+
+/* One that was published just before the history was read, and one just after. */
+static void nothing_is_lost_or_doubled_behind_the_last(void **state) {
+    (void)state;
+    make_history();
+    follows = routes_room_upgrade(&room, target_of("&id=follows"), "", NULL);
+    int fd = begin(target_of("&last=2"), "");
+    struct message m = {.id = {1000, 5}, .kind = MESSAGE_DATA, .data = BYTES_LIT("read, too")};
+    routes_room_deliver(&room, name, &m);
+    m.id.seq = 6;
+    m.data = BYTES_LIT("next");
+    routes_room_deliver(&room, name, &m);
+    go_on();
+    (void)head_of(fd);
+    assert_string_equal(frames_of(fd), "1000-4 1000-5 next ");
+    routes_room_hang_up(&room, follows);
+}
+
+/* The ids of what is read and of what is live mean nothing to each other then. */
+static void the_data_may_be_reset_before_they_are_read(void **state) {
+    static const char *const queries[] = {"&last=2", "&signalbox-resume=1000-3"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
+        make_history();
+        follows = routes_room_upgrade(&room, target_of("&id=follows"), "", NULL);
+        log_own(&room.bus_room, "1000", "1000-9", "0 1000");
+        room.routes.replays.running = 64;
+        int fd = begin(target_of(queries[i]), V1);
+        go_on();
+        bus_room_turn(&room.bus_room, 50);
+        clients_find(&room.clients, bytes_str(name))->continues_on_gap = true;
+        routes_room_lose(&room, name, GAP_REWOUND);
+        struct message m = {.id = {1, 5}, .kind = MESSAGE_DATA, .data = BYTES_LIT("live")};
+        routes_room_deliver(&room, name, &m);
+        room.routes.replays.running = 0;
+        routes_room_hang_up(&room, routes_room_upgrade(&room, target_of("&last=1"), V1, NULL));
+        (void)head_of(fd);
+        assert_string_equal(behind(fd, i == 0 ? "null" : "false"), "live ");
+        routes_room_hang_up(&room, follows);
+    }
+}
+
+/* As much as is kept for a resume; the newest. */
+static void only_so_much_of_the_last_is_held(void **state) {
+    (void)state;
+    make_history();
+    room.bus_room.settings.history_bytes = -HELD_MAX + 2;
+    int fd = routes_room_upgrade(&room, target_of("&last=5"), "", NULL);
+    assert_string_equal(frames_of(fd), "1000-5 ");
+    room.bus_room.settings.history_bytes = 256 * 1024;
+}
+
+/* Many wait for a turn to read when Redis goes: all of them are refused. */
+static void redis_may_go_while_many_wait_to_read(void **state) {
+    int fds[5];
+    (void)state;
+    make_history();
+    follows = routes_room_upgrade(&room, target_of("&id=follows"), "", NULL);
+    room.routes.replays.running = 64;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = begin(target_of(i % 2 == 0 ? "&last=2" : "&signalbox-resume=1000-3"), V1);
+        go_on();
+        bus_room_turn(&room.bus_room, 50);
+    }
+    pause_redis();
+    room.routes.replays.running = 63;
+    routes_room_hang_up(&room, fds[0]); /* the next one has its turn, and no answer */
+    assert_int_equal(room.routes.replays.running, 64);
+    redis_server_kill(&room.bus_room.redis);
+    for (size_t i = 1; i < ARRAY_LEN(fds); i++)
+        routes_room_expect(routes_room_hear(&room, fds[i], ""), 503,
+                           "the history could not be read\n");
+    assert_int_equal(room.routes.replays.running, 63);
+    room.routes.replays.running = 0;
+    redis_server_restart(&room.bus_room.redis, "");
+    for (size_t i = 1; i < ARRAY_LEN(fds); i++)
+        routes_room_hang_up(&room, fds[i]);
+    routes_room_hang_up(&room, follows);
 }
 
 static void without_v1_nothing_is_resumed(void **state) {
@@ -477,6 +682,13 @@ int main(void) {
         cmocka_unit_test(a_history_may_begin_later),
         cmocka_unit_test(what_comes_meanwhile_follows_what_was_missed),
         cmocka_unit_test(histories_are_read_in_turn),
+        cmocka_unit_test(the_last_messages_come_first),
+        cmocka_unit_test(a_resume_wins_over_the_last_messages),
+        cmocka_unit_test(only_what_was_for_the_client_counts),
+        cmocka_unit_test(nothing_is_lost_or_doubled_behind_the_last),
+        cmocka_unit_test(the_data_may_be_reset_before_they_are_read),
+        cmocka_unit_test(only_so_much_of_the_last_is_held),
+        cmocka_unit_test(redis_may_go_while_many_wait_to_read),
     };
     if (!redis_server_is_installed())
         return 77;

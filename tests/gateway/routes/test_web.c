@@ -390,6 +390,10 @@ static void what_cannot_be_converted_is_refused(void **state) {
         {"w:convert('N')", 500, "internal error\n"},
         {"w:convert { name = 'N', other = 1 }", 500, "internal error\n"},
         {"w:convert { name = 'N', scope = 'x' }", 500, "internal error\n"},
+        {"w:convert { name = 'N', last = -1 }", 500, "internal error\n"},
+        {"w:convert { name = 'N', last = 1001 }", 500, "internal error\n"},
+        {"w:convert { name = 'N', last = 1.5 }", 500, "internal error\n"},
+        {"w:convert { name = 'N', last = '1' }", 500, "internal error\n"},
         {"w:convert { name = '\\xff' }", 400, "convert: name, group and client_id must be UTF-8\n"},
         {"w:convert { name = 'N', group = '\\xff' }", 400,
          "convert: name, group and client_id must be UTF-8\n"},
@@ -409,6 +413,8 @@ static void what_cannot_be_converted_is_refused(void **state) {
          "convert: name, group and client_id must be short: clientId: has more than 1024 bytes\n"},
         /* as far as Redis, which is not reached here */
         {"w:convert { name = 'N' }", 503, "Redis is not reached\n"},
+        {"w:convert { name = 'N', last = 0 }", 503, "Redis is not reached\n"},
+        {"w:convert { name = 'N', last = 1000 }", 503, "Redis is not reached\n"},
         {"w:convert { name = 'N', scope = 'default' }", 503, "Redis is not reached\n"},
         {"w:convert { name = 'N', scope = 'GLOBAL' }", 503, "Redis is not reached\n"},
         /* the app may answer itself, … */
