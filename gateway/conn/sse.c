@@ -10,6 +10,7 @@
 #include "gateway/codec/sse_codec.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/sse_end.h"
+#include "gateway/conn/v1.h"
 
 struct sse {
     struct conn *conn;
@@ -131,13 +132,11 @@ static bool is_dead(struct sse *s) {
 /* Asking whether the peer reads is a system call, so an idle stream is asked once a ping. */
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct sse *s = c->proto_state;
-    uint64_t ping_ms = (uint64_t)s->settings->ping_ms;
+    uint64_t ping_ms = v1_silence_ms(s->settings);
     if (conn_is_slow(c)) {
         close_slow(s);
         return;
     }
-    if (ping_ms > SSE_PING_MAX_MS)
-        ping_ms = SSE_PING_MAX_MS;
     bool is_due = now_ms - c->active_ms >= ping_ms && now_ms - s->pinged_ms >= ping_ms;
     if (!is_due && c->out.count == 0)
         return;

@@ -18,7 +18,7 @@ struct conn;
 struct settings;
 struct sse;
 
-enum { SSE_INPUT_MAX = 64 * 1024, SSE_PING_MAX_MS = 14000 };
+enum { SSE_INPUT_MAX = 64 * 1024 };
 
 struct sse_options {
     const struct settings *settings;

@@ -30,6 +30,9 @@ enum {
     PROBE_STALL_MS = 10000  /* a reader takes at most so long from one step to the next */
 };
 
+/* No pong is added to so much that waits for a client: one that does not read needs none. */
+enum { PONG_QUEUE_MAX = 16384 };
+
 /* Who ended a connection. */
 enum ended_by { ENDED_BY_CLIENT, ENDED_BY_SERVER, ENDED_LOST };
 

@@ -22,8 +22,7 @@ enum {
     CLOSE_TICK_MS = 500,
     LEAST_RATE = 32,          /* bytes a ms: a client that reads so slowly is alive, … */
     LEAST_RATE_MAX = 8 << 20, /* … for what its own buffers may hold */
-    LEAST_MESSAGE_RATE = 1,   /* bytes a ms */
-    PONG_QUEUE_MAX = 16384
+    LEAST_MESSAGE_RATE = 1    /* bytes a ms */
 };
 
 enum ws_state { WS_OPEN, WS_LEAVING, WS_CLOSING };

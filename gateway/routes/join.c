@@ -278,6 +278,8 @@ static void complete(struct join *j) {
                       : j->is_recovered ? WIRE_RECOVERED
                                         : WIRE_NOT_RECOVERED);
     send_held(j, client, &j->replayed);
+    if (j->wants_resume)
+        client_send_live(client);
     send_held(j, client, &j->held);
     bool has_gap = j->has_gap && !j->entry->continues_on_gap;
     end(j, true);

@@ -8,6 +8,7 @@
 #include "common/bus/log/follower.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/request.h"
+#include "gateway/conn/v1.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
 
@@ -80,8 +81,29 @@ static void send_frame(struct client *c, struct frame f) {
 
 void client_send_hello(struct client *c, struct message_id position,
                        enum wire_recovered recovered) {
+    struct hello hello = {.who = &c->who,
+                          .settings = c->host->settings,
+                          .position = position,
+                          .recovered = recovered};
     if (wire_has_hello(c->wire))
-        send_frame(c, message_frames_hello(c->host->frames, c, position, recovered));
+        send_frame(c, message_frames_hello(c->host->frames, c->wire, &hello));
+}
+
+void client_send_live(struct client *c) {
+    if (!wire_is_v1(c->wire))
+        return;
+    struct frame f = message_frames_text(c->host->frames, c->wire, "live", BYTES_LIT(V1_LIVE));
+    conn_send_initial(c->conn, f);
+    frame_unref(f);
+}
+
+/* A client that does not read needs no sign of life. */
+static void send_pong(struct client *c) {
+    if (c->conn->out.bytes >= PONG_QUEUE_MAX)
+        return;
+    struct frame f = message_frames_text(c->host->frames, c->wire, NULL, BYTES_LIT(V1_PONG));
+    conn_send_bytes(c->conn, frame_bytes(f));
+    frame_unref(f);
 }
 
 void client_send(struct client *c, unsigned flags, struct bytes data) {
@@ -121,6 +143,10 @@ void client_release(struct client *c, enum hold why) {
 
 static bool on_message(void *ctx, bool is_binary, struct bytes body) {
     struct client *c = ctx;
+    if (wire_is_v1(c->wire) && v1_is_ping(body)) {
+        send_pong(c);
+        return true;
+    }
     if (c->entry == NULL)
         return false;
     struct said said = {.is_binary = is_binary, .body = body, .session = c->who.session};

@@ -132,6 +132,8 @@ static inline bool client_is_open(const struct client *c) {
 }
 /* What its wire begins with, if anything (wire_hello). */
 void client_send_hello(struct client *c, struct message_id position, enum wire_recovered recovered);
+/* signalbox.v1: what hello announced as replayed has been sent. Past the bound. */
+void client_send_live(struct client *c);
 /* A message that has no place in a log. flags: FLAG_BINARY, FLAG_JSON. */
 void client_send(struct client *c, unsigned flags, struct bytes data);
 

@@ -109,15 +109,20 @@ struct frame message_frames_make(struct message_frames *f, const struct message 
     return wire_is_v1(wire) && m->kind != MESSAGE_NOTE ? v1(f, m, name) : plain(f, m);
 }
 
-struct frame message_frames_hello(struct message_frames *f, const struct client *client,
-                                  struct message_id position, enum wire_recovered recovered) {
+struct frame message_frames_hello(struct message_frames *f, enum wire wire, const struct hello *h) {
     char id[MESSAGE_ID_TEXT];
-    wire_hello(&f->text, &client->who, position, recovered);
-    if (!wire_is_sse(client->wire))
+    wire_hello(&f->text, h);
+    if (!wire_is_sse(wire))
         return take_text(f);
     struct sse_event e = {.type = "hello",
-                          .id = bytes_str(message_id_format(position, id)),
+                          .id = bytes_str(message_id_format(h->position, id)),
                           .retry_ms = sse_retry_ms(),
                           .data = buf_bytes(&f->text)};
-    return event(f, client->wire, &e);
+    return event(f, wire, &e);
+}
+
+struct frame message_frames_text(struct message_frames *f, enum wire wire, const char *event_type,
+                                 struct bytes text) {
+    struct sse_event e = {.type = event_type, .data = text};
+    return wire_is_sse(wire) ? event(f, wire, &e) : wire_frame(&f->arena, false, text);
 }

@@ -35,9 +35,10 @@ void message_frames_forget(struct message_frames *f);
 /* The message to this Name as a frame, with one reference for the caller. */
 struct frame message_frames_make(struct message_frames *f, const struct message *m,
                                  struct bytes name, enum wire wire);
-/* What the client's wire begins with, likewise; for one that has a hello. position, recovered:
- * wire_hello. */
-struct frame message_frames_hello(struct message_frames *f, const struct client *client,
-                                  struct message_id position, enum wire_recovered recovered);
+/* What a wire that has a hello begins with, likewise. */
+struct frame message_frames_hello(struct message_frames *f, enum wire wire, const struct hello *h);
+/* A text of signalbox.v1 that is no message, likewise. event_type: what it is over SSE. */
+struct frame message_frames_text(struct message_frames *f, enum wire wire, const char *event_type,
+                                 struct bytes text);
 
 #endif

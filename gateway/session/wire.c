@@ -1,10 +1,15 @@
 /* wire.c - see wire.h. */
 #include "gateway/session/wire.h"
 
+#include <inttypes.h>
+
 #include "common/base/base64.h"
+#include "common/base/settings.h"
+#include "common/bus/log/answers.h"
 #include "common/json/json_text.h"
 #include "gateway/codec/sse_codec.h"
 #include "gateway/codec/ws_codec.h"
+#include "gateway/conn/v1.h"
 #include "gateway/session/client.h"
 
 static struct frame ws_frame(struct frame_arena *arena, bool is_binary, unsigned char reserved,
@@ -39,21 +44,39 @@ static void append_id(struct buf *out, struct message_id id) {
     buf_printf(out, "\"%s\"", message_id_format(id, text));
 }
 
-void wire_hello(struct buf *out, const struct identity *who, struct message_id position,
-                enum wire_recovered recovered) {
-    static const char *const texts[] = {"null", "true", "false"};
-    buf_append_str(out, "{\"type\":\"hello\",\"clientId\":");
-    json_append_string(out, who->client_id);
-    buf_append_str(out, ",\"name\":");
-    json_append_string(out, who->name);
+/* What a client may count on, without braces around it. */
+static void append_limits(struct buf *out, const struct settings *s) {
+    buf_printf(out, "\"maxMessageBytes\":%" PRId64 ",\"pingMs\":%u,\"historySeconds\":%" PRId64,
+               s->max_message_bytes, v1_ping_ms(s), s->history_seconds);
+    buf_printf(out, ",\"idSeconds\":%d,\"idCount\":%d", ANSWERS_SECONDS, ANSWERS_KEPT);
+}
+
+/* "group" is the first of the groups, for clients that know of one only. */
+static void append_groups(struct buf *out, struct bytes group) {
+    bool has_group = group.len > 0;
     buf_append_str(out, ",\"group\":");
-    if (who->group.len > 0)
-        json_append_string(out, who->group);
+    if (has_group)
+        json_append_string(out, group);
     else
         buf_append_str(out, "null");
+    buf_append_str(out, ",\"groups\":[");
+    if (has_group)
+        json_append_string(out, group);
+    buf_append_char(out, ']');
+}
+
+void wire_hello(struct buf *out, const struct hello *h) {
+    static const char *const texts[] = {"null", "true", "false"};
+    buf_append_str(out, "{\"type\":\"hello\",\"clientId\":");
+    json_append_string(out, h->who->client_id);
+    buf_append_str(out, ",\"name\":");
+    json_append_string(out, h->who->name);
+    append_groups(out, h->who->group);
     buf_append_str(out, ",\"id\":");
-    append_id(out, position);
-    buf_printf(out, ",\"recovered\":%s}", texts[recovered]);
+    append_id(out, h->position);
+    buf_printf(out, ",\"recovered\":%s,\"limits\":{", texts[h->recovered]);
+    append_limits(out, h->settings);
+    buf_append_str(out, "}}");
 }
 
 void wire_message_begin(struct buf *out, struct bytes name, struct message_id id) {

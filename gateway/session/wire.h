@@ -13,6 +13,7 @@
 #include "gateway/codec/frame.h"
 
 struct identity;
+struct settings;
 
 #define WIRE_V1_SUBPROTOCOL "signalbox.v1"
 
@@ -77,10 +78,16 @@ struct frame wire_event(enum wire wire, struct frame_arena *arena, struct buf *e
 
 enum wire_recovered { WIRE_NOT_ASKED, WIRE_RECOVERED, WIRE_NOT_RECOVERED };
 
-/* Appends {"type":"hello",…}, the first text of signalbox.v1. position: where the connection's
- * messages begin. */
-void wire_hello(struct buf *out, const struct identity *who, struct message_id position,
-                enum wire_recovered recovered);
+/* What hello says. */
+struct hello {
+    const struct identity *who;
+    const struct settings *settings; /* of the limits */
+    struct message_id position;      /* where the connection's messages begin */
+    enum wire_recovered recovered;
+};
+
+/* Appends {"type":"hello",…}, the first text of signalbox.v1. */
+void wire_hello(struct buf *out, const struct hello *h);
 
 /* Appends {"type":"message",…}. An id of none is a message without a place in a log ("id":null). */
 void wire_message(struct buf *out, struct bytes name, struct message_id id, unsigned flags,

@@ -20,8 +20,15 @@ def resume(w, gateway, name, id):
     return v1(w, gateway, name, **{"signalbox-resume": id})
 
 
+def next_frame(client):
+    """The next one that is no sign of life, nor the end of a replay."""
+    while (frame := client.recv_json())["type"] in ("position", "live"):
+        pass
+    return frame
+
+
 def messages(client, count):
-    got = [client.recv_json() for _ in range(count)]
+    got = [next_frame(client) for _ in range(count)]
     assert [message["type"] for message in got] == ["message"] * count
     return got
 
@@ -32,6 +39,48 @@ def test_hello_comes_first(w, trigger):
     assert {key: a.hello[key] for key in ("type", "clientId", "name", "group", "recovered")} == {
         "type": "hello", "clientId": a.id, "name": name, "group": "Users", "recovered": None}
     assert isinstance(a.hello["id"], str)
+
+
+def test_hello_says_what_a_client_may_count_on(w, trigger):
+    for a in v1(w, trigger, unique()), v1(w, trigger, unique(), group="Users"):
+        assert a.hello["groups"] == ([a.hello["group"]] if a.hello["group"] else [])
+        assert a.hello["limits"] == {"maxMessageBytes": 4194304, "pingMs": 15000, "historySeconds": 120, "idSeconds": 300, "idCount": 128}
+
+
+def test_ping_is_answered(w, trigger):
+    """And is no message: it reaches neither a signal route nor other clients."""
+    a, plain = v1(w, trigger, unique()), w.socket(trigger, "inherit", headers=V1)
+    plain.recv_json()
+    for client in a, plain:
+        for text in '{"type":"ping"}', ' { "type" : "ping" }\n':
+            client.send_text(text)
+            assert client.recv_json() == {"type": "pong"}
+    a.say("x", direct=True, type="ping", ref=1)
+    error = a.recv_json()
+    assert (error["type"], error["code"]) == ("error", "bad_request") and 'unknown key "type"' in error["message"]
+
+
+def test_a_plain_client_has_no_ping(w, trigger):
+    a = w.up(trigger, unique())
+    a.send_text('{"type":"ping"}')
+    a.say("x", path=a.name)
+    assert a.recv() == "x"
+
+
+def test_live_ends_what_is_replayed(w, trigger):
+    """After a resume, also when nothing was missed or nothing is known of the id; never without one."""
+    name = unique()
+    a = v1(w, trigger, name)
+    for text in "seen", "missed", "too":
+        w.send(text, trigger, name=name)
+    seen, *_, last = [message["id"] for message in messages(a, 3)]
+    for id, missed in (seen, ["missed", "too"]), (last, []), ("nonsense", []):
+        b = resume(w, 1 - trigger, name, id)
+        got = [b.recv_json() for _ in missed]
+        assert [(message["type"], message["data"]) for message in got] == [("message", text) for text in missed]
+        assert b.recv_json() == {"type": "live"}
+    w.send("now", trigger, name=name)
+    assert a.recv_json()["data"] == b.recv_json()["data"] == "now"
 
 
 def test_offered_among_others(w):

@@ -99,6 +99,8 @@ class SseClient(RawWs):
                 self.inbox.append(data)
         elif kind == "ping":
             self.pings.append(id)
+        elif kind == "live":
+            self.inbox.append(data)
         else:
             assert kind == "close", text
             end = json.loads(data)

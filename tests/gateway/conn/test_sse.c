@@ -17,6 +17,7 @@
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "gateway/conn/conn.h"
+#include "gateway/conn/v1.h"
 #include "gateway/conn/turn.h"
 #include "tests/gateway/conn/loopback.h"
 
@@ -246,9 +247,9 @@ static void what_the_peer_says_is_thrown_away_up_to_a_bound(void **state) {
 
 static void an_idle_stream_is_pinged(void **state) {
     struct fixture *f = *state;
-    sweep(f, SSE_PING_MAX_MS - 1);
+    sweep(f, SILENCE_MAX_MS - 1);
     assert_int_equal(f->conn->stream.taken, 0);
-    sweep(f, SSE_PING_MAX_MS);
+    sweep(f, SILENCE_MAX_MS);
     assert_string_equal(hear(f, "\n\n\r\n"), "1c\r\nevent: ping\nid: 5-7\ndata: \n\n\r\n");
 }
 

@@ -9,7 +9,9 @@
 
 #include <cmocka.h>
 
+#include "gateway/conn/conn.h"
 #include "gateway/conn/request.h"
+#include "gateway/session/message_frames.h"
 
 struct carrier {
     int closed_with;
@@ -148,6 +150,47 @@ static void without_a_name_its_messages_are_ignored(void **state) {
     reports->on_gone(c);
 }
 
+static struct bytes queued(const struct conn *conn) {
+    return conn->out.count > 0 ? outq_at(&conn->out, 0) : BYTES_NONE;
+}
+
+/* In signalbox.v1 alone, and not to one that does not read. */
+static void a_ping_is_answered(void **state) {
+    static const struct {
+        enum wire wire;
+        size_t waiting;
+        const char *answer;
+    } cases[] = {{WIRE_WS, 0, ""},
+                 {WIRE_WS_V1, 0, "\x81\x0f{\"type\":\"pong\"}"},
+                 {WIRE_WS_V1_DEFLATE, PONG_QUEUE_MAX - 1, "\x81\x0f{\"type\":\"pong\"}"},
+                 {WIRE_WS_V1, PONG_QUEUE_MAX, ""}};
+    struct message_frames frames;
+    struct client_host with_frames = {.events = &events, .frames = &frames};
+    struct conns set = {0};
+    struct carrier carrier = {0};
+    (void)state;
+    message_frames_init(&frames);
+    frame_arena_init(&set.arena, FRAME_CHUNK_BYTES);
+    TAILQ_INIT(&set.dirty);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct client *c = new_local(&carrier);
+        struct conn conn = {.state = CONN_OPEN, .set = &set};
+        outq_init(&conn.out);
+        conn.out.bytes = cases[i].waiting;
+        c->host = &with_frames;
+        c->conn = &conn;
+        c->wire = cases[i].wire;
+        bool counts = reports->on_message(c, false, BYTES_LIT("{\"type\":\"ping\"}"));
+        assert_int_equal(counts, cases[i].wire != WIRE_WS);
+        assert_true(bytes_equal_str(queued(&conn), cases[i].answer));
+        assert_int_equal(messages, 0);
+        reports->on_gone(c);
+        outq_deinit(&conn.out);
+    }
+    frame_arena_deinit(&set.arena);
+    message_frames_deinit(&frames);
+}
+
 static void its_request_hears_of_its_end(void **state) {
     struct carrier carrier = {0};
     struct client *c = new_local(&carrier);
@@ -184,6 +227,7 @@ int main(void) {
         cmocka_unit_test(a_connection_that_breaks_was_lost),
         cmocka_unit_test(it_leaves_once),
         cmocka_unit_test(without_a_name_its_messages_are_ignored),
+        cmocka_unit_test(a_ping_is_answered),
         cmocka_unit_test(its_request_hears_of_its_end),
         cmocka_unit_test(everything_else_goes_to_the_transport),
     };

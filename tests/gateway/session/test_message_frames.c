@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/settings.h"
 #include "gateway/session/client.h"
 
 static void assert_frame(struct frame f, const char *expected) {
@@ -58,14 +59,15 @@ static void each_wire_has_its_form(void **state) {
 }
 
 static void a_stream_begins_with_its_hello(void **state) {
-    static const struct client client = {
-        .wire = WIRE_SSE, .who = {.name = BYTES_LIT("N"), .client_id = BYTES_LIT("me")}};
+    static const struct identity who = {.name = BYTES_LIT("N"), .client_id = BYTES_LIT("me")};
+    static const struct settings settings = {.ping_ms = 1000};
+    static const struct hello hello = {
+        .who = &who, .settings = &settings, .position = {5, 7}, .recovered = WIRE_RECOVERED};
     static const char head[] = "event: hello\nid: 5-7\nretry: ";
     struct message_frames frames;
     (void)state;
     message_frames_init(&frames);
-    struct frame f =
-        message_frames_hello(&frames, &client, (struct message_id){5, 7}, WIRE_RECOVERED);
+    struct frame f = message_frames_hello(&frames, WIRE_SSE, &hello);
     assert_true(bytes_starts_with(frame_bytes(f), bytes_str(head)));
     struct bytes rest = bytes_from(frame_bytes(f), sizeof(head) - 1);
     uint64_t retry_ms;
@@ -75,6 +77,19 @@ static void a_stream_begins_with_its_hello(void **state) {
         bytes_starts_with(rest, BYTES_LIT("data: {\"type\":\"hello\",\"clientId\":\"me\"")));
     assert_true(bytes_ends_with(rest, BYTES_LIT("}\n\n")));
     frame_unref(f);
+    message_frames_deinit(&frames);
+}
+
+static void a_text_of_v1_is_a_frame_or_an_event(void **state) {
+    struct message_frames frames;
+    (void)state;
+    message_frames_init(&frames);
+    assert_frame(message_frames_text(&frames, WIRE_WS_V1_DEFLATE, "live", BYTES_LIT("{}")),
+                 "\x81\x02{}");
+    assert_frame(message_frames_text(&frames, WIRE_SSE, "live", BYTES_LIT("{}")),
+                 "event: live\ndata: {}\n\n");
+    assert_frame(message_frames_text(&frames, WIRE_SSE_CHUNKED_V1, "live", BYTES_LIT("{}")),
+                 "16\r\nevent: live\ndata: {}\n\n\r\n");
     message_frames_deinit(&frames);
 }
 
@@ -94,6 +109,7 @@ static void one_wire_does_not_take_the_frame_of_another(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_wire_has_its_form), cmocka_unit_test(a_stream_begins_with_its_hello),
+        cmocka_unit_test(a_text_of_v1_is_a_frame_or_an_event),
         cmocka_unit_test(one_wire_does_not_take_the_frame_of_another)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

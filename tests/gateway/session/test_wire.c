@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/settings.h"
 #include "gateway/session/client.h"
 
 static void assert_text(struct buf *text, const char *expected) {
@@ -16,19 +17,27 @@ static void assert_text(struct buf *text, const char *expected) {
     buf_deinit(text);
 }
 
+#define LIMITS                                                                                     \
+    "\"limits\":{\"maxMessageBytes\":4194304,\"pingMs\":15000,\"historySeconds\":120,"             \
+    "\"idSeconds\":300,\"idCount\":128}"
+
 static void hello(void **state) {
+    static const struct settings settings = {
+        .max_message_bytes = 4194304, .ping_ms = 60000, .history_seconds = 120};
     struct identity who = {.name = BYTES_LIT("A\"B"), .client_id = BYTES_LIT("id-1")};
+    struct hello h = {.who = &who, .settings = &settings, .position = {5, 7}};
     struct buf text = {0};
     (void)state;
-    wire_hello(&text, &who, (struct message_id){5, 7}, WIRE_NOT_ASKED);
+    wire_hello(&text, &h);
     assert_text(&text,
                 "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":null,"
-                "\"id\":\"5-7\",\"recovered\":null}");
+                "\"groups\":[],\"id\":\"5-7\",\"recovered\":null," LIMITS "}");
     who.group = BYTES_LIT("G");
-    wire_hello(&text, &who, (struct message_id){5, 8}, WIRE_NOT_RECOVERED);
+    h.recovered = WIRE_NOT_RECOVERED;
+    wire_hello(&text, &h);
     assert_text(&text,
                 "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":\"G\","
-                "\"id\":\"5-8\",\"recovered\":false}");
+                "\"groups\":[\"G\"],\"id\":\"5-7\",\"recovered\":false," LIMITS "}");
 }
 
 static void messages(void **state) {
