@@ -8,11 +8,14 @@
 #include "broker/handlers/client_message.h"
 #include "common/bus/log/log_writer.h"
 
+/* The key outlives the entry, which is freed as soon as it is processed: a later one of the same
+ * read may have the same key. */
 struct repeat {
     const struct in_entry *entry;
     struct client_message *message;
-    struct answer_key key;
-    char *answer; /* NULL: none yet */
+    struct buf key_bytes;
+    struct answer_key key; /* borrows from them */
+    char *answer;          /* NULL: none yet */
 };
 
 struct repeats {
@@ -27,6 +30,7 @@ struct repeats *repeats_new(void) {
 static void forget(struct repeats *r) {
     for (size_t i = 0; i < r->count; i++) {
         client_message_unref(r->items[i].message);
+        buf_deinit(&r->items[i].key_bytes);
         free(r->items[i].answer);
     }
     r->count = 0;
@@ -58,6 +62,19 @@ static bool is_v1(const struct in_entry *e) {
     return !e->is_bad && e->entry.kind == ENTRY_CLIENT && (e->entry.flags & FLAG_V1) != 0;
 }
 
+static void copy_key(struct repeat *item, struct bytes name, struct bytes client_id,
+                     struct bytes id) {
+    struct buf *b = &item->key_bytes;
+    buf_append(b, name);
+    buf_append(b, client_id);
+    buf_append(b, id);
+    item->key = (struct answer_key){
+        .name = bytes_of(b->ptr, name.len),
+        .client_id = bytes_of(b->ptr + name.len, client_id.len),
+        .id = bytes_of(b->ptr + name.len + client_id.len, id.len),
+    };
+}
+
 /* It is in the body, or came beside it. */
 static void look_at(struct repeats *r, const struct in_entry *e) {
     const struct entry *from = &e->entry;
@@ -66,11 +83,13 @@ static void look_at(struct repeats *r, const struct in_entry *e) {
         return;
     struct client_message *m = client_message_new(from->body, is_v1(e));
     struct bytes id = is_beside ? from->once : buf_bytes(&m->id);
-    if (id.len == 0)
+    if (id.len == 0) {
         client_message_unref(m);
-    else
-        r->items[r->count++] =
-            (struct repeat){.entry = e, .message = m, .key = {from->name, from->client_id, id}};
+        return;
+    }
+    struct repeat *item = &r->items[r->count++];
+    *item = (struct repeat){.entry = e, .message = m};
+    copy_key(item, from->name, from->client_id, id);
 }
 
 bool repeats_look(struct repeats *r, struct in_entry *const *entries, size_t count) {

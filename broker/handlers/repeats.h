@@ -21,8 +21,8 @@ struct repeats;
 struct repeats *repeats_new(void);
 void repeats_free(struct repeats *r); /* NULL is legal */
 
-/* Forgets what it had and looks for ids in these entries, ENTRY_READER_MAX at most. Borrows the
- * entries until the next look. False: none has an id, and there is nothing to ask. */
+/* Forgets what it had and looks for ids in these entries, ENTRY_READER_MAX at most, each of which
+ * lives until it is processed. False: none has an id, and there is nothing to ask. */
 bool repeats_look(struct repeats *r, struct in_entry *const *entries, size_t count);
 /* How many have one. */
 size_t repeats_count(const struct repeats *r);

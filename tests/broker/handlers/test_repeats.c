@@ -177,6 +177,26 @@ static void answered_once(void **state) {
     }
 }
 
+/* The broker frees each entry when it is processed, while later ones of the same read still wait. */
+static void entries_go_one_by_one(void **state) {
+    struct test *t = *state;
+    for (size_t i = 0; i < ENTRIES; i += 2) {
+        add(t, FLAG_V1, "me", "{\"message\":1,\"ref\":1,\"id\":\"a\"}");
+        add_once(t, "a", "{\"message\":1}");
+    }
+    ask(t);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        struct processing p = broker_room_begin(&t->room, t->entries[i]);
+        assert_int_equal(repeats_find(&p).len > 0, i > 0);
+        struct client_message *m = repeats_message(&p);
+        if (i == 0)
+            sender_reply_ack(&p, m);
+        client_message_unref(m);
+        in_entry_unref(t->entries[i]);
+        t->entries[i] = NULL;
+    }
+}
+
 /* The reply comes again as it was, but for `ref`. */
 static void each_fault_is_kept_but_busy(void **state) {
     struct test *t = *state;
@@ -223,6 +243,7 @@ int main(void) {
         WITH_REDIS(only_messages_with_an_id),
         WITH_REDIS(an_id_beside_the_body),
         WITH_REDIS(answered_once),
+        WITH_REDIS(entries_go_one_by_one),
         WITH_REDIS(each_fault_is_kept_but_busy),
         WITH_REDIS(a_long_reason_is_cut),
     };
