@@ -227,8 +227,8 @@ static void flush(struct link *l) {
             return;
         }
         /* Bytes that leave are a sign of life only while the command we wait for is among them. */
-        if (l->state != LINK_READY ||
-            (l->waiters_len > 0 && l->sent < l->waiters[l->waiters_at].end))
+        if (n > 0 && (l->state != LINK_READY ||
+                      (l->waiters_len > 0 && l->sent < l->waiters[l->waiters_at].end)))
             l->silent_ms = 0;
         l->sent += (size_t)n;
         l->out_at += (size_t)n;
@@ -247,8 +247,8 @@ static void on_turn(uv_idle_t *idle) {
     uv_idle_stop(idle);
     if (l->break_why[0] != '\0')
         fail(l, "%s", l->break_why);
-    else if (!stream_is_blocked(&l->connector.stream))
-        flush(l);
+    else
+        flush(l); /* also when the stream is blocked: it has to know that there is more */
 }
 
 /* An idle handle that is active for one turn: it runs before the loop sleeps wherever the command

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 
 #include "common/base/metrics.h"
 #include "common/bus/redis/connector.h"
+#include "common/bus/redis/reply_reader.h"
 #include "common/bus/redis/scripts.h"
 #include "tests/common/bus/link_room.h"
 
@@ -480,6 +482,112 @@ static void may_be_broken_in_a_callback(void **state) {
     room_deinit(&room);
 }
 
+/* Each callback that is owed gets its NULL, within the call; the end is not reported. */
+static void hanging_up_answers_all(void **state) {
+    (void)state;
+    struct room room;
+    room_init_ready(&room, LINK_COMMANDS);
+    for (int i = 0; i < 3; i++)
+        send_words(&room, "PING", on_reply);
+    send_words(&room, "PING", NULL);
+    link_hang_up(room.link);
+    assert_int_equal(room.nulls, 3);
+    link_hang_up(room.link);
+    link_hang_up(NULL);
+    room.link = NULL;
+    turn(&room, 50);
+    assert_int_equal(room.nulls, 3);
+    assert_int_equal(room.replies + room.down, 0);
+    room_deinit(&room);
+}
+
+/* The socket takes a part of a value, of any share, and more is queued behind the rest. */
+static void what_is_queued_behind_a_rest_follows_it(void **state) {
+    (void)state;
+    struct room room;
+    room_init_ready(&room, LINK_COMMANDS);
+    unsigned sent = 0;
+    for (size_t len = 64 * 1024; len <= 640 * 1024; len += 64 * 1024) {
+        char *value = mem_alloc(len);
+        memset(value, 'x', len);
+        kill(room.redis.pid, SIGSTOP);
+        struct command c = command_begin("STRLEN");
+        command_bytes(&c, bytes_of(value, len));
+        link_send(room.link, &c, on_reply, &room);
+        turn(&room, 10); /* what the socket has room for is gone */
+        send_words(&room, "INCR n", on_reply);
+        turn(&room, 10);
+        send_words(&room, "INCR n", on_reply);
+        kill(room.redis.pid, SIGCONT);
+        until(&room, &room.replies, sent += 3, 2000);
+        free(value);
+    }
+    assert_int_equal(room.last_number, 20);
+    assert_int_equal(room.errors + room.down, 0);
+    room_deinit(&room);
+}
+
+/* After these errors it is not, or no longer, the Redis that we want: the caller gets NULL and the
+ * link begins anew. Any other is the caller's. What Redis says is printable in any case. */
+static void some_errors_end_the_connection(void **state) {
+    static const struct {
+        const char *error, *why; /* NULL: it goes on */
+    } rows[] = {
+        {"READONLY\tx", "READONLY x"},
+        {"UNBLOCKED\tx", "UNBLOCKED x"},
+        {"LOADING\tx", "LOADING x"},
+        {"MASTERDOWN\tx", "MASTERDOWN x"},
+        {"CLUSTERDOWN\tx", "CLUSTERDOWN x"},
+        {"MOVED\tx", "MOVED x"},
+        {"NOSCRIPT\tx\1\x7fy~", "NOSCRIPT x??y~"},
+        {"NOAUTH\tx", "NOAUTH x"},
+        {"ERR\tProtocol\terror:x", "ERR Protocol error:x"},
+        {"ERR\tx", NULL},
+        {"OOM\tx", NULL},
+        {"MISCONF\tx", NULL},
+        {"READONLYX\tx", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct room room;
+        room_init_ready(&room, LINK_COMMANDS);
+        struct command c = command_begin("EVAL");
+        command_text(&c, "return redis.error_reply((string.gsub(ARGV[1], '\\t', ' ')))");
+        command_text(&c, "0");
+        command_text(&c, rows[i].error);
+        link_send(room.link, &c, on_reply, &room);
+        until(&room, rows[i].why != NULL ? &room.down : &room.errors, 1, 2000);
+        assert_int_equal(room.errors, rows[i].why == NULL);
+        assert_int_equal(room.nulls, rows[i].why != NULL);
+        assert_string_equal(room.why, rows[i].why != NULL ? rows[i].why : "");
+        assert_int_equal(link_is_ready(room.link), rows[i].why == NULL);
+        room_deinit(&room);
+    }
+}
+
+/* A feed of a Redis that cannot save gets an error for its PING, and is alive. */
+static void a_redis_that_cannot_save_is_alive(void **state) {
+    (void)state;
+    struct room room;
+    char dump[100];
+    room_init_redis(&room, "--save 3600 1000");
+    snprintf(dump, sizeof(dump), "%s/dump.rdb", room.redis.dir);
+    redis_server_do(&room.redis, "PING");   /* it looked for the file */
+    assert_int_equal(mkdir(dump, 0700), 0); /* in the place of the file */
+    redis_server_do(&room.redis, "BGSAVE");
+    open_link(&room, LINK_FEED);
+    until(&room, &room.ready, 1, 2000);
+    for (bool is_error = false; !is_error; turn(&room, 10)) {
+        struct redisReply *reply = redis_server_ask(&room.redis, "PING");
+        is_error = reply_is_error(reply, "MISCONF ");
+        reply_free(reply);
+    }
+    turn(&room, 2500); /* two PINGs */
+    assert_int_equal(room.pushes + room.down, 0);
+    room_deinit(&room);
+    assert_int_equal(rmdir(dump), -1); /* gone with the folder */
+}
+
 /* ---- the host many.test: so many addresses at which nobody listens, then the real one ---- */
 
 typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
@@ -553,7 +661,11 @@ int main(void) {
                                        cmocka_unit_test(may_be_closed_in_a_callback),
                                        cmocka_unit_test(may_be_closed_while_it_breaks),
                                        cmocka_unit_test(may_be_closed_at_any_time),
-                                       cmocka_unit_test(may_be_broken_in_a_callback)};
+                                       cmocka_unit_test(may_be_broken_in_a_callback),
+                                       cmocka_unit_test(hanging_up_answers_all),
+                                       cmocka_unit_test(what_is_queued_behind_a_rest_follows_it),
+                                       cmocka_unit_test(some_errors_end_the_connection),
+                                       cmocka_unit_test(a_redis_that_cannot_save_is_alive)};
     if (!redis_server_is_installed())
         return 77;
     return cmocka_run_group_tests(tests, nothing_is_printed, NULL);
