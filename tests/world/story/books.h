@@ -57,7 +57,7 @@ struct meeting {
     int code;                               /* of the server's Close; 1006: without one */
     bool is_own_end;                        /* the client ended it */
     struct message_id resumed, hello;
-    bool has_hello;
+    bool has_hello, is_live;
     enum recovered recovered;
     struct got *got;
     size_t got_count, got_room;

@@ -181,19 +181,48 @@ static void on_v1_message(struct line *l, const char *text) {
     books_got(m, id, sent);
 }
 
+/* It resumes from there, so that a position that is ahead of a message would lose it. */
+static void on_position(struct line *l, const char *text) {
+    struct message_id id = id_in(text, "\"id\":\"");
+    if (!l->meeting->has_hello || message_id_is_none(id))
+        return violate("I1", "%s got %s", l->meeting->token, text);
+    l->client->position = id;
+    l->client->has_position = true;
+    sim_log(l->client->id, "%s %s", l->meeting->token, text);
+}
+
+static void on_live(struct line *l) {
+    struct meeting *m = l->meeting;
+    if (m->is_live || !m->has_hello || message_id_is_none(m->resumed))
+        return violate("I1", "%s is told that it is live, for nothing", m->token);
+    m->is_live = true;
+}
+
+static bool is_of_type(const char *text, const char *type) {
+    char head[40];
+    snprintf(head, sizeof(head), "{\"type\":\"%s\"", type);
+    return strncmp(text, head, strlen(head)) == 0;
+}
+
 static void on_v1(struct line *l, const char *text) {
     unsigned ref = 0;
     const char *at = strstr(text, "\"ref\":");
     if (at != NULL && (sscanf(at + 6, "%u", &ref) != 1 || ref >= books.sent_count))
         return violate("I1", "%s was told of what nobody sent: %.100s", l->meeting->token, text);
-    if (strstr(text, "\"type\":\"message\"") != NULL) {
+    if (is_of_type(text, "message")) {
         on_v1_message(l, text);
-    } else if (strstr(text, "\"type\":\"hello\"") != NULL) {
+    } else if (is_of_type(text, "hello")) {
         on_hello(l, text);
-    } else if (strstr(text, "\"type\":\"ack\"") != NULL && at != NULL) {
+    } else if (is_of_type(text, "ack") && at != NULL) {
         books_accept(ref);
-    } else if (strstr(text, "\"type\":\"error\"") != NULL && at != NULL) {
+    } else if (is_of_type(text, "error") && at != NULL) {
         books.sent[ref].is_refused = true;
+        sim_log(l->client->id, "%s %s", l->meeting->token, text);
+    } else if (is_of_type(text, "position")) {
+        on_position(l, text);
+    } else if (is_of_type(text, "live")) {
+        on_live(l);
+    } else if (is_of_type(text, "pong") || is_of_type(text, "closed")) {
         sim_log(l->client->id, "%s %s", l->meeting->token, text);
     } else {
         violate("I1", "%s got a frame of no known type: %.100s", l->meeting->token, text);
