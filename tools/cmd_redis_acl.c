@@ -43,7 +43,8 @@ static const struct acl_user {
     [OPERATOR] = {"signalbox-operator", "the other verbs of the CLI",
                   LOGIN " +publish +subscribe +unsubscribe +hget +hset +hdel +hgetall "
                         "+hscan +scan +scard +exists +zrangebylex "
-                        "+xrange +xread +pubsub|numsub +time +config|get " AGAIN},
+                        "+xrange +xread +pubsub|numsub +time +config|get "
+                        "+multi +exec +xrevrange +get " AGAIN},
 };
 
 static const struct named {

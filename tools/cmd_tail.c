@@ -9,21 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/admin/message_json.h"
 #include "common/base/table.h"
-#include "common/json/json_text.h"
-#include "common/base/clock.h"
-#include "common/base/utf8.h"
 #include "common/bus/bus.h"
-#include "common/send/delivery.h"
 #include "common/bus/log/watch.h"
 #include "common/bus/partition.h"
 #include "common/bus/cluster/registry.h"
-#include "tools/table.h"
+#include "tools/message_line.h"
 #include "tools/tail_events.h"
 #include "tools/tool.h"
 #include "tools/verb.h"
 
-enum { RESCAN_MS = 2000, SHOWN_BYTES = 100 };
+enum { RESCAN_MS = 2000 };
 
 struct tail;
 
@@ -48,91 +45,6 @@ struct tail {
 
 /* --- printing --- */
 
-static void append_list(struct buf *out, const char *member, struct bytes_list list) {
-    if (list.count == 0)
-        return;
-    buf_printf(out, ",\"%s\":[", member);
-    for (size_t i = 0; i < list.count; i++) {
-        if (i > 0)
-            buf_append_char(out, ',');
-        json_append_string(out, list.items[i]);
-    }
-    buf_append_char(out, ']');
-}
-
-static void append_hex(struct buf *out, struct bytes data) {
-    buf_append_char(out, '"');
-    for (size_t i = 0; i < data.len; i++)
-        buf_printf(out, "%02x", (unsigned char)data.ptr[i]);
-    buf_append_char(out, '"');
-}
-
-static void append_data_json(struct buf *out, const struct message *m) {
-    bool is_text = utf8_is_valid(m->data);
-    buf_append_str(out, is_text ? ",\"data\":" : ",\"dataHex\":");
-    if (!is_text)
-        append_hex(out, m->data);
-    else if (m->flags & FLAG_JSON)
-        buf_append(out, m->data);
-    else
-        json_append_string(out, m->data);
-}
-
-static void write_json(struct buf *out, struct bytes name, const struct message *m,
-                       const char *time, const char *id) {
-    struct bytes reason;
-    buf_printf(out, "{\"time\":\"%s\",\"id\":\"%s\",\"name\":", time, id);
-    json_append_string(out, name);
-    append_list(out, "group", m->to_groups);
-    append_list(out, "clientId", m->to_clients);
-    if (m->to_conn.len > 0) {
-        tool_append_json(out, ",\"connection\":", m->to_conn);
-    }
-    if (sender_of(m->flags, m->from).len > 0) {
-        tool_append_json(out, ",\"from\":", m->from);
-    }
-    if (m->flags & FLAG_BINARY)
-        buf_append_str(out, ",\"binary\":true");
-    if (m->flags & FLAG_UNCOMPRESSED)
-        buf_append_str(out, ",\"compress\":false");
-    if (m->kind == MESSAGE_CLOSE) {
-        buf_printf(out, ",\"close\":%d,\"reason\":", delivery_read_close(m, &reason));
-        json_append_string(out, reason);
-    } else {
-        append_data_json(out, m);
-    }
-    buf_append_char(out, '}');
-}
-
-static void append_to(struct buf *out, const char *what, struct bytes_list list) {
-    for (size_t i = 0; i < list.count; i++) {
-        buf_append_str(out, i == 0 ? what : ",");
-        table_append_shown(out, list.items[i]);
-    }
-}
-
-static void write_text(struct buf *out, struct bytes name, const struct message *m,
-                       const char *time, const char *id) {
-    struct bytes reason;
-    buf_printf(out, "%s  %s  ", time, id);
-    table_append_shown(out, name);
-    append_to(out, " group=", m->to_groups);
-    append_to(out, " client=", m->to_clients);
-    table_append_member(out, "connection", m->to_conn);
-    buf_append_str(out, "  ");
-    if (m->kind == MESSAGE_CLOSE) {
-        buf_printf(out, "close %d ", delivery_read_close(m, &reason));
-        table_append_shown(out, reason);
-    } else if (m->flags & FLAG_BINARY) {
-        buf_printf(out, "binary, %zu bytes", m->data.len);
-    } else {
-        struct bytes shown = utf8_head(m->data, SHOWN_BYTES);
-        table_append_shown(out, shown);
-        if (shown.len < m->data.len)
-            buf_printf(out, "… (%zu bytes)", m->data.len);
-    }
-}
-
 static void print_line(void *ctx, struct buf *line) {
     struct tail *t = ctx;
     if (t->count == 0 || t->printed < t->count) {
@@ -145,14 +57,11 @@ static void print_line(void *ctx, struct buf *line) {
 }
 
 static void print(struct tail *t, struct bytes name, const struct message *m) {
-    char time[32], id[MESSAGE_ID_TEXT];
     struct buf line = {0};
-    clock_format_utc(m->ts_ms, time);
-    message_id_format(m->id, id);
     if (t->tool->is_json)
-        write_json(&line, name, m, time, id);
+        message_json_append(&line, name, m);
     else
-        write_text(&line, name, m, time, id);
+        message_line_append(&line, name, m);
     print_line(t, &line);
 }
 

@@ -13,6 +13,7 @@
 
 #include "common/admin/admin_conn.h"
 #include "common/admin/listing.h"
+#include "common/admin/message_json.h"
 #include "common/send/public_message.h"
 #include "common/admin/roster.h"
 #include "common/send/message_form.h"
@@ -25,6 +26,7 @@
 #include "common/base/utf8.h"
 #include "common/bus/bus.h"
 #include "common/bus/log/publish.h"
+#include "common/bus/log/retained.h"
 #include "common/bus/cluster/registry.h"
 #include "common/http/http_head.h"
 #include "common/http/http_authority.h"
@@ -236,6 +238,63 @@ static void get_clients(struct admin_conn *c) {
     query_deinit(&q);
 }
 
+/* --- the history of a Name --- */
+
+static void on_page(void *ctx, int status, const struct retained_page *page) {
+    struct admin_job *job = ctx;
+    struct buf name = job->out;
+    if (status < 0) {
+        admin_job_error(job, status == -ESTALE ? 410 : 503, retained_failure(status));
+        return;
+    }
+    job->out = (struct buf){0};
+    message_json_append_page(&job->out, buf_bytes(&name), page);
+    buf_deinit(&name);
+    admin_job_reply(job, 200);
+}
+
+static void forget_page(void *retained) {
+    retained_cancel(retained);
+}
+
+/* False with one line in error_out. */
+static bool read_history(struct query *q, struct retained_ask *ask_out, struct buf *error_out) {
+    uint64_t limit = RETAINED_USUAL;
+    bool has_limit = q->values[KEY_LIMIT].len > 0, has_before = q->values[KEY_BEFORE].len > 0;
+    *ask_out = (struct retained_ask){.name = buf_bytes(&q->values[KEY_NAME])};
+    if (ask_out->name.len == 0)
+        return message_form_refuse(KEY_NAME, "is missing", error_out);
+    if (has_limit && (!bytes_to_u64(buf_bytes(&q->values[KEY_LIMIT]), &limit) || limit == 0 ||
+                      limit > LOOK_BACK_MAX))
+        return message_form_refuse(KEY_LIMIT, "must be from 1 to 1000", error_out);
+    if (has_before && !retained_parse_before(buf_bytes(&q->values[KEY_BEFORE]), &ask_out->before))
+        return message_form_refuse(KEY_BEFORE, "is no id of a message", error_out);
+    ask_out->limit = (unsigned)limit;
+    return true;
+}
+
+static void get_history(struct admin_conn *c) {
+    struct query q;
+    struct retained_ask ask;
+    struct buf error = {0};
+    bool is_read = query_read(c, FORM_HISTORY, &q);
+    if (is_read && !read_history(&q, &ask, &error)) {
+        buf_append_char(&error, '\0');
+        admin_conn_error(c, 400, error.ptr);
+    } else if (is_read && !bus_can_send(host_of(c)->bus)) {
+        admin_conn_error(c, 503, bus_trouble(host_of(c)->bus));
+    } else if (is_read) {
+        struct admin_job *job = admin_conn_wait(c);
+        buf_append(&job->out, ask.name);
+        job->work = retained_start(host_of(c)->bus, &ask, on_page, job);
+        job->cancel = forget_page;
+    }
+    buf_deinit(&error);
+    query_deinit(&q);
+}
+
+/* --- processes --- */
+
 static void on_roster(void *ctx, int status, const struct roster_row *rows, size_t count) {
     struct admin_job *job = ctx;
     if (status < 0) {
@@ -351,6 +410,7 @@ static const struct admin_route {
     {"POST", "/close", post_close, ACCESS_TOKEN, false},
     {"GET", "/names", get_names, ACCESS_TOKEN, false},
     {"GET", "/clients", get_clients, ACCESS_TOKEN, true},
+    {"GET", "/history", get_history, ACCESS_TOKEN, true},
     {"GET", "/gateways", get_gateways, ACCESS_TOKEN, false},
     {"GET", "/brokers", get_brokers, ACCESS_TOKEN, false},
 };

@@ -21,7 +21,8 @@ enum {
     FORM_CLOSE = 4,
     FORM_QUERY = 8,
     FORM_HIDDEN = 16,
-    FORM_V1 = 32
+    FORM_V1 = 32,
+    FORM_HISTORY = 64
 };
 
 enum message_key {

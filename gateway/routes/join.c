@@ -348,7 +348,8 @@ static void start_replay(struct join *j) {
     j->routes->replays.running++;
     j->replaying = REPLAY_RUNS;
     if (j->last > 0) {
-        struct look_back_range range = {name, message_id_after(j->position), j->last};
+        struct look_back_range range = {
+            .name = name, .before = message_id_after(j->position), .wanted = j->last};
         j->look_back = look_back_start(j->routes->bus, &range, &last, j);
     } else {
         struct replay_range range = {name, j->resume, j->position};

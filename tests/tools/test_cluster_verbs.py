@@ -88,6 +88,22 @@ def test_lists(cluster, three, name):
     assert three[0].id in cluster.cli("clients", name).stdout
 
 
+def test_history(cluster, three, name):
+    for text in "one", "two\x1b[31m", "three":
+        cluster.cli("send", name, text, "--group", "g")
+        three[1].recv()
+    page = json.loads(cluster.cli("history", name, "--limit", "2", "--json").stdout)
+    assert [row["data"] for row in page["messages"]] == ["three", "two\x1b[31m"] and page["messages"][0]["group"] == ["g"]
+    lines = cluster.cli("history", name, "--before", page["before"]).stdout.splitlines()
+    assert len(lines) == 1 and lines[0].endswith(f"{name} group=g  one")
+    assert "two\\x1b[31m" in cluster.cli("history", name).stdout
+    assert cluster.cli("history", "Nobody").stdout == ""
+    stale = cluster.cli("history", name, "--before", "99999999999999-1", check=False)
+    assert stale.returncode == 1 and "was given up" in stale.stderr
+    for wrong in ["--before", "x"], ["--limit", "0"], ["--limit", "1001"]:
+        assert cluster.cli("history", name, *wrong, check=False).returncode == 2
+
+
 def test_gateways_and_brokers(cluster, three):
     gateways = json.loads(cluster.cli("gateways", "--json").stdout)
     assert len(gateways) == 2 and all(row["alive"] for row in gateways)

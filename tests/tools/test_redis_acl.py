@@ -82,6 +82,7 @@ def test_a_cluster_works_with_its_users(restricted):
     assert "broadcast level" in cluster.cli_as("publisher", "send", "Strict", "x", code=1).stderr
     assert len(json.loads(cluster.cli_as("operator", "clients", "Msg", "--json").stdout)) == 2
     assert len(json.loads(cluster.cli_as("operator", "gateways", "--json").stdout)) == 2
+    assert [row["data"] for row in json.loads(cluster.cli_as("operator", "history", "Msg", "--json").stdout)["messages"]] == ["to all", "hello"]
     assert json.loads(cluster.cli_as("publisher", "send", "Msg", "x", "--wait", "3s", "--json").stdout)["matched"] == 2
     cluster.cli_as("operator", "level", "Msg", "group")
     cluster.cli_as("operator", "level", "Msg", "unset")
@@ -101,7 +102,7 @@ def test_a_cluster_works_with_its_users(restricted):
 
 @pytest.mark.parametrize("verb", [
     ["names"], ["groups", "Msg"], ["clients"], ["clients", "Msg"], ["gateways"], ["brokers"], ["level", "Msg"],
-    ["level", "Msg", "group"], ["reload"], ["drain", "x"], ["tail", "Msg"], ["trace", "--name", "Msg", "--for", "9s"]])
+    ["level", "Msg", "group"], ["reload"], ["drain", "x"], ["tail", "Msg"], ["history", "Msg"], ["trace", "--name", "Msg", "--for", "9s"]])
 def test_a_verb_that_its_user_may_not_use(restricted, verb):
     """It ends at once and says what Redis refuses: no wait without an end, no empty answer."""
     done = restricted.cli_as("publisher", *verb, code=1)

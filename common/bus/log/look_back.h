@@ -19,13 +19,15 @@ enum { LOOK_BACK_MAX = 1000 };
 struct look_back_events {
     /* The next older message, both logs merged. Borrowed until return. False: that is enough. */
     bool (*on_message)(void *ctx, const struct message *m);
-    /* status 0, or -ENOTCONN when Redis went away. The reading is over, and gone after this. */
+    /* status 0; -ENOTCONN when Redis went away; -ESTALE when `before` is doubted and belongs to
+     * data that was given up (lineage.h). The reading is over, and gone after this. */
     void (*on_done)(void *ctx, int status);
 };
 
 struct look_back_range {
     struct bytes name;
     struct message_id before; /* not itself; MESSAGE_ID_NONE: from the end */
+    bool is_doubted;          /* `before` came from outside */
     unsigned wanted;          /* messages that the caller hopes for, more than 0 */
 };
 

@@ -14,7 +14,7 @@ from harness.cluster import Cluster, http_request
 from harness.waiting import eventually
 
 APP = pathlib.Path(__file__).resolve().parents[2] / "tools" / "app"
-API = [("POST", "/send"), ("POST", "/close"), ("GET", "/names"), ("GET", "/clients"), ("GET", "/gateways"), ("GET", "/brokers")]
+API = [("POST", "/send"), ("POST", "/close"), ("GET", "/names"), ("GET", "/clients"), ("GET", "/history?name=N"), ("GET", "/gateways"), ("GET", "/brokers")]
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,33 @@ def test_a_send_that_is_too_large(daemon):
     limit = 4 * 1024 * 1024
     assert daemon.admin("POST", "/send", {"name": "Nobody", "data": "x" * limit}).status == 202
     assert daemon.admin("POST", "/send", {"name": "Nobody", "data": "x" * (limit + 1)}).status == 413
+
+
+def test_history(cluster, daemon):
+    name = f"H {daemon.name}"
+    with cluster.client(0, f"/up?name=H%20{daemon.name}") as client:
+        for number in range(5):
+            assert daemon.admin("POST", "/send", {"name": name, "data": {"n": number}, "group": "", "id": f"{name}{number}"}).status == 202
+            client.recv()
+    asked = f"/history?name=H+{daemon.name}"
+    page = daemon.admin("GET", f"{asked}&limit=3").json()
+    assert [row["data"]["n"] for row in page["messages"]] == [4, 3, 2] and page["before"] == page["messages"][-1]["id"]
+    assert {row["name"] for row in page["messages"]} == {name} and page["messages"][0]["time"] > "2020"
+    rest = daemon.admin("GET", f"{asked}&before={page['before']}").json()
+    assert [row["data"]["n"] for row in rest["messages"]] == [1, 0] and rest["before"] is None
+    end = daemon.admin("GET", f"{asked}&before={rest['messages'][-1]['id']}")
+    assert end.status == 200 and end.json() == {"messages": [], "before": None}
+    assert daemon.admin("GET", "/history?name=Nobody").json() == {"messages": [], "before": None}
+    assert daemon.admin("GET", f"{asked}&before=99999999999999-1").status == 410
+
+
+@pytest.mark.parametrize("query, words", [
+    ("", "name: is missing"), ("name=", "name: is missing"), ("name=N&limit=0", "limit: must be"), ("name=N&limit=1001", "limit: must be"),
+    ("name=N&limit=x", "limit: must be"), ("name=N&before=x", "before: is no id"), ("name=N&before=0-0", "before: is no id"),
+    ("name=N&name=M", "name: is given twice"), ("name=N&group=g", "is no parameter here"), ("name=" + "n" * 1025, "name: has more than 1024 bytes")])
+def test_what_history_is_asked(daemon, query, words):
+    reply = daemon.admin("GET", f"/history?{query}")
+    assert reply.status == 400 and words in reply.json()["error"]
 
 
 def test_lists(cluster, daemon):

@@ -2,11 +2,13 @@
  * settings that reach every process. Two apps on one Redis of the test's own. */
 #include "test_app_world.h"
 
+#include <hiredis/hiredis.h>
+
 #include "common/bus/cluster/store.h"
 #include "common/bus/cluster/registry.h"
 #include "common/bus/cluster/rules.h"
 #include "common/bus/partition.h"
-#include "tests/common/bus/bus_room.h"
+#include "tests/common/bus/log_room.h"
 
 struct process {
     struct bus *bus;
@@ -287,6 +289,68 @@ static void test_lists(void **state) {
     close_cluster(&c);
 }
 
+/* Rows with all that is known of a message, page after page. */
+static void test_history(void **state) {
+    struct cluster c;
+    struct buf blob = {0}, key = {0};
+    struct bytes groups[] = {BYTES_LIT("g")};
+    (void)state;
+    open_cluster(
+        &c, "local s = signalbox\n" ROUTE("/none", "local rows, more = s.history{name='None'} "
+                                                   "s.send{data=s.json{rows, tostring(more)}}") //
+        ROUTE("/two", "local rows, more = s.history{name='N', limit=2} "
+                      "s.send{data=s.json(rows) .. tostring(more)}")           //
+        ROUTE("/rest", "local rows, more = s.history{name='N', before='5-3'} " //
+                       "s.send{data=s.json(rows) .. tostring(more)}")          //
+        ROUTE("/bad", "local t = {} for _, o in ipairs{{}, {name='N', limit=0}, {name='N', "
+                      "limit=1001}, {name='N', limit='x'}, {name='N', before='x'}, {name='N', "
+                      "before='0-0'}, {name='N', other=1}} do "
+                      "t[#t + 1] = tostring(pcall(s.history, o)) end "
+                      "s.send{data=table.concat(t, ' ')}")              //
+        ROUTE("/most", "s.send{data=#s.history{name='N', limit=1000}}") //
+        ROUTE("/stale", "s.history{name='N', before='7-1'}"));
+    assert_string_equal(answer(&c, &c.a, "/none"), "[[],\"nil\"]|");
+    log_own(&c.room, "5", "5-4", "0 5");
+    log_append(&c.room, "N", "5-1", "", AS_BROKER);
+    log_append(&c.room, "*", "5-2", "", AS_BROKER);
+    struct message m = {.id = {5, 3},
+                        .kind = MESSAGE_DATA,
+                        .ts_ms = 7,
+                        .from = BYTES_LIT("ann"),
+                        .flags = FLAG_JSON,
+                        .data = BYTES_LIT("{\"b\":1.50}"),
+                        .to_groups = {groups, 1},
+                        .to_clients = {groups, 1}};
+    for (m.id.seq = 3; m.id.seq <= 4; m.id.seq++) {
+        buf_clear(&blob);
+        message_encode(&blob, &m);
+        struct bytes at = key_of(&key, 0, KEY_HISTORY, BYTES_LIT("N"));
+        freeReplyObject(redisCommand(c.room.redis.admin, "XADD %b 5-%d m %b", at.ptr, at.len,
+                                     (int)m.id.seq, blob.ptr, blob.len));
+        m.flags = FLAG_JSON | FLAG_BINARY;
+        m.data = BYTES_LIT("{no json");
+        m.to_conn = BYTES_LIT("v");
+    }
+    buf_deinit(&blob);
+    buf_deinit(&key);
+    assert_string_equal(
+        answer(&c, &c.b, "/two"),
+        "[{\"binary\":true,\"client_id\":[\"g\"],\"connection\":\"v\",\"data\":\"{no json\","
+        "\"from\":\"ann\",\"group\":[\"g\"],\"id\":\"5-4\",\"name\":\"N\","
+        "\"timestamp\":\"1970-01-01T00:00:00.007Z\"},"
+        "{\"client_id\":[\"g\"],\"data\":{\"b\":1.50},\"from\":\"ann\",\"group\":[\"g\"],"
+        "\"id\":\"5-3\",\"name\":\"N\",\"timestamp\":\"1970-01-01T00:00:00.007Z\"}]5-3|");
+    assert_string_equal(answer(&c, &c.b, "/rest"),
+                        "[{\"data\":\"5-2\",\"id\":\"5-2\","
+                        "\"timestamp\":\"1970-01-01T00:00:00.007Z\"},"
+                        "{\"data\":\"5-1\",\"id\":\"5-1\",\"name\":\"N\","
+                        "\"timestamp\":\"1970-01-01T00:00:00.007Z\"}]nil|");
+    assert_string_equal(answer(&c, &c.a, "/most"), "4|");
+    assert_string_equal(answer(&c, &c.a, "/bad"), "false false false false false false false|");
+    assert_contains(answer(&c, &c.a, "/stale"), "before: the data that it belongs to was given up");
+    close_cluster(&c);
+}
+
 /* Sorted, and each group once, however many there are and in whatever order they came. */
 static void test_lists_of_many(void **state) {
     struct cluster c;
@@ -423,6 +487,7 @@ int main(void) {
         cmocka_unit_test(test_a_lock_of_a_handler_that_took_too_long),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_lists_of_many),
+        cmocka_unit_test(test_history),
         cmocka_unit_test(test_how_long_values_live),
         cmocka_unit_test(test_the_app_files_own_comes_back),
         cmocka_unit_test(test_settings_reach_everyone),

@@ -64,7 +64,8 @@ static void on_done(void *ctx, int status) {
 
 static const char *look_back(struct test *t, const char *before, unsigned enough) {
     static const struct look_back_events events = {on_message, on_done};
-    const struct look_back_range range = {BYTES_LIT("N"), id_of(before), enough};
+    const struct look_back_range range = {
+        .name = BYTES_LIT("N"), .before = id_of(before), .wanted = enough};
     t->done = t->messages = 0;
     t->got[0] = '\0';
     t->enough = enough;
@@ -144,7 +145,7 @@ static void pages_follow_each_other(void **state) {
     assert_falling(look_back(t, "", 3), 1300, 1298);
     t->command_at = 0;
     /* of few that are wanted, each is found late: whoever asks takes more than it hoped for */
-    const struct look_back_range range = {BYTES_LIT("N"), MESSAGE_ID_NONE, 1};
+    const struct look_back_range range = {.name = BYTES_LIT("N"), .wanted = 1};
     static const struct look_back_events events = {on_message, on_done};
     t->done = t->messages = 0;
     t->got[0] = '\0';
