@@ -9,7 +9,7 @@ import redis
 
 from harness import Process, BIN, eventually, free_port
 from load import NAMES, StreamPublisher, Talker
-from proxy import Proxy
+from harness.proxy import Proxy
 from world import LONG, SLACK, Crowd, key, partition_of
 
 ALL = "I1 I2 I3 I4 I5 I6 I7 I8"

@@ -23,7 +23,7 @@ import invariants
 from harness import Cluster, eventually, free_port
 from invariants import EVERY, Event, Evidence, Recovery, parse_id
 from load import NAMES, Books, Load, body_of
-from proxy import Proxy
+from harness.proxy import Proxy
 
 APP = pathlib.Path(__file__).parent / "app"
 LONG = os.environ.get("SIGNALBOX_LONG") == "1"

@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on command, between a process and Redis.
+"""A TCP proxy that misbehaves on command, between a process and Redis, or a client and its gateway.
 
 All proxies share one thread. What can be done to one, also while connections are open:
 
@@ -40,6 +40,9 @@ class Pump(asyncio.Protocol):
             await self.proxy.loop.create_connection(lambda: self.peer, *self.proxy.target)
         except OSError:
             self.transport.abort()
+            return
+        if self.transport.is_closing():  # it has gone meanwhile
+            self.peer.transport.abort()
             return
         self.release()
 
