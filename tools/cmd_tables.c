@@ -173,36 +173,39 @@ const struct verb verb_settings = {.name = "settings",
                                    VERB_OPTIONS(options),
                                    VERB_RUN(struct tables, run_settings)};
 
-enum { COLUMNS = 3 };
+struct rows {
+    size_t columns, count; /* count: of texts */
+    const char *const *heads, *const *texts;
+};
 
 /* As JSON, rows are objects whose members are the columns in lower case. */
-static void print_json_rows(const char *const *columns, const char *const *texts, size_t rows) {
+static void print_json_rows(const struct rows *r) {
     struct buf out = {0};
-    for (size_t i = 0; i < COLUMNS * rows; i++) {
-        buf_append_str(&out, i == 0 ? "[{\"" : i % COLUMNS == 0 ? "},\n {\"" : ",\"");
-        for (const char *c = columns[i % COLUMNS]; *c != '\0'; c++)
+    for (size_t i = 0; i < r->count; i++) {
+        size_t column = i % r->columns;
+        buf_append_str(&out, i == 0 ? "[{\"" : column == 0 ? "},\n {\"" : ",\"");
+        for (const char *c = r->heads[column]; *c != '\0'; c++)
             buf_append_char(&out, (char)tolower(*c));
-        tool_append_json(&out, "\":", bytes_str(texts[i]));
+        tool_append_json(&out, "\":", bytes_str(r->texts[i]));
     }
     buf_append_str(&out, "}]");
     tool_print(&out);
 }
 
-static void print_rows(const struct tool *t, const char *const *columns, const char *const *texts,
-                       size_t rows) {
+static void print_rows(const struct tool *t, const struct rows *r) {
     struct table table;
     if (t->is_json) {
-        print_json_rows(columns, texts, rows);
+        print_json_rows(r);
         return;
     }
-    table_init(&table, COLUMNS, columns);
-    for (size_t i = 0; i < COLUMNS * rows; i++)
-        table_cell(&table, bytes_str(texts[i]));
+    table_init(&table, r->columns, r->heads);
+    for (size_t i = 0; i < r->count; i++)
+        table_cell(&table, bytes_str(r->texts[i]));
     table_print(&table);
 }
 
 static int run_metrics(struct tool *t, void *own) {
-    static const char *const columns[] = {"METRIC", "KIND", "WHAT"};
+    static const char *const heads[] = {"METRIC", "KIND", "WHAT"};
     static const char *const texts[] = {
 #define COUNTER(name, help) "signalbox_" #name "_total", "counter", help,
 #define GAUGE(name, help)   "signalbox_" #name, "gauge", help,
@@ -213,7 +216,7 @@ static int run_metrics(struct tool *t, void *own) {
     if (!t->is_json && ((struct tables *)own)->is_markdown)
         metrics_print_markdown(stdout);
     else
-        print_rows(t, columns, texts, ARRAY_LEN(texts) / COLUMNS);
+        print_rows(t, &(struct rows){ARRAY_LEN(heads), ARRAY_LEN(texts), heads, texts});
     return TOOL_OK;
 }
 
@@ -225,16 +228,18 @@ const struct verb verb_metrics = {.name = "metrics",
                                   VERB_RUN(struct tables, run_metrics)};
 
 static int run_close_codes(struct tool *t, void *own) {
-    static const char *const columns[] = {"CODE", "REASON", "WHEN"};
+    static const char *const heads[] = {"CODE", "REASON", "RETURN", "WHEN"};
     static const char *const texts[] = {
-#define X(NAME, code, text, docs) #code, text, docs,
+#define RETURN                                "yes"
+#define STAY                                  "no"
+#define X(NAME, code, may_return, text, docs) #code, text, may_return, docs,
 #include "common/base/close_reason.def"
 #undef X
     };
     if (!t->is_json && ((struct tables *)own)->is_markdown)
         close_reason_print_markdown(stdout);
     else
-        print_rows(t, columns, texts, ARRAY_LEN(texts) / COLUMNS);
+        print_rows(t, &(struct rows){ARRAY_LEN(heads), ARRAY_LEN(texts), heads, texts});
     return TOOL_OK;
 }
 

@@ -3,11 +3,13 @@
 
 #include "common/base/must.h"
 
+enum { STAY, RETURN };
+
 static const struct {
-    int code;
+    int code, may_return;
     const char *name, *text, *docs;
 } reasons[] = {
-#define X(NAME, code, text, docs) {code, #NAME, text, docs},
+#define X(NAME, code, may_return, text, docs) {code, may_return, #NAME, text, docs},
 #include "common/base/close_reason.def"
 #undef X
 };
@@ -22,6 +24,11 @@ const char *close_reason_text(enum close_reason reason) {
     return reasons[reason].text;
 }
 
+bool close_reason_is_for_good(enum close_reason reason) {
+    MUST((size_t)reason < ARRAY_LEN(reasons));
+    return reasons[reason].may_return == STAY;
+}
+
 bool close_code_is_valid(int64_t code) {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
            (code >= 3000 && code <= 4999);
@@ -33,7 +40,8 @@ bool close_code_is_allowed(int64_t code) {
 }
 
 void close_reason_print_markdown(FILE *out) {
-    fputs("| code | reason | when |\n|---|---|---|\n", out);
+    fputs("| code | reason | come back | when |\n|---|---|---|---|\n", out);
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-        fprintf(out, "| %d | %s | %s |\n", reasons[i].code, reasons[i].text, reasons[i].docs);
+        fprintf(out, "| %d | %s | %s | %s |\n", reasons[i].code, reasons[i].text,
+                reasons[i].may_return == RETURN ? "yes" : "no", reasons[i].docs);
 }

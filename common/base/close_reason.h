@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 enum close_reason {
-#define X(NAME, code, text, docs) CLOSE_##NAME,
+#define X(NAME, code, may_return, text, docs) CLOSE_##NAME,
 #include "common/base/close_reason.def"
 #undef X
     CLOSE_REASON_COUNT
@@ -22,6 +22,8 @@ enum { CLOSE_TEXT_MAX = 123 };
 int close_reason_code(enum close_reason reason);
 /* The text of the close frame. */
 const char *close_reason_text(enum close_reason reason);
+/* Whether the client should not come back. */
+bool close_reason_is_for_good(enum close_reason reason);
 
 /* Whether a close frame may have this code (RFC 6455, 7.4). */
 bool close_code_is_valid(int64_t code);

@@ -8,7 +8,6 @@
 #include "gateway/codec/deflate.h"
 
 enum { FIN = 0x80, RSV2_RSV3 = 0x30, OPCODE = 0x0F, MASKED = 0x80, LENGTH = 0x7F };
-enum { NO_CODE = 1005 }; /* of a close frame without a payload; never on the wire */
 
 void ws_decoder_init(struct ws_decoder *d, size_t max_message_bytes) {
     *d = (struct ws_decoder){.max_message_bytes = max_message_bytes};
@@ -203,7 +202,7 @@ static enum parse read_close(struct ws_decoder *d, struct bytes payload,
     *event_out = (struct ws_event){.kind = WS_EVENT_CLOSE,
                                    .opcode = WS_CLOSE,
                                    .has_code = payload.len >= 2,
-                                   .code = NO_CODE,
+                                   .code = WS_NO_CODE,
                                    .payload = bytes_from(payload, 2)};
     if (event_out->has_code) {
         event_out->code = (unsigned char)payload.ptr[0] << 8 | (unsigned char)payload.ptr[1];

@@ -38,6 +38,8 @@ enum ws_opcode {
 
 enum { WS_HEADER_IN_MAX = 14, WS_HEADER_OUT_MAX = 10, WS_CONTROL_MAX = 125, WS_REASON_MAX = 123 };
 
+enum { WS_NO_CODE = 1005 }; /* of a Close without one; never on the wire */
+
 enum ws_event_kind { WS_EVENT_MESSAGE, WS_EVENT_PING, WS_EVENT_PONG, WS_EVENT_CLOSE };
 
 struct ws_event {
@@ -45,7 +47,7 @@ struct ws_event {
     enum ws_opcode opcode; /* MESSAGE: WS_TEXT (then the payload is valid UTF-8) or WS_BINARY */
     bool is_compressed;    /* MESSAGE: had RSV1 (allow_rsv1): its text is not checked yet */
     bool has_code;         /* CLOSE: false when its payload was empty */
-    int code;              /* CLOSE: as sent, 1005 (none) when !has_code */
+    int code;              /* CLOSE: as sent, WS_NO_CODE when !has_code */
     struct bytes payload;  /* MESSAGE, PING, PONG: the payload; CLOSE: the reason */
 };
 

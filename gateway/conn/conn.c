@@ -132,6 +132,7 @@ void conn_refuse(struct conn *c, const struct refusal *why, bool is_told) {
 void conn_send_initial(struct conn *c, struct frame f) {
     if (c->state != CONN_OPEN)
         return;
+    c->has_spoken = true;
     outq_push(&c->out, f, true);
     conns_mark_dirty(c->set, c);
 }
@@ -216,6 +217,7 @@ RARE static enum conn_sent send_over_bound(struct conn *c, struct frame f) {
 enum conn_sent conn_send_message(struct conn *c, struct frame f) {
     if (c->state != CONN_OPEN)
         return CONN_DROPPED;
+    c->has_spoken = true;
     if (outq_would_overflow(&c->out, f.len, c->set->max_queue_bytes))
         return send_over_bound(c, f);
     outq_push_fitting(&c->out, f, c->policy);

@@ -36,6 +36,7 @@ struct conn {
     uint32_t slot;      /* place in conns->all */
     bool is_blocked;    /* the socket takes no more for now */
     bool is_dirty;      /* it is in conns->dirty */
+    bool has_spoken;    /* a message was for it since its protocol last looked */
     uint64_t active_ms; /* last byte in or out */
     TAILQ_ENTRY(conn) by_dirty;
     struct conns *set;

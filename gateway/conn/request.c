@@ -122,6 +122,21 @@ bool request_wants_events(const struct request *r) {
            !ws_handshake_is_request(&r->head);
 }
 
+struct bytes request_query(const struct request *r, const char *name) {
+    struct bytes rest = r->head.query, found = BYTES_NONE;
+    while (rest.ptr != NULL) {
+        struct bytes value = bytes_split(&rest, '&');
+        struct bytes key = bytes_split(&value, '=');
+        if (bytes_equal_str(key, name))
+            found = value.ptr != NULL ? value : BYTES_LIT("");
+    }
+    return found;
+}
+
+bool request_wants_v1_events(const struct request *r) {
+    return bytes_equal_str(request_query(r, "signalbox"), "v1");
+}
+
 static void reply(struct request *r, int status, struct bytes content_type, int64_t length,
                   struct bytes body) {
     struct buf out = {0};
@@ -157,7 +172,8 @@ void request_reply_head(struct request *r, int status, struct bytes content_type
 static void refuse_events(struct request *r, const char *reason) {
     struct buf text = {0};
     struct sse_end end = {.code = close_reason_code(CLOSE_UNAVAILABLE),
-                          .reason = bytes_str(reason)};
+                          .reason = bytes_str(reason),
+                          .is_v1 = request_wants_v1_events(r)};
     MUST(request_header(r, BYTES_LIT("Cache-Control"), BYTES_LIT(SSE_CACHE_CONTROL)));
     sse_end_append(&text, &end);
     request_reply(r, 200, BYTES_LIT(SSE_MEDIA_TYPE), buf_bytes(&text));

@@ -123,6 +123,11 @@ void request_refuse(struct request *r, int status, const char *reason);
 bool request_is_head(const struct request *r);
 /* A GET that accepts text/event-stream, and is no handshake of a WebSocket. */
 bool request_wants_events(const struct request *r);
+/* Whether these are to be frames of signalbox.v1: ?signalbox=v1. */
+bool request_wants_v1_events(const struct request *r);
+/* The value of the last parameter of that name in the query, as it stands there; a NULL pointer
+ * when there is none. */
+struct bytes request_query(const struct request *r, const char *name);
 /* Copies all of it. */
 struct signal_fields {
     struct bytes name, group, client_id, value; /* value: or empty */

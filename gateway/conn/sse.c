@@ -20,7 +20,7 @@ struct sse {
     struct bytes client_id, name;
     bool is_chunked, is_v1;
     size_t heard_bytes; /* that it had no reason to send */
-    uint64_t pinged_ms;
+    uint64_t told_ms;   /* v1_is_silence_over */
 };
 
 /* ---- out */
@@ -41,8 +41,7 @@ static void send_ping(struct sse *s) {
     struct buf position = {0}, data = {0}, out = {0};
     s->events->position(s->client, &position);
     if (s->is_v1)
-        buf_printf(&data, "{\"type\":\"position\",\"id\":\"%.*s\"}",
-                   BYTES_FMT(buf_bytes(&position)));
+        v1_position(&data, s->events, s->client);
     struct sse_event event = {.type = "ping", .id = buf_bytes(&position), .data = buf_bytes(&data)};
     sse_append(&out, &event);
     send_event(s, buf_bytes(&out), false);
@@ -74,8 +73,7 @@ static void end_with(struct sse *s, const struct transport_end *e, uint64_t stal
 }
 
 static void end_for(struct sse *s, enum close_reason reason, uint64_t stall_ms) {
-    struct transport_end e = {.code = close_reason_code(reason),
-                              .reason = bytes_str(close_reason_text(reason))};
+    struct transport_end e = transport_end_for(reason);
     end_with(s, &e, stall_ms);
 }
 
@@ -132,20 +130,17 @@ static bool is_dead(struct sse *s) {
 /* Asking whether the peer reads is a system call, so an idle stream is asked once a ping. */
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct sse *s = c->proto_state;
-    uint64_t ping_ms = v1_silence_ms(s->settings);
     if (conn_is_slow(c)) {
         close_slow(s);
         return;
     }
-    bool is_due = now_ms - c->active_ms >= ping_ms && now_ms - s->pinged_ms >= ping_ms;
+    bool is_due = v1_is_silence_over(c, s->settings, &s->told_ms, now_ms);
     if (!is_due && c->out.count == 0)
         return;
-    if (is_dead(s)) {
+    if (is_dead(s))
         end_for(s, CLOSE_TIMEOUT, CLOSE_STALL_MS);
-    } else if (is_due && c->out.count == 0) {
-        s->pinged_ms = now_ms;
+    else if (is_due)
         send_ping(s);
-    }
 }
 
 static bool on_shutdown(struct conn *c) {
@@ -199,7 +194,7 @@ struct sse *sse_open(struct conn *c, const struct sse_options *options) {
                       .name = options->name,
                       .is_chunked = options->is_chunked,
                       .is_v1 = options->is_v1,
-                      .pinged_ms = conns_now(c->set)};
+                      .told_ms = conns_now(c->set)};
     conn_switch(c, &sse_proto, s);
     conn_watch(c);
     metrics_add(METRIC_event_streams, 1);

@@ -8,10 +8,6 @@
 
 #include "common/base/buf.h"
 
-/* When a client that lost its connection should come back: each at a time of its own, so that they
- * do not all come at once. */
-unsigned sse_retry_ms(void);
-
 struct sse_end {
     int code;
     struct bytes reason;

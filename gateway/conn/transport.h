@@ -14,6 +14,7 @@
 #define SIGNALBOX_GATEWAY_CONN_TRANSPORT_H
 
 #include "common/base/buf.h"
+#include "common/base/close_reason.h"
 
 /* Why a client's messages are not read for now. */
 enum hold {
@@ -42,6 +43,12 @@ struct transport_end {
     struct bytes reason;
     bool is_for_good; /* a client that comes back by itself should not */
 };
+
+static inline struct transport_end transport_end_for(enum close_reason reason) {
+    return (struct transport_end){.code = close_reason_code(reason),
+                                  .reason = bytes_str(close_reason_text(reason)),
+                                  .is_for_good = close_reason_is_for_good(reason)};
+}
 
 struct transport {
     /* Ends it in good order: what is queued, then the end. No effect when it ends already. */

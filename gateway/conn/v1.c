@@ -2,20 +2,49 @@
 #include "gateway/conn/v1.h"
 
 #include "common/base/must.h"
+#include "common/base/random.h"
 #include "common/base/settings.h"
+#include "common/json/json_text.h"
+#include "gateway/conn/conn.h"
+#include "gateway/conn/transport.h"
 
-enum { SWEEP_MS = 1000 };
+enum { SWEEP_MS = 1000, RETRY_MIN_MS = 1000, RETRY_SPREAD_MS = 2000 };
 
 static unsigned at_most(int64_t ms, unsigned most_ms) {
     return ms < most_ms ? (unsigned)ms : most_ms;
 }
 
-unsigned v1_silence_ms(const struct settings *s) {
-    return at_most(s->ping_ms, SILENCE_MAX_MS);
+unsigned v1_ping_ms(const struct settings *s) {
+    return at_most(s->ping_ms, SILENCE_MAX_MS + 2 * SWEEP_MS);
 }
 
-unsigned v1_ping_ms(const struct settings *s) {
-    return at_most(s->ping_ms, SILENCE_MAX_MS + SWEEP_MS);
+bool v1_is_silence_over(struct conn *c, const struct settings *s, uint64_t *told_ms,
+                        uint64_t now_ms) {
+    if (c->has_spoken)
+        *told_ms = now_ms;
+    c->has_spoken = false;
+    if (now_ms - *told_ms < at_most(s->ping_ms, SILENCE_MAX_MS) || c->out.count > 0)
+        return false;
+    *told_ms = now_ms;
+    return true;
+}
+
+unsigned v1_retry_ms(void) {
+    return RETRY_MIN_MS + (unsigned)random_below(RETRY_SPREAD_MS);
+}
+
+void v1_position(struct buf *out, const struct transport_events *events, void *client) {
+    buf_append_str(out, "{\"type\":\"position\",\"id\":\"");
+    events->position(client, out);
+    buf_append_str(out, "\"}");
+}
+
+void v1_closed(struct buf *out, int code, struct bytes reason, unsigned retry_ms) {
+    buf_printf(out, "{\"type\":\"closed\",\"code\":%d,\"reason\":", code);
+    json_append_string(out, reason);
+    if (retry_ms > 0)
+        buf_printf(out, ",\"retryMs\":%u", retry_ms);
+    buf_append_char(out, '}');
 }
 
 static bool is_space(char c) {

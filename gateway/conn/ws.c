@@ -6,13 +6,13 @@
 
 #include <stdlib.h>
 
-#include "common/base/close_reason.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "gateway/codec/ws_codec.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/pace.h"
+#include "gateway/conn/v1.h"
 
 enum {
     HOLD_MAX_MS = 10000,
@@ -34,9 +34,9 @@ struct ws {
     void *client;
     struct bytes client_id, name;
     enum ws_state state;
+    unsigned held; /* enum hold */
 
     struct ws_decoder decoder;
-    unsigned held; /* enum hold */
     struct pace pace;
     struct buf backlog;          /* what was read and is held */
     struct inflation *inflation; /* of the message that HOLD_INFLATE is for, or NULL */
@@ -47,9 +47,12 @@ struct ws {
     uint64_t heard_at; /* and how much had been written to it then */
     uint64_t ping_at;  /* how much was written up to its ping; 0: no ping is out */
     uint64_t had_ms;   /* when its side had our ping, or our Close; 0: not yet */
+    uint64_t told_ms;  /* v1_is_silence_over */
     bool is_probed;    /* it has to show a sign of life, … */
     bool was_behind;   /* … and had not had everything when that began */
+    bool is_v1;
 
+    bool is_by_us;      /* LEAVING: the peer has not asked for it */
     int close_code;     /* LEAVING: of our Close, 0: an empty one */
     char *close_reason; /* LEAVING: its text, or NULL */
 };
@@ -68,10 +71,16 @@ static void send_control(struct ws *ws, enum ws_opcode opcode, struct bytes payl
     buf_deinit(&out);
 }
 
-static void send_close(struct ws *ws, int code, struct bytes reason) {
-    struct buf out = {0};
-    ws_encode_close(&out, code, reason);
+/* signalbox.v1 is told in words, unless its client has ended it. */
+static void send_close(struct ws *ws, const struct transport_end *end, bool is_told) {
+    struct buf text = {0}, out = {0};
+    if (ws->is_v1 && is_told) {
+        v1_closed(&text, end->code, end->reason, end->is_for_good ? 0 : v1_retry_ms());
+        ws_encode_message(&out, WS_TEXT, buf_bytes(&text));
+    }
+    ws_encode_close(&out, end->code, end->reason);
     conn_send_bytes(ws->conn, buf_bytes(&out));
+    buf_deinit(&text);
     buf_deinit(&out);
 }
 
@@ -88,17 +97,17 @@ static void leave(struct ws *ws) {
     ws->events->on_leaving(ws->client);
 }
 
-static void begin_closing(struct ws *ws, int code, struct bytes reason, uint64_t stall_ms) {
-    ws->events->on_ending(ws->client, ENDED_BY_SERVER, code, reason);
+static void begin_closing(struct ws *ws, const struct transport_end *end, uint64_t stall_ms) {
+    ws->events->on_ending(ws->client, ENDED_BY_SERVER, end->code, end->reason);
     set_state(ws, WS_CLOSING);
     leave(ws);
-    send_close(ws, code, reason);
+    send_close(ws, end, true);
     conn_resume(ws->conn, CONN_PAUSED_PROTO);
     ws->had_ms = 0;
     conn_begin_end(ws->conn, stall_ms);
     conn_set_deadline(ws->conn, CLOSE_TICK_MS);
-    log_debug("ws", "closing id=%s code=%d reason=%s", LOG_TEXT(ws->client_id), code,
-              LOG_TEXT(reason));
+    log_debug("ws", "closing id=%s code=%d reason=%s", LOG_TEXT(ws->client_id), end->code,
+              LOG_TEXT(end->reason));
 }
 
 /* CLOSING: the peer takes what is queued, then it has its time for a Close. */
@@ -114,22 +123,25 @@ static void await_close(struct ws *ws) {
 }
 
 static void finish_leaving(struct ws *ws) {
+    struct transport_end end = {
+        .code = ws->close_code, .reason = bytes_str(ws->close_reason), .is_for_good = true};
     leave(ws);
-    send_close(ws, ws->close_code, bytes_str(ws->close_reason));
+    send_close(ws, &end, ws->is_by_us);
     conn_finish(ws->conn, CLOSE_STALL_MS);
 }
 
-static void close_with(struct ws *ws, int code, struct bytes reason, uint64_t stall_ms) {
+static void close_with(struct ws *ws, const struct transport_end *end, uint64_t stall_ms) {
     if (ws->state == WS_CLOSING || !conn_is_open(ws->conn))
         return;
     if (ws->state == WS_LEAVING)
         finish_leaving(ws); /* the peer was first */
     else
-        begin_closing(ws, code, reason, stall_ms);
+        begin_closing(ws, end, stall_ms);
 }
 
 static void close_for(struct ws *ws, enum close_reason reason, uint64_t stall_ms) {
-    close_with(ws, close_reason_code(reason), bytes_str(close_reason_text(reason)), stall_ms);
+    struct transport_end end = transport_end_for(reason);
+    close_with(ws, &end, stall_ms);
 }
 
 static void close_slow(void *carrier) {
@@ -145,9 +157,12 @@ static void close_slow(void *carrier) {
 
 /* ---- the peer closes, or has to be cut off: what its messages caused comes first */
 
-static void leave_politely(struct ws *ws, int code, struct bytes reason) {
-    ws->close_code = code;
+/* code: as in on_ending. */
+static void leave_politely(struct ws *ws, enum ended_by by, int code, struct bytes reason) {
+    ws->events->on_ending(ws->client, by, code, reason);
+    ws->close_code = code == WS_NO_CODE ? 0 : code;
     ws->close_reason = bytes_dup(reason);
+    ws->is_by_us = by == ENDED_BY_SERVER;
     set_state(ws, WS_LEAVING);
     bool has_said = ws->said_ms != 0 && conns_now(ws->conn->set) - ws->said_ms < BYE_AFTER_SAID_MS;
     if (has_said && ws->events->ask_for_bye(ws->client))
@@ -165,16 +180,14 @@ static void fail(struct ws *ws, const struct ws_error *error) {
         conn_finish(ws->conn, CLOSE_STALL_MS);
         return;
     }
-    ws->events->on_ending(ws->client, ENDED_BY_SERVER, error->close_code, reason);
-    leave_politely(ws, error->close_code, reason);
+    leave_politely(ws, ENDED_BY_SERVER, error->close_code, reason);
 }
 
 static void on_close_frame(struct ws *ws, const struct ws_event *event) {
-    ws->events->on_ending(ws->client, ENDED_BY_CLIENT, event->code, event->payload);
     if (ws->state == WS_CLOSING)
         conn_finish(ws->conn, CLOSE_STALL_MS);
     else
-        leave_politely(ws, event->has_code ? event->code : 0, event->payload);
+        leave_politely(ws, ENDED_BY_CLIENT, event->code, event->payload);
 }
 
 /* ---- back-pressure */
@@ -200,15 +213,13 @@ static void release(void *carrier, enum hold why) {
 
 /* What it said so far was handed on and comes out first. */
 static void cut_off(struct ws *ws) {
-    int code = close_reason_code(CLOSE_RATE);
-    struct bytes reason = bytes_str(close_reason_text(CLOSE_RATE));
+    struct transport_end end = transport_end_for(CLOSE_RATE);
     metrics_add(METRIC_rate_closed, 1);
     char address[IP_TEXT_SIZE];
     ip_show(ws->conn->remote, address);
     log_warn("ws", "cut_off reason=rate address=%s id=%s name=%s", address, LOG_TEXT(ws->client_id),
              LOG_TEXT(ws->name));
-    ws->events->on_ending(ws->client, ENDED_BY_SERVER, code, reason);
-    leave_politely(ws, code, reason);
+    leave_politely(ws, ENDED_BY_SERVER, end.code, end.reason);
 }
 
 static void pace(struct ws *ws, size_t bytes) {
@@ -432,9 +443,22 @@ static bool is_stuck(const struct ws *ws, uint64_t now_ms) {
                                     ws->decoder.message.len / LEAST_MESSAGE_RATE;
 }
 
+/* A script does not see pings, and hears nothing of messages that are for others. */
+static void break_silence(struct ws *ws, uint64_t now_ms) {
+    struct buf text = {0};
+    if (!ws->is_v1 || !v1_is_silence_over(ws->conn, ws->settings, &ws->told_ms, now_ms))
+        return;
+    v1_position(&text, ws->events, ws->client);
+    send_control(ws, WS_TEXT, buf_bytes(&text));
+    buf_deinit(&text);
+}
+
 static void on_sweep(struct conn *c, uint64_t now_ms) {
     struct ws *ws = c->proto_state;
-    if (ws->state != WS_OPEN || c->paused != 0)
+    if (ws->state != WS_OPEN)
+        return;
+    break_silence(ws, now_ms);
+    if (c->paused != 0)
         return;
     if (conn_is_slow(c)) {
         close_slow(ws);
@@ -534,7 +558,9 @@ struct ws *ws_open(struct conn *c, const struct ws_options *options) {
                       .client = options->client,
                       .client_id = options->client_id,
                       .name = options->name,
+                      .is_v1 = options->is_v1,
                       .heard_ms = conns_now(c->set),
+                      .told_ms = conns_now(c->set),
                       .backlog = *options->rest};
     buf_init(options->rest);
     pace_init(&ws->pace, options->settings, ip_is_local(c->remote));
@@ -554,7 +580,7 @@ struct ws *ws_open(struct conn *c, const struct ws_options *options) {
 /* ---- the transport */
 
 static void transport_close(void *carrier, const struct transport_end *end) {
-    close_with(carrier, end->code, end->reason, CLOSE_STALL_MS);
+    close_with(carrier, end, CLOSE_STALL_MS);
 }
 
 static void transport_on_bye(void *carrier) {

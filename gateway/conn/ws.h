@@ -29,6 +29,7 @@ struct ws_options {
     void *client;                 /* of the events */
     struct bytes client_id, name; /* for the log; they live as long as the client */
     bool deflates;                /* permessage-deflate was agreed on */
+    bool is_v1;                   /* signalbox.v1 was */
     struct buf *rest;             /* what was read after the handshake; taken */
 };
 

@@ -72,17 +72,8 @@ bool event_stream_is_refused(struct request *r) {
 
 /* ---- what its query and head say */
 
-/* ?signalbox=v1 */
-static bool wants_v1(const struct request *r) {
-    struct bytes rest = r->head.query;
-    while (rest.ptr != NULL)
-        if (bytes_equal_str(bytes_split(&rest, '&'), "signalbox=v1"))
-            return true;
-    return false;
-}
-
 enum wire event_stream_wire(const struct request *r) {
-    return wire_of_sse(r->head.minor_version > 0, wants_v1(r));
+    return wire_of_sse(r->head.minor_version > 0, request_wants_v1_events(r));
 }
 
 bool event_stream_read_resume(const struct request *r, struct join_options *join) {

@@ -44,7 +44,7 @@ struct join {
     struct name_entry *entry;
     LIST_ENTRY(join) link;
     struct message_id position;
-    bool wants_resume, has_resume, is_recovered;
+    bool wants_resume, has_resume, is_recovered, is_told_live;
     unsigned last;   /* messages that come first, if they are there; 0 with a resume */
     bool has_gap;    /* messages after the position were lost */
     bool is_rewound; /* the position means nothing: later messages may have smaller ids */
@@ -278,7 +278,7 @@ static void complete(struct join *j) {
                       : j->is_recovered ? WIRE_RECOVERED
                                         : WIRE_NOT_RECOVERED);
     send_held(j, client, &j->replayed);
-    if (j->wants_resume)
+    if (j->is_told_live)
         client_send_live(client);
     send_held(j, client, &j->held);
     bool has_gap = j->has_gap && !j->entry->continues_on_gap;
@@ -412,6 +412,7 @@ void join_start(struct request *r, const struct join_options *options) {
     j->client = options->client;
     j->carry = options->carry;
     j->wants_resume = options->wants_resume;
+    j->is_told_live = options->wants_resume || options->wants_last;
     j->has_resume = options->has_resume;
     j->resume = options->resume;
     j->last = options->wants_resume ? 0 : options->last;

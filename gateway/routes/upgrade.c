@@ -115,24 +115,12 @@ struct bytes upgrade_group(const struct upgrade_options *o) {
     return bytes_trim(o->group).len > 0 ? o->group : BYTES_NONE;
 }
 
-/* The value of the last parameter of that name; a NULL pointer when there is none. */
-static struct bytes query_value(const struct request *r, const char *name) {
-    struct bytes rest = r->head.query, found = BYTES_NONE;
-    while (rest.ptr != NULL) {
-        struct bytes value = bytes_split(&rest, '&');
-        struct bytes key = bytes_split(&value, '=');
-        if (bytes_equal_str(key, name))
-            found = value.ptr != NULL ? value : BYTES_LIT("");
-    }
-    return found;
-}
-
 /* The window of the compression that was agreed on; 0: none. A client whose own compression, or
  * that of something on the way, is broken can do without it. */
 static int window_bits_of(const struct request *r, const struct upgrade_options *o) {
     struct buf name = {0};
     if (r->routes->settings->compress_min_bytes == 0 || o->is_uncompressed ||
-        bytes_equal_str(query_value(r, "signalbox-deflate"), "0"))
+        bytes_equal_str(request_query(r, "signalbox-deflate"), "0"))
         return 0;
     buf_append(&name, o->name);
     buf_append_char(&name, '\0');
@@ -174,7 +162,7 @@ static struct client *identify(const struct request *r, const struct upgrade_opt
 /* ---- resume */
 
 static void read_resume(const struct request *r, struct join_options *join) {
-    struct bytes value = query_value(r, "signalbox-resume");
+    struct bytes value = request_query(r, "signalbox-resume");
     join->wants_resume = value.ptr != NULL;
     join->has_resume = join->wants_resume && message_id_parse(value, &join->resume);
 }
@@ -185,7 +173,7 @@ static void read_resume(const struct request *r, struct join_options *join) {
 static void read_last(const struct request *r, const struct upgrade_options *o,
                       struct join_options *join) {
     uint64_t wish = o->last;
-    struct bytes text = query_value(r, "signalbox-last");
+    struct bytes text = request_query(r, "signalbox-last");
     if (text.ptr != NULL && !bytes_to_u64(text, &wish))
         wish = o->last;
     join->wants_last = o->last > 0 || text.ptr != NULL;
@@ -255,6 +243,7 @@ static void carry_by_websocket(struct request *r, struct client *client) {
                                  .client_id = who->client_id,
                                  .name = who->name,
                                  .deflates = wire_window_bits(client->wire) > 0,
+                                 .is_v1 = wire_is_v1(client->wire),
                                  .rest = &rest};
     client_carry(client, &ws_transport, ws_open(c, &options), c);
     attach_to_route(r, client);

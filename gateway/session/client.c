@@ -118,9 +118,7 @@ void client_close_with(struct client *c, int code, struct bytes reason) {
 }
 
 void client_close(struct client *c, enum close_reason reason) {
-    struct transport_end end = {.code = close_reason_code(reason),
-                                .reason = bytes_str(close_reason_text(reason)),
-                                .is_for_good = reason == CLOSE_NORMAL || reason == CLOSE_REPLACED};
+    struct transport_end end = transport_end_for(reason);
     if (reason == CLOSE_SLOW)
         c->transport->close_slow(c->carrier);
     else

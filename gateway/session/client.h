@@ -138,7 +138,7 @@ void client_send_live(struct client *c);
 void client_send(struct client *c, unsigned flags, struct bytes data);
 
 /* We close. No effect when it ends already. client_close_with: somebody has decided that, so it is
- * for good, as are CLOSE_NORMAL and CLOSE_REPLACED. */
+ * for good. */
 void client_close(struct client *c, enum close_reason reason);
 void client_close_with(struct client *c, int code, struct bytes reason);
 /* BYE is back. */

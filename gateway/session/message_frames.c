@@ -3,7 +3,7 @@
 
 #include "common/base/base64.h"
 #include "gateway/codec/sse_codec.h"
-#include "gateway/conn/sse_end.h"
+#include "gateway/conn/v1.h"
 #include "gateway/session/client.h"
 
 enum { SCRATCH_KEPT_BYTES = 65536 };
@@ -116,7 +116,7 @@ struct frame message_frames_hello(struct message_frames *f, enum wire wire, cons
         return take_text(f);
     struct sse_event e = {.type = "hello",
                           .id = bytes_str(message_id_format(h->position, id)),
-                          .retry_ms = sse_retry_ms(),
+                          .retry_ms = v1_retry_ms(),
                           .data = buf_bytes(&f->text)};
     return event(f, wire, &e);
 }

@@ -1,5 +1,7 @@
 """The subprotocol signalbox.v1 (decisions, section 4): hello, message, ack, error, resume; beside plain clients."""
 
+import json
+
 import pytest
 
 from harness import eventually
@@ -81,6 +83,26 @@ def test_live_ends_what_is_replayed(w, trigger):
         assert b.recv_json() == {"type": "live"}
     w.send("now", trigger, name=name)
     assert a.recv_json()["data"] == b.recv_json()["data"] == "now"
+
+
+def closed(client):
+    """Its frame, and the code and reason of the end that follows."""
+    end = client.closing()
+    frame = json.loads(client.events[-1][2]) if hasattr(client, "events") else client.recv_json()
+    assert frame["type"] == "closed" and (frame["code"], frame["reason"]) == end
+    return frame
+
+
+@pytest.mark.parametrize("end", ["close", "take-over"])
+def test_closed_tells_who_shall_not_come_back(w, trigger, end):
+    name, id = unique(), unique("me")
+    a = v1(w, trigger, name, id=id)
+    if end == "close":
+        w.adm("close", 1 - trigger, name=name, code=4321, reason="enough \"now\"")
+        assert closed(a) == {"type": "closed", "code": 4321, "reason": "enough \"now\""}
+    else:
+        v1(w, 1 - trigger, name, id=id)
+        assert closed(a) == {"type": "closed", "code": 4001, "reason": "replaced"}
 
 
 def test_offered_among_others(w):

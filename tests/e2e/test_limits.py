@@ -1,5 +1,6 @@
 """Limits of a gateway: full, slow clients by policy, large requests, origins; and how a gateway is drained."""
 import itertools
+import json
 import pathlib
 
 import pytest
@@ -178,6 +179,21 @@ def test_a_refused_origin_is_told_with_its_remedy(cluster):
 
 
 # -- draining
+
+def test_a_drain_tells_v1_when_to_come_back():
+    """Each client a time of its own, over both transports, and before the Close."""
+    with Cluster(APP, gateways=1) as cluster:
+        clients = [cluster.client(0, "/up?name=Drain", headers={"Sec-WebSocket-Protocol": "signalbox.v1"}) for _ in range(10)]
+        streams = [cluster.sse(0, "/up?name=Drain&signalbox=v1") for _ in range(10)]
+        cluster.gateways[0].term()
+        ends = [client.closing() for client in clients + streams]
+        assert set(ends) == {(1001, "restart")}
+        frames = [[client.recv_json(), client.recv_json()][1] for client in clients]
+        frames += [json.loads(stream.events[-1][2]) for stream in streams]
+        retries = [frame.pop("retryMs") for frame in frames]
+        assert all(frame == {"type": "closed", "code": 1001, "reason": "restart"} for frame in frames)
+        assert all(1000 <= retry < 3000 for retry in retries) and len(set(retries)) > 10
+
 
 def test_drain_closes_the_clients_of_one_gateway():
     """Readiness goes, the clients are closed with 1001, the other gateway's stay; everybody can come back there."""

@@ -33,6 +33,7 @@ struct fixture {
     char heard[256]; /* its messages, each with a space after it */
     unsigned holds;  /* set within on_message */
     bool deflates;
+    bool is_v1;
     bool gets_bye;        /* what ask_for_bye answers */
     bool is_ignored;      /* what on_message answers */
     unsigned asked, left; /* calls */
@@ -116,6 +117,7 @@ static void open_ws(struct fixture *f, struct bytes read) {
                                  .client_id = BYTES_LIT("id"),
                                  .name = BYTES_LIT("N"),
                                  .deflates = f->deflates,
+                                 .is_v1 = f->is_v1,
                                  .rest = &rest};
     f->ws = ws_open(f->conn, &options);
     assert_null(rest.ptr);
@@ -491,6 +493,70 @@ static void a_broken_connection_is_reported(void **state) {
     assert_string_equal(f->cause, ""); /* the client knows what that means */
 }
 
+/* ---- signalbox.v1 is told of the end in words, right before the Close */
+
+/* code, reason, and whether to come back. The Close follows. */
+static void assert_told(struct fixture *f, int code, const char *reason, bool may_return) {
+    char got[4096], told[128], expected[256];
+    unsigned retry_ms = 0;
+    turn(f, 3);
+    ssize_t n = recv(f->peer, got, sizeof(got) - 1, MSG_DONTWAIT);
+    assert_true(n > 4 && got[0] == '\x81' && n > got[1] + 4);
+    snprintf(told, sizeof(told), "%.*s", got[1], got + 2);
+    const char *close_frame = got + 2 + got[1], *retry = strstr(told, ",\"retryMs\":");
+    if (retry != NULL)
+        assert_int_equal(sscanf(retry, ",\"retryMs\":%u}", &retry_ms), 1);
+    assert_int_equal(retry_ms >= 1000 && retry_ms < 3000, may_return);
+    int len = snprintf(expected, sizeof(expected),
+                       "{\"type\":\"closed\",\"code\":%d,\"reason\":\"%s\"", code, reason);
+    assert_memory_equal(told, expected, len);
+    assert_memory_equal(close_frame, "\x88", 1);
+    assert_int_equal((unsigned char)close_frame[2] << 8 | (unsigned char)close_frame[3], code);
+}
+
+static void v1_is_told_of_our_end(void **state) {
+    static const enum close_reason reasons[] = {CLOSE_RESTART, CLOSE_REPLACED, CLOSE_GAP,
+                                                CLOSE_EXPIRED, CLOSE_NORMAL,   CLOSE_TOO_BIG};
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+        if (i > 0) {
+            teardown(state);
+            connect_only(state);
+        }
+        struct fixture *f = *state;
+        struct transport_end end = transport_end_for(reasons[i]);
+        f->is_v1 = true;
+        open_ws(f, BYTES_NONE);
+        ws_transport.close(f->ws, &end);
+        assert_told(f, end.code, close_reason_text(reasons[i]), !end.is_for_good);
+    }
+}
+
+static void v1_is_told_of_its_mistake_after_what_it_caused(void **state) {
+    struct fixture *f = *state;
+    f->is_v1 = f->gets_bye = true;
+    open_ws(f, BYTES_NONE);
+    SAY(f, A_MESSAGE("a") "\x83\x80\0\0\0\0");
+    assert_peer_has_nothing(f); /* its message may lead to something */
+    ws_transport.on_bye(f->ws);
+    assert_told(f, 1002, "reserved opcode", false);
+}
+
+static void v1_is_told_that_it_was_slow(void **state) {
+    struct fixture *f = *state;
+    f->is_v1 = true;
+    open_ws(f, BYTES_NONE);
+    ws_transport.close_slow(f->ws);
+    assert_told(f, 4002, "slow", true);
+}
+
+static void v1_that_closes_itself_is_told_nothing(void **state) {
+    struct fixture *f = *state;
+    f->is_v1 = true;
+    open_ws(f, BYTES_NONE);
+    SAY(f, CLOSE_1000);
+    ASSERT_PEER_HAS(f, "\x88\x02\x03\xe8");
+}
+
 /* ---- compression */
 
 #define A_COMPRESSED_HELLO "\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\x00"
@@ -620,6 +686,7 @@ static void memory_is_short_while_it_is_inflated(void **state) {
 
 int main(void) {
 #define TEST(fn)         cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define OTHER(fn)        cmocka_unit_test_setup_teardown(fn, connect_only, teardown)
 #define DEFLATE_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup_deflates, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_held_client_is_not_read),
@@ -656,6 +723,10 @@ int main(void) {
         TEST(pings_are_answered),
         TEST(pongs_that_nobody_reads_have_a_bound),
         TEST(a_broken_connection_is_reported),
+        OTHER(v1_is_told_of_our_end),
+        OTHER(v1_is_told_of_its_mistake_after_what_it_caused),
+        OTHER(v1_is_told_that_it_was_slow),
+        OTHER(v1_that_closes_itself_is_told_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 #include "common/base/settings.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/turn.h"
+#include "gateway/conn/v1.h"
 #include "tests/fuzz/still_clock.h"
 #include "tests/gateway/conn/loopback.h"
 
@@ -33,6 +34,7 @@ static struct world {
     int peer;
     unsigned heard; /* messages */
     bool holds;     /* at each of them */
+    bool is_v1;
     bool gets_bye;
     unsigned asked; /* for a BYE */
     int code;       /* of the first end; 0: none */
@@ -68,6 +70,11 @@ static void on_leaving(void *client) {
     (void)client;
 }
 
+static void position(void *client, struct buf *out) {
+    (void)client;
+    buf_append_str(out, "5-7");
+}
+
 static void on_gone(void *client) {
     (void)client;
     w.conn = NULL;
@@ -78,6 +85,7 @@ static const struct transport_events events = {.on_message = on_message,
                                                .ask_for_bye = ask_for_bye,
                                                .on_ending = on_ending,
                                                .on_leaving = on_leaving,
+                                               .position = position,
                                                .on_gone = on_gone};
 
 /* ---- the connection */
@@ -132,6 +140,7 @@ static void open_ws(void) {
                                  .client = &w,
                                  .client_id = BYTES_LIT("id"),
                                  .name = BYTES_LIT("N"),
+                                 .is_v1 = w.is_v1,
                                  .rest = &rest};
     w.ws = ws_open(w.conn, &options);
 }
@@ -201,6 +210,65 @@ static void assert_peer_hears(const char *bytes, size_t len) {
         fail_msg("%zu bytes, not %zu", got.len, len);
 }
 #define ASSERT_PEER_HEARS(bytes) assert_peer_hears(bytes, sizeof(bytes) - 1)
+
+/* ---- a silent connection */
+
+#define POSITION "\x81\x1e{\"type\":\"position\",\"id\":\"5-7\"}"
+
+static void a_silent_connection_is_told_its_position(void **state) {
+    (void)state;
+    w.is_v1 = true;
+    open_ws();
+    pass(SILENCE_MAX_MS - 500);
+    ASSERT_PEER_HEARS("");
+    pass(1000);
+    ASSERT_PEER_HEARS(POSITION);
+    SAY(A_MESSAGE A_MESSAGE); /* what it says itself is nothing that it hears */
+    pass(SILENCE_MAX_MS - 1000);
+    ASSERT_PEER_HEARS("");
+    pass(1500);
+    ASSERT_PEER_HEARS(POSITION);
+}
+
+static void one_that_hears_something_is_not(void **state) {
+    struct frame_arena arena;
+    (void)state;
+    w.is_v1 = true;
+    open_ws();
+    frame_arena_init(&arena, 1024);
+    struct frame message = frame_make(&arena, BYTES_LIT("\x81\1"), BYTES_LIT("a"));
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(conn_send_message(w.conn, message), CONN_QUEUED);
+        pass(SILENCE_MAX_MS - 1000);
+        ASSERT_PEER_HEARS("\x81\1a");
+        SAY("\x89\x80\0\0\0\0"); /* a pong is nothing that a script hears */
+        ASSERT_PEER_HEARS("\x8a\0");
+    }
+    pass(2500);
+    ASSERT_PEER_HEARS(POSITION);
+    frame_unref(message);
+    frame_arena_deinit(&arena);
+}
+
+/* Positions say nothing about whether the peer is there: it is pinged, and closed. */
+static void positions_keep_no_dead_peer(void **state) {
+    (void)state;
+    w.is_v1 = true;
+    open_ws();
+    pass(27500);
+    ASSERT_PEER_HEARS(POSITION POSITION);
+    pass(4000);
+    ASSERT_PEER_HEARS("\x89\0");
+    pass(6000);
+    assert_int_equal(w.code, 4003);
+}
+
+static void the_plain_format_has_no_positions(void **state) {
+    (void)state;
+    open_ws();
+    pass(28000);
+    ASSERT_PEER_HEARS("");
+}
 
 /* ---- how fast it may speak */
 
@@ -481,6 +549,10 @@ static void time_without_memory_does_not_count(void **state) {
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_world, close_world)
     const struct CMUnitTest tests[] = {
+        TEST(a_silent_connection_is_told_its_position),
+        TEST(one_that_hears_something_is_not),
+        TEST(positions_keep_no_dead_peer),
+        TEST(the_plain_format_has_no_positions),
         TEST(so_many_messages_a_second),
         TEST(a_standstill_is_not_the_clients_fault),
         TEST(so_many_bytes_a_second),

@@ -215,8 +215,17 @@ static void everything_else_goes_to_the_transport(void **state) {
     client_close(c, CLOSE_SLOW);
     assert_true(carrier.is_slow);
     assert_int_equal(carrier.closed_with, 0);
-    client_close(c, CLOSE_REPLACED);
-    assert_int_equal(carrier.closed_with, 4001);
+    for (int reason = 0; reason < CLOSE_REASON_COUNT; reason++) {
+        if (reason == CLOSE_SLOW)
+            continue;
+        client_close(c, (enum close_reason)reason);
+        int code = close_reason_code((enum close_reason)reason);
+        assert_int_equal(carrier.closed_with, code);
+        assert_int_equal(carrier.is_for_good, code == 1000 || code == 1002 || code == 4001 ||
+                                                  (code >= 1007 && code <= 1009));
+    }
+    client_close_with(c, 1001, BYTES_NONE);
+    assert_true(carrier.is_for_good);
     reports->on_gone(c);
 }
 
