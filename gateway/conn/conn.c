@@ -198,13 +198,17 @@ bool conn_is_slow(const struct conn *c) {
     return c->policy == SLOW_CLOSE && has_had_time(c);
 }
 
-RARE static enum conn_sent send_over_bound(struct conn *c, struct frame f) {
-    unsigned dropped;
-    (void)write_queued(c); /* a broken connection is left to the flush at the end of the turn */
-    watch_bound(c, f.len);
-    bool is_patient = c->policy == SLOW_CLOSE && !has_had_time(c);
-    size_t max_bytes = c->set->max_queue_bytes * (is_patient ? SLOW_TIMES : 1);
-    enum outq_result result = outq_push_message(&c->out, f, max_bytes, c->policy, &dropped);
+/* Tries the socket, and returns how much the queue may hold now. A broken connection is left to the
+ * flush at the end of the turn. */
+static size_t bound_for(struct conn *c, size_t len, enum slow_policy policy) {
+    (void)write_queued(c);
+    if (policy == SLOW_CLOSE)
+        watch_bound(c, len);
+    bool is_patient = policy == SLOW_CLOSE && !has_had_time(c);
+    return c->set->max_queue_bytes * (is_patient ? SLOW_TIMES : 1);
+}
+
+static enum conn_sent conclude(struct conn *c, enum outq_result result, unsigned dropped) {
     if (result == OUTQ_FULL)
         return CONN_OVER;
     conns_mark_dirty(c->set, c);
@@ -214,6 +218,13 @@ RARE static enum conn_sent send_over_bound(struct conn *c, struct frame f) {
     return CONN_DROPPED;
 }
 
+RARE static enum conn_sent send_over_bound(struct conn *c, struct frame f) {
+    unsigned dropped;
+    size_t max_bytes = bound_for(c, f.len, c->policy);
+    enum outq_result result = outq_push_message(&c->out, f, max_bytes, c->policy, &dropped);
+    return conclude(c, result, dropped);
+}
+
 enum conn_sent conn_send_message(struct conn *c, struct frame f) {
     if (c->state != CONN_OPEN)
         return CONN_DROPPED;
@@ -221,6 +232,23 @@ enum conn_sent conn_send_message(struct conn *c, struct frame f) {
     if (outq_would_overflow(&c->out, f.len, c->set->max_queue_bytes))
         return send_over_bound(c, f);
     outq_push_fitting(&c->out, f, c->policy);
+    conns_mark_dirty(c->set, c);
+    return CONN_QUEUED;
+}
+
+enum conn_sent conn_send_parts(struct conn *c, const struct outq_parts *parts,
+                               enum slow_policy policy) {
+    unsigned dropped;
+    size_t len = parts->head.len + parts->body.len;
+    if (c->state != CONN_OPEN)
+        return CONN_DROPPED;
+    c->has_spoken = true;
+    if (outq_would_overflow(&c->out, len, c->set->max_queue_bytes)) {
+        size_t max_bytes = bound_for(c, len, policy);
+        enum outq_result result = outq_push_parts(&c->out, parts, max_bytes, policy, &dropped);
+        return conclude(c, result, dropped);
+    }
+    outq_push_fitting_parts(&c->out, parts);
     conns_mark_dirty(c->set, c);
     return CONN_QUEUED;
 }

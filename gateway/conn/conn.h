@@ -23,6 +23,7 @@
 #include "gateway/conn/outq.h"
 #include "gateway/conn/peers.h"
 #include "gateway/conn/proto.h"
+#include "gateway/conn/transport.h"
 
 struct endpoint;
 struct tls_context;
@@ -76,14 +77,11 @@ static inline bool conn_is_open(const struct conn *c) {
     return c->state == CONN_OPEN;
 }
 
-enum conn_sent {
-    CONN_QUEUED,
-    CONN_DROPPED, /* the policy dropped a message, perhaps this one */
-    CONN_OVER     /* nothing was queued: the queue stays over its bound, and the policy is to close,
-                   * which is up to the caller */
-};
 /* Queues a message under the Name's policy. At the bound the socket is tried first. */
 MUST_CHECK enum conn_sent conn_send_message(struct conn *c, struct frame f);
+/* The same of one of several senders that share the connection, each with a policy of its own. */
+MUST_CHECK enum conn_sent conn_send_parts(struct conn *c, const struct outq_parts *parts,
+                                          enum slow_policy policy);
 /* Whether the queue has been over its bound for too long: the client is slow. */
 bool conn_is_slow(const struct conn *c);
 /* Whether the socket has taken everything that was queued. */

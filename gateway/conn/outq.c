@@ -7,6 +7,8 @@
 #include "common/base/memory_budget.h"
 #include "common/base/must.h"
 
+enum { LEN_BITS = (1 << 30) - 1 }; /* of outq_range.len */
+
 static struct outq_range *range_at(struct outq *q, uint32_t i) {
     struct outq_range *ring = q->ranges != NULL ? q->ranges : q->inlined;
     return &ring[(q->head + i) & (q->cap - 1)];
@@ -60,50 +62,50 @@ static void grow(struct outq *q) {
 }
 
 /* Takes the reference that comes with f. */
-static void append_take(struct outq *q, struct frame f, bool is_message) {
+static void append_take(struct outq *q, struct frame f, enum outq_kind kind) {
     if (q->count == q->cap)
         grow(q);
     *range_at(q, q->count) = (struct outq_range){
-        .chunk = f.chunk, .start = f.start, .len = f.len & 0x7fffffff, .is_message = is_message};
+        .chunk = f.chunk, .start = f.start, .len = f.len & LEN_BITS, .kind = kind & 3};
     q->count++;
     q->bytes += f.len;
 }
 
-static bool may_merge(struct outq *q, struct frame f, bool is_message) {
+static bool may_merge(struct outq *q, struct frame f, enum outq_kind kind) {
     if (q->count == 0)
         return false;
     struct outq_range *last = range_at(q, q->count - 1);
-    return last->is_message == is_message && frame_follows(frame_of(last), f);
+    return last->kind == kind && frame_follows(frame_of(last), f);
 }
 
 static void lengthen(struct outq *q, struct frame f) {
     struct outq_range *last = range_at(q, q->count - 1);
-    last->len += f.len & 0x7fffffff;
+    last->len += f.len & LEN_BITS;
     q->bytes += f.len;
 }
 
-static void push(struct outq *q, struct frame f, bool is_message, bool merges) {
-    MUST(f.len <= 0x7fffffff);
-    if (merges && may_merge(q, f, is_message)) {
+static void push(struct outq *q, struct frame f, enum outq_kind kind, bool merges) {
+    MUST(f.len <= LEN_BITS);
+    if (merges && may_merge(q, f, kind)) {
         lengthen(q, f);
         return;
     }
     if (q->count < OUTQ_SHARED_MAX || f.len > OUTQ_OWN_CHUNK_BYTES / 4) {
-        append_take(q, frame_ref(f), is_message);
+        append_take(q, frame_ref(f), kind);
         return;
     }
     struct frame own = frame_make(&q->own, BYTES_NONE, frame_bytes(f));
-    if (merges && may_merge(q, own, is_message)) {
+    if (merges && may_merge(q, own, kind)) {
         lengthen(q, own);
         frame_unref(own);
     } else {
-        append_take(q, own, is_message);
+        append_take(q, own, kind);
     }
 }
 
 void outq_push(struct outq *q, struct frame f, bool is_message) {
     if (f.len > 0)
-        push(q, f, is_message, !is_message);
+        push(q, f, is_message ? OUTQ_MESSAGE : OUTQ_CONTROL, !is_message);
 }
 
 /* Removes the i-th range. The ring closes from the front, which is the shorter way for
@@ -128,24 +130,37 @@ static void cut_begun(struct outq *q, outq_message_len_fn *message_len) {
         at += (uint32_t)len;
     }
     q->bytes -= end - at;
-    r->len = (at - r->start) & 0x7fffffff;
+    r->len = (at - r->start) & LEN_BITS;
 }
 
-unsigned outq_drop_messages(struct outq *q, outq_message_len_fn *message_len) {
-    if (q->is_begun && range_at(q, 0)->is_message && message_len != NULL)
-        cut_begun(q, message_len);
-    if (q->is_begun && range_at(q, 0)->len == 0) {
-        q->is_begun = false;
-        remove_at(q, 0);
-    }
-    uint32_t kept = q->is_begun ? 1 : 0;
+/* The first range that is not of a message that was begun. */
+static uint32_t first_whole(struct outq *q) {
+    if (!q->is_begun)
+        return 0;
+    return range_at(q, 0)->kind == OUTQ_HEAD ? 2 : 1;
+}
+
+/* parts: NULL, or whose sender's messages are meant. */
+static bool is_droppable(const struct outq_range *r, const struct outq_parts *parts) {
+    if (parts == NULL)
+        return r->kind != OUTQ_CONTROL;
+    return r->kind == OUTQ_HEAD && parts->is_own(parts->ctx, frame_bytes(frame_of(r)));
+}
+
+/* Drops what is not begun. */
+static unsigned drop_whole(struct outq *q, const struct outq_parts *parts) {
+    uint32_t first = first_whole(q), kept = first;
     unsigned dropped = 0;
-    for (uint32_t i = kept; i < q->count; i++) {
+    bool goes = false;
+    for (uint32_t i = first; i < q->count; i++) {
         struct outq_range r = *range_at(q, i);
-        if (r.is_message) {
+        if (r.kind != OUTQ_BODY) {
+            goes = is_droppable(&r, parts);
+            dropped += goes;
+        }
+        if (goes) {
             q->bytes -= r.len;
             frame_unref(frame_of(&r));
-            dropped++;
         } else {
             *range_at(q, kept++) = r;
         }
@@ -156,42 +171,87 @@ unsigned outq_drop_messages(struct outq *q, outq_message_len_fn *message_len) {
     return dropped;
 }
 
-static bool drop_oldest(struct outq *q) {
-    for (uint32_t i = q->is_begun ? 1 : 0; i < q->count; i++) {
-        if (range_at(q, i)->is_message) {
-            remove_at(q, i);
-            return true;
-        }
+unsigned outq_drop_messages(struct outq *q, outq_message_len_fn *message_len) {
+    if (q->is_begun && range_at(q, 0)->kind == OUTQ_MESSAGE && message_len != NULL)
+        cut_begun(q, message_len);
+    if (q->is_begun && range_at(q, 0)->len == 0) {
+        q->is_begun = false;
+        remove_at(q, 0);
+    }
+    return drop_whole(q, NULL);
+}
+
+static bool drop_oldest(struct outq *q, const struct outq_parts *parts) {
+    for (uint32_t i = first_whole(q); i < q->count; i++) {
+        struct outq_range *r = range_at(q, i);
+        if (!is_droppable(r, parts))
+            continue;
+        if (r->kind == OUTQ_HEAD)
+            remove_at(q, i + 1);
+        remove_at(q, i);
+        return true;
     }
     return false;
 }
 
-static enum outq_result push_over_bound(struct outq *q, struct frame f, size_t max_bytes,
-                                        enum slow_policy policy, unsigned *dropped_out) {
+/* Applies the policy to what is queued already. OUTQ_OK: the message is queued now; *dropped_out
+ * says whether others had to go for it. */
+static enum outq_result make_room(struct outq *q, size_t len, const struct outq_parts *parts,
+                                  size_t max_bytes, enum slow_policy policy,
+                                  unsigned *dropped_out) {
     switch (policy) {
     case SLOW_CLOSE: return OUTQ_FULL;
     case SLOW_DROP_NEWEST: *dropped_out = 1; return OUTQ_DROPPED;
-    case SLOW_LATEST: *dropped_out = outq_drop_messages(q, NULL); break;
+    case SLOW_LATEST:
+        *dropped_out = parts == NULL ? outq_drop_messages(q, NULL) : drop_whole(q, parts);
+        break;
     case SLOW_DROP_OLDEST:
-        while (outq_would_overflow(q, f.len, max_bytes) && drop_oldest(q))
+        while (outq_would_overflow(q, len, max_bytes) && drop_oldest(q, parts))
             (*dropped_out)++;
         break;
     }
-    push(q, f, true, false);
-    return OUTQ_DROPPED;
+    return OUTQ_OK;
 }
 
 void outq_push_fitting(struct outq *q, struct frame f, enum slow_policy policy) {
-    push(q, f, true, policy == SLOW_CLOSE);
+    push(q, f, OUTQ_MESSAGE, policy == SLOW_CLOSE);
 }
 
 enum outq_result outq_push_message(struct outq *q, struct frame f, size_t max_bytes,
                                    enum slow_policy policy, unsigned *dropped_out) {
     *dropped_out = 0;
-    if (outq_would_overflow(q, f.len, max_bytes))
-        return push_over_bound(q, f, max_bytes, policy, dropped_out);
-    outq_push_fitting(q, f, policy);
-    return OUTQ_OK;
+    if (!outq_would_overflow(q, f.len, max_bytes)) {
+        outq_push_fitting(q, f, policy);
+        return OUTQ_OK;
+    }
+    enum outq_result result = make_room(q, f.len, NULL, max_bytes, policy, dropped_out);
+    if (result != OUTQ_OK)
+        return result;
+    push(q, f, OUTQ_MESSAGE, false);
+    return OUTQ_DROPPED;
+}
+
+void outq_push_fitting_parts(struct outq *q, const struct outq_parts *parts) {
+    push(q, parts->head, OUTQ_HEAD, false);
+    push(q, parts->body, OUTQ_BODY, false);
+}
+
+enum outq_result outq_push_parts(struct outq *q, const struct outq_parts *parts, size_t max_bytes,
+                                 enum slow_policy policy, unsigned *dropped_out) {
+    size_t len = parts->head.len + parts->body.len;
+    *dropped_out = 0;
+    enum outq_result result = OUTQ_OK;
+    if (outq_would_overflow(q, len, max_bytes))
+        result = make_room(q, len, parts, max_bytes, policy, dropped_out);
+    /* The queue may be full of what is others'. */
+    if (result == OUTQ_OK && outq_would_overflow(q, len, max_bytes)) {
+        ++*dropped_out;
+        result = OUTQ_DROPPED;
+    }
+    if (result != OUTQ_OK)
+        return result;
+    outq_push_fitting_parts(q, parts);
+    return *dropped_out > 0 ? OUTQ_DROPPED : OUTQ_OK;
 }
 
 void outq_wrote(struct outq *q, size_t len) {
@@ -203,15 +263,17 @@ void outq_wrote(struct outq *q, size_t len) {
             if (!q->is_begun)
                 q->begun_at = r->start;
             r->start += (uint32_t)len;
-            r->len -= (uint32_t)len & 0x7fffffff;
+            r->len -= (uint32_t)len & LEN_BITS;
             q->is_begun = true;
             return;
         }
         len -= r->len;
+        q->is_begun = r->kind == OUTQ_HEAD; /* then its body is begun with it */
         frame_unref(frame_of(r));
         q->head = (q->head + 1) & (q->cap - 1);
         q->count--;
-        q->is_begun = false;
+        if (q->is_begun)
+            q->begun_at = range_at(q, 0)->start;
     }
     if (q->count == 0)
         release_memory(q);

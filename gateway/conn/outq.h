@@ -8,6 +8,9 @@
  * eight messages of one turn become one buffer of one write. With a policy that drops messages,
  * every message keeps a range of its own.
  *
+ * A message to one of several that share the connection is two ranges: a head of its own and a body
+ * that others share. They are queued and dropped together.
+ *
  * A shared chunk lives as long as a part of it waits for any client. From OUTQ_SHARED_MAX ranges
  * on, the queue of a slow client therefore copies small frames into chunks of its own.
  *
@@ -19,11 +22,19 @@
 #include "common/app/registrations/registrations.h"
 #include "gateway/codec/frame.h"
 
+/* What a range is. */
+enum outq_kind {
+    OUTQ_CONTROL, /* never dropped: control frames, HTTP */
+    OUTQ_MESSAGE, /* a message, or several side by side */
+    OUTQ_HEAD,    /* the begin of a message, … */
+    OUTQ_BODY     /* … whose rest is the next range */
+};
+
 struct outq_range {
     struct frame_chunk *chunk;
     uint32_t start;
-    uint32_t len : 31;
-    uint32_t is_message : 1; /* a policy may drop it; control frames and HTTP are none */
+    uint32_t len : 30;
+    uint32_t kind : 2; /* enum outq_kind */
 };
 
 enum { OUTQ_INLINE = 2, OUTQ_SHARED_MAX = 8, OUTQ_OWN_CHUNK_BYTES = 16 * 1024 };
@@ -61,6 +72,19 @@ void outq_push_fitting(struct outq *q, struct frame f, enum slow_policy policy);
  * messages that the policy dropped. */
 enum outq_result outq_push_message(struct outq *q, struct frame f, size_t max_bytes,
                                    enum slow_policy policy, unsigned *dropped_out);
+
+/* A message in two parts. A policy drops messages that are its sender's own: is_own says it of a
+ * head. */
+struct outq_parts {
+    struct frame head, body;
+    bool (*is_own)(const void *ctx, struct bytes head);
+    const void *ctx;
+};
+/* Queues one that is not over the bound. */
+void outq_push_fitting_parts(struct outq *q, const struct outq_parts *parts);
+/* Queues one, or applies the policy. */
+enum outq_result outq_push_parts(struct outq *q, const struct outq_parts *parts, size_t max_bytes,
+                                 enum slow_policy policy, unsigned *dropped_out);
 /* Drops every message that is not begun; control frames stay. The first range may hold several
  * messages, of which only the begun one stays: message_len returns the length of the message at the
  * front of `rest`. NULL when every message has a range of its own. */

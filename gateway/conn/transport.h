@@ -1,12 +1,14 @@
 /*
- * transport.h - what carries a Signal connection (session/client.h) over a conn: a WebSocket (ws.c)
- * or an event stream (sse.c). Nothing above it knows which.
+ * transport.h - what carries a Signal connection (session/client.h) over a conn: a WebSocket
+ * (ws.c), an event stream (sse.c), or one of the channels of a WebSocket (session/channel.c).
+ * Nothing above it knows which.
  *
  *     client ── transport: close, hold, release, … ──▶ carrier (struct ws, struct sse)
  *     client ◀── transport_events: a message, the end ─ carrier
  *
- * Whatever the transport, frames for the client are queued by conn_send_message, so sending costs
- * no indirection; how a message is encoded is the client's wire (session/wire.h).
+ * A carrier that has the conn for itself has no `send`: frames for the client are queued by
+ * conn_send_message, so sending costs no indirection; how a message is encoded is the client's wire
+ * (session/wire.h).
  *
  * To add a transport: a table here, its wires, and the place that opens it.
  */
@@ -15,6 +17,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/close_reason.h"
+#include "gateway/codec/frame.h"
 
 /* Why a client's messages are not read for now. */
 enum hold {
@@ -22,6 +25,13 @@ enum hold {
     HOLD_SHARE = 2,  /* Redis has not confirmed too many of its messages */
     HOLD_RATE = 4,   /* it sends too many a second; the transport's own, as the next one */
     HOLD_INFLATE = 8 /* its last message is being inflated */
+};
+
+/* How a client is held, and how it leaves. */
+enum {
+    HOLD_MAX_MS = 10000,     /* a hold that lasts longer ends it */
+    BYE_MS = 500,            /* how long a client that leaves waits for its BYE */
+    BYE_AFTER_SAID_MS = 2000 /* a message so old has caused all that it causes */
 };
 
 /* How long a peer may take nothing. */
@@ -33,6 +43,14 @@ enum {
 
 /* No pong is added to so much that waits for a client: one that does not read needs none. */
 enum { PONG_QUEUE_MAX = 16384 };
+
+/* What became of a message to a client. */
+enum conn_sent {
+    CONN_QUEUED,
+    CONN_DROPPED, /* the policy dropped a message, perhaps this one */
+    CONN_OVER     /* nothing was queued: the queue stays over its bound, and the policy is to close,
+                   * which is up to the caller */
+};
 
 /* Who ended a connection. */
 enum ended_by { ENDED_BY_CLIENT, ENDED_BY_SERVER, ENDED_LOST };
@@ -51,6 +69,8 @@ static inline struct transport_end transport_end_for(enum close_reason reason) {
 }
 
 struct transport {
+    /* Queues what the client's wire made; is_initial: past the bound. NULL: the conn does that. */
+    enum conn_sent (*send)(void *carrier, struct frame f, bool is_initial);
     /* Ends it in good order: what is queued, then the end. No effect when it ends already. */
     void (*close)(void *carrier, const struct transport_end *end);
     /* Ends it with CLOSE_SLOW; the messages that wait for the client are dropped. */

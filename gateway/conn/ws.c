@@ -15,10 +15,7 @@
 #include "gateway/conn/v1.h"
 
 enum {
-    HOLD_MAX_MS = 10000,
-    BYE_MS = 500,             /* how long LEAVING waits for its BYE */
-    BYE_AFTER_SAID_MS = 2000, /* a message so old has caused all that it causes */
-    CLOSE_MS = 2000,          /* how long the peer has for its Close, once it has ours */
+    CLOSE_MS = 2000, /* how long the peer has for its Close, once it has ours */
     CLOSE_TICK_MS = 500,
     LEAST_RATE = 32,          /* bytes a ms: a client that reads so slowly is alive, … */
     LEAST_RATE_MAX = 8 << 20, /* … for what its own buffers may hold */

@@ -203,6 +203,92 @@ static void the_ring_wraps(void **state) {
     buf_deinit(&expected);
 }
 
+/* ---- messages in two parts */
+
+static bool is_own(const void *ctx, struct bytes head) {
+    return head.len > 0 && head.ptr[0] == *(const char *)ctx;
+}
+
+/* head: "<sender>…". */
+static enum outq_result push_parts(struct fixture *f, const char *head, const char *body,
+                                   size_t max_bytes, enum slow_policy policy,
+                                   unsigned *dropped_out) {
+    struct outq_parts parts = {.head = frame_make(&f->arena, BYTES_NONE, bytes_str(head)),
+                               .body = frame_make(&f->arena, BYTES_NONE, bytes_str(body)),
+                               .is_own = is_own,
+                               .ctx = head};
+    enum outq_result result = outq_push_parts(&f->q, &parts, max_bytes, policy, dropped_out);
+    frame_unref(parts.head);
+    frame_unref(parts.body);
+    return result;
+}
+
+/* A queue of a's and b's, with whole messages and control frames between. */
+static void fill_with_parts(struct fixture *f, size_t max_bytes) {
+    unsigned dropped;
+    push_parts(f, "a<", "1>", max_bytes, SLOW_LATEST, &dropped);
+    push_parts(f, "b<", "1>", max_bytes, SLOW_LATEST, &dropped);
+    push_close(f, "mmmm");
+    push_parts(f, "a<", "2>", max_bytes, SLOW_LATEST, &dropped);
+    struct frame control = frame_make(&f->arena, BYTES_NONE, BYTES_LIT("c"));
+    outq_push(&f->q, control, false);
+    frame_unref(control);
+    assert_content(f, "a<1>b<1>mmmma<2>c");
+}
+
+static void a_policy_drops_the_parts_of_one_sender(void **state) {
+    struct fixture *f = *state;
+    const size_t large = 1 << 20;
+    unsigned dropped;
+    fill_with_parts(f, large);
+    size_t full = f->q.bytes + f->q.count * sizeof(struct outq_range);
+    assert_int_equal(push_parts(f, "a<", "3>", full, SLOW_CLOSE, &dropped), OUTQ_FULL);
+    assert_int_equal(push_parts(f, "a<", "3>", full, SLOW_DROP_NEWEST, &dropped), OUTQ_DROPPED);
+    assert_int_equal(dropped, 1);
+    assert_content(f, "a<1>b<1>mmmma<2>c");
+    assert_int_equal(push_parts(f, "a<", "3>", full, SLOW_DROP_OLDEST, &dropped), OUTQ_DROPPED);
+    assert_int_equal(dropped, 1);
+    assert_content(f, "b<1>mmmma<2>ca<3>");
+    assert_int_equal(push_parts(f, "a<", "4>", full, SLOW_LATEST, &dropped), OUTQ_DROPPED);
+    assert_int_equal(dropped, 2);
+    assert_content(f, "b<1>mmmmca<4>");
+    /* What is others' stays, even if there is no room then. */
+    assert_int_equal(push_parts(f, "x<", "1>", 8, SLOW_LATEST, &dropped), OUTQ_DROPPED);
+    assert_int_equal(dropped, 1);
+    assert_int_equal(push_parts(f, "a<", "5>", 8, SLOW_DROP_OLDEST, &dropped), OUTQ_DROPPED);
+    assert_int_equal(dropped, 2);
+    assert_content(f, "b<1>mmmmc");
+}
+
+/* Wherever the socket stopped, a message that was begun is finished, and no other is. */
+static void a_begun_message_keeps_both_parts(void **state) {
+    static const struct {
+        size_t written;
+        const char *rest;
+    } cases[] = {{0, "c"}, {1, "<1>c"}, {2, "1>c"}, {3, ">c"}, {4, "c"}, {5, "<1>c"}, {6, "1>c"}};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        fill_with_parts(f, 1 << 20);
+        outq_wrote(&f->q, cases[i].written);
+        (void)outq_drop_messages(&f->q, NULL);
+        assert_content(f, cases[i].rest);
+        outq_deinit(&f->q);
+        outq_init(&f->q);
+    }
+}
+
+static void parts_beside_a_slow_queue(void **state) {
+    struct fixture *f = *state;
+    unsigned dropped;
+    for (int i = 0; i < 2 * OUTQ_SHARED_MAX; i++) { /* from some on they are copied */
+        push_parts(f, "a<", "1>", 1 << 20, SLOW_DROP_OLDEST, &dropped);
+        disturb(f);
+    }
+    assert_int_equal(f->q.count, 4 * OUTQ_SHARED_MAX);
+    assert_int_equal(outq_drop_messages(&f->q, NULL), 2 * OUTQ_SHARED_MAX);
+    assert_content(f, "");
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -217,6 +303,9 @@ int main(void) {
         TEST(a_begun_range_at_a_boundary_is_dropped_whole),
         TEST(a_long_queue_copies_into_chunks_of_its_own),
         TEST(the_ring_wraps),
+        TEST(a_policy_drops_the_parts_of_one_sender),
+        TEST(a_begun_message_keeps_both_parts),
+        TEST(parts_beside_a_slow_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
