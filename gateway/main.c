@@ -86,6 +86,7 @@ static void open_parts(struct gateway *g) {
                                 .endpoints = &g->endpoints,
                                 .clients = &g->clients,
                                 .peers = &g->peers,
+                                .proxies = &g->proxies,
                                 .frames = &g->frames,
                                 .client_host = &g->client_host};
     g->routes.posts = posts_new(&d->loop, d->bus, &g->client_host, POST_WAIT_MS);

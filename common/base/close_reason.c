@@ -29,6 +29,13 @@ bool close_reason_is_for_good(enum close_reason reason) {
     return reasons[reason].may_return == STAY;
 }
 
+bool close_code_is_for_good(int code) {
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (reasons[i].code == code)
+            return reasons[i].may_return == STAY;
+    return true;
+}
+
 bool close_code_is_valid(int64_t code) {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
            (code >= 3000 && code <= 4999);

@@ -24,6 +24,8 @@ int close_reason_code(enum close_reason reason);
 const char *close_reason_text(enum close_reason reason);
 /* Whether the client should not come back. */
 bool close_reason_is_for_good(enum close_reason reason);
+/* The same by the code, which is all that some know: of an application's own it is for good. */
+bool close_code_is_for_good(int code);
 
 /* Whether a close frame may have this code (RFC 6455, 7.4). */
 bool close_code_is_valid(int64_t code);

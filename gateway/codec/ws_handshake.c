@@ -228,13 +228,17 @@ static bool append_unless_blank(struct buf *out, const char *name, struct bytes 
     return bytes_trim(value).len == 0 || http_reply_header(out, bytes_str(name), value);
 }
 
+static bool append_unless_empty(struct buf *out, const char *name, struct bytes value) {
+    return value.len == 0 || http_reply_header(out, bytes_str(name), value);
+}
+
 static bool append_fields(struct buf *out, struct bytes accept,
                           const struct ws_reply_fields *fields) {
     char date[HTTP_DATE_SIZE];
     http_date(fields->now, date);
     return http_reply_header(out, BYTES_LIT("Sec-WebSocket-Accept"), accept) &&
-           http_reply_header(out, BYTES_LIT("X-PODE-SIGNAL-CLIENT-ID"), fields->client_id) &&
-           http_reply_header(out, BYTES_LIT("X-PODE-SIGNAL-NAME"), fields->name) &&
+           append_unless_empty(out, "X-PODE-SIGNAL-CLIENT-ID", fields->client_id) &&
+           append_unless_empty(out, "X-PODE-SIGNAL-NAME", fields->name) &&
            append_unless_blank(out, "X-PODE-SIGNAL-GROUP", fields->group) &&
            http_reply_header(out, BYTES_LIT("Date"), bytes_str(date)) &&
            http_reply_header(out, BYTES_LIT("Server"), BYTES_LIT("Signalbox")) &&

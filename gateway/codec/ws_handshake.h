@@ -48,7 +48,7 @@ struct ws_deflate {
 struct ws_deflate ws_handshake_deflate(const struct http_head *head);
 
 struct ws_reply_fields {
-    struct bytes client_id;
+    struct bytes client_id; /* empty: no line; likewise name */
     struct bytes name;
     struct bytes group; /* empty or blank: no line */
     time_t now;

@@ -32,13 +32,11 @@ static void see_client(struct request *r, struct ip peer, const struct http_prox
     r->host = buf_bytes(&r->host_text);
 }
 
-struct request *request_new(struct conn *c, struct http_conn *http,
-                            const struct http_proxies *proxies) {
-    struct request *r = mem_zalloc(sizeof(*r));
+/* Its raw, head and body are set. */
+static void begin(struct request *r, struct conn *c, const struct http_proxies *proxies) {
     r->refs = 1;
     r->conn = c;
     r->endpoint = c->endpoint;
-    http_conn_take(http, &r->raw, &r->head, &r->body);
     memory_count(MEMORY_requests, &r->counted, r->raw.cap);
     r->keeps_alive = r->head.wants_keep_alive;
     struct buf path = {0};
@@ -47,6 +45,23 @@ struct request *request_new(struct conn *c, struct http_conn *http,
         r->path = buf_take(&path);
     buf_deinit(&path);
     see_client(r, c->ip, proxies);
+}
+
+struct request *request_new(struct conn *c, struct http_conn *http,
+                            const struct http_proxies *proxies) {
+    struct request *r = mem_zalloc(sizeof(*r));
+    http_conn_take(http, &r->raw, &r->head, &r->body);
+    begin(r, c, proxies);
+    return r;
+}
+
+struct request *request_new_within(struct conn *c, struct buf *raw, const struct http_head *head,
+                                   const struct http_proxies *proxies) {
+    struct request *r = mem_zalloc(sizeof(*r));
+    r->raw = *raw;
+    r->head = *head;
+    buf_init(raw);
+    begin(r, c, proxies);
     return r;
 }
 
@@ -137,14 +152,10 @@ bool request_wants_v1_events(const struct request *r) {
     return bytes_equal_str(request_query(r, "signalbox"), "v1");
 }
 
-static void reply(struct request *r, int status, struct bytes content_type, int64_t length,
-                  struct bytes body) {
+static void write_answer(struct request *r, int status, struct bytes content_type, int64_t length,
+                         struct bytes body) {
     struct buf out = {0};
     char date[HTTP_DATE_SIZE];
-    if (request_is_answered(r) || r->conn == NULL)
-        return;
-    request_set_state(r, request_is_converted(r) ? REQUEST_UNCONVERTED : REQUEST_ANSWERED);
-    metrics_add(METRIC_http_requests, 1);
     http_reply_begin(&out, r->head.minor_version, status);
     http_date(time(NULL), date);
     http_reply_header(&out, BYTES_LIT("Date"), bytes_str(date));
@@ -158,6 +169,18 @@ static void reply(struct request *r, int status, struct bytes content_type, int6
                    has_no_body || request_is_head(r) ? BYTES_NONE : body);
     conn_send_bytes(r->conn, buf_bytes(&out));
     buf_deinit(&out);
+}
+
+static void reply(struct request *r, int status, struct bytes content_type, int64_t length,
+                  struct bytes body) {
+    if (request_is_answered(r) || r->conn == NULL)
+        return;
+    request_set_state(r, request_is_converted(r) ? REQUEST_UNCONVERTED : REQUEST_ANSWERED);
+    metrics_add(METRIC_http_requests, 1);
+    if (r->sink != NULL)
+        r->sink->on_answer(r, status, body);
+    else
+        write_answer(r, status, content_type, length, body);
     r->on_progress(r);
 }
 

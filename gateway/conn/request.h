@@ -48,6 +48,15 @@ struct request_worker {
     void (*on_drained)(struct request *r); /* everything queued was handed to the socket */
 };
 
+/* Takes the answer of a request that has no socket of its own, that of a channel (routes/
+ * multiplex.h). */
+struct request_sink {
+    /* Its answer; extra: its header lines. */
+    void (*on_answer)(struct request *r, int status, struct bytes body);
+    /* Carries what it became, instead of a 101. */
+    void (*carry)(struct request *r, struct client *client);
+};
+
 struct request {
     enum request_state state; /* changed by request_set_state */
     unsigned refs;
@@ -85,11 +94,17 @@ struct request {
     void (*on_progress)(struct request *r);
     const struct request_worker *worker; /* NULL: nobody wants to know */
     void *work;                          /* the worker's */
+    const struct request_sink *sink;     /* NULL: its answer goes to the socket */
+    void *sink_ctx;                      /* the sink's */
 };
 
 /* Takes the request that lies whole at the front of `http`. One reference. */
 struct request *request_new(struct conn *c, struct http_conn *http,
                             const struct http_proxies *proxies);
+/* A request that came within what `c` carries; `head` is parsed from *raw, which is taken. The
+ * caller sets the sink. */
+struct request *request_new_within(struct conn *c, struct buf *raw, const struct http_head *head,
+                                   const struct http_proxies *proxies);
 struct request *request_ref(struct request *r);
 void request_unref(struct request *r);
 
@@ -121,6 +136,10 @@ void request_reply_head(struct request *r, int status, struct bytes content_type
 void request_refuse(struct request *r, int status, const char *reason);
 
 bool request_is_head(const struct request *r);
+/* Whether the body that request_reply_head announces is sent. */
+static inline bool request_takes_body(const struct request *r) {
+    return r->sink == NULL && !request_is_head(r);
+}
 /* A GET that accepts text/event-stream, and is no handshake of a WebSocket. */
 bool request_wants_events(const struct request *r);
 /* Whether these are to be frames of signalbox.v1: ?signalbox=v1. */

@@ -91,6 +91,7 @@ struct fan_out {
     const struct message *m;
     struct frame frames_of[WIRE_COUNT]; /* made when the first client needs them */
     unsigned made;                      /* which of them, as bits */
+    struct frame shared;                /* that of WIRE_CHANNEL, which is not among them */
     size_t count;
     uint64_t mark;                   /* of what its lists name */
     struct pending_receipt *receipt; /* NULL: nobody asked */
@@ -181,16 +182,27 @@ static bool is_before(struct client_slot *slot, const struct message *m) {
 
 /* ---- what becomes of it */
 
-/* Each kind of wire has its frame, made when the first client needs it. */
-RARE static void make_frame(struct fan_out *v, enum wire wire) {
-    v->frames_of[wire] =
-        message_frames_make(v->downlink->frames, v->m, name_entry_name(v->entry), wire);
-    v->made |= 1u << wire;
+static struct frame make_frame(struct fan_out *v, enum wire wire) {
+    return message_frames_make(v->downlink->frames, v->m, name_entry_name(v->entry), wire);
+}
+
+/* Its wire has no frame yet, which is made when the first client needs it; or it is a channel,
+ * whose transport puts something of its own before what all channels share. */
+RARE static enum conn_sent send_other(struct fan_out *v, struct client_slot *slot) {
+    if (slot->wire == WIRE_CHANNEL) {
+        if (v->shared.chunk == NULL)
+            v->shared = make_frame(v, WIRE_CHANNEL);
+        return client_send_frame(slot->client, v->shared, false);
+    }
+    v->frames_of[slot->wire] = make_frame(v, slot->wire);
+    v->made |= 1u << slot->wire;
+    return conn_send_message(slot->conn, v->frames_of[slot->wire]);
 }
 
 static void release_frames(struct fan_out *v) {
     for (unsigned made = v->made; made != 0; made &= made - 1)
         frame_unref(v->frames_of[__builtin_ctz(made)]);
+    frame_unref(v->shared);
 }
 
 /* After a send: somebody asked what became of it, or the client is slow. */
@@ -205,10 +217,9 @@ static void send_to(struct fan_out *v, struct client_slot *slot) {
     if (is_before(slot, v->m))
         return;
     v->count++;
-    const struct frame *frame = &v->frames_of[slot->wire];
-    if (frame->chunk == NULL)
-        make_frame(v, slot->wire);
-    enum conn_sent sent = conn_send_message(slot->conn, *frame);
+    struct frame frame = v->frames_of[slot->wire];
+    enum conn_sent sent =
+        frame.chunk != NULL ? conn_send_message(slot->conn, frame) : send_other(v, slot);
     if (sent != CONN_QUEUED || v->receipt != NULL)
         conclude(v, slot, sent);
 }

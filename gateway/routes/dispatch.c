@@ -2,6 +2,7 @@
  * dispatch.c - see dispatch.h. A request is asked in this order, and the first "yes" decides:
  *
  *     is the host wrong, the path malformed?                    it is refused
+ *     is it a WebSocket for many connections?                   multiplex
  *     is it a WebSocket for an endpoint with auto_upgrade?      upgrade
  *     does a route of the app fit?                              web_run
  *     does a static folder fit?                                 file_send
@@ -24,6 +25,7 @@
 #include "gateway/conn/request.h"
 #include "gateway/routes/cors.h"
 #include "gateway/routes/file_send.h"
+#include "gateway/routes/multiplex.h"
 #include "gateway/routes/post.h"
 #include "gateway/routes/reference.h"
 #include "gateway/routes/routes.h"
@@ -114,6 +116,10 @@ static void run_route(struct request *r) {
     const struct registrations *registrations = routes_registrations(r->routes);
     if (!r->endpoint->is_ws && ws_handshake_is_request(&r->head)) {
         request_refuse(r, 426, "this endpoint does not speak WebSocket");
+        return;
+    }
+    if (multiplex_is(r)) {
+        multiplex_take(r, dispatch);
         return;
     }
     if (r->endpoint->auto_upgrade && r->endpoint->is_ws &&

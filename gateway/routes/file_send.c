@@ -234,10 +234,10 @@ static void send_head(struct file_send *f, const uv_stat_t *stat) {
     }
     request_reply_head(r, range == HTTP_RANGE_PART ? 206 : f->status, content_type_of(f->file),
                        (int64_t)(f->end - f->at));
-    if (request_is_head(r))
-        f->at = f->end;
-    else
+    if (request_takes_body(r))
         f->piece = mem_alloc(PIECE_BYTES);
+    else
+        f->at = f->end;
     read_piece(f);
 }
 

@@ -238,7 +238,7 @@ static void send_held(struct join *j, struct client *client, struct held_list *l
         if (list == &j->held && !j->is_rewound && message_id_compare(h->id, j->position) <= 0)
             continue;
         if (h->frame.chunk != NULL) {
-            conn_send_initial(client->conn, h->frame);
+            (void)client_send_frame(client, h->frame, true);
             continue;
         }
         client_close_with(client, h->close_code, bytes_str(h->close_reason));

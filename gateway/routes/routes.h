@@ -14,6 +14,7 @@
 struct bus;
 struct clients;
 struct endpoints;
+struct http_proxies;
 struct ingest;
 struct join;
 struct message_frames;
@@ -39,6 +40,7 @@ struct routes {
     const struct endpoints *endpoints;
     struct clients *clients;
     struct peers *peers;
+    const struct http_proxies *proxies;
     struct message_frames *frames;
     const struct client_host *client_host;
     struct posts *posts; /* client messages by POST */

@@ -33,7 +33,7 @@ static bool is_from_allowed_page(const struct request *r) {
     return origin_is_allowed(&asked, routes_registrations(r->routes), r->routes->endpoints);
 }
 
-static bool is_handshake_refused(struct request *r) {
+bool upgrade_is_refused(struct request *r) {
     const struct refusal *one_too_many;
     struct bytes key;
     const char *reason;
@@ -130,6 +130,13 @@ static int window_bits_of(const struct request *r, const struct upgrade_options 
     return is_uncompressed ? 0 : ws_handshake_deflate(&r->head).window_bits;
 }
 
+/* As a connection value has it. */
+static struct bytes transport_of(enum wire wire) {
+    if (wire == WIRE_CHANNEL)
+        return BYTES_LIT("channel");
+    return wire_is_sse(wire) ? BYTES_LIT("sse") : BYTES_NONE;
+}
+
 static struct client *identify(const struct request *r, const struct upgrade_options *o,
                                struct bytes id, enum wire wire) {
     struct routes *routes = r->routes;
@@ -146,7 +153,7 @@ static struct client *identify(const struct request *r, const struct upgrade_opt
         struct conn_value v = {.gateway = bytes_str(bus_id(routes->bus)),
                                .number = who.number,
                                .connected_ms = who.connected_ms,
-                               .transport = wire_is_sse(wire) ? BYTES_LIT("sse") : BYTES_NONE,
+                               .transport = transport_of(wire),
                                .group = who.group};
         conn_value_encode(&value, &v);
         request_session_encode(&session, r);
@@ -183,6 +190,8 @@ static void read_last(const struct request *r, const struct upgrade_options *o,
 /* ---- the answer */
 
 static enum wire wire_of(const struct request *r, const struct upgrade_options *o) {
+    if (r->sink != NULL)
+        return WIRE_CHANNEL;
     if (event_stream_is_asked(r))
         return event_stream_wire(r);
     return wire_of_ws(ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL), window_bits_of(r, o));
@@ -213,12 +222,19 @@ static struct bytes accept_of(struct bytes key, char text_out[29]) {
     return bytes_str(text_out);
 }
 
+void upgrade_append_101(struct buf *out, const struct request *r, struct ws_reply_fields *fields) {
+    char accept[29];
+    fields->now = time(NULL);
+    fields->extra = buf_bytes(&r->extra);
+    MUST(ws_handshake_reply(out, accept_of(http_head_find(&r->head, "Sec-WebSocket-Key"), accept),
+                            fields));
+}
+
 /* Sends the 101 and changes to WebSocket. */
 static void carry_by_websocket(struct request *r, struct client *client) {
     struct conn *c = r->conn;
     const struct identity *who = &client->who;
     struct buf head = {0};
-    char accept[29];
     struct ws_deflate deflate = {0};
     if (wire_window_bits(client->wire) > 0)
         deflate = ws_handshake_deflate(&r->head);
@@ -226,13 +242,10 @@ static void carry_by_websocket(struct request *r, struct client *client) {
         .client_id = who->client_id,
         .name = who->name,
         .group = who->group,
-        .now = time(NULL),
         .subprotocol = wire_is_v1(client->wire) ? BYTES_LIT(WIRE_V1_SUBPROTOCOL) : BYTES_NONE,
         .extensions = bytes_str(deflate.answer),
-        .extra = buf_bytes(&r->extra),
     };
-    MUST(ws_handshake_reply(&head, accept_of(http_head_find(&r->head, "Sec-WebSocket-Key"), accept),
-                            &fields));
+    upgrade_append_101(&head, r, &fields);
     converted(r, who);
     struct buf rest = http_leave(c);
     conn_send_bytes(c, buf_bytes(&head));
@@ -257,13 +270,26 @@ static void carry_by_events(struct request *r, struct client *client) {
     attach_to_route(r, client);
 }
 
+/* The request's sink has a channel for it. */
+static void carry_by_channel(struct request *r, struct client *client) {
+    converted(r, &client->who);
+    r->sink->carry(r, client);
+    attach_to_route(r, client);
+}
+
+static join_carry_fn *carry_of(enum wire wire) {
+    if (wire == WIRE_CHANNEL)
+        return carry_by_channel;
+    return wire_is_sse(wire) ? carry_by_events : carry_by_websocket;
+}
+
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
                              struct upgrade_error *error_out) {
     enum wire wire = wire_of(r, options);
     bool is_stream = wire_is_sse(wire);
-    struct join_options join = {.carry = is_stream ? carry_by_events : carry_by_websocket};
+    struct join_options join = {.carry = carry_of(wire)};
     struct buf id = {0};
-    if (is_stream ? event_stream_is_refused(r) : is_handshake_refused(r))
+    if (is_stream ? event_stream_is_refused(r) : upgrade_is_refused(r))
         return UPGRADE_REFUSED;
     *error_out = names_error(options);
     if (error_out->text == NULL)

@@ -37,6 +37,12 @@ struct upgrade_error {
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
                              struct upgrade_error *error_out);
 
+/* Whether a handshake may not become a WebSocket: then it was refused. */
+bool upgrade_is_refused(struct request *r);
+struct ws_reply_fields;
+/* Appends the 101 with these fields, of which the date and the route's lines are set here. */
+void upgrade_append_101(struct buf *out, const struct request *r, struct ws_reply_fields *fields);
+
 /* Appends the client id that a connection with these options would have, signed where the app
  * signs. */
 struct upgrade_error upgrade_decide_id(const struct request *r, const struct upgrade_options *o,

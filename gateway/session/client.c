@@ -73,8 +73,17 @@ void client_forget_registration(struct client *c) {
 
 /* ---- out */
 
+enum conn_sent client_send_frame(struct client *c, struct frame f, bool is_initial) {
+    if (c->transport->send != NULL)
+        return c->transport->send(c->carrier, f, is_initial);
+    if (!is_initial)
+        return conn_send_message(c->conn, f);
+    conn_send_initial(c->conn, f);
+    return CONN_QUEUED;
+}
+
 static void send_frame(struct client *c, struct frame f) {
-    if (conn_send_message(c->conn, f) == CONN_OVER)
+    if (client_send_frame(c, f, false) == CONN_OVER)
         client_close(c, CLOSE_SLOW);
     frame_unref(f);
 }
@@ -93,7 +102,7 @@ void client_send_live(struct client *c) {
     if (!wire_is_v1(c->wire))
         return;
     struct frame f = message_frames_text(c->host->frames, c->wire, "live", BYTES_LIT(V1_LIVE));
-    conn_send_initial(c->conn, f);
+    (void)client_send_frame(c, f, true);
     frame_unref(f);
 }
 
@@ -102,7 +111,10 @@ static void send_pong(struct client *c) {
     if (c->conn->out.bytes >= PONG_QUEUE_MAX)
         return;
     struct frame f = message_frames_text(c->host->frames, c->wire, NULL, BYTES_LIT(V1_PONG));
-    conn_send_bytes(c->conn, frame_bytes(f));
+    if (c->transport->send != NULL)
+        (void)client_send_frame(c, f, true);
+    else
+        conn_send_bytes(c->conn, frame_bytes(f));
     frame_unref(f);
 }
 
@@ -184,13 +196,14 @@ static void leave(void *ctx) {
 }
 
 /* What was before its registration is not for it, wherever the log stands. */
-static void position(void *ctx, struct buf *out) {
-    const struct client *c = ctx;
-    char text[MESSAGE_ID_TEXT];
+struct message_id client_position(const struct client *c) {
     struct message_id id = c->entry != NULL ? follow_position(c->entry->follow) : MESSAGE_ID_NONE;
-    if (c->entry != NULL && message_id_compare(id, c->skip_until) < 0)
-        id = c->skip_until;
-    buf_append_str(out, message_id_format(id, text));
+    return c->entry != NULL && message_id_compare(id, c->skip_until) < 0 ? c->skip_until : id;
+}
+
+static void position(void *ctx, struct buf *out) {
+    char text[MESSAGE_ID_TEXT];
+    buf_append_str(out, message_id_format(client_position(ctx), text));
 }
 
 void client_lose(struct client *c) {

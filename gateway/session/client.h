@@ -126,10 +126,15 @@ void client_forget_registration(struct client *c);
 /* It was lost before a transport carried it. */
 void client_lose(struct client *c);
 
+/* From where it would resume; none for a Local one. */
+struct message_id client_position(const struct client *c);
 /* Whether neither side has begun to end it. */
 static inline bool client_is_open(const struct client *c) {
     return c->cause == NULL;
 }
+/* Queues what was made for its wire; is_initial: past the bound, as the first messages after its
+ * hello. */
+enum conn_sent client_send_frame(struct client *c, struct frame f, bool is_initial);
 /* What its wire begins with, if anything (wire_hello). */
 void client_send_hello(struct client *c, struct message_id position, enum wire_recovered recovered);
 /* signalbox.v1: what hello announced as replayed has been sent. Past the bound. */

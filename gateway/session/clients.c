@@ -89,8 +89,10 @@ enum wire name_entry_wire(const struct name_entry *e, const struct client *clien
     return e->is_uncompressed ? wire_uncompressed(client->wire) : client->wire;
 }
 
+/* The policy is the conn's where it carries no others. */
 static void apply_options(const struct name_entry *e, struct client_slot *slot) {
-    slot->conn->policy = e->slow;
+    if (slot->client->wire != WIRE_CHANNEL)
+        slot->conn->policy = e->slow;
     slot->wire = name_entry_wire(e, slot->client);
 }
 

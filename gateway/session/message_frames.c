@@ -56,16 +56,29 @@ static void empty(struct buf *scratch) {
         buf_release(scratch);
 }
 
+static struct frame text_frame(struct message_frames *f, struct bytes text, enum wire wire) {
+    return wire == WIRE_CHANNEL ? wire_channel_frame(&f->arena, text)
+                                : wire_frame(&f->arena, false, text);
+}
+
 /* The frame of what is in `text`. */
-static struct frame take_text(struct message_frames *f) {
-    struct frame made = wire_frame(&f->arena, false, buf_bytes(&f->text));
+static struct frame take_text(struct message_frames *f, enum wire wire) {
+    struct frame made = text_frame(f, buf_bytes(&f->text), wire);
     empty(&f->text);
     return made;
 }
 
-static struct frame v1(struct message_frames *f, const struct message *m, struct bytes name) {
+static struct frame v1(struct message_frames *f, const struct message *m, struct bytes name,
+                       enum wire wire) {
     wire_message(&f->text, name, m->id, m->flags, m->data);
-    return take_text(f);
+    return take_text(f, wire);
+}
+
+/* A note is the whole text already. One that is no object is not ours. */
+static struct frame channel(struct message_frames *f, const struct message *m, struct bytes name) {
+    bool is_object = m->data.len > 1 && m->data.ptr[0] == '{';
+    return m->kind == MESSAGE_NOTE && is_object ? text_frame(f, m->data, WIRE_CHANNEL)
+                                                : v1(f, m, name, WIRE_CHANNEL);
 }
 
 /* ---- event streams */
@@ -106,14 +119,16 @@ struct frame message_frames_make(struct message_frames *f, const struct message 
     }
     if (wire_is_sse(wire))
         return message_event(f, m, name, wire);
-    return wire_is_v1(wire) && m->kind != MESSAGE_NOTE ? v1(f, m, name) : plain(f, m);
+    if (wire == WIRE_CHANNEL)
+        return channel(f, m, name);
+    return wire_is_v1(wire) && m->kind != MESSAGE_NOTE ? v1(f, m, name, wire) : plain(f, m);
 }
 
 struct frame message_frames_hello(struct message_frames *f, enum wire wire, const struct hello *h) {
     char id[MESSAGE_ID_TEXT];
     wire_hello(&f->text, h);
     if (!wire_is_sse(wire))
-        return take_text(f);
+        return take_text(f, wire);
     struct sse_event e = {.type = "hello",
                           .id = bytes_str(message_id_format(h->position, id)),
                           .retry_ms = v1_retry_ms(),
@@ -124,5 +139,5 @@ struct frame message_frames_hello(struct message_frames *f, enum wire wire, cons
 struct frame message_frames_text(struct message_frames *f, enum wire wire, const char *event_type,
                                  struct bytes text) {
     struct sse_event e = {.type = event_type, .data = text};
-    return wire_is_sse(wire) ? event(f, wire, &e) : wire_frame(&f->arena, false, text);
+    return wire_is_sse(wire) ? event(f, wire, &e) : text_frame(f, text, wire);
 }

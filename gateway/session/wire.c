@@ -29,6 +29,10 @@ struct frame wire_compressed_frame(struct frame_arena *arena, bool is_binary,
     return ws_frame(arena, is_binary, WS_RSV1, payload);
 }
 
+struct frame wire_channel_frame(struct frame_arena *arena, struct bytes text) {
+    return frame_make(arena, BYTES_NONE, bytes_from(text, 1));
+}
+
 struct frame wire_event(enum wire wire, struct frame_arena *arena, struct buf *event) {
     char header[SSE_CHUNK_HEADER_MAX];
     size_t len = 0;
@@ -44,8 +48,7 @@ static void append_id(struct buf *out, struct message_id id) {
     buf_printf(out, "\"%s\"", message_id_format(id, text));
 }
 
-/* What a client may count on, without braces around it. */
-static void append_limits(struct buf *out, const struct settings *s) {
+void wire_limits(struct buf *out, const struct settings *s) {
     buf_printf(out, "\"maxMessageBytes\":%" PRId64 ",\"pingMs\":%u,\"historySeconds\":%" PRId64,
                s->max_message_bytes, v1_ping_ms(s), s->history_seconds);
     buf_printf(out, ",\"idSeconds\":%d,\"idCount\":%d", ANSWERS_SECONDS, ANSWERS_KEPT);
@@ -75,7 +78,7 @@ void wire_hello(struct buf *out, const struct hello *h) {
     buf_append_str(out, ",\"id\":");
     append_id(out, h->position);
     buf_printf(out, ",\"recovered\":%s,\"limits\":{", texts[h->recovered]);
-    append_limits(out, h->settings);
+    wire_limits(out, h->settings);
     buf_append_str(out, "}}");
 }
 

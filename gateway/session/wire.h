@@ -25,6 +25,7 @@ enum wire {
     WIRE_SSE_V1,
     WIRE_SSE_CHUNKED,
     WIRE_SSE_CHUNKED_V1,
+    WIRE_CHANNEL, /* of a WebSocket that many share: see wire_channel_frame */
     WIRE_WS_DEFLATE,
     WIRE_WS_V1_DEFLATE = WIRE_WS_DEFLATE + DEFLATE_WINDOWS,
     WIRE_COUNT = WIRE_WS_V1_DEFLATE + DEFLATE_WINDOWS
@@ -32,7 +33,7 @@ enum wire {
 
 static inline bool wire_is_v1(enum wire wire) {
     return wire == WIRE_WS_V1 || wire == WIRE_SSE_V1 || wire == WIRE_SSE_CHUNKED_V1 ||
-           wire >= WIRE_WS_V1_DEFLATE;
+           wire == WIRE_CHANNEL || wire >= WIRE_WS_V1_DEFLATE;
 }
 static inline bool wire_is_sse(enum wire wire) {
     return wire >= WIRE_SSE && wire <= WIRE_SSE_CHUNKED_V1;
@@ -73,6 +74,10 @@ struct frame wire_frame(struct frame_arena *arena, bool is_binary, struct bytes 
 /* The same of a payload that is compressed (deflate.h). */
 struct frame wire_compressed_frame(struct frame_arena *arena, bool is_binary, struct bytes payload);
 
+/* Of a channel: a text of signalbox.v1 without its first brace, likewise. The transport puts the
+ * header and {"channel":…, before it. */
+struct frame wire_channel_frame(struct frame_arena *arena, struct bytes text);
+
 /* Of an event stream: what sse_append made, which is changed, as a frame likewise. */
 struct frame wire_event(enum wire wire, struct frame_arena *arena, struct buf *event);
 
@@ -88,6 +93,8 @@ struct hello {
 
 /* Appends {"type":"hello",…}, the first text of signalbox.v1. */
 void wire_hello(struct buf *out, const struct hello *h);
+/* Appends "maxMessageBytes":…,…, what a client may count on, without braces around it. */
+void wire_limits(struct buf *out, const struct settings *s);
 
 /* Appends {"type":"message",…}. An id of none is a message without a place in a log ("id":null). */
 void wire_message(struct buf *out, struct bytes name, struct message_id id, unsigned flags,

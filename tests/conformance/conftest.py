@@ -5,7 +5,7 @@ import pytest
 
 from harness import Cluster, cluster as harness_cluster
 from conformance_world import (APP, G1, G2, Audit, Endpoints, Ticks, World, make_certificate,
-                               over_websockets_only)
+                               left_out)
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +21,12 @@ def ticks(cluster):
 
 
 def pytest_collection_modifyitems(config, items):
-    only = over_websockets_only()
-    left_out = [item for item in items if getattr(item, "originalname", "") in only
-                and getattr(item, "callspec", None) and item.callspec.params.get("transport") == "sse"]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+    without = {"sse": left_out("## Over event streams"), "channel": left_out("## Over channels")}
+    out = [item for item in items if getattr(item, "callspec", None)
+           and item.originalname in without.get(item.callspec.params.get("transport"), ())]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in set(out)]
 
 
 def a_world(cluster, transport="ws"):
@@ -37,7 +37,7 @@ def a_world(cluster, transport="ws"):
     assert not crashed, "\n".join(crashed)
 
 
-@pytest.fixture(params=["ws", "sse"])
+@pytest.fixture(params=["ws", "sse", "channel"])
 def transport(request):
     """What carries the connections of the test."""
     return request.param

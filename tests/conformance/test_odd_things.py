@@ -10,6 +10,7 @@ import pytest
 from harness import Cluster, eventually
 from conformance_world import APP, G1, G2, World, say, unique
 
+STILL_THERE = '{"still": "there"}'
 ODD_NAMES = ["a b", "a/b/c", "/leading", "Ünïcödé", "日本語", "😀👩‍👩‍👧", "a,b", "a;b=c", "{tag}", "a{b}c", "*", "n:*", "%41",
              "'\"\\", "..", "\t", " padded ", "e\u0301", "\u00e9", "\u202eright", "x" * 1000, "true", "0", "[1]", "Audit:x"]
 
@@ -130,8 +131,8 @@ def test_bad_signal_route_ends_alone(w, trigger, kind):
     bad, good = w.socket(trigger, "bad/" + kind), w.socket(trigger, "echo")
     for _ in range(3):
         bad.say("x")
-        good.send_text("still there")
-        assert good.recv(20) == "still there"
+        good.send_text(STILL_THERE)
+        assert good.recv(20) == STILL_THERE
     w.send("open", trigger, name=bad.name)
     assert bad.recv(20) == "open"
     assert not any(daemon.is_crashed for daemon in w.cluster.daemons)
@@ -141,8 +142,9 @@ def test_signal_route_that_yields_in_a_loop_holds_nobody_up(w, trigger):
     bad, good = w.socket(trigger, "bad/yield"), w.socket(trigger, "echo")
     bad.say("x")
     for number in range(100):
-        good.send_text(str(number))
-        assert good.recv(20) == str(number)
+        text = '{"number": %d}' % number
+        good.send_text(text)
+        assert good.recv(20) == text
 
 
 @pytest.mark.parametrize("kind", ["loop", "alloc", "recurse", "throw"])
@@ -150,8 +152,8 @@ def test_bad_http_route_is_a_500(w, trigger, kind):
     a = w.socket(trigger, "echo")
     assert w.cluster.http(trigger, "GET", "/bad/" + kind, timeout=20).status == 500
     assert w.cluster.http(trigger, "GET", "/plain").status == 200
-    a.send_text("still there")
-    assert a.recv() == "still there"
+    a.send_text(STILL_THERE)
+    assert a.recv() == STILL_THERE
 
 
 def test_sandbox(w):

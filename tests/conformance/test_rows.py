@@ -2,8 +2,10 @@
 import pathlib
 import re
 
+import pytest
+
 from harness import cluster as harness_cluster
-from conformance_world import over_websockets_only
+from conformance_world import left_out
 
 HERE = pathlib.Path(__file__).parent
 
@@ -22,9 +24,10 @@ def documented_rows():
     return {int(row) for row in re.findall(r"^\| S(\d+) \|", text, re.MULTILINE)}
 
 
-def test_what_runs_over_websockets_only_is_there():
+@pytest.mark.parametrize("heading", ["## Over event streams", "## Over channels"])
+def test_what_is_left_out_is_there(heading):
     tests = {name for path in HERE.glob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text())}
-    assert over_websockets_only() <= tests and over_websockets_only()
+    assert left_out(heading) <= tests and left_out(heading)
 
 
 def test_every_row_is_named():

@@ -13,7 +13,7 @@ V1 = {"Sec-WebSocket-Protocol": "signalbox.v1"}
 def v1(w, gateway, name, **more):
     """A client of signalbox.v1 and its hello."""
     client = w.up(gateway, name, headers=V1, **more)
-    assert client.head.get("Sec-WebSocket-Protocol") == ("signalbox.v1" if w.transport == "ws" else None)
+    assert client.head.get("Sec-WebSocket-Protocol") == ("signalbox.v1" if w.transport != "sse" else None)
     client.hello = client.recv_json()
     return client
 

@@ -244,6 +244,7 @@ static void open_gateway(struct world *w) {
                                 .app = &w->app,
                                 .endpoints = &g->endpoints,
                                 .peers = &g->peers,
+                                .proxies = &g->proxies,
                                 .clients = &g->clients,
                                 .frames = &g->frames,
                                 .client_host = &g->client_host};

@@ -6,9 +6,10 @@ from .cluster import BIN, BUILD, ROOT, Cluster, Process, Reply, free_port
 from .raw_ws import (BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Closed, Frame, Head, RawWs, Refused,
                      close_body, deflated, encode_frame, inflated)
 from .sse import SseClient
+from .channels import Channel, Multiplex
 from .waiting import always, eventually
 from .fanout import Fanout
 
-__all__ = ["BIN", "BUILD", "ROOT", "Cluster", "Process", "Reply", "free_port", "BINARY", "CLOSE", "CONTINUATION",
+__all__ = ["Channel", "Multiplex", "BIN", "BUILD", "ROOT", "Cluster", "Process", "Reply", "free_port", "BINARY", "CLOSE", "CONTINUATION",
            "PING", "PONG", "TEXT", "Client", "Closed", "Frame", "Head", "RawWs", "Refused", "SseClient", "close_body",
            "always", "deflated", "encode_frame", "eventually", "inflated", "Fanout"]

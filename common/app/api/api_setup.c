@@ -336,6 +336,21 @@ int api_origins(lua_State *L) {
     return 0;
 }
 
+/* multiplex(path), multiplex(false) */
+int api_multiplex(lua_State *L) {
+    struct app *a = api_main_chunk(L, "multiplex");
+    char **path = &a->registrations->multiplex;
+    bool is_off = lua_isboolean(L, 1) && !lua_toboolean(L, 1);
+    char *wanted = is_off ? NULL : mem_strdup(api_check_path(L, 1, "path", ""));
+    if (wanted != NULL && strpbrk(wanted, ":*") != NULL) {
+        free(wanted);
+        return luaL_argerror(L, 1, "it must be one path, without parameters");
+    }
+    free(*path);
+    *path = wanted;
+    return 0;
+}
+
 /* --- options of a Name --- */
 
 static enum slow_policy read_slow(lua_State *L) {

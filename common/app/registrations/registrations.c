@@ -11,6 +11,7 @@
 
 struct registrations *registrations_new(void) {
     struct registrations *r = mem_zalloc(sizeof(*r));
+    r->multiplex = mem_strdup(MULTIPLEX_PATH);
     r->levels = levels_new();
     r->default_broadcast = default_broadcast_new();
     return r;
@@ -34,6 +35,7 @@ static void free_http(struct registrations *r) {
     free(r->routes.items);
     free(r->static_folders.items);
     free(r->origins.items);
+    free(r->multiplex);
 }
 
 void registrations_free(struct registrations *r) {

@@ -67,6 +67,9 @@ struct name_options {
     bool is_uncompressed;  /* compress = false */
 };
 
+/* Of registrations.multiplex unless the app says otherwise. */
+#define MULTIPLEX_PATH "/.signalbox"
+
 #define ARRAY_OF(type)                                                                             \
     struct {                                                                                       \
         type *items;                                                                               \
@@ -83,6 +86,7 @@ struct registrations {
     ARRAY_OF(struct name_options) name_options;
     /* Allowed origins, in the form of http_origin.h; none: same origin only; "*": any. */
     ARRAY_OF(char *) origins;
+    char *multiplex; /* the path of WebSockets that carry many connections, canonical; or NULL */
     enum scope default_scope;
     struct levels *levels;
     struct default_broadcast *default_broadcast;

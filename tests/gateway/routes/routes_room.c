@@ -176,6 +176,7 @@ static void open_routes(struct routes_room *room) {
                                    .endpoints = &room->endpoints,
                                    .clients = &room->clients,
                                    .peers = &room->peers,
+                                   .proxies = &room->proxies,
                                    .frames = &room->frames,
                                    .client_host = &room->client_host};
     TAILQ_INIT(&room->routes.replays.waiting);
