@@ -1,0 +1,78 @@
+// Many Signal connections on one WebSocket: each is a channel of it, and looks like a link of its own.
+import { closeError, statusError } from "./errors.js";
+import { openSocket } from "./socket.js";
+
+/** `ended(error)` is called when the socket is over, before its channels learn of it; without an error if it was closed here. */
+export function openChannels(env, url, ended) {
+  // By key: the number that the server gave the channel, or -ref of its request while that is not answered.
+  const channels = new Map();
+  let isWelcome = false;
+  let lastRef = 0;
+
+  const socket = openSocket(env, url, {
+    frame(frame) {
+      const { type, channel: number, ref } = frame;
+      if (!isWelcome) return greet(type);
+      if (type === "hello") opened(number, -ref);
+      const key = number ?? -ref;
+      const channel = channels.get(key);
+      if (number && type !== "closed") return channel?.on.frame(frame);
+
+      // A channel is over, or was refused, or the whole socket ends.
+      const { status, message, retryMs } = frame;
+      const error = type === "closed" ? closeError(frame) : statusError(status, message, retryMs);
+      if (channels.delete(key)) channel.on.end(error);
+      else if (type === "closed" && !number) socket.end(error);
+    },
+    end(error) {
+      const all = [...channels.values()];
+      channels.clear();
+      error.isShared = true;
+      ended(error);
+      for (const { on } of all) on.end(error);
+    },
+  });
+
+  function greet(type) {
+    if (type !== "welcome") return socket.end(statusError(404, "no welcome"));
+    isWelcome = true;
+    for (const { request } of channels.values()) socket.send(request);
+  }
+
+  function opened(number, key) {
+    const channel = channels.get(key);
+    if (!channel) return socket.send({ type: "close", channel: number }); // given up while it was on its way
+    channels.delete(key);
+    channels.set((channel.key = number), channel);
+  }
+
+  function leave({ key }) {
+    if (channels.delete(key) && isWelcome) {
+      socket.send({ type: "close", ...(key > 0 ? { channel: key } : { ref: -key }) });
+    }
+    // Those that leave and come in one go keep the socket.
+    queueMicrotask(() => channels.size === 0 && close());
+  }
+
+  function close() {
+    if (socket.isOver()) return;
+    socket.close();
+    ended();
+  }
+
+  return {
+    close,
+    /** `request`: {path, resume, token}. `on`: as for a link. */
+    open(request, on) {
+      const ref = ++lastRef;
+      const channel = { on, key: -ref, request: { type: "open", ref, ...request } };
+      channels.set(-ref, channel);
+      if (isWelcome) socket.send(channel.request);
+      return {
+        ...socket,
+        close: () => leave(channel),
+        send: (head, body) => socket.send({ channel: channel.key, ...head }, body),
+      };
+    },
+  };
+}
