@@ -477,6 +477,7 @@ static void open_logs(struct inbox *i, const struct lease_grant *grant) {
         .history_bytes = s->history_bytes,
         .history_messages = s->history_messages,
         .history_seconds = s->history_seconds,
+        .keep_seconds = s->keep_seconds,
         .keep_all_until_ms =
             grant->is_doubtful ? clock_ms() + (uint64_t)s->history_seconds * 1000 : 0};
     trouble_init(&i->unwritten, bus_troubles(bus), TROUBLE_commits, label);

@@ -15,21 +15,24 @@ enum { REPLY_AROUND_BYTES = 4096 /* a connection value, ids, numbers, at most */
 
 /* --- into the logs of this partition --- */
 
-static bool has_history(const struct registrations *r, struct bytes name) {
+/* What of it is kept. name empty: the log for every Name. */
+static void set_retention(struct output *output, const struct registrations *r) {
     char text[ADDRESS_BYTES_MAX + 1];
-    if (r->name_options.count == 0 || name.len >= sizeof(text))
-        return true;
+    struct bytes name = output->name;
+    output->has_history = true;
+    if (r->name_options.count == 0 || name.len == 0 || name.len >= sizeof(text))
+        return;
     memcpy(text, name.ptr, name.len);
     text[name.len] = '\0';
-    return registrations_name_options(r, text)->has_history;
+    const struct name_options *options = registrations_name_options(r, text);
+    output->has_history = options->has_history;
+    output->keep = options->keep;
 }
 
 /* name empty: the log for every Name. */
 static void append(struct processing *p, struct bytes name, const struct message *m) {
-    struct output output = {.name = name,
-                            .has_history = name.len == 0 ||
-                                           has_history(processing_registrations(p->parts), name),
-                            .message = *m};
+    struct output output = {.name = name, .message = *m};
+    set_retention(&output, processing_registrations(p->parts));
     struct message_id id = log_writer_add(p->batch->writer, &output);
     if (m->kind == MESSAGE_DATA && message_id_is_none(p->first_id))
         p->first_id = id;

@@ -9,6 +9,7 @@
 
 #include "common/app/api/api.h"
 #include "common/base/log.h"
+#include "common/bus/log/look_back.h"
 #include "common/http/http_origin.h"
 
 /* --- endpoints --- */
@@ -379,20 +380,31 @@ static bool read_on_gap(lua_State *L) {
     return is_continue;
 }
 
-/* name("Name", { slow=, history=, on_gap= }) */
+static unsigned read_keep(lua_State *L) {
+    int type = lua_getfield(L, 2, "keep");
+    bool is_latest = type == LUA_TSTRING && bytes_equal_str(stack_bytes_at(L, -1), "latest");
+    lua_pop(L, 1);
+    lua_Integer keep = is_latest ? 1 : api_option_integer(L, 2, "keep", 0);
+    luaL_argcheck(L, keep >= 0 && keep <= LOOK_BACK_MAX, 2,
+                  "the option 'keep' is \"latest\" or a number up to 1000");
+    return (unsigned)keep;
+}
+
+/* name("Name", { slow=, history=, on_gap=, compress=, keep= }) */
 int api_name(lua_State *L) {
-    static const char *const allowed[] = {"slow", "history", "on_gap", "compress", NULL};
+    static const char *const allowed[] = {"slow", "history", "on_gap", "compress", "keep", NULL};
     struct app *a = api_main_chunk(L, "name");
     const char *name = api_check_text(L, 1, "name");
     api_check_options(L, 2, allowed);
     enum slow_policy slow = read_slow(L);
     bool has_history = api_option_bool(L, 2, "history", true), continues = read_on_gap(L);
     bool is_compressed = api_option_bool(L, 2, "compress", true);
+    unsigned keep = read_keep(L);
     for (size_t i = 0; i < a->registrations->name_options.count; i++)
         if (strcmp(a->registrations->name_options.items[i].name, name) == 0)
             return luaL_error(L, "the Name '%s' has its options already", name);
     *ARRAY_ADD(&a->registrations->name_options) =
-        (struct name_options){mem_strdup(name), slow, has_history, continues, !is_compressed};
+        (struct name_options){mem_strdup(name), slow, has_history, continues, !is_compressed, keep};
     return 0;
 }
 

@@ -65,6 +65,7 @@ struct name_options {
     bool has_history;      /* false: history = false */
     bool continues_on_gap; /* on_gap = "continue" */
     bool is_uncompressed;  /* compress = false */
+    unsigned keep;         /* so many messages outlive the history; 0: none */
 };
 
 /* Of registrations.multiplex unless the app says otherwise. */

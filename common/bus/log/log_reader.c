@@ -17,17 +17,20 @@ struct page {
     size_t count;
 };
 
+/* A third page beside those of the logs; its entries are of the Name's own log. */
+enum { PAGE_KEPT = LOG_COUNT, PAGES };
+
 struct log_reader {
     struct bus *bus;
     char *name;
     size_t name_len;
     unsigned partition;
-    struct message_id at[LOG_COUNT], until;
+    struct message_id at[PAGES], until, given;
     const struct log_reader_events *events;
     void *ctx;
-    struct page pages[LOG_COUNT];
+    struct page pages[PAGES];
     struct log_view view;
-    bool is_backwards;
+    bool is_backwards, has_kept;
     unsigned next_asked; /* entries of a page of the next round at most; 0: paging.h alone says */
     unsigned asked;      /* of this round */
     bool has_begun, is_cancelled, is_broken;
@@ -36,7 +39,7 @@ struct log_reader {
 static void finish(struct log_reader *r, int status) {
     if (!r->is_cancelled)
         r->events->on_done(r->ctx, status, &r->view);
-    for (int i = 0; i < LOG_COUNT; i++)
+    for (int i = 0; i < PAGES; i++)
         buf_deinit(&r->pages[i].data);
     free(r->name);
     free(r);
@@ -75,7 +78,7 @@ static bool is_behind(const struct log_reader *r, struct message_id a, struct me
 }
 
 static bool is_within(const struct log_reader *r, struct message_id id) {
-    for (int i = 0; i < LOG_COUNT; i++)
+    for (int i = 0; i < PAGES; i++)
         if (is_full(r, &r->pages[i]) && is_behind(r, id, r->pages[i].ids[r->asked - 1]))
             return false;
     return true;
@@ -94,19 +97,22 @@ static void give(struct log_reader *r, enum which_log log, struct bytes blob) {
 }
 
 static void give_out(struct log_reader *r) {
-    size_t next[LOG_COUNT] = {0, 0};
+    size_t next[PAGES] = {0};
     while (!r->is_cancelled) {
         int best = -1;
-        for (int i = 0; i < LOG_COUNT; i++)
+        for (int i = 0; i < PAGES; i++)
             if (next[i] < r->pages[i].count &&
                 (best < 0 ||
                  is_behind(r, r->pages[best].ids[next[best]], r->pages[i].ids[next[i]])))
                 best = i;
         if (best < 0 || !is_within(r, r->pages[best].ids[next[best]]))
             return;
-        r->at[best] = r->pages[best].ids[next[best]];
-        give(r, (enum which_log)best, page_blob(&r->pages[best], next[best]));
-        next[best]++;
+        struct message_id id = r->at[best] = r->pages[best].ids[next[best]];
+        struct bytes blob = page_blob(&r->pages[best], next[best]++);
+        bool is_given = best == PAGE_KEPT && message_id_compare(id, r->given) == 0;
+        r->given = id;
+        if (!is_given)
+            give(r, best == PAGE_KEPT ? LOG_OWN : (enum which_log)best, blob);
     }
 }
 
@@ -172,7 +178,9 @@ static void on_round(struct log_reader *r) {
         finish(r, -ENOTCONN);
         return;
     }
-    bool has_more = is_full(r, &r->pages[LOG_OWN]) || is_full(r, &r->pages[LOG_EVERY]);
+    bool has_more = false;
+    for (int i = 0; i < PAGES; i++)
+        has_more |= is_full(r, &r->pages[i]);
     if (!r->has_begun && r->events->on_begin != NULL)
         r->events->on_begin(r->ctx, &r->view);
     r->has_begun = true;
@@ -187,15 +195,15 @@ static void on_round(struct log_reader *r) {
 
 /* EXEC itself, or one of the commands. */
 static bool is_refused(struct log_reader *r, struct redisReply *reply) {
-    static const char *const asked[] = {"XRANGE", "XRANGE", "HMGET",  "GET",   "GET",
-                                        "GET",    "TIME",   "XRANGE", "XRANGE"};
+    static const char *const asked[] = {"XRANGE", "XRANGE", "HMGET",  "GET",    "GET",
+                                        "GET",    "TIME",   "XRANGE", "XRANGE", "XRANGE"};
     bool is_some = reply_is_error(reply, NULL);
     if (is_some)
         bus_refused(r->bus, "EXEC", reply);
     for (size_t i = 0; i < reply_count(reply) && i < ARRAY_LEN(asked); i++) {
         if (!reply_is_error(reply_at(reply, i), NULL))
             continue;
-        bool is_reversed = r->is_backwards && i < LOG_COUNT;
+        bool is_reversed = r->is_backwards && *asked[i] == 'X';
         bus_refused(r->bus, is_reversed ? "XREVRANGE" : asked[i], reply_at(reply, i));
         is_some = true;
     }
@@ -203,15 +211,18 @@ static bool is_refused(struct log_reader *r, struct redisReply *reply) {
 }
 
 static void note_paging(struct log_reader *r, struct redisReply *reply) {
-    struct page *own = &r->pages[LOG_OWN], *every = &r->pages[LOG_EVERY];
-    size_t entries = own->count > every->count ? own->count : every->count;
+    size_t entries = 0, bytes = 0;
+    for (int i = 0; i < PAGES; i++) {
+        entries = r->pages[i].count > entries ? r->pages[i].count : entries;
+        bytes += r->pages[i].data.len;
+    }
     if (reply == NULL)
         paging_broke(bus_paging(r->bus));
     else if (!r->is_broken)
-        paging_read(bus_paging(r->bus), entries, own->data.len + every->data.len);
+        paging_read(bus_paging(r->bus), entries, bytes);
 }
 
-/* EXEC's answer, in the order of ask(). */
+/* EXEC's answer, in the order of ask(): the page of what is kept comes last. */
 static void on_pages(void *ctx, struct redisReply *reply) {
     struct log_reader *r = ctx;
     r->is_broken = is_refused(r, reply) || !read_view(&r->view, reply);
@@ -219,6 +230,8 @@ static void on_pages(void *ctx, struct redisReply *reply) {
         read_page(&r->pages[i], reply_at(reply, i));
         read_first(&r->view, (enum which_log)i, &r->pages[i]);
     }
+    if (r->has_kept && !r->is_broken)
+        read_page(&r->pages[PAGE_KEPT], reply_at(reply, reply_count(reply) - 1));
     note_paging(r, reply);
     on_round(r);
 }
@@ -286,6 +299,8 @@ static void ask(struct log_reader *r) {
         ask_next(r, key_of(&key, p, KEY_HISTORY, name));
         ask_next(r, key_of(&key, p, KEY_HISTORY_OF_ALL, BYTES_NONE));
     }
+    if (r->has_kept)
+        ask_log(r, key_of(&key, p, KEY_KEPT, name), r->at[PAGE_KEPT]);
     bus_send(r->bus, p, &exec, on_pages, r);
     buf_deinit(&key);
 }
@@ -298,7 +313,9 @@ struct log_reader *log_reader_start(struct bus *bus, const struct log_range *ran
     r->name = bytes_dup(range->name);
     r->name_len = range->name.len;
     r->partition = partition_of(range->name, bus_partitions(bus));
-    memcpy(r->at, range->from, sizeof(r->at));
+    memcpy(r->at, range->from, sizeof(range->from));
+    r->at[PAGE_KEPT] = range->from[LOG_OWN];
+    r->has_kept = range->has_kept;
     r->until = range->is_backwards ? MESSAGE_ID_NONE : range->until;
     r->is_backwards = range->is_backwards;
     r->next_asked = range->first_page;

@@ -50,6 +50,7 @@ struct log_range {
     struct bytes name;
     struct message_id from[LOG_COUNT], until;
     bool is_backwards;
+    bool has_kept;       /* what the Name keeps beyond its history counts as its own, too */
     unsigned first_page; /* entries of the first page at most, 4 times as many of each further one;
                             0: as many as paging.h says */
 };

@@ -6,19 +6,19 @@
 #include "common/bus/log/log_writer.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/metrics.h"
 #include "common/base/arena.h"
+#include "common/base/metrics.h"
 #include "common/base/table.h"
 #include "common/bus/bulk.h"
 #include "common/bus/bus_send.h"
 #include "common/bus/log/answers.h"
-#include "common/bus/log/history.h"
-#include "common/bus/redis/capacity.h"
+#include "common/bus/log/shelf.h"
 #include "common/bus/redis/troubles.h"
 
 enum { EXPIRE_EVERY_S = 30, JOINED_EVERY_MS = 30000 };
@@ -31,8 +31,8 @@ struct log {
     bool is_asked;
     bool is_joined; /* by somebody, lately: the log leaves its keys in Redis */
     uint64_t asked_ms;
-    struct history history;
-    bool is_late;          /* its history began while Redis was nearly full */
+    struct shelf history;
+    struct shelf kept;     /* beyond the history (keep) */
     uint64_t expire_ms;    /* when its life was prolonged last; 0: never in this term */
     unsigned pending;      /* outputs of this batch: not to be forgotten */
     struct pending *final; /* the last of them: it moves l: */
@@ -48,7 +48,9 @@ struct pending {
     size_t blob_from, blob_len;
     struct message_id keep_from; /* of the log's messages up to this one */
     bool is_expire_due;
-    bool is_doubted; /* kept only if the Name was joined meanwhile */
+    bool is_doubted; /* in the history only if the Name was joined meanwhile */
+    enum { KEPT_AS_IT_IS, KEPT_TOO, KEPT_NOTHING } kept; /* what becomes of what is kept */
+    struct message_id kept_from;
     /* An answer instead of a message: whose, and as commit.lua takes it. */
     struct bytes client_id, answer;
 };
@@ -60,7 +62,7 @@ struct log_writer {
     uint64_t term, seq;
     struct message_id cursor, next_cursor;
     struct history_bounds history;
-    int64_t history_seconds;
+    int64_t history_seconds, keep_seconds;
     uint64_t keep_all_until_ms;
     bool keeps_history;
     struct log *logs;
@@ -100,7 +102,8 @@ static void forget_oldest(struct log_writer *o) {
         if (HASH_COUNT(o->logs) <= LOG_WRITER_LOGS || l->pending > 0)
             return;
         HASH_DEL(o->logs, l);
-        history_deinit(&l->history);
+        history_deinit(&l->history.history);
+        history_deinit(&l->kept.history);
         free(l);
     }
 }
@@ -155,9 +158,10 @@ static struct pending *append(struct log_writer *o, struct bytes name, size_t by
 
 struct message_id log_writer_add(struct log_writer *o, const struct output *output) {
     const struct message *from = &output->message;
-    struct pending *p = append(o, output->name,
-                               from->data.len + bytes_list_total(from->to_groups) +
-                                   bytes_list_total(from->to_clients));
+    struct pending *p =
+        append(o, output->name,
+               (output->keep > 0 ? 2 : 1) * from->data.len + bytes_list_total(from->to_groups) +
+                   bytes_list_total(from->to_clients));
     struct message *m = &p->output.message;
     *m = *from;
     m->id = (struct message_id){o->term, ++o->seq};
@@ -167,6 +171,7 @@ struct message_id log_writer_add(struct log_writer *o, const struct output *outp
     m->from = arena_copy(&o->arena, m->from);
     m->data = arena_copy(&o->arena, m->data);
     p->has_history = output->has_history && o->keeps_history && message_has_place(m);
+    p->output.keep = o->keeps_history ? output->keep : 0;
     if (message_has_place(m))
         p->log->final = p;
     return m->id;
@@ -211,7 +216,8 @@ static void unref(struct log_writer *o) {
     clear_batch(o);
     HASH_ITER (hh, o->logs, l, next) {
         HASH_DEL(o->logs, l);
-        history_deinit(&l->history);
+        history_deinit(&l->history.history);
+        history_deinit(&l->kept.history);
         free(l);
     }
     buf_deinit(&o->blobs);
@@ -286,6 +292,18 @@ static void add_answer(struct command *c, const struct pending *p) {
     command_text(c, "");
 }
 
+static void add_kept(struct log_writer *o, struct command *c, const struct pending *p) {
+    char id[MESSAGE_ID_TEXT], from[2 * MESSAGE_ID_TEXT];
+    unsigned newest = p->kept == KEPT_TOO ? p->output.keep : 0;
+    snprintf(from, sizeof(from), "+%s %u", message_id_format(p->kept_from, id), newest);
+    command_text(c, message_id_format(p->output.message.id, id));
+    command_text(c, from);
+    command_number(c, o->keep_seconds);
+    command_text(c, "");
+    command_bytes(c,
+                  newest > 0 ? bytes_of(o->blobs.ptr + p->blob_from, p->blob_len) : BYTES_LIT(""));
+}
+
 static void add_output(struct log_writer *o, struct command *c, const struct pending *p,
                        struct buf *key) {
     char id[MESSAGE_ID_TEXT], from[1 + MESSAGE_ID_TEXT] = "?0";
@@ -300,6 +318,8 @@ static void add_output(struct log_writer *o, struct command *c, const struct pen
     command_number(c, ttl_of(o, p));
     command_bytes(c, log_channel(o, key, p->output.name));
     command_bytes(c, bytes_of(o->blobs.ptr + p->blob_from, p->blob_len));
+    if (p->kept != KEPT_AS_IT_IS)
+        add_kept(o, c, p);
 }
 
 static void add_keys(const struct log_writer *o, struct command *c, const struct pending *p,
@@ -313,12 +333,22 @@ static void add_keys(const struct log_writer *o, struct command *c, const struct
     }
     command_bytes(c, history_key(o, key, p->output.name));
     command_bytes(c, (names_last ? last_key : history_key)(o, key, p->output.name));
+    for (int i = 0; p->kept != KEPT_AS_IT_IS && i < 2; i++)
+        command_bytes(c, key_of(key, o->partition, KEY_KEPT, p->output.name));
+}
+
+/* As commit.lua counts them. */
+static unsigned count_outputs(const struct log_writer *o) {
+    unsigned count = 0;
+    for (const struct pending *p = o->first; p != NULL; p = p->next)
+        count += p->kept == KEPT_AS_IT_IS ? 1 : 2;
+    return count;
 }
 
 static void send_commit(struct log_writer *o) {
     char text[MESSAGE_ID_TEXT];
     struct buf key = {0};
-    struct command c = command_script(SCRIPT_commit, 2 + 2 * (unsigned)o->count);
+    struct command c = command_script(SCRIPT_commit, 2 + 2 * count_outputs(o));
     command_bytes(&c, key_of(&key, o->partition, KEY_OWN, BYTES_NONE));
     command_bytes(&c, key_of(&key, o->partition, KEY_IN, BYTES_NONE));
     for (struct pending *p = o->first; p != NULL; p = p->next)
@@ -361,32 +391,29 @@ static void encode_blob(struct log_writer *o, struct pending *p) {
     p->blob_len = o->blobs.len - p->blob_from;
 }
 
-/* Until Redis has room again: the histories that are there stay what they are, those of ever new
- * Names do not fill it. */
-static bool is_late(const struct log_writer *o, struct log *l) {
-    if (!bus_is_tight(o->bus))
-        l->is_late = false;
-    else if (l->history.bytes == 0)
-        l->is_late = true;
-    return l->is_late;
+static bool add_to_history(struct log_writer *o, struct pending *p) {
+    const struct shelf_item item = {
+        .id = p->output.message.id, .len = p->blob_len, .is_sure = !p->is_doubted};
+    return shelf_add(&p->log->history, o->bus, &o->history, &item);
 }
 
-/* While Redis is nearly full new histories are shorter, and what is larger than one is not kept. */
-static void add_to_history(struct log_writer *o, struct pending *p) {
-    struct history *h = &p->log->history;
-    struct history_bounds bounds = o->history;
-    size_t before = h->bytes, len = p->blob_len + HISTORY_ENTRY_BYTES;
-    if (is_late(o, p->log))
-        bounds.bytes = bus_history_share(o->bus, o->history.bytes);
-    if ((p->blob_len >= CAPACITY_LARGE && bus_is_tight(o->bus)) ||
-        (len > bounds.bytes && bounds.bytes < o->history.bytes)) {
-        p->has_history = false;
-        metrics_add(METRIC_messages_not_kept, 1);
+/* An answer to one connection is for nobody who comes later. Without this message what is kept
+ * would not be the newest any more, and goes. */
+static void decide_kept(struct log_writer *o, struct pending *p) {
+    const struct message *m = &p->output.message;
+    struct shelf *kept = &p->log->kept;
+    const struct history_bounds bounds = {o->history.bytes, p->output.keep};
+    const struct shelf_item item = {.id = m->id, .len = p->blob_len, .is_sure = true};
+    bool is_kind = m->kind == MESSAGE_DATA && m->to_conn.len == 0 && p->log->name_len > 0;
+    if (!is_kind)
         return;
+    if (p->output.keep > 0 && shelf_add(kept, o->bus, &bounds, &item)) {
+        p->kept = KEPT_TOO;
+        p->kept_from = history_first(&kept->history);
+    } else if (kept->history.count > 0) {
+        p->kept = KEPT_NOTHING;
+        history_deinit(&kept->history);
     }
-    history_add(h, &bounds, p->output.message.id, 1, len);
-    if (!p->is_doubted)
-        bus_add_memory(o->bus, (int64_t)h->bytes - (int64_t)before);
 }
 
 static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
@@ -402,10 +429,11 @@ static void encode_one(struct log_writer *o, struct pending *p, uint64_t now) {
     l->last = p->output.message.id;
     l->is_known = true;
     if (p->has_history)
-        add_to_history(o, p);
+        p->has_history = add_to_history(o, p);
+    decide_kept(o, p);
     if (!p->has_history)
         return;
-    p->keep_from = history_first(&l->history);
+    p->keep_from = history_first(&l->history.history);
     p->is_expire_due = l->expire_ms == 0 || now - l->expire_ms >= EXPIRE_EVERY_S * 1000;
     if (p->is_expire_due)
         l->expire_ms = now;
@@ -433,12 +461,20 @@ static void read_last(const struct log_writer *o, struct log *l, struct redisRep
     l->is_joined = text.len > 0;
     if (message_id_parse(text, &last) && message_id_compare(last, l->last) > 0)
         l->last = last;
-    history_deinit(&l->history);
-    for (size_t i = 1; i + 2 < reply_count(reply); i += 3) {
+    history_deinit(&l->history.history);
+    history_deinit(&l->kept.history);
+    struct history *h = &l->history.history;
+    for (size_t i = 1; i < reply_count(reply); i++) {
         int64_t messages = reply_number(reply_at(reply, i + 1), 0);
         int64_t bytes = reply_number(reply_at(reply, i + 2), 0);
-        if (message_id_parse(reply_bytes(reply_at(reply, i)), &first) && messages > 0 && bytes > 0)
-            history_add(&l->history, &o->history, first, (uint64_t)messages, (size_t)bytes);
+        text = reply_bytes(reply_at(reply, i));
+        if (bytes_equal(text, BYTES_LIT("kept"))) {
+            h = &l->kept.history;
+            continue;
+        }
+        if (message_id_parse(text, &first) && messages > 0 && bytes > 0)
+            history_add(h, &o->history, first, (uint64_t)messages, (size_t)bytes);
+        i += 2;
     }
 }
 
@@ -475,11 +511,13 @@ static void ask_prev(struct log_writer *o, struct log *l) {
     struct lookup *look = mem_alloc(sizeof(*look));
     *look = (struct lookup){o, l};
     struct bytes name = bytes_of(l->name, l->name_len);
-    struct command c = command_script(SCRIPT_measure_log, 2 + (name.len > 0));
+    struct command c = command_script(SCRIPT_measure_log, name.len > 0 ? 4 : 2);
     command_bytes(&c, last_key(o, &key, name));
     command_bytes(&c, history_key(o, &key, name));
-    if (name.len > 0)
+    if (name.len > 0) {
         command_bytes(&c, key_of(&key, o->partition, KEY_CONNECTIONS, name));
+        command_bytes(&c, key_of(&key, o->partition, KEY_KEPT, name));
+    }
     command_number(&c, (int64_t)history_chunk_bytes(&o->history));
     command_number(&c, (int64_t)history_chunk_messages(&o->history));
     command_number(&c, HISTORY_ENTRY_BYTES);
@@ -540,6 +578,7 @@ struct log_writer *log_writer_new(struct bus *bus, const struct log_writer_optio
         .keeps_history = options->history_bytes > 0,
         .keep_all_until_ms = options->keep_all_until_ms,
         .history_seconds = options->history_seconds,
+        .keep_seconds = options->keep_seconds,
         .turn = {.on_turn = on_turn}};
     trouble_init(&o->refused, bus_troubles(bus), TROUBLE_commits, options->label);
     trouble_init(&o->wrong_history, bus_troubles(bus), TROUBLE_histories, options->label);

@@ -10,6 +10,8 @@
  * history is bounded by bytes, messages (history.h) and time. What goes to a Name that nobody has
  * joined is published and leaves no key. While Redis is nearly full histories are shorter, and in
  * the end nothing is kept. A note (envelope.h) has an id and no place in its log: it is published.
+ * Of a Name with `keep` the newest messages are also kept in a stream of their own (K k:), for
+ * keep_seconds, whoever has joined.
  *
  * If an answer does not come (the link broke), nothing is assumed: there is no callback, and the
  * owner forgets the partition.
@@ -30,13 +32,14 @@ struct log_writer_options {
     const char *label;  /* of its troubles: "3", "public"; borrowed for the call */
     uint64_t term;
     struct message_id cursor;
-    int64_t history_bytes, history_messages, history_seconds;
+    int64_t history_bytes, history_messages, history_seconds, keep_seconds;
     uint64_t keep_all_until_ms; /* by clock_ms: keep also the logs of Names that nobody joined */
 };
 
 struct output {
     struct bytes name; /* empty: the log for every Name */
     bool has_history;
+    unsigned keep;          /* of the Name: so many of the newest outlive the history; 0: none */
     struct message message; /* without id and prev */
 };
 

@@ -53,6 +53,7 @@ struct look_back *look_back_start(struct bus *bus, const struct look_back_range 
     const struct log_range both = {.name = range->name,
                                    .from = {range->before, range->before},
                                    .is_backwards = true,
+                                   .has_kept = true,
                                    .first_page = range->wanted};
     l->reader = log_reader_start(bus, &both, &reader_events, l);
     return l;

@@ -63,8 +63,10 @@ struct replay *replay_start(struct bus *bus, const struct replay_range *range,
                          .at = {range->after, range->after},
                          .events = events,
                          .ctx = ctx};
-    const struct log_range both = {
-        .name = range->name, .from = {range->after, range->after}, .until = range->until};
+    const struct log_range both = {.name = range->name,
+                                   .from = {range->after, range->after},
+                                   .until = range->until,
+                                   .has_kept = true};
     r->reader = log_reader_start(bus, &both, &reader_events, r);
     return r;
 }

@@ -185,6 +185,7 @@ static void test_the_rest_of_the_gateway(void **state) {
                         "signalbox.origins{'HTTPS://A.example:443/', '*'}\n"
                         "signalbox.name('N', {slow='latest', history=false, on_gap='continue'})\n"
                         "signalbox.name('M', {})\n"
+                        "signalbox.name('K', {keep='latest'}) signalbox.name('L', {keep=1000})\n"
                         "signalbox.schedule('S', '*/5 * * * *', print)\n");
     const struct registrations *r = app_registrations(w.app);
     assert_string_equal(r->routes.items[0].method, "GET");
@@ -200,7 +201,9 @@ static void test_the_rest_of_the_gateway(void **state) {
     const struct name_options *n = registrations_name_options(r, "N");
     assert_true(n->slow == SLOW_LATEST && !n->has_history && n->continues_on_gap);
     n = registrations_name_options(r, "M");
-    assert_true(n->slow == SLOW_CLOSE && n->has_history && !n->continues_on_gap);
+    assert_true(n->slow == SLOW_CLOSE && n->has_history && !n->continues_on_gap && n->keep == 0);
+    assert_int_equal(registrations_name_options(r, "K")->keep, 1);
+    assert_int_equal(registrations_name_options(r, "L")->keep, 1000);
     assert_string_equal(r->schedules.items[0].text, "*/5 * * * *");
     world_close_all(&w);
 }

@@ -383,6 +383,37 @@ class TestOut:
         assert bench.do('MGET', 'l:a', 'l:b') == [f'{term}-1', f'{term}-2'] and bench.do('XLEN', 'h:b') == 1
         assert bench.do('HMGET', 'own', 'c', 'u') == ['5-0', None]
 
+    def keep(self, bench, term, prev, new, *outputs):
+        """outputs: (seq, from, n)"""
+        args = [a for seq, start, n in outputs for a in (f'{term}-{seq}', f'+{start} {n}', 60, '', f'm{seq}')]
+        return bench.run('commit', 'own in' + ' k:a k:a' * len(outputs), 'A', term, prev, new, 0, *args)
+
+    def kept(self, bench):
+        return [e['m'] for _, e in bench.entries('k:a')]
+
+    def test_what_is_kept(self, bench):
+        """The newest of those that may stay, for so long; published by another output, if at all."""
+        term = bench.own()[0]
+        sub = bench.listen('n:a')
+        assert self.keep(bench, term, '0-0', '1-0', (1, '0-1', 3), (2, '0-1', 3), (3, '0-1', 3), (4, '0-1', 3)) == 1
+        assert self.kept(bench) == ['m2', 'm3', 'm4'] and bench.do('TTL', 'k:a') == 60 and bench.keys() == ['k:a', 'lease', 'own']
+        assert self.keep(bench, term, '1-0', '2-0', (5, f'{term}-4', 3)) == 1
+        assert self.kept(bench) == ['m4', 'm5'] and bench.do('HMGET', 'own', 'c', 'i') == ['2-0', f'{term}-5']
+        assert self.keep(bench, term, '2-0', '3-0', (6, '0-0', 0)) == 1
+        assert self.kept(bench) == [] and sub.heard() == []
+
+    def test_what_is_kept_is_repeated_or_replaced(self, bench):
+        term = bench.own()[0]
+        bench.do('XADD', 'k:a', f'{term}-1', 'm', 'm1')
+        bench.do('HSET', 'own', 'u', '1-0')  # this batch failed half way
+        assert self.keep(bench, term, '0-0', '1-0', (1, '0-1', 3), (2, '0-1', 3)) == 1
+        assert self.kept(bench) == ['m1', 'm2']
+        bench.do('XADD', 'k:a', f'{int(term) + 9}-1', 'm', 'of data that was given up')
+        assert self.keep(bench, term, '1-0', '2-0', (3, '0-1', 3)) == 1
+        assert self.kept(bench) == ['m3']
+        bench.do('SET', 'k:a', 'text')
+        assert self.keep(bench, term, '2-0', '3-0', (4, '0-1', 3)) == [1, 'k:a']
+
     def refuse(self, bench, *rights):
         """Runs as a user without these rights until allow()."""
         bench.do('ACL', 'SETUSER', 'default', *rights)
@@ -512,9 +543,13 @@ class TestMeasure:
 
     @pytest.mark.parametrize('count', [1, 99, 100, 101, 200, 250])
     def test_a_history_of_several_pages(self, bench, count):
+        bench.do('XADD', 'k:a', '9-0', 'm', 'yyy')
         for i in range(1, count + 1):
             bench.do('XADD', 'h:a', f'{i}-0', 'm', 'xx')
         assert self.measure(bench, 10**6, 10**6) == ['-', '1-0', count, 12 * count]
+        assert self.measure(bench, 10**6, 10**6, 'l:a h:a c:a k:a') == ['', '1-0', count, 12 * count, 'kept', '9-0', 1, 13]
+        assert self.measure(bench, 10**6, 10**6, 'l:a h:none c:a k:a') == ['', 'kept', '9-0', 1, 13]
+        assert self.measure(bench, 10**6, 10**6, 'l:a h:a c:a k:none') == ['', '1-0', count, 12 * count]
 
     def test_an_entry_without_a_message(self, bench):
         bench.do('XADD', 'h:a', '1-0', 'm', '')

@@ -23,7 +23,7 @@ MUTATIONS = {
     'no-lineage': ('take_partition', "terms = terms .. ' ' .. t ..", 'terms = t ..'),
     'no-floor': ('commit', 'if o[4] and tonumber(o[4]) >= tonumber(o[2]) then', 'if false then'),
     'low-term': ('take_partition', '(tonumber(o[5]) or 0) + 1, ', ''),
-    'no-last': ('commit', "if not err and not is_answer and not is_nobodys and KEYS[k + 1] ~= KEYS[k] then", 'if false then'),
+    'no-last': ('commit', "if not err and not is_beside and not is_nobodys and KEYS[k + 1] ~= KEYS[k] then", 'if false then'),
     'keep-state': (None, None, None),
 }
 NEED_ROLLBACK = {'keep-state', 'no-restore'}

@@ -12,6 +12,8 @@
 --       from: the oldest id that the history keeps; 0: no history, publish only. With a ? before it
 --       both, history and l:, are written only if l: is there: register.lua makes it, and what
 --       goes to a Name that nobody has joined leaves no key
+--       or, for what is kept of a Name beyond its history, whose KEYS are that stream twice,
+--       (id, '+<from> <n>', ttl_s, '', blob): the newest n from `from` on; n = 0: nothing any more
 --       ttl_s: 0 leaves the expiry as it is; a negative one is set only if there is none, for the
 --       history may have expired meanwhile and be a new one. An l: that is not there gets it, too
 -- Reply 1 committed   0 was committed before (the reply was lost)
@@ -62,12 +64,34 @@ local function keep_answer(first, second, text, ttl)
   redis.call('EXPIRE', key, ttl)
   if redis.call('HLEN', key) >= 128 then redis.call('DEL', other) end
 end
+-- A stream with a later id is of data that was given up.
+local function keep(key, id, text, ttl, blob)
+  local from, n = string.match(text, '^%+(%S+) (%d+)$')
+  if n == '0' then
+    redis.call('DEL', key)
+    return
+  end
+  local added = redis.pcall('XADD', key, 'MINID', from, id, 'm', blob)
+  if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true) then
+    if o[6] == ARGV[4] then return end
+    redis.call('DEL', key)
+    added = redis.pcall('XADD', key, id, 'm', blob)
+  end
+  if type(added) == 'table' then return added.err end
+  redis.call('XTRIM', key, 'MAXLEN', n)
+  redis.call('EXPIRE', key, ttl)
+end
 local k, wrong = 3, nil
 for j = 6, #ARGV, 5 do
   local from, err, is_there, is_nobodys = ARGV[j + 1]
-  local is_answer = string.byte(from) == 61
-  if is_answer then
-    err, from = keep_answer(KEYS[k], KEYS[k + 1], from, ARGV[j + 2]), '0'
+  local is_beside = string.byte(from) == 61 or string.byte(from) == 43
+  if is_beside then
+    if string.byte(from) == 61 then
+      err = keep_answer(KEYS[k], KEYS[k + 1], from, ARGV[j + 2])
+    else
+      err = keep(KEYS[k], ARGV[j], from, ARGV[j + 2], ARGV[j + 4])
+    end
+    from = '0'
     if err and string.find(err, 'WRONGTYPE', 1, true) then wrong, err = KEYS[k], nil end
   elseif string.byte(from) == 63 then
     is_nobodys = redis.pcall('EXISTS', KEYS[k + 1]) == 0
@@ -87,10 +111,10 @@ for j = 6, #ARGV, 5 do
       redis.call('EXPIRE', KEYS[k], ttl)
     end
   end
-  if not err and not is_answer and not is_nobodys and KEYS[k + 1] ~= KEYS[k] then
+  if not err and not is_beside and not is_nobodys and KEYS[k + 1] ~= KEYS[k] then
     err = set_last(KEYS[k + 1], ARGV[j], ARGV[j + 2])
   end
-  if not err and not is_answer and not is_there then
+  if not err and not is_beside and not is_there then
     local heard = redis.pcall('PUBLISH', ARGV[j + 3], ARGV[j + 4])
     err = type(heard) == 'table' and heard.err
   end

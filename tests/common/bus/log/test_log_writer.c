@@ -42,6 +42,7 @@ static void open_writer(struct test *t, uint64_t term, const char *cursor) {
                                          .history_bytes = 10000,
                                          .history_messages = 1000,
                                          .history_seconds = 120,
+                                         .keep_seconds = 5000,
                                          .keep_all_until_ms = t->keep_all_until_ms};
     assert_true(message_id_parse(bytes_str(cursor), &options.cursor));
     t->writer = log_writer_new(t->bus, &options);
@@ -436,6 +437,151 @@ static void what_fails_half_way_is_repeated(void **state) {
     assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:b", tag), "1");
 }
 
+/* --- what is kept beyond the history --- */
+
+static void add_kept(struct test *t, const char *name, unsigned keep, const char *data) {
+    struct output o = {.name = bytes_str(name),
+                       .has_history = true,
+                       .keep = keep,
+                       .message = {.kind = MESSAGE_DATA, .data = bytes_str(data)}};
+    (void)log_writer_add(t->writer, &o);
+}
+
+/* The data of all that is kept of a Name, each with a blank before it; static. */
+static const char *kept_of(struct test *t, const char *name) {
+    static char text[400];
+    struct redisReply *reply =
+        redisCommand(t->room.redis.admin, "XRANGE sb:{%s}:k:%s - +", partition_tag(0), name);
+    text[0] = '\0';
+    for (size_t i = 0; i < reply->elements; i++) {
+        struct redisReply *blob = reply->element[i]->element[1]->element[1];
+        struct message m;
+        assert_int_equal(message_decode(bytes_of(blob->str, (size_t)blob->len), &m), PARSE_OK);
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), " %.*s",
+                 m.data.len < 9 ? (int)m.data.len : 9, m.data.ptr);
+        message_free(&m);
+    }
+    freeReplyObject(reply);
+    return text;
+}
+
+static void the_newest_outlive_the_history(void **state) {
+    struct test *t = *state;
+    const char *tag = partition_tag(0);
+    static const struct {
+        const char *name;
+        unsigned keep;
+        const char *kept;
+    } rows[] = {{"latest", 1, " m5"},
+                {"a", 3, " m3 m4 m5"},
+                {"b", 5, " m1 m2 m3 m4 m5"},
+                {"most", 1000, " m1 m2 m3 m4 m5"},
+                {"none", 0, ""}};
+    uint64_t cursor = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        add_kept(t, rows[i].name, rows[i].keep, "m1");
+        add_kept(t, rows[i].name, rows[i].keep, "m2");
+        assert_int_equal(commit(t, ++cursor), LOG_WRITER_DONE);
+        add_kept(t, rows[i].name, rows[i].keep, "m3");
+        assert_int_equal(commit(t, ++cursor), LOG_WRITER_DONE);
+        add_kept(t, rows[i].name, rows[i].keep, "m4");
+        add_kept(t, rows[i].name, rows[i].keep, "m5");
+        assert_int_equal(commit(t, ++cursor), LOG_WRITER_DONE);
+        assert_string_equal(kept_of(t, rows[i].name), rows[i].kept);
+    }
+    assert_in_range(atoi(bus_room_ask(&t->room, "TTL sb:{%s}:k:latest", tag)), 4990, 5000);
+    /* the histories are what they were */
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:h:a", tag), "5");
+    assert_string_equal(
+        bus_room_ask(&t->room, "EXISTS sb:{%s}:h:latest sb:{%s}:l:latest", tag, tag), "0");
+    assert_string_equal(bus_room_ask(&t->room, "HGET sb:{%s}:own i", tag), "1000-25");
+}
+
+/* The next owner knows what it finds; another rule holds from the next message on. */
+static void what_is_kept_survives_its_owner_and_its_rule(void **state) {
+    struct test *t = *state;
+    add_kept(t, "n", 3, "m1");
+    add_kept(t, "n", 3, "m2");
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    log_writer_close(t->writer);
+    open_writer(t, TERM + 1, "1-0");
+    add_kept(t, "n", 3, "m3");
+    add_kept(t, "n", 3, "m4");
+    assert_int_equal(commit(t, 2), LOG_WRITER_DONE);
+    assert_string_equal(kept_of(t, "n"), " m2 m3 m4");
+    add_kept(t, "n", 2, "m5");
+    assert_int_equal(commit(t, 3), LOG_WRITER_DONE);
+    assert_string_equal(kept_of(t, "n"), " m4 m5");
+    log_writer_close(t->writer);
+    open_writer(t, TERM + 2, "3-0");
+    add_kept(t, "n", 0, "m6");
+    assert_int_equal(commit(t, 4), LOG_WRITER_DONE);
+    assert_string_equal(kept_of(t, "n"), "");
+    add_kept(t, "n", 2, "m7");
+    assert_int_equal(commit(t, 5), LOG_WRITER_DONE);
+    assert_string_equal(kept_of(t, "n"), " m7");
+}
+
+/* An answer to one connection, a close: nothing for those who come later. */
+static void only_messages_for_others_are_kept(void **state) {
+    struct test *t = *state;
+    struct output o = {.name = BYTES_LIT("n"),
+                       .keep = 1,
+                       .message = {.kind = MESSAGE_DATA, .data = BYTES_LIT("direct")}};
+    add_kept(t, "n", 1, "m1");
+    o.message.to_conn = BYTES_LIT("g:1:1|");
+    (void)log_writer_add(t->writer, &o);
+    o.message = (struct message){.kind = MESSAGE_CLOSE, .data = BYTES_LIT("\x03\xe8")};
+    (void)log_writer_add(t->writer, &o);
+    o.name = BYTES_LIT("");
+    o.message = (struct message){.kind = MESSAGE_DATA, .data = BYTES_LIT("all")};
+    (void)log_writer_add(t->writer, &o);
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    assert_string_equal(kept_of(t, "n"), " m1");
+    assert_string_equal(bus_room_ask(&t->room, "EXISTS sb:{%s}:k:", partition_tag(0)), "0");
+}
+
+/* As many bytes as a history; and what cannot be kept leaves nothing that looks like the newest. */
+static void what_is_kept_is_bounded(void **state) {
+    struct test *t = *state;
+    static char large[CAPACITY_LARGE], thousand[1001];
+    memset(large, 'x', sizeof(large) - 1);
+    memset(thousand, 'y', 1000);
+    for (uint64_t i = 1; i <= 20; i++) {
+        add_kept(t, "n", 1000, thousand);
+        assert_int_equal(commit(t, i), LOG_WRITER_DONE);
+    }
+    assert_string_equal(bus_room_ask(&t->room, "XLEN sb:{%s}:k:n", partition_tag(0)), "9");
+    bus_set_memory(t->bus, 80, 100);
+    add_kept(t, "n", 1000, "small");
+    assert_int_equal(commit(t, 21), LOG_WRITER_DONE);
+    assert_true(strlen(kept_of(t, "n")) > 40);
+    add_kept(t, "n", 1000, large);
+    assert_int_equal(commit(t, 22), LOG_WRITER_DONE);
+    assert_string_equal(kept_of(t, "n"), "");
+    bus_set_memory(t->bus, 100, 100);
+    add_kept(t, "new", 1, "m1");
+    assert_int_equal(commit(t, 23), LOG_WRITER_DONE);
+    assert_string_equal(kept_of(t, "new"), "");
+    bus_set_memory(t->bus, 0, 100);
+    add_kept(t, "new", 1, "m2");
+    assert_int_equal(commit(t, 24), LOG_WRITER_DONE);
+    assert_string_equal(kept_of(t, "new"), " m2");
+}
+
+static void what_is_kept_may_be_of_another_type_or_of_other_data(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "SET sb:{%s}:k:bad text", partition_tag(0));
+    bus_room_ask(&t->room, "XADD sb:{%s}:k:late 99999-1 m x", partition_tag(0));
+    add_kept(t, "bad", 1, "m1");
+    add_kept(t, "late", 2, "m2");
+    add_kept(t, "a", 1, "m3");
+    assert_int_equal(commit(t, 1), LOG_WRITER_DONE);
+    assert_string_equal(bus_room_ask(&t->room, "GET sb:{%s}:k:bad", partition_tag(0)), "text");
+    assert_string_equal(kept_of(t, "late"), " m2");
+    assert_string_equal(kept_of(t, "a"), " m3");
+}
+
 /* --- Names that nobody has joined --- */
 
 static const char *keys_of(struct test *t, const char *name) {
@@ -552,6 +698,11 @@ int main(void) {
         WITH_REDIS(a_history_of_another_type_is_passed_over),
         WITH_REDIS(what_fails_half_way_is_repeated),
         WITH_REDIS(close_while_under_way_is_quiet),
+        WITH_REDIS(the_newest_outlive_the_history),
+        WITH_REDIS(what_is_kept_survives_its_owner_and_its_rule),
+        WITH_REDIS(only_messages_for_others_are_kept),
+        WITH_REDIS(what_is_kept_is_bounded),
+        WITH_REDIS(what_is_kept_may_be_of_another_type_or_of_other_data),
         WITH_REDIS(a_name_that_nobody_joined_leaves_no_key),
         WITH_REDIS(a_name_is_kept_from_its_first_join_on),
         WITH_REDIS(a_name_with_connections_is_kept),

@@ -120,6 +120,37 @@ static void the_newest_of_both_logs_come_first(void **state) {
     }
 }
 
+/* Of its own log some have expired, and some are kept as well. */
+static void what_is_kept_counts_once(void **state) {
+    struct test *t = *state;
+    static const struct {
+        const char *own, *kept, *every;
+        unsigned enough;
+        const char *got;
+    } rows[] = {
+        {"", "5-1 5-2", "", 9, "5-2 5-1"},
+        {"5-2 5-3", "5-1 5-2 5-3", "", 9, "5-3 5-2 5-1"},
+        {"5-1 5-2 5-3", "5-3", "", 9, "5-3 5-2 5-1"},
+        {"5-4", "5-1 5-4", "5-2 5-5", 9, "*5-5 5-4 *5-2 5-1"},
+        {"5-1 5-2 5-3 5-4", "5-1 5-2 5-3 5-4", "", 2, "5-4 5-3"},
+        {"5-4", "5-1 5-2 5-3 5-4", "", 1, "5-4"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        bus_room_ask(&t->room, "FLUSHALL");
+        log_own(&t->room, "5", "5-9", "0 5");
+        append_all(t, "N", rows[i].kept);
+        if (*rows[i].kept != '\0')
+            bus_room_ask(&t->room, "RENAME sb:{%s}:h:N sb:{%s}:k:N", partition_tag(0),
+                         partition_tag(0));
+        append_all(t, "N", rows[i].own);
+        append_all(t, "*", rows[i].every);
+        const char *got = look_back(t, "", rows[i].enough);
+        if (strcmp(got, rows[i].got) != 0)
+            fail_msg("%s|%s|%s %u: '%s'", rows[i].own, rows[i].kept, rows[i].every, rows[i].enough,
+                     got);
+    }
+}
+
 /* 1-1 … 1-<count>, odd ones of N and even ones of every Name. */
 static void fill(struct test *t, unsigned count) {
     char id[24];
@@ -196,6 +227,7 @@ static void it_may_be_cancelled_and_redis_may_go(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_newest_of_both_logs_come_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_kept_counts_once, setup, teardown),
         cmocka_unit_test_setup_teardown(pages_follow_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(the_log_changes_while_it_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(it_may_be_cancelled_and_redis_may_go, setup, teardown),

@@ -157,6 +157,34 @@ static void what_was_before_a_log_began_is_not_known(void **state) {
     }
 }
 
+/* The history has expired, and the newest are kept: they prove as much as in the history. */
+static void what_is_kept_is_replayed(void **state) {
+    struct test *t = *state;
+    static const struct {
+        const char *kept, *own, *after, *got;
+        bool is_complete;
+    } rows[] = {
+        {"5-3<5-2", "", "5-2", "5-3", true},
+        {"5-3<5-2", "", "5-1", "5-3", false},
+        {"5-2<5-1 5-3<5-2", "5-3<5-2", "5-1", "5-2 5-3", true},
+        {"5-2<5-1", "5-3<5-2", "5-1", "5-2 5-3", true},
+        {"5-1<5-0", "5-3<5-2", "5-0", "5-1 5-3", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        bus_room_ask(&t->room, "FLUSHALL");
+        log_own(&t->room, "5", "", "0 5");
+        append_all(t, "N", rows[i].kept);
+        bus_room_ask(&t->room, "RENAME sb:{%s}:h:N sb:{%s}:k:N", partition_tag(0),
+                     partition_tag(0));
+        append_all(t, "N", rows[i].own);
+        set_last(t, "l:N", "5-3");
+        set_last(t, "l*", "5-0");
+        bool is_complete = replay(t, rows[i].after, "5-9");
+        if (is_complete != rows[i].is_complete || strcmp(t->got, rows[i].got) != 0)
+            fail_msg("%zu: complete=%d got '%s'", i, is_complete, t->got);
+    }
+}
+
 /* 1-1 … 1-<count>, each after the one before. */
 static void fill(struct test *t, const char *name, unsigned count) {
     char id[24], prev[24] = "1-0";
@@ -211,6 +239,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(says_whether_it_is_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_before_a_log_began_is_not_known, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_kept_is_replayed, setup, teardown),
         cmocka_unit_test_setup_teardown(trimmed_while_it_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_the_partition_of_the_name, setup_four, teardown),
     };
