@@ -2,6 +2,7 @@
  * by their heartbeats. */
 #include "common/admin/listing.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -291,6 +292,46 @@ static void nobody_is_silent_while_redis_refuses(void **state) {
     assert_string_equal(roster(t, ROSTER_BROKERS, 600), "other silent -1");
 }
 
+/* A heartbeat moves all the same, once: that one is alive. */
+static void who_moved_is_alive_while_redis_refuses(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "HSET %s still 7 moves 7", fleet_key(KEY_BROKERS));
+    t->ended = 0;
+    (void)roster_look(t->bus, ROSTER_BROKERS, 900, on_roster, t);
+    bus_room_turn(&t->room, 100); /* it has looked */
+    bus_room_ask(&t->room, "HSET %s moves 8", fleet_key(KEY_BROKERS));
+    bus_room_ask(&t->room, "CONFIG SET min-replicas-to-write 1");
+    bus_room_until(&t->room, &t->ended, 1, WAIT_MS);
+    assert_string_equal(t->text.ptr, "moves alive -1, still unknown -1");
+}
+
+/* As soon as all have moved, however long the patience; one that leaves meanwhile is not waited
+ * for, nor listed. */
+static void a_roster_ends_when_all_have_moved(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "HSET %s a 1 b 1 gone 1", fleet_key(KEY_BROKERS));
+    t->ended = 0;
+    (void)roster_look(t->bus, ROSTER_BROKERS, 1000 * WAIT_MS, on_roster, t);
+    bus_room_turn(&t->room, 100);
+    bus_room_ask(&t->room, "HSET %s a 2", fleet_key(KEY_BROKERS));
+    bus_room_ask(&t->room, "HDEL %s gone", fleet_key(KEY_BROKERS));
+    bus_room_turn(&t->room, 600);
+    assert_int_equal(t->ended, 0);
+    bus_room_ask(&t->room, "HSET %s b 2", fleet_key(KEY_BROKERS));
+    bus_room_until(&t->room, &t->ended, 1, WAIT_MS);
+    assert_string_equal(t->text.ptr, "a alive -1, b alive -1");
+}
+
+static void a_roster_that_redis_refuses(void **state) {
+    struct test *t = *state;
+    bus_room_ask(&t->room, "HSET %s a 1", fleet_key(KEY_BROKERS));
+    bus_room_ask(&t->room, "ACL SETUSER default -hgetall");
+    assert_string_equal(roster(t, ROSTER_BROKERS, 5000), "");
+    assert_int_equal(t->status, -EIO);
+    bus_room_turn(&t->room, 300);
+    assert_int_equal(t->ended, 1);
+}
+
 static void a_roster_that_nobody_wants(void **state) {
     struct test *t = *state;
     t->ended = 0;
@@ -353,6 +394,9 @@ int main(void) {
         cmocka_unit_test(json_of_rows),
         TEST(who_is_there),
         TEST(nobody_is_silent_while_redis_refuses),
+        TEST(who_moved_is_alive_while_redis_refuses),
+        TEST(a_roster_ends_when_all_have_moved),
+        TEST(a_roster_that_redis_refuses),
         TEST(a_roster_that_nobody_wants),
         cmocka_unit_test(json_of_the_roster),
     };
