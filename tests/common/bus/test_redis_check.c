@@ -91,6 +91,42 @@ static void without_config_info_is_asked_for_what_it_has(void **state) {
     redis_check_look(c); /* is under way */
     bus_room_turn(&room, 60);
     assert_in_range(asked_for_info(&room), known, known + 2); /* the bus asks, too, and we */
+    assert_null(strstr(bus_room_ask(&room, "INFO commandstats"), "cmdstat_config|get"));
+    bus_close(bus);
+    bus_room_turn(&room, 10);
+    redis_check_free(c);
+    bus_room_deinit(&room);
+}
+
+static unsigned asked_for_config(struct bus_room *room) {
+    const char *at = strstr(bus_room_ask(room, "INFO commandstats"), "cmdstat_config|get:calls=");
+    return at != NULL ? (unsigned)strtoul(at + 25, NULL, 10) : 0;
+}
+
+/* At the thirtieth tick, and thirty ticks after the last look, however that came. */
+static void it_looks_every_thirty_ticks(void **state) {
+    static const struct {
+        unsigned ticks;
+        bool looks_first, is_look;
+    } rows[] = {{29, false, false}, {1, false, true},  {29, false, false}, {1, false, true},
+                {20, false, false}, {29, true, false}, {1, false, true}};
+    struct bus_room room;
+    (void)state;
+    bus_room_init(&room, 1);
+    struct bus *bus = bus_room_join(&room, BUS_TOOL);
+    struct redis_check *c = redis_check_new(bus, MESSAGE);
+    redis_check_begin(c);
+    bus_room_turn(&room, 50);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].looks_first)
+            redis_check_look(c);
+        bus_room_turn(&room, 50);
+        bus_room_ask(&room, "CONFIG RESETSTAT");
+        for (unsigned k = 0; k < rows[i].ticks; k++)
+            redis_check_tick(c);
+        bus_room_turn(&room, 50);
+        assert_int_equal(asked_for_config(&room), rows[i].is_look ? redis_settings_count : 0);
+    }
     bus_close(bus);
     bus_room_turn(&room, 10);
     redis_check_free(c);
@@ -140,6 +176,7 @@ int main(void) {
         cmocka_unit_test(every_setting_has_a_remedy),
         cmocka_unit_test(wrong_settings_are_counted),
         cmocka_unit_test(without_config_info_is_asked_for_what_it_has),
+        cmocka_unit_test(it_looks_every_thirty_ticks),
         cmocka_unit_test(the_bound_of_an_argument),
     };
     if (!redis_server_is_installed())

@@ -52,6 +52,8 @@ static void outcomes(void **state) {
     } rows[] = {
         {"7 202 4-9 ", true, 7, 202, {4, 9}, ""},
         {"7 202 - ", true, 7, 202, {0, 0}, ""},
+        {"7 200 - ", true, 7, 200, {0, 0}, ""},
+        {"0 599 - x", true, 0, 599, {0, 0}, "x"},
         {"18446744073709551615 403 - not allowed here",
          true,
          UINT64_MAX,
