@@ -11,6 +11,7 @@
 
 #include "broker/entry/broadcast.h"
 #include "common/base/memory_budget.h"
+#include "common/base/clock.h"
 #include "common/base/metrics.h"
 #include "common/bus/cluster/lease.h"
 #include "common/bus/partition.h"
@@ -242,6 +243,26 @@ static void a_stream_of_the_future_begins_again(void **state) {
     bus_room_until(&t.room.bus_room, &t.taken, ROOM_PARTITIONS + 2, WAIT_MS);
     bus_room_ask(&t.room.bus_room, "XADD %s * m text", fleet_key(KEY_PUBLIC_SEND));
     bus_room_until(&t.room.bus_room, &t.seen_public, 2, WAIT_MS);
+}
+
+/* One hour and less may be the clock, and what is in a partition has its id from Redis. */
+static void other_ids_of_the_future_are_read_on(void **state) {
+    static const char copy[] = "local\te=redis.call('XRANGE',KEYS[1],'-','+')[1][2]\t"
+                               "return(redis.call('XADD',KEYS[1],ARGV[1],e[1],e[2]))";
+    int64_t before = metrics_get(METRIC_stream_restarts);
+    unsigned long long now_ms = clock_wall_ms();
+    (void)state;
+    add("ann");
+    bus_room_ask(&t.room.bus_room, "EVAL %s 1 %.*s %llu-1", copy, BYTES_FMT(buf_bytes(&t.in)),
+                 now_ms + 2 * 3600 * 1000);
+    bus_room_ask(&t.room.bus_room, "XADD %s %llu-1 m text", fleet_key(KEY_PUBLIC_SEND),
+                 now_ms + 3590 * 1000);
+    take();
+    bus_room_until(&t.room.bus_room, &t.seen, 2, WAIT_MS);
+    bus_room_until(&t.room.bus_room, &t.seen_public, 1, WAIT_MS);
+    bus_room_turn(&t.room.bus_room, 50);
+    assert_int_equal(metrics_get(METRIC_stream_restarts), before);
+    assert_int_equal(t.ended, 0);
 }
 
 /* --- effects --- */
@@ -527,6 +548,7 @@ int main(void) {
         TEST(the_third_try_is_given_up),
         TEST(the_public_stream_is_a_slot),
         TEST(a_stream_of_the_future_begins_again),
+        TEST(other_ids_of_the_future_are_read_on),
         TEST(what_redis_refuses_is_repeated),
         TEST(what_waits_comes_back_once),
         TEST(a_new_owner_knows_what_waits),
