@@ -192,6 +192,8 @@ struct redis_model {
     char config[CONFIG_COUNT][128];
     void (*tap)(void *ctx, struct bytes channel, struct bytes payload);
     void *tap_ctx;
+    void (*ahead)(void *ctx, const struct bytes *argv, int argc);
+    void *ahead_ctx;
     int64_t swept_ms;
     bool is_lazy; /* keys that nobody asks for stay */
 };

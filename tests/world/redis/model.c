@@ -146,3 +146,9 @@ void redis_model_tap(struct redis_model *m,
     m->tap = fn;
     m->tap_ctx = ctx;
 }
+
+void redis_model_ahead(struct redis_model *m,
+                       void (*fn)(void *ctx, const struct bytes *argv, int argc), void *ctx) {
+    m->ahead = fn;
+    m->ahead_ctx = ctx;
+}

@@ -89,6 +89,10 @@ bool redis_model_config(struct redis_model *m, const char *name, const char *val
 /* Every PUBLISH, whoever listens. NULL ends it. */
 void redis_model_tap(struct redis_model *m,
                      void (*fn)(void *ctx, struct bytes channel, struct bytes payload), void *ctx);
+/* Every command of a connection, before it is carried out; the data may be changed there. NULL ends
+ * it. */
+void redis_model_ahead(struct redis_model *m,
+                       void (*fn)(void *ctx, const struct bytes *argv, int argc), void *ctx);
 /* A command from nowhere, carried out at once whatever is refused, for those who look on. Appends
  * the reply. */
 void redis_model_ask(struct redis_model *m, const struct bytes *argv, int argc, struct buf *out);

@@ -183,6 +183,8 @@ bool redis_session_step(struct redis_session *s) {
     if (found == PARSE_MORE)
         return false;
     s->in_at = s->in.len - p.rest.len;
+    if (found == PARSE_COMMAND && s->model->ahead != NULL)
+        s->model->ahead(s->model->ahead_ctx, s->argv, p.argc);
     struct call c = {.model = s->model,
                      .session = s,
                      .argv = s->argv,

@@ -125,6 +125,8 @@ void books_got(struct meeting *m, struct message_id id, unsigned sent) {
 void books_lose(uint64_t from_us, uint64_t to_us) {
     if (books.loss_count < sizeof(books.losses) / sizeof(books.losses[0]))
         books.losses[books.loss_count++] = (struct loss){from_us, to_us};
+    for (size_t i = 0; i < books.sent_count; i++)
+        books.sent[i].is_kept = false;
 }
 
 #define LEASE_US (6 * SIM_SECOND)

@@ -32,6 +32,7 @@ struct sent {
     uint64_t accepted_us;      /* 0: nobody said so */
     uint64_t published_us;     /* for the first time, in the last of its partitions; 0: never */
     uint16_t partitions;       /* that have it, a bit each */
+    bool is_kept;              /* it waited in the data that Redis fell back to last */
     bool is_refused;           /* the server said that it will never be published */
     const struct meeting *via; /* the connection that it was said on, or NULL */
     bool is_published;   /* by PUBLISH: whoever holds a lease sends it on, and may have lost it */

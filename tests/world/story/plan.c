@@ -116,13 +116,6 @@ void plan_make(const struct plan_options *o) {
         plan.faults[i].number = i + 1;
 }
 
-unsigned plan_losses(void) {
-    unsigned count = 0;
-    for (unsigned i = 0; i < plan.count; i++)
-        count += (kinds[plan.faults[i].kind].explains & FAULT_LOSS) != 0;
-    return count;
-}
-
 bool plan_has(enum fault_kind kind) {
     for (unsigned i = 0; i < plan.count; i++) {
         if (plan.faults[i].kind == kind)

@@ -63,8 +63,6 @@ struct plan_options {
 extern struct plan plan;
 
 void plan_make(const struct plan_options *options);
-/* How many of them make Redis give data up. */
-unsigned plan_losses(void);
 bool plan_has(enum fault_kind kind);
 /* Keeps those whose numbers are in the list "1,4,7" and no others. False: that is no list. */
 bool plan_keep(const char *list);

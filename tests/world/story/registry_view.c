@@ -9,15 +9,18 @@
 #include "tests/world/story/books.h"
 #include "tests/world/story/cast.h"
 
-/* An array of bulk strings, as Redis writes it; each is handed over, NUL-terminated. */
+/* Bulk strings in arrays, as Redis writes them; each is handed over, NUL-terminated. */
 static void each_bulk(struct buf *reply, void (*fn)(void *ctx, const char *text, size_t len),
                       void *ctx) {
     const char *at = reply->ptr, *end = reply->ptr + reply->len;
     if (reply->len == 0 || *at != '*')
         return;
-    at = strstr(at, "\r\n") + 2;
-    while (at < end && *at == '$') {
+    while (at < end && (*at == '$' || *at == '*')) {
         char *rest;
+        if (*at == '*' || at[1] == '-') {
+            at = strstr(at, "\r\n") + 2;
+            continue;
+        }
         size_t len = strtoul(at + 1, &rest, 10);
         char *text = malloc(len + 1);
         memcpy(text, rest + 2, len);
@@ -28,15 +31,24 @@ static void each_bulk(struct buf *reply, void (*fn)(void *ctx, const char *text,
     }
 }
 
-static void ask(const char *command, const char *key, void (*fn)(void *, const char *, size_t),
-                void *ctx) {
-    struct bytes argv[2] = {bytes_of(command, strlen(command)), bytes_of(key, strlen(key))};
+/* words: the command and its arguments, then NULL. */
+static void ask_words(const char *const *words, void (*fn)(void *, const char *, size_t),
+                      void *ctx) {
+    struct bytes argv[4];
     struct buf reply = {0};
-    redis_model_ask(cast_redis_model(), argv, 2, &reply);
+    int argc = 0;
+    for (; argc < (int)ARRAY_LEN(argv) && words[argc] != NULL; argc++)
+        argv[argc] = bytes_str(words[argc]);
+    redis_model_ask(cast_redis_model(), argv, argc, &reply);
     buf_append(&reply, bytes_of("", 1));
     reply.len--;
     each_bulk(&reply, fn, ctx);
     buf_deinit(&reply);
+}
+
+static void ask(const char *command, const char *key, void (*fn)(void *, const char *, size_t),
+                void *ctx) {
+    ask_words((const char *const[]){command, key, NULL}, fn, ctx);
 }
 
 /* ---- the registry: client, value, client, value … */
@@ -116,4 +128,44 @@ const char *registry_stray(void) {
         ask("KEYS", key, on_gateway, &strays);
     }
     return strays.found[0] == '\0' ? NULL : strays.found;
+}
+
+/* ---- what waits */
+
+static void on_cursor(void *ctx, const char *text, size_t len) {
+    (void)len;
+    snprintf(ctx, MESSAGE_ID_TEXT + 1, "(%s", text);
+}
+
+struct waiting {
+    void (*fn)(unsigned sent);
+};
+
+/* A value of an entry, or its id, or a field: only a value can be decoded. */
+static void on_part(void *ctx, const char *text, size_t len) {
+    static const char member[] = "\"message\":\"";
+    struct entry e;
+    unsigned sent;
+    if (entry_decode(bytes_of(text, len), &e) != PARSE_OK)
+        return;
+    struct bytes body = e.kind == ENTRY_SEND ? e.body : BYTES_NONE;
+    const char *at = e.kind == ENTRY_CLIENT && e.body.len > 0
+                         ? memmem(e.body.ptr, e.body.len, member, strlen(member))
+                         : NULL;
+    if (at != NULL)
+        body = bytes_from(e.body, (size_t)(at - e.body.ptr) + strlen(member));
+    if (body.len > 0 && books_parse(body.ptr, body.len, &sent))
+        ((struct waiting *)ctx)->fn(sent);
+    entry_free(&e);
+}
+
+void registry_each_waiting(void (*fn)(unsigned sent)) {
+    for (unsigned p = 0; p < WORLD_PARTITIONS; p++) {
+        char own[64], in[64], after[MESSAGE_ID_TEXT + 1] = "-";
+        snprintf(own, sizeof(own), "sb:{%s}:own", books_tag(p));
+        snprintf(in, sizeof(in), "sb:{%s}:in", books_tag(p));
+        ask_words((const char *const[]){"HMGET", own, "c", NULL}, on_cursor, after);
+        ask_words((const char *const[]){"XRANGE", in, after, "+", NULL}, on_part,
+                  &(struct waiting){fn});
+    }
 }

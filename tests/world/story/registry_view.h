@@ -9,5 +9,7 @@ void registry_each(int name, void (*fn)(void *ctx, const char *client, const cha
                    void *ctx);
 /* A member of the set of a gateway that the registry does not have; NULL: none. */
 const char *registry_stray(void);
+/* Each message that was taken into its partition and is not processed yet. */
+void registry_each_waiting(void (*fn)(unsigned sent));
 
 #endif
