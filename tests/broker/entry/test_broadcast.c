@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -73,6 +74,28 @@ static void the_public_stream_forwards_everything(void **state) {
     assert_true(broadcast(&t->p, &d));
     assert_counts(t, 0, ROOM_PARTITIONS);
     assert_true(message_id_is_none(t->p.first_id));
+}
+
+/* By the options of the Name; others have one, also those of which the app says nothing. */
+static void a_name_may_have_no_history(void **state) {
+    struct bytes names[] = {BYTES_LIT("n2"), broker_room_name(0, 1), broker_room_name(0, 2)};
+    struct delivery d = to_names(names, ARRAY_LEN(names));
+    struct broker_room room;
+    char app[200];
+    (void)state;
+    snprintf(app, sizeof(app),
+             "signalbox.name('n2', {history = false})\n"
+             "signalbox.name('%.*s', {slow = 'close'})\n",
+             BYTES_FMT(names[1]));
+    broker_room_init(&room, app, NULL);
+    struct in_entry *entry = broker_room_entry(&(struct entry){.kind = ENTRY_SEND}, 7);
+    struct processing p = broker_room_begin(&room, entry);
+    assert_true(broadcast(&p, &d));
+    assert_string_equal(broker_room_log(&room, names[1]), "data \"hi\"\n");
+    assert_string_equal(broker_room_log(&room, names[2]), "data \"hi\"\n");
+    assert_string_equal(broker_room_log(&room, names[0]), "");
+    in_entry_unref(entry);
+    broker_room_deinit(&room);
 }
 
 static void an_empty_list_addresses_nobody(void **state) {
@@ -170,6 +193,7 @@ int main(void) {
         TEST(names_go_to_their_partitions),
         TEST(every_name_is_one_share_of_each_partition),
         TEST(the_public_stream_forwards_everything),
+        cmocka_unit_test(a_name_may_have_no_history),
         TEST(an_empty_list_addresses_nobody),
         TEST(one_entry_leads_to_so_much_and_no_more),
         TEST(one_entry_leads_to_so_many_bytes),

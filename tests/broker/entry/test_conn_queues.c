@@ -130,6 +130,7 @@ static void others_do_not_wait(void **state) {
 /* Whoever may write there can delete one, or damage it. */
 static void one_that_vanished_holds_up_nobody(void **state) {
     struct test *t = *state;
+    int64_t before = metrics_get(METRIC_dead_letters);
     struct conn_queue *q = conn_queues_enter(t->queues, 0, message(t, "ann", 1));
     for (uint64_t id = 2; id <= 4; id++)
         assert_int_equal(take_turn(t, message(t, "ann", id)), CONN_QUEUE_DEFERRED);
@@ -138,6 +139,7 @@ static void one_that_vanished_holds_up_nobody(void **state) {
     bus_room_ask(&t->room.bus_room, "HSET %.*s 3-0 garbage", BYTES_FMT(buf_bytes(&t->w)));
     conn_queues_leave(q);
     assert_int_equal(take_turn(t, returned(t, "ann", 4, 5)), CONN_QUEUE_GO);
+    assert_int_equal(metrics_get(METRIC_dead_letters), before + 2);
 }
 
 static void a_forged_order_is_none(void **state) {
