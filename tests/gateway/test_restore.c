@@ -21,7 +21,7 @@
 #include "gateway/session/clients.h"
 #include "tests/common/app/app_of_text.h"
 #include "tests/common/base/skipped_time.h"
-#include "tests/common/bus/bus_room.h"
+#include "tests/common/bus/log_room.h"
 
 enum { CLIENTS = 3, WAIT_MS = 5000 };
 
@@ -37,7 +37,7 @@ struct world {
     struct client_host host;
     struct conn conns[CLIENTS];
     struct client *client[CLIENTS];
-    unsigned answers, closed[CLIENTS];
+    unsigned answers, gaps, closed[CLIENTS];
     int closed_with[CLIENTS];
 };
 
@@ -67,7 +67,7 @@ static void on_message(void *ctx, void *owner, const struct message *m) {
 static void on_gap(void *ctx, void *owner, enum gap gap) {
     (void)ctx;
     (void)owner;
-    (void)gap;
+    w.gaps += gap != GAP_NONE;
 }
 
 static const struct follower_events follower_events = {.on_message = on_message, .on_gap = on_gap};
@@ -440,6 +440,161 @@ static void who_is_not_registered_is_not_missed(void **state) {
     restore_probe(&w.restore); /* there is nobody to look at */
 }
 
+/* ---- what a registration says about the logs */
+
+static void stand_at(const char *id) {
+    struct name_entry *entry = clients_find(&w.clients, BYTES_LIT("N"));
+    follow_start_at(entry->follow, id_of(id));
+    bus_room_turn(&w.room, 50);
+    assert_int_equal(w.gaps, 0);
+}
+
+static void one_that_stands_before_us_shows_that_redis_fell_back(void **state) {
+    static const struct {
+        const char *stands_at, *term, *last;
+        bool is_gap;
+    } cases[] = {{"4-7", "4", "4-7", false}, {"4-7", "4", "4-8", false}, {"4-7", "4", "4-6", true}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        if (i > 0) {
+            teardown(state);
+            setup_connected(state);
+        }
+        log_own(&w.room, cases[i].term, cases[i].last, "0 4");
+        stand_at(cases[i].stands_at);
+        forget("c0");
+        look();
+        bus_room_turn(&w.room, 100);
+        assert_int_equal(w.restore.round, 1);
+        if ((w.gaps > 0) != cases[i].is_gap)
+            fail_msg("%s, %s: %u gaps", cases[i].stands_at, cases[i].last, w.gaps);
+    }
+}
+
+/* ---- the rounds */
+
+static void a_round_ends_with_a_reconciliation(void **state) {
+    (void)state;
+    list_a_stray();
+    look();
+    assert_string_not_equal(value_of("gone"), "nil"); /* nothing was amiss */
+    bus_room_ask(&w.room, "HDEL sb:{%s}:c:N c0", partition_tag(0));
+    look();
+    for (int i = 0; i < 100 && strcmp(value_of("gone"), "nil") != 0; i++)
+        bus_room_turn(&w.room, 10);
+    assert_string_equal(value_of("gone"), "nil");
+}
+
+/* Two questions are under way, and both find a connection missing. */
+static void what_is_found_twice_is_one_round(void **state) {
+    (void)state;
+    forget_all();
+    restore_probe(&w.restore);
+    restore_probe(&w.restore);
+    restore_probe(&w.restore);
+    await_round();
+    bus_room_turn(&w.room, 50);
+    assert_int_equal(w.restore.round, 1);
+    assert_all_are_ours();
+}
+
+/* Of a Name whose key is broken; it stands for one that Redis has no room for. */
+static struct client *add_refused(void) {
+    static struct conn conn = {.state = CONN_OPEN};
+    char value[64];
+    snprintf(value, sizeof(value), "%s:50:5|", bus_id(w.bus));
+    struct client *client = client_new(&w.host,
+                                       &(struct identity){.name = BYTES_LIT("M"),
+                                                          .client_id = BYTES_LIT("m"),
+                                                          .value = bytes_str(value),
+                                                          .number = 50,
+                                                          .connected_ms = 5},
+                                       WIRE_WS);
+    client_carry(client, &transport, &w.conns[0], &conn);
+    clients_attach(clients_enter(&w.clients, BYTES_LIT("M")), client);
+    client->is_registered = true;
+    bus_room_ask(&w.room, "SET sb:{%s}:c:M x", partition_tag(0));
+    return client;
+}
+
+/* Those that are left are in front, whoever is looked at while none may be registered. */
+static void a_probe_ends_no_round(void **state) {
+    struct client *refused = add_refused();
+    (void)state;
+    forget("c1");
+    for (int i = 0; i < 200 && !w.restore.has_to_wait; i++) {
+        if (w.restore.round == 0)
+            restore_probe(&w.restore);
+        bus_room_turn(&w.room, 10);
+    }
+    assert_true(w.restore.is_restoring && w.restore.has_to_wait);
+    lose_redis();
+    while (!bus_can_send(w.bus))
+        bus_room_turn(&w.room, 0);
+    assert_false(bus_may_register(w.bus));
+    for (int i = 0; i < 3; i++)
+        restore_probe(&w.restore);
+    assert_true(w.restore.is_restoring);
+    bus_room_ask(&w.room, "DEL sb:{%s}:c:M", partition_tag(0));
+    wait_until(is_back, "it did not come back");
+    await_round();
+    assert_int_equal(w.restore.round, 1);
+    assert_string_not_equal(bus_room_ask(&w.room, "HGET sb:{%s}:c:M m", partition_tag(0)), "nil");
+    client_transport_events.on_gone(refused);
+    client_unref(refused);
+}
+
+enum { MANY = 700, AT_A_TIME = 512 };
+
+/* So many are asked for at a time, and all in the end. */
+static void many_are_restored_in_turn(void **state) {
+    static struct client *many[MANY];
+    struct name_entry *entry = clients_find(&w.clients, BYTES_LIT("N"));
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++) {
+        char id[16], value[64];
+        snprintf(id, sizeof(id), "m%u", i);
+        snprintf(value, sizeof(value), "%s:%u:5|", bus_id(w.bus), 100 + i);
+        many[i] = client_new(&w.host,
+                             &(struct identity){.name = BYTES_LIT("N"),
+                                                .client_id = bytes_str(id),
+                                                .value = bytes_str(value),
+                                                .number = 100 + i,
+                                                .connected_ms = 5},
+                             WIRE_WS);
+        client_carry(many[i], &transport, &w.conns[0], &w.conns[0]);
+        clients_attach(entry, many[i]);
+        many[i]->is_registered = true; /* as it was, before Redis lost it */
+    }
+    forget_all();
+    restore_probe(&w.restore);
+    for (int i = 0; i < 100 && !w.restore.is_restoring; i++)
+        bus_room_turn(&w.room, 0);
+    assert_int_equal(w.restore.in_flight, AT_A_TIME);
+    await_round();
+    assert_int_equal(atoi(bus_room_ask(&w.room, "HLEN sb:{%s}:c:N", partition_tag(0))),
+                     MANY + CLIENTS);
+    for (unsigned i = 0; i < MANY; i++) {
+        client_transport_events.on_gone(many[i]);
+        client_unref(many[i]);
+    }
+    bus_room_turn(&w.room, 50);
+}
+
+/* Before it there was no other server, and no absence. */
+static void a_first_connection_is_no_return(void **state) {
+    struct restore restore;
+    (void)state;
+    skipped_ms += 20000;
+    struct bus *bus = bus_new(&w.room.loop, &w.room.settings, BUS_GATEWAY);
+    restore_init(&restore, bus, w.registry, &w.clients, &w.reconcile);
+    bus_start(bus);
+    for (int i = 0; i < 300 && !bus_may_register(bus); i++)
+        bus_room_turn(&w.room, 10);
+    assert_true(bus_may_register(bus));
+    assert_int_equal(restore.round, 0);
+    bus_close(bus);
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup_connected, teardown)
     const struct CMUnitTest tests[] = {
@@ -454,6 +609,12 @@ int main(void) {
         TEST(a_connection_may_leave_while_it_is_registered),
         TEST(who_is_declared_dead_closes_all),
         TEST(who_is_not_registered_is_not_missed),
+        TEST(one_that_stands_before_us_shows_that_redis_fell_back),
+        TEST(a_round_ends_with_a_reconciliation),
+        TEST(what_is_found_twice_is_one_round),
+        TEST(a_probe_ends_no_round),
+        TEST(many_are_restored_in_turn),
+        TEST(a_first_connection_is_no_return),
     };
     if (!redis_server_is_installed())
         return 77;

@@ -19,20 +19,29 @@
 
 static struct routes_room room;
 static struct reconcile reconcile;
-static int stays; /* a connection, as client "stays" of the Name N */
+static int stays;     /* a connection, as client "stays" of the Name … */
+static char name[16]; /* … in the partition that is looked at first */
 
 static const char app[] = "signalbox.route('GET', '/up', function(w)\n"
-                          "  w:convert { name = 'N', client_id = w.query.id } end)\n";
+                          "  w:convert { name = w.query.name, client_id = w.query.id } end)\n";
 
-static const char *tag_of(const char *name) {
-    return partition_tag(partition_of(bytes_str(name), ROUTES_ROOM_PARTITIONS));
+static const char *tag_of(const char *of) {
+    return partition_tag(partition_of(bytes_str(of), ROUTES_ROOM_PARTITIONS));
+}
+
+static const char *target_of(const char *id) {
+    static char target[64];
+    snprintf(target, sizeof(target), "/up?name=%s&id=%s", name, id);
+    return target;
 }
 
 static int setup(void **state) {
     (void)state;
     routes_room_init(&room, app, WITH_REDIS);
     reconcile_init(&reconcile, room.bus, room.registry, &room.clients);
-    stays = routes_room_upgrade(&room, "/up?id=stays", "", NULL);
+    for (int i = 0; i == 0 || partition_of(bytes_str(name), ROUTES_ROOM_PARTITIONS) != 0; i++)
+        snprintf(name, sizeof(name), "n%d", i);
+    stays = routes_room_upgrade(&room, target_of("stays"), "", NULL);
     return 0;
 }
 
@@ -46,20 +55,20 @@ static int teardown(void **state) {
 
 /* ---- what Redis lists */
 
-static void list(const char *name, const char *id, const char *value) {
+static void list(const char *of, const char *id, const char *value) {
     char member[200];
-    int len = snprintf(member, sizeof(member), "%s%c%s%c%s", name, '\0', id, '\0', value);
-    freeReplyObject(redisCommand(room.bus_room.redis.admin, "HSET sb:{%s}:c:%s %s %s", tag_of(name),
-                                 name, id, value));
-    freeReplyObject(redisCommand(room.bus_room.redis.admin, "SADD sb:{%s}:g:%s %b", tag_of(name),
+    int len = snprintf(member, sizeof(member), "%s%c%s%c%s", of, '\0', id, '\0', value);
+    freeReplyObject(redisCommand(room.bus_room.redis.admin, "HSET sb:{%s}:c:%s %s %s", tag_of(of),
+                                 of, id, value));
+    freeReplyObject(redisCommand(room.bus_room.redis.admin, "SADD sb:{%s}:g:%s %b", tag_of(of),
                                  bus_id(room.bus), member, (size_t)len));
 }
 
-static bool is_listed(const char *name, const char *id, const char *value) {
+static bool is_listed(const char *of, const char *id, const char *value) {
     char member[200];
-    int len = snprintf(member, sizeof(member), "%s%c%s%c%s", name, '\0', id, '\0', value);
+    int len = snprintf(member, sizeof(member), "%s%c%s%c%s", of, '\0', id, '\0', value);
     struct redisReply *reply = redisCommand(room.bus_room.redis.admin, "SISMEMBER sb:{%s}:g:%s %b",
-                                            tag_of(name), bus_id(room.bus), member, (size_t)len);
+                                            tag_of(of), bus_id(room.bus), member, (size_t)len);
     bool is = reply->integer == 1;
     freeReplyObject(reply);
     return is;
@@ -90,32 +99,33 @@ static int pages_read(void) {
 /* ---- the tests */
 
 static void who_is_gone_is_unregistered(void **state) {
-    static const struct {
-        const char *name, *id, *value; /* NULL: one of ours that is gone */
+    const struct {
+        const char *of, *id, *value; /* NULL: one of ours that is gone */
         bool stays;
     } cases[] = {
-        {"N", "gone", NULL, false},    {"N", "stays twice", NULL, false},
+        {name, "gone", NULL, false},    {name, "stays twice", NULL, false},
         {"Left", "a", NULL, false}, /* a Name that nobody follows here */
-        {"Other", "b", NULL, false},   {"N", "elsewhere", "0123456789abcdef:99:5|", true},
-        {"N", "no value", "99", true},
+        {"Other", "b", NULL, false},    {name, "elsewhere", "0123456789abcdef:99:5|", true},
+        {name, "no value", "99", true},
     };
     (void)state;
     unsigned entries = routes_room_entries(&room);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        list(cases[i].name, cases[i].id,
-             cases[i].value != NULL ? cases[i].value : value_of(90 + i));
+        list(cases[i].of, cases[i].id, cases[i].value != NULL ? cases[i].value : value_of(90 + i));
     reconcile_start(&reconcile);
     assert_true(reconcile.is_running);
     await_end();
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *value = cases[i].value != NULL ? cases[i].value : value_of(90 + i);
-        if (is_listed(cases[i].name, cases[i].id, value) != cases[i].stays)
+        if (is_listed(cases[i].of, cases[i].id, value) != cases[i].stays)
             fail_msg("%s", cases[i].id);
-        freeReplyObject(redisCommand(room.bus_room.redis.admin, "HDEL sb:{%s}:c:%s %s",
-                                     tag_of(cases[i].name), cases[i].name, cases[i].id));
+        struct redisReply *reply = redisCommand(room.bus_room.redis.admin, "HDEL sb:{%s}:c:%s %s",
+                                                tag_of(cases[i].of), cases[i].of, cases[i].id);
+        assert_int_equal(reply->integer, cases[i].stays);
+        freeReplyObject(reply);
     }
     assert_int_equal(routes_room_entries(&room), entries); /* their Disconnects ran before */
-    const char *value = bus_room_ask(&room.bus_room, "HGET sb:{%s}:c:N stays", tag_of("N"));
+    const char *value = bus_room_ask(&room.bus_room, "HGET sb:{%s}:c:%s stays", tag_of(name), name);
     assert_int_equal(strncmp(value, bus_id(room.bus), strlen(bus_id(room.bus))), 0);
 }
 
@@ -126,19 +136,19 @@ static void those_that_join_are_here(void **state) {
     int fds[ARRAY_LEN(ids)];
     struct conn_value value;
     (void)state;
-    const char *text = bus_room_ask(&room.bus_room, "HGET sb:{%s}:c:N stays", tag_of("N"));
+    const char *text = bus_room_ask(&room.bus_room, "HGET sb:{%s}:c:%s stays", tag_of(name), name);
     assert_true(conn_value_parse(bytes_str(text), &value));
     next = value.number + 1;
     for (size_t i = 0; i < ARRAY_LEN(ids); i++)
-        list("N", "joins", value_of(next + i));
-    list("N", "joins", value_of(next + ARRAY_LEN(ids)));
+        list(name, "joins", value_of(next + i));
+    list(name, "joins", value_of(next + ARRAY_LEN(ids)));
     kill(room.bus_room.redis.pid, SIGSTOP);
     reconcile_start(&reconcile); /* asks before they are registered, and hears of them */
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
         char request[300];
         fds[i] = routes_room_connect(&room);
         snprintf(request, sizeof(request),
-                 "GET /up?id=%s HTTP/1.1\r\nHost: h\r\n" ROUTES_ROOM_UPGRADE "\r\n", ids[i]);
+                 "GET %s HTTP/1.1\r\nHost: h\r\n" ROUTES_ROOM_UPGRADE "\r\n", target_of(ids[i]));
         routes_room_say(&room, fds[i], bytes_str(request));
         bus_room_turn(&room.bus_room, 20);
     }
@@ -147,11 +157,11 @@ static void those_that_join_are_here(void **state) {
         routes_room_expect(routes_room_hear(&room, fds[i], "\r\n\r\n"), 101, NULL);
     await_end();
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-        if (!is_listed("N", "joins", value_of(next + i)))
+        if (!is_listed(name, "joins", value_of(next + i)))
             fail_msg("%s", ids[i]);
         routes_room_hang_up(&room, fds[i]);
     }
-    assert_false(is_listed("N", "joins", value_of(next + ARRAY_LEN(ids))));
+    assert_false(is_listed(name, "joins", value_of(next + ARRAY_LEN(ids))));
 }
 
 /* One walk over the partitions, and not one in each second. */
@@ -181,6 +191,27 @@ static void asked_twice_it_runs_twice(void **state) {
     assert_false(reconcile.is_due);
 }
 
+/* What was not looked at is due. */
+static void what_breaks_off_is_due(void **state) {
+    (void)state;
+    list(name, "gone", value_of(80));
+    kill(room.bus_room.redis.pid, SIGSTOP);
+    reconcile_start(&reconcile);
+    bus_room_turn(&room.bus_room, 20);
+    redis_server_kill(&room.bus_room.redis);
+    for (int i = 0; i < 500 && reconcile.is_running; i++)
+        bus_room_turn(&room.bus_room, 5);
+    assert_true(reconcile.is_due);
+    redis_server_restart(&room.bus_room.redis, "");
+    for (int i = 0; i < 1000 && !bus_can_send(room.bus); i++)
+        bus_room_turn(&room.bus_room, 10);
+    list(name, "gone", value_of(80));
+    reconcile_go_on(&reconcile);
+    await_end();
+    assert_false(is_listed(name, "gone", value_of(80)));
+    assert_false(reconcile.is_due);
+}
+
 static void without_redis_it_waits(void **state) {
     (void)state;
     bus_room_ask(&room.bus_room, "CLIENT KILL TYPE normal SKIPME yes");
@@ -206,6 +237,7 @@ int main(void) {
         cmocka_unit_test(it_runs_once),
         cmocka_unit_test(asked_twice_it_runs_twice),
         cmocka_unit_test(without_redis_it_waits),
+        cmocka_unit_test(what_breaks_off_is_due),
     };
     if (!redis_server_is_installed())
         return 77;
