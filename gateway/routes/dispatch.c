@@ -7,6 +7,7 @@
  *     does a route of the app fit?                              web_run
  *     does a static folder fit?                                 file_send
  *     does a page of another origin ask for leave?              cors
+ *     is it the path of WebSockets for many connections?        426
  *     does the path have other methods?                         405, otherwise 404
  */
 #include "gateway/routes/dispatch.h"
@@ -112,6 +113,13 @@ static bool is_preflight(const struct registrations *registrations, const struct
            registrations_route(registrations, "GET", r->path, r->endpoint->name).route != NULL;
 }
 
+/* Its page may read it, if it could have read the answer. */
+static void refuse(struct request *r, int status, const char *why) {
+    if (request_wants_events(r) || post_is(r) || multiplex_is_path(r))
+        (void)cors_admit(r);
+    request_refuse(r, status, why);
+}
+
 static void run_route(struct request *r) {
     const struct registrations *registrations = routes_registrations(r->routes);
     if (!r->endpoint->is_ws && ws_handshake_is_request(&r->head)) {
@@ -142,6 +150,8 @@ static void run_route(struct request *r) {
         return;
     else if (is_preflight(registrations, r))
         cors_answer_preflight(r);
+    else if (multiplex_is_path(r))
+        refuse(r, 426, "many connections on one WebSocket: offer the subprotocol signalbox.v1");
     else if (found.has_other_method)
         refuse_method(r, registrations);
     else
@@ -153,13 +163,6 @@ static bool is_short_of_memory(void) {
         return false;
     metrics_add(METRIC_refused_memory, 1);
     return true;
-}
-
-/* Its page may read it, if it could have read the answer. */
-static void refuse(struct request *r, int status, const char *why) {
-    if (request_wants_events(r) || post_is(r))
-        (void)cors_admit(r);
-    request_refuse(r, status, why);
 }
 
 void dispatch_refused(struct request *r, const struct refusal *why) {

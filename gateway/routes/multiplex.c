@@ -405,10 +405,14 @@ static void welcome(struct multiplex *m) {
     buf_deinit(&text);
 }
 
-bool multiplex_is(const struct request *r) {
+bool multiplex_is_path(const struct request *r) {
     const char *path = routes_registrations(r->routes)->multiplex;
-    return path != NULL && r->endpoint->is_ws && strcasecmp(r->path, path) == 0 &&
-           ws_handshake_is_request(&r->head) && ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL);
+    return path != NULL && r->path != NULL && r->endpoint->is_ws && strcasecmp(r->path, path) == 0;
+}
+
+bool multiplex_is(const struct request *r) {
+    return multiplex_is_path(r) && ws_handshake_is_request(&r->head) &&
+           ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL);
 }
 
 void multiplex_take(struct request *r, void (*run)(struct request *r)) {

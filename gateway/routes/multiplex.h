@@ -22,6 +22,8 @@ enum {
     OPENS_CATCHING_UP_MAX = 4        /* and of these, those that resume */
 };
 
+/* Whether it is that path, where this endpoint speaks WebSocket. */
+bool multiplex_is_path(const struct request *r);
 /* A handshake for the path that the app has for it, which offers signalbox.v1. */
 bool multiplex_is(const struct request *r);
 /* Answers it. `run` is what each of its opens is handed to. */

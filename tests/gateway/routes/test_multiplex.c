@@ -213,8 +213,12 @@ static void a_slow_channel_ends_its_socket_later(void **state) {
 
 static void what_is_no_handshake_of_ours(void **state) {
     (void)state;
-    routes_room_expect(routes_room_get(&room, "GET", "/.signalbox", ""), 404, NULL);
-    routes_room_expect(routes_room_get(&room, "GET", "/.signalbox", V1), 404, NULL);
+    routes_room_expect(routes_room_get(&room, "GET", "/.signalbox", ""), 426, NULL);
+    routes_room_expect(routes_room_get(&room, "POST", "/.signalbox", V1), 426, NULL);
+    routes_room_expect(routes_room_get(&room, "GET", "/.signalbox", ROUTES_ROOM_UPGRADE), 426,
+                       NULL);
+    routes_room_expect(routes_room_get(&room, "GET", "/.signalbox/", ROUTES_ROOM_UPGRADE V1), 404,
+                       NULL);
     routes_room_load(&room, "signalbox.multiplex('/m')\n"
                             "signalbox.route('GET', '/m', function(w) w:text('app') end)\n");
     routes_room_expect(routes_room_get(&room, "GET", "/m", V1), 200, "app");
