@@ -97,12 +97,13 @@ static int compare_groups(const void *a, const void *b) {
 
 static void groups_on_rows(void *ctx, const struct registry_row *rows, size_t count) {
     struct list *l = ctx;
-    struct conn_value value;
+    struct conn_details d;
     for (size_t i = 0; i < count; i++) {
-        if (!conn_value_parse(rows[i].value, &value) || value.group.len == 0)
-            continue;
-        l->groups = mem_realloc(l->groups, (l->group_count + 1) * sizeof(*l->groups));
-        l->groups[l->group_count++] = bytes_dup(value.group);
+        conn_details_read(rows[i].value, rows[i].details, &d);
+        l->groups = mem_realloc(l->groups, (l->group_count + d.groups.count) * sizeof(*l->groups));
+        for (size_t k = 0; k < d.groups.count; k++)
+            l->groups[l->group_count++] = bytes_dup(d.groups.items[k]);
+        conn_details_free(&d);
     }
 }
 
@@ -160,15 +161,26 @@ const struct verb verb_groups = {.name = "groups",
 
 static void add_client(struct list *l, const struct registry_row *row) {
     struct conn_value value = {0};
+    struct conn_details d;
+    struct buf groups = {0};
     char connected_at[32] = "";
     if (conn_value_parse(row->value, &value))
         clock_format_utc(value.connected_ms, connected_at);
     table_cell(&l->table, row->name);
     table_cell(&l->table, row->client_id);
-    table_cell(&l->table, value.group);
+    conn_details_read(row->value, row->details, &d);
+    for (size_t i = 0; i < d.groups.count; i++) {
+        if (i > 0)
+            buf_append_str(&groups, ", ");
+        buf_append(&groups, d.groups.items[i]);
+    }
+    table_cell(&l->table, buf_bytes(&groups));
     table_cell(&l->table, value.gateway);
     table_cell(&l->table, conn_value_transport(&value));
     table_cell(&l->table, bytes_str(connected_at));
+    table_cell(&l->table, d.data);
+    conn_details_free(&d);
+    buf_deinit(&groups);
 }
 
 static void clients_on_rows(void *ctx, const struct registry_row *rows, size_t count) {
@@ -182,8 +194,8 @@ static void clients_on_rows(void *ctx, const struct registry_row *rows, size_t c
 
 static void clients_on_ready(void *ctx) {
     static const struct listing_events events = {clients_on_rows, on_end};
-    static const char *const columns[] = {"NAME",    "CLIENT ID", "GROUP",
-                                          "GATEWAY", "TRANSPORT", "CONNECTED"};
+    static const char *const columns[] = {"NAME",      "CLIENT ID", "GROUP", "GATEWAY",
+                                          "TRANSPORT", "CONNECTED", "DATA"};
     struct list *l = ctx;
     table_init(&l->table, ARRAY_LEN(columns), columns);
     buf_append_char(&l->json, '[');

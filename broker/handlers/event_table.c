@@ -167,13 +167,36 @@ static void set_response(lua_State *L, const struct entry *e) {
     lua_setfield(L, -2, "response");
 }
 
+/* --- event.connection --- */
+
+static void set_who(lua_State *L, const struct entry *e) {
+    struct conn_value value;
+    stack_set_bytes(L, "name", e->name);
+    stack_set_bytes(L, "client_id", e->client_id);
+    stack_set_bytes(L, "scope", BYTES_LIT("global"));
+    if (!conn_value_parse(e->conn, &value))
+        return;
+    stack_set_bytes(L, "gateway", value.gateway);
+    stack_set_time(L, "connected_at", value.connected_ms);
+}
+
+/* Of the sender of a message: its value says it, unless its gateway does. */
+static void set_own_groups(lua_State *L, const struct entry *e) {
+    struct conn_value value = {0};
+    (void)conn_value_parse(e->conn, &value);
+    struct bytes_list groups = {&value.group, value.group.len > 0};
+    if (bytes_list_is_given(e->groups))
+        groups = e->groups;
+    stack_set_optional(L, "group", groups.count > 0 ? groups.items[0] : BYTES_NONE);
+    api_set_groups(L, groups);
+}
+
 /* --- the events --- */
 
 int event_table_push_signal(void *ctx, struct lua_State *L) {
     const struct handler_run *r = ctx;
     const struct entry *e = &r->entry->entry;
-    struct conn_value value;
-    lua_createtable(L, 0, 16);
+    lua_createtable(L, 0, 18);
     set_common(L);
     set_data(L, r->message);
     set_request(L, r);
@@ -191,8 +214,12 @@ int event_table_push_signal(void *ctx, struct lua_State *L) {
     stack_set_time(L, "timestamp", e->ts_ms);
     stack_set_bytes(L, "name", e->name);
     stack_set_bytes(L, "client_id", e->client_id);
-    if (conn_value_parse(e->conn, &value))
-        stack_set_optional(L, "group", value.group);
+    set_own_groups(L, e);
+    lua_createtable(L, 0, 9);
+    set_who(L, e);
+    set_own_groups(L, e);
+    api_set_data(L, r->session.data);
+    lua_setfield(L, -2, "connection");
     stack_set_bool(L, "streamed", true);
     return 1;
 }
@@ -211,32 +238,29 @@ static void set_disconnect(lua_State *L, struct bytes text) {
     stack_set_bytes(L, "close_reason", is_replaced ? cause : text);
 }
 
-static void set_connection(lua_State *L, const struct entry *e) {
-    struct conn_value value = {0};
-    lua_createtable(L, 0, 10);
-    stack_set_bytes(L, "name", e->name);
-    stack_set_bytes(L, "client_id", e->client_id);
-    stack_set_bytes(L, "scope", BYTES_LIT("global"));
-    if (conn_value_parse(e->conn, &value)) {
-        stack_set_optional(L, "group", value.group);
-        stack_set_bytes(L, "gateway", value.gateway);
-        stack_set_time(L, "connected_at", value.connected_ms);
-    }
+static void set_connection(lua_State *L, const struct entry *e, const struct conn_details *d) {
+    lua_createtable(L, 0, 12);
+    set_who(L, e);
+    if (d->groups.count > 0)
+        stack_set_bytes(L, "group", d->groups.items[0]);
+    api_set_groups(L, d->groups);
+    api_set_data(L, d->data);
     if (e->kind == ENTRY_DISCONNECT)
         set_disconnect(L, e->body);
     lua_setfield(L, -2, "connection");
 }
 
 int event_table_push_connection(void *ctx, struct lua_State *L) {
-    const struct handler_run *r = ctx;
+    struct handler_run *r = ctx;
     const struct entry *e = &r->entry->entry;
+    conn_details_read(e->conn, e->details, &r->details); /* the run frees them, whatever raises */
     lua_createtable(L, 0, 6);
     set_common(L);
     stack_set_bytes(L, "name", e->name);
     stack_set_bytes(L, "type",
                     e->kind == ENTRY_CONNECT ? BYTES_LIT("connect") : BYTES_LIT("disconnect"));
     stack_set_time(L, "timestamp", clock_wall_ms());
-    set_connection(L, e);
+    set_connection(L, e, &r->details);
     return 1;
 }
 

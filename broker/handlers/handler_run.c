@@ -58,6 +58,7 @@ static void free_run(struct handler_run *r) {
     drop_held(r);
     client_message_unref(r->message);
     session_free(&r->session);
+    conn_details_free(&r->details);
     in_entry_unref(r->entry);
     free(r->route_path);
     free(r->route_endpoint);

@@ -33,6 +33,7 @@ struct handler_run {
     /* HANDLER_RUN_SIGNAL */
     struct client_message *message;
     struct session session;
+    struct conn_details details; /* EVENT: of the connection */
     char *route_path, *route_endpoint;
     /* OPEN and later */
     struct conn_queue *queue; /* NULL: of no connection, or left */

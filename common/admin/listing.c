@@ -36,11 +36,15 @@ static void end(struct listing *l, int status) {
 static void ask_next(struct listing *l);
 
 static bool is_wanted(const struct listing *l, const struct registry_row *row) {
-    struct conn_value value;
+    struct conn_details d;
     if (l->client_id.len > 0 && !bytes_equal(row->client_id, buf_bytes(&l->client_id)))
         return false;
-    return l->group.len == 0 ||
-           (conn_value_parse(row->value, &value) && fold_equal(value.group, buf_bytes(&l->group)));
+    if (l->group.len == 0)
+        return true;
+    conn_details_read(row->value, row->details, &d);
+    bool is_it = fold_list_has(d.groups, buf_bytes(&l->group));
+    conn_details_free(&d);
+    return is_it;
 }
 
 static void give_rows(struct listing *l, const struct registry_row *rows, size_t count) {
@@ -131,6 +135,34 @@ void listing_forget(struct listing *l) {
 
 /* --- JSON --- */
 
+/* The data stands in Redis, where anything may have been written. */
+static void write_data(struct buf *out, struct bytes data) {
+    struct buf error = {0};
+    struct json_document *document = data.len > 0 ? json_open(data, &error) : NULL;
+    if (document != NULL) {
+        buf_append_str(out, ",\"data\":");
+        json_append_compact(out, json_root(document));
+    }
+    json_close(document);
+    buf_deinit(&error);
+}
+
+static void write_details(struct buf *out, const struct registry_row *row) {
+    struct conn_details d;
+    conn_details_read(row->value, row->details, &d);
+    buf_append_str(out, ",\"group\":");
+    json_append_string(out, d.groups.count > 0 ? d.groups.items[0] : BYTES_LIT(""));
+    buf_append_str(out, ",\"groups\":[");
+    for (size_t i = 0; i < d.groups.count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        json_append_string(out, d.groups.items[i]);
+    }
+    buf_append_char(out, ']');
+    write_data(out, d.data);
+    conn_details_free(&d);
+}
+
 static void write_row(struct buf *out, const struct registry_row *row) {
     struct conn_value value;
     buf_append_str(out, "{\"name\":");
@@ -140,8 +172,7 @@ static void write_row(struct buf *out, const struct registry_row *row) {
     if (conn_value_parse(row->value, &value)) {
         char connected_at[32];
         clock_format_utc(value.connected_ms, connected_at);
-        buf_append_str(out, ",\"group\":");
-        json_append_string(out, value.group);
+        write_details(out, row);
         buf_append_str(out, ",\"gateway\":");
         json_append_string(out, value.gateway);
         buf_printf(out, ",\"connectedAt\":\"%s\",\"transport\":", connected_at);

@@ -92,10 +92,15 @@ static void signal_free(struct signal_reference *s) {
     if (s == NULL)
         return;
     free(s->name);
-    free(s->group);
     free(s->client_id);
     free(s->value);
+    texts_deinit(&s->groups);
+    free(s->data);
     free(s);
+}
+
+struct bytes signal_reference_group(const struct signal_reference *s) {
+    return s->groups.count > 0 ? s->groups.items[0] : BYTES_NONE;
 }
 
 void request_unref(struct request *r) {
@@ -227,9 +232,11 @@ void request_set_signal(struct request *r, const struct signal_fields *fields) {
     r->signal = mem_zalloc(sizeof(*r->signal));
     *r->signal = (struct signal_reference){
         .name = bytes_dup(fields->name),
-        .group = fields->group.len > 0 ? bytes_dup(fields->group) : NULL,
         .client_id = bytes_dup(fields->client_id),
         .value = fields->value.len > 0 ? bytes_dup(fields->value) : NULL,
+        .data = fields->data.len > 0 ? bytes_dup(fields->data) : NULL,
         .is_local = fields->is_local,
     };
+    for (size_t i = 0; i < fields->groups.count; i++)
+        texts_add(&r->signal->groups, fields->groups.items[i]);
 }

@@ -14,6 +14,7 @@
 #include "common/base/buf.h"
 #include "common/base/ip.h"
 #include "common/http/http_head.h"
+#include "common/send/address.h"
 
 struct conn;
 struct endpoint;
@@ -26,10 +27,14 @@ struct client;
 
 /* The connection that X-PODE-SIGNAL-* headers refer to, or the one this request became. */
 struct signal_reference {
-    char *name, *group, *client_id; /* group: NULL without one */
-    char *value;                    /* the connection value; NULL for the one it became */
+    char *name, *client_id;
+    char *value;         /* the connection value; NULL for the one it became */
+    struct texts groups; /* the oldest first */
+    char *data;          /* JSON; NULL: there is none */
     bool is_local;
 };
+/* The oldest group, or empty. */
+struct bytes signal_reference_group(const struct signal_reference *s);
 
 #define SIGNAL_CLIENT_ID_FIELD "X-PODE-SIGNAL-CLIENT-ID"
 
@@ -149,7 +154,9 @@ bool request_wants_v1_events(const struct request *r);
 struct bytes request_query(const struct request *r, const char *name);
 /* Copies all of it. */
 struct signal_fields {
-    struct bytes name, group, client_id, value; /* value: or empty */
+    struct bytes name, client_id;
+    struct bytes value, data; /* or empty */
+    struct bytes_list groups;
     bool is_local;
 };
 void request_set_signal(struct request *r, const struct signal_fields *fields);

@@ -115,20 +115,33 @@ static struct group *take_group(struct fan_out *v, size_t i) {
     return g;
 }
 
+/* fn may detach the connection it is given, and with the last one the group is freed. */
+static void each_of_group(struct fan_out *v, struct group *g, address_fn *fn) {
+    struct client *next, *client = TAILQ_FIRST(&g->members);
+    struct membership *after, *one = TAILQ_FIRST(&g->further);
+    for (; client != NULL; client = next) {
+        next = TAILQ_NEXT(client, by_group);
+        fn(v, &v->entry->slots[client->slot]);
+    }
+    for (; one != NULL; one = after) {
+        after = TAILQ_NEXT(one, link);
+        if (one->client->mark == v->mark)
+            continue; /* of another group, too, that was listed before */
+        one->client->mark = v->mark;
+        fn(v, &v->entry->slots[one->client->slot]);
+    }
+}
+
 static void each_member(struct fan_out *v, address_fn *fn) {
     for (size_t i = 0; i < v->m->to_groups.count; i++) {
         struct group *g = take_group(v, i);
-        struct client *next, *client = g != NULL ? TAILQ_FIRST(&g->members) : NULL;
-        for (; client != NULL; client = next) {
-            next = TAILQ_NEXT(client, by_group); /* fn may detach this one, and free the group */
-            fn(v, &v->entry->slots[client->slot]);
-        }
+        if (g != NULL)
+            each_of_group(v, g, fn);
     }
 }
 
 static bool is_wanted(const struct fan_out *v, const struct client *client) {
-    bool is_of_group = !bytes_list_is_given(v->m->to_groups) ||
-                       (client->group != NULL && client->group->mark == v->mark);
+    bool is_of_group = !bytes_list_is_given(v->m->to_groups) || clients_has_mark(client, v->mark);
     return is_of_group && client->mark != v->mark;
 }
 
@@ -154,7 +167,7 @@ static void each_address(struct fan_out *v, address_fn *fn) {
     const struct message *m = v->m;
     if (m->to_conn.len > 0) {
         struct client *client = clients_by_value(v->downlink->clients, m->to_conn);
-        if (client != NULL && client->entry == v->entry && clients_is_for(m, &client->who))
+        if (client != NULL && client->entry == v->entry && clients_is_for(m, client))
             fn(v, &v->entry->slots[client->slot]);
         return;
     }

@@ -89,7 +89,7 @@ static void tell_connections(struct trace *t, unsigned i, struct name_entry *e,
     struct bytes client_id = buf_bytes(&t->all[i].text);
     for (struct client *client = clients_by_id(e, client_id); client != NULL;
          client = client->same_id) {
-        if (!clients_is_for(m, &client->who) || client_slot_skips(&e->slots[client->slot], m))
+        if (!clients_is_for(m, client) || client_slot_skips(&e->slots[client->slot], m))
             continue;
         event->to_client_id = client_id;
         event->connection = (int64_t)client->who.number;

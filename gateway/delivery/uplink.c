@@ -17,6 +17,7 @@
 #include "gateway/delivery/tracing.h"
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
+#include "gateway/session/memberships.h"
 
 enum { SHARES = 8, SHARE_MOST_BYTES = 1024 * 1024 };
 
@@ -120,11 +121,13 @@ static struct bytes encode(struct uplink *u, const struct client *client, uint64
         .ts_ms = ts_ms,
         .flags = wire_is_v1(client->wire) ? FLAG_V1 : 0u,
         .name = who->name,
-        .group = who->group,
+        .group = client_group(client),
         .client_id = who->client_id,
         .conn = who->value,
     };
     if (said != NULL) {
+        if (client->memberships != NULL)
+            e.groups = client_groups(client);
         e.flags |= said->is_binary ? FLAG_BINARY : 0u;
         e.session = said->session;
         e.body = said->body;

@@ -13,7 +13,9 @@
 #include "gateway/conn/sse.h"
 #include "gateway/routes/cors.h"
 #include "gateway/routes/join.h"
+#include "gateway/routes/reference.h"
 #include "gateway/session/client.h"
+#include "gateway/session/memberships.h"
 
 bool event_stream_is_asked(const struct request *r) {
     return request_wants_events(r) ||
@@ -90,15 +92,18 @@ bool event_stream_read_resume(const struct request *r, struct join_options *join
 /* What the connection is called holds no control bytes (upgrade.c). */
 static void append_head(struct buf *out, struct request *r, const struct client *client) {
     const struct identity *who = &client->who;
+    struct buf groups = {0};
     char date[HTTP_DATE_SIZE];
+    reference_write_groups(&groups, client_groups(client));
     http_date(time(NULL), date);
     add_common(r);
     http_reply_begin(out, r->head.minor_version, 200);
     MUST(http_reply_header(out, BYTES_LIT("Content-Type"), BYTES_LIT(SSE_MEDIA_TYPE)));
     MUST(http_reply_header(out, BYTES_LIT("X-PODE-SIGNAL-CLIENT-ID"), who->client_id));
     MUST(http_reply_header(out, BYTES_LIT("X-PODE-SIGNAL-NAME"), who->name));
-    if (who->group.len > 0)
-        MUST(http_reply_header(out, BYTES_LIT("X-PODE-SIGNAL-GROUP"), who->group));
+    if (groups.len > 0)
+        MUST(http_reply_header(out, BYTES_LIT("X-PODE-SIGNAL-GROUP"), buf_bytes(&groups)));
+    buf_deinit(&groups);
     MUST(http_reply_header(out, BYTES_LIT("Date"), bytes_str(date)));
     MUST(http_reply_header(out, BYTES_LIT("Server"), BYTES_LIT("Signalbox")));
     buf_append(out, buf_bytes(&r->extra));

@@ -309,7 +309,7 @@ static void on_replayed(void *ctx, const struct message *m) {
     struct join *j = ctx;
     if (is_much_replayed(j))
         j->has_resume = false; /* reported as a gap */
-    else if (clients_is_for(m, &j->client->who))
+    else if (clients_is_for(m, j->client))
         hold_message(j, &j->replayed, m);
 }
 
@@ -324,7 +324,7 @@ static void on_replay_done(void *ctx, int status, bool is_complete) {
 
 static bool on_looked_back(void *ctx, const struct message *m) {
     struct join *j = ctx;
-    if (m->kind == MESSAGE_DATA && clients_is_for(m, &j->client->who))
+    if (m->kind == MESSAGE_DATA && clients_is_for(m, j->client))
         hold_message(j, &j->replayed, m);
     return j->replayed_count < j->last && !is_much_replayed(j);
 }
@@ -396,7 +396,7 @@ static void on_following(void *ctx, int status) {
 
 void join_on_message(struct join *j, struct addressees *to) {
     bool holds = j->state == JOIN_REGISTERING || j->state == JOIN_REPLAYING;
-    if (!holds || !addressees_have(to, &j->client->who))
+    if (!holds || !addressees_have(to, j->client))
         return;
     if (j->held_bytes > JOIN_HELD_MAX_BYTES)
         refuse(j, "too many messages while the connection was registered");

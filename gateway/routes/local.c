@@ -4,6 +4,7 @@
 #include <lua.h>
 #include <stdlib.h>
 
+#include "common/app/api/api.h"
 #include "common/app/app.h"
 #include "common/app/lua/stack.h"
 #include "common/base/clock.h"
@@ -14,6 +15,7 @@
 #include "gateway/routes/handler_send.h"
 #include "gateway/routes/routes.h"
 #include "gateway/session/client.h"
+#include "gateway/session/memberships.h"
 
 /* The handlers of one connection, in turn. The route holds it until the route ends; it frees itself
  * after the last handler. */
@@ -42,6 +44,8 @@ static void push_connection(lua_State *L, const struct local_event *e) {
     stack_set_bytes(L, "client_id", who->client_id);
     stack_set_bytes(L, "scope", BYTES_LIT("local"));
     stack_set_optional(L, "group", who->group);
+    api_set_groups(L, client_groups(e->life->client));
+    api_set_data(L, client_data(e->life->client));
     stack_set_bytes(L, "gateway", bytes_str(bus_id(e->life->routes->bus)));
     stack_set_time(L, "connected_at", who->connected_ms);
     if (e->registered->type == EVENT_CONNECT)

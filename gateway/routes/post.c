@@ -111,7 +111,7 @@ static void hand_on(struct post *post) {
     struct buf session = {0}, reply = {0};
     post->number = ++all->last_number;
     HASH_ADD_KEYPTR(hh, all->handed_on, &post->number, sizeof(post->number), post);
-    request_session_encode(&session, r);
+    request_session_encode(&session, r, bytes_str(r->signal->data));
     buf_printf(&reply, "%s:%llu", all->token, (unsigned long long)post->number);
     struct said said = {
         .is_binary = is_binary(r),
@@ -181,7 +181,7 @@ static struct poster *poster_of(struct posts *p, const struct request *r) {
         return poster;
     MUST(conn_value_parse(value, &v));
     struct identity who = {.name = bytes_str(s->name),
-                           .group = bytes_str(s->group),
+                           .group = v.group,
                            .client_id = bytes_str(s->client_id),
                            .value = value,
                            .number = v.number,
@@ -244,12 +244,15 @@ static bool is_id_of_route(const struct request *r, const struct upgrade_options
     return is_it;
 }
 
-/* Whether what the route would convert to is the connection of the headers, as far as it says. */
+/* Whether what the route would convert to is the connection of the headers, as far as it says. Of
+ * its groups the first counts, as it was then: they may have changed. */
 static bool is_of_route(const struct request *r, const struct upgrade_options *o) {
-    struct bytes group = upgrade_group(o);
-    return o->scope == SCOPE_GLOBAL &&
+    struct upgrade_groups groups;
+    struct conn_value v;
+    return o->scope == SCOPE_GLOBAL && upgrade_groups(o, &groups) == NULL &&
+           conn_value_parse(bytes_str(r->signal->value), &v) &&
            (o->name.len == 0 || bytes_equal_str(o->name, r->signal->name)) &&
-           (group.len == 0 || bytes_equal_str(group, r->signal->group)) && is_id_of_route(r, o);
+           (groups.count == 0 || bytes_equal(groups.items[0], v.group)) && is_id_of_route(r, o);
 }
 
 static const char *once_error(const struct http_head *head) {
@@ -291,6 +294,7 @@ void post_take(struct posts *p, struct request *r, const struct upgrade_options 
         return;
     }
     struct poster *poster = poster_of(p, r);
+    client_set_groups(poster->client, texts_list(&r->signal->groups));
     poster->used_ms = now_ms;
     if (now_ms < poster->free_ms) {
         refuse_request(r, 429, close_reason_text(CLOSE_RATE));

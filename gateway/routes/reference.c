@@ -90,13 +90,37 @@ static bool list_has(struct bytes list, struct bytes group, bool *is_asked_out) 
     return false;
 }
 
-bool reference_group_fits(const struct http_head *head, struct bytes group) {
+/* The header of one of several groups of a connection; or, if it has none, of "". */
+static bool header_has(struct bytes value, struct bytes_list groups, bool *is_asked_out) {
+    bool has = groups.count == 0 && list_has(value, BYTES_LIT(""), is_asked_out);
+    for (size_t i = 0; i < groups.count && !has; i++)
+        has = list_has(value, groups.items[i], is_asked_out);
+    return has;
+}
+
+bool reference_group_fits(const struct http_head *head, struct bytes_list groups) {
     bool is_asked = false;
     for (size_t i = 0; i < head->header_count; i++)
         if (is_field(&head->headers[i], GROUP) &&
-            list_has(head->headers[i].value, group, &is_asked))
+            header_has(head->headers[i].value, groups, &is_asked))
             return true;
     return !is_asked;
+}
+
+void reference_write_groups(struct buf *out, struct bytes_list groups) {
+    for (size_t i = 0; i < groups.count; i++) {
+        struct bytes group = groups.items[i];
+        if (i > 0)
+            buf_append_char(out, ',');
+        for (size_t k = 0; k < group.len; k++) {
+            char c = group.ptr[k];
+            bool is_edge = k == 0 || k + 1 == group.len;
+            if (groups.count > 1 && (c == ',' || c == '%' || (is_edge && (c == ' ' || c == '\t'))))
+                buf_printf(out, "%%%02X", c);
+            else
+                buf_append_char(out, c);
+        }
+    }
 }
 
 /* ---- bounds: what is percent-encoded is as long as what it stands for */
@@ -140,22 +164,27 @@ static bool signature_holds(const struct reference *f) {
 static void judge(const struct reference *f, int status, const struct registry_row *rows,
                   size_t count) {
     struct request *r = f->request;
+    struct conn_details details = {0};
     struct conn_value value;
+    if (count > 0)
+        conn_details_read(rows[0].value, rows[0].details, &details);
     if (status < 0)
         request_refuse(r, 503, registry_failure(status));
     else if (f->name.len == 0 && count != 1)
         request_refuse(
             r, 400, CLIENT_ID " alone must be the id of exactly one connection; give " NAME " too");
     else if (count == 0 || !conn_value_parse(rows[0].value, &value) ||
-             !reference_group_fits(&r->head, value.group))
+             !reference_group_fits(&r->head, details.groups))
         request_refuse(r, 404, "no such signal connection");
     else if (!signature_holds(f))
         request_refuse(r, 400, "the " CLIENT_ID " value is not valid");
     else
         request_set_signal(r, &(struct signal_fields){.name = rows[0].name,
-                                                      .group = value.group,
+                                                      .groups = details.groups,
                                                       .client_id = rows[0].client_id,
-                                                      .value = rows[0].value});
+                                                      .value = rows[0].value,
+                                                      .data = details.data});
+    conn_details_free(&details);
 }
 
 static void ask(struct reference *f);

@@ -38,9 +38,12 @@ bool reference_look_up(struct request *r, reference_fn *fn, void *ctx);
 
 /* Sets *out to the text of a header's value; is_encoded: it is percent-encoded. */
 void reference_read(struct bytes value, bool is_encoded, struct buf *out);
-/* Whether the group of a connection is among those of the headers, without regard to case. Without
- * such a header any group fits. Each header is one group, which may have commas in it, or a list of
- * them with commas between. */
-bool reference_group_fits(const struct http_head *head, struct bytes group);
+/* Whether one of the groups of a connection is among those of the headers, without regard to case.
+ * Without such a header any connection fits. Each header is one group, which may have commas in it,
+ * or a list of them with commas between. */
+bool reference_group_fits(const struct http_head *head, struct bytes_list groups);
+/* Appends the value of the header X-PODE-SIGNAL-GROUP in a 101 or 200: one group as it is; of
+ * several each percent-encoded as far as it needs to be, with commas between. */
+void reference_write_groups(struct buf *out, struct bytes_list groups);
 
 #endif

@@ -6,7 +6,7 @@
 #include "gateway/conn/endpoints.h"
 #include "gateway/conn/request.h"
 
-void request_session_encode(struct buf *out, const struct request *r) {
+void request_session_encode(struct buf *out, const struct request *r, struct bytes data) {
     struct session_header headers[HTTP_HEAD_HEADERS_MAX];
     struct buf url = {0};
     bool is_ws = ws_handshake_is_request(&r->head);
@@ -25,6 +25,7 @@ void request_session_encode(struct buf *out, const struct request *r) {
         .remote_address = bytes_str(r->remote_address),
         .headers = headers,
         .header_count = r->head.header_count,
+        .data = data,
     };
     session_encode(out, &session);
     buf_deinit(&url);

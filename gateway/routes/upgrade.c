@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/digest.h"
+#include "common/base/fold.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/settings.h"
@@ -21,9 +22,11 @@
 #include "gateway/routes/event_stream.h"
 #include "gateway/routes/join.h"
 #include "gateway/routes/origin.h"
+#include "gateway/routes/reference.h"
 #include "gateway/routes/request_session.h"
 #include "gateway/routes/routes.h"
 #include "gateway/session/client.h"
+#include "gateway/session/memberships.h"
 #include "gateway/session/wire.h"
 
 /* ---- the handshake */
@@ -57,11 +60,13 @@ bool upgrade_is_refused(struct request *r) {
 
 /* ---- identity */
 
-static bool is_text(struct bytes b) {
+static const char *text_fault(struct bytes b) {
+    if (!utf8_is_valid(b))
+        return "convert: name, group and client_id must be UTF-8";
     for (size_t i = 0; i < b.len; i++)
         if (((unsigned char)b.ptr[i] < 0x20 && b.ptr[i] != '\t') || b.ptr[i] == 0x7f)
-            return false;
-    return true;
+            return "convert: name, group and client_id must not hold control characters";
+    return NULL;
 }
 
 #define TOO_LONG(key) "convert: name, group and client_id must be short: " key ": " ADDRESS_TOO_LONG
@@ -69,20 +74,20 @@ static bool is_text(struct bytes b) {
 static const char *too_long(const struct upgrade_options *o) {
     if (o->name.len > ADDRESS_BYTES_MAX)
         return TOO_LONG("name");
-    if (o->group.len > ADDRESS_BYTES_MAX)
-        return TOO_LONG("group");
     return o->client_id.len > ADDRESS_BYTES_MAX ? TOO_LONG("clientId") : NULL;
 }
 
-static struct upgrade_error names_error(const struct upgrade_options *o) {
+static struct upgrade_error names_error(const struct upgrade_options *o,
+                                        struct upgrade_groups *groups_out) {
     if (o->name.len == 0)
         return (struct upgrade_error){500, "convert: name is missing"};
-    if (!utf8_is_valid(o->name) || !utf8_is_valid(o->group) || !utf8_is_valid(o->client_id))
-        return (struct upgrade_error){400, "convert: name, group and client_id must be UTF-8"};
-    if (!is_text(o->name) || !is_text(o->group) || !is_text(o->client_id))
-        return (struct upgrade_error){
-            400, "convert: name, group and client_id must not hold control characters"};
-    const char *fault = too_long(o);
+    const char *fault = text_fault(o->name);
+    if (fault == NULL)
+        fault = text_fault(o->client_id);
+    if (fault == NULL)
+        fault = upgrade_groups(o, groups_out);
+    if (fault == NULL)
+        fault = too_long(o);
     return (struct upgrade_error){fault != NULL ? 400 : 0, fault};
 }
 
@@ -111,8 +116,25 @@ struct upgrade_error upgrade_decide_id(const struct request *r, const struct upg
     return (struct upgrade_error){0, NULL};
 }
 
-struct bytes upgrade_group(const struct upgrade_options *o) {
-    return bytes_trim(o->group).len > 0 ? o->group : BYTES_NONE;
+const char *upgrade_groups(const struct upgrade_options *o, struct upgrade_groups *groups_out) {
+    size_t bytes = 0;
+    groups_out->count = 0;
+    for (size_t i = 0; i < o->groups.count; i++) {
+        struct bytes group = o->groups.items[i];
+        struct bytes_list before = {groups_out->items, groups_out->count};
+        const char *fault = text_fault(group);
+        if (fault != NULL)
+            return fault;
+        if (group.len > ADDRESS_BYTES_MAX)
+            return TOO_LONG("group");
+        if (bytes_trim(group).len == 0 || fold_list_has(before, group))
+            continue;
+        bytes += group.len;
+        if (before.count == CONN_GROUPS_MAX || bytes > CONN_GROUPS_BYTES_MAX)
+            return "convert: group: a connection has at most 100 groups, of 8192 bytes together";
+        groups_out->items[groups_out->count++] = group;
+    }
+    return NULL;
 }
 
 /* The window of the compression that was agreed on; 0: none. A client whose own compression, or
@@ -138,12 +160,13 @@ static struct bytes transport_of(enum wire wire) {
 }
 
 static struct client *identify(const struct request *r, const struct upgrade_options *o,
-                               struct bytes id, enum wire wire) {
+                               const struct upgrade_groups *groups, struct bytes id,
+                               enum wire wire) {
     struct routes *routes = r->routes;
     struct buf value = {0}, session = {0};
     struct identity who = {
         .name = o->name,
-        .group = upgrade_group(o),
+        .group = groups->count > 0 ? groups->items[0] : BYTES_NONE,
         .client_id = id,
         .number = ++routes->last_number,
         .connected_ms = clock_wall_ms(),
@@ -156,11 +179,13 @@ static struct client *identify(const struct request *r, const struct upgrade_opt
                                .transport = transport_of(wire),
                                .group = who.group};
         conn_value_encode(&value, &v);
-        request_session_encode(&session, r);
         who.value = buf_bytes(&value);
-        who.session = buf_bytes(&session);
     }
+    if (!who.is_local || o->data.len > 0)
+        request_session_encode(&session, r, o->data);
+    who.session = buf_bytes(&session);
     struct client *made = client_new(routes->client_host, &who, wire);
+    client_set_groups(made, (struct bytes_list){groups->items, groups->count});
     buf_deinit(&value);
     buf_deinit(&session);
     return made;
@@ -197,11 +222,13 @@ static enum wire wire_of(const struct request *r, const struct upgrade_options *
     return wire_of_ws(ws_handshake_offers(&r->head, WIRE_V1_SUBPROTOCOL), window_bits_of(r, o));
 }
 
-static void converted(struct request *r, const struct identity *who) {
+static void converted(struct request *r, const struct client *client) {
+    const struct identity *who = &client->who;
     request_set_state(r, REQUEST_CONVERTED);
     request_set_signal(r, &(struct signal_fields){.name = who->name,
-                                                  .group = who->group,
+                                                  .groups = client_groups(client),
                                                   .client_id = who->client_id,
+                                                  .data = client_data(client),
                                                   .is_local = who->is_local});
 }
 
@@ -234,19 +261,21 @@ void upgrade_append_101(struct buf *out, const struct request *r, struct ws_repl
 static void carry_by_websocket(struct request *r, struct client *client) {
     struct conn *c = r->conn;
     const struct identity *who = &client->who;
-    struct buf head = {0};
+    struct buf head = {0}, groups = {0};
+    reference_write_groups(&groups, client_groups(client));
     struct ws_deflate deflate = {0};
     if (wire_window_bits(client->wire) > 0)
         deflate = ws_handshake_deflate(&r->head);
     struct ws_reply_fields fields = {
         .client_id = who->client_id,
         .name = who->name,
-        .group = who->group,
+        .group = buf_bytes(&groups),
         .subprotocol = wire_is_v1(client->wire) ? BYTES_LIT(WIRE_V1_SUBPROTOCOL) : BYTES_NONE,
         .extensions = bytes_str(deflate.answer),
     };
     upgrade_append_101(&head, r, &fields);
-    converted(r, who);
+    buf_deinit(&groups);
+    converted(r, client);
     struct buf rest = http_leave(c);
     conn_send_bytes(c, buf_bytes(&head));
     buf_deinit(&head);
@@ -265,14 +294,14 @@ static void carry_by_websocket(struct request *r, struct client *client) {
 /* Sends the 200 and changes to events. */
 static void carry_by_events(struct request *r, struct client *client) {
     struct conn *c = r->conn;
-    converted(r, &client->who);
+    converted(r, client);
     client_carry(client, &sse_transport, event_stream_open(r, client), c);
     attach_to_route(r, client);
 }
 
 /* The request's sink has a channel for it. */
 static void carry_by_channel(struct request *r, struct client *client) {
-    converted(r, &client->who);
+    converted(r, client);
     r->sink->carry(r, client);
     attach_to_route(r, client);
 }
@@ -288,10 +317,11 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
     enum wire wire = wire_of(r, options);
     bool is_stream = wire_is_sse(wire);
     struct join_options join = {.carry = carry_of(wire)};
+    struct upgrade_groups groups;
     struct buf id = {0};
     if (is_stream ? event_stream_is_refused(r) : upgrade_is_refused(r))
         return UPGRADE_REFUSED;
-    *error_out = names_error(options);
+    *error_out = names_error(options, &groups);
     if (error_out->text == NULL)
         *error_out = upgrade_decide_id(r, options, &id);
     if (error_out->text != NULL) {
@@ -299,7 +329,7 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
         return UPGRADE_INVALID;
     }
     request_set_state(r, REQUEST_CONVERTING);
-    join.client = identify(r, options, buf_bytes(&id), wire);
+    join.client = identify(r, options, &groups, buf_bytes(&id), wire);
     buf_deinit(&id);
     if (options->scope == SCOPE_LOCAL) {
         join.carry(r, join.client);

@@ -8,11 +8,14 @@
 
 #include "common/app/registrations/registrations.h"
 #include "common/base/buf.h"
+#include "common/bus/log/envelope.h"
 
 struct request;
 
 struct upgrade_options {
-    struct bytes name, group, client_id; /* group, client_id: empty when not given */
+    struct bytes name, client_id; /* client_id: empty when not given */
+    struct bytes_list groups;
+    struct bytes data; /* kept with the connection: JSON; or empty */
     enum scope scope;
     bool is_automatic;    /* no route: the id is never signed */
     bool is_uncompressed; /* whatever the client asks for */
@@ -47,7 +50,12 @@ void upgrade_append_101(struct buf *out, const struct request *r, struct ws_repl
  * signs. */
 struct upgrade_error upgrade_decide_id(const struct request *r, const struct upgrade_options *o,
                                        struct buf *id);
-/* The group that it would have, or none. */
-struct bytes upgrade_group(const struct upgrade_options *o);
+/* The groups that it would have: those that are more than white space. False with the reason: they
+ * are too many, too long, or no texts. */
+struct upgrade_groups {
+    struct bytes items[CONN_GROUPS_MAX];
+    size_t count;
+};
+const char *upgrade_groups(const struct upgrade_options *o, struct upgrade_groups *groups_out);
 
 #endif

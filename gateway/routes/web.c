@@ -14,6 +14,7 @@
 #include "common/app/api/api.h"
 #include "common/app/app.h"
 #include "common/base/percent.h"
+#include "common/base/settings.h"
 #include "common/bus/log/look_back.h"
 #include "gateway/conn/request.h"
 #include "gateway/routes/cors.h"
@@ -135,12 +136,23 @@ static int convert_looked_up(lua_State *L, int status, lua_KContext call) {
     return convert(L);
 }
 
+/* The app's value, which stays on the stack as JSON. */
+static struct bytes check_data(lua_State *L, const struct request *r) {
+    struct bytes data = api_option_json(L, 2, "data");
+    size_t most = (size_t)r->routes->settings->max_data_bytes;
+    if (data.len > most)
+        luaL_error(L, "convert: data: has more than %d bytes as JSON (--max-data-bytes)",
+                   (int)most);
+    return data;
+}
+
 static int convert(lua_State *L) {
     struct web *w = web_check(L);
     struct request *r = w->handler.request;
     struct upgrade_error error;
-    static const char *const allowed[] = {"name",     "group", "client_id", "scope",
-                                          "compress", "last",  NULL};
+    struct bytes one;
+    static const char *const allowed[] = {"name", "group",    "client_id", "scope",
+                                          "data", "compress", "last",      NULL};
     luaL_checktype(L, 2, LUA_TTABLE);
     if (r != NULL && request_is_converted(r))
         return 0; /* the first one counts */
@@ -162,13 +174,14 @@ static int convert(lua_State *L) {
     /* The texts stay on the stack. Whether they are valid is for upgrade.c to say, since they may
      * come from the client. */
     struct upgrade_options options = {.name = api_option_bytes(L, 2, "name"),
-                                      .group = api_option_bytes(L, 2, "group"),
+                                      .groups = api_option_any_list(L, 2, "group", &one),
                                       .client_id = api_option_bytes(L, 2, "client_id"),
                                       .scope = scope_of(L, r),
                                       .is_uncompressed = !api_option_bool(L, 2, "compress", true),
                                       .last = last_of(L)};
     if (post_is(r))
         return post(L, r, &options);
+    options.data = check_data(L, r);
     if (options.scope == SCOPE_GLOBAL)
         w->call = app_may_wait(L);
     r->convert_ctx = w;

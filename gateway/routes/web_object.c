@@ -8,6 +8,7 @@
 #include <lua.h>
 #include <string.h>
 
+#include "common/app/api/api.h"
 #include "common/app/lua/stack.h"
 #include "common/base/percent.h"
 #include "common/net/tls.h"
@@ -123,9 +124,11 @@ static void push_signal(lua_State *L, const struct web *w) {
         lua_pushnil(L);
         return;
     }
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 7);
     stack_set_bytes(L, "name", bytes_str(s->name));
-    stack_set_bytes(L, "group", bytes_str(s->group));
+    stack_set_bytes(L, "group", signal_reference_group(s));
+    api_set_groups(L, texts_list(&s->groups));
+    api_set_data(L, bytes_str(s->data));
     stack_set_bytes(L, "client_id", bytes_str(s->client_id));
     stack_set_bool(L, "is_local", s->is_local);
     stack_set_bool(L, "is_global", !s->is_local);

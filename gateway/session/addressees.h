@@ -8,7 +8,7 @@
 #include "common/base/text_set.h"
 #include "common/bus/log/envelope.h"
 
-struct identity;
+struct client;
 
 /* Zeroed but for m, which must outlive it. */
 struct addressees {
@@ -18,7 +18,7 @@ struct addressees {
     struct arena texts; /* of the groups */
 };
 
-bool addressees_have(struct addressees *a, const struct identity *who);
+bool addressees_have(struct addressees *a, const struct client *client);
 void addressees_deinit(struct addressees *a);
 
 #endif

@@ -10,6 +10,7 @@
 #include "gateway/conn/request.h"
 #include "gateway/conn/v1.h"
 #include "gateway/session/clients.h"
+#include "gateway/session/memberships.h"
 #include "gateway/session/message_frames.h"
 
 static struct bytes copy_to(char **at, struct bytes from) {
@@ -38,6 +39,14 @@ struct client *client_new(const struct client_host *host, const struct identity 
     return c;
 }
 
+void client_set_groups(struct client *c, struct bytes_list groups) {
+    free(c->memberships);
+    c->memberships = NULL;
+    bool is_one = groups.count == 1 && bytes_equal(groups.items[0], c->who.group);
+    if (!is_one && (groups.count > 0 || c->who.group.len > 0))
+        c->memberships = memberships_new(c, groups, MESSAGE_ID_NONE);
+}
+
 struct client *client_ref(struct client *c) {
     c->refs++;
     return c;
@@ -46,6 +55,7 @@ struct client *client_ref(struct client *c) {
 void client_unref(struct client *c) {
     if (c == NULL || --c->refs > 0)
         return;
+    free(c->memberships);
     free(c->cause);
     free(c);
 }
@@ -59,12 +69,16 @@ void client_carry(struct client *c, const struct transport *transport, void *car
 }
 
 void client_register(struct client *c, bool is_restore, registry_registered_fn *fn, void *ctx) {
+    struct buf details = {0};
+    client_details(c, &details);
     struct registration what = {.name = c->who.name,
                                 .client_id = c->who.client_id,
                                 .value = c->who.value,
-                                .is_restore = is_restore};
+                                .is_restore = is_restore,
+                                .details = buf_bytes(&details)};
     c->is_registered = true;
     registry_register(c->host->registry, &what, fn, ctx);
+    buf_deinit(&details);
 }
 
 void client_forget_registration(struct client *c) {
@@ -90,12 +104,15 @@ static void send_frame(struct client *c, struct frame f) {
 
 void client_send_hello(struct client *c, struct message_id position,
                        enum wire_recovered recovered) {
+    if (!wire_has_hello(c->wire))
+        return;
     struct hello hello = {.who = &c->who,
+                          .groups = client_groups(c),
+                          .data = client_data(c),
                           .settings = c->host->settings,
                           .position = position,
                           .recovered = recovered};
-    if (wire_has_hello(c->wire))
-        send_frame(c, message_frames_hello(c->host->frames, c->wire, &hello));
+    send_frame(c, message_frames_hello(c->host->frames, c->wire, &hello));
 }
 
 void client_send_live(struct client *c) {

@@ -25,6 +25,7 @@
 struct blocked;
 struct client;
 struct conn;
+struct memberships;
 struct message_frames;
 struct name_entry;
 struct request;
@@ -65,7 +66,7 @@ struct client_host {
 
 /* Made once, at the conversion; never changes. */
 struct identity {
-    struct bytes name, group, client_id; /* group: empty without one */
+    struct bytes name, group, client_id; /* group: the first one then, or empty (memberships.h) */
     struct bytes value;                  /* connection value; empty for a Local one */
     struct bytes session;                /* encoded struct session; empty for a Local one */
     uint64_t number;                     /* of the connection in this process */
@@ -91,7 +92,8 @@ struct client {
     uint32_t slot;
     struct message_id skip_until; /* messages up to this one are not for it */
     struct client *same_id, *same_id_before;
-    struct group *group; /* NULL: none, or not attached */
+    struct memberships *memberships; /* NULL: who.group says all of it, and then: */
+    struct group *group;             /* NULL: none, or not attached */
     TAILQ_ENTRY(client) by_group;
     uint64_t mark; /* the last message with a list that reached it (clients_new_mark) */
     UT_hash_handle hh_id, hh_number;
@@ -110,6 +112,8 @@ struct client {
 /* Copies everything of `who`; wire is that of what will carry it. One reference. */
 struct client *client_new(const struct client_host *host, const struct identity *who,
                           enum wire wire);
+/* While it is not attached: all of its groups. */
+void client_set_groups(struct client *c, struct bytes_list groups);
 struct client *client_ref(struct client *c);
 void client_unref(struct client *c); /* NULL is legal */
 

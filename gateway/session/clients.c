@@ -138,33 +138,51 @@ static void unindex_id(struct name_entry *e, struct client *client) {
 static struct group *add_group(struct name_entry *e, struct bytes folded) {
     struct group *g = mem_zalloc(sizeof(*g) + folded.len);
     TAILQ_INIT(&g->members);
+    TAILQ_INIT(&g->further);
     memcpy(g->key, folded.ptr, folded.len);
     g->key_len = folded.len;
     HASH_ADD_KEYPTR(hh, e->by_group, g->key, g->key_len, g);
     return g;
 }
 
-static void index_group(struct name_entry *e, struct client *client) {
-    struct group *g;
-    if (client->who.group.len == 0)
-        return;
-    g = clients_by_group(e, client->who.group);
-    if (g == NULL)
-        g = add_group(e, buf_bytes(&e->owner->folded));
-    TAILQ_INSERT_TAIL(&g->members, client, by_group);
-    client->group = g;
+static struct group *enter_group(struct name_entry *e, struct bytes group) {
+    struct group *g = clients_by_group(e, group);
+    return g != NULL ? g : add_group(e, buf_bytes(&e->owner->folded));
 }
 
-static void unindex_group(struct name_entry *e, struct client *client) {
-    struct group *g = client->group;
-    if (g == NULL)
+static void index_groups(struct name_entry *e, struct client *client) {
+    struct memberships *m = client->memberships;
+    for (size_t i = 0; m != NULL && i < m->count; i++) {
+        m->all[i].group = enter_group(e, m->groups[i]);
+        TAILQ_INSERT_TAIL(&m->all[i].group->further, &m->all[i], link);
+    }
+    if (m != NULL || client->who.group.len == 0)
         return;
-    client->group = NULL;
-    TAILQ_REMOVE(&g->members, client, by_group);
-    if (!TAILQ_EMPTY(&g->members))
+    client->group = enter_group(e, client->who.group);
+    TAILQ_INSERT_TAIL(&client->group->members, client, by_group);
+}
+
+static void drop_if_empty(struct name_entry *e, struct group *g) {
+    if (!TAILQ_EMPTY(&g->members) || !TAILQ_EMPTY(&g->further))
         return;
     HASH_DEL(e->by_group, g);
     free(g);
+}
+
+static void unindex_groups(struct name_entry *e, struct client *client) {
+    struct memberships *m = client->memberships;
+    for (size_t i = 0; m != NULL && i < m->count; i++) {
+        struct group *g = m->all[i].group;
+        m->all[i].group = NULL;
+        TAILQ_REMOVE(&g->further, &m->all[i], link);
+        drop_if_empty(e, g);
+    }
+    if (client->group == NULL)
+        return;
+    struct group *g = client->group;
+    client->group = NULL;
+    TAILQ_REMOVE(&g->members, client, by_group);
+    drop_if_empty(e, g);
 }
 
 void clients_attach(struct name_entry *e, struct client *client) {
@@ -183,7 +201,7 @@ void clients_attach(struct name_entry *e, struct client *client) {
         .skips = message_id_is_none(client->skip_until) ? 0 : SKIPS_OWN | SKIPS_EVERY};
     apply_options(e, &e->slots[client->slot]);
     index_id(e, client);
-    index_group(e, client);
+    index_groups(e, client);
     HASH_ADD_KEYPTR(hh_number, c->by_number, &client->who.number, sizeof(client->who.number),
                     client);
     TAILQ_INSERT_HEAD(&c->all, client, by_restore);
@@ -198,7 +216,7 @@ void clients_detach(struct client *client) {
     e->slots[client->slot] = last;
     last.client->slot = client->slot;
     unindex_id(e, client);
-    unindex_group(e, client);
+    unindex_groups(e, client);
     HASH_DELETE(hh_number, e->owner->by_number, client);
     TAILQ_REMOVE(&e->owner->all, client, by_restore);
     e->owner->count--;
@@ -238,14 +256,25 @@ struct group *clients_by_group(struct name_entry *e, struct bytes group) {
     return g;
 }
 
-static bool is_for_group(const struct message *m, struct bytes group) {
-    return !bytes_list_is_given(m->to_groups) ||
-           (group.len > 0 && fold_list_has(m->to_groups, group));
+bool clients_has_mark(const struct client *client, uint64_t mark) {
+    const struct memberships *m = client->memberships;
+    for (size_t i = 0; m != NULL && i < m->count; i++)
+        if (m->all[i].group->mark == mark)
+            return true;
+    return client->group != NULL && client->group->mark == mark;
 }
 
-bool clients_is_for(const struct message *m, const struct identity *who) {
+static bool is_for_groups(const struct message *m, struct bytes_list groups) {
+    for (size_t i = 0; bytes_list_is_given(m->to_groups) && i < groups.count; i++)
+        if (fold_list_has(m->to_groups, groups.items[i]))
+            return true;
+    return !bytes_list_is_given(m->to_groups);
+}
+
+bool clients_is_for(const struct message *m, const struct client *client) {
+    const struct identity *who = &client->who;
     if (m->to_conn.len > 0 && !bytes_equal(m->to_conn, who->value))
         return false;
-    return is_for_group(m, who->group) &&
+    return is_for_groups(m, client_groups(client)) &&
            (!bytes_list_is_given(m->to_clients) || bytes_list_has(m->to_clients, who->client_id));
 }

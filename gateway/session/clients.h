@@ -14,6 +14,7 @@
 #include "common/base/buf.h"
 #include "common/base/table.h"
 #include "common/bus/log/envelope.h"
+#include "gateway/session/memberships.h"
 #include "gateway/session/wire.h"
 
 struct app;
@@ -23,7 +24,6 @@ struct clients;
 struct conn;
 struct follow;
 struct follower;
-struct identity;
 struct join;
 
 struct client_slot {
@@ -41,11 +41,13 @@ static inline bool client_slot_skips(const struct client_slot *slot, const struc
 LIST_HEAD(join_list, join);
 TAILQ_HEAD(client_list, client);
 
-/* The attached connections of a Name that have the same group, without case. */
+/* The attached connections of a Name that have the same group, without case. One of the lists is
+ * not empty. */
 struct group {
     UT_hash_handle hh;
-    struct client_list members; /* by_group; never empty */
-    uint64_t mark;              /* the last message that named it (clients_new_mark) */
+    struct client_list members;     /* by_group: those that are in no other group */
+    struct membership_list further; /* those with memberships */
+    uint64_t mark;                  /* the last message that named it (clients_new_mark) */
     size_t key_len;
     char key[]; /* folded */
 };
@@ -110,6 +112,8 @@ struct client *clients_by_id(struct name_entry *e, struct bytes client_id);
 
 /* The connections of a Name with this group, or NULL. */
 struct group *clients_by_group(struct name_entry *e, struct bytes group);
+/* Whether the connection is in a group that is marked so. */
+bool clients_has_mark(const struct client *client, uint64_t mark);
 /* A number for one walk over lists of groups and ids: what was met is marked with it, so that a
  * text that is listed twice counts once. */
 static inline uint64_t clients_new_mark(struct clients *c) {
@@ -118,7 +122,7 @@ static inline uint64_t clients_new_mark(struct clients *c) {
 
 /* Whether a message is for this connection. It searches the lists of the message: for a question
  * about one connection (addressees.h: about many). */
-bool clients_is_for(const struct message *m, const struct identity *who);
+bool clients_is_for(const struct message *m, const struct client *client);
 
 /* Every second: stops following the Names to which no client came back. */
 void clients_sweep(struct clients *c);

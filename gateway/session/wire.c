@@ -55,16 +55,18 @@ void wire_limits(struct buf *out, const struct settings *s) {
 }
 
 /* "group" is the first of the groups, for clients that know of one only. */
-static void append_groups(struct buf *out, struct bytes group) {
-    bool has_group = group.len > 0;
+static void append_groups(struct buf *out, struct bytes_list groups) {
     buf_append_str(out, ",\"group\":");
-    if (has_group)
-        json_append_string(out, group);
+    if (groups.count > 0)
+        json_append_string(out, groups.items[0]);
     else
         buf_append_str(out, "null");
     buf_append_str(out, ",\"groups\":[");
-    if (has_group)
-        json_append_string(out, group);
+    for (size_t i = 0; i < groups.count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        json_append_string(out, groups.items[i]);
+    }
     buf_append_char(out, ']');
 }
 
@@ -74,12 +76,17 @@ void wire_hello(struct buf *out, const struct hello *h) {
     json_append_string(out, h->who->client_id);
     buf_append_str(out, ",\"name\":");
     json_append_string(out, h->who->name);
-    append_groups(out, h->who->group);
+    append_groups(out, h->groups);
     buf_append_str(out, ",\"id\":");
     append_id(out, h->position);
     buf_printf(out, ",\"recovered\":%s,\"limits\":{", texts[h->recovered]);
     wire_limits(out, h->settings);
-    buf_append_str(out, "}}");
+    buf_append_char(out, '}');
+    if (h->data.len > 0) {
+        buf_append_str(out, ",\"data\":");
+        buf_append(out, h->data);
+    }
+    buf_append_char(out, '}');
 }
 
 void wire_message_begin(struct buf *out, struct bytes name, struct message_id id) {

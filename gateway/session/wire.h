@@ -86,6 +86,8 @@ enum wire_recovered { WIRE_NOT_ASKED, WIRE_RECOVERED, WIRE_NOT_RECOVERED };
 /* What hello says. */
 struct hello {
     const struct identity *who;
+    struct bytes_list groups;        /* the oldest first */
+    struct bytes data;               /* JSON, or empty */
     const struct settings *settings; /* of the limits */
     struct message_id position;      /* where the connection's messages begin */
     enum wire_recovered recovered;

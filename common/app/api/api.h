@@ -54,6 +54,10 @@ lua_Integer api_option_integer(lua_State *L, int arg, const char *key, lua_Integ
 struct bytes_list api_option_list(lua_State *L, int arg, const char *key, struct bytes *one);
 /* As api_option_list, for an argument. */
 struct bytes_list api_check_list(lua_State *L, int arg, const char *what, struct bytes *one);
+/* As api_option_list, but whatever is in the texts: somebody else judges them. */
+struct bytes_list api_option_any_list(lua_State *L, int arg, const char *key, struct bytes *one);
+/* An option of any value as JSON, on the stack; empty: absent. */
+struct bytes api_option_json(lua_State *L, int arg, const char *key);
 /* The options of a reply to the sender (event.response:send), which may be absent. */
 bool api_reply_is_compressed(lua_State *L, int options);
 /* How deep a value is written as JSON: as asked for, within bounds. */
@@ -76,6 +80,11 @@ struct app_call *api_rule_writer(lua_State *L, const char *function);
 int api_option_args(lua_State *L, int arg);
 /* A reference for arguments: LUA_NOREF for 0. */
 int api_arguments_ref(lua_State *L, int arguments);
+
+/* Set the fields `groups`, a list, and `data`, which is JSON, of the table on the top: what a
+ * connection has beside its name (envelope.h). */
+void api_set_groups(lua_State *L, struct bytes_list groups);
+void api_set_data(lua_State *L, struct bytes data);
 
 /* The reference of the function at `arg`. */
 int api_function_ref(lua_State *L, int arg);

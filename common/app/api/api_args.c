@@ -6,6 +6,7 @@
 
 #include "common/send/address.h"
 #include "common/app/api/api.h"
+#include "common/app/lua/json_lua.h"
 #include "common/http/http_path.h"
 
 struct app *api_main_chunk(lua_State *L, const char *function) {
@@ -172,12 +173,12 @@ lua_Integer api_option_integer(lua_State *L, int arg, const char *key, lua_Integ
 /* --- lists --- */
 
 /* The text of the string or number on the top, which stays there (as a string). */
-static struct bytes element(lua_State *L, int arg, const char *what) {
+static struct bytes element(lua_State *L, int arg, const char *what, bool is_judged) {
     int type = lua_type(L, -1);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
         api_arg_error(L, arg, "%s: " ADDRESS_NO_TEXTS, shown(what));
     struct bytes text = stack_bytes_at(L, -1);
-    const char *fault = address_fault(text);
+    const char *fault = is_judged ? address_fault(text) : NULL;
     if (fault != NULL)
         luaL_argerror(L, arg, lua_pushfstring(L, "%s: %s", shown(what), fault));
     return text;
@@ -197,7 +198,7 @@ static bool is_list(lua_State *L, int list, lua_Unsigned length) {
 
 /* The list on the top. It is replaced by a userdata with the slices; a table that keeps the texts
  * of numbers is its user value. Empty texts and signalbox.null are left out. */
-static struct bytes_list read_list(lua_State *L, int arg, const char *what) {
+static struct bytes_list read_list(lua_State *L, int arg, const char *what, bool is_judged) {
     int list = lua_gettop(L);
     lua_Unsigned length = lua_rawlen(L, list);
     size_t count = 0;
@@ -213,7 +214,7 @@ static struct bytes_list read_list(lua_State *L, int arg, const char *what) {
             lua_pop(L, 1);
             continue;
         }
-        struct bytes text = element(L, arg, what);
+        struct bytes text = element(L, arg, what, is_judged);
         if (text.len > 0)
             items[count++] = text;
         lua_rawseti(L, -2, (lua_Integer)i);
@@ -223,24 +224,63 @@ static struct bytes_list read_list(lua_State *L, int arg, const char *what) {
     return (struct bytes_list){items, count};
 }
 
-static struct bytes_list list_on_top(lua_State *L, int arg, const char *what, struct bytes *one) {
+static struct bytes_list list_on_top(lua_State *L, int arg, const char *what, bool is_judged,
+                                     struct bytes *one) {
     if (lua_isnil(L, -1))
         return (struct bytes_list){NULL, 0};
     if (lua_istable(L, -1))
-        return read_list(L, arg, what);
-    *one = element(L, arg, what);
+        return read_list(L, arg, what, is_judged);
+    *one = element(L, arg, what, is_judged);
     return one->len > 0 ? (struct bytes_list){one, 1} : (struct bytes_list){NULL, 0};
 }
 
 struct bytes_list api_option_list(lua_State *L, int arg, const char *key, struct bytes *one) {
     push_option(L, arg, key);
-    return list_on_top(L, arg, key, one);
+    return list_on_top(L, arg, key, true, one);
+}
+
+struct bytes_list api_option_any_list(lua_State *L, int arg, const char *key, struct bytes *one) {
+    push_option(L, arg, key);
+    return list_on_top(L, arg, key, false, one);
 }
 
 struct bytes_list api_check_list(lua_State *L, int arg, const char *what, struct bytes *one) {
     luaL_checkstack(L, 4, NULL);
     lua_pushvalue(L, arg);
-    return list_on_top(L, arg, what, one);
+    return list_on_top(L, arg, what, true, one);
+}
+
+/* --- what a connection has --- */
+
+struct bytes api_option_json(lua_State *L, int arg, const char *key) {
+    struct buf text = {0}, error = {0};
+    if (push_option(L, arg, key) == LUA_TNIL)
+        return BYTES_NONE;
+    if (!json_from_lua(L, -1, API_DEPTH, &text, &error)) {
+        buf_deinit(&text);
+        stack_raise(L, &error);
+    }
+    buf_deinit(&error);
+    (void)stack_push_take(L, &text);
+    return stack_bytes_at(L, -1);
+}
+
+void api_set_groups(lua_State *L, struct bytes_list groups) {
+    lua_createtable(L, (int)groups.count, 0);
+    json_mark_array(L, -1);
+    for (size_t i = 0; i < groups.count; i++) {
+        lua_pushlstring(L, groups.items[i].ptr, groups.items[i].len);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "groups");
+}
+
+/* What is no JSON was not written by us. */
+void api_set_data(lua_State *L, struct bytes data) {
+    struct buf error = {0};
+    if (data.len > 0 && json_push(L, data, &error))
+        lua_setfield(L, -2, "data");
+    buf_deinit(&error);
 }
 
 /* --- the rest --- */

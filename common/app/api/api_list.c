@@ -21,6 +21,7 @@ struct query {
     struct buf groups; /* each with a NUL after it */
     const struct registry_row *rows;
     size_t count;
+    struct conn_details details; /* of the row that is pushed */
 };
 
 static struct registry *check_registry(lua_State *L, const char *function) {
@@ -51,27 +52,31 @@ static void on_rows(void *ctx, int status, const struct registry_row *rows, size
         app_resume_error(q->call, registry_failure(status));
     else
         app_resume_ok(q->call, q->push, q);
+    conn_details_free(&q->details);
     buf_deinit(&q->groups);
     free(q);
 }
 
 /* --- results --- */
 
-static struct bytes group_of(const struct registry_row *row) {
-    struct conn_value value;
-    return conn_value_parse(row->value, &value) ? value.group : BYTES_NONE;
-}
-
-static bool is_wanted(const struct query *q, const struct registry_row *row) {
-    struct bytes rest = buf_bytes(&q->groups), group = group_of(row);
-    if (!q->has_groups)
-        return true;
+static bool has_group(const struct query *q, struct bytes_list groups) {
+    struct bytes rest = buf_bytes(&q->groups);
     while (rest.len > 0) {
         struct bytes one = bytes_split(&rest, '\0');
-        if (one.len > 0 && fold_equal(one, group))
+        if (one.len > 0 && fold_list_has(groups, one))
             return true;
     }
     return false;
+}
+
+static bool is_wanted(const struct query *q, const struct registry_row *row) {
+    struct conn_details d;
+    if (!q->has_groups)
+        return true;
+    conn_details_read(row->value, row->details, &d);
+    bool is_it = has_group(q, d.groups);
+    conn_details_free(&d);
+    return is_it;
 }
 
 static int compare_texts(const void *a, const void *b) {
@@ -113,19 +118,58 @@ static int push_clients(void *ctx, lua_State *L) {
     return push_texts(L, texts, count);
 }
 
+static void push_client(lua_State *L, struct query *q, const struct registry_row *row) {
+    struct conn_value value = {0};
+    (void)conn_value_parse(row->value, &value);
+    conn_details_free(&q->details); /* of the row before; on_rows frees the last */
+    conn_details_read(row->value, row->details, &q->details);
+    lua_createtable(L, 0, 7);
+    stack_set_bytes(L, "client_id", row->client_id);
+    if (q->details.groups.count > 0)
+        stack_set_bytes(L, "group", q->details.groups.items[0]);
+    api_set_groups(L, q->details.groups);
+    api_set_data(L, q->details.data);
+    stack_set_bytes(L, "gateway", value.gateway);
+    stack_set_bytes(L, "transport", conn_value_transport(&value));
+    stack_set_time(L, "connected_at", value.connected_ms);
+}
+
+static int push_client_rows(void *ctx, lua_State *L) {
+    struct query *q = ctx;
+    lua_Integer count = 0;
+    lua_newtable(L);
+    json_mark_array(L, -1);
+    for (size_t i = 0; i < q->count; i++) {
+        if (!is_wanted(q, &q->rows[i]))
+            continue;
+        push_client(L, q, &q->rows[i]);
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
+}
+
 static int compare_folded(const void *a, const void *b) {
     return fold_compare(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
+/* The groups of all rows, which they borrow from; texts may be NULL. */
+static size_t take_groups(const struct query *q, struct bytes *texts) {
+    struct conn_details d;
+    size_t count = 0;
+    for (size_t i = 0; i < q->count; i++) {
+        conn_details_read(q->rows[i].value, q->rows[i].details, &d);
+        for (size_t k = 0; k < d.groups.count; k++, count++)
+            if (texts != NULL)
+                texts[count] = d.groups.items[k];
+        conn_details_free(&d);
+    }
+    return count;
+}
+
 static int push_groups(void *ctx, lua_State *L) {
     const struct query *q = ctx;
-    struct bytes *texts = push_room(L, q->count);
-    size_t count = 0, distinct = 0;
-    for (size_t i = 0; i < q->count; i++) {
-        struct bytes group = group_of(&q->rows[i]);
-        if (group.len > 0)
-            texts[count++] = group;
-    }
+    struct bytes *texts = push_room(L, take_groups(q, NULL));
+    size_t count = take_groups(q, texts), distinct = 0;
     qsort(texts, count, sizeof(*texts), compare_folded);
     for (size_t i = 0; i < count; i++)
         if (distinct == 0 || !fold_equal(texts[distinct - 1], texts[i]))
@@ -161,17 +205,18 @@ int api_groups(lua_State *L) {
     return app_wait(L, call);
 }
 
-/* clients { name=, group= } */
+/* clients { name=, group=, details= } */
 int api_clients(lua_State *L) {
-    static const char *const allowed[] = {"name", "group", NULL};
+    static const char *const allowed[] = {"name", "group", "details", NULL};
     struct bytes one;
     api_check_options(L, 1, allowed);
     const char *name = api_option_address(L, 1, "name");
     struct bytes_list groups = api_option_list(L, 1, "group", &one);
+    bool has_details = api_option_bool(L, 1, "details", false);
     luaL_argcheck(L, name != NULL, 1, "the option 'name' is missing");
     struct app_call *call = app_may_wait(L);
     struct registry *registry = check_registry(L, "clients");
-    struct query *q = query_new(call, push_clients, groups);
+    struct query *q = query_new(call, has_details ? push_client_rows : push_clients, groups);
     registry_list(registry, bytes_str(name), on_rows, q);
     return app_wait(L, call);
 }

@@ -98,14 +98,16 @@ void registry_register(struct registry *r, const struct registration *what,
     add_key(&c, p, KEY_LAST_OF_ALL, BYTES_NONE);
     add_key(&c, p, KEY_CLIENT_IDS, BYTES_NONE);
     add_key(&c, p, KEY_SINCE, what->name);
-    registry_member_encode(&member,
-                           &(struct registry_row){what->name, what->client_id, what->value});
+    registry_member_encode(&member, &(struct registry_row){.name = what->name,
+                                                           .client_id = what->client_id,
+                                                           .value = what->value});
     command_bytes(&c, what->client_id);
     command_bytes(&c, what->value);
     command_bytes(&c, gid);
     command_bytes(&c, buf_bytes(&member));
     command_bytes(&c, what->name);
     command_text(&c, what->is_restore ? "1" : "0");
+    command_bytes(&c, what->details);
     buf_deinit(&member);
     struct registering *call = mem_alloc(sizeof(*call));
     *call = (struct registering){.registry = r, .fn = fn, .ctx = ctx};

@@ -27,8 +27,9 @@ typedef void registry_registered_fn(void *ctx, enum registered result, struct me
 
 struct registration {
     struct bytes name, client_id;
-    struct bytes value; /* conn_value */
-    bool is_restore;    /* after a Redis outage: no events, no take-over */
+    struct bytes value;   /* conn_value */
+    bool is_restore;      /* after a Redis outage: no events, no take-over */
+    struct bytes details; /* encoded conn_details; empty: the value says it all */
 };
 
 /* register.lua. An earlier connection with the same name and id is taken over; its gateway

@@ -19,6 +19,7 @@ struct bus;
 struct registry_row {
     struct bytes name, client_id;
     struct bytes value;
+    struct bytes details; /* what the value does not say (conn_details_read); or empty */
 };
 
 void registry_member_encode(struct buf *out, const struct registry_row *row);

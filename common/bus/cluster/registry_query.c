@@ -2,10 +2,12 @@
  * registry_query.c - the questions of registry.h.
  *
  * A list collects rows page by page (SCAN over the partitions' c:* keys, HSCAN over one c:<name>)
- * and answers sorted and without the repetitions that SCAN may give. A large Name blocks neither
- * Redis nor this process: each page is merged into the order when it comes, and what may be long is
- * handed out in parts. A look-up is a few commands: an id without a Name is looked up in the index
- * of each partition (register.lua), and each connection that is found there is then asked for.
+ * and answers sorted and without the repetitions that SCAN may give. The details of a connection
+ * are a field of their own in c:<name> (register.lua), and a row of their own until they are handed
+ * out with it. A large Name blocks neither Redis nor this process: each page is merged into the
+ * order when it comes, and what may be long is handed out in parts. A look-up is a few commands: an
+ * id without a Name is looked up in the index of each partition (register.lua), and each connection
+ * that is found there is then asked for.
  */
 #include "common/bus/cluster/registry.h"
 
@@ -31,9 +33,10 @@ struct registry_query {
     char *name, *client_id;
     size_t name_len, client_id_len;
     struct buf cursor;
-    struct buf texts; /* three length-prefixed texts a row: name, client id, value */
+    struct buf texts; /* four length-prefixed texts a row: name, client id, value, details */
     size_t rows, most_rows;
-    size_t *order; /* where each row begins in `texts`, sorted */
+    size_t details; /* so many of the rows are just details */
+    size_t *order;  /* where each row begins in `texts`, sorted */
     size_t ordered, ordered_bytes, order_cap;
     size_t given; /* so many of them were handed out */
     bool is_in_parts;
@@ -49,12 +52,16 @@ static void add_text(struct registry_query *q, struct bytes text) {
     buf_append(&q->texts, text);
 }
 
-static void add_row(struct registry_query *q, struct bytes name, struct bytes client_id,
-                    struct bytes value) {
-    add_text(q, name);
-    add_text(q, client_id);
-    add_text(q, value);
+static void add_row(struct registry_query *q, const struct registry_row *row) {
+    add_text(q, row->name);
+    add_text(q, row->client_id);
+    add_text(q, row->value);
+    add_text(q, row->details);
     q->rows++;
+}
+
+static void add_name(struct registry_query *q, struct bytes name) {
+    add_row(q, &(struct registry_row){.name = name});
 }
 
 static struct bytes read_text(const char **at) {
@@ -140,6 +147,7 @@ static struct registry_row row_at(const struct registry_query *q, size_t at) {
     row.name = read_text(&text);
     row.client_id = read_text(&text);
     row.value = read_text(&text);
+    row.details = read_text(&text);
     return row;
 }
 
@@ -171,7 +179,7 @@ static void merge(struct registry_query *q) {
     const char *at = q->texts.ptr + q->ordered_bytes;
     for (size_t i = 0; i < count; i++) {
         page[i] = (size_t)(at - q->texts.ptr);
-        for (int text = 0; text < 3; text++)
+        for (int text = 0; text < 4; text++)
             (void)read_text(&at);
     }
     qsort_r(page, count, sizeof(*page), compare_at, q);
@@ -191,17 +199,27 @@ static void merge(struct registry_query *q) {
     free(page);
 }
 
-static bool is_repeated(struct registry_query *q, size_t i) {
-    return i > 0 && compare_at(&q->order[i - 1], &q->order[i], q) == 0;
+/* The next row, of all that there is of its connection. */
+static struct registry_row next_row(struct registry_query *q) {
+    size_t first = q->given++;
+    struct registry_row row = row_at(q, q->order[first]);
+    for (; q->given < q->ordered && compare_at(&q->order[first], &q->order[q->given], q) == 0;
+         q->given++) {
+        struct registry_row other = row_at(q, q->order[q->given]);
+        row.value = row.value.len > 0 ? row.value : other.value;
+        row.details = row.details.len > 0 ? row.details : other.details;
+    }
+    return row;
 }
 
 /* The next rows, at most so many, as an array; free() it. They borrow from q->texts. */
 static struct registry_row *take_rows(struct registry_query *q, size_t most, size_t *count_out) {
     size_t left = q->ordered - q->given, count = 0;
     struct registry_row *rows = mem_alloc(((left < most ? left : most) + 1) * sizeof(*rows));
-    for (; q->given < q->ordered && count < most; q->given++)
-        if (!is_repeated(q, q->given))
-            rows[count++] = row_at(q, q->order[q->given]);
+    while (q->given < q->ordered && count < most) {
+        rows[count] = next_row(q);
+        count += rows[count].details.len == 0 || rows[count].value.len > 0;
+    }
     *count_out = count;
     return rows;
 }
@@ -250,7 +268,7 @@ static void on_page(void *ctx, struct redisReply *reply) {
     buf_append(&q->cursor, cursor);
     if (!registry_lists_hold(q->lists, &q->place, q->texts.len - held))
         q->status = -EMSGSIZE;
-    if (q->rows > q->most_rows)
+    if (q->rows - q->details > q->most_rows)
         q->status = q->is_scan ? -EFBIG : -E2BIG;
     bool is_last = q->status == 0 && bytes_equal(cursor, BYTES_LIT("0"));
     if (is_last && q->is_in_parts)
@@ -297,10 +315,18 @@ static void begin_list(struct registry_query *q) {
 
 /* --- the lists --- */
 
+/* A client id has no NUL in it; the details of its connection have one before it. */
 static void add_members(struct registry_query *q, struct redisReply *elements) {
-    for (size_t i = 0; i + 1 < reply_count(elements); i += 2)
-        add_row(q, bytes_of(q->name, q->name_len), reply_bytes(reply_at(elements, i)),
-                reply_bytes(reply_at(elements, i + 1)));
+    for (size_t i = 0; i + 1 < reply_count(elements); i += 2) {
+        struct bytes id = reply_bytes(reply_at(elements, i));
+        struct bytes value = reply_bytes(reply_at(elements, i + 1));
+        struct registry_row row = {.name = bytes_of(q->name, q->name_len)};
+        bool is_details = id.len > 0 && id.ptr[0] == '\0';
+        row.client_id = is_details ? bytes_from(id, 1) : id;
+        *(is_details ? &row.details : &row.value) = value;
+        q->details += is_details;
+        add_row(q, &row);
+    }
 }
 
 void registry_list(struct registry *r, struct bytes name, registry_rows_fn *fn, void *ctx) {
@@ -325,7 +351,7 @@ static void add_names(struct registry_query *q, struct redisReply *elements) {
         ptrdiff_t tag_end = bytes_find(key, '}');
         struct bytes rest = bytes_from(key, (size_t)(tag_end + 1));
         if (tag_end > 0 && bytes_starts_with(rest, BYTES_LIT(":c:")))
-            add_row(q, bytes_from(rest, 3), BYTES_NONE, BYTES_NONE);
+            add_name(q, bytes_from(rest, 3));
     }
 }
 
@@ -351,25 +377,37 @@ void registry_names_in_parts(struct registry *r, registry_rows_fn *fn, void *ctx
 
 /* --- one Name --- */
 
+/* [value, details], or nil for each; false: there is no such connection. */
+static bool read_member(struct redisReply *reply, struct registry_row *row) {
+    row->value = reply_bytes(reply_at(reply, 0));
+    row->details = reply_bytes(reply_at(reply, 1));
+    return row->value.len > 0;
+}
+
 static void on_found(void *ctx, struct redisReply *reply) {
     struct registry_query *q = ctx;
-    note_refusal(q, "HGET of a connection", reply);
+    struct registry_row row = {.name = bytes_of(q->name, q->name_len),
+                               .client_id = bytes_of(q->client_id, q->client_id_len)};
+    note_refusal(q, "HMGET of a connection", reply);
     if (reply == NULL || reply_is_error(reply, NULL)) {
         fail(q);
         return;
     }
-    if (!reply_is_nil(reply))
-        add_row(q, bytes_of(q->name, q->name_len), bytes_of(q->client_id, q->client_id_len),
-                reply_bytes(reply));
+    if (read_member(reply, &row))
+        add_row(q, &row);
     answer(q);
 }
 
 static void ask_member(struct registry_query *q, struct bytes name, reply_fn *fn, void *ctx) {
     struct buf key = {0};
     unsigned partition = partition_of(name, bus_partitions(q->bus));
-    struct command c = command_begin("HGET");
+    struct command c = command_begin("HMGET");
     command_bytes(&c, key_of(&key, partition, KEY_CONNECTIONS, name));
     command_bytes(&c, bytes_of(q->client_id, q->client_id_len));
+    buf_clear(&key);
+    buf_append_char(&key, '\0');
+    buf_append(&key, bytes_of(q->client_id, q->client_id_len));
+    command_bytes(&c, buf_bytes(&key));
     buf_deinit(&key);
     bus_send(q->bus, partition, &c, fn, ctx);
 }
@@ -389,7 +427,7 @@ static void on_name(void *ctx, struct redisReply *reply) {
         return;
     }
     if (reply_number(reply, 0) > 0)
-        add_row(q, bytes_of(q->name, q->name_len), BYTES_NONE, BYTES_NONE);
+        add_name(q, bytes_of(q->name, q->name_len));
     answer(q);
 }
 
@@ -411,21 +449,23 @@ void registry_find_name(struct registry *r, struct bytes name, registry_rows_fn 
 struct found {
     struct registry_query *query;
     struct bytes name; /* borrowed from query->texts */
-    char *value;       /* NULL until it is found, or for good */
-    size_t value_len;
+    struct buf value;  /* empty until it is found, or for good */
+    struct buf details;
 };
 
 static void end_find_id(struct registry_query *q) {
     struct registry_row *hits = mem_alloc((q->rows + 1) * sizeof(*hits));
     size_t count = 0;
     for (size_t i = 0; i < q->rows; i++)
-        if (q->found[i].value != NULL)
-            hits[count++] =
-                (struct registry_row){q->found[i].name, bytes_of(q->client_id, q->client_id_len),
-                                      bytes_of(q->found[i].value, q->found[i].value_len)};
+        if (q->found[i].value.len > 0)
+            hits[count++] = (struct registry_row){
+                q->found[i].name, bytes_of(q->client_id, q->client_id_len),
+                buf_bytes(&q->found[i].value), buf_bytes(&q->found[i].details)};
     q->fn(q->ctx, q->status, hits, q->status < 0 ? 0 : count);
-    for (size_t i = 0; i < q->rows; i++)
-        free(q->found[i].value);
+    for (size_t i = 0; i < q->rows; i++) {
+        buf_deinit(&q->found[i].value);
+        buf_deinit(&q->found[i].details);
+    }
     free(hits);
     query_free(q);
 }
@@ -443,9 +483,10 @@ static bool is_answered(struct registry_query *q, const char *command, struct re
 static void on_member(void *ctx, struct redisReply *reply) {
     struct found *f = ctx;
     struct registry_query *q = f->query;
-    if (is_answered(q, "HGET of a connection", reply) && !reply_is_nil(reply)) {
-        f->value_len = reply_bytes(reply).len;
-        f->value = bytes_dup(reply_bytes(reply));
+    struct registry_row row;
+    if (is_answered(q, "HMGET of a connection", reply) && read_member(reply, &row)) {
+        buf_append(&f->value, row.value);
+        buf_append(&f->details, row.details);
     }
     if (q->outstanding == 0)
         end_find_id(q);
@@ -475,8 +516,7 @@ static void on_indexed(void *ctx, struct redisReply *reply) {
     struct registry_query *q = ctx;
     if (is_answered(q, "ZRANGEBYLEX of client ids", reply))
         for (size_t i = 0; i < reply_count(reply); i++)
-            add_row(q, bytes_from(reply_bytes(reply_at(reply, i)), q->client_id_len + 1),
-                    BYTES_NONE, BYTES_NONE);
+            add_name(q, bytes_from(reply_bytes(reply_at(reply, i)), q->client_id_len + 1));
     if (q->outstanding == 0)
         ask_members(q);
 }

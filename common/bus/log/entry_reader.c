@@ -77,14 +77,15 @@ static void read_return(struct in_entry *e, const struct bytes *fields, size_t c
         e->handled = (unsigned)handled;
 }
 
-/* t: C or D, n: name, i: client id, v: connection value, r: reason. */
+/* t: C or D, n: name, i: client id, v: connection value, r: reason, x: details. */
 static bool read_connection(struct in_entry *e, const struct bytes *fields, size_t count) {
     struct bytes type = field(fields, count, "t");
     e->entry = (struct entry){.ts_ms = e->id.term,
                               .name = field(fields, count, "n"),
                               .client_id = field(fields, count, "i"),
                               .conn = field(fields, count, "v"),
-                              .body = field(fields, count, "r")};
+                              .body = field(fields, count, "r"),
+                              .details = field(fields, count, "x")};
     e->entry.kind = bytes_equal_str(type, "C") ? ENTRY_CONNECT : ENTRY_DISCONNECT;
     return bytes_equal_str(type, "C") || bytes_equal_str(type, "D");
 }

@@ -17,6 +17,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/close_reason.h"
+#include "common/base/fold.h"
 
 /* --- ids --- */
 
@@ -377,7 +378,7 @@ void message_free(struct message *m) {
 
 void session_encode(struct buf *out, const struct session *s) {
     msgpack_packer pk = packer(out);
-    msgpack_pack_array(&pk, SESSION_FIELDS);
+    msgpack_pack_array(&pk, SESSION_FIELDS + (s->data.len > 0));
     pack_text(&pk, s->path);
     pack_text(&pk, s->url);
     pack_text(&pk, s->protocol);
@@ -389,6 +390,8 @@ void session_encode(struct buf *out, const struct session *s) {
         pack_payload(&pk, s->headers[i].name);
         pack_payload(&pk, s->headers[i].value);
     }
+    if (s->data.len > 0)
+        pack_text(&pk, s->data);
 }
 
 enum parse session_decode(struct bytes in, struct session *s_out) {
@@ -403,6 +406,7 @@ enum parse session_decode(struct bytes in, struct session *s_out) {
     s_out->endpoint = read_text(&r);
     s_out->remote_address = read_text(&r);
     struct bytes_list pairs = read_list(&r);
+    s_out->data = read_more(&r);
     if (r.is_bad || pairs.count % 2 != 0) {
         session_free(s_out);
         return PARSE_BAD;
@@ -442,4 +446,95 @@ bool conn_value_parse(struct bytes text, struct conn_value *v_out) {
     return group.ptr != NULL && bytes_to_u64(number, &v_out->number) &&
            bytes_to_u64(connected_ms, &v_out->connected_ms) &&
            v_out->connected_ms <= CLOCK_WALL_LAST_MS;
+}
+
+/* --- details --- */
+
+enum { DETAILS_FIELDS = 3 };
+
+static bool is_ascii(struct bytes text) {
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] >= 0x80)
+            return false;
+    return true;
+}
+
+bool conn_details_are_needed(const struct conn_details *d) {
+    struct conn_value v;
+    struct bytes group = conn_value_parse(d->value, &v) ? v.group : BYTES_NONE;
+    if (d->data.len > 0 || !message_id_is_none(d->changed) || d->groups.count > 1)
+        return true;
+    /* The scripts can fold ASCII. */
+    return d->groups.count == 0
+               ? group.len > 0
+               : !bytes_equal(group, d->groups.items[0]) || !is_ascii(d->groups.items[0]);
+}
+
+static void pack_string(msgpack_packer *pk, struct bytes text) {
+    msgpack_pack_str(pk, text.len);
+    if (text.len > 0)
+        msgpack_pack_str_body(pk, text.ptr, text.len);
+}
+
+void conn_details_encode(struct buf *out, const struct conn_details *d) {
+    msgpack_packer pk = packer(out);
+    struct buf folded = {0};
+    msgpack_pack_array(&pk, DETAILS_FIELDS + 2 * d->groups.count);
+    pack_string(&pk, d->value);
+    pack_id(&pk, d->changed);
+    pack_string(&pk, d->data);
+    for (size_t i = 0; i < d->groups.count; i++) {
+        buf_clear(&folded);
+        fold_append(&folded, d->groups.items[i]);
+        pack_string(&pk, buf_bytes(&folded));
+        pack_string(&pk, d->groups.items[i]);
+    }
+    buf_deinit(&folded);
+}
+
+static void read_groups(struct reader *r, struct conn_details *d) {
+    size_t count = (size_t)(r->end - r->at) / 2;
+    if (count > CONN_GROUPS_MAX) {
+        r->is_bad = true;
+        return;
+    }
+    struct bytes *items = msgpack_zone_malloc(r->zone, sizeof(*items) * (count + 1));
+    MUST(items != NULL);
+    d->groups = (struct bytes_list){items, 0};
+    while (d->groups.count < count && !r->is_bad) {
+        (void)read_text(r);
+        items[d->groups.count] = read_text(r);
+        r->is_bad |= items[d->groups.count++].len == 0;
+    }
+}
+
+static bool decode_details(struct bytes details, struct conn_details *d_out) {
+    struct reader r;
+    *d_out = (struct conn_details){0};
+    if (!open_array(details, DETAILS_FIELDS, &r, &d_out->zone))
+        return false;
+    d_out->value = read_text(&r);
+    d_out->changed = read_id(&r);
+    d_out->data = read_text(&r);
+    read_groups(&r, d_out);
+    if (!r.is_bad && d_out->value.len > 0)
+        return true;
+    conn_details_free(d_out);
+    return false;
+}
+
+void conn_details_read(struct bytes value, struct bytes details, struct conn_details *d_out) {
+    struct conn_value v;
+    if (details.len > 0 && decode_details(details, d_out)) {
+        if (bytes_equal(d_out->value, value))
+            return;
+        conn_details_free(d_out);
+    }
+    *d_out = (struct conn_details){.value = value};
+    d_out->only = conn_value_parse(value, &v) ? v.group : BYTES_NONE;
+    d_out->groups = (struct bytes_list){&d_out->only, d_out->only.len > 0};
+}
+
+void conn_details_free(struct conn_details *d) {
+    free_zone(&d->zone);
 }

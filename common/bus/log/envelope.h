@@ -4,7 +4,7 @@
  *   entry     in the `in` stream of a partition, field m
  *             [ver, kind, ts_ms, flags, name, group, client_id, conn, session, body,
  *              names, groups, clients, code, reply, once]
- *             CONNECT and DISCONNECT have the fields t n i v r instead (register.lua,
+ *             CONNECT and DISCONNECT have the fields t n i v r x instead (register.lua,
  *             unregister.lua)
  *   message   in the log and the channel of a Name, field m
  *             [ver, id, prev, kind, ts_ms, to_groups, to_clients, to_conn, from, flags, data]
@@ -100,11 +100,14 @@ struct entry {
     struct bytes conn;                   /* its connection value "gid:connno:connected_ms|group" */
     struct bytes session;                /* CLIENT: an encoded struct session */
     struct bytes body; /* CLIENT, SEND: the payload; CLOSE, DISCONNECT: the reason */
-    struct bytes_list names, groups, clients; /* SEND, CLOSE: to whom */
-    int64_t code;       /* CLOSE: close code; TICK: the tick's time, seconds */
-    struct bytes once;  /* CLIENT: the message's own id, if it is not in its body (answers.h) */
-    struct bytes reply; /* CLIENT: to whom its outcome is reported (publish.h); or empty */
-    void *zone;         /* owner of the lists */
+    struct bytes_list names, groups,
+        clients;          /* SEND, CLOSE: to whom. CLIENT: groups: of the sender,
+                                                 if they are not just `group` */
+    int64_t code;         /* CLOSE: close code; TICK: the tick's time, seconds */
+    struct bytes once;    /* CLIENT: the message's own id, if it is not in its body (answers.h) */
+    struct bytes reply;   /* CLIENT: to whom its outcome is reported (publish.h); or empty */
+    struct bytes details; /* CONNECT, DISCONNECT: encoded struct conn_details; or empty */
+    void *zone;           /* owner of the lists */
 };
 
 void entry_encode(struct buf *out, const struct entry *e);
@@ -151,6 +154,7 @@ struct session {
     struct bytes remote_address; /* TCP peer */
     const struct session_header *headers;
     size_t header_count;
+    struct bytes data; /* what the app keeps with the connection, as JSON; or empty */
     void *zone;
 };
 
@@ -168,6 +172,32 @@ struct conn_value {
 };
 void conn_value_encode(struct buf *out, const struct conn_value *v);
 bool conn_value_parse(struct bytes text, struct conn_value *v_out);
+
+/*
+ * The groups of a connection, and its data. Its value says the one group that it had when it was
+ * made; the registry keeps the rest beside the value, of the connections that have more to say:
+ *
+ *     [value, changed, data, folded group, group, folded group, group, …]     all of them texts
+ *
+ * The scripts read and write it, too: they cannot fold a group (fold.h), and find it by its folded
+ * text. `value` is whose details these are, since another connection may have taken the client id.
+ */
+enum { CONN_GROUPS_MAX = 100, CONN_GROUPS_BYTES_MAX = 8192 };
+struct conn_details {
+    struct bytes value;
+    struct message_id changed; /* the message that changed the groups last, or none */
+    struct bytes data;         /* JSON, or empty */
+    struct bytes_list groups;  /* the oldest first; always given */
+    struct bytes only;         /* where the one group of a value lies */
+    void *zone;
+};
+/* Whether the value does not say it all. */
+bool conn_details_are_needed(const struct conn_details *d);
+void conn_details_encode(struct buf *out, const struct conn_details *d);
+/* What is known of the connection with this value: details that are not its own, or cannot be read,
+ * count as none. Borrows from both; the struct must stay where it is. */
+void conn_details_read(struct bytes value, struct bytes details, struct conn_details *d_out);
+void conn_details_free(struct conn_details *d);
 /* As people are shown it: "ws" or "sse". */
 static inline struct bytes conn_value_transport(const struct conn_value *v) {
     return v->transport.len > 0 ? v->transport : BYTES_LIT("ws");

@@ -131,7 +131,14 @@ static void what_a_signal_route_gets(void **state) {
         {"{}", 0, "event.lockable", "lockable"},
         {"{}", 0, "type(event.metadata)", "table"},
         {"{}", 0, "type(event.response.send)..type(event.response.close)", "functionfunction"},
-        {"{}", 0, "event.connection", "nil"},
+        {"{}", 0, "table.concat(event.groups, ' ')", "ops"},
+        {"{}", 0, "table.concat(event.connection.groups, ' ')", "ops"},
+        {"{}", 0, "event.connection.group", "ops"},
+        {"{}", 0, "event.connection.client_id", "ann"},
+        {"{}", 0, "event.connection.gateway", "g1"},
+        {"{}", 0, "event.connection.scope", "global"},
+        {"{}", 0, "event.connection.data.user", "Ann"},
+        {"{}", 0, "event.connection.close_code", "nil"},
     };
     static const struct session_header headers[] = {
         {BYTES_LIT("Origin"), BYTES_LIT("here")},
@@ -157,7 +164,8 @@ static void what_a_signal_route_gets(void **state) {
                                               .endpoint = BYTES_LIT("front"),
                                               .remote_address = BYTES_LIT("10.0.0.1"),
                                               .headers = headers,
-                                              .header_count = ARRAY_LEN(headers)},
+                                              .header_count = ARRAY_LEN(headers),
+                                              .data = BYTES_LIT("{\"user\":\"Ann\"}")},
                                   .route_path = (char[]){"/p*"},
                                   .route_endpoint = (char[]){"front*"}};
         luaL_openlibs(L);
@@ -167,6 +175,36 @@ static void what_a_signal_route_gets(void **state) {
         in_entry_unref(run.entry);
         lua_close(L);
     }
+}
+
+/* Of the connection whose event it is, and of no other. */
+static void what_a_connection_has_beside_its_value(void **state) {
+    struct bytes groups[] = {BYTES_LIT("red"), BYTES_LIT("ops")};
+    struct conn_details d = {
+        .value = BYTES_LIT("g1:2:0|ops"), .data = BYTES_LIT("[7]"), .groups = {groups, 2}};
+    static const struct {
+        const char *value, *groups, *data;
+    } rows[] = {
+        {"g1:2:0|ops", "red ops", "7"}, {"g1:3:0|ops", "ops", "nil"}, {"g1:3:0|", "", "nil"}};
+    struct buf details = {0};
+    (void)state;
+    conn_details_encode(&details, &d);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        lua_State *L = luaL_newstate();
+        const struct bytes fields[] = {
+            BYTES_LIT("t"), BYTES_LIT("C"),           BYTES_LIT("n"), BYTES_LIT("Msg"),
+            BYTES_LIT("v"), bytes_str(rows[i].value), BYTES_LIT("x"), buf_bytes(&details)};
+        struct handler_run run = {
+            .entry = in_entry_new(ENTRY_READER_ENTRIES, (struct message_id){1, 0}, fields, 8)};
+        luaL_openlibs(L);
+        assert_int_equal(event_table_push_connection(&run, L), 1);
+        assert_value(L, "table.concat(event.connection.groups, ' ')", rows[i].groups);
+        assert_value(L, "event.connection.data and event.connection.data[1]", rows[i].data);
+        conn_details_free(&run.details);
+        in_entry_unref(run.entry);
+        lua_close(L);
+    }
+    buf_deinit(&details);
 }
 
 /* Each event has a table of its own to write to. */
@@ -197,6 +235,7 @@ static void what_every_event_has(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_signal_route_gets),
+        cmocka_unit_test(what_a_connection_has_beside_its_value),
         cmocka_unit_test(what_every_event_has),
         cmocka_unit_test(why_a_connection_ended),
         cmocka_unit_test(a_tick_has_the_time_that_it_was_due),

@@ -216,7 +216,7 @@ static void json_of_rows(void **state) {
         {BYTES_LIT("n3"), BYTES_LIT("c"), BYTES_LIT("gid:8:0:sse|")},
     };
     static const char first[] =
-        "{\"name\":\"n\\\"1\",\"clientId\":\"ann\",\"group\":\"g\\\\\","
+        "{\"name\":\"n\\\"1\",\"clientId\":\"ann\",\"group\":\"g\\\\\",\"groups\":[\"g\\\\\"],"
         "\"gateway\":\"gid\",\"connectedAt\":\"1970-01-02T00:00:00.000Z\",\"transport\":\"ws\"}";
     struct buf out = {0};
     char expected[400];
@@ -229,7 +229,8 @@ static void json_of_rows(void **state) {
     listing_write_rows(&out, rows, 3);
     snprintf(expected, sizeof(expected),
              "%s,{\"name\":\"n2\",\"clientId\":\"b\"},{\"name\":\"n3\",\"clientId\":\"c\","
-             "\"group\":\"\",\"gateway\":\"gid\",\"connectedAt\":\"1970-01-01T00:00:00.000Z\","
+             "\"group\":\"\",\"groups\":[],\"gateway\":\"gid\",\"connectedAt\":\"1970-01-01T00:00:"
+             "00.000Z\","
              "\"transport\":\"sse\"}",
              first);
     assert_true(bytes_equal_str(buf_bytes(&out), expected));
@@ -239,6 +240,35 @@ static void json_of_rows(void **state) {
     listing_write_names(&out, rows, 3);
     assert_true(bytes_equal_str(buf_bytes(&out), "\"n\\\"1\"\"n\\\"1\",\"n2\",\"n3\""));
     buf_deinit(&out);
+}
+
+/* All groups, and the data when it is JSON, which anybody may have written into Redis. */
+static void json_of_details(void **state) {
+    static const struct {
+        const char *data, *expected;
+    } cases[] = {{"{ \"a\": 1.50 }", ",\"data\":{\"a\":1.50}"}, {"", ""}, {"}{", ""}};
+    struct bytes groups[] = {BYTES_LIT("red"), BYTES_LIT("bl\"ue")};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct conn_details d = {.value = BYTES_LIT("gid:7:0|red"),
+                                 .data = bytes_str(cases[i].data),
+                                 .groups = {groups, 2}};
+        struct buf details = {0}, out = {0}, expected = {0};
+        conn_details_encode(&details, &d);
+        const struct registry_row row = {BYTES_LIT("n"), BYTES_LIT("c"), d.value,
+                                         buf_bytes(&details)};
+        listing_write_rows(&out, &row, 1);
+        buf_printf(&expected,
+                   "{\"name\":\"n\",\"clientId\":\"c\",\"group\":\"red\","
+                   "\"groups\":[\"red\",\"bl\\\"ue\"]%s,\"gateway\":\"gid\","
+                   "\"connectedAt\":\"1970-01-01T00:00:00.000Z\",\"transport\":\"ws\"}",
+                   cases[i].expected);
+        if (!bytes_equal(buf_bytes(&out), buf_bytes(&expected)))
+            fail_msg("%.*s", BYTES_FMT(buf_bytes(&out)));
+        buf_deinit(&details);
+        buf_deinit(&out);
+        buf_deinit(&expected);
+    }
 }
 
 /* --- the roster --- */
@@ -392,6 +422,7 @@ int main(void) {
         TEST(nothing_comes_after_forgetting),
         TEST(without_redis_it_ends),
         cmocka_unit_test(json_of_rows),
+        cmocka_unit_test(json_of_details),
         TEST(who_is_there),
         TEST(nobody_is_silent_while_redis_refuses),
         TEST(who_moved_is_alive_while_redis_refuses),

@@ -32,6 +32,25 @@ signalbox.route("GET", "/s/*", function(web)
     web:convert { name = web.query.name or "S", group = web.query.group, client_id = web.query.id }
 end)
 
+-- Several groups, with bars between, and data, which is JSON.
+local function convert_with_details(web)
+    local q, groups = web.query, {}
+    for group in (q.groups or ""):gmatch("[^|]+") do groups[#groups + 1] = group end
+    web:convert { name = q.name, group = groups, client_id = q.id, scope = q.scope,
+                  data = q.data and signalbox.parse_json(q.data) }
+    return web.signal
+end
+signalbox.route("GET", "/s/details", convert_with_details)
+signalbox.route("GET", "/local/details", function(web)
+    local signal = convert_with_details(web)
+    signalbox.send { name = signal.name, data = { groups = signal.groups, data = signal.data } }
+    wait_for(web.query.key)
+end)
+signalbox.route("GET", "/signal-details", function(web)
+    local s = web.signal
+    web:json { group = s.group, groups = s.groups, data = s.data }
+end)
+
 signalbox.route("GET", "/up-shown", function(web)
     local before = shown(web.signal)
     web:convert(options(web))

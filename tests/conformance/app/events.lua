@@ -15,6 +15,13 @@ for _, kind in ipairs { "connect", "disconnect" } do
     signalbox.on(kind, { "Ev", "Ev2" }, "audit", audit)
 end
 
+for _, kind in ipairs { "connect", "disconnect" } do
+    signalbox.on(kind, "Presence", "presence", function(event)
+        local c = event.connection
+        signalbox.send { name = "Audit", data = { type = event.type, id = c.client_id, group = c.group, groups = c.groups, data = c.data } }
+    end)
+end
+
 -- In registration order, and an error in one stops no other.
 local function step(text)
     return function(event)

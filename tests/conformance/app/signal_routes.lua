@@ -70,6 +70,11 @@ signalbox.signal_route("/s/dump", dump)
 signalbox.signal_route("/s/headers", function(event)
     event.response:send(signalbox.json { headers = event.request.headers, url = event.request.url })
 end)
+signalbox.signal_route("/s/details", function(event)
+    local c = event.connection
+    event.response:send(signalbox.json { group = event.group, groups = event.groups, data = event.data.message,
+        connection = { name = c.name, client_id = c.client_id, group = c.group, groups = c.groups, data = c.data, scope = c.scope } })
+end)
 signalbox.signal_route("/s/a b", dump)
 
 signalbox.signal_route("/s/close", function(event)

@@ -214,6 +214,56 @@ static void a_group_named_twice_is_reached_once(void **state) {
     assert_reaches(f, "3");
 }
 
+static void enter(struct fixture *f, int i, struct bytes_list groups) {
+    clients_detach(&f->client[i]);
+    f->client[i].memberships = memberships_new(&f->client[i], groups, MESSAGE_ID_NONE);
+    clients_attach(f->entry, &f->client[i]);
+}
+
+static void drop_memberships(struct fixture *f) {
+    for (int i = 0; i < CLIENTS; i++) {
+        clients_detach(&f->client[i]);
+        free(f->client[i].memberships);
+        f->client[i].memberships = NULL;
+    }
+}
+
+/* However many of its groups are named, and whether its id is, too. */
+static void a_client_in_several_groups_is_reached_once(void **state) {
+    struct fixture *f = *state;
+    enter(f, 1, LIST(BYTES_LIT("users"), BYTES_LIT("Admins")));
+    f->m.to_groups = LIST(BYTES_LIT("users"), BYTES_LIT("admins"));
+    assert_reaches(f, "0123");
+    assert_got_once(f, 1);
+    f->m.to_groups = LIST(BYTES_LIT("admins"));
+    assert_reaches(f, "12");
+    f->m.to_clients = LIST(BYTES_LIT("b"));
+    assert_reaches(f, "1");
+    assert_got_once(f, 1);
+    f->m.to_groups = LIST(BYTES_LIT("nobody"));
+    assert_reaches(f, "");
+    f->m.to_clients = (struct bytes_list){0};
+    f->m.to_conn = f->client[1].who.value;
+    assert_reaches(f, "");
+    f->m.to_groups = LIST(BYTES_LIT("ADMINS"));
+    assert_reaches(f, "1");
+    drop_memberships(f);
+}
+
+/* Those with memberships leave while the groups are walked, too. */
+static void closing_several_groups(void **state) {
+    struct fixture *f = *state;
+    enter(f, 1, LIST(BYTES_LIT("users"), BYTES_LIT("admins")));
+    enter(f, 2, LIST(BYTES_LIT("admins"), BYTES_LIT("users"), BYTES_LIT("x")));
+    f->m.kind = MESSAGE_CLOSE;
+    f->m.data = BYTES_LIT("\x0f\xa1replaced");
+    f->m.to_groups = LIST(BYTES_LIT("users"), BYTES_LIT("admins"));
+    assert_reaches(f, "");
+    assert_int_equal(f->entry->count, 0);
+    assert_null(f->entry->by_group);
+    drop_memberships(f);
+}
+
 /* Every recipient leaves while the list is walked, and so do the groups. */
 static void closing_whole_groups(void **state) {
     struct fixture *f = *state;
@@ -270,8 +320,8 @@ static void addressees_answer_like_a_search(void **state) {
                 f->m.to_conn = conn == 1 ? f->client[1].who.value : BYTES_NONE;
                 struct addressees a = {.m = &f->m};
                 for (int i = 0; i < CLIENTS; i++)
-                    assert_int_equal(addressees_have(&a, &f->client[i].who),
-                                     clients_is_for(&f->m, &f->client[i].who));
+                    assert_int_equal(addressees_have(&a, &f->client[i]),
+                                     clients_is_for(&f->m, &f->client[i]));
                 addressees_deinit(&a);
             }
 }
@@ -481,6 +531,8 @@ int main(void) {
         TEST(everybody_gets_the_same_bytes),
         TEST(groups_have_no_case_and_ids_have),
         TEST(a_group_named_twice_is_reached_once),
+        TEST(a_client_in_several_groups_is_reached_once),
+        TEST(closing_several_groups),
         TEST(closing_whole_groups),
         TEST(many_with_one_id_leave_in_any_order),
         TEST(addressees_answer_like_a_search),

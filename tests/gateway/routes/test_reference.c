@@ -41,7 +41,10 @@ static void values_are_utf8_latin1_or_percent_encoded(void **state) {
     buf_deinit(&out);
 }
 
-static bool fits(const char *fields, const char *group) {
+/* groups: with bars between. */
+static bool fits(const char *fields, const char *groups) {
+    struct bytes items[4], rest = bytes_str(groups);
+    size_t count = 0;
     struct http_head head;
     const char *reason;
     char text[512];
@@ -49,7 +52,9 @@ static bool fits(const char *fields, const char *group) {
     snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n", fields);
     assert_int_equal(http_head_parse(bytes_str(text), sizeof(text), &head, &status, &reason),
                      PARSE_OK);
-    return reference_group_fits(&head, bytes_str(group));
+    while (rest.len > 0)
+        items[count++] = bytes_split(&rest, '|');
+    return reference_group_fits(&head, (struct bytes_list){items, count});
 }
 
 #define GROUP "X-PODE-SIGNAL-GROUP: "
@@ -69,6 +74,40 @@ static void any_of_the_groups_fits(void **state) {
     assert_false(fits(GROUP "admins\r\n", "Users"));
     assert_false(fits(GROUP "admins\r\n", ""));
     assert_false(fits(GROUP "user\r\n", "Users"));
+    assert_true(fits(GROUP "users\r\n", "Admins|Users"));
+    assert_true(fits(GROUP "nobody,admins\r\n", "Admins|Users"));
+    assert_false(fits(GROUP "nobody\r\n", "Admins|Users"));
+}
+
+/* What a 101 says of its groups, a request can say, and means each of them. */
+static void groups_are_written_as_they_are_read(void **state) {
+    static const struct {
+        const char *groups[3];
+        const char *expected;
+    } cases[] = {
+        {{NULL}, ""},
+        {{"a, 50%"}, "a, 50%"}, /* one as it is */
+        {{"a", "b"}, "a,b"},
+        {{"a,b", "50%", " c d "}, "a%2Cb,50%25,%20c d%20"},
+        {{"J\xc3\xbcrgen", "x"}, "J\xc3\xbcrgen,x"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bytes items[3];
+        struct buf out = {0}, line = {0};
+        size_t count = 0;
+        for (; count < 3 && cases[i].groups[count] != NULL; count++)
+            items[count] = bytes_str(cases[i].groups[count]);
+        reference_write_groups(&out, (struct bytes_list){items, count});
+        if (!bytes_equal_str(buf_bytes(&out), cases[i].expected))
+            fail_msg("case %zu: %.*s", i, BYTES_FMT(buf_bytes(&out)));
+        buf_printf(&line, GROUP "%.*s\r\n", BYTES_FMT(buf_bytes(&out)));
+        buf_append_char(&line, '\0');
+        for (size_t k = 0; k < count; k++)
+            assert_true(fits(line.ptr, cases[i].groups[k]));
+        buf_deinit(&out);
+        buf_deinit(&line);
+    }
 }
 
 /* ---- over a registry */
@@ -331,6 +370,7 @@ int main(void) {
     const struct CMUnitTest texts[] = {
         cmocka_unit_test(values_are_utf8_latin1_or_percent_encoded),
         cmocka_unit_test(any_of_the_groups_fits),
+        cmocka_unit_test(groups_are_written_as_they_are_read),
     };
     const struct CMUnitTest connections[] = {
         cmocka_unit_test(the_headers_name_one_connection),

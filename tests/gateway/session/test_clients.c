@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -344,15 +345,127 @@ static void a_reload_is_for_those_who_are_here_too(void **state) {
     assert_int_equal(clients_enter(&w.clients, BYTES_LIT("P"))->slow, SLOW_CLOSE);
 }
 
+/* ---- clients in several groups */
+
+static struct bytes_list texts_of(struct bytes room[CLIENTS], const char *texts) {
+    struct bytes rest = bytes_str(texts);
+    size_t count = 0;
+    while (rest.len > 0)
+        room[count++] = bytes_split(&rest, ' ');
+    return (struct bytes_list){room, count};
+}
+
+/* Comes with these groups, which stand between spaces. */
+static void come_in(size_t i, const char *id, const char *groups) {
+    struct bytes room[CLIENTS];
+    come(i, id, "");
+    clients_detach(&w.client[i]);
+    w.client[i].memberships =
+        memberships_new(&w.client[i], texts_of(room, groups), MESSAGE_ID_NONE);
+    clients_attach(w.entry, &w.client[i]);
+}
+
+static void go_from(size_t i) {
+    go(i);
+    free(w.client[i].memberships);
+    w.client[i].memberships = NULL;
+}
+
+/* The clients with memberships of the group, as digits. */
+static void assert_further(const char *group, const char *expected) {
+    struct group *g = clients_by_group(w.entry, bytes_str(group));
+    char found[CLIENTS + 1] = "";
+    struct membership *m;
+    if (g != NULL)
+        TAILQ_FOREACH (m, &g->further, link)
+            found[strlen(found)] = (char)('0' + (m->client - w.client));
+    assert_string_equal(found, expected);
+}
+
+static void some_are_in_several_groups(void **state) {
+    (void)state;
+    come(0, "a", "red");
+    come_in(1, "b", "Red blue");
+    come_in(2, "c", "blue green BLUE"); /* twice, without case */
+    assert_int_equal(client_groups(&w.client[2]).count, 2);
+    assert_by_group("RED", "0");
+    assert_further("red", "1");
+    assert_further("blue", "12");
+    assert_further("green", "2");
+    go(0);
+    assert_further("red", "1"); /* the group stays */
+    go_from(1);
+    assert_null(clients_by_group(w.entry, BYTES_LIT("red")));
+    assert_further("blue", "2");
+    go_from(2);
+    assert_null(w.entry->by_group);
+    come_in(1, "b", ""); /* it has left them all */
+    assert_int_equal(client_groups(&w.client[1]).count, 0);
+    assert_int_equal(client_group(&w.client[1]).len, 0);
+    go_from(1);
+}
+
+static void a_client_is_marked_by_any_of_its_groups(void **state) {
+    static const char *const groups[] = {"red", "blue"};
+    (void)state;
+    come_in(0, "a", "red blue");
+    come(1, "b", "blue");
+    come(2, "c", "");
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t mark = clients_new_mark(&w.clients);
+        clients_by_group(w.entry, bytes_str(groups[i]))->mark = mark;
+        assert_true(clients_has_mark(&w.client[0], mark));
+        assert_int_equal(clients_has_mark(&w.client[1], mark), i == 1);
+        assert_false(clients_has_mark(&w.client[2], mark));
+    }
+    go_from(0);
+}
+
+/* A connection value, session and groups as a conversion makes them. */
+static void assert_details(const char *texts, const char *data, bool are_needed) {
+    struct bytes room[CLIENTS];
+    struct bytes_list groups = texts_of(room, texts);
+    struct client c = {.who.group = groups.count > 0 ? groups.items[0] : BYTES_NONE};
+    struct buf value = {0}, session = {0}, details = {0};
+    struct conn_details back;
+    struct conn_value v = {.gateway = BYTES_LIT("gw"), .number = 1, .group = c.who.group};
+    conn_value_encode(&value, &v);
+    session_encode(&session, &(struct session){.data = bytes_str(data)});
+    c.who.value = buf_bytes(&value);
+    c.who.session = buf_bytes(&session);
+    client_set_groups(&c, groups);
+    assert_int_equal(c.memberships != NULL, groups.count > 1);
+    client_details(&c, &details);
+    if ((details.len > 0) != are_needed)
+        fail_msg("groups %s, data %s", texts, data);
+    conn_details_read(c.who.value, buf_bytes(&details), &back);
+    assert_int_equal(back.groups.count, groups.count);
+    assert_true(bytes_equal_str(back.data, data));
+    conn_details_free(&back);
+    client_set_groups(&c, (struct bytes_list){0});
+    buf_deinit(&value);
+    buf_deinit(&session);
+    buf_deinit(&details);
+}
+
+static void details_say_what_the_value_does_not(void **state) {
+    (void)state;
+    assert_details("", "", false);
+    assert_details("red", "", false);
+    assert_details("r\xc3\xa9", "", true); /* a script cannot fold it */
+    assert_details("red blue", "", true);
+    assert_details("", "{}", true);
+}
+
 /* ---- whom a message is for */
 
 static void each_restriction_has_to_fit(void **state) {
     struct bytes ids[] = {BYTES_LIT("x"), BYTES_LIT("ann")},
                  groups[] = {BYTES_LIT("x"), BYTES_LIT("uSERS")};
-    struct identity ann = {.client_id = BYTES_LIT("ann"),
-                           .group = BYTES_LIT("Users"),
-                           .value = BYTES_LIT("gw:1:5|Users")};
-    struct identity bob = {.client_id = BYTES_LIT("bob"), .value = BYTES_LIT("gw:2:5|")};
+    struct client ann = {.who = {.client_id = BYTES_LIT("ann"),
+                                 .group = BYTES_LIT("Users"),
+                                 .value = BYTES_LIT("gw:1:5|Users")}};
+    struct client bob = {.who = {.client_id = BYTES_LIT("bob"), .value = BYTES_LIT("gw:2:5|")}};
     struct bytes_list no_list = {0}, some_ids = {ids, 2}, some_groups = {groups, 2},
                       others = {ids, 1}, nobody = {ids, 0};
     const struct {
@@ -391,6 +504,9 @@ int main(void) {
         TEST(a_join_keeps_a_name),
         TEST(names_have_an_entry_each),
         TEST(a_reload_is_for_those_who_are_here_too),
+        TEST(some_are_in_several_groups),
+        TEST(a_client_is_marked_by_any_of_its_groups),
+        TEST(details_say_what_the_value_does_not),
         TEST(each_restriction_has_to_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,18 +26,27 @@ static void hello(void **state) {
         .max_message_bytes = 4194304, .ping_ms = 60000, .history_seconds = 120};
     struct identity who = {.name = BYTES_LIT("A\"B"), .client_id = BYTES_LIT("id-1")};
     struct hello h = {.who = &who, .settings = &settings, .position = {5, 7}};
+    struct bytes groups[] = {BYTES_LIT("G"), BYTES_LIT("\"H")};
     struct buf text = {0};
     (void)state;
     wire_hello(&text, &h);
     assert_text(&text,
                 "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":null,"
                 "\"groups\":[],\"id\":\"5-7\",\"recovered\":null," LIMITS "}");
-    who.group = BYTES_LIT("G");
+    h.groups = (struct bytes_list){groups, 1};
     h.recovered = WIRE_NOT_RECOVERED;
     wire_hello(&text, &h);
     assert_text(&text,
                 "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":\"G\","
                 "\"groups\":[\"G\"],\"id\":\"5-7\",\"recovered\":false," LIMITS "}");
+    h.groups = (struct bytes_list){groups, 2};
+    h.recovered = WIRE_RECOVERED;
+    h.data = BYTES_LIT("{\"a\":1}");
+    wire_hello(&text, &h);
+    assert_text(&text,
+                "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":\"G\","
+                "\"groups\":[\"G\",\"\\\"H\"],\"id\":\"5-7\",\"recovered\":true," LIMITS
+                ",\"data\":{\"a\":1}}");
 }
 
 static void messages(void **state) {

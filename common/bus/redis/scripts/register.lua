@@ -22,6 +22,8 @@
 --       5 name
 --       6 restore    1: the connection is known to be open, Redis may have forgotten it: write no
 --                    event, and leave another connection that took the client id meanwhile
+--       7 details    its conn_details (envelope.h), kept in c:<name> under NUL client id: what its value
+--                    does not say of its groups, and its data. '' or absent: there is nothing to say
 -- Reply {1, position}   registered. Messages with id <= position were published before, all later
 --                       ones after: clients follow from there
 --       Before the partition's first output that is where its term begins, or, before its first
@@ -30,7 +32,7 @@
 --       {2, position}   another connection took the client id since: close ours as replaced
 --       error "DEAD expired": the gateway was declared dead, and all its connections have had their
 --                       Disconnect
-local id, val, member = ARGV[1], ARGV[2], ARGV[4]
+local id, val, member, details = ARGV[1], ARGV[2], ARGV[4], ARGV[7] or ''
 if string.sub(member, -#val) ~= val then return redis.error_reply('MEMBER without value') end
 if redis.call('SISMEMBER', KEYS[2], '') == 1 then return redis.error_reply('DEAD expired') end
 local o, tm = redis.call('HMGET', KEYS[5], 'i', 't', 'f', 'k'), redis.call('TIME')
@@ -54,14 +56,42 @@ else
   if not redis.call('SET', KEYS[9], since, 'NX') then redis.call('PERSIST', KEYS[9]) end
 end
 redis.call('SET', KEYS[7], floor, 'NX')
-if old == val then return {1, position} end
-if not is_first then return {2, position} end
-redis.call('HSET', KEYS[1], id, val)
-redis.call('ZADD', KEYS[8], 0, id .. '\0' .. ARGV[5])
-if ARGV[6] ~= '1' then
-  if old then
-    redis.call('XADD', KEYS[4], '*', 't', 'D', 'n', ARGV[5], 'i', id, 'v', old, 'r', 'replaced')
+-- Of two states of one connection the one that a later message made counts.
+local function changed(d)
+  local is_good, p = pcall(cmsgpack.unpack, d)
+  local at = is_good and type(p) == 'table' and p[1] == val and tostring(p[2]) or ''
+  local term, seq = string.match(at, '^(%d+)%-(%d+)$')
+  return tonumber(term) or -1, tonumber(seq) or -1
+end
+if old == val then
+  if details ~= '' and ARGV[6] == '1' then
+    local term, seq = changed(redis.call('HGET', KEYS[1], '\0' .. id) or '')
+    local our_term, our_seq = changed(details)
+    if our_term > term or our_term == term and our_seq > seq then
+      redis.call('HSET', KEYS[1], '\0' .. id, details)
+    end
   end
-  redis.call('XADD', KEYS[4], '*', 't', 'C', 'n', ARGV[5], 'i', id, 'v', val)
+  return {1, position}
+end
+if not is_first then return {2, position} end
+local old_details = old and redis.call('HGET', KEYS[1], '\0' .. id)
+if details ~= '' then
+  redis.call('HSET', KEYS[1], id, val, '\0' .. id, details)
+else
+  redis.call('HSET', KEYS[1], id, val)
+  if old_details then redis.call('HDEL', KEYS[1], '\0' .. id) end
+end
+redis.call('ZADD', KEYS[8], 0, id .. '\0' .. ARGV[5])
+local function event(kind, v, d, ...)
+  local fields = {'t', kind, 'n', ARGV[5], 'i', id, 'v', v, ...}
+  if d and d ~= '' then
+    fields[#fields + 1] = 'x'
+    fields[#fields + 1] = d
+  end
+  redis.call('XADD', KEYS[4], '*', unpack(fields))
+end
+if ARGV[6] ~= '1' then
+  if old then event('D', old, old_details, 'r', 'replaced') end
+  event('C', val, details)
 end
 return {1, position}

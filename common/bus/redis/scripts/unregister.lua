@@ -11,13 +11,16 @@
 -- Reply 1 removed   0 it was not registered any more
 redis.call('SREM', KEYS[2], ARGV[3])
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('HDEL', KEYS[1], ARGV[1])
+local details = redis.call('HGET', KEYS[1], '\0' .. ARGV[1]) -- register.lua
+redis.call('HDEL', KEYS[1], ARGV[1], '\0' .. ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1] .. '\0' .. ARGV[4])
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('EXPIRE', KEYS[5], ARGV[6])
   redis.call('EXPIRE', KEYS[6], ARGV[6])
 end
 if ARGV[5] ~= '' then
-  redis.call('XADD', KEYS[3], '*', 't', 'D', 'n', ARGV[4], 'i', ARGV[1], 'v', ARGV[2], 'r', ARGV[5])
+  local fields = {'t', 'D', 'n', ARGV[4], 'i', ARGV[1], 'v', ARGV[2], 'r', ARGV[5]}
+  if details then fields[11], fields[12] = 'x', details end
+  redis.call('XADD', KEYS[3], '*', unpack(fields))
 end
 return 1

@@ -125,6 +125,109 @@ static void a_newer_connection_takes_over(void **state) {
     expect_rows(t, "");
 }
 
+/* --- details: what a value does not say (envelope.h) --- */
+
+static struct buf details_of(const char *value, struct message_id changed, const char *groups) {
+    struct bytes items[4], rest = bytes_str(groups);
+    struct buf out = {0};
+    size_t count = 0;
+    while (rest.len > 0)
+        items[count++] = bytes_split(&rest, ' ');
+    conn_details_encode(&out, &(struct conn_details){.value = bytes_str(value),
+                                                     .changed = changed,
+                                                     .data = BYTES_LIT("{}"),
+                                                     .groups = {items, count}});
+    return out;
+}
+
+static enum registered enter_with(struct test *t, const char *id, const char *value,
+                                  struct message_id changed, const char *groups, bool is_restore) {
+    struct buf details = details_of(value, changed, groups);
+    const struct registration what = {.name = BYTES_LIT("N"),
+                                      .client_id = bytes_str(id),
+                                      .value = bytes_str(value),
+                                      .is_restore = is_restore,
+                                      .details = buf_bytes(&details)};
+    registry_register(t->registry, &what, on_registered, t);
+    buf_deinit(&details);
+    wait(t);
+    return t->result;
+}
+
+/* As on_rows; the groups of each instead of its value. */
+static void on_details(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct test *t = ctx;
+    struct buf text = {0};
+    t->status = status;
+    for (size_t i = 0; i < count; i++) {
+        struct conn_details d;
+        conn_details_read(rows[i].value, rows[i].details, &d);
+        buf_printf(&text, "%s%.*s", i > 0 ? " " : "", BYTES_FMT(rows[i].client_id));
+        for (size_t k = 0; k < d.groups.count; k++)
+            buf_printf(&text, "%c%.*s", k > 0 ? '+' : '=', BYTES_FMT(d.groups.items[k]));
+        buf_append(&text, d.data);
+        conn_details_free(&d);
+    }
+    snprintf(t->rows, sizeof(t->rows), "%.*s", BYTES_FMT(buf_bytes(&text)));
+    buf_deinit(&text);
+    t->answers++;
+}
+
+static void expect_details(struct test *t, const char *rows) {
+    registry_list(t->registry, BYTES_LIT("N"), on_details, t);
+    expect_rows(t, rows);
+}
+
+/* How many events name details, of which value. */
+static size_t events_with_details(struct test *t) {
+    size_t count = 0;
+    const char *all = bus_room_ask(&t->room, "XRANGE sb:{%s}:in - +", partition_tag(0));
+    for (const char *at = all; (at = strstr(at, " x ")) != NULL; at += 3)
+        count++;
+    return count;
+}
+
+static void details_come_and_go_with_their_connection(void **state) {
+    struct test *t = *state;
+    enter_with(t, "a", "g:1:1|red", MESSAGE_ID_NONE, "red blue", false);
+    enter(t, "N", "b", "g:2:1|red", false);
+    enter_with(t, "", "g:3:1|", MESSAGE_ID_NONE, "", false);
+    expect_details(t, "{} a=red+blue{} b=red");
+    registry_find(t->registry, BYTES_LIT("N"), BYTES_LIT("a"), on_details, t);
+    expect_rows(t, "a=red+blue{}");
+    registry_find_id(t->registry, BYTES_LIT("a"), 2, on_details, t);
+    expect_rows(t, "a=red+blue{}");
+    assert_int_equal(events_with_details(t), 2);
+    enter(t, "N", "a", "g:4:1|green", false); /* takes over: the D has them, the C has none */
+    assert_int_equal(events_with_details(t), 3);
+    expect_details(t, "{} a=green b=red");
+    leave(t, "N", "", "g:3:1|", "client:1000:bye");
+    assert_int_equal(events_with_details(t), 4);
+    leave(t, "N", "a", "g:4:1|green", "client:1000:bye");
+    leave(t, "N", "b", "g:2:1|red", "client:1000:bye");
+    assert_int_equal(events_with_details(t), 4);
+    assert_string_equal(bus_room_ask(&t->room, "EXISTS sb:{%s}:c:N", partition_tag(0)), "0");
+}
+
+/* Its gateway knows them; but the registry may know a later change. */
+static void restored_details_are_the_later_ones(void **state) {
+    static const struct {
+        struct message_id changed;
+        const char *groups, *expected;
+    } cases[] = {
+        {{0, 0}, "red", "a=red{}"},          {{5, 9}, "red blue", "a=red+blue{}"},
+        {{5, 8}, "green", "a=red+blue{}"},   {{5, 10}, "red black", "a=red+black{}"},
+        {{4, 99}, "green", "a=red+black{}"}, {{6, 0}, "", "a{}"},
+    };
+    struct test *t = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(enter_with(t, "a", "g:1:1|red", cases[i].changed, cases[i].groups, true),
+                         REGISTERED_OK);
+        expect_details(t, cases[i].expected);
+    }
+    expect_events(t, "");
+}
+
 static int64_t life(struct test *t, const char *key) {
     return strtoll(bus_room_ask(&t->room, "TTL sb:{%s}:%s:N", partition_tag(0), key), NULL, 10);
 }
@@ -273,6 +376,13 @@ static void a_crowd_comes_in_parts(void **state) {
     assert_int_equal(parts.status, 0);
     assert_int_equal(parts.parts, MOST / REGISTRY_PART_ROWS);
     assert_int_equal(parts.rows, MOST);
+    registry_list(t->registry, BYTES_LIT("N"), on_part, &whole);
+    bus_room_until(&t->room, &whole.ends, 1, 20000);
+    assert_int_equal(whole.rows, MOST);
+    /* Details are no connections, whoever wrote them. */
+    bus_room_ask(&t->room, "EVAL %s 0 sb:{%s}:c:N",
+                 "redis.call('HSET',ARGV[1],'\\0'..'0','x','\\0'..'nobody','x')", partition_tag(0));
+    whole = (struct parts){0};
     registry_list(t->registry, BYTES_LIT("N"), on_part, &whole);
     bus_room_until(&t->room, &whole.ends, 1, 20000);
     assert_int_equal(whole.rows, MOST);
@@ -584,7 +694,7 @@ static void questions_that_redis_does_not_answer(void **state) {
     enter(t, "N", "a", "g:1:1|", false);
     for (int how = 0; how < 3; how++) {
         if (how == 0)
-            bus_room_ask(&t->room, "ACL SETUSER default -hget -hscan -scan -zrangebylex -exists");
+            bus_room_ask(&t->room, "ACL SETUSER default -hmget -hscan -scan -zrangebylex -exists");
         if (how == 1)
             bus_room_ask(&t->room, "ACL SETUSER default +@all");
         if (how == 2) {
@@ -712,6 +822,8 @@ int main(void) {
         WITH_REDIS(a_newer_connection_takes_over),
         WITH_REDIS(a_name_leaves_nothing_for_long),
         WITH_REDIS(a_restored_connection_takes_nothing_over),
+        WITH_REDIS(details_come_and_go_with_their_connection),
+        WITH_REDIS(restored_details_are_the_later_ones),
         WITH_REDIS(questions),
         WITH_REDIS(an_id_alone),
         WITH_REDIS(a_crowd_comes_in_parts),

@@ -548,7 +548,8 @@ static void test_session_there_and_back(void **state) {
                         .protocol = BYTES_LIT("ws"),
                         .address = BYTES_LIT("h"),
                         .headers = headers,
-                        .header_count = 2},
+                        .header_count = 2,
+                        .data = BYTES_LIT("{}")},
                    back;
     session_encode(&out, &s);
     assert_int_equal(session_decode(buf_bytes(&out), &back), PARSE_OK);
@@ -556,6 +557,7 @@ static void test_session_there_and_back(void **state) {
     assert_int_equal(back.header_count, 2);
     assert_bytes(back.headers[1].name, "x");
     assert_int_equal(back.endpoint.len, 0);
+    assert_bytes(back.data, "{}");
     session_free(&back);
     buf_deinit(&out);
 }
@@ -591,6 +593,81 @@ static void test_ids_and_connection_values(void **state) {
     buf_deinit(&out);
 }
 
+/* --- details --- */
+
+/* Whether the connection with this value has details of its own. */
+static bool has_details(struct bytes value, struct bytes details) {
+    struct conn_details d;
+    conn_details_read(value, details, &d);
+    bool has = d.zone != NULL;
+    conn_details_free(&d);
+    return has;
+}
+
+static void test_details_there_and_back(void **state) {
+    struct bytes groups[] = {BYTES_LIT("Red"), BYTES_LIT("bl\xc3\x9c")};
+    struct conn_details d = {.value = BYTES_LIT("gw:1:5|Red"),
+                             .changed = {7, 9},
+                             .data = BYTES_LIT("{\"a\":1}"),
+                             .groups = {groups, 2}},
+                        back;
+    struct buf out = {0};
+    (void)state;
+    conn_details_encode(&out, &d);
+    conn_details_read(d.value, buf_bytes(&out), &back);
+    assert_int_equal(back.groups.count, 2);
+    assert_bytes(back.groups.items[0], "Red");
+    assert_bytes(back.groups.items[1], "bl\xc3\x9c");
+    assert_bytes(back.data, "{\"a\":1}");
+    assert_true(back.changed.term == 7 && back.changed.seq == 9);
+    conn_details_free(&back);
+    /* Of another connection with that id nothing is known but its value. */
+    conn_details_read(BYTES_LIT("gw:2:5|green"), buf_bytes(&out), &back);
+    assert_int_equal(back.groups.count, 1);
+    assert_bytes(back.groups.items[0], "green");
+    assert_int_equal(back.data.len, 0);
+    conn_details_free(&back);
+    for (size_t len = 0; len < out.len; len++) /* cut anywhere */
+        assert_false(has_details(d.value, bytes_of(out.ptr, len)));
+    buf_deinit(&out);
+}
+
+static void test_details_have_bounds(void **state) {
+    struct bytes groups[CONN_GROUPS_MAX + 1];
+    struct conn_details d = {.value = BYTES_LIT("v"), .groups = {groups, 0}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+        groups[i] = BYTES_LIT("g");
+    for (size_t count = CONN_GROUPS_MAX; count <= CONN_GROUPS_MAX + 1; count++) {
+        struct buf out = {0};
+        d.groups.count = count;
+        conn_details_encode(&out, &d);
+        assert_int_equal(has_details(d.value, buf_bytes(&out)), count == CONN_GROUPS_MAX);
+        buf_deinit(&out);
+    }
+}
+
+/* A group without a text, and details of nobody. */
+static void test_details_of_strangers(void **state) {
+    static const char *const cases[] = {"\x93\xa1v\xa3-0-\xa1x",
+                                        "\x93\xa0\xa3\x30-0\xa1x",
+                                        "\x92\xa1v\xa3\x30-0",
+                                        "\x95\xa1v\xa3\x30-0\xa1x\xa1g\xc0",
+                                        "\x95\xa1v\xa3\x30-0\xa1x\xa1g\x01",
+                                        "\xa1v",
+                                        ""};
+    struct conn_details d;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (has_details(BYTES_LIT("v"), bytes_str(cases[i])))
+            fail_msg("case %zu", i);
+    assert_true(has_details(BYTES_LIT("v"), BYTES_LIT("\x93\xa1v\xa3\x30-0\xa1x")));
+    conn_details_read(BYTES_LIT("no value"), BYTES_LIT("no details"), &d);
+    assert_int_equal(d.groups.count, 0);
+    assert_true(bytes_list_is_given(d.groups));
+    conn_details_free(&d);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entry_there_and_back),
@@ -610,6 +687,9 @@ int main(void) {
         cmocka_unit_test(test_numbers_out_of_range),
         cmocka_unit_test(test_session_there_and_back),
         cmocka_unit_test(test_ids_and_connection_values),
+        cmocka_unit_test(test_details_there_and_back),
+        cmocka_unit_test(test_details_have_bounds),
+        cmocka_unit_test(test_details_of_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
