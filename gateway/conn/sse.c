@@ -20,7 +20,7 @@ struct sse {
     struct bytes client_id, name;
     bool is_chunked, is_v1;
     size_t heard_bytes; /* that it had no reason to send */
-    uint64_t told_ms;   /* v1_is_silence_over */
+    struct silence silence;
 };
 
 /* ---- out */
@@ -37,11 +37,11 @@ static void send_event(struct sse *s, struct bytes event, bool is_last) {
     buf_deinit(&out);
 }
 
-static void send_ping(struct sse *s) {
+static void send_ping(struct sse *s, uint64_t now_ms) {
     struct buf position = {0}, data = {0}, out = {0};
-    s->events->position(s->client, &position);
+    s->events->position(s->client, v1_spoken_ms(&s->silence, now_ms), &position);
     if (s->is_v1)
-        v1_position(&data, s->events, s->client);
+        v1_position(&data, buf_bytes(&position));
     struct sse_event event = {.type = "ping", .id = buf_bytes(&position), .data = buf_bytes(&data)};
     sse_append(&out, &event);
     send_event(s, buf_bytes(&out), false);
@@ -58,7 +58,7 @@ static void end_with(struct sse *s, const struct transport_end *e, uint64_t stal
     if (!conn_is_open(s->conn))
         return;
     if (e->is_for_good) {
-        s->events->position(s->client, &position);
+        s->events->position(s->client, 0, &position);
         end.last_id = buf_bytes(&position);
     }
     sse_end_append(&out, &end);
@@ -134,13 +134,13 @@ static void on_sweep(struct conn *c, uint64_t now_ms) {
         close_slow(s);
         return;
     }
-    bool is_due = v1_is_silence_over(c, s->settings, &s->told_ms, now_ms);
+    bool is_due = v1_is_silence_over(&s->silence, c, s->settings, now_ms);
     if (!is_due && c->out.count == 0)
         return;
     if (is_dead(s))
         end_for(s, CLOSE_TIMEOUT, CLOSE_STALL_MS);
     else if (is_due)
-        send_ping(s);
+        send_ping(s, now_ms);
 }
 
 static bool on_shutdown(struct conn *c) {
@@ -194,7 +194,7 @@ struct sse *sse_open(struct conn *c, const struct sse_options *options) {
                       .name = options->name,
                       .is_chunked = options->is_chunked,
                       .is_v1 = options->is_v1,
-                      .told_ms = conns_now(c->set)};
+                      .silence = v1_silence_from(conns_now(c->set))};
     conn_switch(c, &sse_proto, s);
     conn_watch(c);
     metrics_add(METRIC_event_streams, 1);

@@ -94,8 +94,9 @@ struct transport_events {
     void (*on_ending)(void *client, enum ended_by by, int code, struct bytes reason);
     /* Nothing more goes out to the client but the end itself. May be called again. */
     void (*on_leaving)(void *client);
-    /* Appends the id from which the client would resume. */
-    void (*position)(void *client, struct buf *out);
+    /* Appends an id from which the client may resume; nothing while it is not known whether that is
+     * later than all it was sent up to since_ms. 0: whatever. */
+    void (*position)(void *client, uint64_t since_ms, struct buf *out);
     /* The carrier goes now. */
     void (*on_gone)(void *client);
 };

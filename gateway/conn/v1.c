@@ -6,7 +6,6 @@
 #include "common/base/settings.h"
 #include "common/json/json_text.h"
 #include "gateway/conn/conn.h"
-#include "gateway/conn/transport.h"
 
 enum { SWEEP_MS = 1000, RETRY_MIN_MS = 1000, RETRY_SPREAD_MS = 2000 };
 
@@ -18,25 +17,36 @@ unsigned v1_ping_ms(const struct settings *s) {
     return at_most(s->ping_ms, SILENCE_MAX_MS + 2 * SWEEP_MS);
 }
 
-bool v1_is_silence_over(struct conn *c, const struct settings *s, uint64_t *told_ms,
+struct silence v1_silence_from(uint64_t now_ms) {
+    return (struct silence){(uint32_t)now_ms, (uint32_t)now_ms};
+}
+
+bool v1_is_silence_over(struct silence *q, struct conn *c, const struct settings *s,
                         uint64_t now_ms) {
+    uint32_t now = (uint32_t)now_ms;
     if (c->has_spoken)
-        *told_ms = now_ms;
+        *q = v1_silence_from(now_ms);
     c->has_spoken = false;
-    if (now_ms - *told_ms < at_most(s->ping_ms, SILENCE_MAX_MS) || c->out.count > 0)
+    if (now - q->told_ms < at_most(s->ping_ms, SILENCE_MAX_MS) || c->out.count > 0)
         return false;
-    *told_ms = now_ms;
+    q->told_ms = now;
     return true;
+}
+
+/* After 49 days it is too late by as much, and never too early. */
+uint64_t v1_spoken_ms(const struct silence *q, uint64_t now_ms) {
+    return now_ms - ((uint32_t)now_ms - q->spoken_ms);
 }
 
 unsigned v1_retry_ms(void) {
     return RETRY_MIN_MS + (unsigned)random_below(RETRY_SPREAD_MS);
 }
 
-void v1_position(struct buf *out, const struct transport_events *events, void *client) {
-    buf_append_str(out, "{\"type\":\"position\",\"id\":\"");
-    events->position(client, out);
-    buf_append_str(out, "\"}");
+void v1_position(struct buf *out, struct bytes id) {
+    if (id.len > 0)
+        buf_printf(out, "{\"type\":\"position\",\"id\":\"%.*s\"}", BYTES_FMT(id));
+    else
+        buf_append_str(out, V1_PONG);
 }
 
 void v1_closed(struct buf *out, int code, struct bytes reason, unsigned retry_ms) {

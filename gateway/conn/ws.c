@@ -44,9 +44,9 @@ struct ws {
     uint64_t heard_at; /* and how much had been written to it then */
     uint64_t ping_at;  /* how much was written up to its ping; 0: no ping is out */
     uint64_t had_ms;   /* when its side had our ping, or our Close; 0: not yet */
-    uint64_t told_ms;  /* v1_is_silence_over */
-    bool is_probed;    /* it has to show a sign of life, … */
-    bool was_behind;   /* … and had not had everything when that began */
+    struct silence silence;
+    bool is_probed;  /* it has to show a sign of life, … */
+    bool was_behind; /* … and had not had everything when that began */
     bool is_v1;
 
     bool is_by_us;      /* LEAVING: the peer has not asked for it */
@@ -154,7 +154,6 @@ static void close_slow(void *carrier) {
 
 /* ---- the peer closes, or has to be cut off: what its messages caused comes first */
 
-/* code: as in on_ending. */
 static void leave_politely(struct ws *ws, enum ended_by by, int code, struct bytes reason) {
     ws->events->on_ending(ws->client, by, code, reason);
     ws->close_code = code == WS_NO_CODE ? 0 : code;
@@ -440,13 +439,14 @@ static bool is_stuck(const struct ws *ws, uint64_t now_ms) {
                                     ws->decoder.message.len / LEAST_MESSAGE_RATE;
 }
 
-/* A script does not see pings, and hears nothing of messages that are for others. */
 static void break_silence(struct ws *ws, uint64_t now_ms) {
-    struct buf text = {0};
-    if (!ws->is_v1 || !v1_is_silence_over(ws->conn, ws->settings, &ws->told_ms, now_ms))
+    struct buf id = {0}, text = {0};
+    if (!ws->is_v1 || !v1_is_silence_over(&ws->silence, ws->conn, ws->settings, now_ms))
         return;
-    v1_position(&text, ws->events, ws->client);
+    ws->events->position(ws->client, v1_spoken_ms(&ws->silence, now_ms), &id);
+    v1_position(&text, buf_bytes(&id));
     send_control(ws, WS_TEXT, buf_bytes(&text));
+    buf_deinit(&id);
     buf_deinit(&text);
 }
 
@@ -557,7 +557,7 @@ struct ws *ws_open(struct conn *c, const struct ws_options *options) {
                       .name = options->name,
                       .is_v1 = options->is_v1,
                       .heard_ms = conns_now(c->set),
-                      .told_ms = conns_now(c->set),
+                      .silence = v1_silence_from(conns_now(c->set)),
                       .backlog = *options->rest};
     buf_init(options->rest);
     pace_init(&ws->pace, options->settings, ip_is_local(c->remote));

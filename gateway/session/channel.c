@@ -111,23 +111,27 @@ static enum conn_sent send_frame(void *carrier, struct frame f, bool is_initial)
     buf_append(&head, buf_bytes(&prefix));
     enum conn_sent sent = send_parts(ch, f, buf_bytes(&head), &prefix, is_initial);
     if (!ch->has_greeted)
-        ch->told = client_position(ch->client);
+        (void)client_position(ch->client, 0, &ch->told);
     ch->has_greeted = ch->has_spoken = true;
     buf_deinit(&prefix);
     buf_deinit(&head);
     return sent;
 }
 
-bool channel_tell_position(struct channel *ch) {
+bool channel_tell_position(struct channel *ch, uint64_t now_ms) {
+    char id[MESSAGE_ID_TEXT];
     bool has_spoken = ch->has_spoken;
-    struct message_id position = client_position(ch->client);
+    struct message_id position;
     struct buf text = {0};
+    if (has_spoken)
+        ch->spoken_ms = now_ms;
     ch->has_spoken = false;
-    if (has_spoken || ch->state != CHANNEL_OPENED || ch->client->entry == NULL ||
-        message_id_compare(position, ch->told) == 0)
+    if (has_spoken || ch->state != CHANNEL_OPENED ||
+        !client_position(ch->client, ch->spoken_ms, &position) ||
+        message_id_compare(position, ch->told) <= 0)
         return false;
     ch->told = position;
-    v1_position(&text, up, ch->client);
+    v1_position(&text, bytes_str(message_id_format(position, id)));
     channel_say(ch->socket, ch->number, BYTES_NONE, buf_bytes(&text));
     buf_deinit(&text);
     return true;

@@ -60,6 +60,7 @@ struct channel {
     uint64_t said_ms;       /* when its last message was handed on; 0: none was */
     uint64_t leaving_ms;    /* since when its BYE is waited for; 0: it was not asked for */
     struct message_id told; /* the position that it was told last */
+    uint64_t spoken_ms;     /* no message was for it since, as channel_tell_position saw it */
     size_t waiting_bytes;
     STAILQ_HEAD(, waiting) waiting;
     TAILQ_ENTRY(channel) due;
@@ -83,7 +84,7 @@ void channel_leave(struct channel *ch);
 /* Its turn, when it was due. False: it has ended, and is to be freed. */
 bool channel_look_at(struct channel *ch, uint64_t now_ms);
 /* Where its client would resume, if that is news. */
-bool channel_tell_position(struct channel *ch);
+bool channel_tell_position(struct channel *ch, uint64_t now_ms);
 
 /* Its socket ends: asks for the BYE that follows what it said, and leaves; told: NULL, or what it
  * is told. */

@@ -91,7 +91,7 @@ static void beat(struct channels *s, uint64_t now_ms) {
     if (c->out.count > 0)
         return;
     for (size_t i = 0; i < s->count; i++)
-        has_spoken = channel_tell_position(s->items[i]) || has_spoken;
+        has_spoken = channel_tell_position(s->items[i], now_ms) || has_spoken;
     if (!has_spoken)
         channels_say(s, BYTES_NONE, BYTES_LIT(V1_PONG));
 }

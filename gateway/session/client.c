@@ -213,14 +213,21 @@ static void leave(void *ctx) {
 }
 
 /* What was before its registration is not for it, wherever the log stands. */
-struct message_id client_position(const struct client *c) {
-    struct message_id id = c->entry != NULL ? follow_position(c->entry->follow) : MESSAGE_ID_NONE;
-    return c->entry != NULL && message_id_compare(id, c->skip_until) < 0 ? c->skip_until : id;
+bool client_position(const struct client *c, uint64_t since_ms, struct message_id *id_out) {
+    *id_out = MESSAGE_ID_NONE;
+    if (c->entry == NULL)
+        return true;
+    bool is_known = follow_settled(c->entry->follow, since_ms, id_out);
+    if (message_id_compare(*id_out, c->skip_until) < 0)
+        *id_out = c->skip_until;
+    return is_known;
 }
 
-static void position(void *ctx, struct buf *out) {
+static void position(void *ctx, uint64_t since_ms, struct buf *out) {
     char text[MESSAGE_ID_TEXT];
-    buf_append_str(out, message_id_format(client_position(ctx), text));
+    struct message_id id;
+    if (client_position(ctx, since_ms, &id))
+        buf_append_str(out, message_id_format(id, text));
 }
 
 void client_lose(struct client *c) {

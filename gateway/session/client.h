@@ -130,8 +130,9 @@ void client_forget_registration(struct client *c);
 /* It was lost before a transport carried it. */
 void client_lose(struct client *c);
 
-/* From where it would resume; none for a Local one. */
-struct message_id client_position(const struct client *c);
+/* From where it may resume; none for a Local one. False: as far as the position event
+ * (conn/transport.h) tells nothing. */
+bool client_position(const struct client *c, uint64_t since_ms, struct message_id *id_out);
 /* Whether neither side has begun to end it. */
 static inline bool client_is_open(const struct client *c) {
     return c->cause == NULL;

@@ -78,11 +78,17 @@ static void tell_gap(struct follow *w, enum gap gap) {
     w->shared->events->on_gap(w->shared->ctx, w->owner, gap);
 }
 
+static void unsettle(struct follow *w) {
+    w->settled = w->every = MESSAGE_ID_NONE;
+    w->settled_ms = w->audited_ms = 0;
+}
+
 /* The first message after Redis lost everything: its clock may have been set back. */
 static void begin_anew(struct follow *w, struct message_id id) {
     w->begins_anew = false;
     if (message_id_compare(id, w->position) > 0)
         return;
+    unsettle(w);
     w->position = id;
     tell_gap(w, GAP_REWOUND);
 }
@@ -145,10 +151,37 @@ static void forget_suspicion(struct follow *w) {
     gap_forget(&w->shared->suspicions, &w->suspicion);
 }
 
-void follow_suspect(struct follow *w, const struct message_id last[LOG_COUNT]) {
+static void suspect(struct follow *w, const struct message_id last[LOG_COUNT]) {
     struct follow_shared *s = w->shared;
     if (gap_is_behind(w->at, last))
         gap_suspect(&s->suspicions, &w->suspicion, last, bus_next_beat(s->bus));
+}
+
+/* The feed may have brought a message and lost an earlier one of the other log, so that `position`
+ * is beyond what is missing. Within a log each message names the one before it: a log that has
+ * nothing later than where the follow stands has come as a whole. `own` was read before `every`,
+ * which may have got on between the two: only what was its last before both is certain. */
+static void settle_at(struct follow *w, const struct gap_audited *a) {
+    struct message_id own = a->last[LOG_OWN], every = a->last[LOG_EVERY], id = every;
+    if (message_id_compare(id, w->every) > 0)
+        id = w->every;
+    if (message_id_compare(id, own) < 0)
+        id = own;
+    w->settled_ms = message_id_compare(every, id) <= 0 ? a->asked_ms : w->audited_ms;
+    if (message_id_compare(id, w->settled) > 0)
+        w->settled = id;
+    w->every = every;
+    w->audited_ms = a->asked_ms;
+}
+
+void follow_on_audited(struct follow *w, const struct gap_audited *audited) {
+    const struct message_id *last = audited->last;
+    if (w->state != LIVE)
+        return;
+    suspect(w, last);
+    bool is_known = !message_id_is_none(last[LOG_OWN]) && !message_id_is_none(last[LOG_EVERY]);
+    if (is_known && !gap_is_behind(w->at, last))
+        settle_at(w, audited);
 }
 
 void follow_on_certain(struct follow *w) {
@@ -170,7 +203,7 @@ static void settle(struct follow *w, const struct log_view *view) {
         tell_gap(w, GAP_LOST);
     if (view->lineage.has_owner && message_id_compare(view->lineage.last, w->position) > 0)
         w->position = view->lineage.last;
-    follow_suspect(w, view->last);
+    suspect(w, view->last);
 }
 
 /* --- catching up --- */
@@ -212,6 +245,7 @@ static void stand_back(struct follow *w, const struct lineage *today) {
         raise_floor(w);
         stand_at(w, today->last);
     }
+    unsettle(w);
     w->position = today->last;
     if (are_ids_smaller)
         tell_gap(w, GAP_NONE);
@@ -224,6 +258,7 @@ static void rewind_to(struct follow *w, const struct lineage *today) {
     if (w->position.term > today->term)
         raise_floor(w);
     stand_at(w, today->last);
+    unsettle(w);
     w->position = today->last;
     cancel_reader(w);
     queue_catch_up(w);
@@ -429,6 +464,11 @@ void follow_start_at(struct follow *w, struct message_id position) {
 
 struct message_id follow_position(const struct follow *w) {
     return w->position;
+}
+
+bool follow_settled(const struct follow *w, uint64_t since_ms, struct message_id *id_out) {
+    *id_out = w->settled;
+    return since_ms == 0 || w->settled_ms > since_ms;
 }
 
 void follow_compare(struct follow *w, struct message_id then, struct message_id position) {

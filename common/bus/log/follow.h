@@ -60,6 +60,11 @@ struct follow {
     bool begins_anew; /* Redis lost everything: ids may be smaller than those that were read */
     /* position: the partition has published everything up to here; of the data set we follow. */
     struct message_id at[LOG_COUNT], position;
+    /* Nothing up to settled is missing, whatever the feed lost without a sign; all that was
+     * published before settled_ms is among that. From the audits, the last of which was asked for
+     * at audited_ms and named `every` as the last id of LOG_EVERY. */
+    struct message_id settled, every;
+    uint64_t settled_ms, audited_ms;
     struct gap_suspicion suspicion;
     struct log_reader *reader;
     struct catch_up catch_up;
@@ -94,7 +99,7 @@ void follow_on_feed_lost(struct follow *w);
 /* Something may have been missed that nothing shows yet. */
 void follow_look_again(struct follow *w);
 /* The keys l: of its logs say this. */
-void follow_suspect(struct follow *w, const struct message_id last[LOG_COUNT]);
+void follow_on_audited(struct follow *w, const struct gap_audited *audited);
 /* What it was suspected to lack is not on its way over the feed any more. */
 void follow_on_certain(struct follow *w);
 

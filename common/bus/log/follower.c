@@ -35,10 +35,8 @@ static void look_at_all_again(struct follower *f) {
 
 /* --- the audit --- */
 
-static void on_audited(void *subject, struct message_id own, struct message_id every) {
-    struct follow *w = subject;
-    if (w->state == LIVE)
-        follow_suspect(w, (struct message_id[LOG_COUNT]){own, every});
+static void on_audited(void *subject, const struct gap_audited *audited) {
+    follow_on_audited(subject, audited);
 }
 
 static void audit(struct follower *f) {

@@ -49,6 +49,10 @@ void follow_cancel(struct follow *w, void *ctx);
 void follow_start_at(struct follow *w, struct message_id position);
 /* The partition has published everything up to here, as far as is known. */
 struct message_id follow_position(const struct follow *w);
+/* *id_out: a position up to which nothing is missing. follow_position may be later than a message
+ * that the feed lost without a sign; this one never is, and a client may resume from it. False:
+ * whether it includes all that was published up to since_ms (uv_now) is not known. 0: whatever. */
+bool follow_settled(const struct follow *w, uint64_t since_ms, struct message_id *id_out);
 /* A registration was asked for when the follow stood at `then`, and says that the partition stands
  * at `position`: before `then` only if Redis fell back, which is looked into. */
 void follow_compare(struct follow *w, struct message_id then, struct message_id position);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uv.h>
+
 #include "common/bus/bus_send.h"
 
 bool gap_is_before(struct message_id at, struct message_id prev) {
@@ -59,6 +61,7 @@ struct gap_audit {
     struct bus *bus;
     gap_audit_fn *fn;
     void *subjects[GAP_AUDIT_ROUND]; /* NULL: gone */
+    uint64_t asked_ms[GAP_AUDIT_ROUND];
     size_t asked, answered;
     struct message_id own; /* the first answer for the next subject */
 };
@@ -91,13 +94,16 @@ static void on_own(void *ctx, struct redisReply *reply) {
 /* reply is NULL when the link broke. */
 static void on_every(void *ctx, struct redisReply *reply) {
     struct gap_audit *a = ctx;
-    void *subject = a->subjects[a->answered++];
+    size_t i = a->answered++;
+    struct gap_audited said = {.last = {[LOG_OWN] = a->own}, .asked_ms = a->asked_ms[i]};
     if (a->answered == a->asked)
         a->asked = a->answered = 0;
     if (reply_is_error(reply, NULL))
         bus_refused(a->bus, "GET", reply);
-    if (subject != NULL && reply != NULL)
-        a->fn(subject, a->own, read_id(reply));
+    if (a->subjects[i] == NULL || reply == NULL)
+        return;
+    said.last[LOG_EVERY] = read_id(reply);
+    a->fn(a->subjects[i], &said);
 }
 
 static void ask(struct gap_audit *a, unsigned partition, struct bytes key, reply_fn *fn) {
@@ -110,6 +116,7 @@ void gap_audit_ask(struct gap_audit *a, struct bytes name, void *subject) {
     MUST(gap_audit_has_room(a));
     unsigned partition = partition_of(name, bus_partitions(a->bus));
     struct buf key = {0};
+    a->asked_ms[a->asked] = uv_now(bus_loop(a->bus));
     a->subjects[a->asked++] = subject;
     ask(a, partition, key_of(&key, partition, KEY_LAST, name), on_own);
     ask(a, partition, key_of(&key, partition, KEY_LAST_OF_ALL, BYTES_NONE), on_every);

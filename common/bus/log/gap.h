@@ -64,8 +64,13 @@ struct gap_audit;
 enum { GAP_AUDIT_ROUND = 256 };
 
 /* No message of the Name's own log, and of the log for every Name, has a later id; 0-0: not known.
- * subject is what gap_audit_ask was given. */
-typedef void gap_audit_fn(void *subject, struct message_id own, struct message_id every);
+ * `own` was so a little before `every`, both after asked_ms (uv_now). subject is what gap_audit_ask
+ * was given. */
+struct gap_audited {
+    struct message_id last[LOG_COUNT];
+    uint64_t asked_ms;
+};
+typedef void gap_audit_fn(void *subject, const struct gap_audited *a);
 
 struct gap_audit *gap_audit_new(struct bus *bus, gap_audit_fn *fn);
 void gap_audit_free(struct gap_audit *a);

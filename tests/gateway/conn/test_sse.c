@@ -49,8 +49,9 @@ static void on_leaving(void *client) {
     f->left++;
 }
 
-static void position(void *client, struct buf *out) {
+static void position(void *client, uint64_t since_ms, struct buf *out) {
     struct fixture *f = client;
+    (void)since_ms;
     assert_int_equal(f->left, 0); /* then it has none any more */
     buf_append_str(out, "5-7");
 }

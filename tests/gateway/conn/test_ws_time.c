@@ -70,8 +70,9 @@ static void on_leaving(void *client) {
     (void)client;
 }
 
-static void position(void *client, struct buf *out) {
+static void position(void *client, uint64_t since_ms, struct buf *out) {
     (void)client;
+    (void)since_ms;
     buf_append_str(out, "5-7");
 }
 

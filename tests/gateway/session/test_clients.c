@@ -15,7 +15,7 @@
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
-#include "common/bus/log/follower.h"
+#include "common/bus/log/follow.h"
 #include "common/bus/partition.h"
 #include "gateway/conn/conn.h"
 #include "gateway/session/client.h"
@@ -241,17 +241,23 @@ static void a_client_has_a_position(void **state) {
     struct client nowhere = {.skip_until = {7, 7}};
     struct buf text = {0};
     (void)state;
-    follow_start_at(w.entry->follow, (struct message_id){4, 1});
+    w.entry->follow->settled = (struct message_id){4, 1};
+    w.entry->follow->settled_ms = 1000;
     come(0, "a", "");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         w.client[0].skip_until = cases[i].joined_at;
         buf_clear(&text);
-        client_transport_events.position(&w.client[0], &text);
+        client_transport_events.position(&w.client[0], 999, &text);
         if (!bytes_equal_str(buf_bytes(&text), cases[i].position))
             fail_msg("case %zu: %.*s", i, BYTES_FMT(buf_bytes(&text)));
     }
     buf_clear(&text);
-    client_transport_events.position(&nowhere, &text); /* a Local one has no log */
+    client_transport_events.position(&w.client[0], 1000, &text);
+    assert_int_equal(text.len, 0); /* what it was sent then may be later */
+    client_transport_events.position(&w.client[0], 0, &text);
+    assert_true(bytes_equal_str(buf_bytes(&text), "9-0"));
+    buf_clear(&text);
+    client_transport_events.position(&nowhere, 5000, &text); /* a Local one has no log */
     assert_true(bytes_equal_str(buf_bytes(&text), "0-0"));
     buf_deinit(&text);
 }

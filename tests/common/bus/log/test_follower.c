@@ -11,6 +11,7 @@
 #include <hiredis/hiredis.h>
 
 #include "common/base/log.h"
+#include "common/bus/log/follow.h"
 #include "common/bus/partition.h"
 #include "tests/common/bus/log_room.h"
 
@@ -215,6 +216,69 @@ static void live_after_what_was_lost(void **state) {
 }
 
 /* Item 7. "own" after the failover, what is published then, and what the owner is told. */
+static bool has_settled(const struct test *t, const char *id) {
+    struct message_id settled;
+    (void)follow_settled(t->follow, 0, &settled);
+    return message_id_compare(settled, id_of(id)) >= 0;
+}
+
+/* The other log goes on: what is later has come before what was lost is missed. */
+static void what_is_settled_is_not_beyond_what_was_lost(void **state) {
+    struct test *t = *state;
+    struct message_id settled;
+    unsigned turns = 0;
+    ask(t, "SET sb:{%s}:l:N 5-1", partition_tag(0));
+    log_append(&t->room, "*", "5-2", "5-0", AS_BROKER);
+    while (!has_settled(t, "5-2") && turns++ < LONG_MS)
+        bus_room_turn(&t->room, 1);
+    log_append(&t->room, "N", "5-3", "5-1", IN_HISTORY | IN_LAST);
+    log_append(&t->room, "*", "5-4", "5-2", AS_BROKER);
+    expect(t, "5-2 5-4");
+    uint64_t since_ms = uv_now(&t->room.loop);
+    assert_int_equal(follow_position(t->follow).seq, 4);
+    assert_false(has_settled(t, "5-3"));
+    while (!has_settled(t, "5-4") && turns++ < LONG_MS) {
+        assert_true(!has_settled(t, "5-3") || strstr(t->got, "5-3") != NULL);
+        assert_false(follow_settled(t->follow, since_ms, &settled));
+        bus_room_turn(&t->room, 1);
+    }
+    expect(t, "5-2 5-4 5-3");
+    while (!follow_settled(t->follow, since_ms, &settled) && turns++ < LONG_MS)
+        bus_room_turn(&t->room, 1);
+    assert_int_equal(settled.seq, 4);
+}
+
+/* The two logs are asked one after the other. */
+static void what_is_settled_was_so_in_both_logs_at_once(void **state) {
+    static const struct {
+        const char *own, *every;
+        uint64_t asked_ms;
+        const char *settled;
+        uint64_t settled_ms;
+    } audits[] = {
+        {"5-1", "5-0", 10, "5-1", 10},
+        {"5-1", "5-3", 20, "5-1", 10}, /* between the two something may have come to its own log */
+        {"5-1", "5-3", 30, "5-3", 30},
+        {"5-1", "5-2", 40, "5-3", 40}, /* it never goes back */
+        {"5-4", "5-3", 50, "5-3", 40}, /* that one is missing */
+        {"0-0", "5-3", 60, "5-3", 40},
+        {"5-1", "0-0", 70, "5-3", 40},
+    };
+    struct test *t = *state;
+    log_append(&t->room, "*", "5-3", "5-0", AS_BROKER);
+    expect(t, "5-3");
+    t->follow->settled = t->follow->every = MESSAGE_ID_NONE;
+    t->follow->settled_ms = t->follow->audited_ms = 0;
+    for (size_t i = 0; i < ARRAY_LEN(audits); i++) {
+        struct gap_audited said = {{id_of(audits[i].own), id_of(audits[i].every)},
+                                   audits[i].asked_ms};
+        follow_on_audited(t->follow, &said);
+        if (message_id_compare(t->follow->settled, id_of(audits[i].settled)) != 0 ||
+            t->follow->settled_ms != audits[i].settled_ms)
+            fail_msg("audit %zu", i);
+    }
+}
+
 static void redis_falls_back(void **state) {
     struct test *t = *state;
     static const struct {
@@ -233,6 +297,7 @@ static void redis_falls_back(void **state) {
         bus_room_ask(&t->room, "FLUSHALL");
         log_own(&t->room, "5", "5-1", "0 5");
         follow(t, "5-1");
+        t->follow->settled = id_of("5-1");
         t->got[0] = '\0';
         t->told = 0;
         log_own(&t->room, rows[i].term, rows[i].last, rows[i].lineage);
@@ -242,6 +307,8 @@ static void redis_falls_back(void **state) {
         bus_room_until(&t->room, &t->told, strchr(rows[i].got, ' ') != NULL ? 2 : 1, LONG_MS);
         if (strcmp(t->got, rows[i].got) != 0)
             fail_msg("%s: %s", rows[i].what, t->got);
+        if (message_id_compare(t->follow->settled, t->follow->position) > 0)
+            fail_msg("%s: it stays settled", rows[i].what);
     }
 }
 
@@ -368,6 +435,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_was_lost_is_told_before_what_is_held, setup, teardown),
         cmocka_unit_test_setup_teardown(last_id_that_cannot_be_is_ignored, setup, teardown),
         cmocka_unit_test_setup_teardown(live_after_what_was_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_settled_is_not_beyond_what_was_lost, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_is_settled_was_so_in_both_logs_at_once, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(redis_falls_back, setup, teardown),
         cmocka_unit_test_setup_teardown(redis_forgot_who_had_joined, setup, teardown),
         cmocka_unit_test_setup_teardown(redis_falls_back_to_what_was_read, setup, teardown),

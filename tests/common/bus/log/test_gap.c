@@ -97,14 +97,16 @@ static void what_came_meanwhile_is_no_loss(void **state) {
 
 struct audited {
     unsigned answers;
+    uint64_t asked_ms;
     struct message_id own, every;
 };
 
-static void on_audit(void *subject, struct message_id own, struct message_id every) {
+static void on_audit(void *subject, const struct gap_audited *said) {
     struct audited *a = subject;
     a->answers++;
-    a->own = own;
-    a->every = every;
+    a->own = said->last[LOG_OWN];
+    a->every = said->last[LOG_EVERY];
+    assert_in_range(said->asked_ms, a->asked_ms, a->asked_ms + 3000);
 }
 
 /* Each subject has its own answer, in the order of the questions; one that is gone has none. */
@@ -124,6 +126,7 @@ static void an_audit_asks_for_each(void **state) {
         if (i != 3) /* of that one nothing is known */
             bus_room_ask(&room, "SET sb:{%s}:l:%s 7-%u", partition_tag(p), name, i);
         assert_true(gap_audit_has_room(audit));
+        subjects[i].asked_ms = uv_now(&room.loop);
         gap_audit_ask(audit, bytes_str(name), &subjects[i]);
     }
     assert_false(gap_audit_has_room(audit));
