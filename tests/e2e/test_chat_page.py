@@ -103,6 +103,34 @@ def test_text_is_never_html(browser, windows):
         assert "<img" in line and browser.title != "hacked"
 
 
+def test_the_newest_message_is_in_view(cluster, browser, windows):
+    """Texts and JSON alike are shown as they came; the messages alone scroll, and who reads further up is left there."""
+    def is_in_view():
+        return browser.execute_script("""
+            const list = document.getElementById("messages").getBoundingClientRect();
+            const last = document.querySelector("#messages > p:last-child").getBoundingClientRect();
+            return last.bottom <= list.bottom + 1 && document.documentElement.scrollHeight <= innerHeight;""")
+    sent = [f"a text, number {number}" if number % 2 else '{"number":%d}' % number for number in range(20)]
+    for text in sent:
+        cluster.cli("send", "Msg", text)
+    assert wait_shown(browser, windows[0], 20) == sent
+    assert is_in_view() and not browser.find_element(By.ID, "newest").is_displayed()
+    browser.execute_script("document.getElementById('messages').scrollTop = 0")
+    cluster.cli("send", "Msg", "unread")
+    wait_shown(browser, windows[0], 21)
+    assert not is_in_view()
+    browser.find_element(By.ID, "newest").click()
+    assert is_in_view() and not browser.find_element(By.ID, "newest").is_displayed()
+
+
+def test_who_am_i_and_where(cluster, browser, windows):
+    clients = json.loads(cluster.cli("clients", "Msg", "--json").stdout)
+    for window, gateway in zip(windows, cluster.gateways):
+        browser.switch_to.window(window)
+        who = browser.find_element(By.ID, "who").text
+        assert f"127.0.0.1:{gateway.port}" in who and any(client["clientId"][:8] in who for client in clients)
+
+
 # -- the end of a connection, for the page and for the lines of docs/getting-started.md
 
 def state_is(*states):
@@ -219,6 +247,7 @@ def test_page_comes_back_after_its_gateway(cluster, browser, windows):
     cluster.gateways[0].kill()
     browser.switch_to.window(windows[0])
     WebDriverWait(browser, 20).until(lambda b: b.find_element(By.ID, "state").get_attribute("data-state") != "open")
+    WebDriverWait(browser, 20).until(lambda b: "again in" in b.find_element(By.ID, "state").text)
     cluster.gateways[0].restart()
     WebDriverWait(browser, 40).until(lambda b: b.find_element(By.ID, "state").get_attribute("data-state") == "open")
     say(browser, windows[1], "welcome back")

@@ -99,6 +99,7 @@ export function makeSignal(carrier, path, resumed, changed) {
     isShared = error.isShared;
     const retryInMs = carrier.wait(error, ++attempt);
     if (retryInMs === false) return end(error);
+    if (retryInMs === 0) return dial(); // another way, at once
     timer = setTimeout(dial, retryInMs);
     set("waiting", { error, retryInMs });
   }

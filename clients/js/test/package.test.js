@@ -38,6 +38,11 @@ test("at most 6 KB, minified and gzipped, with everything", async () => {
   assert.ok(bytes <= MOST_BYTES, `${bytes} bytes are more than ${MOST_BYTES}`);
 });
 
+test("the copy that examples/chat serves is this library: npm run build", async () => {
+  const copy = readFileSync(join(HOME, "../../examples/chat/public/signalbox-client.js"), "utf8");
+  assert.ok(copy === (await bundle()));
+});
+
 test("no dependency, and no require of anything", async () => {
   const { dependencies, peerDependencies, optionalDependencies } = JSON.parse(readFileSync(join(HOME, "package.json")));
   assert.deepEqual([dependencies, peerDependencies, optionalDependencies], [undefined, undefined, undefined]);
