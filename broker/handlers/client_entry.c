@@ -194,7 +194,9 @@ static void process(struct processing *p) {
         struct bytes answered = repeats_find(p);
         if (route != NULL)
             tracing_rule(p, route->path);
-        if (answered.len > 0)
+        if (answered.len > 0 && repeats_is_other(p))
+            refuse(p, m, FAULT_CONFLICT, BYTES_LIT("this id was given to another message"));
+        else if (answered.len > 0)
             repeat(p, m, answered);
         else if (route == NULL)
             process_default(p, m);

@@ -1,12 +1,19 @@
 /* repeats.c - see repeats.h. */
 #include "broker/handlers/repeats.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/entry/processing.h"
 #include "broker/handlers/client_message.h"
+#include "common/base/digest.h"
 #include "common/bus/log/log_writer.h"
+
+/*
+ * An answer is kept with a mark in front, ANSWER_MARK bytes: '#' and a digest of the message. One
+ * that an older broker has kept has none, and counts as that of any message.
+ */
 
 /* The key outlives the entry, which is freed as soon as it is processed: a later one of the same
  * read may have the same key. */
@@ -15,7 +22,8 @@ struct repeat {
     struct client_message *message;
     struct buf key_bytes;
     struct answer_key key; /* borrows from them */
-    char *answer;          /* NULL: none yet */
+    char mark[ANSWER_MARK + 1];
+    char *answer; /* with its mark; NULL: none yet */
 };
 
 struct repeats {
@@ -75,6 +83,39 @@ static void copy_key(struct repeat *item, struct bytes name, struct bytes client
     };
 }
 
+/* ---- which message it is */
+
+static bool add_member(void *ctx, struct bytes key_text, struct json_value value) {
+    struct buf *out = ctx;
+    char room[JSON_KEY_ROOM];
+    struct bytes inner = bytes_from(bytes_head(key_text, key_text.len - 1), 1);
+    enum message_key key = message_form_find(json_key(inner, room), FORM_CLIENT | FORM_V1);
+    if (key == KEY_REF || key == KEY_ID)
+        return true;
+    buf_append(out, key_text);
+    buf_append_char(out, ':');
+    json_append_compact(out, value);
+    buf_append_char(out, ',');
+    return true;
+}
+
+/* `ref` is for one connection, and `id` may come beside the body. */
+static void make_mark(char mark_out[ANSWER_MARK + 1], const struct client_message *m,
+                      struct bytes body) {
+    struct json_value root = {0};
+    struct buf text = {0};
+    char digest[45];
+    if (m->document != NULL)
+        root = json_root(m->document);
+    if (root.kind == JSON_KIND_OBJECT)
+        json_each_member(root, add_member, &text);
+    else
+        buf_append(&text, body);
+    digest_hmac_sha256_base64(BYTES_LIT("message"), buf_bytes(&text), digest);
+    snprintf(mark_out, ANSWER_MARK + 1, "#%.*s", ANSWER_MARK - 1, digest);
+    buf_deinit(&text);
+}
+
 /* It is in the body, or came beside it. */
 static void look_at(struct repeats *r, const struct in_entry *e) {
     const struct entry *from = &e->entry;
@@ -90,6 +131,7 @@ static void look_at(struct repeats *r, const struct in_entry *e) {
     struct repeat *item = &r->items[r->count++];
     *item = (struct repeat){.entry = e, .message = m};
     copy_key(item, from->name, from->client_id, id);
+    make_mark(item->mark, m, from->body);
 }
 
 bool repeats_look(struct repeats *r, struct in_entry *const *entries, size_t count) {
@@ -136,22 +178,39 @@ static bool is_same(const struct answer_key *a, const struct answer_key *b) {
            bytes_equal(a->name, b->name);
 }
 
-/* Of the same read, or of an earlier one. */
-struct bytes repeats_find(const struct processing *p) {
+/* The answer with its mark: of the same read, or of an earlier one. */
+static struct bytes find(const struct processing *p, const struct repeat *item) {
     const struct repeats *r = p->batch->repeats;
-    const struct repeat *item = item_of(p);
-    if (item == NULL)
-        return BYTES_NONE;
-    for (size_t i = 0; i < r->count; i++)
+    for (size_t i = 0; item != NULL && i < r->count; i++)
         if (r->items[i].answer != NULL && is_same(&r->items[i].key, &item->key))
             return bytes_str(r->items[i].answer);
     return BYTES_NONE;
+}
+
+static bool has_mark(struct bytes answer) {
+    return answer.len > ANSWER_MARK && answer.ptr[0] == '#';
+}
+
+struct bytes repeats_find(const struct processing *p) {
+    struct bytes answer = find(p, item_of(p));
+    return has_mark(answer) ? bytes_from(answer, ANSWER_MARK) : answer;
+}
+
+bool repeats_is_other(const struct processing *p) {
+    const struct repeat *item = item_of(p);
+    struct bytes answer = find(p, item);
+    return has_mark(answer) &&
+           !bytes_equal(bytes_head(answer, ANSWER_MARK), bytes_of(item->mark, ANSWER_MARK));
 }
 
 void repeats_answer(struct processing *p, struct bytes answer) {
     struct repeat *item = item_of(p);
     if (item == NULL || item->answer != NULL)
         return;
-    item->answer = bytes_dup(answer);
+    struct buf marked = {0};
+    buf_append(&marked, bytes_of(item->mark, ANSWER_MARK));
+    buf_append(&marked, answer);
+    buf_append_char(&marked, '\0');
+    item->answer = buf_take(&marked);
     log_writer_answer(p->batch->writer, &item->key, bytes_str(item->answer));
 }

@@ -35,6 +35,8 @@ void repeats_take(struct repeats *r, size_t index, struct bytes answer);
 struct client_message *repeats_message(const struct processing *p);
 /* What was answered to this message before; empty: nothing. Borrows until the next look. */
 struct bytes repeats_find(const struct processing *p);
+/* Whether that was another message: one of which more than `ref` and `id` is different. */
+bool repeats_is_other(const struct processing *p);
 /* What is answered to it now; it is kept with the commit. Nothing happens if it has no id. */
 void repeats_answer(struct processing *p, struct bytes answer);
 

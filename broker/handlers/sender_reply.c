@@ -25,6 +25,7 @@ static const struct {
     [FAULT_TOO_BIG] = {"too_big", 413, 'b'},
     [FAULT_HANDLER] = {"handler", 500, 'h'},
     [FAULT_BUSY] = {"busy", 429, 0},
+    [FAULT_CONFLICT] = {"conflict", 422, 0},
 };
 
 /* ---- as JSON */
@@ -88,7 +89,7 @@ static struct bytes shortened(struct bytes text, size_t most) {
 static void keep(struct processing *p, char letter, struct bytes text) {
     struct buf answer = {0};
     buf_append_char(&answer, letter);
-    buf_append(&answer, shortened(text, ANSWER_BYTES_MAX - 1));
+    buf_append(&answer, shortened(text, ANSWER_BYTES_MAX - ANSWER_MARK - 1));
     repeats_answer(p, buf_bytes(&answer));
     buf_deinit(&answer);
 }

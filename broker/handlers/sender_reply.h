@@ -18,7 +18,8 @@ enum sender_fault {
     FAULT_BAD_REQUEST, /* "bad_request" 400 */
     FAULT_TOO_BIG,     /* "too_big" 413 */
     FAULT_HANDLER,     /* "handler" 500 */
-    FAULT_BUSY         /* "busy" 429: the one that passes, so it is not kept */
+    FAULT_BUSY,        /* "busy" 429: it passes, so it is not kept */
+    FAULT_CONFLICT     /* "conflict" 422: its id has an answer, which is not for this message */
 };
 
 /* {"type":"ack","ref":…,"id":…}; id is null when the message left for other partitions only. A

@@ -29,6 +29,7 @@
 #include "common/bus/log/retained.h"
 #include "common/bus/cluster/registry.h"
 #include "common/http/http_head.h"
+#include "common/http/http_string.h"
 #include "common/http/http_authority.h"
 
 static const char text_type[] = "text/plain; charset=utf-8";
@@ -96,8 +97,14 @@ static void publish(struct admin_conn *c, enum public_op op) {
         admin_conn_error(c, 400, "Idempotency-Key: is given twice");
         return;
     }
-    int status =
-        public_message_admit(op, c->body, http_head_find(&c->head, key), &limits, &message, &error);
+    struct buf once = {0};
+    if (!http_string_read(http_head_find(&c->head, key), &once)) {
+        buf_deinit(&once);
+        admin_conn_error(c, 400, "Idempotency-Key: " HTTP_STRING_FAULT);
+        return;
+    }
+    int status = public_message_admit(op, c->body, buf_bytes(&once), &limits, &message, &error);
+    buf_deinit(&once);
     int refused = status == 0 ? publish_check(host_of(c)->bus, message.len, &error) : 0;
     if (refused < 0)
         status = refused == -EMSGSIZE ? 413 : 503;

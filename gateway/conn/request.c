@@ -220,7 +220,7 @@ void request_refuse(struct request *r, int status, const char *reason) {
         MUST(request_header(r, BYTES_LIT("Upgrade"), BYTES_LIT("websocket")));
         MUST(request_header(r, BYTES_LIT("Sec-WebSocket-Version"), BYTES_LIT("13")));
     }
-    if (status == 503 || status == 429)
+    if (status == 503 || status == 429 || status == 409)
         MUST(request_header(r, BYTES_LIT("Retry-After"), BYTES_LIT("1")));
     buf_printf(&text, "%s\n", reason);
     request_reply(r, status, BYTES_LIT("text/plain; charset=utf-8"), buf_bytes(&text));

@@ -17,6 +17,7 @@
 #include "common/bus/log/publish.h"
 #include "common/bus/log/watch.h"
 #include "common/bus/partition.h"
+#include "common/http/http_string.h"
 #include "gateway/conn/peers.h"
 #include "gateway/conn/rate.h"
 #include "gateway/conn/request.h"
@@ -33,6 +34,7 @@ struct post {
     TAILQ_ENTRY(post) link;
     struct poster *poster;
     struct request *request;
+    char *once;        /* what its Idempotency-Key means, or NULL */
     uint64_t number;   /* of its outcome; 0: it was not handed on yet */
     UT_hash_handle hh; /* by number, once it was */
     uint64_t began_ms;
@@ -71,6 +73,7 @@ static void leave(struct post *post) {
     TAILQ_REMOVE(&post->poster->list, post, link);
     post->poster->count--;
     request_worked(post->request);
+    free(post->once);
     free(post);
 }
 
@@ -118,7 +121,7 @@ static void hand_on(struct post *post) {
         .body = r->body,
         .session = buf_bytes(&session),
         .reply = buf_bytes(&reply),
-        .once = http_head_find(&r->head, ONCE_HEADER),
+        .once = post->once != NULL ? bytes_str(post->once) : BYTES_NONE,
     };
     metrics_add(METRIC_posted_messages, 1);
     poster->client->host->events->on_message(poster->client->host->ctx, poster->client, &said);
@@ -255,19 +258,35 @@ static bool is_of_route(const struct request *r, const struct upgrade_options *o
            (groups.count == 0 || bytes_equal(groups.items[0], v.group)) && is_id_of_route(r, o);
 }
 
-static const char *once_error(const struct http_head *head) {
-    struct bytes once = http_head_find(head, ONCE_HEADER);
+/* What the Idempotency-Key means, if there is one. NULL, or what is wrong with it. */
+static const char *read_once(const struct http_head *head, struct buf *out) {
     size_t count = http_head_count(head, ONCE_HEADER);
+    if (count == 0)
+        return NULL;
     if (count > 1)
         return ONCE_HEADER ": is given twice";
-    if (count == 1 && (!answer_id_is_valid(once) || !utf8_is_valid(once)))
+    if (!http_string_read(http_head_find(head, ONCE_HEADER), out))
+        return ONCE_HEADER ": " HTTP_STRING_FAULT;
+    if (!answer_id_is_valid(buf_bytes(out)) || !utf8_is_valid(buf_bytes(out)))
         return ONCE_HEADER ": " ANSWER_ID_RULE;
     return NULL;
 }
 
+/* Whether somebody waits here for the answer to the same. What comes again after its client has
+ * gone waits for its turn, and gets the answer of the first time. */
+static bool is_under_way(const struct poster *poster, struct bytes once) {
+    const struct post *post;
+    if (once.len == 0)
+        return false;
+    TAILQ_FOREACH (post, &poster->list, link)
+        if (post->request->conn != NULL && post->once != NULL && bytes_equal_str(once, post->once))
+            return true;
+    return false;
+}
+
 /* The status of a refusal, or 0. */
 static int judge(const struct posts *p, const struct request *r, const struct upgrade_options *o,
-                 const char **why_out) {
+                 struct buf *once_out, const char **why_out) {
     if (r->signal->value == NULL || !is_of_route(r, o)) {
         *why_out = "this route is not the one of that signal connection: post to the same URL, as "
                    "the same user";
@@ -281,37 +300,57 @@ static int judge(const struct posts *p, const struct request *r, const struct up
         *why_out = close_reason_text(CLOSE_BAD_UTF8);
         return 400;
     }
-    *why_out = once_error(&r->head);
+    *why_out = read_once(&r->head, once_out);
     return *why_out != NULL ? 400 : 0;
 }
 
-void post_take(struct posts *p, struct request *r, const struct upgrade_options *o) {
-    uint64_t now_ms = uv_now(p->loop);
-    const char *why;
-    int status = judge(p, r, o, &why);
-    if (status != 0) {
-        refuse_request(r, status, why);
-        return;
-    }
-    struct poster *poster = poster_of(p, r);
-    client_set_groups(poster->client, texts_list(&r->signal->groups));
-    poster->used_ms = now_ms;
-    if (now_ms < poster->free_ms) {
-        refuse_request(r, 429, close_reason_text(CLOSE_RATE));
-        return;
-    }
-    if (poster->count == POSTS_WAITING_MAX) {
-        refuse_request(r, 429, "too many messages of this connection wait for their answers");
-        return;
-    }
+/* Likewise, of what may pass. */
+static int judge_now(const struct poster *poster, struct bytes once, uint64_t now_ms,
+                     const char **why_out) {
+    if (now_ms < poster->free_ms)
+        *why_out = close_reason_text(CLOSE_RATE);
+    else if (poster->count == POSTS_WAITING_MAX)
+        *why_out = "too many messages of this connection wait for their answers";
+    else
+        *why_out = NULL;
+    if (*why_out != NULL)
+        return 429;
+    if (!is_under_way(poster, once))
+        return 0;
+    *why_out = "the message with this Idempotency-Key is still being handled";
+    return 409;
+}
+
+static void take(struct poster *poster, struct request *r, struct buf *once) {
+    uint64_t now_ms = uv_now(poster->owner->loop);
     spend(poster, r, now_ms);
     struct post *post = mem_zalloc(sizeof(*post));
     *post = (struct post){.poster = poster, .request = r, .began_ms = now_ms};
+    if (once->len > 0)
+        post->once = bytes_dup(buf_bytes(once));
     request_set_state(r, REQUEST_CLAIMED);
     request_work(r);
     TAILQ_INSERT_TAIL(&poster->list, post, link);
     poster->count++;
     go_on(poster);
+}
+
+void post_take(struct posts *p, struct request *r, const struct upgrade_options *o) {
+    struct buf once = {0};
+    struct poster *poster = NULL;
+    const char *why;
+    int status = judge(p, r, o, &once, &why);
+    if (status == 0) {
+        poster = poster_of(p, r);
+        client_set_groups(poster->client, texts_list(&r->signal->groups));
+        poster->used_ms = uv_now(p->loop);
+        status = judge_now(poster, buf_bytes(&once), poster->used_ms, &why);
+    }
+    if (status == 0)
+        take(poster, r, &once);
+    else
+        refuse_request(r, status, why);
+    buf_deinit(&once);
 }
 
 /* ---- outcomes */

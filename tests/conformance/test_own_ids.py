@@ -34,6 +34,21 @@ def test_once_and_the_same_ack(w, trigger):
     assert w.seen(reader) == [["x", "other text"]]
 
 
+def test_another_message_with_the_same_id(w, trigger):
+    """It is refused, and changes nothing of what was answered."""
+    name = unique()
+    a, reader = v1(w, trigger, name), w.up(1 - trigger, name)
+    a.say("x", path=name, ref=1, id="a")
+    first = answer(a)
+    for changed in {"message": "y"}, {"group": "g"}, {"direct": True}, {"path": unique()}:
+        a.say(changed.pop("message", "x"), **{"path": name, **changed}, ref=2, id="a")
+        refusal = answer(a)
+        assert (refusal["code"], refusal["status"], refusal["ref"]) == ("conflict", 422, 2) and "retryMs" not in refusal
+    a.say("x", path=name, ref=3, id="a")
+    assert answer(a) == {**first, "ref": 3}
+    assert w.seen(reader) == [["x"]]
+
+
 def test_of_one_batch(w, trigger):
     """Said in one go, many times, among others: they are read together."""
     name = unique()

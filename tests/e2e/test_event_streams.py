@@ -3,6 +3,7 @@ import json
 import pathlib
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -181,8 +182,11 @@ def test_a_post_that_comes_again(cluster):
     def post(number, gateway, key, **more):
         body = json.dumps({"message": number, "path": name, **more})
         return stream.post(body, {"Idempotency-Key": key}, address=cluster.address(gateway))
-    answers = [post(number, gateway, "k" * 128) for number, gateway in ((1, 0), (2, 1), (3, 0))]
+    answers = [post(1, gateway, key) for gateway, key in ((0, "k" * 128), (1, "k" * 128), (0, f'"{"k" * 128}"'))]
     assert {(answer.status, answer.text) for answer in answers} == {(202, answers[0].text)}
+    others = [post(number, gateway, "k" * 128) for number, gateway in ((2, 0), (3, 1), (4, 0))]
+    assert {(answer.status, answer.text) for answer in others} == {(422, "this id was given to another message\n")}
+    assert post(1, 1, "k" * 128).text == answers[0].text, "the first answer holds"
     refusals = [post(4, gateway, "r", unknown=1) for gateway in (0, 1)]
     assert {(answer.status, answer.text) for answer in refusals} == {(400, refusals[0].text)}
     assert post(5, 1, "other").status == 202
@@ -190,6 +194,54 @@ def test_a_post_that_comes_again(cluster):
     for key in "", "k" * 129:
         answer = post(6, 0, key)
         assert (answer.status, "Idempotency-Key: must be" in answer.text) == (400, True)
+    for key in '"open', 'a"b', '"a";b=c', '"a\\b"', '"a", "b"':
+        answer = post(6, 0, key)
+        assert (answer.status, "Idempotency-Key: is no string" in answer.text) == (400, True), key
+    first, again = post(7, 0, '"a \\"b\\" \\\\c"'), post(7, 1, '"a \\"b\\" \\\\c"')
+    assert (first.status, again.text) == (202, first.text) and stream.recv() == "7"
+
+
+def test_a_post_that_comes_again_too_early():
+    """409 where somebody still waits for the answer to the same; at another gateway it waits, too, and gets that answer."""
+    with Cluster(APP) as cluster:
+        stream = cluster.sse(0, "/up?name=Early", post=1)
+        assert stream.say("first", path="Early").status == 202
+        cluster.brokers[0].stop()
+        answers = {}
+
+        def post(who, gateway, number=1):
+            answers[who] = stream.post(json.dumps({"message": number, "path": "Early"}), {"Idempotency-Key": "k"},
+                                       address=cluster.address(gateway))
+        waiting = [threading.Thread(target=post, args=(who, who)) for who in (0, 1)]
+        for thread in waiting:
+            thread.start()
+        posted = lambda gateway: cluster.gateways[gateway].metrics()["signalbox_posted_messages_total"]
+        eventually(lambda: posted(0) == 1 and posted(1) == 2)
+        post("early", 0)
+        post("other", 0, 2)
+        cluster.brokers[0].cont()
+        for thread in waiting:
+            thread.join()
+        assert answers["early"].status == answers["other"].status == 409 and answers["early"].headers["Retry-After"] == "1"
+        assert answers[0].status == answers[1].status == 202 and answers[0].text == answers[1].text
+        post("late", 0)
+        assert answers["late"].text == answers[0].text
+        assert stream.say("end", path="Early").status == 202 and stream.take(3) == ["first", "1", "end"]
+
+
+def test_a_key_is_one_over_every_transport(cluster):
+    """What was posted and is said again over a WebSocket of the same client was handled."""
+    name = "Transports"
+    stream = cluster.sse(0, f"/up?name={name}&id=both", post=1)
+    answer = stream.post(json.dumps({"message": "once", "path": name}), {"Idempotency-Key": '"k"'})
+    assert answer.status == 202
+    with cluster.client(1, f"/up?name={name}&id=both", headers={"Sec-WebSocket-Protocol": "signalbox.v1"}) as client:
+        client.recv_json()
+        client.say("once", path=name, ref=1, id="k")
+        client.say("twice", path=name, ref=2, id="k")
+        frames = [frame for frame in (client.recv_json(), client.recv_json()) if frame["type"] in ("ack", "error")]
+        assert frames[0] == {"type": "ack", "ref": 1, "id": json.loads(answer.text)["id"]}
+        assert (frames[1]["code"], frames[1]["status"], frames[1]["ref"]) == ("conflict", 422, 2)
 
 
 def test_a_post_goes_through_signal_routes(cluster):

@@ -179,6 +179,7 @@ def post_with_keys(daemon, *keys):
 
 @pytest.mark.parametrize("keys, answer", [
     ([b"\xff"], (400, "id: is not valid UTF-8")), ([b"k" * 257], (400, "id: has more than 256 bytes")),
+    ([b'"a'], (400, "Idempotency-Key: is no string of RFC 8941")), ([b'a"'], (400, "Idempotency-Key: is no string of RFC 8941")),
     ([b"a", b"b"], (400, "Idempotency-Key: is given twice")), ([b"a", b"a"], (400, "Idempotency-Key: is given twice")),
     ([b"k" * 256], (202, None)), (["ä".encode()], (202, None)), ([b""], (202, None))])
 def test_the_key_of_the_head_is_checked_like_that_of_the_body(cluster, keys, answer):

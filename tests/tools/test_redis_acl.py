@@ -134,7 +134,7 @@ def test_scripts_are_for_processes(restricted, user, runs_scripts):
 
 # What each key is called, and who reads (r), adds to without reading (a), or writes (w) it: gateways, brokers, publishers, operators.
 KEYS = """
-    sb:{7}:own ww-r    sb:{7}:lease rw-r  sb:{7}:in ww-r   sb:{7}:src ww-r   sb:{7}:h:Msg rw-r  sb:{7}:h* rw-r   sb:{7}:l:Msg ww-r
+    sb:{7}:own ww-r    sb:{7}:lease rw-r  sb:{7}:in ww-r   sb:{7}:src ww-r   sb:{7}:h:Msg rw-r  sb:{7}:h* rw-r   sb:{7}:l:Msg ww-r sb:{7}:k:Msg rw-r
     sb:{7}:l* ww-r     sb:{7}:c:Msg ww-r  sb:{7}:i ww-r    sb:{7}:g:abc ww-r sb:{7}:gws ww-r    sb:{7}:d:Msg:1 ww--
     sb:{7}:w -w-r      sb:{7}:dl -w-r     sb:{sb}:cfg wwrr sb:{sb}:gw ww-r   sb:{sb}:br rw-r    sb:{sb}:dead:abc ww-r
     sb:{sb}:about:abc ww-r  sb:{sb}:rules ww-w  sb:{sb}:kv:x ww--  sb:{sb}:lock:x ww--  sb:{sb}:way ww--  sb:{sb}:secret ww--

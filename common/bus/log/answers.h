@@ -20,6 +20,8 @@ struct bus;
 
 enum { ANSWERS_KEPT = 128, ANSWERS_SECONDS = 300 };
 enum { ANSWER_ID_MAX = 128, ANSWER_BYTES_MAX = 256 /* bytes */ };
+/* Of these, what tells the message that was answered from others with its id. */
+enum { ANSWER_MARK = 17 };
 
 struct answer_key {
     struct bytes name, client_id; /* of the sender's connection */

@@ -32,7 +32,7 @@ struct command append_once(const struct append *a, const char *seq, struct bytes
 struct bytes append_once_key(struct buf *out, unsigned partition, struct bytes name,
                              struct bytes key) {
     key_of(out, partition, KEY_ONCE, name);
-    buf_append_char(out, ':');
+    buf_append_char(out, '\0'); /* no Name has one, so no two pairs are one key */
     buf_append(out, key);
     return buf_bytes(out);
 }

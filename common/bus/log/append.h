@@ -35,7 +35,8 @@ struct append {
 struct command append_begin(enum script script, const struct append *a);
 /* A whole call of append_once.lua. */
 struct command append_once(const struct append *a, const char *seq, struct bytes entry);
-/* The key K d:<name>:<key> into `out`; the result borrows from it. */
+/* The key of a Name (none: every Name) and a publisher's key, into `out`, from which the result
+ * borrows. */
 struct bytes append_once_key(struct buf *out, unsigned partition, struct bytes name,
                              struct bytes key);
 

@@ -198,11 +198,11 @@ static void entries_go_one_by_one(void **state) {
 }
 
 /* The reply comes again as it was, but for `ref`. */
-static void each_fault_is_kept_but_busy(void **state) {
+static void each_fault_is_kept_but_two(void **state) {
     struct test *t = *state;
     static const char bodies[] = "lnrbh";
-    char body[80], is_kept[FAULT_BUSY + 1];
-    for (enum sender_fault fault = FAULT_LEVEL; fault <= FAULT_BUSY; fault++) {
+    char body[80], is_kept[FAULT_CONFLICT + 1];
+    for (enum sender_fault fault = FAULT_LEVEL; fault <= FAULT_CONFLICT; fault++) {
         forget(t);
         snprintf(body, sizeof(body), "{\"message\":1,\"ref\":1,\"id\":\"%d\"}", (int)fault);
         add(t, FLAG_V1, "me", body);
@@ -219,7 +219,85 @@ static void each_fault_is_kept_but_busy(void **state) {
                         bytes_equal_str(bytes_from(found, 1), "why"));
         client_message_unref(m);
     }
-    assert_memory_equal(is_kept, "\1\1\1\1\1\0", sizeof(is_kept));
+    assert_memory_equal(is_kept, "\1\1\1\1\1\0\0", sizeof(is_kept));
+}
+
+/* One message first, the other after it: of the same read, and of the next one. */
+static void another_message_with_the_same_id(void **state) {
+    struct test *t = *state;
+    static const struct {
+        const char *first, *second;
+        bool is_other;
+    } rows[] = {
+        {"{\"message\":1,\"ref\":1,\"id\":\"%d\"}", "{\"message\":1,\"ref\":2,\"id\":\"%d\"}",
+         false},
+        {"{\"message\":1,\"id\":\"%d\"}", " {\"Ref\":[], \"message\" : 1 ,\"ID\":\"%d\"}", false},
+        {"{\"message\":[1,2],\"id\":\"%d\"}", "{\"message\":[ 1, 2 ],\"\\u0069d\":\"%d\"}", false},
+        {"{\"message\":1,\"id\":\"%d\"}", "{\"message\":2,\"id\":\"%d\"}", true},
+        {"{\"message\":1,\"id\":\"%d\"}", "{\"message\":\"1\",\"id\":\"%d\"}", true},
+        {"{\"message\":1,\"id\":\"%d\"}", "{\"message\":1,\"group\":\"g\",\"id\":\"%d\"}", true},
+        {"{\"message\":1,\"id\":\"%d\"}", "{\"message\":1,\"own\":1,\"id\":\"%d\"}", true},
+        {"{\"message\":1,\"path\":\"a\",\"id\":\"%d\"}",
+         "{\"message\":1,\"path\":\"b\",\"id\":\"%d\"}", true},
+    };
+    char body[100], other[100];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (int again = 0; again < 2; again++) {
+            int id = (int)i * 2 + again;
+            snprintf(body, sizeof(body), rows[i].first, id);
+            snprintf(other, sizeof(other), rows[i].second, id);
+            forget(t);
+            add(t, FLAG_V1, "me", body);
+            if (again == 0)
+                add(t, FLAG_V1, "me", other);
+            ask(t);
+            struct processing p = broker_room_begin(&t->room, t->entries[0]);
+            assert_false(repeats_is_other(&p));
+            struct client_message *m = repeats_message(&p);
+            sender_reply_ack(&p, m);
+            assert_false(repeats_is_other(&p));
+            client_message_unref(m);
+            commit(t);
+            if (again == 1) {
+                forget(t);
+                add(t, FLAG_V1, "me", other);
+                ask(t);
+            }
+            p = broker_room_begin(&t->room, t->entries[t->count - 1]);
+            assert_int_equal(*repeats_find(&p).ptr, 'a');
+            if (repeats_is_other(&p) != rows[i].is_other)
+                fail_msg("%s %s", body, other);
+        }
+    }
+}
+
+/* The id comes beside the body: over another transport it is the same message. */
+static void what_comes_beside_the_body_is_the_same_message(void **state) {
+    struct test *t = *state;
+    add_once(t, "a", "{\"message\":1}");
+    add(t, FLAG_V1, "me", "{\"message\":1,\"ref\":1,\"id\":\"a\"}");
+    add_once(t, "a", "raw");
+    ask(t);
+    struct processing p = broker_room_begin(&t->room, t->entries[0]);
+    struct client_message *m = repeats_message(&p);
+    sender_reply_ack(&p, m);
+    client_message_unref(m);
+    p = broker_room_begin(&t->room, t->entries[1]);
+    assert_true(repeats_find(&p).len > 0 && !repeats_is_other(&p));
+    p = broker_room_begin(&t->room, t->entries[2]);
+    assert_true(repeats_find(&p).len > 0 && repeats_is_other(&p));
+    commit(t);
+}
+
+/* A broker of before has kept it. */
+static void an_answer_without_a_mark_is_for_any(void **state) {
+    struct test *t = *state;
+    add(t, FLAG_V1, "me", "{\"message\":1,\"id\":\"a\"}");
+    assert_true(look(t));
+    repeats_take(t->room.batch.repeats, 0, BYTES_LIT("a1-1"));
+    struct processing p = broker_room_begin(&t->room, t->entries[0]);
+    assert_true(bytes_equal_str(repeats_find(&p), "a1-1"));
+    assert_false(repeats_is_other(&p));
 }
 
 /* At a whole character. */
@@ -234,7 +312,7 @@ static void a_long_reason_is_cut(void **state) {
     struct client_message *m = repeats_message(&p);
     sender_reply_error(&p, m, FAULT_LEVEL, bytes_of(why, sizeof(why)));
     client_message_unref(m);
-    assert_int_equal(repeats_find(&p).len, 1 + ANSWER_BYTES_MAX - 2);
+    assert_int_equal(repeats_find(&p).len, 1 + (ANSWER_BYTES_MAX - ANSWER_MARK - 1) / 2 * 2);
 }
 
 int main(void) {
@@ -244,7 +322,10 @@ int main(void) {
         WITH_REDIS(an_id_beside_the_body),
         WITH_REDIS(answered_once),
         WITH_REDIS(entries_go_one_by_one),
-        WITH_REDIS(each_fault_is_kept_but_busy),
+        WITH_REDIS(each_fault_is_kept_but_two),
+        WITH_REDIS(another_message_with_the_same_id),
+        WITH_REDIS(what_comes_beside_the_body_is_the_same_message),
+        WITH_REDIS(an_answer_without_a_mark_is_for_any),
         WITH_REDIS(a_long_reason_is_cut),
     };
     if (!redis_server_is_installed())

@@ -100,6 +100,7 @@ def test_idempotency_key(cluster, daemon):
             key = f"{daemon.name}-key"
             assert daemon.admin("POST", "/send", text, {"Idempotency-Key": key}).status == 202
         assert daemon.admin("POST", "/send", {"name": "Keys", "data": "once", "id": key}, {"Idempotency-Key": key}).status == 202
+        assert daemon.admin("POST", "/send", {"name": "Keys", "data": "once"}, {"Idempotency-Key": f'"{key}"'}).status == 202
         assert daemon.admin("POST", "/send", {"name": "Keys", "data": "end"}).status == 202
         assert client.until("end") == ["once"]
         reply = daemon.admin("POST", "/send", {"name": "Keys", "data": "x", "id": "other"}, {"Idempotency-Key": key})

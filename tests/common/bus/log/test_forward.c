@@ -45,11 +45,16 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void add(struct forward *f, unsigned partition, unsigned index, const char *entry,
-                const char *once) {
+static void add_once(struct forward *f, unsigned partition, unsigned index, const char *entry,
+                     struct bytes once) {
     char seq[FORWARD_SEQ_TEXT];
     forward_add(f, partition, forward_seq((struct message_id){7, 1}, index, seq), bytes_str(entry),
-                bytes_str(once));
+                once);
+}
+
+static void add(struct forward *f, unsigned partition, unsigned index, const char *entry,
+                const char *once) {
+    add_once(f, partition, index, entry, bytes_str(once));
 }
 
 static void hand_over(struct test *t, struct forward *f) {
@@ -146,14 +151,17 @@ static void a_publishers_key_is_taken_once(void **state) {
     struct test *t = *state;
     struct forward *f = forward_new(t->bus, "x", 0);
     struct buf key = {0};
-    append_once_key(&key, 1, BYTES_LIT("N"), BYTES_LIT("k"));
-    buf_append_char(&key, '\0');
-    add(f, 1, 0, "a", key.ptr);
-    add(f, 1, 1, "again", key.ptr);
+    struct bytes once = append_once_key(&key, 1, BYTES_LIT("N"), BYTES_LIT("k"));
+    add_once(f, 1, 0, "a", once);
+    add_once(f, 1, 1, "again", once);
     add(f, 1, 2, "b", "");
     add(f, 1, 3, "c", "");
     hand_over(t, f);
-    expect(t, 1, "a b c");
+    /* wherever the Name ends and its key begins */
+    add_once(f, 1, 4, "d", append_once_key(&key, 1, BYTES_LIT("a:b"), BYTES_LIT("c")));
+    add_once(f, 1, 5, "e", append_once_key(&key, 1, BYTES_LIT("a"), BYTES_LIT("b:c")));
+    hand_over(t, f);
+    expect(t, 1, "a b c d e");
     buf_deinit(&key);
     forward_close(f);
 }
