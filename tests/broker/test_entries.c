@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -231,6 +232,63 @@ static void handlers_of_an_event_run_one_after_the_other(void **state) {
     assert_int_equal(t->room.batch.deferred.items[0].handled, 1);
 }
 
+/* The answer to a Close comes after all that the client said before. */
+static void a_bye_waits_for_what_was_said_before(void **state) {
+    struct test *t = *state;
+    struct entry bye = {.kind = ENTRY_BYE,
+                        .name = t->name,
+                        .client_id = BYTES_LIT("ann"),
+                        .conn = BYTES_LIT("g:1:2|")};
+    process(t, &bye);
+    assert_string_equal(broker_room_log(&t->room, t->name), "bye conn=g:1:2|\n");
+    process_client(t, "/waits", "{\"message\":1}");
+    process(t, &bye);
+    assert_int_equal(t->room.batch.deferred.count, 1);
+    assert_string_equal(broker_room_log(&t->room, t->name), "");
+    bye.client_id = BYTES_LIT("bob"); /* of another connection */
+    process(t, &bye);
+    assert_string_equal(broker_room_log(&t->room, t->name), "bye conn=g:1:2|\n");
+}
+
+/* More than may wait behind a handler of the connection: refused, and the sender is told. */
+static void what_has_no_room_to_wait_is_refused(void **state) {
+    struct test *t = *state;
+    process_client(t, "/waits", "{\"message\":1}");
+    for (unsigned i = 0; i < CONN_QUEUE_MAX; i++) {
+        process_client(t, "/none", "{\"message\":2,\"ref\":2}");
+        assert_int_equal(t->p.count, 0);
+    }
+    assert_int_equal(t->room.batch.deferred.count, CONN_QUEUE_MAX);
+    process_client(t, "/none", "{\"message\":3,\"ref\":3}");
+    assert_int_equal(t->room.batch.deferred.count, CONN_QUEUE_MAX);
+    assert_int_equal(t->p.count, 1); /* an error */
+}
+
+/* What can be decoded and makes no sense all the same, or is too much. */
+static void what_makes_no_sense_is_a_dead_letter(void **state) {
+    struct test *t = *state;
+    struct bytes names[PROCESSING_OUTPUTS_MAX + 1];
+    char texts[ARRAY_LEN(names)][8];
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(texts[i], sizeof(texts[i]), "x%zu", i);
+        names[i] = bytes_str(texts[i]);
+    }
+    const struct {
+        struct entry entry;
+        unsigned dead_letters;
+    } rows[] = {
+        {{.kind = (enum entry_kind)99, .name = t->name}, 1},
+        {{.kind = ENTRY_SEND, .names = {names, 2}, .body = BYTES_LIT("x")}, 0},
+        {{.kind = ENTRY_SEND, .names = {names, ARRAY_LEN(names)}, .body = BYTES_LIT("x")}, 1},
+        {{.kind = ENTRY_SEND, .name = t->name, .conn = BYTES_LIT("g:1:2|")}, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int64_t before = metrics_get(METRIC_dead_letters);
+        process(t, &rows[i].entry);
+        assert_int_equal(metrics_get(METRIC_dead_letters), before + rows[i].dead_letters);
+    }
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -242,6 +300,9 @@ int main(void) {
         TEST(a_message_whose_session_cannot_be_read_goes_nowhere),
         TEST(a_handler_that_waits_sends_once_its_entry_is_committed),
         TEST(handlers_of_an_event_run_one_after_the_other),
+        TEST(a_bye_waits_for_what_was_said_before),
+        TEST(what_has_no_room_to_wait_is_refused),
+        TEST(what_makes_no_sense_is_a_dead_letter),
     };
     if (!redis_server_is_installed())
         return 77;

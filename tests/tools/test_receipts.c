@@ -123,11 +123,67 @@ static void an_id_that_does_not_come_is_empty(void **state) {
     bus_room_deinit(&room);
 }
 
+/* What is there already is not waited for; a row for each gateway. */
+static void what_came_early_counts(void **state) {
+    struct bus_room room;
+    struct seen seen = {0};
+    (void)state;
+    bus_room_init(&room, 2);
+    struct bus *bus = bus_room_join(&room, BUS_TOOL), *other = bus_room_join(&room, BUS_TOOL);
+    struct redisContext *follower = redisConnectUnix(room.redis.path);
+    struct buf channel = {0};
+    channel_of(&channel, partition_of(BYTES_LIT("N"), 2), CHANNEL_MESSAGES, BYTES_LIT("N"));
+    freeReplyObject(redisCommand(follower, "SUBSCRIBE %b", channel.ptr, channel.len));
+    struct receipts *r = receipts_listen(bus, BYTES_LIT("N"), &events, &seen);
+    bus_room_until(&room, &seen.listening, 1, 3000);
+    struct bytes to = bytes_str(receipts_token(r));
+    publish_receipt(other, to, &(struct receipt){.matched = 1});
+    publish_receipt(bus, to, &(struct receipt){.matched = 4, .queued = 1});
+    publish_receipt_id(bus, to, (struct message_id){4, 7});
+    bus_room_turn(&room, 50);
+    assert_int_equal(seen.ids + seen.ends, 0); /* nobody has asked */
+    receipts_await_id(r, 600000);
+    bus_room_until(&room, &seen.ids, 1, 3000);
+    assert_string_equal(seen.id, "4-7");
+    receipts_collect(r, 600000);
+    bus_room_until(&room, &seen.ends, 1, 3000);
+    assert_int_equal(seen.rows, 2);
+    assert_true(seen.first.matched == 1 || seen.first.matched == 4);
+    assert_int_equal(seen.sum.matched, 5);
+    assert_int_equal(seen.sum.queued, 1);
+    redisFree(follower);
+    buf_deinit(&channel);
+    bus_close(other);
+    bus_close(bus);
+    bus_room_deinit(&room);
+}
+
+/* This user of Redis may hear no reports: none is waited for. */
+static void who_may_not_hear_does_not_wait(void **state) {
+    struct bus_room room;
+    struct seen seen = {0};
+    (void)state;
+    bus_room_init(&room, 2);
+    struct bus *bus = bus_room_join(&room, BUS_TOOL);
+    bus_room_ask(&room, "ACL SETUSER default resetchannels");
+    struct receipts *r = receipts_listen(bus, BYTES_LIT("N"), &events, &seen);
+    bus_room_until(&room, &seen.listening, 1, 3000);
+    receipts_await_id(r, 600000);
+    bus_room_until(&room, &seen.ids, 1, 3000);
+    assert_string_equal(seen.id, "");
+    receipts_drop(r);
+    receipts_drop(NULL);
+    bus_close(bus);
+    bus_room_deinit(&room);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reports_are_summed_up),
         cmocka_unit_test(it_waits_for_every_gateway),
         cmocka_unit_test(an_id_that_does_not_come_is_empty),
+        cmocka_unit_test(what_came_early_counts),
+        cmocka_unit_test(who_may_not_hear_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

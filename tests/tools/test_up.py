@@ -121,6 +121,30 @@ def test_a_killed_gateway_comes_back(start, listen):
     assert http_request(int(listen.rsplit(":", 1)[1]), "GET", "/nowhere").status == 404
 
 
+def test_a_gateway_that_was_ready_is_started_again_and_again(start, listen):
+    """However often it ends: never given up, and each time after a longer wait."""
+    up = start("--listen", listen, "--gateways", 1).wait("Everything runs.")
+    for ends, wait in enumerate(("0.25", "0.5", "1", "2"), 1):
+        eventually(lambda ends=ends: up.text().count("gateway-1 is ready") == ends, 20)
+        gateway, = up.child("signalbox-gateway")
+        os.kill(gateway, signal.SIGKILL)
+        up.wait(f"starting it again in {wait} s")
+    assert up.text().count("Everything runs.") == 1 and "giving up" not in up.text()
+
+
+def test_a_second_signal_kills_what_does_not_end(start, listen):
+    """The first one waits for them."""
+    up = start("--listen", listen, "--gateways", 1).wait("Everything runs.")
+    children = up.children()
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    up.popen.send_signal(signal.SIGINT)
+    up.wait("stopping the gateways")
+    assert all(is_alive(pid) for pid in children)
+    assert up.stop(signal.SIGINT) == 0
+    assert not any(is_alive(pid) for pid in children)
+
+
 def test_nothing_outlives_a_killed_up(start, listen):
     up = start("--listen", listen).wait("Everything runs.")
     children = up.children()
@@ -149,7 +173,7 @@ def test_a_gateway_that_cannot_start_ends_it_all(start, listen):
         taken.listen()
         up = start("--listen", listen, "--gateways", 1)
         assert up.popen.wait(30) == 1
-    assert "gateway-1 ended" in up.text() and "giving up" in up.text()
+    assert up.text().count("gateway-1 ended") == 3 and "3 times before it was ready: giving up" in up.text()
 
 
 def test_two_fleets_do_not_share_a_port(start, folder, listen, tmp_path):
