@@ -3,7 +3,8 @@
 --
 --   /n/:name      a client of the Name; what it says goes where the message says: no signal route
 --   /hop/:name    the same, but a signal route sends what it says on, to a Name of another partition
---   /wait/:name   the same, and the signal route waits afterwards, so that what it says next is deferred
+--   /wait/:name   the same, and the signal route waits afterwards, so that what it says next is deferred; what it says to
+--                 itself goes there
 --   /g/:name      a client with a real group; its id is its token
 --   /local        a Local connection: five messages, then the end
 --   POST /say/:name   a handler of a gateway sends the body
@@ -45,6 +46,10 @@ signalbox.signal_route("/hop/*", function(event)
 end)
 
 signalbox.signal_route("/wait/*", function(event)
+  if event.data.client_id then
+    signalbox.send { name = event.name, client_id = event.client_id, data = event.data.message, ignore_event = true }
+    return
+  end
   signalbox.send { name = NEXT[event.name], data = event.data.message, ignore_event = true }
   signalbox.sleep(0.2)
 end)

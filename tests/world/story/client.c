@@ -19,6 +19,7 @@ struct line {
     bool has_closed; /* a Close was sent */
     bool must_echo;  /* `last_said` is for itself, and comes before the answer to its Close */
     unsigned last_said;
+    uint64_t talked_us; /* when it said something last */
     uint64_t heard_us;
     struct event watch;
     unsigned local_next;
@@ -328,6 +329,7 @@ static void on_talk(struct event *e) {
     sim_log(c->id, "%s says m%u to %s %s", l->meeting->token, sent,
             name == NAME_EVERY ? "every" : book_names[name], whom);
     line_message(l, text);
+    l->talked_us = sim_now_us();
     event_set(e, sim_now_us() + dice_between(&c->dice, 1, 2 * c->options.talk_us), on_talk);
 }
 
@@ -466,14 +468,22 @@ static void line_open(struct client *c) {
 
 /* ---- coming and going */
 
-/* A last message to itself, and the Close right behind it. */
+/* A last message to itself, and the Close right behind it. On a route whose handler waits, one that
+ * makes both wait goes before. */
 static void say_goodbye(struct line *l) {
     struct client *c = l->client;
     char text[128];
-    if (c->options.route[0] != 'n' || !is_talk_time || books_are_full())
+    bool is_waiting = c->options.route[0] == 'w';
+    bool is_late = sim_now_us() - l->talked_us < 500 * SIM_MS; /* with all that waits already */
+    if ((c->options.route[0] != 'n' && !is_waiting) || !is_talk_time || books_are_full())
         return;
+    if (is_waiting) {
+        on_talk(&c->talk);
+        event_cancel(&c->talk);
+    }
     l->last_said = books_send(TO_CLIENT, c->options.name, c->id, l->meeting->token);
-    l->must_echo = net_manner.most_us + net_manner.late_us < 40 * SIM_MS;
+    l->must_echo =
+        net_manner.most_us + net_manner.late_us < 40 * SIM_MS && !(is_waiting && is_late);
     snprintf(text, sizeof(text), "{\"message\":\"m%u\",\"path\":\"%s\",\"clientId\":\"%s\"}",
              l->last_said, book_names[c->options.name], c->id);
     sim_log(c->id, "%s says m%u to itself, and leaves", l->meeting->token, l->last_said);
