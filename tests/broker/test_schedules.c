@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -42,20 +43,26 @@ static void on_end(void *ctx, unsigned slot, bool is_fenced) {
     fail();
 }
 
-/* The schedule's last tick was so many seconds ago; its next one is far away. */
-static void setup_ticked(int ago) {
+/* The schedule's last tick was so many seconds ago. */
+static void setup_with(const char *cron, int ago) {
     static const char set[] =
         "local\tnow=redis.call('TIME')[1]\t"
         "redis.call('HSET',KEYS[1],'c:hourly',string.format('%020d',now-ARGV[1]))";
     static const struct inbox_events inbox_events = {process, process, on_end};
     memset(&t, 0, sizeof(t));
-    broker_room_init(&t.room, "signalbox.schedule('hourly', '* * * * *', function() end)", NULL);
+    char app[100];
+    snprintf(app, sizeof(app), "signalbox.schedule('hourly', '%s', function() end)", cron);
+    broker_room_init(&t.room, app, NULL);
     slots_room_init(&t.slots, &t.room, LEASE_MS, &inbox_events);
     unsigned partition = tick_partition(t.room.bus, "hourly");
     key_of(&t.source, partition, KEY_SOURCES, BYTES_NONE);
     key_of(&t.in, partition, KEY_IN, BYTES_NONE);
     bus_room_ask(&t.room.bus_room, "EVAL %s 1 %.*s %d", set, BYTES_FMT(buf_bytes(&t.source)), ago);
     slots_room_take(&t.slots, WAIT_MS);
+}
+
+static void setup_ticked(int ago) {
+    setup_with("* * * * *", ago);
 }
 
 static int teardown(void **state) {
@@ -118,6 +125,31 @@ static void a_tick_has_the_time_that_it_was_due(void **state) {
     assert_in_range(now - t.due, 0, 65);
 }
 
+/* No tick is due for half an hour. What Redis has as the last one may be of the future, if a clock was
+ * set back: it is believed up to the next tick, and a later one is of a wrong clock. */
+static void a_mark_of_the_future_is_believed_up_to_the_next_tick(void **state) {
+    static const struct {
+        int ahead;
+        bool stays;
+    } rows[] = {{-7200, true}, {600, true}, {7200, false}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char cron[32], before[32];
+        snprintf(cron, sizeof(cron), "%d * * * *", (int)((time(NULL) / 60 + 30) % 60));
+        setup_with(cron, -rows[i].ahead);
+        snprintf(
+            before, sizeof(before), "%.31s",
+            bus_room_ask(&t.room.bus_room, "HGET %.*s c:hourly", BYTES_FMT(buf_bytes(&t.source))));
+        t.schedules = start();
+        bus_room_turn(&t.room.bus_room, 400);
+        const char *after =
+            bus_room_ask(&t.room.bus_room, "HGET %.*s c:hourly", BYTES_FMT(buf_bytes(&t.source)));
+        assert_int_equal(strcmp(before, after) == 0, rows[i].stays);
+        assert_int_equal(t.ticks, 0);
+        teardown(NULL);
+    }
+}
+
 /* A partition that is not ours: its ticks are another broker's. */
 static void a_tick_of_another_broker_is_not_added(void **state) {
     (void)state;
@@ -166,6 +198,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_tick_has_the_time_that_it_was_due, teardown),
         cmocka_unit_test_teardown(a_tick_of_another_broker_is_not_added, teardown),
+        cmocka_unit_test(a_mark_of_the_future_is_believed_up_to_the_next_tick),
         cmocka_unit_test(a_tick_runs_its_schedule),
         cmocka_unit_test_teardown(a_tick_that_redis_refused_is_tried_again, teardown),
         cmocka_unit_test_teardown(a_missed_tick_is_added_once_by_whoever_asks, teardown),
