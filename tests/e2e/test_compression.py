@@ -453,6 +453,7 @@ def test_a_resume_from_anywhere(cluster, name):
         assert client.recv_json()["recovered"] is True
         assert [frame["data"] for frame in (client.recv_json() for _ in range(3))] == [text_of(500, n) for n in (1, 2, 3)]
         assert not client.compressed
+        assert client.recv_json() == {"type": "live"}
         cluster.cli("send", name, text_of(500, 4))
         assert client.recv_json()["data"] == text_of(500, 4) and client.compressed
 

@@ -76,6 +76,13 @@ class Multiplex(Client):
         return self.opened(self.ask(path, ref, **fields))
 
 
+def group_header(groups):
+    """As the 101 of a WebSocket of its own has it; None without one."""
+    if len(groups) < 2:
+        return groups[0] if groups else None
+    return ",".join(group.replace("%", "%25").replace(",", "%2C") for group in groups)
+
+
 class Channel:
     """recv gives the frames of signalbox.v1 without the channel; is_plain: messages, as a plain client has them."""
 
@@ -86,7 +93,7 @@ class Channel:
         self.frames = socket.channels[self.number]
         self.inbox, self.end = collections.deque(), None
         self.id, self.name, self.group = hello["clientId"], hello["name"], hello["group"]
-        fields = {"CLIENT-ID": self.id, "NAME": self.name, "GROUP": self.group}
+        fields = {"CLIENT-ID": self.id, "NAME": self.name, "GROUP": group_header(hello["groups"])}
         self.head = Head("\r\n".join([socket.head.text] + [f"X-PODE-SIGNAL-{key}: {value}" for key, value in fields.items() if value]))
         self.timeout = socket.timeout
         if not has_hello:
