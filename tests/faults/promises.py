@@ -166,11 +166,26 @@ def findings_of(book, logs, may_gap=False):
 # -- running players
 
 class Player:
-    """A running player, its lines and its end."""
+    """What a running player has written down, in a file, too. Two kinds: a program, below, and a page (browser.py)."""
 
-    def __init__(self, argv, config, folder, name):
+    def __init__(self, ledger):
         self.book, self.hushed, self.ended, self.error = Clients(), threading.Event(), None, None
-        self.log_path, self.ledger = folder / f"{name}.log", open(folder / f"{name}.jsonl", "w")
+        self.ledger = open(ledger, "w")
+
+    def note(self, line):
+        self.ledger.write(f"{time.time() * 1000:.0f} {json.dumps(line)}\n")
+        if line["k"] == "hushed":
+            self.hushed.set()
+        elif line["k"] == "ended":
+            self.ended = line
+        else:
+            self.book.note(line)
+
+
+class Program(Player):
+    def __init__(self, argv, config, folder):
+        super().__init__(folder / "player.jsonl")
+        self.log_path = folder / "player.log"
         with open(self.log_path, "wb") as log:
             self.popen = subprocess.Popen([*argv, json.dumps(config)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                           stderr=log, text=True)
@@ -179,23 +194,18 @@ class Player:
 
     def _read(self):
         for text in self.popen.stdout:
-            self.ledger.write(f"{time.time() * 1000:.0f} {text}")
             try:
                 self.note(json.loads(text))
             except (ValueError, KeyError) as error:
                 self.error = f"{error!r} in {text[:200]!r}"
 
-    def note(self, line):
-        if line["k"] == "hushed":
-            self.hushed.set()
-        elif line["k"] == "ended":
-            self.ended = line
-        else:
-            self.book.note(line)
-
     def tell(self, word):
         self.popen.stdin.write(word + "\n")
         self.popen.stdin.flush()
+
+    def is_over(self):
+        """It ended by itself and well, and said so."""
+        return self.popen.poll() == 0 and self.ended is not None
 
     def log(self):
         return self.log_path.read_text(errors="replace")[-2000:]

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A player in Python (see ../promises.py): clients over WebSockets of the package websockets, compressed, and over event
-streams with POST, on plain asyncio. Its one argument is JSON:
+streams with POST, on plain asyncio. What is not answered in time is said again, over the same connection or the next one. Its
+one argument is JSON:
 
     {"port": 8091, "rate": 5, "clients": [{"key": "ws0", "transport": "ws", "path": "/n/n0", "names": ["n0", "n3"]}]}
 
@@ -11,17 +12,23 @@ import collections
 import json
 import random
 import sys
+import time
 import urllib.parse
 
 import websockets
 
 WINDOW = 20          # said and not acknowledged
 PATIENCE_S = 6.0     # without any byte, and for an answer
+ANSWER_S = 4.0       # later than that an acknowledgement was lost, although the connection lives
 NOT_NOW = {404, 409, 429, 503, 504}  # a POST so answered may be repeated
 
 
 def note(**line):
     print(json.dumps(line), flush=True)
+
+
+def spoken(message):
+    return {key: message[key] for key in ("message", "path")}
 
 
 class Stop(Exception):
@@ -100,7 +107,7 @@ class Client:
             if self.is_talking and len(self.waiting) < WINDOW:
                 uid, name = f"{self.key}:{self.count}", self.names[self.count % len(self.names)]
                 self.count += 1
-                self.waiting[uid] = {"message": {"uid": uid}, "path": name, "id": uid}
+                self.waiting[uid] = {"message": {"uid": uid}, "path": name, "since": time.monotonic()}
                 self.note("said", uid=uid, name=name)
                 await self.transport.say(uid)
 
@@ -109,7 +116,7 @@ class WebSocket:
     """A connection of the package websockets; what was not answered is said again on the next one."""
 
     def __init__(self, client):
-        self.client, self.socket = client, None
+        self.client, self.socket, self.sent_at = client, None, 0.0
 
     async def run(self):
         client = self.client
@@ -118,7 +125,8 @@ class WebSocket:
                                       ping_interval=2, ping_timeout=PATIENCE_S) as socket:
             while not client.is_over:
                 client.on_frame(json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S)))
-                if self.socket is None:
+                if self.socket is None or self.is_late():
+                    self.sent_at = time.monotonic()
                     for uid in list(client.waiting):  # talk() may add some meanwhile
                         await self.send(socket, uid)
                     self.socket = socket
@@ -126,6 +134,10 @@ class WebSocket:
 
     def lost(self):
         self.socket = None
+
+    def is_late(self):
+        oldest = next(iter(self.client.waiting.values()), None)
+        return oldest is not None and time.monotonic() - max(oldest["since"], self.sent_at) > ANSWER_S
 
     async def say(self, uid):
         if self.socket is not None:
@@ -136,7 +148,7 @@ class WebSocket:
 
     async def send(self, socket, uid):
         if uid in self.client.waiting:
-            await socket.send(json.dumps({**self.client.waiting[uid], "ref": uid}))
+            await socket.send(json.dumps({**spoken(self.client.waiting[uid]), "id": uid, "ref": uid}))
 
     def again(self, uid, seconds):
         asyncio.get_running_loop().call_later(seconds, lambda: asyncio.ensure_future(self.say(uid)))
@@ -198,7 +210,7 @@ class EventStream:
 
     async def post(self, uid, message):
         client = self.client
-        body = json.dumps({key: value for key, value in message.items() if key != "id"})
+        body = json.dumps(spoken(message))
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         try:
             writer.write(f"POST {client.path} HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\nConnection: close\r\n"
@@ -232,7 +244,7 @@ async def main(config):
     for task in runs + talks + [client.transport.poster for client in clients if hasattr(client.transport, "poster")]:
         task.cancel()
     await asyncio.gather(*runs, *talks, return_exceptions=True)
-    note(k="ended", open=0)
+    note(k="ended", held=[])
 
 
 asyncio.run(main(json.loads(sys.argv[1])))
