@@ -16,12 +16,10 @@ const SOCKET = "websocket";
 const STREAM = "sse";
 
 function waysOf({ transports, multiplex, WebSocket, fetch }) {
-  const ways = transports.flatMap((transport) => {
-    if (transport === STREAM) return fetch ? [STREAM] : [];
-    if (!WebSocket) return [];
-    return multiplex ? [CHANNEL, SOCKET] : [SOCKET];
-  });
-  if (ways.length > 0) return ways;
+  const sockets = !WebSocket ? [] : multiplex ? [CHANNEL, SOCKET] : [SOCKET];
+  const streams = fetch ? [STREAM] : [];
+  const ways = transports.flatMap((transport) => (transport === STREAM ? streams : sockets));
+  if (ways[0]) return ways;
   throw new SignalboxError("network", "neither WebSocket nor fetch: give one");
 }
 
@@ -37,21 +35,20 @@ export function makeCarrier(env, report, joins) {
   let leftAt; // when the first way was left
   let failures = 0;
   let round = 0; // of attempts: those that were begun before the last failure tell nothing new
-  let channels;
+  const sockets = new Set(); // with channels
   let isRejected = false; // the server did not take the last token
   let fetching;
-  let stopFetching = () => {};
+  let fetchStop;
 
   function share() {
-    if (!channels) {
-      const begun = round;
-      const ended = (error) => {
-        channels = undefined;
-        if (error) judge(error, begun);
-      };
-      channels = openChannels(env, String(new URL(multiplex, base)), ended);
-      joins();
-    }
+    for (const channels of sockets) if (!channels.isFull()) return channels;
+    const begun = round;
+    const channels = openChannels(env, String(new URL(multiplex, base)), (error) => {
+      sockets.delete(channels);
+      if (error) judge(error, begun);
+    });
+    sockets.add(channels);
+    joins();
     return channels;
   }
 
@@ -79,11 +76,10 @@ export function makeCarrier(env, report, joins) {
   }
 
   async function fetchToken() {
-    const abort = new AbortController();
-    const { signal } = abort;
+    const stop = (fetchStop = new AbortController());
+    const { signal } = stop;
     const stopped = new Promise((_, reject) => onAbort(signal, reject));
-    stopFetching = () => abort.abort();
-    const timer = setTimeout(stopFetching, connectMs);
+    const timer = setTimeout(() => stop.abort(), connectMs);
     try {
       const asked = (async () => env.token({ rejected: isRejected, signal }))();
       const token = await Promise.race([asked, stopped]);
@@ -142,8 +138,8 @@ export function makeCarrier(env, report, joins) {
     },
 
     close() {
-      channels?.close();
-      stopFetching();
+      for (const channels of sockets) channels.close();
+      fetchStop?.abort();
     },
   };
 }

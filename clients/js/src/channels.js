@@ -2,27 +2,26 @@
 import { closeError, statusError } from "./errors.js";
 import { openSocket } from "./socket.js";
 
+const MOST_CHANNELS = 1000; // until the welcome says otherwise
+
 /** `ended(error)` is called when the socket is over, before its channels learn of it; without an error if it was closed here. */
 export function openChannels(env, url, ended) {
   // By key: the number that the server gave the channel, or -ref of its request while that is not answered.
   const channels = new Map();
-  let isWelcome = false;
+  let most = 0; // channels that one socket may have; 0 before the welcome
   let lastRef = 0;
 
   const socket = openSocket(env, url, {
     frame(frame) {
       const { type, channel: number, ref } = frame;
-      if (!isWelcome) return greet(type);
+      if (!most) return greet(frame);
       if (type === "hello") opened(number, -ref);
       const key = number ?? -ref;
       const channel = channels.get(key);
       if (number && type !== "closed") return channel?.on.frame(frame);
 
-      // A channel is over, or was refused, or the whole socket ends.
-      const { status, message, retryMs } = frame;
-      const error = type === "closed" ? closeError(frame) : statusError(status, message, retryMs);
-      if (channels.delete(key)) channel.on.end(error);
-      else if (type === "closed" && !number) socket.end(error);
+      // The channel is over, or was refused.
+      if (channels.delete(key)) channel.on.end(number ? closeError(frame) : statusError(frame));
     },
     end(error) {
       const all = [...channels.values()];
@@ -33,9 +32,9 @@ export function openChannels(env, url, ended) {
     },
   });
 
-  function greet(type) {
-    if (type !== "welcome") return socket.end(statusError(404, "no welcome"));
-    isWelcome = true;
+  function greet({ type, limits }) {
+    if (type !== "welcome") return socket.end(statusError({ status: 404, message: "no welcome" }));
+    most = limits.maxChannels;
     for (const { request } of channels.values()) socket.send(request);
   }
 
@@ -47,7 +46,7 @@ export function openChannels(env, url, ended) {
   }
 
   function leave({ key }) {
-    if (channels.delete(key) && isWelcome) {
+    if (channels.delete(key) && most) {
       socket.send({ type: "close", ...(key > 0 ? { channel: key } : { ref: -key }) });
     }
     // Those that leave and come in one go keep the socket.
@@ -55,19 +54,19 @@ export function openChannels(env, url, ended) {
   }
 
   function close() {
-    if (socket.isOver()) return;
     socket.close();
     ended();
   }
 
   return {
     close,
+    isFull: () => channels.size >= (most || MOST_CHANNELS),
     /** `request`: {path, resume, token}. `on`: as for a link. */
     open(request, on) {
       const ref = ++lastRef;
       const channel = { on, key: -ref, request: { type: "open", ref, ...request } };
       channels.set(-ref, channel);
-      if (isWelcome) socket.send(channel.request);
+      if (most) socket.send(channel.request);
       return {
         ...socket,
         close: () => leave(channel),

@@ -10,14 +10,14 @@ const BY_RANK = ["open", "connecting", "waiting"]; // a client is in the first o
 function environment(url, options) {
   const { WebSocket, fetch, location } = globalThis;
   return {
+    WebSocket,
+    fetch,
     transports: ["websocket", "sse"],
     multiplex: "/.signalbox",
     backoffMs: [1000, 30000],
     connectMs: 10000,
-    log: (event, { error }) => error && console.error(error),
+    log: (event, { error }) => console.error(error),
     ...options,
-    WebSocket: options.WebSocket ?? WebSocket,
-    fetch: options.fetch ?? fetch,
     queue: { messages: 1000, bytes: 4 << 20, ageMs: 600000, ...options.queue },
     base: String(new URL(url, location?.href)).replace(/^ws/, "http"),
   };

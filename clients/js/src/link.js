@@ -64,7 +64,6 @@ export function makeLink({ heartbeatMs, connectMs }, on, { hangUp, ask, doubt })
     opened: () => (isOpen = true),
     check: () => pulse?.check(),
     isGreeted: () => isGreeted,
-    isOver: () => isOver,
     isStale: () => pulse?.isStale(),
   };
 }

@@ -7,9 +7,9 @@ const HEAD_BYTES = 80; // at least what goes around a message, but for its id
 const AGAIN_MS = 1000; // after a refusal for now
 const FULL_MS = 100; // until a full socket is looked at again
 
-const tooLarge = () => statusError(413, "too large");
+const tooLarge = () => statusError({ status: 413, message: "too large" });
 const unknown = (cause) =>
-  new SignalboxError("unknown_outcome", "sent, but not acknowledged", { cause });
+  new SignalboxError("unknown_outcome", "not acknowledged", { cause });
 
 /** `bounds`: {messages, bytes, ageMs}. `flush` is called when there may be something to send. */
 export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
@@ -46,13 +46,6 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
     }, ms);
   }
 
-  function markSent(entry, sender) {
-    const ms = limits.idSeconds * 900; // nine tenths: the server must still know it when it arrives
-    entry.sender = sender;
-    entry.untilMs = Date.now() + ms;
-    expire(entry, ms, unknown());
-  }
-
   const senderOf = ({ clientId, name }) => JSON.stringify([clientId, name]);
 
   return {
@@ -61,10 +54,10 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
     /** `body`: the message's JSON. `watch(fail)` may call fail(error) later, and returns what undoes that. Resolves with {id}. */
     add(body, id, watch) {
       const bytes = new TextEncoder().encode(body).length + id.length + HEAD_BYTES;
-      if (!/^[ -~]{1,128}$/.test(id)) throw statusError(400, "not an id");
+      if (!/^[ -~]{1,128}$/.test(id)) throw statusError({ status: 400, message: "not an id" });
       if (bytes > limits.maxMessageBytes) throw tooLarge();
       if (entries.length >= messages || waitingBytes + bytes > mostBytes) {
-        throw new SignalboxError("full", "too much is waiting", { retryable: true });
+        throw new SignalboxError("full", "the queue is full", { retryable: true });
       }
       return new Promise((resolve, reject) => {
         const entry = { ref: ++lastRef, id, body, bytes, resolve, reject };
@@ -94,16 +87,22 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
         if (entry.ref - entries[0].ref >= window) return;
         if (!link.writable()) return wait(FULL_MS);
         entry.isOut = true;
-        if (!entry.sender) markSent(entry, senderOf(hello));
+        if (!entry.sender) {
+          const ms = limits.idSeconds * 700; // the server must still know it when a last copy arrives
+          entry.sender = senderOf(hello);
+          entry.untilMs = Date.now() + ms;
+          expire(entry, ms, unknown());
+        }
         link.send({ ref: entry.ref, id: entry.id }, entry.body, hello);
       }
     },
 
     /** An ack or an error. */
-    answer({ type, ref, id, status, message, retryMs }) {
+    answer(frame) {
+      const { type, ref, id, retryMs } = frame;
       const entry = entries.find((each) => each.ref === ref);
       if (!entry) return;
-      const error = type === "error" && statusError(status, message, retryMs);
+      const error = type === "error" && statusError(frame);
       if (error.retryable) {
         entry.isOut = false;
         wait(retryMs ?? AGAIN_MS);

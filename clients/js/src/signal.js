@@ -53,16 +53,21 @@ export function makeSignal(carrier, path, resumed, changed) {
     }
   }
 
-  function take(frame) {
-    const { type } = frame;
-    if (type === "hello") greet(frame);
-    else if (type === "message") deliver(frame);
-    else if (type === "position") move(frame.id);
-    else if (type === "closed") lost(closeError(frame));
-    else if (type === "live") {
+  const by = {
+    hello: greet,
+    message: deliver,
+    position: ({ id }) => move(id),
+    ack: outbox.answer,
+    error: outbox.answer,
+    closed: (frame) => lost(closeError(frame)),
+    live() {
       move(caughtUp);
       isReplay = false;
-    } else outbox.answer(frame);
+    },
+  };
+
+  function take(frame) {
+    by[frame.type]?.(frame);
     flush();
   }
 
@@ -179,7 +184,7 @@ export function makeSignal(carrier, path, resumed, changed) {
     try {
       for (;;) {
         if (waiting.length > 0) yield waiting.shift();
-        else if (isFull) throw new SignalboxError("full", "messages were not taken in time");
+        else if (isFull) throw new SignalboxError("full", "not taken in time");
         else if (failure) throw failure;
         else if (state === "closed") return;
         else await new Promise((resolve) => (wake = resolve));

@@ -3,7 +3,7 @@ import { answerError, closeError, networkError } from "./errors.js";
 import { makeLink } from "./link.js";
 
 const ENOUGH_BUFFERED = 1 << 20;
-const WANTS_SOCKET = [400, 412, 426]; // the answers to an ordinary GET where a WebSocket is welcome
+const WANTS_SOCKET = [412, 426]; // the answers to an ordinary GET where a WebSocket is welcome
 
 export function openSocket(env, url, on) {
   const { WebSocket, fetch, connectMs } = env;
@@ -25,7 +25,7 @@ export function openSocket(env, url, on) {
     drop();
     const timer = setTimeout(() => asking.abort(), connectMs);
     try {
-      const answer = await fetch(url, { cache: "no-store", signal: asking.signal });
+      const answer = await fetch(url, { signal: asking.signal });
       const { status } = answer;
       const isWelcome = status < 400 || WANTS_SOCKET.includes(status);
       link.end(isWelcome ? networkError("no WebSocket passes", { status, isBlocked: true }) : await answerError(answer));

@@ -2,8 +2,6 @@
 import { answerError, closeError, networkError } from "./errors.js";
 import { makeLink } from "./link.js";
 
-const AGAIN_MS = 1000;
-
 export function openStream(env, url, token, on) {
   const { fetch } = env;
   const abort = new AbortController();
@@ -18,8 +16,7 @@ export function openStream(env, url, token, on) {
   async function read() {
     try {
       const answer = await ask({ headers: { Accept: "text/event-stream" } });
-      if (answer.status === 204) return link.end(closeError({ code: 1000 }));
-      if (answer.status !== 200) return link.end(await answerError(answer));
+      if (!/^text.event-stream/.test(answer.headers.get("Content-Type"))) return link.end(await answerError(answer));
       link.opened();
       const reader = answer.body.getReader();
       const decoder = new TextDecoder();
@@ -57,7 +54,7 @@ export function openStream(env, url, token, on) {
         else if (status === 404) link.end(networkError(message, { status }));
         else link.give({ type: "error", ref, status, message, retryMs });
       } catch {
-        link.give({ type: "error", ref, retryMs: AGAIN_MS });
+        link.give({ type: "error", ref, status: 503 });
       }
     },
   };

@@ -54,7 +54,7 @@ for (const [way, options] of Object.entries(WAYS)) {
 test("B9 a slow large message: bytes of an event stream count, before the message is whole", () =>
   inWorld(async ({ clock, connect, settle }) => {
     let controller;
-    const fetch = async () => new Response(new ReadableStream({ start: (made) => void (controller = made) }));
+    const fetch = async () => new Response(new ReadableStream({ start: (made) => void (controller = made) }), { headers: { "Content-Type": "text/event-stream" } });
     const write = (text) => controller.enqueue(new TextEncoder().encode(text));
     const signal = connect({ transports: ["sse"], fetch }).signal("/Msg");
     const heard = [];

@@ -90,7 +90,7 @@ for (const [way, options] of Object.entries(WAYS)) {
 
 test("B19 the table of close codes of a WebSocket, when no frame says more", () =>
   inWorld(async ({ server, open, settle }) => {
-    const comesBack = { 1000: false, 1001: true, 1002: false, 1003: false, 1005: true, 1006: true, 1007: false, 1008: true, 1009: false,
+    const comesBack = { 1000: false, 1001: true, 1002: false, 1003: false, 1005: true, 1006: true, 1007: false, 1008: false, 1009: false,
       1011: true, 1012: true, 1013: true, 1014: true, 1015: true, 4000: false, 4001: false, 4002: true, 4003: true, 4004: true, 4321: false };
     for (const [code, expected] of Object.entries(comesBack)) {
       const { client, signal } = await open("/Msg", WAYS.websocket);
@@ -181,7 +181,7 @@ test("B17 a restart of the server does not count", () =>
 test("B17 many signals that fail together count once", () =>
   inWorld(async ({ clock, server, connect }) => {
     server.passesSockets = false;
-    const client = connect({ multiplex: false });
+    const client = connect({ multiplex: false, retry: () => 1000 });
     for (let i = 0; i < 20; i++) client.signal("/Msg");
     await clock.advance(10);
     assert.equal(server.opens.length, 0);
@@ -212,6 +212,30 @@ test("B20 where the server does not multiplex, each signal gets a WebSocket of i
     assert.deepEqual(signals.map(({ state }) => state), ["open", "open"]);
     assert.deepEqual(server.opens.map(({ carrier }) => carrier), ["websocket", "websocket"]);
     assert.equal(server.sockets.length, 3, "the multiplex path was asked for once");
+  }));
+
+test("B20 a socket that has all the channels it may have is joined by another one", () =>
+  inWorld(async ({ clock, server, connect, settle }) => {
+    server.maxChannels = 3;
+    const client = connect();
+    const signals = [client.signal("/Msg")];
+    await settle();
+    for (let i = 0; i < 6; i++) signals.push(client.signal("/Msg"));
+    await clock.advance(2000); // the second socket learns its bound from a refusal
+    assert.ok(signals.every(({ state }) => state === "open"));
+    assert.equal(server.sockets.length, 3);
+    client.close();
+    assert.ok(server.sockets.every(({ readyState }) => readyState >= 2));
+  }));
+
+test("B20 a path that is no connection ends its signal, over an event stream, too", () =>
+  inWorld(async ({ server, open }) => {
+    server.refusal = () => ({ status: 200, message: "a page" });
+    for (const options of [WAYS.channel, WAYS.sse]) {
+      const { heard } = await open("/Msg", options);
+      const { state, error } = heard.of("state").at(-1);
+      assert.deepEqual([state, error.code, error.status, error.message], ["closed", "refused", 200, "a page"]);
+    }
   }));
 
 test("B20 an old server that takes the multiplex path for a route of its own", () =>

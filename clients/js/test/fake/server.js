@@ -7,6 +7,7 @@ export const LIMITS = {
 export class FakeServer {
   limits = { ...LIMITS };
   multiplex = "/.signalbox";
+  maxChannels = 1000; // of a socket
   sockets = []; // every WebSocket that was ever made, in order
   requests = []; // every fetch: {method, url, headers, body}
   sessions = new Set();

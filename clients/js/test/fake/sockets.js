@@ -46,7 +46,7 @@ export function fakeWebSocket(server) {
     say(frame) {
       queueMicrotask(() => {
         if (this.isStalled) this.#late.push(frame);
-        else if (this.readyState === OPEN) this.onmessage?.({ data: JSON.stringify(frame) });
+        else if (this.readyState === OPEN) this.onmessage?.({ type: "message", data: JSON.stringify(frame) });
       });
     }
 
@@ -67,15 +67,15 @@ export function fakeWebSocket(server) {
       const session = isShared ? undefined : !server.swallows && server.open(carrier, request);
       if (session?.refused) return this.#refuse();
       this.readyState = OPEN;
-      this.onopen?.({});
+      this.onopen?.({ type: "open" });
       if (server.swallows) return;
-      if (isShared) this.say({ type: "welcome", limits: { ...server.limits, maxChannels: 1000 }, features: ["resume", "last", "token", "groups"] });
+      if (isShared) this.say({ type: "welcome", limits: { ...server.limits, maxChannels: server.maxChannels }, features: ["resume", "last", "token", "groups"] });
       else this.#channels.set(undefined, session), session.greet();
       this.isShared = isShared;
     }
 
     #refuse() {
-      this.onerror?.({});
+      this.onerror?.({ type: "error" });
       this.#closed(1006, "");
     }
 
@@ -98,6 +98,9 @@ export function fakeWebSocket(server) {
         say: (frame) => this.say({ channel, ...frame }),
         end: () => this.#channels.delete(channel),
       };
+      if (this.#channels.size >= server.maxChannels) {
+        return this.say({ type: "error", ref, code: "refused", status: 429, message: "no more channels on this socket" });
+      }
       const session = server.open(carrier, request);
       if (session.refused) return this.say({ type: "error", ref, code: "refused", ...session.refused });
       this.#channels.set(channel, session);
@@ -120,7 +123,7 @@ export function fakeWebSocket(server) {
     #closed(code, reason) {
       if (this.readyState === CLOSED) return;
       this.readyState = CLOSED;
-      this.onclose?.({ code, reason, wasClean: code !== 1006 });
+      this.onclose?.({ type: "close", code, reason, wasClean: code !== 1006 });
     }
   };
 }
