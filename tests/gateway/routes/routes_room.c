@@ -36,6 +36,8 @@ static void on_client_message(void *ctx, struct client *c, const struct said *sa
     buf_clear(&room->reply);
     buf_append(&room->reply, said->reply);
     room->was_binary = said->is_binary;
+    buf_clear(&room->once);
+    buf_append(&room->once, said->once);
     buf_append(&room->heard, said->body);
     buf_append_char(&room->heard, ' ');
 }
@@ -252,6 +254,7 @@ void routes_room_deinit(struct routes_room *room) {
     message_frames_deinit(&room->frames);
     buf_deinit(&room->heard);
     buf_deinit(&room->reply);
+    buf_deinit(&room->once);
     if (room->has_redis) {
         bus_room_deinit(bus_room);
     } else {

@@ -45,6 +45,7 @@ struct routes_room {
     struct client *client; /* the last one that sent something; a reference */
     struct buf heard;      /* what clients sent, each with a blank after it */
     struct buf reply;      /* of what was sent last: struct said */
+    struct buf once;       /* likewise */
     bool was_binary;       /* likewise */
     bool keeps_messages;   /* what is sent waits for room, and can be taken back */
     unsigned left;         /* clients */
