@@ -46,3 +46,31 @@ bool base64_decode(struct bytes text, char *out, size_t *len_out) {
     *len_out = len - padding;
     return true;
 }
+
+void base64url_append(struct buf *out, struct bytes data) {
+    size_t begin = out->len;
+    base64_append(out, data);
+    while (out->len > begin && out->ptr[out->len - 1] == '=')
+        out->len--;
+    for (char *c = out->ptr + begin; c < out->ptr + out->len; c++)
+        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+}
+
+bool base64url_decode(struct bytes text, struct buf *out) {
+    struct buf padded = {0}, again = {0};
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++)
+        buf_append_char(&padded, text.ptr[i] == '-' ? '+' : text.ptr[i] == '_' ? '/' : text.ptr[i]);
+    while (padded.len % 4 != 0)
+        buf_append_char(&padded, '=');
+    char *to = buf_reserve(out, base64_decoded_max(padded.len) + 1);
+    bool is_ok = base64_decode(buf_bytes(&padded), to, &len);
+    if (is_ok) /* one spelling of each: no bits that mean nothing, and no padding */
+        base64url_append(&again, bytes_of(to, len));
+    is_ok = is_ok && bytes_equal(buf_bytes(&again), text);
+    if (is_ok)
+        buf_added(out, len);
+    buf_deinit(&padded);
+    buf_deinit(&again);
+    return is_ok;
+}

@@ -1,4 +1,4 @@
-/* base64.h - RFC 4648 section 4, with padding. */
+/* base64.h - RFC 4648: section 4, with padding, and section 5 (base64url), without. */
 #ifndef SIGNALBOX_BASE_BASE64_H
 #define SIGNALBOX_BASE_BASE64_H
 
@@ -19,5 +19,9 @@ static inline size_t base64_decoded_max(size_t len) {
 }
 /* false when it is not just that. */
 bool base64_decode(struct bytes text, char *out, size_t *len_out);
+
+void base64url_append(struct buf *out, struct bytes data);
+/* Appends what the text stands for. False when it is not just that; then nothing is appended. */
+bool base64url_decode(struct bytes text, struct buf *out);
 
 #endif

@@ -1,5 +1,5 @@
-/* digest.h - the two digests Signalbox needs, as standard Base64 with padding (RFC 4648 section 4).
- */
+/* digest.h - the two digests Signalbox needs, also as standard Base64 with padding (RFC 4648
+ * section 4). */
 #ifndef SIGNALBOX_BASE_DIGEST_H
 #define SIGNALBOX_BASE_DIGEST_H
 
@@ -9,7 +9,9 @@
 
 /* 28 characters and a NUL. */
 void digest_sha1_base64(struct bytes data, char text_out[29]);
-/* 44 characters and a NUL. */
+enum { DIGEST_SHA256 = 32 /* bytes */ };
+void digest_hmac_sha256(struct bytes key, struct bytes data, unsigned char out[DIGEST_SHA256]);
+/* The same: 44 characters and a NUL. */
 void digest_hmac_sha256_base64(struct bytes key, struct bytes data, char text_out[45]);
 /* Whether both are the same, in a time that does not tell where they differ. */
 bool digest_equal(struct bytes a, struct bytes b);

@@ -12,7 +12,6 @@
 #include "gateway/conn/request.h"
 #include "gateway/conn/sse.h"
 #include "gateway/routes/cors.h"
-#include "gateway/routes/join.h"
 #include "gateway/routes/reference.h"
 #include "gateway/session/client.h"
 #include "gateway/session/memberships.h"
@@ -76,15 +75,6 @@ bool event_stream_is_refused(struct request *r) {
 
 enum wire event_stream_wire(const struct request *r) {
     return wire_of_sse(r->head.minor_version > 0, request_wants_v1_events(r));
-}
-
-bool event_stream_read_resume(const struct request *r, struct join_options *join) {
-    struct bytes id;
-    if (sse_resume(&r->head, &id) != SSE_RESUME_FROM)
-        return false;
-    join->wants_resume = true;
-    join->has_resume = message_id_parse(id, &join->resume);
-    return true;
 }
 
 /* ---- the 200 */

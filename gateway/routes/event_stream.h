@@ -8,7 +8,6 @@
 #include "gateway/session/wire.h"
 
 struct client;
-struct join_options;
 struct request;
 
 /* A GET or HEAD that asks for one. */
@@ -16,8 +15,6 @@ bool event_stream_is_asked(const struct request *r);
 /* Refuses what cannot become one, or what must not come back. False: it may go on. */
 bool event_stream_is_refused(struct request *r);
 enum wire event_stream_wire(const struct request *r);
-/* Last-Event-ID. False: there is none. */
-bool event_stream_read_resume(const struct request *r, struct join_options *join);
 /* Answers the request, whose connection changes over to events. Returns the carrier. */
 struct sse *event_stream_open(struct request *r, struct client *client);
 

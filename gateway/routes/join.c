@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
@@ -19,6 +20,7 @@
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
 #include "gateway/session/message_frames.h"
+#include "gateway/session/resume_token.h"
 #include "gateway/session/wire.h"
 
 enum { JOIN_HELD_MAX_BYTES = 1024 * 1024, FOLLOW_MS = 5000, REPLAYS_MAX = 64 };
@@ -260,6 +262,27 @@ static struct message_id begins_at(const struct join *j) {
     return j->last > 0 && first != NULL ? message_id_before(first->id) : j->position;
 }
 
+static void send_hello(struct join *j, struct client *client) {
+    struct message_id begin = begins_at(j);
+    bool is_on_its_way =
+        j->has_resume && !j->is_rewound && message_id_compare(j->resume, begin) < 0;
+    struct resume_token token = {.issued_s = clock_wall_ms() / 1000,
+                                 .position = is_on_its_way ? j->resume : begin,
+                                 .name = client->who.name,
+                                 .client_id = client->who.client_id,
+                                 .value = client->who.value};
+    struct resume_key key;
+    struct buf text = {0};
+    if (wire_has_hello(client->wire) && resume_key_of(j->routes->bus, &key))
+        resume_token_append(&text, &key, &token);
+    client_send_hello(client, begin,
+                      !j->wants_resume  ? WIRE_NOT_ASKED
+                      : j->is_recovered ? WIRE_RECOVERED
+                                        : WIRE_NOT_RECOVERED,
+                      buf_bytes(&text));
+    buf_deinit(&text);
+}
+
 static void complete(struct join *j) {
     if (is_of_the_dead(j)) {
         refuse(j, "this gateway was declared dead");
@@ -273,10 +296,7 @@ static void complete(struct join *j) {
     j->carry(j->request, client);
     client->skip_until = j->is_rewound ? MESSAGE_ID_NONE : j->position;
     clients_attach(j->entry, client);
-    client_send_hello(client, begins_at(j),
-                      !j->wants_resume  ? WIRE_NOT_ASKED
-                      : j->is_recovered ? WIRE_RECOVERED
-                                        : WIRE_NOT_RECOVERED);
+    send_hello(j, client);
     send_held(j, client, &j->replayed);
     if (j->is_told_live)
         client_send_live(client);

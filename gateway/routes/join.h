@@ -27,8 +27,8 @@ typedef void join_carry_fn(struct request *r, struct client *client);
 struct join_options {
     struct client *client; /* the reference becomes the join's */
     join_carry_fn *carry;
-    bool wants_resume; /* signalbox-resume was given, … */
-    bool has_resume;   /* … and is an id: */
+    bool wants_resume; /* it comes back, … */
+    bool has_resume;   /* … and this is where it got to: */
     struct message_id resume;
     bool wants_last; /* the route or the client asked for the last messages, … */
     unsigned last;   /* … and so many of them come first, unless it resumes */

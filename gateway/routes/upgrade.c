@@ -24,6 +24,7 @@
 #include "gateway/routes/origin.h"
 #include "gateway/routes/reference.h"
 #include "gateway/routes/request_session.h"
+#include "gateway/routes/resume.h"
 #include "gateway/routes/routes.h"
 #include "gateway/session/client.h"
 #include "gateway/session/memberships.h"
@@ -191,14 +192,6 @@ static struct client *identify(const struct request *r, const struct upgrade_opt
     return made;
 }
 
-/* ---- resume */
-
-static void read_resume(const struct request *r, struct join_options *join) {
-    struct bytes value = request_query(r, "signalbox-resume");
-    join->wants_resume = value.ptr != NULL;
-    join->has_resume = join->wants_resume && message_id_parse(value, &join->resume);
-}
-
 /* ---- the last messages */
 
 /* A client asks for history only where the app gives any. What is no number is not a wish. */
@@ -312,6 +305,24 @@ static join_carry_fn *carry_of(enum wire wire) {
     return wire_is_sse(wire) ? carry_by_events : carry_by_websocket;
 }
 
+/* Its id, and what it missed: who comes back may bring both along. */
+static struct upgrade_error decide_who(const struct request *r, const struct upgrade_options *o,
+                                       enum wire wire, struct join_options *join, struct buf *id) {
+    struct upgrade_error error = {0, NULL};
+    struct resume resume = {0};
+    if (o->scope == SCOPE_GLOBAL && wire_has_hello(wire))
+        resume_read(&resume, r, o, wire_is_sse(wire));
+    if (resume.client_id.len > 0)
+        buf_append(id, resume.client_id);
+    else
+        error = upgrade_decide_id(r, o, id);
+    join->wants_resume = resume.is_asked;
+    join->has_resume = resume.has_position;
+    join->resume = resume.position;
+    resume_deinit(&resume);
+    return error;
+}
+
 enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *options,
                              struct upgrade_error *error_out) {
     enum wire wire = wire_of(r, options);
@@ -323,7 +334,7 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
         return UPGRADE_REFUSED;
     *error_out = names_error(options, &groups);
     if (error_out->text == NULL)
-        *error_out = upgrade_decide_id(r, options, &id);
+        *error_out = decide_who(r, options, wire, &join, &id);
     if (error_out->text != NULL) {
         buf_deinit(&id);
         return UPGRADE_INVALID;
@@ -333,13 +344,10 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
     buf_deinit(&id);
     if (options->scope == SCOPE_LOCAL) {
         join.carry(r, join.client);
-        client_send_hello(join.client, MESSAGE_ID_NONE, WIRE_NOT_ASKED);
+        client_send_hello(join.client, MESSAGE_ID_NONE, WIRE_NOT_ASKED, BYTES_NONE);
         client_unref(join.client);
         return UPGRADE_OPEN;
     }
-    bool is_told = is_stream && event_stream_read_resume(r, &join);
-    if (!is_told && wire_has_hello(wire))
-        read_resume(r, &join);
     read_last(r, options, &join);
     if (!bus_can_send(r->routes->bus)) {
         client_unref(join.client);

@@ -102,8 +102,8 @@ static void send_frame(struct client *c, struct frame f) {
     frame_unref(f);
 }
 
-void client_send_hello(struct client *c, struct message_id position,
-                       enum wire_recovered recovered) {
+void client_send_hello(struct client *c, struct message_id position, enum wire_recovered recovered,
+                       struct bytes resume) {
     if (!wire_has_hello(c->wire))
         return;
     struct hello hello = {.who = &c->who,
@@ -111,7 +111,8 @@ void client_send_hello(struct client *c, struct message_id position,
                           .data = client_data(c),
                           .settings = c->host->settings,
                           .position = position,
-                          .recovered = recovered};
+                          .recovered = recovered,
+                          .resume = resume};
     send_frame(c, message_frames_hello(c->host->frames, c->wire, &hello));
 }
 

@@ -141,7 +141,8 @@ static inline bool client_is_open(const struct client *c) {
  * hello. */
 enum conn_sent client_send_frame(struct client *c, struct frame f, bool is_initial);
 /* What its wire begins with, if anything (wire_hello). */
-void client_send_hello(struct client *c, struct message_id position, enum wire_recovered recovered);
+void client_send_hello(struct client *c, struct message_id position, enum wire_recovered recovered,
+                       struct bytes resume);
 /* signalbox.v1: what hello announced as replayed has been sent. Past the bound. */
 void client_send_live(struct client *c);
 /* A message that has no place in a log. flags: FLAG_BINARY, FLAG_JSON. */

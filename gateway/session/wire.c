@@ -79,7 +79,10 @@ void wire_hello(struct buf *out, const struct hello *h) {
     append_groups(out, h->groups);
     buf_append_str(out, ",\"id\":");
     append_id(out, h->position);
-    buf_printf(out, ",\"recovered\":%s,\"limits\":{", texts[h->recovered]);
+    buf_printf(out, ",\"recovered\":%s", texts[h->recovered]);
+    if (h->resume.len > 0)
+        buf_printf(out, ",\"resume\":\"%.*s\"", BYTES_FMT(h->resume));
+    buf_append_str(out, ",\"limits\":{");
     wire_limits(out, h->settings);
     buf_append_char(out, '}');
     if (h->data.len > 0) {

@@ -91,6 +91,7 @@ struct hello {
     const struct settings *settings; /* of the limits */
     struct message_id position;      /* where the connection's messages begin */
     enum wire_recovered recovered;
+    struct bytes resume; /* a token (resume_token.h); empty: none */
 };
 
 /* Appends {"type":"hello",…}, the first text of signalbox.v1. */

@@ -10,9 +10,9 @@ from conformance_world import G1, G2, unique
 V1 = {"Sec-WebSocket-Protocol": "signalbox.v1"}
 
 
-def v1(w, gateway, name, **more):
+def v1(w, gateway, name, headers=None, **more):
     """A client of signalbox.v1 and its hello."""
-    client = w.up(gateway, name, headers=V1, **more)
+    client = w.up(gateway, name, headers={**V1, **(headers or {})}, **more)
     assert client.head.get("Sec-WebSocket-Protocol") == ("signalbox.v1" if w.transport != "sse" else None)
     client.hello = client.recv_json()
     return client
@@ -301,6 +301,92 @@ def test_resume_beyond_the_history(w):
     while not got or got[-1] != "end":
         got.append(messages(b, 1)[0]["data"])
     assert got == sorted(got[:-1]) + ["end"] and 0 < len(got) < 2500 and got[-2] == "02500"
+
+
+# -- the token of a hello
+
+def test_a_token_makes_it_the_same_client(w, trigger):
+    """At the other gateway, from where its hello said, or from a later id that it adds."""
+    name = unique()
+    a = v1(w, trigger, name)
+    w.send("seen", trigger, name=name)
+    seen = messages(a, 1)[0]["id"]
+    a.drop()
+    w.send("for me", trigger, name=name, client_id=a.id)
+    w.send("for another", trigger, name=name, client_id="other")
+    b = resume(w, 1 - trigger, name, a.hello["resume"])
+    assert (b.hello["clientId"], b.hello["recovered"]) == (a.id, True)
+    assert [message["data"] for message in messages(b, 2)] == ["seen", "for me"]
+    b.drop()
+    c = resume(w, trigger, name, a.hello["resume"] + "~" + seen)  # the first one is good still
+    assert (c.hello["clientId"], c.hello["recovered"]) == (a.id, True)
+    assert messages(c, 1)[0]["data"] == "for me"
+    w.send("live", trigger, name=name, client_id=a.id)
+    assert messages(c, 1)[0]["data"] == "live"
+
+
+def test_a_token_takes_over_what_is_open(w, trigger):
+    name = unique()
+    a = v1(w, trigger, name)
+    b = resume(w, 1 - trigger, name, a.hello["resume"])
+    assert b.hello["clientId"] == a.id and a.closing() == (4001, "replaced")
+
+
+def test_a_token_of_what_is_on_its_way_begins_before_it(w, trigger):
+    """Who is lost again before the missed messages came gets them the next time."""
+    name = unique()
+    a = v1(w, trigger, name)
+    w.send("missed", trigger, name=name)
+    messages(a, 1)
+    b = resume(w, trigger, name, a.hello["resume"])
+    b.drop()
+    c = resume(w, 1 - trigger, name, b.hello["resume"])
+    assert (c.hello["clientId"], c.hello["recovered"]) == (a.id, True) and messages(c, 1)[0]["data"] == "missed"
+
+
+@pytest.mark.parametrize("make", [
+    lambda token, other: token[:-1] + ("A" if token[-1] != "A" else "B"), lambda token, other: token[:40],
+    lambda token, other: token + "A", lambda token, other: "~" + token, lambda token, other: other,
+    lambda token, other: other + "~1-1", lambda token, other: "A" * 6000, lambda token, other: "a~1-1"],
+    ids=["forged", "cut", "more", "nothing", "foreign", "foreign from", "long", "short"])
+def test_a_token_that_is_none(w, make):
+    name = unique()
+    a, other = v1(w, G1, name), v1(w, G1, unique())
+    b = resume(w, G2, name, make(a.hello["resume"], other.hello["resume"]))
+    assert b.hello["recovered"] is False and b.hello["clientId"] not in (a.id, other.id)
+    assert b.recv_json() == {"type": "live"}
+
+
+def test_a_token_with_an_id_that_never_was(w):
+    """Who it is holds; what it missed is not known."""
+    name = unique()
+    a = v1(w, G1, name)
+    for id in "nonsense", "999999999999999-1", "":
+        b = resume(w, G2, name, a.hello["resume"] + "~" + id)
+        assert (b.hello["clientId"], b.hello["recovered"]) == (a.id, False)
+
+
+def test_a_route_that_gives_an_id_decides(w, trigger):
+    """And a token of an id that a route gave gives nobody that id."""
+    name, id = unique(), unique("me")
+    named = v1(w, trigger, name, id=id)
+    w.send("missed", trigger, name=name)
+    messages(named, 1)
+    again = v1(w, trigger, name, id=unique("you"), **{"signalbox-resume": named.hello["resume"]})
+    assert again.hello["clientId"] not in (id, named.id) and again.hello["recovered"] is True
+    assert messages(again, 1)[0]["data"] == "missed"
+    other = resume(w, trigger, name, named.hello["resume"])
+    assert other.hello["clientId"] != id and other.hello["recovered"] is False
+
+
+def test_a_token_does_not_spare_the_signature(signed, strict):
+    """A signed id is the same again; with strict signing only for the same User-Agent."""
+    for w, agent, is_same in (signed, "another", True), (strict, "me", True), (strict, "another", False):
+        name = unique()
+        a = v1(w, G1, name, headers={"User-Agent": "me"})
+        assert a.hello["clientId"].startswith("s:")
+        b = v1(w, G2, name, headers={"User-Agent": agent}, **{"signalbox-resume": a.hello["resume"]})
+        assert (b.hello["clientId"] == a.hello["clientId"], b.hello["recovered"]) == (is_same, is_same)
 
 
 @pytest.mark.parametrize("id", ["nonsense", "0-0", "999999999999999-1", "-", "1-2-3"])

@@ -50,8 +50,39 @@ static void test_wrong_texts(void **state) {
     assert_false(base64_decode(BYTES_LIT("Zm\0v"), plain, &len));
 }
 
+static void test_of_urls(void **state) {
+    (void)state;
+    static const struct {
+        struct bytes plain;
+        const char *text;
+    } cases[] = {
+        {BYTES_LIT(""), ""},           {BYTES_LIT("f"), "Zg"},
+        {BYTES_LIT("fo"), "Zm8"},      {BYTES_LIT("foo"), "Zm9v"},
+        {BYTES_LIT("foob"), "Zm9vYg"}, {BYTES_LIT("\xff\xfe\x00\xfb"), "__4A-w"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf out = {0}, plain = {0};
+        base64url_append(&out, cases[i].plain);
+        assert_true(bytes_equal_str(buf_bytes(&out), cases[i].text));
+        buf_append_char(&plain, '>');
+        assert_true(base64url_decode(buf_bytes(&out), &plain));
+        assert_true(bytes_equal(bytes_from(buf_bytes(&plain), 1), cases[i].plain));
+        buf_deinit(&out);
+        buf_deinit(&plain);
+    }
+    static const char *const wrong[] = {"Z",    "Zg==", "Zh",  "Zm9",  "Zm9+",
+                                        "Zm9/", "Zg=",  "Z g", "Zm9vZ"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct buf plain = {0};
+        assert_false(base64url_decode(bytes_str(wrong[i]), &plain));
+        assert_int_equal(plain.len, 0);
+        buf_deinit(&plain);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_both_ways),
-                                       cmocka_unit_test(test_wrong_texts)};
+                                       cmocka_unit_test(test_wrong_texts),
+                                       cmocka_unit_test(test_of_urls)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

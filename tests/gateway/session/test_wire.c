@@ -35,18 +35,20 @@ static void hello(void **state) {
                 "\"groups\":[],\"id\":\"5-7\",\"recovered\":null," LIMITS "}");
     h.groups = (struct bytes_list){groups, 1};
     h.recovered = WIRE_NOT_RECOVERED;
+    h.resume = BYTES_LIT("a-token_");
     wire_hello(&text, &h);
     assert_text(&text,
                 "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":\"G\","
-                "\"groups\":[\"G\"],\"id\":\"5-7\",\"recovered\":false," LIMITS "}");
+                "\"groups\":[\"G\"],\"id\":\"5-7\",\"recovered\":false,"
+                "\"resume\":\"a-token_\"," LIMITS "}");
     h.groups = (struct bytes_list){groups, 2};
     h.recovered = WIRE_RECOVERED;
     h.data = BYTES_LIT("{\"a\":1}");
     wire_hello(&text, &h);
     assert_text(&text,
                 "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":\"G\","
-                "\"groups\":[\"G\",\"\\\"H\"],\"id\":\"5-7\",\"recovered\":true," LIMITS
-                ",\"data\":{\"a\":1}}");
+                "\"groups\":[\"G\",\"\\\"H\"],\"id\":\"5-7\",\"recovered\":true,"
+                "\"resume\":\"a-token_\"," LIMITS ",\"data\":{\"a\":1}}");
 }
 
 static void messages(void **state) {
