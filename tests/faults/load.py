@@ -161,7 +161,9 @@ class Client:
         elif message["type"] == "message":
             self.last = parse_id(message["id"])
             self.on_message(self.last, message["data"])
-        else:
+        elif message["type"] == "position":  # it resumes from there
+            self.last = parse_id(message["id"])
+        elif message["type"] in ("ack", "error"):
             self.on_note(message)
 
     def on_hello(self):

@@ -77,7 +77,7 @@ def steal(w, lease_ms):
     script = w.redis.register_script(TAKE_PARTITION.read_text())
     for partition in range(PARTITIONS):
         w.redis.delete(key(partition, "lease"))
-        script(keys=[key(partition, "own"), key(partition, "lease")], args=["thief", lease_ms, 0, 0])
+        script(keys=[key(partition, "own"), key(partition, "lease")], args=["thief", lease_ms, 0, 0, "taken", partition])
 
 
 def test_f4_lease_stolen(world):
