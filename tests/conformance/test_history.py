@@ -69,6 +69,18 @@ def test_over_v1_with_ids(w, trigger):
     assert d.hello["recovered"] is False and messages(d, 1)[0]["data"] == "live"
 
 
+def test_live_ends_them(w, trigger):
+    """It comes when messages were asked for, by the route or by the client, also where there are none."""
+    name = unique()
+    joined(w, name, 2)
+    for asked, kinds in (({"last": 2}, ["message", "message", "live"]), ({"last": 2, "signalbox-last": 0}, ["live"]),
+                         ({"signalbox-last": 1}, ["live"]), ({"last": 0}, [])):
+        a = v1(w, trigger, name, **asked)
+        w.send("next", trigger, name=name, client_id=a.id)
+        got = [a.recv_json() for _ in [*kinds, "next"]]
+        assert [frame["type"] for frame in got] == [*kinds, "message"] and got[-1]["data"] == "next", asked
+
+
 def test_as_it_was_sent(w, trigger):
     name = unique()
     reader = w.up(G1, name)

@@ -1,10 +1,10 @@
 /*
  * fuzz_http_fields.c - a head of any bytes, and what is read out of its fields: Range, Origin,
- * Host, Accept, Last-Event-ID, and the opening handshake of a WebSocket.
+ * Host, Accept, Last-Event-ID, Idempotency-Key, and the opening handshake of a WebSocket.
  *
  * Properties: a part lies within the file; an origin is written in the one form that reads as
- * itself; a host lies within its field; a handshake that is right is answered with one head, and
- * one that is wrong says why.
+ * itself; a host lies within its field; a string means what it means when it is written with its
+ * quotes; a handshake that is right is answered with one head, and one that is wrong says why.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +16,7 @@
 #include "common/http/http_head.h"
 #include "common/http/http_origin.h"
 #include "common/http/http_range.h"
+#include "common/http/http_string.h"
 #include "gateway/codec/deflate.h"
 #include "gateway/codec/sse_codec.h"
 #include "gateway/codec/ws_handshake.h"
@@ -106,6 +107,28 @@ static void check_last_event_id(const struct http_head *head) {
         MUST(id.len >= sizeof(SSE_END_MARK) - 1);
 }
 
+/* Written again as RFC 8941 has it, as far as that can be. */
+static void check_string(struct bytes value) {
+    struct buf meant = {0}, written = {0}, again = {0};
+    if (http_string_read(value, &meant)) {
+        bool is_ascii = true;
+        MUST(meant.len <= value.len);
+        buf_append_char(&written, '"');
+        for (size_t i = 0; i < meant.len; i++) {
+            is_ascii &= meant.ptr[i] >= 0x20 && meant.ptr[i] <= 0x7e;
+            if (meant.ptr[i] == '"' || meant.ptr[i] == '\\')
+                buf_append_char(&written, '\\');
+            buf_append_char(&written, meant.ptr[i]);
+        }
+        buf_append_char(&written, '"');
+        MUST(http_string_read(buf_bytes(&written), &again) == is_ascii);
+        MUST(!is_ascii || bytes_equal(buf_bytes(&again), buf_bytes(&meant)));
+    }
+    buf_deinit(&meant);
+    buf_deinit(&written);
+    buf_deinit(&again);
+}
+
 /* An event holds the lines of its data, and ends where the next one may begin. */
 static void check_event(struct bytes data) {
     struct buf out = {0};
@@ -127,6 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_origin(in);
     check_host(in);
     check_event(in);
+    check_string(in);
     if (http_head_parse(in, size + 1, &head, &status, &reason) != PARSE_OK)
         return 0;
     check_range(http_head_find(&head, "Range"), 1000);
@@ -134,6 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_host(head.host);
     check_accept(&head);
     check_last_event_id(&head);
+    check_string(http_head_find(&head, "Idempotency-Key"));
     check_handshake(&head);
     return 0;
 }

@@ -151,6 +151,26 @@ static void what_is_kept_counts_once(void **state) {
     }
 }
 
+/* Page by page, too. */
+static void all_of_it_is_kept_as_well(void **state) {
+    struct test *t = *state;
+    char id[24];
+    const char *tag = partition_tag(0);
+    log_own(&t->room, "1", "1-700", "0 1");
+    for (unsigned i = 1; i <= 700; i++) {
+        snprintf(id, sizeof(id), "1-%u", i);
+        log_append(&t->room, "N", id, "", IN_HISTORY | IN_LAST);
+    }
+    bus_room_ask(&t->room, "COPY sb:{%s}:h:N sb:{%s}:k:N", tag, tag);
+    bus_room_ask(&t->room, "XTRIM sb:{%s}:h:N MINID 1-100", tag);
+    (void)look_back(t, "", 1000);
+    assert_int_equal(t->messages, 700);
+    assert_true(strncmp(t->got, "1-700 1-699 1-698", 17) == 0);
+    bus_room_ask(&t->room, "XTRIM sb:{%s}:k:N MINID 1-600", tag);
+    (void)look_back(t, "", 1000);
+    assert_int_equal(t->messages, 601);
+}
+
 /* 1-1 … 1-<count>, odd ones of N and even ones of every Name. */
 static void fill(struct test *t, unsigned count) {
     char id[24];
@@ -228,6 +248,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_newest_of_both_logs_come_first, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_kept_counts_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_of_it_is_kept_as_well, setup, teardown),
         cmocka_unit_test_setup_teardown(pages_follow_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(the_log_changes_while_it_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(it_may_be_cancelled_and_redis_may_go, setup, teardown),
