@@ -264,10 +264,10 @@ static void what_has_no_room_to_wait_is_refused(void **state) {
     assert_int_equal(t->p.count, 1); /* an error */
 }
 
-/* What can be decoded and makes no sense all the same, or is too much. */
+/* Of a kind that nobody knows, and to more Names than an entry may have: the bound and one beyond. */
 static void what_makes_no_sense_is_a_dead_letter(void **state) {
     struct test *t = *state;
-    struct bytes names[PROCESSING_OUTPUTS_MAX + 1];
+    struct bytes names[ENVELOPE_LIST_MAX + 1];
     char texts[ARRAY_LEN(names)][8];
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         snprintf(texts[i], sizeof(texts[i]), "x%zu", i);
@@ -278,7 +278,7 @@ static void what_makes_no_sense_is_a_dead_letter(void **state) {
         unsigned dead_letters;
     } rows[] = {
         {{.kind = (enum entry_kind)99, .name = t->name}, 1},
-        {{.kind = ENTRY_SEND, .names = {names, 2}, .body = BYTES_LIT("x")}, 0},
+        {{.kind = ENTRY_SEND, .names = {names, ARRAY_LEN(names) - 1}, .body = BYTES_LIT("x")}, 0},
         {{.kind = ENTRY_SEND, .names = {names, ARRAY_LEN(names)}, .body = BYTES_LIT("x")}, 1},
         {{.kind = ENTRY_SEND, .name = t->name, .conn = BYTES_LIT("g:1:2|")}, 0},
     };
