@@ -311,6 +311,22 @@ static void ever_more_come_back_at_a_time(void **state) {
     assert_length_of_in(t, COUNT + 22 + 32); /* never more */
 }
 
+/* All that one call was to bring back is gone. */
+static void two_that_vanished_at_once(void **state) {
+    struct test *t = *state;
+    int64_t before = metrics_get(METRIC_dead_letters);
+    struct conn_queue *q = conn_queues_enter(t->queues, 0, message(t, "ann", 1));
+    for (uint64_t id = 2; id <= 6; id++)
+        assert_int_equal(take_turn(t, message(t, "ann", id)), CONN_QUEUE_DEFERRED);
+    commit(t, 6);
+    bus_room_ask(&t->room.bus_room, "HDEL %.*s 3-0 4-0", BYTES_FMT(buf_bytes(&t->w)));
+    conn_queues_leave(q);
+    process_returned(t, 2, 7); /* two at a time from here */
+    assert_length_of_in(t, 9);
+    assert_int_equal(metrics_get(METRIC_dead_letters), before + 2);
+    assert_int_equal(take_turn(t, returned(t, "ann", 5, 8)), CONN_QUEUE_GO);
+}
+
 /* What was processed is forgotten with its commit, not before. */
 static void a_mark_stays_until_the_commit(void **state) {
     struct test *t = *state;
@@ -559,6 +575,7 @@ int main(void) {
         TEST(a_queue_has_a_bound),
         TEST(all_queues_have_a_bound),
         TEST(ever_more_come_back_at_a_time),
+        TEST(two_that_vanished_at_once),
         TEST(a_mark_stays_until_the_commit),
         TEST(the_rest_of_an_event_keeps_its_place),
         TEST(only_the_last_one_is_taken_back),
