@@ -94,8 +94,9 @@ static void it_waits_for_every_gateway(void **state) {
     struct bytes to = bytes_str(receipts_token(r));
     receipts_collect(r, 60000);
     publish_receipt(bus, to, &(struct receipt){.matched = 1});
+    publish_receipt_id(bus, to, (struct message_id){4, 7}); /* nobody waits for it any more */
     bus_room_turn(&room, 50);
-    assert_int_equal(seen.ends, 0);
+    assert_int_equal(seen.ends + seen.ids, 0);
     publish_receipt(bus, to, &(struct receipt){.matched = 2});
     bus_room_until(&room, &seen.ends, 1, 3000);
     assert_int_equal(seen.sum.matched, 3);
