@@ -143,3 +143,11 @@ def test_the_report_counts_by_room(sample):
     by_id = {m.id: m for m in sample[:4]}
     results = dict(zip(by_id, ({"result": r} for r in (runner.KILLED, runner.KILLED, runner.SURVIVED, runner.EQUIVALENT))))
     assert "|  | 4 | 2 | 1 | 0 | 1 | 67 % |" in mutate.table(results, by_id)
+
+
+@pytest.mark.parametrize("file", sorted((cluster.ROOT / "tests" / "world" / "mutants").glob("*.mutant")), ids=lambda f: f.stem)
+def test_each_mistake_of_the_world_fits_the_code(file):
+    """Else `./dev world --mutants` says nothing of it."""
+    _, path, edit = file.read_text().split("\n", 2)
+    old, new = edit.removeprefix("<<<<\n").removesuffix(">>>>\n").split("====\n")
+    assert (cluster.ROOT / path).read_text().count(old) == 1 and old != new
