@@ -391,7 +391,8 @@ static void ask_log(struct world *w, unsigned how) {
 }
 
 static void write_log(struct world *w, unsigned how) {
-    static const struct output output = {{"N", 1}, true, {.kind = MESSAGE_DATA, .data = {"x", 1}}};
+    static const struct output output = {
+        .name = {"N", 1}, .has_history = true, .message = {.kind = MESSAGE_DATA, .data = {"x", 1}}};
     char seq[FORWARD_SEQ_TEXT];
     if (how % 2 == 0)
         (void)!ingest_push(w->ingest, 0, how % 3 == 0 ? NULL : &w->senders[how % 3 - 1],

@@ -113,10 +113,9 @@ static void on_converted(struct request *r, bool is_ok) {
 }
 
 static void join(struct request *r) {
-    struct upgrade_options options = {.name = BYTES_LIT("N"),
-                                      .group = BYTES_LIT("g"),
-                                      .scope = SCOPE_LOCAL,
-                                      .is_automatic = true};
+    const struct bytes group = BYTES_LIT("g");
+    struct upgrade_options options = {
+        .name = BYTES_LIT("N"), .groups = {&group, 1}, .scope = SCOPE_LOCAL, .is_automatic = true};
     struct upgrade_error error;
     r->on_converted = on_converted;
     enum upgrade_outcome outcome = upgrade(r, &options, &error);
