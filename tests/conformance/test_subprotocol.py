@@ -325,6 +325,15 @@ def test_a_token_makes_it_the_same_client(w, trigger):
     assert messages(c, 1)[0]["data"] == "live"
 
 
+def test_a_token_of_a_long_name(w):
+    """The names of an address have a bound, and its token is within the others."""
+    name = unique() + "é" * 500
+    name += "x" * (1024 - len(name.encode()))
+    a = v1(w, G1, name)
+    b = resume(w, G2, name, a.hello["resume"])
+    assert (b.hello["clientId"], b.hello["recovered"]) == (a.hello["clientId"], True)
+
+
 def test_a_token_takes_over_what_is_open(w, trigger):
     name = unique()
     a = v1(w, trigger, name)

@@ -76,6 +76,30 @@ def test_an_event_source_repeats_its_url(fleet):
     assert again.recv() == "missed"
 
 
+def test_a_position_moves_on_without_messages():
+    """While all that comes is for others; who speaks himself hears it, too."""
+    with Cluster(APP, gateway_args=["--ping-ms", "300"]) as cluster:
+        client = connect(cluster, 0, "ws", "Busy")
+        assert client.hello["limits"]["pingMs"] == 300
+        ids = [client.hello["id"]]
+
+        def moves_on():
+            client.send_json({"type": "ping"})
+            frame = client.recv_json()
+            ids.extend([frame["id"]] if frame["type"] == "position" else [])
+            return ids[-1] != before
+        for _ in range(2):
+            before = ids[-1]
+            cluster.cli("send", "Busy", "for another", "--client", "other")
+            eventually(moves_on)
+        numbers = [tuple(int(part) for part in id.split("-")) for id in ids]
+        assert numbers == sorted(numbers)
+        client.drop()
+        cluster.cli("send", "Busy", "missed")
+        again = connect(cluster, 1, "ws", "Busy", f"{client.hello['resume']}~{ids[-1]}")
+        assert again.hello["recovered"] is True and again.recv_json()["data"] == "missed"
+
+
 def test_the_keys_last_as_long_as_the_fleet(fleet):
     """A gateway that was started anew takes the tokens of its predecessor."""
     client = connect(fleet, 0, "ws", "Anew")

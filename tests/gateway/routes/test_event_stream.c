@@ -160,6 +160,10 @@ static void what_is_refused_for_now_is_a_stream_that_ends(void **state) {
     assert_field(got, "Access-Control-Allow-Origin", "https://page.example");
     assert_has(got, "\r\n\r\nevent: close\nretry: ");
     assert_has(got, "\ndata: {\"code\":1013,\"reason\":\"Redis is not reached\"}\n\n");
+    got = routes_room_get(&room, "GET", "/global?signalbox=v1", ACCEPT);
+    assert_has(got,
+               "\ndata: {\"type\":\"closed\",\"code\":1013,\"reason\":\"Redis is not reached\","
+               "\"retryMs\":");
     assert_int_equal(
         routes_room_status(routes_room_get(&room, "GET", "/global", ROUTES_ROOM_UPGRADE)), 503);
 }
