@@ -110,6 +110,7 @@ void request_unref(struct request *r) {
     buf_deinit(&r->raw);
     buf_deinit(&r->extra);
     buf_deinit(&r->cors);
+    buf_deinit(&r->extensions);
     buf_deinit(&r->host_text);
     free(r->path);
     signal_free(r->signal);

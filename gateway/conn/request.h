@@ -87,8 +87,9 @@ struct request {
     struct bytes host;                 /* what the client asked, with its port; a slice of raw or of
                                           host_text */
     struct buf host_text;
-    struct buf extra; /* header lines for the answer or the 101 */
-    struct buf cors;  /* those that let a page of another origin read it, refusals too (cors.h) */
+    struct buf extra;      /* header lines for the answer or the 101 */
+    struct buf extensions; /* Sec-WebSocket-Extensions of its 101; empty: none */
+    struct buf cors; /* those that let a page of another origin read it, refusals too (cors.h) */
     bool keeps_alive;
     struct signal_reference *signal;
     bool has_looked_up; /* what its headers refer to (gateway/routes/reference.h) */

@@ -138,9 +138,9 @@ const char *upgrade_groups(const struct upgrade_options *o, struct upgrade_group
     return NULL;
 }
 
-/* The window of the compression that was agreed on; 0: none. A client whose own compression, or
- * that of something on the way, is broken can do without it. */
-static int window_bits_of(const struct request *r, const struct upgrade_options *o) {
+/* The window of the compression that is agreed on, as r->extensions then says; 0: none. A client
+ * whose own compression, or that of something on the way, is broken can do without it. */
+static int window_bits_of(struct request *r, const struct upgrade_options *o) {
     struct buf name = {0};
     if (r->routes->settings->compress_min_bytes == 0 || o->is_uncompressed ||
         bytes_equal_str(request_query(r, "signalbox-deflate"), "0"))
@@ -150,7 +150,12 @@ static int window_bits_of(const struct request *r, const struct upgrade_options 
     bool is_uncompressed =
         registrations_name_options(routes_registrations(r->routes), name.ptr)->is_uncompressed;
     buf_deinit(&name);
-    return is_uncompressed ? 0 : ws_handshake_deflate(&r->head).window_bits;
+    if (is_uncompressed)
+        return 0;
+    struct ws_deflate agreed = ws_handshake_deflate(&r->head);
+    buf_clear(&r->extensions);
+    buf_append_str(&r->extensions, agreed.answer);
+    return agreed.window_bits;
 }
 
 /* As a connection value has it. */
@@ -207,7 +212,7 @@ static void read_last(const struct request *r, const struct upgrade_options *o,
 
 /* ---- the answer */
 
-static enum wire wire_of(const struct request *r, const struct upgrade_options *o) {
+static enum wire wire_of(struct request *r, const struct upgrade_options *o) {
     if (r->sink != NULL)
         return WIRE_CHANNEL;
     if (event_stream_is_asked(r))
@@ -256,15 +261,12 @@ static void carry_by_websocket(struct request *r, struct client *client) {
     const struct identity *who = &client->who;
     struct buf head = {0}, groups = {0};
     reference_write_groups(&groups, client_groups(client));
-    struct ws_deflate deflate = {0};
-    if (wire_window_bits(client->wire) > 0)
-        deflate = ws_handshake_deflate(&r->head);
     struct ws_reply_fields fields = {
         .client_id = who->client_id,
         .name = who->name,
         .group = buf_bytes(&groups),
         .subprotocol = wire_is_v1(client->wire) ? BYTES_LIT(WIRE_V1_SUBPROTOCOL) : BYTES_NONE,
-        .extensions = bytes_str(deflate.answer),
+        .extensions = buf_bytes(&r->extensions),
     };
     upgrade_append_101(&head, r, &fields);
     buf_deinit(&groups);
