@@ -1,5 +1,6 @@
--- A room without WebSockets: the page listens with EventSource and speaks with fetch; chat.sh does
--- the same with curl. Run it with `./dev up examples/events`, and open the page twice.
+-- A room for every transport: the page listens with EventSource and speaks with fetch, the clients
+-- in other languages (examples/README.md) use WebSockets or curl. Run it with
+-- `./dev up examples/events`, and open the page twice.
 
 signalbox.endpoint { address = "localhost", port = 8091, protocol = "http" }
 signalbox.endpoint { address = "localhost", port = 8091, protocol = "ws" }

@@ -1,9 +1,8 @@
 """examples/events in a real browser, behind HAProxy and nginx with the blocks of docs/operations.md: its EventSource comes back
-by itself, at another gateway, and has missed nothing. And the same example in a terminal."""
+by itself, at another gateway, and has missed nothing."""
 import json
 import shutil
 import ssl
-import subprocess
 
 import pytest
 from selenium.webdriver.common.by import By
@@ -100,17 +99,3 @@ def test_a_page_that_is_closed_for_good_stays_away(cluster, browser):
     cluster.cli("close", "Room", "--code", "4321", "--reason", "enough")
     wait(browser, lambda b: state(b) == "refused; reload the page")
     assert json.loads(cluster.cli("clients", "Room", "--json").stdout) == []
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_example_in_a_terminal(cluster):
-    urls = [f"http://127.0.0.1:{gateway.port}/room" for gateway in cluster.gateways]
-    listener = subprocess.Popen([EXAMPLE / "chat.sh", urls[0]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        eventually(lambda: len(json.loads(cluster.cli("clients", "Room", "--json").stdout)) == 1)
-        done = subprocess.run([EXAMPLE / "chat.sh", urls[1]], input='say "hi" \\ there\n', capture_output=True, text=True, timeout=20)
-        assert json.loads(listener.stdout.readline())["text"] == 'say "hi" \\ there'
-        assert json.loads(done.stdout)["text"] == 'say "hi" \\ there'
-    finally:
-        listener.terminate()
-        listener.wait()

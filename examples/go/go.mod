@@ -1,0 +1,3 @@
+module signalbox.example/room
+
+go 1.19
