@@ -1,5 +1,7 @@
 """HAProxy and nginx before two gateways, with the very blocks of docs/operations.md: only addresses and files are other ones."""
 import contextlib
+import http.client
+import json
 import pathlib
 import re
 import shutil
@@ -9,10 +11,12 @@ import textwrap
 
 import pytest
 
-from harness import BINARY, ROOT, Client, Closed, Cluster, Process, RawWs, cluster as harness_cluster, eventually
+from harness import (BINARY, PING, PONG, ROOT, Client, Closed, Cluster, Multiplex, Process, RawWs, SseClient, cluster as harness_cluster,
+                     eventually)
 
 APP = ROOT / "tests" / "conformance" / "app" / "app.lua"
 PROXY, CLIENT = "127.0.0.1", "127.0.0.9"
+V1 = {"Sec-WebSocket-Protocol": "signalbox.v1"}
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -62,7 +66,7 @@ def nginx(cluster, certificate, folder, port):
         ("/etc/nginx/chat.example.key", str(certificate / "key")),
         ("10.0.0.11:8091", f"127.0.0.1:{g1.port}"), ("10.0.0.12:8091", f"127.0.0.1:{g2.port}")])
     paths = "".join(f"{kind}_temp_path {folder / kind};\n" for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
-    (folder / "nginx.conf").write_text(f"daemon off; pid {folder / 'pid'}; error_log stderr;\nevents {{ }}\n"
+    (folder / "nginx.conf").write_text(f"user root; daemon off; pid {folder / 'pid'}; error_log stderr;\nevents {{ }}\n"
                                        f"http {{ access_log off;\n{paths}{text}}}\n")
     return ["nginx", "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"]
 
@@ -73,7 +77,27 @@ class Proxy:
         self.tls = ssl.create_default_context(cafile=str(certificate / "crt"))
 
     def client(self, path, headers=None):
-        return Client(self.address, path, {"Origin": "https://%s:%d" % self.address, **(headers or {})}, tls=self.tls, source=CLIENT)
+        return Client(self.address, path, {**self.origin(), **(headers or {})}, tls=self.tls, source=CLIENT)
+
+    def origin(self):
+        return {"Origin": "https://%s:%d" % self.address}
+
+    def channels(self):
+        return Multiplex(self.address, self.origin(), tls=self.tls, source=CLIENT)
+
+    def events(self, path):
+        return SseClient(self.address, path, self.origin(), tls=self.tls, source=CLIENT)
+
+    def post(self, path, client, body):
+        """Status and text of the answer to a message of the client."""
+        headers = {**self.origin(), "X-PODE-SIGNAL-CLIENT-ID": client.id, "X-PODE-SIGNAL-NAME": client.name}
+        connection = http.client.HTTPSConnection(*self.address, context=self.tls, timeout=20)
+        try:
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
 
     def get(self, path, headers=None):
         with RawWs(self.address, tls=self.tls, source=CLIENT) as raw:
@@ -87,20 +111,25 @@ class Proxy:
             return False
 
 
-@pytest.fixture(scope="module", params=[haproxy, nginx], ids=["haproxy", "nginx"])
-def proxy(request, cluster, certificate, tmp_path_factory):
-    name, port = request.param.__name__, harness_cluster.free_port()
+@contextlib.contextmanager
+def running(kind, cluster, certificate, folder):
+    name, port = kind.__name__, harness_cluster.free_port()
     if shutil.which(name, path=PATH) is None:
         pytest.skip(f"{name} is not installed: ./dev setup test")
-    folder = tmp_path_factory.mktemp(name)
     folder.chmod(0o755)
-    process = Process(name, request.param(cluster, certificate, folder, port), folder, {"PATH": PATH}).start()
+    process = Process(name, kind(cluster, certificate, folder, port), folder, {"PATH": PATH}).start()
     try:
         found = Proxy(cluster, certificate, port)
         eventually(found.is_up, what=f"{name} serves: {process.log()}")
         yield found
     finally:
         process.term().wait()
+
+
+@pytest.fixture(scope="module", params=[haproxy, nginx], ids=["haproxy", "nginx"])
+def proxy(request, cluster, certificate, tmp_path_factory):
+    with running(request.param, cluster, certificate, tmp_path_factory.mktemp("proxy")) as found:
+        yield found
 
 
 def test_a_page_on_its_own_port_may_connect(proxy):
@@ -127,6 +156,57 @@ def test_compression_is_between_the_client_and_the_gateway(proxy):
             client.send_compressed("compressed " * size)
             assert client.recv() == "compressed " * size
         assert len(client.compressed) == 2  # the last one is too large to be compressed
+
+
+def test_many_on_one_socket(proxy):
+    with proxy.channels() as socket:
+        first, second = socket.open("/up?name=Many1"), socket.open("/up?name=Many2")
+        first.say("to the second", path="Many2", ref=1)
+        assert second.recv_json()["data"] == "to the second"
+        assert first.recv_json()["type"] == "ack"
+
+
+def test_an_event_stream_and_its_posts(proxy):
+    """The posts go to any gateway, and may be as large as a message over a WebSocket."""
+    with proxy.events("/up?name=Events") as stream:
+        for size in 1, 100, 3_000_000:
+            text = "x" * size
+            status, answer = proxy.post("/up?name=Events", stream, json.dumps({"message": text, "path": "Events"}))
+            assert status == 202, answer
+            assert stream.recv() == text
+
+
+@pytest.mark.parametrize("kind", [haproxy, nginx], ids=["haproxy", "nginx"])
+def test_what_the_server_says_keeps_an_idle_connection(certificate, tmp_path, kind):
+    """The proxy's patience is 3 s, and nothing is said: what comes each second, by itself, is enough on every transport."""
+    def impatient(cluster, certificate, folder, port):
+        argv = kind(cluster, certificate, folder, port)
+        config, = folder.glob("*.c[of][gn]*")
+        text = config.read_text()
+        for old, new in ("timeout client 60s", "timeout client 3s"), ("timeout server 60s", "timeout server 3s"), (
+                "timeout tunnel 1h", "timeout tunnel 3s"), ("_timeout 1h", "_timeout 3s"):
+            text = text.replace(old, new)
+        config.write_text(text)
+        return argv
+    impatient.__name__ = kind.__name__
+    with Cluster(APP, gateway_args=["--trusted-proxies", PROXY, "--ping-ms", "1000"]) as cluster, \
+            running(impatient, cluster, certificate, tmp_path) as proxy, \
+            proxy.client("/up?name=Idle", V1) as socket, proxy.channels() as shared, proxy.events("/up?name=Idle") as stream, \
+            proxy.client("/up?name=Idle") as plain:
+        channel = shared.open("/up?name=Idle")
+        for _ in range(5):
+            stream.wait_ping()
+            ping = plain.read_frame()
+            assert ping.opcode == PING
+            plain.send_frame(PONG, ping.payload)
+        for frames in [socket.recv_json() for _ in range(3)], [shared.recv_frame() for _ in range(3)]:
+            assert {frame["type"] for frame in frames} <= {"hello", "position", "pong"}
+        cluster.cli("send", "Idle", "still here")
+        assert plain.recv() == stream.recv() == "still here"
+        for client in socket, channel:
+            while (frame := client.recv_json())["type"] != "message":
+                assert frame["type"] in ("position", "pong", "live")
+            assert frame["data"] == "still here"
 
 
 def test_paths_come_as_they_were_sent(proxy):
