@@ -275,11 +275,13 @@ static void send_hello(struct join *j, struct client *client) {
     struct buf text = {0};
     if (wire_has_hello(client->wire) && resume_key_of(j->routes->bus, &key))
         resume_token_append(&text, &key, &token);
-    client_send_hello(client, begin,
-                      !j->wants_resume  ? WIRE_NOT_ASKED
-                      : j->is_recovered ? WIRE_RECOVERED
-                                        : WIRE_NOT_RECOVERED,
-                      buf_bytes(&text));
+    struct hello hello = {.position = begin,
+                          .recovered = !j->wants_resume  ? WIRE_NOT_ASKED
+                                       : j->is_recovered ? WIRE_RECOVERED
+                                                         : WIRE_NOT_RECOVERED,
+                          .resume = buf_bytes(&text),
+                          .is_replay_ahead = j->is_told_live};
+    client_send_hello(client, &hello);
     buf_deinit(&text);
 }
 

@@ -346,7 +346,7 @@ enum upgrade_outcome upgrade(struct request *r, const struct upgrade_options *op
     buf_deinit(&id);
     if (options->scope == SCOPE_LOCAL) {
         join.carry(r, join.client);
-        client_send_hello(join.client, MESSAGE_ID_NONE, WIRE_NOT_ASKED, BYTES_NONE);
+        client_send_hello(join.client, &(struct hello){.recovered = WIRE_NOT_ASKED});
         client_unref(join.client);
         return UPGRADE_OPEN;
     }

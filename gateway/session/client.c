@@ -102,17 +102,14 @@ static void send_frame(struct client *c, struct frame f) {
     frame_unref(f);
 }
 
-void client_send_hello(struct client *c, struct message_id position, enum wire_recovered recovered,
-                       struct bytes resume) {
+void client_send_hello(struct client *c, const struct hello *of_this_join) {
     if (!wire_has_hello(c->wire))
         return;
-    struct hello hello = {.who = &c->who,
-                          .groups = client_groups(c),
-                          .data = client_data(c),
-                          .settings = c->host->settings,
-                          .position = position,
-                          .recovered = recovered,
-                          .resume = resume};
+    struct hello hello = *of_this_join;
+    hello.who = &c->who;
+    hello.groups = client_groups(c);
+    hello.data = client_data(c);
+    hello.settings = c->host->settings;
     send_frame(c, message_frames_hello(c->host->frames, c->wire, &hello));
 }
 

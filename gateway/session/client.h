@@ -140,9 +140,9 @@ static inline bool client_is_open(const struct client *c) {
 /* Queues what was made for its wire; is_initial: past the bound, as the first messages after its
  * hello. */
 enum conn_sent client_send_frame(struct client *c, struct frame f, bool is_initial);
-/* What its wire begins with, if anything (wire_hello). */
-void client_send_hello(struct client *c, struct message_id position, enum wire_recovered recovered,
-                       struct bytes resume);
+/* What its wire begins with, if anything (wire_hello). Of the hello, what the connection knows of
+ * itself is filled in here. */
+void client_send_hello(struct client *c, const struct hello *of_this_join);
 /* signalbox.v1: what hello announced as replayed has been sent. Past the bound. */
 void client_send_live(struct client *c);
 /* A message that has no place in a log. flags: FLAG_BINARY, FLAG_JSON. */

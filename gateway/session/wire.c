@@ -80,6 +80,8 @@ void wire_hello(struct buf *out, const struct hello *h) {
     buf_append_str(out, ",\"id\":");
     append_id(out, h->position);
     buf_printf(out, ",\"recovered\":%s", texts[h->recovered]);
+    if (h->is_replay_ahead)
+        buf_append_str(out, ",\"replay\":true");
     if (h->resume.len > 0)
         buf_printf(out, ",\"resume\":\"%.*s\"", BYTES_FMT(h->resume));
     buf_append_str(out, ",\"limits\":{");

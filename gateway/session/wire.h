@@ -91,7 +91,8 @@ struct hello {
     const struct settings *settings; /* of the limits */
     struct message_id position;      /* where the connection's messages begin */
     enum wire_recovered recovered;
-    struct bytes resume; /* a token (resume_token.h); empty: none */
+    struct bytes resume;  /* a token (resume_token.h); empty: none */
+    bool is_replay_ahead; /* what comes next was sent before; live says where that ends */
 };
 
 /* Appends {"type":"hello",…}, the first text of signalbox.v1. */

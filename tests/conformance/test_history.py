@@ -57,7 +57,7 @@ def test_over_v1_with_ids(w, trigger):
     name = unique()
     joined(w, name, 4)
     a = v1(w, trigger, name, last=2)
-    assert a.hello["recovered"] is None
+    assert a.hello["recovered"] is None and a.hello["replay"] is True
     third, fourth = messages(a, 2)
     assert (third["data"], fourth["data"]) == ("m3", "m4")
     b = v1(w, 1 - trigger, name, last=1, **{"signalbox-resume": a.hello["id"]})

@@ -73,11 +73,13 @@ def test_live_ends_what_is_replayed(w, trigger):
     """After a resume, also when nothing was missed or nothing is known of the id; never without one."""
     name = unique()
     a = v1(w, trigger, name)
+    assert "replay" not in a.hello
     for text in "seen", "missed", "too":
         w.send(text, trigger, name=name)
     seen, *_, last = [message["id"] for message in messages(a, 3)]
     for id, missed in (seen, ["missed", "too"]), (last, []), ("nonsense", []):
         b = resume(w, 1 - trigger, name, id)
+        assert b.hello["replay"] is True
         got = [b.recv_json() for _ in missed]
         assert [(message["type"], message["data"]) for message in got] == [("message", text) for text in missed]
         assert b.recv_json() == {"type": "live"}

@@ -45,7 +45,6 @@ export function makeSignal(carrier, path, resumed, changed) {
     try {
       const bearer = await carrier.token();
       if (mine !== turn) return;
-      isReplay = position !== undefined;
       const request = { path, resume: resumption(), token: bearer };
       link = carrier.open(request, { frame: ifStill(take), end: ifStill(lost) });
     } catch (error) {
@@ -71,12 +70,13 @@ export function makeSignal(carrier, path, resumed, changed) {
     flush();
   }
 
-  function greet({ clientId, name, groups, data, recovered, resume, id, limits }) {
+  function greet({ clientId, name, groups, data, recovered, replay = false, resume, id, limits }) {
     const isMissing = hello ? !recovered : recovered === false;
     const after = position;
     const isNew = recovered == null; // nothing was to be resumed
     hello = { clientId, name, groups, data, recovered };
     token = resume;
+    isReplay = replay;
     openedAt = Date.now();
     if (isNew) move(id);
     caughtUp = id;

@@ -35,14 +35,16 @@ static void hello(void **state) {
                 "\"groups\":[],\"id\":\"5-7\",\"recovered\":null," LIMITS "}");
     h.groups = (struct bytes_list){groups, 1};
     h.recovered = WIRE_NOT_RECOVERED;
+    h.is_replay_ahead = true;
     h.resume = BYTES_LIT("a-token_");
     wire_hello(&text, &h);
     assert_text(&text,
                 "{\"type\":\"hello\",\"clientId\":\"id-1\",\"name\":\"A\\\"B\",\"group\":\"G\","
-                "\"groups\":[\"G\"],\"id\":\"5-7\",\"recovered\":false,"
+                "\"groups\":[\"G\"],\"id\":\"5-7\",\"recovered\":false,\"replay\":true,"
                 "\"resume\":\"a-token_\"," LIMITS "}");
     h.groups = (struct bytes_list){groups, 2};
     h.recovered = WIRE_RECOVERED;
+    h.is_replay_ahead = false;
     h.data = BYTES_LIT("{\"a\":1}");
     wire_hello(&text, &h);
     assert_text(&text,

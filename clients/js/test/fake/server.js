@@ -87,7 +87,8 @@ export class FakeServer {
     const missed = position === undefined ? [] : history.filter(({ id }) => after(id) > after(position));
     session.say({
       type: "hello", ...helloWith, clientId: session.clientId, name: session.name, group: null, groups: [],
-      id: token ? `${Date.now()}-${this.#lastId}` : null, recovered: position === undefined ? null : isKnown, resume: token, limits: this.limits,
+      id: token ? `${Date.now()}-${this.#lastId}` : null, recovered: position === undefined ? null : isKnown,
+      ...(position !== undefined && { replay: true }), resume: token, limits: this.limits,
     });
     for (const message of missed) session.say({ type: "message", ...message });
     if (position !== undefined) session.say({ type: "live" });
