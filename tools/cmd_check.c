@@ -137,6 +137,7 @@ static void list_names(const struct registrations *r, json_t *rows) {
                                            [SLOW_DROP_OLDEST] = "drop_oldest",
                                            [SLOW_DROP_NEWEST] = "drop_newest",
                                            [SLOW_LATEST] = "latest"};
+    char keep[16];
     for (size_t i = 0; i < r->name_options.count; i++) {
         const struct name_options *n = &r->name_options.items[i];
         json_t *row = new_row(rows);
@@ -144,6 +145,8 @@ static void list_names(const struct registrations *r, json_t *rows) {
         add(row, "slow", policies[n->slow]);
         add(row, "history", n->has_history ? "on" : "off");
         add(row, "gap", n->continues_on_gap ? "continue" : "close");
+        snprintf(keep, sizeof(keep), "%u", n->keep);
+        add(row, "keep", keep);
     }
 }
 

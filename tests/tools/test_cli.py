@@ -219,6 +219,7 @@ def test_check_prints_what_the_app_registers(run):
     for words in "http+ws", "18091", "/up", "/date", "Nightly", "@daily", "Strict", "clientid", "latest", "connect", "greet":
         assert words in text
     found = json.loads(run("check", APP / "app.lua", "--json").stdout)
+    assert [(row["name"], row["slow"], row["keep"]) for row in found["names"]] == [("Strict", "latest", "7")]
     assert [row["path"] for row in found["signalRoutes"]] == ["/date", "/plain", "/strict", "/late"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00\.000Z", found["schedules"][0]["next"])
     assert found["levels"] == [{"name": "*", "level": "name"}, {"name": "Strict", "level": "clientid"},

@@ -5,7 +5,7 @@ signalbox.endpoint { address = "127.0.0.1", port = 18091, protocol = "ws", name 
 
 signalbox.broadcast_level("Strict", "client_id")
 signalbox.broadcast_level("Guarded", "group")
-signalbox.name("Strict", { slow = "latest" })
+signalbox.name("Strict", { slow = "latest", keep = 7 })
 
 local function up(web)
   web:convert { name = web.query.name, group = web.query.group, client_id = web.query.id }
