@@ -27,6 +27,7 @@ static const struct {
     {"DNS:b.example", "ec"}, /* one kind of key, one name: the first counts */
     {"DNS:*.org,DNS:x*.c.example,DNS:*.*.c.example,DNS:*", "ec"},
     {"DNS:UPPER.Example,IP:127.0.0.1", "ec"},
+    {"IP:127.0.0.1", "ec"},
 };
 enum { MADE = ARRAY_LEN(made) };
 
@@ -80,6 +81,8 @@ static void the_host_decides(void **state) {
         {"a.example.", "01"},
         {"www.a.example", "0"},
         {"b.example", "2"},
+        {"B.Example", "2"},
+        {"X.B.EXAMPLE.", "24"},
         {"x.b.example", "24"},
         {"deep.b.example", "3"}, /* itself before the wildcard */
         {"x.y.b.example", "01"}, /* a wildcard is one label */
@@ -98,6 +101,7 @@ static void the_host_decides(void **state) {
         {NULL, "01"},
     };
     char *error, found[16], longest[TLS_SERVER_NAME_MAX + 2];
+    static const char wildcard[] = ".b.example";
     struct certificate_set *s = read_all(NULL, &error);
     (void)state;
     assert_non_null(s);
@@ -109,9 +113,32 @@ static void the_host_decides(void **state) {
     }
     memset(longest, 'x', sizeof(longest));
     longest[TLS_SERVER_NAME_MAX + 1] = '\0';
+    strcpy(longest + TLS_SERVER_NAME_MAX + 1 - strlen(wildcard), wildcard);
     numbers(s, longest, found);
     assert_string_equal(found, "01");
+    numbers(s, longest + 1, found); /* one less is a host */
+    assert_string_equal(found, "24");
     certificate_set_free(s);
+}
+
+/* Whoever names no host is shown the first one, with those of other kinds for the same name only.
+ */
+static void the_first_one_is_the_default(void **state) {
+    static const struct {
+        size_t first, second;
+        const char *numbers;
+    } cases[] = {{0, 1, "01"}, {1, 0, "01"}, {0, 2, "0"}, {8, 0, "0"}, {8, 8, "0"}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tls_files files[] = {{.certificate = paths[cases[i].first]},
+                                    {.certificate = paths[cases[i].second]}};
+        char *error, found[16];
+        struct certificate_set *s = certificate_set_new(files, 2, NULL, &error);
+        assert_non_null(s);
+        numbers(s, NULL, found);
+        assert_string_equal(found, cases[i].numbers);
+        certificate_set_free(s);
+    }
 }
 
 static void a_bad_one_leaves_the_old(void **state) {
@@ -141,6 +168,7 @@ static void a_bad_one_leaves_the_old(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_host_decides),
+                                       cmocka_unit_test(the_first_one_is_the_default),
                                        cmocka_unit_test(a_bad_one_leaves_the_old)};
     return cmocka_run_group_tests(tests, make_files, made_folder_end);
 }

@@ -68,9 +68,48 @@ static void the_fleet_s_keys_are_taken(void **state) {
     assert_null(tls_tickets_find(t, keys[1]));
 }
 
+/* The key that a process gives to the next period is for no period after that. */
+static void each_period_has_its_own_key(void **state) {
+    unsigned char key[TLS_TICKET_KEY];
+    (void)state;
+    memset(key, 7, sizeof(key));
+    at(100);
+    tls_tickets_set(t, 101, key);
+    at(101);
+    assert_memory_equal(tls_tickets_current(t), key, sizeof(key));
+    at(102);
+    assert_memory_not_equal(tls_tickets_current(t), key, sizeof(key));
+    assert_non_null(tls_tickets_find(t, key)); /* of the period before */
+    at(103);
+    assert_null(tls_tickets_find(t, key));
+}
+
+static void a_clock_that_was_set_back_counts(void **state) {
+    unsigned char key[TLS_TICKET_KEY];
+    (void)state;
+    memset(key, 7, sizeof(key));
+    at(100);
+    at(50);
+    tls_tickets_set(t, 100, key);
+    assert_null(tls_tickets_find(t, key));
+    tls_tickets_set(t, 50, key);
+    assert_memory_equal(tls_tickets_current(t), key, sizeof(key));
+}
+
+static void a_key_that_is_not_known_is_not_found(void **state) {
+    static const unsigned char zeros[TLS_TICKET_KEY];
+    (void)state;
+    assert_null(tls_tickets_find(t, zeros));
+    at(100);
+    assert_null(tls_tickets_find(t, zeros)); /* there is neither one before nor a next one */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_key_lasts_for_two_periods, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_fleet_s_keys_are_taken, setup, teardown)};
+        cmocka_unit_test_setup_teardown(the_fleet_s_keys_are_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_period_has_its_own_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_clock_that_was_set_back_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_key_that_is_not_known_is_not_found, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,9 @@ static void small_at_once(void **state) {
     assert_int_equal(metrics_get(METRIC_inflations), 1);
     assert_int_equal(metrics_get(METRIC_inflations_in_bytes), payload.len);
     assert_int_equal(metrics_get(METRIC_inflations_out_bytes), 5);
+    assert_int_equal(inflating_try(&f->inflating, f, &what, &message, &error), PARSE_OK);
+    assert_true(bytes_equal(message, BYTES_LIT("hello"))); /* nothing of the one before */
+    metrics_set(METRIC_inflations, 1);
     what.payload = bytes_head(what.payload, 3);
     assert_int_equal(inflating_try(&f->inflating, f, &what, &message, &error), PARSE_BAD);
     assert_int_equal(error.close_code, 1007);
@@ -133,7 +136,9 @@ static void large_in_steps(void **state) {
     struct fixture *f = *state;
     struct sender *s = &f->senders[0];
     assert_int_equal(try(f, 0, zeros(f, 20)), PARSE_MORE);
-    queue(f, 0, zeros(f, 20));
+    struct buf payload = zeros(f, 20);
+    size_t payload_len = payload.len;
+    queue(f, 0, payload);
     assert_int_equal(metrics_get(METRIC_inflations_waiting), 1);
     for (unsigned turn = 1; s->result == PARSE_MORE; turn++) {
         turns(f, 1);
@@ -144,6 +149,8 @@ static void large_in_steps(void **state) {
     assert_in_range(s->steps, 20, 25);
     assert_int_equal(s->result, PARSE_OK);
     assert_int_equal(s->message_len, 20 * DEFLATE_BYTES_MAX);
+    assert_int_equal(metrics_get(METRIC_inflations_in_bytes), payload_len);
+    assert_int_equal(metrics_get(METRIC_inflations_out_bytes), 20 * DEFLATE_BYTES_MAX);
     assert_false(uv_is_active((uv_handle_t *)&f->inflating.step));
 }
 

@@ -16,6 +16,7 @@
 
 #include "common/base/metrics.h"
 #include "common/base/settings.h"
+#include "gateway/codec/sse_codec.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/v1.h"
 #include "gateway/conn/turn.h"
@@ -46,6 +47,7 @@ static void on_ending(void *client, enum ended_by by, int code, struct bytes rea
 
 static void on_leaving(void *client) {
     struct fixture *f = client;
+    assert_string_not_equal(f->cause, ""); /* its Disconnect says it */
     f->left++;
 }
 
@@ -238,7 +240,9 @@ static void what_the_peer_says_is_thrown_away_up_to_a_bound(void **state) {
     struct fixture *f = *state;
     f->conn->proto->on_bytes(f->conn, bytes_of(text, SSE_INPUT_MAX));
     assert_int_equal(f->left, 0);
+    int64_t errors = metrics_get(METRIC_protocol_errors);
     f->conn->proto->on_bytes(f->conn, bytes_of(text, 1));
+    assert_int_equal(metrics_get(METRIC_protocol_errors), errors + 1);
     assert_string_equal(f->cause, "s 1002 protocol error");
     assert_int_equal(f->left, 1);
     assert_true(f->conn->is_cut); /* it is not read on, be it to be thrown away */
@@ -324,6 +328,132 @@ static void short_memory_takes_what_the_policy_allows(void **state) {
     assert_string_equal(f->cause, "s 4002 slow");
 }
 
+enum { MESSAGE_BYTES = 20000 };
+
+/* Chunked or not, as gateway/session/message_frames.c makes it. */
+static struct frame message(struct frame_arena *arena, bool is_chunked) {
+    static char text[MESSAGE_BYTES + 2];
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "data: ", 6);
+    memcpy(text + sizeof(text) - 4, "\n\n\r\n", 4);
+    return is_chunked ? frame_make(arena, BYTES_LIT("4e20\r\n"), bytes_of(text, MESSAGE_BYTES + 2))
+                      : frame_make(arena, BYTES_NONE, bytes_of(text, MESSAGE_BYTES));
+}
+
+static void read_some(struct fixture *f, struct buf *got, size_t most) {
+    char some[7000];
+    ssize_t n = recv(f->peer, some, most, MSG_DONTWAIT);
+    if (n > 0)
+        buf_append(got, bytes_of(some, (size_t)n));
+}
+
+static void read_all(struct fixture *f, struct buf *got) {
+    static char some[1 << 16];
+    for (int i = 0; i < 5000; i++) {
+        ssize_t n = recv(f->peer, some, sizeof(some), MSG_DONTWAIT);
+        if (n == 0)
+            return;
+        if (n > 0)
+            buf_append(got, bytes_of(some, (size_t)n));
+        else
+            turn(f, 1);
+    }
+    fail_msg("no end after %zu bytes", got->len);
+}
+
+/* Takes the chunk at the front of the rest. */
+static struct bytes take_chunk(struct bytes *rest) {
+    size_t len = strtoul(rest->ptr, NULL, 16), at = (size_t)bytes_find(*rest, '\n') + 1;
+    assert_true(at + len + 2 <= rest->len);
+    struct bytes chunk = bytes_head(bytes_from(*rest, at), len);
+    assert_memory_equal(rest->ptr + at + len, "\r\n", 2);
+    *rest = bytes_from(*rest, at + len + 2);
+    return chunk;
+}
+
+/* What was begun is whole, and then comes the end: a reader sees no torn event, nor a chunk. */
+static void what_a_slow_client_gets_is_whole(void **state) {
+    for (int is_chunked = 0; is_chunked <= 1; is_chunked++) {
+        struct frame_arena arena;
+        struct buf got = {0};
+        unsigned sent = 0, whole = 0;
+        connect_only(state);
+        struct fixture *f = *state;
+        open_sse(f, is_chunked, false);
+        f->set.max_queue_bytes = 1 << 24;
+        frame_arena_init(&arena, 1 << 17);
+        for (; sent < 1000 && !(f->conn->out.is_begun && f->conn->out.count > 1); sent++) {
+            struct frame m = message(&arena, is_chunked);
+            assert_int_not_equal(conn_send_message(f->conn, m), CONN_OVER);
+            frame_unref(m);
+            turn(f, sent % 4 == 3); /* a few of them are one range */
+            read_some(f, &got, f->conn->is_blocked ? 7000 : 0);
+        }
+        assert_true(f->conn->out.is_begun);
+        sse_transport.close_slow(f->sse);
+        read_all(f, &got);
+        for (struct bytes rest = buf_bytes(&got); rest.len > 0;) {
+            struct bytes event = bytes_head(rest, sse_event_len(rest));
+            if (is_chunked)
+                event = take_chunk(&rest);
+            else
+                rest = bytes_from(rest, event.len);
+            if (event.len == 0)
+                break; /* the last chunk */
+            assert_true(bytes_ends_with(event, BYTES_LIT("\n\n")));
+            whole += event.len == MESSAGE_BYTES;
+            if (rest.len > 5)
+                assert_int_equal(event.len, MESSAGE_BYTES);
+            else
+                assert_true(bytes_starts_with(event, BYTES_LIT("event: close\n")));
+        }
+        assert_in_range(whole, 1, sent - 1);
+        buf_deinit(&got);
+        frame_arena_deinit(&arena);
+        teardown(state);
+    }
+}
+
+static void what_short_memory_takes_is_counted(void **state) {
+    struct fixture *f = *state;
+    struct frame_arena arena;
+    int64_t dropped = metrics_get(METRIC_slow_dropped);
+    frame_arena_init(&arena, 1 << 17);
+    struct frame m = message(&arena, true);
+    fill(f);
+    f->conn->policy = SLOW_DROP_NEWEST;
+    conn_send_initial(f->conn, m);
+    conn_send_initial(f->conn, m);
+    f->conn->proto->on_pressure(f->conn, PRESSURE_OUT);
+    assert_int_equal(metrics_get(METRIC_slow_dropped), dropped + 2);
+    assert_int_equal(f->left, 0);
+    frame_unref(m);
+    frame_arena_deinit(&arena);
+    conn_drop(f->conn);
+}
+
+static void one_that_was_over_its_bound_for_long_is_slow(void **state) {
+    struct fixture *f = *state;
+    f->conn->policy = SLOW_CLOSE;
+    f->conn->over_ms = conns_now(&f->set);
+    sweep(f, 0);
+    assert_int_equal(f->left, 0);
+    f->conn->over_ms -= 100000;
+    sweep(f, 0);
+    assert_string_equal(f->cause, "s 4002 slow");
+}
+
+static void streams_are_counted(void **state) {
+    int64_t open = metrics_get(METRIC_event_streams),
+            all = metrics_get(METRIC_event_streams_opened);
+    setup(state);
+    assert_int_equal(metrics_get(METRIC_event_streams), open + 1);
+    assert_int_equal(metrics_get(METRIC_event_streams_opened), all + 1);
+    teardown(state);
+    assert_int_equal(metrics_get(METRIC_event_streams), open);
+    assert_int_equal(metrics_get(METRIC_event_streams_opened), all + 1);
+}
+
 int main(void) {
 #define TEST(fn)  cmocka_unit_test_setup_teardown(fn, setup, teardown)
 #define OTHER(fn) cmocka_unit_test_setup_teardown(fn, connect_only, teardown)
@@ -341,6 +471,10 @@ int main(void) {
         TEST(one_that_takes_nothing_times_out),
         TEST(a_slow_client_gets_no_more_messages),
         TEST(short_memory_takes_what_the_policy_allows),
+        TEST(what_short_memory_takes_is_counted),
+        TEST(one_that_was_over_its_bound_for_long_is_slow),
+        cmocka_unit_test(what_a_slow_client_gets_is_whole),
+        cmocka_unit_test(streams_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
