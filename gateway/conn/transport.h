@@ -69,7 +69,8 @@ static inline struct transport_end transport_end_for(enum close_reason reason) {
 }
 
 struct transport {
-    /* Queues what the client's wire made; is_initial: past the bound. NULL: the conn does that. */
+    /* Queues what the client's wire made; is_initial: past the bound, or CONN_OVER where there is a
+     * bound to that, too. NULL: the conn does it. */
     enum conn_sent (*send)(void *carrier, struct frame f, bool is_initial);
     /* Ends it in good order: what is queued, then the end. No effect when it ends already. */
     void (*close)(void *carrier, const struct transport_end *end);

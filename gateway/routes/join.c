@@ -239,12 +239,14 @@ static void send_held(struct join *j, struct client *client, struct held_list *l
     STAILQ_FOREACH (h, list, link) {
         if (list == &j->held && !j->is_rewound && message_id_compare(h->id, j->position) <= 0)
             continue;
-        if (h->frame.chunk != NULL) {
-            (void)client_send_frame(client, h->frame, true);
-            continue;
+        if (h->frame.chunk == NULL) {
+            client_close_with(client, h->close_code, bytes_str(h->close_reason));
+            return;
         }
-        client_close_with(client, h->close_code, bytes_str(h->close_reason));
-        return;
+        if (client_send_frame(client, h->frame, true) == CONN_OVER) {
+            client_close(client, CLOSE_UNAVAILABLE); /* it resumes from what it has had */
+            return;
+        }
     }
 }
 

@@ -3,14 +3,18 @@
 #include "gateway/session/channel.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/memory_budget.h"
 #include "common/base/metrics.h"
+#include "common/base/must.h"
+#include "common/base/settings.h"
 #include "gateway/codec/ws_codec.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/v1.h"
+#include "gateway/session/channel_frame.h"
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
 
@@ -49,20 +53,33 @@ static void look_no_more(struct channel *ch) {
 
 /* ---- out */
 
-/* Appends what stands before a text without its brace. */
-static void append_prefix(struct buf *out, uint64_t channel, struct bytes ref) {
-    buf_append_char(out, '{');
+/* What stands before a text without its brace. */
+struct prefix {
+    char text[48 + CHANNEL_REF_MAX];
+    size_t len;
+};
+
+static struct bytes prefix_bytes(const struct prefix *p) {
+    return bytes_of(p->text, p->len);
+}
+
+static void write_prefix(struct prefix *p, uint64_t channel, struct bytes ref) {
+    char number[40] = "", *to = p->text;
     if (channel != 0)
-        buf_printf(out, "\"channel\":%" PRIu64 ",", channel);
-    if (ref.len > 0)
-        buf_printf(out, "\"ref\":%.*s,", BYTES_FMT(ref));
+        snprintf(number, sizeof(number), "\"channel\":%" PRIu64 ",", channel);
+    MUST(ref.len <= CHANNEL_REF_MAX);
+    p->len = (size_t)(ref.len == 0 ? snprintf(to, sizeof(p->text), "{%s", number)
+                                   : snprintf(to, sizeof(p->text), "{%s\"ref\":%.*s,", number,
+                                              BYTES_FMT(ref)));
 }
 
 void channel_say(struct channel_socket *s, uint64_t channel, struct bytes ref, struct bytes text) {
+    struct prefix prefix;
     struct buf whole = {0}, out = {0};
     if (s->has_left)
         return;
-    append_prefix(&whole, channel, ref);
+    write_prefix(&prefix, channel, ref);
+    buf_append(&whole, prefix_bytes(&prefix));
     buf_append(&whole, bytes_from(text, 1));
     ws_encode_message(&out, WS_TEXT, buf_bytes(&whole));
     conn_send_bytes(s->conn, buf_bytes(&out));
@@ -74,25 +91,38 @@ void channel_say(struct channel_socket *s, uint64_t channel, struct bytes ref, s
 static bool is_own(const void *ctx, struct bytes frame) {
     unsigned char len = frame.len > 1 ? (unsigned char)frame.ptr[1] & 0x7f : 0;
     size_t header = len < 126 ? 2 : len == 126 ? 4 : WS_HEADER_OUT_MAX;
-    return bytes_starts_with(bytes_from(frame, header), buf_bytes(ctx));
+    return bytes_starts_with(bytes_from(frame, header), prefix_bytes(ctx));
 }
 
 static enum slow_policy policy_of(const struct channel *ch) {
     return ch->client->entry != NULL ? ch->client->entry->slow : SLOW_CLOSE;
 }
 
+/* The first messages go out past the bound, as far as what one client catches up with; hello in
+ * any case. */
+static enum conn_sent send_initial(struct channel *ch, struct frame f) {
+    struct conn *c = ch->socket->conn;
+    size_t bound = c->set->max_queue_bytes;
+    size_t history = (size_t)ch->client->host->settings->history_bytes;
+    size_t most = bound + (history < bound ? history : bound);
+    if (ch->has_greeted && outq_would_overflow(&c->out, f.len, most))
+        return CONN_OVER;
+    conn_send_initial(c, f);
+    return CONN_QUEUED;
+}
+
 /* The head is header and prefix. */
 static enum conn_sent send_parts(struct channel *ch, struct frame body, struct bytes head,
-                                 const struct buf *prefix, bool is_initial) {
+                                 const struct prefix *prefix, bool is_initial) {
     struct conn *c = ch->socket->conn;
     enum slow_policy policy = policy_of(ch);
-    enum conn_sent sent = CONN_QUEUED;
+    enum conn_sent sent;
     bool is_copied = is_initial || (policy == SLOW_CLOSE && body.len <= COPIED_BYTES);
     struct frame made =
         frame_make(&c->set->arena, head, is_copied ? frame_bytes(body) : BYTES_NONE);
     struct outq_parts parts = {.head = made, .body = body, .is_own = is_own, .ctx = prefix};
     if (is_initial)
-        conn_send_initial(c, made);
+        sent = send_initial(ch, made);
     else
         sent = is_copied ? conn_send_message(c, made) : conn_send_parts(c, &parts, policy);
     frame_unref(made);
@@ -101,20 +131,20 @@ static enum conn_sent send_parts(struct channel *ch, struct frame body, struct b
 
 static enum conn_sent send_frame(void *carrier, struct frame f, bool is_initial) {
     struct channel *ch = carrier;
-    struct buf prefix = {0}, head = {0};
+    struct prefix prefix;
     unsigned char header[WS_HEADER_OUT_MAX];
+    char head[sizeof(header) + sizeof(prefix.text)];
     if (ch->state == CHANNEL_ENDED || ch->socket->is_slow || ch->socket->has_left)
         return CONN_DROPPED;
-    append_prefix(&prefix, ch->number, ch->has_greeted ? BYTES_NONE : ch->ref);
+    write_prefix(&prefix, ch->number, ch->has_greeted ? BYTES_NONE : ch->ref);
     size_t len = ws_frame_header(header, WS_TEXT, prefix.len + f.len);
-    buf_append(&head, bytes_of(header, len));
-    buf_append(&head, buf_bytes(&prefix));
-    enum conn_sent sent = send_parts(ch, f, buf_bytes(&head), &prefix, is_initial);
+    memcpy(head, header, len);
+    memcpy(head + len, prefix.text, prefix.len);
+    is_initial = is_initial || !ch->has_greeted;
+    enum conn_sent sent = send_parts(ch, f, bytes_of(head, len + prefix.len), &prefix, is_initial);
     if (!ch->has_greeted)
         (void)client_position(ch->client, 0, &ch->told);
     ch->has_greeted = ch->has_spoken = true;
-    buf_deinit(&prefix);
-    buf_deinit(&head);
     return sent;
 }
 

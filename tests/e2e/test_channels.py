@@ -381,6 +381,22 @@ def test_all_come_back_after_a_kill():
                 assert got + data(channel, 8 - len(got)) == [str(number) for number in range(8)]
 
 
+def test_a_token_gives_the_id_again(cluster):
+    """Of a client that has none of its own, at the other gateway, on a channel as on a socket of its own."""
+    with multiplex(cluster) as socket:
+        channel = socket.open("/up?name=Token")
+        send(cluster, "Token", "had")
+        had = channel.recv_json()
+    send(cluster, "Token", "missed")
+    resume = f"{channel.hello['resume']}~{had['id']}"
+    with multiplex(cluster, 1) as socket:
+        again = socket.open("/up?name=Token", resume=resume)
+        assert (again.id, again.hello["recovered"]) == (channel.id, True) and data(again) == ["missed"]
+    with cluster.client(0, f"/up?name=Token&signalbox-resume={resume}", V1) as own:
+        hello = own.recv_json()
+        assert (hello["clientId"], hello["recovered"]) == (channel.id, True)
+
+
 def test_one_that_stands_still_disturbs_nobody(cluster):
     """An open whose route sleeps, and others meanwhile."""
     with multiplex(cluster) as socket:
@@ -416,6 +432,30 @@ def test_a_socket_that_nobody_reads():
             except Closed as closed:
                 assert closed.code in (4002, 1006)
             assert got == [f"{number:03d}" for number in range(len(got))]
+
+
+def test_catching_up_has_a_bound():
+    """What many channels are sent at once, past the bound of the queue: those that it is too much for come again, the socket stays."""
+    with Cluster(APP, gateways=1, gateway_args=["--max-queue-bytes", "50000", "--history-bytes", "200000"]) as cluster:
+        texts = [f"{number}" + "x" * 15000 for number in range(5)]
+        keeper = cluster.client(0, "/up?name=Past")
+        send(cluster, "Past", *texts)
+        assert keeper.take(5) == texts
+        with multiplex(cluster, receive_buffer=4096) as socket:
+            refs = [socket.ask("/last?name=Past") for _ in range(60)]
+            eventually(lambda: cluster.gateways[0].metrics()["signalbox_channels_opened_total"] > 20, what="the first are open")
+            channels = [socket.opened(ref) for ref in refs]
+            complete = 0
+            for channel in channels:
+                frames = []
+                while not frames or frames[-1]["type"] not in ("live", "closed"):
+                    frames.append(channel.recv_json())
+                got = [frame["data"] for frame in frames if frame["type"] == "message"]
+                complete += got == texts
+                if got != texts:
+                    assert frames[-1]["code"] == 1013 and frames[-1]["retryMs"] > 0 and got == texts[:len(got)]
+            assert complete > 0
+            assert data(socket.open("/last?name=Past"), 5) == texts
 
 
 def test_the_policy_is_that_of_the_name():

@@ -37,6 +37,7 @@ signalbox.route("GET", "/local", function(web)
         signalbox.send { mode = "direct", data = i }
     end
 end)
+signalbox.route("GET", "/last", function(web) web:convert { name = web.query.name, last = 100 } end)
 signalbox.route("GET", "/echo", function(web) web:convert { name = web.query.name } end)
 signalbox.signal_route("/echo", function(event)
     event.response:send(event.request.body)

@@ -190,6 +190,30 @@ static void a_client_is_closed_from_above(void **state) {
     hang_up();
 }
 
+/* What a channel is sent first goes past the bound of the queue, once more as far at most. */
+static void what_comes_first_has_a_bound(void **state) {
+    char text[501];
+    size_t bound = room.conns.max_queue_bytes, sent = 0;
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    connect_socket();
+    say("{\"type\":\"open\",\"ref\":1,\"path\":\"/g?name=First\"}");
+    hear("{\"channel\":1,");
+    struct client *client = client_of("First");
+    struct message m = {.kind = MESSAGE_DATA, .data = bytes_str(text)};
+    struct frame f = message_frames_make(&room.frames, &m, BYTES_LIT("First"), WIRE_CHANNEL);
+    room.conns.max_queue_bytes = 4000;
+    while (sent < 20 && client_send_frame(client, f, true) == CONN_QUEUED)
+        sent++;
+    assert_in_range(sent, 11, 13); /* of 8,000 bytes, with the ranges' own */
+    assert_true(client_is_open(client));
+    frame_unref(f);
+    room.conns.max_queue_bytes = bound;
+    hear("xxx\"}");
+    hang_up();
+}
+
 /* The socket's queue is full for a channel: the socket ends, but not within a walk over clients. */
 static void a_slow_channel_ends_its_socket_later(void **state) {
     (void)state;
@@ -236,6 +260,7 @@ int main(void) {
         cmocka_unit_test(opens_have_a_bound),
         cmocka_unit_test(a_held_channel_holds_no_other),
         cmocka_unit_test(a_client_is_closed_from_above),
+        cmocka_unit_test(what_comes_first_has_a_bound),
         cmocka_unit_test(a_slow_channel_ends_its_socket_later),
         cmocka_unit_test(what_is_no_handshake_of_ours),
     };
