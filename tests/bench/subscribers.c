@@ -1,9 +1,9 @@
 /*
- * subscribers.c - many WebSocket clients in one process, for measuring the other side.
+ * subscribers.c - many clients in one process, for measuring the other side.
  *
- *     subscribers HOST:PORT PATH COUNT FRAME_BYTES
+ *     subscribers HOST:PORT PATH COUNT FRAME_BYTES [websocket|deflate|sse]
  *
- * Connects COUNT clients, prints "ready", then reads from standard input: each line "N" makes it
+ * Connects COUNT clients over WebSockets (deflate: that offer compression) or event streams, prints "ready", then reads from standard input: each line "N" makes it
  * wait until every client has received N more frames of FRAME_BYTES bytes (head included) and print
  * "done". It ends at the end of input. A client that is closed, or gets other bytes than whole
  * frames, ends the program with a line that says so.
@@ -22,6 +22,21 @@
 
 enum { EVENTS = 256 };
 
+static const struct kind {
+    const char *name, *head, *status;
+} kinds[] = {
+    {"websocket",
+     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+     "HTTP/1.1 101 "},
+    {"deflate",
+     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+     "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+     "HTTP/1.1 101 "},
+    {"sse", "Accept: text/event-stream\r\n", "HTTP/1.1 200 "},
+};
+
 static char text[65536];
 
 static void die(const char *what) {
@@ -29,34 +44,39 @@ static void die(const char *what) {
     exit(1);
 }
 
-static int connect_one(const char *host, int port, const char *path) {
+static int connect_one(const char *host, int port, const char *path, const struct kind *kind) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
     int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
     inet_pton(AF_INET, host, &address.sin_addr);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         die("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    int n =
-        snprintf(text, sizeof(text),
-                 "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                 path, host, port);
+    int n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s:%d\r\n%s\r\n", path, host,
+                     port, kind->head);
     if (write(fd, text, (size_t)n) != n)
         die("write");
     return fd;
 }
 
-static void read_head(int fd) {
-    size_t len = 0;
-    while (len < 4 || memcmp(text + len - 4, "\r\n\r\n", 4) != 0) {
-        if (len == sizeof(text) || read(fd, text + len, 1) != 1)
+static void read_until(int fd, const char *end) {
+    size_t len = 0, end_len = strlen(end);
+    while (len < end_len || memcmp(text + len - end_len, end, end_len) != 0) {
+        if (len == sizeof(text) - 1 || read(fd, text + len, 1) != 1)
             die("no answer to the handshake");
         len++;
     }
-    if (strncmp(text, "HTTP/1.1 101 ", 13) != 0) {
+    text[len] = 0;
+}
+
+/* The answer, and the hello of an event stream, which is a chunk. */
+static void read_head(int fd, const struct kind *kind) {
+    read_until(fd, "\r\n\r\n");
+    if (strncmp(text, kind->status, strlen(kind->status)) != 0) {
         fprintf(stderr, "subscribers: refused: %.40s\n", text);
         exit(1);
     }
+    if (strcmp(kind->name, "sse") == 0)
+        read_until(fd, "\n\n\r\n");
     fcntl(fd, F_SETFL, O_NONBLOCK);
 }
 
@@ -86,13 +106,17 @@ static void wait_for(int poll, size_t *have, int count, size_t want) {
 int main(int argc, char **argv) {
     char host[64], line[32];
     int port;
-    if (argc != 5 || sscanf(argv[1], "%63[^:]:%d", host, &port) != 2)
+    const struct kind *kind = kinds;
+    if (argc < 5 || argc > 6 || sscanf(argv[1], "%63[^:]:%d", host, &port) != 2)
         return 2;
+    while (argc == 6 && strcmp(kind->name, argv[5]) != 0)
+        if (++kind == kinds + sizeof(kinds) / sizeof(*kinds))
+            return 2;
     int count = atoi(argv[3]), poll = epoll_create1(0);
     size_t frame = (size_t)atoi(argv[4]), want = 0, *have = calloc((size_t)count, sizeof(*have));
     for (int i = 0; i < count; i++) {
-        int fd = connect_one(host, port, argv[2]);
-        read_head(fd);
+        int fd = connect_one(host, port, argv[2], kind);
+        read_head(fd, kind);
         struct epoll_event event = {.events = EPOLLIN,
                                     .data.u64 = (unsigned long)i << 32 | (unsigned)fd};
         epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event);
