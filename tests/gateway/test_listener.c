@@ -328,6 +328,39 @@ static void what_cannot_be_opened_is_said(void **state) {
     end();
 }
 
+/* Nor does a resume that fails leave the first one open, or end for good. */
+static void a_resume_opens_all_or_none(void **state) {
+    static char foreign[] = "192.0.2.77";
+    char *error = NULL;
+    (void)state;
+    begin(here);
+    w.endpoints.count = 2;
+    open_door();
+    listeners_pause(&w.listeners);
+    w.items[1].at.address = foreign;
+    assert_int_equal(listeners_resume(&w.listeners, &error), -1);
+    free(error);
+    assert_int_equal(w.listeners.count, 0);
+    turn(2);
+    assert_int_equal(call("127.0.0.1", w.items[0].at.port), -1);
+    w.items[1].at.address = here;
+    assert_int_equal(listeners_resume(&w.listeners, &error), 0);
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(ask(call("127.0.0.1", w.items[k].at.port)), 200);
+    end();
+}
+
+/* Port 0 is another one each time. */
+static void the_kernel_may_choose_the_ports(void **state) {
+    (void)state;
+    begin(here);
+    w.endpoints.count = 2;
+    w.items[0].at.port = w.items[1].at.port = 0;
+    open_door();
+    assert_int_equal(w.listeners.count, 2);
+    end();
+}
+
 static void a_port_is_of_one_endpoint(void **state) {
     static const char text[] = "cannot listen on %s port %d: another endpoint of this gateway "
                                "listens there: make them one, as in http+ws://ADDRESS:PORT";
@@ -600,6 +633,8 @@ int main(void) {
         cmocka_unit_test(each_address_of_a_name_is_listened_on),
         cmocka_unit_test(a_pause_closes_and_a_resume_opens),
         cmocka_unit_test(what_cannot_be_opened_is_said),
+        cmocka_unit_test(a_resume_opens_all_or_none),
+        cmocka_unit_test(the_kernel_may_choose_the_ports),
         cmocka_unit_test(a_port_is_of_one_endpoint),
         cmocka_unit_test(a_port_of_another_program_is_not_shared),
         cmocka_unit_test(gateways_of_a_fleet_share_a_port),

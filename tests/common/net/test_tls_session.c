@@ -97,7 +97,7 @@ static void new_keys_have_a_bound(void **state) {
     assert_int_equal(len, 4);
     assert_int_equal(ask_for_keys(&p, 20, &len), TLS_MORE);
     assert_int_equal(len, 4);
-    assert_int_equal(ask_for_keys(&p, 2000, &len), TLS_FAILED);
+    assert_int_equal(ask_for_keys(&p, 60, &len), TLS_FAILED);
     assert_int_equal(len, 0);
     assert_string_equal(tls_session_error(p.server),
                         "TLS failed: the peer asks for new keys too often");
