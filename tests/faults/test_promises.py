@@ -21,8 +21,9 @@ def clients(transport, query, count):
              "names": [NAMES[at], NAMES[(at + 3) % len(NAMES)]]} for at in range(count)]
 
 
-def config_of(fleet, transports, query="", most_streams=len(NAMES), **more):
-    all_clients = [one for kind in transports for one in clients(kind, query, most_streams if kind == "sse" else len(NAMES))]
+def config_of(fleet, transports, queries={}, most_streams=len(NAMES), **more):
+    all_clients = [one for kind in transports
+                   for one in clients(kind, queries.get(kind, ""), most_streams if kind == "sse" else len(NAMES))]
     return {"port": fleet.balancer.port, "url": f"http://127.0.0.1:{fleet.balancer.port}", "rate": RATE, "clients": all_clients, **more}
 
 
@@ -58,14 +59,15 @@ def judge(fleet, player, counts):
     eventually(lambda: player.is_over(), 20, f"the player ends by itself; {player.log()}")
     eventually(lambda: open_clients(fleet) == 0, 30, "no connection is left")
     book = player.book
+    assert [one for one in book.said.values() if one.failure is not None] == [], "a message whose outcome nobody knows"
     print(counts, f"{len(book.said)} said, {sum(client.opens for client in book.clients.values())} connections, "
           f"{sum(len(client.seen) for client in book.clients.values())} received, {player.ended}")
     return player.ended
 
 
 def test_python(seed):
-    """The clients' ids are given by their URLs."""
+    """The URLs of the WebSockets say who the client is; the event streams keep what a gateway made up by the tokens."""
     with Fleet(seed) as fleet:
-        config = config_of(fleet, ["ws", "sse"], "?client_id=own-{}")
+        config = config_of(fleet, ["ws", "sse"], {"ws": "?client_id=own-{}"})
         player = play(fleet, ["/usr/bin/python3", PLAYERS / "player.py"], config)
         judge(fleet, player, fleet.befall(SECONDS))

@@ -64,7 +64,8 @@ def test_verbs_exist_and_take_these_flags(help_texts, page):
 def test_flags_and_variables_exist(help_texts, page):
     known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_texts.values()))) | flags_of_dev() | OTHER_PROGRAMS
     compose = (ROOT / "deploy" / "docker-compose.yml").read_text()
-    variables = set(re.findall(r"SIGNALBOX_[A-Z_]+", compose)) | {f"SIGNALBOX_{flag[2:].upper().replace('-', '_')}" for flag in known}
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "faults").glob("*.py"))
+    variables = set(re.findall(r"SIGNALBOX_[A-Z_]+", compose + tests)) | {f"SIGNALBOX_{flag[2:].upper().replace('-', '_')}" for flag in known}
     code = code_of(page)
     programs = "\n".join(line for line in code.splitlines()
                          if not re.match(r"\s*(?:redis-cli|docker|curl|systemctl|install|openssl|haproxy)\b", line))

@@ -14,6 +14,8 @@ local NEXT = { n0 = "n1", n1 = "n2", n2 = "n3", n3 = "n4", n4 = "n5", n5 = "n6",
 signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "http" }
 signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "ws" }
 
+signalbox.origins { "*" } -- the page of a test is served by the test
+
 local function convert(web)
     web:convert { name = web.params.name, client_id = web.query.client_id, group = web.query.token }
 end
