@@ -133,23 +133,17 @@ static void cut_begun(struct outq *q, outq_message_len_fn *message_len) {
     r->len = (at - r->start) & LEN_BITS;
 }
 
-/* The first range that is not of a message that was begun. */
-static uint32_t first_whole(struct outq *q) {
-    if (!q->is_begun)
-        return 0;
-    return range_at(q, 0)->kind == OUTQ_HEAD ? 2 : 1;
-}
-
-/* parts: NULL, or whose sender's messages are meant. */
+/* Whether a message begins here that may go; a body goes only with its head. parts: NULL, or whose
+ * sender's messages are meant. */
 static bool is_droppable(const struct outq_range *r, const struct outq_parts *parts) {
     if (parts == NULL)
-        return r->kind != OUTQ_CONTROL;
+        return r->kind == OUTQ_MESSAGE || r->kind == OUTQ_HEAD;
     return r->kind == OUTQ_HEAD && parts->is_own(parts->ctx, frame_bytes(frame_of(r)));
 }
 
 /* Drops what is not begun. */
 static unsigned drop_whole(struct outq *q, const struct outq_parts *parts) {
-    uint32_t first = first_whole(q), kept = first;
+    uint32_t first = q->is_begun ? 1 : 0, kept = first;
     unsigned dropped = 0;
     bool goes = false;
     for (uint32_t i = first; i < q->count; i++) {
@@ -182,7 +176,7 @@ unsigned outq_drop_messages(struct outq *q, outq_message_len_fn *message_len) {
 }
 
 static bool drop_oldest(struct outq *q, const struct outq_parts *parts) {
-    for (uint32_t i = first_whole(q); i < q->count; i++) {
+    for (uint32_t i = q->is_begun ? 1 : 0; i < q->count; i++) {
         struct outq_range *r = range_at(q, i);
         if (!is_droppable(r, parts))
             continue;
@@ -268,12 +262,10 @@ void outq_wrote(struct outq *q, size_t len) {
             return;
         }
         len -= r->len;
-        q->is_begun = r->kind == OUTQ_HEAD; /* then its body is begun with it */
         frame_unref(frame_of(r));
         q->head = (q->head + 1) & (q->cap - 1);
         q->count--;
-        if (q->is_begun)
-            q->begun_at = range_at(q, 0)->start;
+        q->is_begun = false;
     }
     if (q->count == 0)
         release_memory(q);
