@@ -1,7 +1,7 @@
 """signalbox-client against a real fleet, in Node and in Chromium, over each of its three ways: what is sent is published
 once, what is published arrives once and in order, whichever gateway is killed or drained, and while Redis is away."""
 import json
-import random
+import shutil
 import subprocess
 
 import pytest
@@ -116,7 +116,7 @@ def way(request):
 @pytest.fixture
 def player(cluster, front, make_player, way):
     front.cut()  # a browser keeps connections, to the gateway of before
-    player = make_player(front.url, f"/room?id={random.getrandbits(32)}", **WAYS[way])
+    player = make_player(front.url, "/room", **WAYS[way])
     wait_open(player)
     assert [client["transport"] for client in clients(cluster)] == [TRANSPORTS[way]]
     yield player
@@ -264,3 +264,37 @@ def test_a_refusal_ends_it_with_its_reason(front, make_player, way, path, code, 
     eventually(lambda: player.report()["state"] == "closed")
     assert player.report()["errors"][-1] == [code, status, message]
     assert player.report()["opens"] == []
+
+
+def test_the_lines_of_the_docs_for_many_tabs(browser, tmp_path):
+    """A SharedWorker has the one connection; what it is told, every page is told."""
+    text = (ROOT / "docs" / "client-library.md").read_text()
+    worker, page = (block.split("```")[0] for block in text.split("```js\n")[1:] if "the page" in block[:20] or "// signals.js" in block[:20])
+    shutil.copytree(APP, tmp_path / "app")
+    public = tmp_path / "app" / "public"
+    (public / "signals.js").write_text(worker.replace("/msg", "/room"))
+    shutil.copy(ROOT / "examples" / "chat" / "public" / "signalbox-client.js", public)
+    (public / "tab.html").write_text(f'<script type="module">window.shown = []; const show = (data) => shown.push(data);\n{page}</script>')
+    with Cluster(tmp_path / "app", gateways=1) as cluster:
+        url = f"http://127.0.0.1:{cluster.gateways[0].port}/tab.html"
+        browser.get(url)
+        eventually(lambda: browser.execute_script("return shown") == ["hello"], 20)
+        first = browser.current_window_handle
+        browser.switch_to.new_window("tab")
+        browser.get(url)
+        eventually(lambda: browser.execute_script("return shown") == ["hello"], 20)
+        assert len(clients(cluster)) == 1
+        browser.close()
+        browser.switch_to.window(first)
+        assert browser.execute_script("return shown") == ["hello", "hello"]
+
+
+def test_the_last_messages_come_first(cluster, front, make_player, way):
+    with cluster.client(0, "/room"):  # a Name that somebody has joined has a history
+        for text in "one", "two", "three":
+            cluster.cli("send", "Room", text)
+        player = make_player(front.url, "/last?signalbox-last=2", **WAYS[way])
+        wait_open(player)
+        eventually(lambda: [data for _, data in player.report()["heard"]] == ["two", "three"])
+        cluster.cli("send", "Room", "four")
+        eventually(lambda: player.report()["replayed"] == [True, True, False])

@@ -16,9 +16,11 @@ const SOCKET = "websocket";
 const STREAM = "sse";
 
 function waysOf({ transports, multiplex, WebSocket, fetch }) {
-  const sockets = !WebSocket ? [] : multiplex ? [CHANNEL, SOCKET] : [SOCKET];
-  const streams = fetch ? [STREAM] : [];
-  const ways = transports.flatMap((transport) => (transport === STREAM ? streams : sockets));
+  const sockets = multiplex ? [CHANNEL, SOCKET] : [SOCKET];
+  const ways = transports.flatMap((transport) => {
+    if (transport === STREAM) return fetch ? STREAM : [];
+    return WebSocket ? sockets : [];
+  });
   if (ways[0]) return ways;
   throw new SignalboxError("network", "neither WebSocket nor fetch: give one");
 }

@@ -2,8 +2,6 @@
 import { closeError, statusError } from "./errors.js";
 import { openSocket } from "./socket.js";
 
-const MOST_CHANNELS = 1000; // until the welcome says otherwise
-
 /** `ended(error)` is called when the socket is over, before its channels learn of it; without an error if it was closed here. */
 export function openChannels(env, url, ended) {
   // By key: the number that the server gave the channel, or -ref of its request while that is not answered.
@@ -33,7 +31,7 @@ export function openChannels(env, url, ended) {
   });
 
   function greet({ type, limits }) {
-    if (type !== "welcome") return socket.end(statusError({ status: 404, message: "no welcome" }));
+    if (type !== "welcome") return socket.end(statusError({ status: 404 }));
     most = limits.maxChannels;
     for (const { request } of channels.values()) socket.send(request);
   }
@@ -60,7 +58,7 @@ export function openChannels(env, url, ended) {
 
   return {
     close,
-    isFull: () => channels.size >= (most || MOST_CHANNELS),
+    isFull: () => most > 0 && channels.size >= most,
     /** `request`: {path, resume, token}. `on`: as for a link. */
     open(request, on) {
       const ref = ++lastRef;

@@ -8,7 +8,7 @@ const BY_RANK = ["open", "connecting", "waiting"]; // a client is in the first o
 
 /** The options with their defaults. Nothing of the platform is touched before this. */
 function environment(url, options) {
-  const { WebSocket, fetch, location } = globalThis;
+  const { WebSocket, fetch } = globalThis;
   return {
     WebSocket,
     fetch,
@@ -19,7 +19,7 @@ function environment(url, options) {
     log: (event, { error }) => console.error(error),
     ...options,
     queue: { messages: 1000, bytes: 4 << 20, ageMs: 600000, ...options.queue },
-    base: String(new URL(url, location?.href)).replace(/^ws/, "http"),
+    base: String(new URL(url)).replace(/^ws/, "http"),
   };
 }
 

@@ -4,12 +4,10 @@
 import { SignalboxError, networkError, statusError } from "./errors.js";
 
 const HEAD_BYTES = 80; // at least what goes around a message, but for its id
-const AGAIN_MS = 1000; // after a refusal for now
-const FULL_MS = 100; // until a full socket is looked at again
+const AGAIN_MS = 500; // after a refusal for now, or until a full socket is looked at again
+const ANSWER_MS = 15000; // an answer may be lost although the connection is not: then it goes again
 
 const tooLarge = () => statusError({ status: 413, message: "too large" });
-const unknown = (cause) =>
-  new SignalboxError("unknown_outcome", "not acknowledged", { cause });
 
 /** `bounds`: {messages, bytes, ageMs}. `flush` is called when there may be something to send. */
 export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
@@ -17,6 +15,7 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
   const entries = [];
   let waitingBytes = 0;
   let lastRef = 0;
+  let sender; // whom the server takes the present connection for
   let pause;
 
   function remove(entry) {
@@ -31,28 +30,34 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
     entry.reject(error);
   }
 
-  function expire(entry, ms, error) {
-    clearTimeout(entry.timer);
-    entry.timer = setTimeout(() => {
-      fail(entry, error);
-      flush();
-    }, ms);
+  /** What was sent may have been published. */
+  function giveUp(entry, cause) {
+    fail(entry, entry.sender ? new SignalboxError("unknown_outcome", "not acknowledged", { cause }) : cause);
   }
 
-  function wait(ms) {
+  function watch(entry) {
+    entry.timer = setTimeout(
+      () => {
+        if (Date.now() < entry.untilMs) watch(entry);
+        else giveUp(entry, networkError("no answer in time"));
+        flush();
+      },
+      Math.min(ANSWER_MS, entry.untilMs - Date.now()),
+    );
+  }
+
+  function wait(ms = AGAIN_MS) {
     pause ??= setTimeout(() => {
       pause = undefined;
       flush();
     }, ms);
   }
 
-  const senderOf = ({ clientId, name }) => JSON.stringify([clientId, name]);
-
   return {
     length: () => entries.length,
 
-    /** `body`: the message's JSON. `watch(fail)` may call fail(error) later, and returns what undoes that. Resolves with {id}. */
-    add(body, id, watch) {
+    /** `body`: the message's JSON. `stop(fail)` may call fail(error) later, and returns what undoes that. Resolves with {id}. */
+    add(body, id, stop) {
       const bytes = new TextEncoder().encode(body).length + id.length + HEAD_BYTES;
       if (!/^[ -~]{1,128}$/.test(id)) throw statusError({ status: 400, message: "not an id" });
       if (bytes > limits.maxMessageBytes) throw tooLarge();
@@ -60,21 +65,22 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
         throw new SignalboxError("full", "the queue is full", { retryable: true });
       }
       return new Promise((resolve, reject) => {
-        const entry = { ref: ++lastRef, id, body, bytes, resolve, reject };
+        const entry = { ref: ++lastRef, id, body, bytes, untilMs: Date.now() + ageMs, resolve, reject };
         entries.push(entry);
         waitingBytes += bytes;
-        expire(entry, ageMs, networkError("not sent in time"));
-        entry.forget = watch((error) => fail(entry, error));
+        watch(entry);
+        entry.forget = stop((error) => fail(entry, error));
         flush();
       });
     },
 
     /** A connection begins. What another client has sent, or too long ago, must not go again. */
-    greet(hello, newLimits) {
+    greet({ clientId, name }, newLimits) {
       Object.assign(limits, newLimits);
+      sender = `${clientId}\n${name}`;
       for (const entry of [...entries]) {
-        const isForeign = entry.sender && entry.sender !== senderOf(hello);
-        if (isForeign || Date.now() >= entry.untilMs) fail(entry, unknown());
+        const isTooLate = entry.sender !== sender || Date.now() >= entry.untilMs;
+        if (entry.sender && isTooLate) giveUp(entry);
         else if (entry.bytes > limits.maxMessageBytes) fail(entry, tooLarge());
       }
     },
@@ -83,16 +89,13 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
     send(link, hello) {
       const window = Math.min(link.window, limits.idCount);
       for (const entry of pause ? [] : [...entries]) {
-        if (entry.isOut) continue;
+        if (Date.now() - entry.outAt < ANSWER_MS) continue;
         if (entry.ref - entries[0].ref >= window) return;
-        if (!link.writable()) return wait(FULL_MS);
-        entry.isOut = true;
-        if (!entry.sender) {
-          const ms = limits.idSeconds * 700; // the server must still know it when a last copy arrives
-          entry.sender = senderOf(hello);
-          entry.untilMs = Date.now() + ms;
-          expire(entry, ms, unknown());
-        }
+        if (!link.writable()) return wait();
+        entry.outAt = Date.now();
+        // Seven tenths: the server must still know it when a last copy arrives.
+        if (!entry.sender) entry.untilMs = entry.outAt + limits.idSeconds * 700;
+        entry.sender = sender;
         link.send({ ref: entry.ref, id: entry.id }, entry.body, hello);
       }
     },
@@ -104,8 +107,8 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
       if (!entry) return;
       const error = type === "error" && statusError(frame);
       if (error.retryable) {
-        entry.isOut = false;
-        wait(retryMs ?? AGAIN_MS);
+        entry.outAt = 0;
+        wait(retryMs);
       } else if (error) fail(entry, error);
       else {
         remove(entry);
@@ -115,14 +118,14 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
 
     /** The connection is over: all of it goes again over the next one. */
     lost() {
-      for (const entry of entries) entry.isOut = false;
+      for (const entry of entries) entry.outAt = 0;
       clearTimeout(pause);
       pause = undefined;
     },
 
-    /** There will be no other connection. What was sent may have been published. */
+    /** There will be no other connection. */
     fail(error) {
-      for (const entry of [...entries]) fail(entry, entry.sender ? unknown(error) : error);
+      for (const entry of [...entries]) giveUp(entry, error);
     },
   };
 }

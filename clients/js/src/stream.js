@@ -50,8 +50,8 @@ export function openStream(env, url, token, on) {
         if (answer.status === 202) return link.give({ type: "ack", ref, ...(await answer.json()) });
         const error = await answerError(answer);
         const { status, message, retryMs } = error;
-        if (status === 401) link.end(error);
-        else if (status === 404) link.end(networkError(message, { status }));
+        error.retryable = status === 404; // the stream is gone, and another one may come
+        if (status === 401 || error.retryable) link.end(error);
         else link.give({ type: "error", ref, status, message, retryMs });
       } catch {
         link.give({ type: "error", ref, status: 503 });

@@ -5,7 +5,8 @@ signalbox.endpoint { address = "127.0.0.1", port = 8091, protocol = "ws" }
 
 signalbox.static("/", "public")
 
-signalbox.route("GET", "/room", function(web) web:convert { name = "Room", client_id = web.query.id } end)
+signalbox.route("GET", "/room", function(web) web:convert { name = "Room" } end)
+signalbox.route("GET", "/last", function(web) web:convert { name = "Room", last = 10 } end)
 
 signalbox.route("GET", "/token", function(web)
     if web.headers.authorization ~= "Bearer good" and web.query.access_token ~= "good" then

@@ -2,8 +2,11 @@
 export function play(connect, url, path, options) {
   const client = connect(url, { backoffMs: [50, 500], ...options });
   const signal = client.signal(path);
-  const record = { heard: [], gaps: [], opens: [], errors: [], answers: {} };
-  signal.on("message", ({ id, data }) => record.heard.push([id, data]));
+  const record = { heard: [], replayed: [], gaps: [], opens: [], errors: [], answers: {} };
+  signal.on("message", ({ id, data, replayed }) => {
+    record.heard.push([id, data]);
+    record.replayed.push(replayed);
+  });
   signal.on("gap", (gap) => record.gaps.push(gap));
   signal.on("open", ({ clientId, recovered }) => record.opens.push([clientId, recovered]));
   signal.on("state", ({ error }) => error && record.errors.push([error.code, error.status ?? null, error.message]));
