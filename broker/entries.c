@@ -26,20 +26,27 @@ static bool is_allowed(struct processing *p, const struct delivery *d) {
     return is_fine;
 }
 
-/* SEND and CLOSE: to one connection, as the share of this partition, or fresh from its sender. */
+/* An entry may have come from anywhere. */
+static bool is_possible(const struct processing *p, const struct delivery *d, struct buf *why) {
+    return (d->kind != MESSAGE_GROUPS || delivery_check_groups(d, why)) &&
+           delivery_fits(d, p->parts->bus, why);
+}
+
+/* SEND, GROUPS and CLOSE: to one connection, as the share of this partition, or fresh from its
+ * sender. */
 static void process_send(struct processing *p) {
     const struct entry *e = &p->entry->entry;
     struct delivery d = delivery_of_entry(e);
     struct recipient to = {e->name, e->conn};
     bool is_done = true;
     struct buf why = {0};
-    if (!delivery_fits(&d, p->parts->bus, &why)) {
+    if (!is_possible(p, &d, &why)) {
         buf_append_char(&why, '\0');
         dead_letter(p, why.ptr);
         buf_deinit(&why);
         return;
     }
-    if (e->conn.len > 0)
+    if (e->conn.len > 0 && d.kind != MESSAGE_GROUPS)
         is_done = broadcast_to_one(p, &to, &d);
     else if (!is_allowed(p, &d))
         return;
@@ -55,6 +62,7 @@ static void process(struct processing *p) {
     switch (p->entry->entry.kind) {
     case ENTRY_CLIENT: client_entry_process(p); return;
     case ENTRY_SEND:
+    case ENTRY_GROUPS:
     case ENTRY_CLOSE: process_send(p); return;
     case ENTRY_BYE:
         if (conn_queues_take_turn(p) != CONN_QUEUE_DEFERRED)

@@ -72,6 +72,7 @@ static void open_parts(struct gateway *g) {
     clients_init(&g->clients, d->bus, g->follower, &d->app.app);
     uplink_init(&g->uplink, d->bus, g->ingest, &d->trace);
     downlink_init(&g->downlink, d->bus, &g->clients, &g->frames, &d->trace);
+    g->downlink.registry = d->registry;
     g->client_host = (struct client_host){.settings = s,
                                           .registry = d->registry,
                                           .frames = &g->frames,

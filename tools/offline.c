@@ -85,6 +85,11 @@ static enum app_outcome on_close(void *ctx, struct app_call *call, const struct 
         return refuse(error_out);
     if (delivery_is_for_nobody(close))
         return APP_DONE;
+    if (close->kind == MESSAGE_GROUPS) {
+        public_message_write(&line, close);
+        offline_print(&line);
+        return APP_DONE;
+    }
     buf_append_str(&line, "{\"op\":\"close\",");
     append_address(&line, close);
     buf_printf(&line, "\"code\":%" PRId64 ",\"reason\":", close->code);

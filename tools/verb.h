@@ -66,9 +66,9 @@ struct verb {
 /* clang-format off */
 #define VERBS(X) \
     X(up) X(send) X(tail) X(history) X(names) X(groups) X(clients) X(gateways) X(brokers) \
-    X(close) X(level) X(drain) X(undrain) X(reload) X(trace) X(secret) X(sign) X(verify) \
-    X(check) X(run_route) X(ready) X(doctor) X(config) X(settings) X(metrics) X(close_codes) \
-    X(redis_acl)
+    X(close) X(join) X(leave) X(level) X(drain) X(undrain) X(reload) X(trace) X(secret) X(sign) \
+    X(verify) X(check) X(run_route) X(ready) X(doctor) X(config) X(settings) X(metrics) \
+    X(close_codes) X(redis_acl)
 /* clang-format on */
 
 #define X(name) extern const struct verb verb_##name;

@@ -29,17 +29,21 @@ static void set_retention(struct output *output, const struct registrations *r) 
     output->keep = options->keep;
 }
 
-/* name empty: the log for every Name. */
-static void append(struct processing *p, struct bytes name, const struct message *m) {
-    struct output output = {.name = name, .message = *m};
-    set_retention(&output, processing_registrations(p->parts));
-    struct message_id id = log_writer_add(p->batch->writer, &output);
+static void append_output(struct processing *p, struct output *output) {
+    const struct message *m = &output->message;
+    set_retention(output, processing_registrations(p->parts));
+    struct message_id id = log_writer_add(p->batch->writer, output);
     if (m->kind == MESSAGE_DATA && message_id_is_none(p->first_id))
         p->first_id = id;
-    tracing_output(p, name, m, id);
+    tracing_output(p, output->name, m, id);
     receipt_ids_add(p->batch, m, id);
     p->count++;
     p->bytes += m->data.len;
+}
+
+/* name empty: the log for every Name. */
+static void append(struct processing *p, struct bytes name, const struct message *m) {
+    append_output(p, &(struct output){.name = name, .message = *m});
 }
 
 /* For so many more outputs or forwards of so many bytes each. The first send always has: it was
@@ -49,9 +53,25 @@ static bool has_room(const struct processing *p, size_t more, size_t each) {
            (p->bytes == 0 || p->bytes + more * each <= PROCESSING_BYTES_MAX);
 }
 
+/* The groups of one connection change with the commit (commit.lua), which has the last word on what
+ * the message says: whose they are, and what they are then. */
+static void append_change(struct processing *p, const struct delivery *d, const struct message *m) {
+    struct buf change = {0};
+    groups_change_encode(&change, (enum groups_change)d->code, d->groups);
+    append_output(p, &(struct output){.name = d->names.items[0],
+                                      .message = *m,
+                                      .client_id = d->clients.items[0],
+                                      .change = buf_bytes(&change)});
+    buf_deinit(&change);
+}
+
 static void append_share(struct processing *p, const struct delivery *d) {
     char room[DELIVERY_CLOSE_MAX];
     struct message m = delivery_message(d, room);
+    if (d->kind == MESSAGE_GROUPS) {
+        append_change(p, d, &m);
+        return;
+    }
     for (size_t i = 0; i < d->names.count; i++)
         append(p, d->names.items[i], &m);
     if (!bytes_list_is_given(d->names))

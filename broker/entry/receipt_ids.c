@@ -14,7 +14,8 @@ struct receipt_id {
 };
 
 void receipt_ids_add(struct batch *batch, const struct message *m, struct message_id id) {
-    if (m->kind != MESSAGE_DATA || (m->flags & FLAG_RECEIPT) == 0 || m->from.len == 0)
+    if ((m->kind != MESSAGE_DATA && m->kind != MESSAGE_GROUPS) || (m->flags & FLAG_RECEIPT) == 0 ||
+        m->from.len == 0)
         return;
     struct receipt_id *r = mem_zalloc(sizeof(*r));
     r->id = id;

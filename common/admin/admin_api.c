@@ -129,6 +129,14 @@ static void post_close(struct admin_conn *c) {
     publish(c, PUBLIC_OP_CLOSE);
 }
 
+static void post_join(struct admin_conn *c) {
+    publish(c, PUBLIC_OP_JOIN);
+}
+
+static void post_leave(struct admin_conn *c) {
+    publish(c, PUBLIC_OP_LEAVE);
+}
+
 /* --- lists --- */
 
 static const char redis_away[] = "Redis went away";
@@ -415,6 +423,8 @@ static const struct admin_route {
     {"GET", "/metrics", get_metrics, ACCESS_HOST, true},
     {"POST", "/send", post_send, ACCESS_TOKEN, false},
     {"POST", "/close", post_close, ACCESS_TOKEN, false},
+    {"POST", "/join", post_join, ACCESS_TOKEN, false},
+    {"POST", "/leave", post_leave, ACCESS_TOKEN, false},
     {"GET", "/names", get_names, ACCESS_TOKEN, false},
     {"GET", "/clients", get_clients, ACCESS_TOKEN, true},
     {"GET", "/history", get_history, ACCESS_TOKEN, true},

@@ -49,13 +49,31 @@ bool delivery_check_close(int64_t code, struct bytes reason, struct buf *error_o
     return false;
 }
 
+bool delivery_check_groups(const struct delivery *d, struct buf *error_out) {
+    if (delivery_is_for_nobody(d))
+        return true;
+    if (d->names.count != 1)
+        buf_append_str(error_out, "name: must be one string");
+    else if (d->clients.count != 1)
+        buf_append_str(error_out, "clientId: must be one string");
+    else if (d->groups.count == 0)
+        buf_append_str(error_out, "group: is missing");
+    else if (d->groups.count > CONN_GROUPS_MAX ||
+             bytes_list_total(d->groups) > CONN_GROUPS_BYTES_MAX)
+        buf_printf(error_out, "group: a connection has at most %d groups, of %d bytes together",
+                   CONN_GROUPS_MAX, CONN_GROUPS_BYTES_MAX);
+    else
+        return true;
+    return false;
+}
+
 bool delivery_is_for_nobody(const struct delivery *d) {
     return bytes_lists_are_nobody(d->names, d->groups, d->clients);
 }
 
 bool delivery_is_allowed(const struct delivery *d, const struct levels *levels,
                          struct buf *error_out) {
-    return d->kind == MESSAGE_CLOSE || delivery_is_for_nobody(d) ||
+    return d->kind != MESSAGE_DATA || delivery_is_for_nobody(d) ||
            levels_allow(levels, d->names, d->groups.count > 0, d->clients.count > 0, error_out);
 }
 
@@ -70,7 +88,9 @@ bool delivery_fits(const struct delivery *d, const struct bus *bus, struct buf *
 
 static void encode(struct buf *out, const struct delivery *d, const struct recipient *to,
                    struct bytes_list names) {
-    struct entry e = {.kind = d->kind == MESSAGE_CLOSE ? ENTRY_CLOSE : ENTRY_SEND,
+    struct entry e = {.kind = d->kind == MESSAGE_CLOSE    ? ENTRY_CLOSE
+                              : d->kind == MESSAGE_GROUPS ? ENTRY_GROUPS
+                                                          : ENTRY_SEND,
                       .ts_ms = d->ts_ms,
                       .flags = d->flags | FLAG_CHECKED,
                       .client_id = d->from,
@@ -93,7 +113,9 @@ void delivery_encode_to_one(struct buf *out, const struct recipient *to, const s
 }
 
 struct delivery delivery_of_entry(const struct entry *e) {
-    return (struct delivery){.kind = e->kind == ENTRY_CLOSE ? MESSAGE_CLOSE : MESSAGE_DATA,
+    return (struct delivery){.kind = e->kind == ENTRY_CLOSE    ? MESSAGE_CLOSE
+                                     : e->kind == ENTRY_GROUPS ? MESSAGE_GROUPS
+                                                               : MESSAGE_DATA,
                              .ts_ms = e->ts_ms,
                              .names = e->names,
                              .groups = e->groups,
@@ -200,6 +222,9 @@ int delivery_read_close(const struct message *m, struct bytes *reason_out) {
 }
 
 struct message delivery_message(const struct delivery *d, char room[DELIVERY_CLOSE_MAX]) {
+    if (d->kind == MESSAGE_GROUPS) /* for a connection that commit.lua knows */
+        return (struct message){
+            .kind = d->kind, .ts_ms = d->ts_ms, .from = d->from, .flags = d->flags & FLAGS};
     return (struct message){.kind = d->kind,
                             .ts_ms = d->ts_ms,
                             .to_groups = d->groups,

@@ -22,14 +22,14 @@ struct bus;
 struct levels;
 
 struct delivery {
-    enum message_kind kind; /* MESSAGE_DATA or MESSAGE_CLOSE */
+    enum message_kind kind; /* MESSAGE_DATA, MESSAGE_CLOSE or MESSAGE_GROUPS */
     uint64_t ts_ms;
     struct bytes_list names;           /* absent: every Name */
     struct bytes_list groups, clients; /* absent: all; any list that is empty: nobody */
     struct bytes from;                 /* client id of the sender, or empty */
     unsigned flags;                    /* FLAG_BINARY, FLAG_JSON, FLAG_RECEIPT, FLAG_UNCOMPRESSED */
     struct bytes data;                 /* CLOSE: the reason */
-    int64_t code;                      /* CLOSE */
+    int64_t code;                      /* CLOSE; GROUPS: enum groups_change */
     struct bytes once;                 /* the publisher's idempotency key, or empty */
 };
 
@@ -47,6 +47,10 @@ bool delivery_check_data(struct bytes data, bool is_binary, size_t max_message_b
 /* Whether a close may have this code and this reason, which is at most CLOSE_TEXT_MAX bytes of
  * UTF-8; one line in error_out when not. */
 bool delivery_check_close(int64_t code, struct bytes reason, struct buf *error_out);
+
+/* Whether it can change groups: of one connection, and those that a connection may have; one line
+ * in error_out when not. */
+bool delivery_check_groups(const struct delivery *d, struct buf *error_out);
 
 /* Whether one of its lists is empty, so that it is done without anything being sent. */
 bool delivery_is_for_nobody(const struct delivery *d);

@@ -22,7 +22,8 @@ enum {
     FORM_QUERY = 8,
     FORM_HIDDEN = 16,
     FORM_V1 = 32,
-    FORM_HISTORY = 64
+    FORM_HISTORY = 64,
+    FORM_GROUPS = 128
 };
 
 enum message_key {

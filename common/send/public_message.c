@@ -12,6 +12,20 @@
 
 enum { RECEIPT_MAX = 64 };
 
+static const struct {
+    const char *name;
+    unsigned form;
+} ops[] = {[PUBLIC_OP_SEND] = {"send", FORM_SEND},
+           [PUBLIC_OP_CLOSE] = {"close", FORM_CLOSE},
+           [PUBLIC_OP_JOIN] = {"join", FORM_GROUPS},
+           [PUBLIC_OP_LEAVE] = {"leave", FORM_GROUPS}};
+
+static enum message_kind kind_of(enum public_op op) {
+    return op == PUBLIC_OP_SEND    ? MESSAGE_DATA
+           : op == PUBLIC_OP_CLOSE ? MESSAGE_CLOSE
+                                   : MESSAGE_GROUPS;
+}
+
 static bool is_given(const struct message_form *f, enum message_key key) {
     enum json_kind kind = f->values[key].kind;
     return kind != JSON_KIND_ABSENT && kind != JSON_KIND_NULL;
@@ -108,12 +122,14 @@ static bool read_op(struct public_message *m, struct json_value root, struct buf
         return true;
     if (op.kind == JSON_KIND_STRING)
         json_append_text(&text, op);
-    bool is_close = bytes_equal_nocase(buf_bytes(&text), BYTES_LIT("close"));
-    bool is_send = bytes_equal_nocase(buf_bytes(&text), BYTES_LIT("send"));
+    size_t i = 0;
+    while (i < ARRAY_LEN(ops) && !bytes_equal_nocase(buf_bytes(&text), bytes_str(ops[i].name)))
+        i++;
     buf_deinit(&text);
-    m->op = is_close ? PUBLIC_OP_CLOSE : PUBLIC_OP_SEND;
-    return is_close || is_send ||
-           message_form_refuse(KEY_OP, "must be \"send\" or \"close\"", error_out);
+    m->op = i < ARRAY_LEN(ops) ? (enum public_op)i : PUBLIC_OP_SEND;
+    return i < ARRAY_LEN(ops) ||
+           message_form_refuse(KEY_OP, "must be \"send\", \"close\", \"join\" or \"leave\"",
+                               error_out);
 }
 
 static enum public_fault read_form(struct public_message *m, const struct message_form *f,
@@ -125,11 +141,14 @@ static enum public_fault read_form(struct public_message *m, const struct messag
         !message_form_texts(f, KEY_CLIENT_ID, 0, &m->clients, error_out) ||
         !read_id(m, f, error_out) || !read_receipt(m, f, error_out))
         return fault;
+    struct delivery d;
     if (m->op == PUBLIC_OP_SEND)
         fault = read_send(m, f, limits->max_bytes, error_out);
-    else if (read_close(m, f, error_out))
-        fault = PUBLIC_FINE;
-    struct delivery d = public_message_delivery(m, 0);
+    else if (m->op == PUBLIC_OP_CLOSE)
+        fault = read_close(m, f, error_out) ? PUBLIC_FINE : PUBLIC_BAD;
+    d = public_message_delivery(m, 0);
+    if (d.kind == MESSAGE_GROUPS)
+        fault = delivery_check_groups(&d, error_out) ? PUBLIC_FINE : PUBLIC_BAD;
     if (fault == PUBLIC_FINE &&
         (!address_is_affordable(d.names, d.groups, d.clients, d.data.len, error_out) ||
          (limits->bus != NULL && !delivery_fits(&d, limits->bus, error_out))))
@@ -151,9 +170,7 @@ enum public_fault public_message_read(struct public_message *m, struct bytes tex
     if (root.kind != JSON_KIND_OBJECT)
         buf_append_str(error_out, "it must be a JSON object");
     else if (read_op(m, root, error_out) &&
-             message_form_read(&form, document, root,
-                               m->op == PUBLIC_OP_CLOSE ? FORM_CLOSE : FORM_SEND,
-                               error_out) == FORM_FINE)
+             message_form_read(&form, document, root, ops[m->op].form, error_out) == FORM_FINE)
         fault = read_form(m, &form, limits, error_out);
     json_close(document);
     return fault;
@@ -169,8 +186,8 @@ static void complete(enum public_op op, struct bytes text, struct bytes id, bool
     while (strchr(" \t\r\n", rest.ptr[0]) != NULL) /* it ends with a brace */
         rest = bytes_from(rest, 1);
     buf_append_char(out, '{');
-    if (op == PUBLIC_OP_CLOSE && adds_op)
-        buf_append_str(out, "\"op\":\"close\",");
+    if (op != PUBLIC_OP_SEND && adds_op)
+        buf_printf(out, "\"op\":\"%s\",", ops[op].name);
     if (id.len > 0) {
         buf_append_str(out, "\"id\":");
         json_append_string(out, id);
@@ -243,6 +260,9 @@ size_t public_message_write(struct buf *out, const struct delivery *d) {
         write_text(out, KEY_RECEIPT, d->from);
     if (d->kind == MESSAGE_CLOSE)
         write_text(out, KEY_OP, BYTES_LIT("close"));
+    if (d->kind == MESSAGE_GROUPS)
+        write_text(out, KEY_OP,
+                   bytes_str(ops[d->code == GROUPS_JOIN ? PUBLIC_OP_JOIN : PUBLIC_OP_LEAVE].name));
     if (d->names.count == 1)
         write_text(out, KEY_NAME, d->names.items[0]);
     else
@@ -255,6 +275,10 @@ size_t public_message_write(struct buf *out, const struct delivery *d) {
         buf_append_str(out, "\"binary\":true,");
     if ((d->flags & FLAG_UNCOMPRESSED) != 0)
         buf_append_str(out, "\"compress\":false,");
+    if (d->kind == MESSAGE_GROUPS) {
+        out->ptr[out->len - 1] = '}';
+        return out->len - before;
+    }
     if (d->kind == MESSAGE_CLOSE)
         buf_printf(out, "\"code\":%" PRId64 ",\"reason\":", d->code);
     else
@@ -269,7 +293,7 @@ size_t public_message_write(struct buf *out, const struct delivery *d) {
 }
 
 struct delivery public_message_delivery(const struct public_message *m, uint64_t ts_ms) {
-    return (struct delivery){.kind = m->op == PUBLIC_OP_CLOSE ? MESSAGE_CLOSE : MESSAGE_DATA,
+    return (struct delivery){.kind = kind_of(m->op),
                              .ts_ms = ts_ms,
                              .names = texts_list(&m->names),
                              .groups = texts_list(&m->groups),
@@ -280,7 +304,9 @@ struct delivery public_message_delivery(const struct public_message *m, uint64_t
                                       (m->is_uncompressed ? FLAG_UNCOMPRESSED : 0u) |
                                       (m->receipt.len > 0 ? FLAG_RECEIPT : 0u),
                              .data = buf_bytes(&m->data),
-                             .code = m->code,
+                             .code = m->op == PUBLIC_OP_JOIN    ? GROUPS_JOIN
+                                     : m->op == PUBLIC_OP_LEAVE ? GROUPS_LEAVE
+                                                                : m->code,
                              .once = buf_bytes(&m->id)};
 }
 

@@ -8,6 +8,7 @@
  *     "compress": false    compressed for nobody
  *     "receipt": "…"    what became of it is reported under this token (publish.h)
  *     "op": "close", "code": 1000, "reason": "…"      closes connections instead
+ *     "op": "join" or "leave"    changes the groups of one connection: name, clientId, group
  *
  * What an entrance has accepted a broker still refuses when a broadcast level does not allow it,
  * when its own --max-message-bytes is lower, or when Redis takes less than it did.
@@ -18,7 +19,7 @@
 #include "common/send/delivery.h"
 #include "common/send/message_form.h"
 
-enum public_op { PUBLIC_OP_SEND, PUBLIC_OP_CLOSE };
+enum public_op { PUBLIC_OP_SEND, PUBLIC_OP_CLOSE, PUBLIC_OP_JOIN, PUBLIC_OP_LEAVE };
 
 enum { PUBLIC_ID_MAX = 256 };
 
@@ -61,11 +62,11 @@ size_t public_message_write(struct buf *out, const struct delivery *d);
 void public_message_write_list(struct buf *out, enum message_key key, struct bytes_list list);
 
 /*
- * For POST /send and POST /close: checks a request's body, since its sender would not learn of a
- * mistake that a broker finds, and appends the text for Redis. The sender's text of the data stays
- * as it is; "op":"close" is added to a close. Nothing is appended when there is nothing to send.
- * id: the idempotency key of the request's head, or empty; it must not differ from the body's own.
- * Returns 0, or an HTTP status (400, 413) with one line in error_out.
+ * For POST /send, /close, /join and /leave: checks a request's body, since its sender would not
+ * learn of a mistake that a broker finds, and appends the text for Redis. The sender's text of the
+ * data stays as it is; "op" is added to what is no send. Nothing is appended when there is nothing
+ * to send. id: the idempotency key of the request's head, or empty; it must not differ from the
+ * body's own. Returns 0, or an HTTP status (400, 413) with one line in error_out.
  */
 int public_message_admit(enum public_op op, struct bytes text, struct bytes id,
                          const struct public_limits *limits, struct buf *out,

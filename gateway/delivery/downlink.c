@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/metrics.h"
+#include "common/bus/cluster/registry.h"
 #include "common/bus/log/follower.h"
 #include "common/bus/log/publish.h"
 #include "common/bus/log/trace.h"
@@ -249,6 +250,15 @@ static void finish_it(struct fan_out *v, struct client_slot *slot) {
     client_on_bye(slot->client);
 }
 
+/* Every message behind this one finds them changed. */
+static void regroup(struct downlink *d, const struct message *m) {
+    struct conn_details details;
+    if (!conn_details_decode(m->data, &details))
+        return; /* there is no such connection any more */
+    clients_regroup(d->clients, &details);
+    conn_details_free(&details);
+}
+
 static void tell_joins(struct name_entry *e, const struct message *m) {
     struct addressees to = {.m = m};
     for (struct join *next, *j = LIST_FIRST(&e->joins); j != NULL; j = next) {
@@ -273,6 +283,7 @@ static void on_message(void *ctx, void *owner, const struct message *m) {
     case MESSAGE_NOTE: each_address(&v, send_to); break;
     case MESSAGE_CLOSE: each_address(&v, close_it); break;
     case MESSAGE_BYE: each_address(&v, finish_it); break;
+    case MESSAGE_GROUPS: regroup(d, m); break;
     default: break; /* of a newer version */
     }
     release_frames(&v);
@@ -292,13 +303,38 @@ static void forget_positions(struct name_entry *e) {
     }
 }
 
+/* What came out of the log after it was read in the registry is later, and stays. */
+static void on_groups(void *ctx, int status, const struct registry_row *rows, size_t count) {
+    struct clients *clients = ctx;
+    if (status < 0)
+        log_warn("downlink", "missed_groups reason=\"%s\"", registry_failure(status));
+    for (size_t i = 0; i < count; i++) {
+        struct client *client = clients_by_value(clients, rows[i].value);
+        struct conn_details d;
+        if (client == NULL || rows[i].details.len == 0)
+            continue;
+        conn_details_read(rows[i].value, rows[i].details, &d);
+        if (client->memberships == NULL ||
+            message_id_compare(client->memberships->changed, d.changed) < 0)
+            clients_regroup(clients, &d);
+        conn_details_free(&d);
+    }
+}
+
+/* Changes of groups may be among what was lost, and the registry knows them. */
+static void read_groups(struct downlink *d, const struct name_entry *e) {
+    if (d->registry != NULL && e->count > 0)
+        registry_list_in_parts(d->registry, name_entry_name(e), on_groups, d->clients);
+}
+
 static void on_gap(void *ctx, void *owner, enum gap gap) {
     struct name_entry *e = owner;
-    (void)ctx;
     for (struct join *j = LIST_FIRST(&e->joins); j != NULL; j = join_next(j))
         join_on_gap(j, gap);
     if (gap != GAP_LOST)
         forget_positions(e);
+    if (e->continues_on_gap && gap != GAP_NONE)
+        read_groups(ctx, e);
     if (e->continues_on_gap || gap == GAP_NONE)
         return;
     log_info("downlink", "closed_after_gap name=%s clients=%zu", LOG_TEXT(name_entry_name(e)),

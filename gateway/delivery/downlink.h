@@ -12,6 +12,7 @@ struct bus;
 struct clients;
 struct follower_events;
 struct message_frames;
+struct registry;
 struct pending_receipt;
 struct trace;
 
@@ -21,6 +22,7 @@ struct downlink {
     struct message_frames *frames;
     struct trace *trace;
     TAILQ_HEAD(, pending_receipt) pending;
+    struct registry *registry; /* set by the owner; NULL: groups that were missed stay unknown */
 };
 
 void downlink_init(struct downlink *d, struct bus *bus, struct clients *clients,

@@ -19,6 +19,7 @@
 #include "gateway/session/addressees.h"
 #include "gateway/session/client.h"
 #include "gateway/session/clients.h"
+#include "gateway/session/memberships.h"
 #include "gateway/session/message_frames.h"
 #include "gateway/session/resume_token.h"
 #include "gateway/session/wire.h"
@@ -134,6 +135,7 @@ static void hold_message(struct join *j, struct held_list *list, const struct me
         item.close_code = delivery_read_close(m, &reason);
         item.close_reason = bytes_dup(reason);
         break;
+    case MESSAGE_GROUPS:
     case MESSAGE_BYE:
     default: return;
     }
@@ -418,8 +420,20 @@ static void on_following(void *ctx, int status) {
     client_register(j->client, false, on_registered, j);
 }
 
+/* A change of its groups came after its registration: it is in its value. What follows in the log
+ * is for its new groups. */
+static void regroup(struct join *j, const struct message *m) {
+    struct conn_details details;
+    if (!conn_details_decode(m->data, &details))
+        return;
+    (void)client_take_groups(j->client, &details);
+    conn_details_free(&details);
+}
+
 void join_on_message(struct join *j, struct addressees *to) {
     bool holds = j->state == JOIN_REGISTERING || j->state == JOIN_REPLAYING;
+    if (holds && to->m->kind == MESSAGE_GROUPS)
+        regroup(j, to->m);
     if (!holds || !addressees_have(to, j->client))
         return;
     if (j->held_bytes > JOIN_HELD_MAX_BYTES)

@@ -244,6 +244,15 @@ struct client *clients_by_id(struct name_entry *e, struct bytes client_id) {
     return client;
 }
 
+void clients_regroup(struct clients *c, const struct conn_details *d) {
+    struct client *client = clients_by_value(c, d->value);
+    if (client == NULL)
+        return;
+    unindex_groups(client->entry, client);
+    MUST(client_take_groups(client, d));
+    index_groups(client->entry, client);
+}
+
 /* What is left in `folded` is the key. */
 struct group *clients_by_group(struct name_entry *e, struct bytes group) {
     struct buf *folded = &e->owner->folded;

@@ -102,6 +102,9 @@ void clients_left(struct name_entry *e);
 
 void clients_attach(struct name_entry *e, struct client *client);
 void clients_detach(struct client *client);
+/* The groups of the connection whose details these are have changed. It does nothing if that is not
+ * here. Not while the groups of a Name are walked. */
+void clients_regroup(struct clients *c, const struct conn_details *d);
 
 /* The connection with this number, or NULL. */
 struct client *clients_by_number(struct clients *c, uint64_t number);

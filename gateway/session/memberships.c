@@ -1,6 +1,7 @@
 /* memberships.c - see memberships.h. */
 #include "gateway/session/memberships.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/fold.h"
@@ -49,6 +50,15 @@ struct bytes client_data(const struct client *c) {
         return BYTES_NONE;
     session_free(&session);
     return session.data; /* it lies in who.session */
+}
+
+bool client_take_groups(struct client *c, const struct conn_details *d) {
+    if (!bytes_equal(d->value, c->who.value))
+        return false;
+    struct memberships *before = c->memberships; /* d may borrow from it */
+    c->memberships = memberships_new(c, d->groups, d->changed);
+    free(before);
+    return true;
 }
 
 void client_details(const struct client *c, struct buf *out) {

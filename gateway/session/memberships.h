@@ -41,6 +41,10 @@ struct bytes client_group(const struct client *c);
 /* What the app keeps with it, as JSON; or empty. It borrows from the client. */
 struct bytes client_data(const struct client *c);
 
+/* Takes the groups that a message GROUPS says, or the registry, if these details are the client's,
+ * which is not attached (clients_regroup). False: they are not. */
+bool client_take_groups(struct client *c, const struct conn_details *d);
+
 /* Appends the encoded details of a client (envelope.h), unless its value says it all. */
 void client_details(const struct client *c, struct buf *out);
 

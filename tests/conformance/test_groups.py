@@ -1,10 +1,9 @@
 """Connections in several groups, and data that stays with a connection (docs/app-file.md, web:convert)."""
 import json
-import urllib.parse
 
 import pytest
 
-from harness import Refused
+from harness import Refused, eventually
 from conformance_world import G1, G2, query, unique
 from test_subprotocol import V1
 
@@ -123,3 +122,162 @@ def test_data_has_a_bound(w, size):
         with pytest.raises(Refused) as refused:
             detailed(w, G1, unique(), [], "x" * (size - 2))
         assert refused.value.status == 500
+
+
+# -- groups that change: signalbox.join and signalbox.leave
+
+
+@pytest.fixture(params=["gateway", "broker", "broker after a wait", "public entrance", "admin API", "CLI"])
+def change(request, w):
+    """Join or leave by each entrance: change(op, client, groups)."""
+    def by_lua(call):
+        return lambda op, client, groups: call(op, name=client.name, client_id=client.id, group=groups)
+
+    def by_waiter(op, client, groups):
+        w.broker("after_a_wait", call=op, seconds=0.01, args=dict(name=client.name, client_id=client.id, group=groups))
+
+    def by_entrance(op, client, groups):
+        message = {"op": op, "name": client.name, "clientId": client.id, "group": groups}
+        w.cluster.redis.xadd("signalbox:send", {"m": json.dumps(message)})
+
+    def by_admin(op, client, groups):
+        reply = w.cluster.gateways[0].admin("POST", f"/{op}", {"name": client.name, "clientId": client.id, "group": groups})
+        assert reply.status == 202 and reply.json()["entry"]
+
+    def by_cli(op, client, groups):
+        assert w.cluster.cli(op, client.name, client.id, *([groups] if isinstance(groups, str) else groups)).returncode == 0
+    return {"gateway": by_lua(w.adm), "broker": by_lua(w.broker), "broker after a wait": by_waiter, "public entrance": by_entrance,
+            "admin API": by_admin, "CLI": by_cli}[request.param]
+
+
+def groups_of(w, client, trigger=G1):
+    """What the registry says, once everything was handled."""
+    w.settle()
+    rows = w.adm("clients", trigger, name=client.name, details=True)
+    return [row["groups"] for row in rows if row["client_id"] == client.id][0]
+
+
+def has_come(w, client, groups):
+    """A change that was published takes its way through a stream of its own."""
+    eventually(lambda: groups_of(w, client) == groups, what=f"it is in {groups}")
+
+
+def test_a_connection_joins_and_leaves(w, change):
+    name = unique()
+    a, b = detailed(w, G1, name, ["Red"], DATA, id=unique("ann")), detailed(w, G2, name, [], id=unique("bob"))
+    change("join", a, ["blue", "RED"])
+    change("join", b, "Blue")
+    has_come(w, a, ["Red", "blue"])
+    has_come(w, b, ["Blue"])
+    w.send("blue", name=name, group="BLUE")
+    change("leave", a, ["red", "nobody"])
+    change("leave", b, "bLUE")
+    has_come(w, a, ["blue"])
+    has_come(w, b, [])
+    w.send("red", name=name, group="red")
+    w.send("blue again", name=name, group="blue")
+    assert w.seen(a, b) == [["blue", "blue again"], ["blue"]]
+    rows = {row["client_id"]: row for row in w.adm("clients", name=name, details=True)}
+    assert (rows[a.id]["group"], rows[a.id]["data"], rows[b.id].get("group")) == ("blue", DATA, None)
+
+
+@pytest.mark.parametrize("where", ["gateway", "broker"])
+def test_the_next_send_sees_it(w, trigger, where):
+    """In the order of the Name's log, whoever sends and whichever gateway has the connection."""
+    a = detailed(w, G1, unique(), ["Red"], id=unique("ann"))
+    (w.adm if where == "gateway" else w.broker)("in_and_out", **({"gateway": trigger} if where == "gateway" else {}), name=a.name, id=a.id, count=20)
+    assert w.seen(a) == [[f"in {i}" for i in range(1, 21)]]
+
+
+def test_its_messages_and_its_end_bear_them(w, audit, trigger):
+    a = detailed(w, trigger, "Presence", ["Red"], DATA, id=unique("ann"), path="/s/details")
+    assert audit.next(a.id)["groups"] == ["Red"]
+    w.adm("join", name=a.name, client_id=a.id, group="blue")
+    w.settle()
+    a.say("hi")
+    answer = a.recv_json()
+    assert answer["groups"] == answer["connection"]["groups"] == ["Red", "blue"] and answer["connection"]["data"] == DATA
+    w.adm("leave", name=a.name, client_id=a.id, group="red")
+    w.settle()
+    a.drop()
+    end = audit.next(a.id)
+    assert (end["type"], end["group"], end["groups"], end["data"]) == ("disconnect", "blue", ["blue"], DATA)
+
+
+def test_another_connection_with_that_id_has_its_own(w, trigger):
+    a = detailed(w, trigger, unique(), ["Red"], DATA, id=unique("ann"))
+    w.adm("join", name=a.name, client_id=a.id, group="blue")
+    b = detailed(w, 1 - trigger, a.name, ["green"], id=a.id)
+    assert groups_of(w, b) == ["green"]
+    w.adm("join", name=a.name, client_id=a.id, group="black")
+    assert groups_of(w, b) == ["green", "black"]
+    for group in "blue", "red", "green", "black":
+        w.send(group, name=a.name, group=group)
+    assert w.seen(b) == [["green", "black"]]
+
+
+def test_who_is_not_there_joins_nothing(w, trigger):
+    name, id = unique(), unique("nobody")
+    w.adm("join", trigger, name=name, client_id=id, group="blue")
+    other = detailed(w, G1, name, [], id=unique("other"))
+    w.adm("join", trigger, name=name, client_id=id, group="blue")
+    a = detailed(w, G1, name, [], id=id)
+    assert groups_of(w, a) == [] == groups_of(w, other)
+    w.send("blue", name=name, group="blue")
+    w.send("all", name=name)
+    assert w.seen(a, other) == [["all"], ["all"]]
+
+
+def test_groups_without_ascii(w, trigger):
+    a = detailed(w, G1, unique(), ["J\u00fcrgen"], id=unique("ann"))
+    w.adm("join", trigger, name=a.name, client_id=a.id, group=["J\u00dcRGEN", "\u00e9t\u00e9"])
+    assert groups_of(w, a) == ["J\u00fcrgen", "\u00e9t\u00e9"]
+    w.adm("leave", trigger, name=a.name, client_id=a.id, group=["j\u00fcrgen"])
+    assert groups_of(w, a) == ["\u00e9t\u00e9"]
+
+
+def test_a_connection_has_so_many(w, trigger):
+    a = detailed(w, trigger, unique(), [f"g{i}" for i in range(98)], id=unique("ann"))
+    address = dict(name=a.name, client_id=a.id)
+    w.adm("join", **address, group=["g98", "g99", "G0"])
+    assert len(groups_of(w, a)) == 100
+    w.adm("join", **address, group=["g0", "one more"])  # all of it, or nothing
+    assert groups_of(w, a) == [f"g{i}" for i in range(100)]
+    w.adm("leave", **address, group=[f"g{i}" for i in range(100)])
+    assert groups_of(w, a) == []
+    w.adm("join", **address, group=[f"{i}" + "x" * 1023 for i in range(8)])
+    w.adm("join", **address, group="y")
+    assert groups_of(w, a) == [f"{i}" + "x" * 1023 for i in range(8)]
+
+
+@pytest.mark.parametrize("args, text", [
+    (dict(client_id="a", group="g"), "name: must be one string"), (dict(name=["a", "b"], client_id="a", group="g"), "name: must be one"),
+    (dict(name="N", group="g"), "clientId: must be one string"), (dict(name="N", client_id=["a", "b"], group="g"), "clientId: must be one"),
+    (dict(name="N", client_id="a"), "group: is missing"), (dict(name="N", client_id="a", group=[f"g{i}" for i in range(101)]), "at most 100 groups"),
+    (dict(name="N", client_id="a", group="g", data="x"), "unknown option 'data'"), (dict(name="N", client_id="a", group="x" * 1025), "1024 bytes")])
+@pytest.mark.parametrize("op", ["join", "leave"])
+def test_what_is_refused(w, op, args, text):
+    assert text in w.refused(op, **args)
+    reply = w.cluster.gateways[0].admin("POST", f"/{op}", {key.replace("client_id", "clientId"): value for key, value in args.items()})
+    assert reply.status == 400
+
+
+def test_an_empty_list_changes_nothing(w):
+    a = detailed(w, G1, unique(), ["Red"], id=unique("ann"))
+    for args in dict(name=a.name, client_id=[], group="g"), dict(name=a.name, client_id=a.id, group=[]), dict(name=[], client_id=a.id, group="g"):
+        w.adm("join", **args)
+        w.broker("leave", **args)
+    assert groups_of(w, a) == ["Red"]
+
+
+def test_a_resume_is_a_connection_of_its_own(w, trigger):
+    """Its groups are those of its conversion; what it is sent again was for them."""
+    name, id = unique(), unique("ann")
+    a = detailed(w, trigger, name, ["Red"], id=id, headers=V1)
+    hello = a.recv_json()
+    w.adm("join", name=name, client_id=id, group="blue")
+    w.send("blue", name=name, group="blue")
+    assert a.recv_json()["data"] == "blue"
+    b = detailed(w, 1 - trigger, name, ["Red"], id=id, headers=V1, asks={"signalbox-resume": hello["id"]})
+    assert b.recv_json()["groups"] == ["Red"] and b.recv_json()["type"] == "live"
+    assert groups_of(w, b) == ["Red"]

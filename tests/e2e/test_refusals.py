@@ -44,7 +44,7 @@ SENDS = [
     ({"binary": 1}, "binary: must be true or false", LUA_OTHERWISE),
     ({"client": "x"}, 'unknown key "client"; known are name, group', LUA_OTHERWISE),
     ({"clientId": "x", "client_id": "x"}, "clientId: is given twice", LUA_OTHERWISE),
-    ({"op": "shut"}, 'op: must be "send" or "close"', NOWHERE),
+    ({"op": "shut"}, 'op: must be "send", "close", "join" or "leave"', NOWHERE),
     ({"id": "k" * 257}, "id: has more than 256 bytes", {"cli, not stdin"}),
     ({"id": 7}, "id: must be one string", NOWHERE),
     ({"id": "a\udc00"}, "id: the escape at byte ", NOWHERE),

@@ -11,7 +11,7 @@ import pytest
 
 from cli_world import APP
 
-VERBS = ["up", "send", "tail", "history", "names", "groups", "clients", "gateways", "brokers", "close", "level", "drain", "undrain", "reload", "trace",
+VERBS = ["up", "send", "tail", "history", "names", "groups", "clients", "gateways", "brokers", "close", "join", "leave", "level", "drain", "undrain", "reload", "trace",
          "secret", "sign", "verify", "check", "run-route", "ready", "doctor", "config", "settings", "metrics", "close-codes",
          "redis-acl"]
 
@@ -31,7 +31,7 @@ def test_every_verb_has_help(run, verb):
 # What a verb is given with --json; None: it runs until it is told to end, or needs a cluster, and has tests of its own.
 WITH_JSON = {
     "up": None, "tail": None, "trace": None, "send": ["Msg", "x"], "names": [], "groups": ["Msg"], "clients": [],
-    "gateways": [], "brokers": [], "history": ["Msg"], "close": ["Msg"], "level": [], "drain": None, "undrain": None, "reload": [],
+    "gateways": [], "brokers": [], "history": ["Msg"], "close": ["Msg"], "join": ["Msg", "id", "g"], "leave": ["Msg", "id", "g"], "level": [], "drain": None, "undrain": None, "reload": [],
     "secret": ["--file", "a-secret"], "sign": ["x", "--secret", "s"], "verify": ["x", "--secret", "s"], "check": [APP], "run-route": [APP, "--path", "/date"],
     "ready": ["http://127.0.0.1:1"], "doctor": [], "config": [], "settings": [], "metrics": [], "close-codes": [],
     "redis-acl": [],

@@ -1,5 +1,5 @@
-/* api_send.c - signalbox.send and close: whom a message is for. The host (gateway, broker) does the
- * rest. */
+/* api_send.c - signalbox.send, close, join and leave: whom a message is for. The host (gateway,
+ * broker) does the rest. */
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
@@ -152,4 +152,34 @@ int api_close(lua_State *L) {
         return luaL_argerror(L, 1, "a name, group or client_id is needed");
     enum app_outcome outcome = host->close(a->env.host_ctx, call, &close, &error);
     return end_of_call(L, call, outcome, &error);
+}
+
+/* --- join, leave --- */
+
+static int change_groups(lua_State *L, const char *function, enum groups_change change) {
+    static const char *const allowed[] = {"name", "group", "client_id", NULL};
+    struct bytes one[3];
+    struct buf error = {0};
+    const struct app_host *host = check_host(L, function);
+    struct app_call *call = app_waiter(L);
+    api_check_options(L, 1, allowed);
+    struct delivery d = {.kind = MESSAGE_GROUPS,
+                         .names = api_option_list(L, 1, "name", &one[0]),
+                         .groups = api_option_list(L, 1, "group", &one[1]),
+                         .clients = api_option_list(L, 1, "client_id", &one[2]),
+                         .code = change};
+    if (!delivery_check_groups(&d, &error))
+        return stack_raise(L, &error);
+    enum app_outcome outcome = host->close(app_of(L)->env.host_ctx, call, &d, &error);
+    return end_of_call(L, call, outcome, &error);
+}
+
+/* join { name=, client_id=, group= } */
+int api_join(lua_State *L) {
+    return change_groups(L, "join", GROUPS_JOIN);
+}
+
+/* leave { name=, client_id=, group= } */
+int api_leave(lua_State *L) {
+    return change_groups(L, "leave", GROUPS_LEAVE);
 }

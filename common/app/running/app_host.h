@@ -31,6 +31,7 @@ struct app_host {
      * app_resume_error later. */
     enum app_outcome (*send)(void *ctx, struct app_call *call, const struct app_send *send,
                              struct buf *error_out);
+    /* The same for a close, and for a change of groups (MESSAGE_GROUPS). */
     enum app_outcome (*close)(void *ctx, struct app_call *call, const struct delivery *close,
                               struct buf *error_out);
     /* The handler waits for the first time: app_call is about to answer. May be NULL. */

@@ -260,7 +260,7 @@ const char *entry_kind_text(enum entry_kind kind) {
 }
 
 static bool is_entry_kind(uint64_t kind) {
-    return kind >= ENTRY_CLIENT && kind <= ENTRY_DISCONNECT;
+    return kind >= ENTRY_CLIENT && kind <= ENTRY_GROUPS;
 }
 
 static int64_t read_code(struct reader *r, enum entry_kind kind) {
@@ -328,7 +328,7 @@ void entry_free(struct entry *e) {
 /* --- messages --- */
 
 static bool is_message_kind(uint64_t kind) {
-    return kind >= MESSAGE_DATA && kind <= MESSAGE_NOTE;
+    return kind >= MESSAGE_DATA && kind <= MESSAGE_GROUPS;
 }
 
 void message_encode(struct buf *out, const struct message *m) {
@@ -344,7 +344,8 @@ void message_encode(struct buf *out, const struct message *m) {
     pack_text(&pk, m->to_conn);
     pack_text(&pk, m->from);
     msgpack_pack_uint64(&pk, m->flags);
-    pack_payload(&pk, m->data);
+    if (m->kind != MESSAGE_GROUPS)
+        pack_payload(&pk, m->data);
 }
 
 enum parse message_decode(struct bytes in, struct message *m_out) {
@@ -450,7 +451,7 @@ bool conn_value_parse(struct bytes text, struct conn_value *v_out) {
 
 /* --- details --- */
 
-enum { DETAILS_FIELDS = 3 };
+enum { DETAILS_FIELDS = 3, CHANGE_FIELDS = 3 };
 
 static bool is_ascii(struct bytes text) {
     for (size_t i = 0; i < text.len; i++)
@@ -476,20 +477,33 @@ static void pack_string(msgpack_packer *pk, struct bytes text) {
         msgpack_pack_str_body(pk, text.ptr, text.len);
 }
 
+static void pack_groups(msgpack_packer *pk, struct bytes_list groups) {
+    struct buf folded = {0};
+    for (size_t i = 0; i < groups.count; i++) {
+        buf_clear(&folded);
+        fold_append(&folded, groups.items[i]);
+        pack_string(pk, buf_bytes(&folded));
+        pack_string(pk, groups.items[i]);
+    }
+    buf_deinit(&folded);
+}
+
 void conn_details_encode(struct buf *out, const struct conn_details *d) {
     msgpack_packer pk = packer(out);
-    struct buf folded = {0};
     msgpack_pack_array(&pk, DETAILS_FIELDS + 2 * d->groups.count);
     pack_string(&pk, d->value);
     pack_id(&pk, d->changed);
     pack_string(&pk, d->data);
-    for (size_t i = 0; i < d->groups.count; i++) {
-        buf_clear(&folded);
-        fold_append(&folded, d->groups.items[i]);
-        pack_string(&pk, buf_bytes(&folded));
-        pack_string(&pk, d->groups.items[i]);
-    }
-    buf_deinit(&folded);
+    pack_groups(&pk, d->groups);
+}
+
+void groups_change_encode(struct buf *out, enum groups_change change, struct bytes_list groups) {
+    msgpack_packer pk = packer(out);
+    msgpack_pack_array(&pk, CHANGE_FIELDS + 2 * groups.count);
+    pack_string(&pk, change == GROUPS_JOIN ? BYTES_LIT("+") : BYTES_LIT("-"));
+    msgpack_pack_uint64(&pk, CONN_GROUPS_MAX);
+    msgpack_pack_uint64(&pk, CONN_GROUPS_BYTES_MAX);
+    pack_groups(&pk, groups);
 }
 
 static void read_groups(struct reader *r, struct conn_details *d) {
@@ -508,7 +522,7 @@ static void read_groups(struct reader *r, struct conn_details *d) {
     }
 }
 
-static bool decode_details(struct bytes details, struct conn_details *d_out) {
+bool conn_details_decode(struct bytes details, struct conn_details *d_out) {
     struct reader r;
     *d_out = (struct conn_details){0};
     if (!open_array(details, DETAILS_FIELDS, &r, &d_out->zone))
@@ -525,7 +539,7 @@ static bool decode_details(struct bytes details, struct conn_details *d_out) {
 
 void conn_details_read(struct bytes value, struct bytes details, struct conn_details *d_out) {
     struct conn_value v;
-    if (details.len > 0 && decode_details(details, d_out)) {
+    if (details.len > 0 && conn_details_decode(details, d_out)) {
         if (bytes_equal(d_out->value, value))
             return;
         conn_details_free(d_out);

@@ -101,9 +101,10 @@ struct entry {
     struct bytes session;                /* CLIENT: an encoded struct session */
     struct bytes body; /* CLIENT, SEND: the payload; CLOSE, DISCONNECT: the reason */
     struct bytes_list names, groups,
-        clients;          /* SEND, CLOSE: to whom. CLIENT: groups: of the sender,
+        clients; /* SEND, CLOSE, GROUPS: to whom. CLIENT: groups: of the sender,
                                                  if they are not just `group` */
-    int64_t code;         /* CLOSE: close code; TICK: the tick's time, seconds */
+    int64_t
+        code; /* CLOSE: close code; GROUPS: enum groups_change; TICK: the tick's time, seconds */
     struct bytes once;    /* CLIENT: the message's own id, if it is not in its body (answers.h) */
     struct bytes reply;   /* CLIENT: to whom its outcome is reported (publish.h); or empty */
     struct bytes details; /* CONNECT, DISCONNECT: encoded struct conn_details; or empty */
@@ -136,6 +137,7 @@ static inline bool message_has_place(const struct message *m) {
     return m->kind != MESSAGE_NOTE;
 }
 
+/* Of a message GROUPS, all but its data. */
 void message_encode(struct buf *out, const struct message *m);
 MUST_CHECK enum parse message_decode(struct bytes in, struct message *m_out);
 void message_free(struct message *m);
@@ -198,6 +200,13 @@ void conn_details_encode(struct buf *out, const struct conn_details *d);
  * count as none. Borrows from both; the struct must stay where it is. */
 void conn_details_read(struct bytes value, struct bytes details, struct conn_details *d_out);
 void conn_details_free(struct conn_details *d);
+/* As conn_details_read, of whoever's they are; false when they are nobody's. */
+MUST_CHECK bool conn_details_decode(struct bytes details, struct conn_details *d_out);
+
+/* What happens to the groups of a connection. */
+enum groups_change { GROUPS_JOIN = 1, GROUPS_LEAVE = 2 };
+/* The change as commit.lua takes it, which makes new details of it. */
+void groups_change_encode(struct buf *out, enum groups_change change, struct bytes_list groups);
 /* As people are shown it: "ws" or "sse". */
 static inline struct bytes conn_value_transport(const struct conn_value *v) {
     return v->transport.len > 0 ? v->transport : BYTES_LIT("ws");

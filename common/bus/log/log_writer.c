@@ -163,13 +163,8 @@ struct message_id log_writer_add(struct log_writer *o, const struct output *outp
                (output->keep > 0 ? 2 : 1) * from->data.len + bytes_list_total(from->to_groups) +
                    bytes_list_total(from->to_clients));
     struct message *m = &p->output.message;
-    *m = *from;
+    p->output = output_copy(&o->arena, output, p->output.name);
     m->id = (struct message_id){o->term, ++o->seq};
-    m->to_groups = arena_list(&o->arena, m->to_groups);
-    m->to_clients = arena_list(&o->arena, m->to_clients);
-    m->to_conn = arena_copy(&o->arena, m->to_conn);
-    m->from = arena_copy(&o->arena, m->from);
-    m->data = arena_copy(&o->arena, m->data);
     p->has_history = output->has_history && o->keeps_history && message_has_place(m);
     p->output.keep = o->keeps_history ? output->keep : 0;
     if (message_has_place(m))
@@ -236,6 +231,13 @@ static void tell(struct log_writer *o, enum log_writer_result result) {
 
 /* --- commit.lua --- */
 
+/* [1, key of another type, how many changes of groups were too many] */
+static void read_remarks(struct log_writer *o, struct redisReply *reply) {
+    if (reply_bytes(reply_at(reply, 1)).len > 0)
+        trouble_raise(&o->wrong_history, reply_bytes(reply_at(reply, 1)));
+    metrics_add(METRIC_groups_refused, reply_number(reply_at(reply, 2), 0));
+}
+
 static void read_answer(struct log_writer *o, struct redisReply *reply) {
     if (reply == NULL)
         return;
@@ -250,8 +252,7 @@ static void read_answer(struct log_writer *o, struct redisReply *reply) {
         tell(o, LOG_WRITER_BUSY);
     } else {
         trouble_clear(&o->refused);
-        if (reply_count(reply) == 2)
-            trouble_raise(&o->wrong_history, reply_bytes(reply_at(reply, 1)));
+        read_remarks(o, reply);
         metrics_add(METRIC_outputs, (int64_t)o->count);
         tell(o, LOG_WRITER_DONE);
     }
@@ -304,9 +305,23 @@ static void add_kept(struct log_writer *o, struct command *c, const struct pendi
                   newest > 0 ? bytes_of(o->blobs.ptr + p->blob_from, p->blob_len) : BYTES_LIT(""));
 }
 
+static void add_change(struct command *c, const struct pending *p, struct buf *text) {
+    char id[MESSAGE_ID_TEXT];
+    buf_clear(text);
+    buf_append_char(text, '~');
+    buf_append(text, p->output.client_id);
+    command_text(c, message_id_format(p->output.message.id, id));
+    command_bytes(c, buf_bytes(text));
+    command_text(c, "0");
+    command_text(c, "");
+    command_bytes(c, p->output.change);
+}
+
 static void add_output(struct log_writer *o, struct command *c, const struct pending *p,
                        struct buf *key) {
     char id[MESSAGE_ID_TEXT], from[1 + MESSAGE_ID_TEXT] = "?0";
+    if (p->output.change.len > 0)
+        add_change(c, p, key);
     command_text(c, message_id_format(p->output.message.id, id));
     if (p->answer.len > 0) {
         add_answer(c, p);
@@ -331,6 +346,8 @@ static void add_keys(const struct log_writer *o, struct command *c, const struct
         command_bytes(c, answers_key(key, o->partition, &to, true));
         return;
     }
+    for (int i = 0; p->output.change.len > 0 && i < 2; i++)
+        command_bytes(c, key_of(key, o->partition, KEY_CONNECTIONS, p->output.name));
     command_bytes(c, history_key(o, key, p->output.name));
     command_bytes(c, (names_last ? last_key : history_key)(o, key, p->output.name));
     for (int i = 0; p->kept != KEPT_AS_IT_IS && i < 2; i++)
@@ -341,7 +358,7 @@ static void add_keys(const struct log_writer *o, struct command *c, const struct
 static unsigned count_outputs(const struct log_writer *o) {
     unsigned count = 0;
     for (const struct pending *p = o->first; p != NULL; p = p->next)
-        count += p->kept == KEPT_AS_IT_IS ? 1 : 2;
+        count += 1 + (p->kept != KEPT_AS_IT_IS) + (p->output.change.len > 0);
     return count;
 }
 
@@ -456,26 +473,12 @@ struct lookup {
 
 /* [last id, first id of a chunk, messages, bytes, …]; of a hostile stream what makes sense. */
 static void read_last(const struct log_writer *o, struct log *l, struct redisReply *reply) {
-    struct message_id first, last;
+    struct message_id last;
     struct bytes text = reply_bytes(reply_at(reply, 0));
     l->is_joined = text.len > 0;
     if (message_id_parse(text, &last) && message_id_compare(last, l->last) > 0)
         l->last = last;
-    history_deinit(&l->history.history);
-    history_deinit(&l->kept.history);
-    struct history *h = &l->history.history;
-    for (size_t i = 1; i < reply_count(reply); i++) {
-        int64_t messages = reply_number(reply_at(reply, i + 1), 0);
-        int64_t bytes = reply_number(reply_at(reply, i + 2), 0);
-        text = reply_bytes(reply_at(reply, i));
-        if (bytes_equal(text, BYTES_LIT("kept"))) {
-            h = &l->kept.history;
-            continue;
-        }
-        if (message_id_parse(text, &first) && messages > 0 && bytes > 0)
-            history_add(h, &o->history, first, (uint64_t)messages, (size_t)bytes);
-        i += 2;
-    }
+    shelf_read(&l->history, &l->kept, &o->history, reply);
 }
 
 static void read_prev(struct log_writer *o, struct log *l, struct redisReply *reply) {

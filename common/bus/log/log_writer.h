@@ -19,7 +19,7 @@
 #ifndef SIGNALBOX_BUS_LOG_LOG_WRITER_H
 #define SIGNALBOX_BUS_LOG_LOG_WRITER_H
 
-#include "common/bus/log/envelope.h"
+#include "common/bus/log/output.h"
 
 struct answer_key;
 struct bus;
@@ -34,13 +34,6 @@ struct log_writer_options {
     struct message_id cursor;
     int64_t history_bytes, history_messages, history_seconds, keep_seconds;
     uint64_t keep_all_until_ms; /* by clock_ms: keep also the logs of Names that nobody joined */
-};
-
-struct output {
-    struct bytes name; /* empty: the log for every Name */
-    bool has_history;
-    unsigned keep;          /* of the Name: so many of the newest outlive the history; 0: none */
-    struct message message; /* without id and prev */
 };
 
 struct log_writer *log_writer_new(struct bus *bus, const struct log_writer_options *options);

@@ -26,4 +26,10 @@ struct shelf_item {
 bool shelf_add(struct shelf *s, struct bus *bus, const struct history_bounds *bounds,
                const struct shelf_item *item);
 
+struct redisReply;
+/* What measure_log.lua has found: [last id, first id of a chunk, messages, bytes, …, "kept", first
+ * id of a chunk, …]; of a hostile stream what makes sense. */
+void shelf_read(struct shelf *history, struct shelf *kept, const struct history_bounds *bounds,
+                const struct redisReply *reply);
+
 #endif

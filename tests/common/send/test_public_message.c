@@ -63,6 +63,35 @@ static void data_is_verbatim_or_compact(void **state) {
     assert_true(bytes_equal_str(buf_bytes(&m.id), "k"));
 }
 
+static void changes_of_groups(void **state) {
+    static const struct {
+        const char *text;
+        enum public_op op;
+        int64_t code;
+    } cases[] = {{"{\"op\":\"Join\",\"name\":\"N\",\"clientId\":\"a\",\"group\":[\"g\",\"h\"]}",
+                  PUBLIC_OP_JOIN, GROUPS_JOIN},
+                 {"{\"op\":\"leave\",\"name\":[\"N\"],\"client_id\":\"a\",\"group\":[\"g\",\"h\"]}",
+                  PUBLIC_OP_LEAVE, GROUPS_LEAVE}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf again = {0};
+        assert_true(read_text(cases[i].text));
+        struct delivery d = public_message_delivery(&m, 0);
+        assert_int_equal(m.op, cases[i].op);
+        assert_int_equal(d.kind, MESSAGE_GROUPS);
+        assert_int_equal(d.code, cases[i].code);
+        assert_int_equal(d.groups.count, 2);
+        public_message_write(&again, &d);
+        buf_append_char(&again, '\0');
+        assert_true(read_text(again.ptr));
+        assert_int_equal(m.op, cases[i].op);
+        assert_int_equal(m.groups.count, 2);
+        buf_deinit(&again);
+    }
+    assert_true(read_text("{\"op\":\"join\",\"name\":\"N\",\"clientId\":\"a\",\"group\":[]}"));
+    assert_true(m.is_nothing);
+}
+
 /* Correct, and nothing to do. */
 static void nothing(void **state) {
     static const char *const nothing[] = {
@@ -116,9 +145,15 @@ static void refusals_say_why(void **state) {
         {"{\"name\":{},\"data\":1}", "name: must be a string or a list of strings"},
         {"{\"clientId\":[\"a\",1],\"data\":1}", "clientId: must be a string or a list of strings"},
         {"{\"id\":[\"a\",\"b\"],\"data\":1}", "id: must be one string"},
-        {"{\"op\":\"dance\",\"data\":1}", "op: must be \"send\" or \"close\""},
-        {"{\"op\":null,\"data\":1}", "op: must be \"send\" or \"close\""},
+        {"{\"op\":\"dance\",\"data\":1}", "op: must be \"send\", \"close\", \"join\" or \"leave\""},
+        {"{\"op\":null,\"data\":1}", "op: must be \"send\", \"close\", \"join\" or \"leave\""},
         {"{\"op\":\"send\",\"op\":\"close\",\"data\":1}", "op: is given twice"},
+        {"{\"op\":\"join\",\"name\":\"N\",\"clientId\":\"a\"}", "group: is missing"},
+        {"{\"op\":\"leave\",\"name\":\"N\",\"group\":\"g\"}", "clientId: must be one string"},
+        {"{\"op\":\"join\",\"name\":[\"N\",\"M\"],\"clientId\":\"a\",\"group\":\"g\"}",
+         "name: must be one string"},
+        {"{\"op\":\"join\",\"name\":\"N\",\"clientId\":\"a\",\"group\":\"g\",\"data\":1}",
+         "unknown key \"data\"; known are name, group, clientId, id, op"},
         {"{\"data\":\"longer than twenty bytes\"}",
          "data: has 24 bytes, more than 20 (--max-message-bytes)"},
         {"{\"data\":1,\"binary\":1}", "binary: must be true or false"},
@@ -449,6 +484,7 @@ int main(void) {
         cmocka_unit_test_teardown(two_idempotency_keys, teardown),
         TEST(a_send),
         TEST(data_is_verbatim_or_compact),
+        TEST(changes_of_groups),
         TEST(nothing),
         TEST(a_close),
         TEST(refusals_say_why),

@@ -11,6 +11,17 @@ end
 
 function ops.send(args) signalbox.send(args) end
 function ops.close(args) signalbox.close(args) end
+function ops.join(args) signalbox.join(args) end
+function ops.leave(args) signalbox.leave(args) end
+-- Many changes and sends, one behind the other.
+function ops.in_and_out(args)
+    for i = 1, args.count do
+        signalbox.join { name = args.name, client_id = args.id, group = "odd" }
+        signalbox.send { name = args.name, group = "odd", data = "in " .. i }
+        signalbox.leave { name = args.name, client_id = args.id, group = "odd" }
+        signalbox.send { name = args.name, group = "odd", data = "out " .. i }
+    end
+end
 function ops.after_a_wait(args)
     signalbox.sleep(args.seconds)
     return ops[args.call](args.args)

@@ -46,8 +46,8 @@ class Bench:
         keys = keys.split()
         return self.redis.call('EVALSHA', self.shas[script], len(keys), *keys, *args)
 
-    def do(self, *args):
-        return self.redis.must(*args)
+    def do(self, *args, raw=False):
+        return self.redis.must(*args, raw=raw)
 
     def own(self, holder='A', keep_ms=0):
         return self.run('take_partition', 'own lease', holder, 5000, 0, keep_ms, 'taken', 7)

@@ -250,6 +250,36 @@ static void a_client_in_several_groups_is_reached_once(void **state) {
     drop_memberships(f);
 }
 
+/* What the log says next finds the groups changed; who else may have had the id is not concerned. */
+static void change(struct fixture *f, int i, struct bytes_list groups) {
+    struct conn_details d = {.value = f->client[i].who.value, .changed = {5, 5}, .groups = groups};
+    struct message m = f->m;
+    struct buf data = {0};
+    conn_details_encode(&data, &d);
+    f->m = (struct message){.kind = MESSAGE_GROUPS, .id = {5, 5}, .data = buf_bytes(&data)};
+    assert_reaches(f, "");
+    f->m = m;
+    buf_deinit(&data);
+}
+
+static void groups_change_in_the_order_of_the_log(void **state) {
+    struct fixture *f = *state;
+    change(f, 0, LIST(BYTES_LIT("admins"), BYTES_LIT("X")));
+    f->m.to_groups = LIST(BYTES_LIT("users"));
+    assert_reaches(f, "3");
+    f->m.to_groups = LIST(BYTES_LIT("admins"));
+    assert_reaches(f, "02");
+    change(f, 0, LIST(BYTES_LIT("users")));
+    assert_reaches(f, "2");
+    change(f, 2, (struct bytes_list){&(struct bytes){0}, 0});
+    assert_reaches(f, "");
+    f->m = (struct message){.kind = MESSAGE_GROUPS, .data = BYTES_LIT("")}; /* of nobody */
+    assert_reaches(f, "");
+    f->m = (struct message){.kind = MESSAGE_DATA, .data = BYTES_LIT("hi")};
+    assert_reaches(f, "0123");
+    drop_memberships(f);
+}
+
 /* Those with memberships leave while the groups are walked, too. */
 static void closing_several_groups(void **state) {
     struct fixture *f = *state;
@@ -532,6 +562,7 @@ int main(void) {
         TEST(groups_have_no_case_and_ids_have),
         TEST(a_group_named_twice_is_reached_once),
         TEST(a_client_in_several_groups_is_reached_once),
+        TEST(groups_change_in_the_order_of_the_log),
         TEST(closing_several_groups),
         TEST(closing_whole_groups),
         TEST(many_with_one_id_leave_in_any_order),

@@ -13,7 +13,10 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
+#include "common/base/clock.h"
+#include "common/bus/bus.h"
 #include "common/bus/partition.h"
+#include "gateway/session/clients.h"
 #include "tests/common/base/skipped_time.h"
 #include "tests/common/bus/log_room.h"
 #include "tests/gateway/routes/routes_room.h"
@@ -148,6 +151,55 @@ static void what_comes_meanwhile_follows_the_101(void **state) {
     static const char expected[] = "\x81\x03ids\x81\x06groups\x81\x03"
                                    "all\x81\x04note\x88\x02\x03\xe8";
     if (!bytes_equal(frames, bytes_of(expected, sizeof(expected) - 1)))
+        fail_msg("%.*s", BYTES_FMT(frames));
+    end_registering(fd);
+    assert_unregistered("ann");
+}
+
+static void groups_of_value(uint64_t seq, const char *value, struct bytes_list groups) {
+    struct conn_details d = {.value = bytes_str(value), .changed = {5, seq}, .groups = groups};
+    struct message m = message_of(seq, "");
+    struct buf data = {0};
+    conn_details_encode(&data, &d);
+    m.kind = MESSAGE_GROUPS;
+    m.data = buf_bytes(&data);
+    routes_room_deliver(&room, name, &m);
+    buf_deinit(&data);
+}
+
+static void to_group(uint64_t seq, const char *group) {
+    struct bytes groups[] = {bytes_str(group)};
+    struct message m = message_of(seq, group);
+    m.to_groups = (struct bytes_list){groups, 1};
+    routes_room_deliver(&room, name, &m);
+}
+
+/* Changed by somebody after its registration, which is not answered yet; and those of another
+ * connection with its id are not its own. */
+static void groups_that_change_meanwhile(void **state) {
+    struct bytes groups[] = {BYTES_LIT("new"), BYTES_LIT("more")};
+    (void)state;
+    choose_name();
+    uint64_t from_ms = clock_wall_ms();
+    int fd = begin_registering("&id=ann&group=old");
+    uint64_t number = join_number(LIST_FIRST(&clients_find(&room.clients, bytes_str(name))->joins));
+    to_group(1, "old");
+    groups_of_value(2, "another:1:1|", (struct bytes_list){groups, 2});
+    to_group(3, "new");
+    for (uint64_t ms = from_ms; ms <= clock_wall_ms(); ms++) { /* one of them is its own */
+        struct buf value = {0};
+        buf_printf(&value, "%s:%llu:%llu|old", bus_id(room.bus), (unsigned long long)number,
+                   (unsigned long long)ms);
+        buf_append_char(&value, '\0');
+        groups_of_value(4, value.ptr, (struct bytes_list){groups, 2});
+        buf_deinit(&value);
+    }
+    to_group(5, "old");
+    to_group(6, "more");
+    go_on();
+    routes_room_expect(head_of(fd), 101, NULL);
+    struct bytes frames = routes_room_hear(&room, fd, "more");
+    if (!bytes_equal_str(frames, "\x81\x03old\x81\x04more"))
         fail_msg("%.*s", BYTES_FMT(frames));
     end_registering(fd);
     assert_unregistered("ann");
@@ -668,6 +720,7 @@ static void histories_are_read_in_turn(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_meanwhile_follows_the_101),
+        cmocka_unit_test(groups_that_change_meanwhile),
         cmocka_unit_test(a_close_that_came_meanwhile_is_the_end),
         cmocka_unit_test(only_so_much_is_held),
         cmocka_unit_test(a_gap_meanwhile_closes_unless_the_name_goes_on),

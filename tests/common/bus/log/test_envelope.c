@@ -319,12 +319,12 @@ static void expect_kinds(enum entry_kind entry, enum parse entry_result, enum me
 static void test_kinds(void **state) {
     (void)state;
     expect_kinds(ENTRY_CLIENT, PARSE_OK, MESSAGE_DATA, PARSE_OK);
-    expect_kinds(ENTRY_DISCONNECT, PARSE_OK, MESSAGE_NOTE, PARSE_OK);
+    expect_kinds(ENTRY_GROUPS, PARSE_OK, MESSAGE_NOTE, PARSE_OK);
     expect_kinds((enum entry_kind)(ENTRY_CLIENT - 1), PARSE_BAD,
                  (enum message_kind)(MESSAGE_DATA - 1), PARSE_BAD);
-    expect_kinds((enum entry_kind)(ENTRY_DISCONNECT + 1), PARSE_BAD,
-                 (enum message_kind)(MESSAGE_NOTE + 1), PARSE_BAD);
-    for (unsigned kind = ENTRY_CLIENT; kind <= ENTRY_DISCONNECT; kind++)
+    expect_kinds((enum entry_kind)(ENTRY_GROUPS + 1), PARSE_BAD,
+                 (enum message_kind)(MESSAGE_GROUPS + 1), PARSE_BAD);
+    for (unsigned kind = ENTRY_CLIENT; kind <= ENTRY_GROUPS; kind++)
         assert_string_not_equal(entry_kind_text((enum entry_kind)kind), "unknown");
     for (unsigned kind = MESSAGE_DATA; kind <= MESSAGE_NOTE; kind++)
         assert_string_not_equal(message_kind_text((enum message_kind)kind), "unknown");
