@@ -313,7 +313,7 @@ def heard(client):
 def test_one_compression_for_each_window(cluster, name, is_json):
     """However many clients there are. With JSON, those of signalbox.v1 share it, too; a string is another text there."""
     clients = crowd(cluster, name) + crowd(cluster, name)
-    data = {"rows": [{"number": n, "text": "row " * 3} for n in range(60)]} if is_json else text_of(5000)
+    data = {"of": name, "rows": [{"number": n, "text": "row " * 3} for n in range(60)]} if is_json else name + text_of(5000)
     before = counters(cluster)
     cluster.http(1, "POST", "/send", {"name": name, "data": data})
     for client in clients:
