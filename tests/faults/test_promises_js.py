@@ -9,8 +9,10 @@ from browser import Page
 from fleet import Fleet
 from harness import ROOT
 from test_promises import PLAYERS, SECONDS, await_all, config_of, judge, play
+from world import LONG
 
 LIBRARY = os.environ.get("SIGNALBOX_JS") or str(ROOT / "clients" / "js" / "src" / "index.js")
+CONNECT_MS = 4000 if LONG else 10000  # shorter than some gateways are stopped for, or longer
 TRANSPORTS = (os.environ.get("SIGNALBOX_PROMISES_TRANSPORTS") or "ws sse channel").split()
 
 
@@ -19,7 +21,7 @@ def test_node(seed):
     """clients/js; the ids are made up by gateways, and kept by the tokens."""
     with Fleet(seed) as fleet:
         argv = ["node", "--expose-gc", "--unhandled-rejections=strict", PLAYERS / "player.mjs"]
-        player = play(fleet, argv, config_of(fleet, TRANSPORTS, library=LIBRARY))
+        player = play(fleet, argv, config_of(fleet, TRANSPORTS, library=LIBRARY, connectMs=CONNECT_MS))
         ended = judge(fleet, player, fleet.befall(SECONDS))
         assert ended["held"] == []
 
@@ -28,7 +30,7 @@ def test_node(seed):
 def test_chromium(seed):
     """clients/js in a page of another origin. Event streams and posts share six connections: two clients."""
     with Fleet(seed) as fleet:
-        config = config_of(fleet, TRANSPORTS, most_streams=2)
+        config = config_of(fleet, TRANSPORTS, most_streams=2, connectMs=CONNECT_MS)
         player = await_all(fleet, Page(pathlib.Path(LIBRARY), config, fleet.cluster.folder), config)
         before = player.heap()
         ended = judge(fleet, player, fleet.befall(SECONDS))

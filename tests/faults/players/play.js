@@ -8,11 +8,11 @@ const OPTIONS = {
 const WINDOW = 20; // said and not answered
 
 /**
- * config: {url, rate, clients: [{key, transport, path, names}]}. note(line) writes one down. `more`: options of connect().
+ * config: {url, rate, connectMs, clients: [{key, transport, path, names}]}. note(line) writes one down. `more`: options of connect().
  * Returns hush(), which resolves when every message has its answer, and end().
  */
-export function play({ connect }, { url, rate, clients }, note, more = {}) {
-  const common = { connectMs: 4000, heartbeatMs: 3000, backoffMs: [50, 400], log, ...more };
+export function play({ connect }, { url, rate, clients, connectMs }, note, more = {}) {
+  const common = { connectMs, heartbeatMs: 3000, backoffMs: [50, 400], log, ...more };
   const connections = {}; // of each transport one, for all its signals
   const timers = new Set();
   let waiting = 0;
