@@ -47,8 +47,6 @@ export function openChannels(env, url, ended) {
     if (channels.delete(key) && most) {
       socket.send({ type: "close", ...(key > 0 ? { channel: key } : { ref: -key }) });
     }
-    // Those that leave and come in one go keep the socket.
-    queueMicrotask(() => channels.size === 0 && close());
   }
 
   function close() {

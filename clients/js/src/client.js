@@ -53,6 +53,7 @@ export function connect(url, options = {}) {
       if (event.state === "closed") {
         forget?.();
         signals.delete(made);
+        queueMicrotask(() => signals.size === 0 && carrier.close()); // another one may come in the same go
       }
       show(event);
     });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { closeError } from "../src/errors.js";
+import { fakeFetch } from "./fake/http.js";
 import { WAYS, inWorld } from "./fake/world.js";
 
 const dataOf = (server) => server.published.map(({ data }) => data);
@@ -51,13 +52,26 @@ for (const [way, options] of Object.entries(WAYS)) {
       server.kill();
       await settle();
       for (const n of [1, 2, 3]) server.publish("Msg", n);
-      const greetOnly = server.limits;
-      let cut = true;
-      signal.on("open", () => cut && ((cut = false), server.kill()));
-      await clock.advance(20_000);
-      assert.equal(server.limits, greetOnly);
+      server.cutsAfterHello = true;
+      await clock.advance(5000);
+      assert.ok(server.opens.length >= 2);
+      assert.deepEqual(heard.data, []);
+      server.cutsAfterHello = false;
+      await clock.advance(60_000);
       assert.deepEqual([heard.data, heard.of("gap")], [[1, 2, 3], []]);
-      assert.ok(server.opens.length >= 3);
+    }));
+
+  test(`B24 a replay without messages moves the position on, over ${way}`, () =>
+    inWorld(async ({ clock, server, open }) => {
+      const { signal } = await open("/Msg", options);
+      const before = signal.position;
+      server.publish("Other", "somewhere else");
+      const last = server.nextId();
+      server.kill();
+      await clock.advance(5000);
+      assert.equal(signal.hello.recovered, true);
+      assert.notEqual(signal.position, before);
+      assert.equal(signal.position.split("-")[1], last.split("-")[1]);
     }));
 
   test(`B24 a position that the server has forgotten is a gap over ${way}`, () =>
@@ -262,8 +276,48 @@ test("B28 the queue is bounded by count and by bytes", () =>
     await Promise.all(sends);
     assert.match((await few.send(4)).id, /-/);
     const small = connect({ queue: { bytes: 1000 } }).signal("/Msg");
-    small.send("x".repeat(500));
+    const sent = small.send("x".repeat(500));
     await assert.rejects(small.send("x".repeat(500)), full);
+    await settle();
+    await sent;
+    assert.match((await small.send("x".repeat(500))).id, /-/);
+  }));
+
+test("B28 the queue is bounded by age", () =>
+  inWorld(async ({ clock, server, connect }) => {
+    server.isDown = true;
+    const signal = connect({ queue: { ageMs: 2000 } }).signal("/Msg");
+    const late = assert.rejects(signal.send("x"), { code: "network" });
+    await clock.advance(2000);
+    assert.equal(signal.pending, 0);
+    await late;
+  }));
+
+test("B25 posts do not overtake each other", () =>
+  inWorld(async ({ server, connect, settle }) => {
+    let most = 0;
+    let underWay = 0;
+    const serve = fakeFetch(server);
+    const fetch = async (url, init) => {
+      if (init.method !== "POST") return serve(url, init);
+      most = Math.max(most, ++underWay);
+      await settle();
+      underWay--;
+      return serve(url, init);
+    };
+    const signal = connect({ ...WAYS.sse, fetch }).signal("/Msg");
+    await Promise.all([1, 2, 3].map((n) => signal.send(n)));
+    assert.deepEqual([most, dataOf(server)], [1, [1, 2, 3]]);
+  }));
+
+test("B26 a POST that finds no connection makes another one, and goes once", () =>
+  inWorld(async ({ clock, server, open }) => {
+    const { signal } = await open("/Msg", WAYS.sse);
+    server.sessions.clear(); // its gateway was declared dead, and has not noticed
+    const answer = signal.send("hello");
+    await clock.advance(5000);
+    assert.match((await answer).id, /-/);
+    assert.deepEqual([dataOf(server), signal.state, server.opens.length], [["hello"], "open", 2]);
   }));
 
 test("B28 bufferedAmount is looked at: a full socket is not filled further", () =>

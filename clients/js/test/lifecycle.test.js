@@ -140,6 +140,15 @@ test("B3 a dial that timed out closes its socket: a mute server sees at most one
     assert.ok(server.sockets.length > 2, "it goes on trying");
   }));
 
+test("B4 whoever leaves and comes in one go keeps the socket", () =>
+  inWorld(async ({ server, open, settle }) => {
+    const { client, signal } = await open();
+    signal.close();
+    const next = client.signal("/Other#part");
+    await settle();
+    assert.deepEqual([next.state, server.sockets.length, server.opens.at(-1).path], ["open", 1, "/Other"]);
+  }));
+
 test("B5 importing touches no globals", () => {
   const script = `
     const touched = [];

@@ -55,7 +55,7 @@ test("B9 a slow large message: bytes of an event stream count, before the messag
   inWorld(async ({ clock, connect, settle }) => {
     let controller;
     const fetch = async () => new Response(new ReadableStream({ start: (made) => void (controller = made) }), { headers: { "Content-Type": "text/event-stream" } });
-    const write = (text) => controller.enqueue(new TextEncoder().encode(text));
+    const write = (text) => controller.enqueue(typeof text === "string" ? new TextEncoder().encode(text) : text);
     const signal = connect({ transports: ["sse"], fetch }).signal("/Msg");
     const heard = [];
     signal.on("message", ({ data }) => heard.push(data));
@@ -65,11 +65,11 @@ test("B9 a slow large message: bytes of an event stream count, before the messag
     write('data: {"type":"message","id":"1-1","name":"Msg","data":"');
     for (let i = 0; i < 30; i++) {
       await clock.advance(10_000);
-      write("x");
+      write(new Uint8Array([[0xc3], [0xa9]][i % 2])); // half of an é
     }
     write('"}\n\n');
     await settle();
-    assert.deepEqual([signal.state, heard], ["open", ["x".repeat(30)]]);
+    assert.deepEqual([signal.state, heard], ["open", ["é".repeat(15)]]);
   }));
 
 test("B10 a late timer does not end a connection that has data waiting", () =>
@@ -148,6 +148,14 @@ test("B12 hidden does not spin, and does not keep from connecting", () =>
     assert.equal(signal.state, "open");
   }));
 
+test("B12 wake() on an event stream, which cannot be asked, does not end it", () =>
+  inWorld(async ({ clock, server, open }) => {
+    const { client, signal } = await open("/Msg", WAYS.sse);
+    client.wake();
+    await clock.advance(15_000);
+    assert.deepEqual([signal.state, server.opens.length], ["open", 1]);
+  }));
+
 test("B12 wake() on an open connection asks whether it lives, without delay", () =>
   inWorld(async ({ clock, server, open }) => {
     const { client, signal } = await open();
@@ -197,6 +205,22 @@ test("B13 a page that was put aside for longer than the history is told so", () 
     window.fire("pageshow");
     await settle();
     assert.deepEqual(heard.of("gap"), [{ after, cause: "paused" }]);
+  }));
+
+test("B13 a machine that slept is told so, and only that time", () =>
+  inWorld(async ({ clock, server, open, settle }) => {
+    const { heard } = await open();
+    server.sockets[0].isStalled = true;
+    clock.sleep(3_600_000);
+    server.publish("Msg", "forgotten");
+    server.forget("Msg");
+    await clock.advance(15_000);
+    server.kill();
+    await settle();
+    server.publish("Msg", "forgotten");
+    server.forget("Msg");
+    await clock.advance(15_000);
+    assert.deepEqual(heard.of("gap").map(({ cause }) => cause), ["paused", "history"]);
   }));
 
 test("B14 offline is a hint: it asks, and never forbids dialling", () =>

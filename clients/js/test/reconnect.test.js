@@ -178,6 +178,102 @@ test("B17 a restart of the server does not count", () =>
     await settle();
   }));
 
+test("B17 a server that does not answer at all counts for no transport", () =>
+  inWorld(async ({ clock, server, connect }) => {
+    for (const transports of [["websocket", "sse"], ["sse", "websocket"]]) {
+      server.isMute = true;
+      const client = connect({ transports });
+      client.signal("/Msg");
+      await clock.advance(120_000);
+      server.isMute = false;
+      await clock.advance(60_000);
+      assert.equal(client.transport, transports[0]);
+    }
+  }));
+
+test("B19 a close code before the hello is believed, and asked for no more", () =>
+  inWorld(async ({ server, open, settle }) => {
+    server.swallows = true;
+    const { signal, heard } = await open("/Msg", WAYS.websocket);
+    server.sockets[0].serverEnd(1008, "policy");
+    await settle();
+    assert.deepEqual([signal.state, heard.of("state").at(-1).error.closeCode, server.requests.length], ["closed", 1008, 0]);
+  }));
+
+test("B20 what asks for the reason of a refusal ends with its client, and leaves nothing", () =>
+  inWorld(async ({ clock, server, connect, settle }) => {
+    server.passesSockets = false;
+    const asked = [];
+    const fetch = (url, { signal }) => (asked.push(signal), new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))));
+    const client = connect({ fetch });
+    client.signal("/Msg");
+    await settle();
+    client.close();
+    await settle();
+    assert.deepEqual([asked.map(({ aborted }) => aborted), clock.timers], [[true], 0]);
+    server.refusal = () => ({ status: 403 });
+    const refused = connect(WAYS.websocket).signal("/Msg");
+    await settle();
+    assert.deepEqual([refused.state, clock.timers], ["closed", 0]);
+  }));
+
+test("B17 failures count only one after the other", () =>
+  inWorld(async ({ clock, server, connect }) => {
+    const client = connect({ retry: () => 1000 });
+    const signal = client.signal("/Msg");
+    server.passesSockets = false;
+    await clock.advance(500);
+    for (const isDown of [true, false, true]) {
+      server.isDown = isDown;
+      await clock.advance(1000);
+    }
+    Object.assign(server, { isDown: false, passesSockets: true });
+    await clock.advance(1000);
+    assert.deepEqual([signal.state, client.transport], ["open", "websocket"]);
+  }));
+
+test("B17 after the way back, one failure is enough to leave it again", () =>
+  inWorld(async ({ clock, server, connect, settle }) => {
+    server.passesSockets = false;
+    const client = connect();
+    const signal = client.signal("/Msg");
+    await clock.advance(5000);
+    await clock.advance(300_000);
+    server.kill();
+    await settle();
+    const before = server.sockets.length;
+    await clock.advance(5000);
+    assert.deepEqual([signal.state, client.transport, server.sockets.length - before], ["open", "sse", 1]);
+  }));
+
+test("B20 a signal that waits because it was refused is not dialled with the others", () =>
+  inWorld(async ({ clock, server, connect, settle }) => {
+    const client = connect();
+    server.refusal = (path) => (path === "/Full" ? { status: 503, message: "full", retryMs: 60_000 } : null);
+    const [full, other] = [client.signal("/Full"), client.signal("/Msg")];
+    await settle();
+    server.kill();
+    await clock.advance(5000);
+    assert.deepEqual([full.state, other.state], ["waiting", "open"]);
+    assert.equal(server.opens.filter(({ path }) => path === "/Full").length, 1);
+    await clock.advance(60_000);
+    assert.equal(server.opens.filter(({ path }) => path === "/Full").length, 2);
+  }));
+
+test("B15 signals of one socket come back together, whenever they were made", () =>
+  inWorld(async ({ clock, server, connect }) => {
+    server.isDown = true;
+    const client = connect({ transports: ["websocket"], backoffMs: [1000, 60_000] });
+    for (let i = 0; i < 10; i++) {
+      client.signal("/Msg");
+      await clock.advance(10);
+    }
+    await clock.advance(60_000);
+    const before = server.sockets.length;
+    await clock.advance(600_000);
+    assert.ok(server.sockets.length - before < 60, `${server.sockets.length - before} dials of ten signals in ten minutes`);
+  }));
+
 test("B17 many signals that fail together count once", () =>
   inWorld(async ({ clock, server, connect }) => {
     server.passesSockets = false;
@@ -208,10 +304,13 @@ test("B20 where the server does not multiplex, each signal gets a WebSocket of i
     server.multiplex = undefined;
     const client = connect();
     const signals = [client.signal("/Msg"), client.signal("/Other")];
+    const states = [];
+    for (const signal of signals) signal.on("state", ({ state }) => states.push(state));
     await clock.advance(1);
     assert.deepEqual(signals.map(({ state }) => state), ["open", "open"]);
     assert.deepEqual(server.opens.map(({ carrier }) => carrier), ["websocket", "websocket"]);
     assert.equal(server.sockets.length, 3, "the multiplex path was asked for once");
+    assert.deepEqual(states, ["open", "open"], "nobody is told of a wait that is none");
   }));
 
 test("B20 a socket that has all the channels it may have is joined by another one", () =>

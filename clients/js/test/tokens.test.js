@@ -97,6 +97,16 @@ test("B23 a 401 of the POST is noticed: a fresh token, and the message goes once
     assert.equal(signal.hello.recovered, true);
   }));
 
+test("B22 the callback learns that nobody waits any more", () =>
+  inWorld(async ({ connect, settle }) => {
+    const { calls, token } = makeDesk();
+    const client = connect({ token });
+    client.signal("/Msg");
+    await settle();
+    client.close();
+    assert.ok(calls[0].signal.aborted);
+  }));
+
 test("B23 no token is a token, too: null opens without one", () =>
   inWorld(async ({ server, open }) => {
     const { signal } = await open("/Msg", { token: () => null });

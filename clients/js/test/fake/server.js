@@ -17,6 +17,7 @@ export class FakeServer {
   isDown = false; // nothing answers at all
   passesSockets = true; // whether a WebSocket passes the proxy
   swallows = false; // upgrades succeed, and then nothing comes
+  cutsAfterHello = false; // the connection breaks before the replay
   holdsAcks = false; // messages are handled, and nobody is told
   refusal = () => null; // (path, token) → {status, message, retryMs} or null
   errorFor = () => null; // (message) → {code, status, message, retryMs} or null
@@ -90,6 +91,7 @@ export class FakeServer {
       id: token ? `${Date.now()}-${this.#lastId}` : null, recovered: position === undefined ? null : isKnown,
       ...(position !== undefined && { replay: true }), resume: token, limits: this.limits,
     });
+    if (this.cutsAfterHello) return this.kill();
     for (const message of missed) session.say({ type: "message", ...message });
     if (position !== undefined) session.say({ type: "live" });
     session.isLive = true;
