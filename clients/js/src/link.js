@@ -15,7 +15,7 @@ export function makeLink({ heartbeatMs, connectMs }, on, { hangUp, ask, doubt })
   let isGreeted = false;
   let pulse;
   const deadline = setTimeout(() => {
-    if (isOpen || !doubt) end(networkError("no greeting", { isBlocked: isOpen }));
+    if (isOpen || !doubt) end(networkError("silent", { isBlocked: isOpen }));
     else doubt();
   }, connectMs);
 
@@ -42,7 +42,7 @@ export function makeLink({ heartbeatMs, connectMs }, on, { hangUp, ask, doubt })
     isGreeted = true;
     clearTimeout(deadline);
     const everyMs = heartbeatMs ?? limits?.pingMs + SLACK_MS;
-    if (everyMs) pulse = startPulse(everyMs, ask, () => end(networkError("silent for too long")));
+    if (everyMs) pulse = startPulse(everyMs, ask, () => end(networkError("silent")));
   }
 
   return {

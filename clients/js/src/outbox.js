@@ -62,7 +62,7 @@ export function makeOutbox({ messages, bytes: mostBytes, ageMs }, flush) {
       if (!/^[ -~]{1,128}$/.test(id)) throw statusError({ status: 400, message: "not an id" });
       if (bytes > limits.maxMessageBytes) throw tooLarge();
       if (entries.length >= messages || waitingBytes + bytes > mostBytes) {
-        throw new SignalboxError("full", "the queue is full", { retryable: true });
+        throw new SignalboxError("full", "full", { retryable: true });
       }
       return new Promise((resolve, reject) => {
         const entry = { ref: ++lastRef, id, body, bytes, untilMs: Date.now() + ageMs, resolve, reject };

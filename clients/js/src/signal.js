@@ -29,6 +29,7 @@ export function makeSignal(carrier, path, resumed, changed) {
   let link, timer, openedAt;
   let attempt = 0;
   let isShared = false; // what it waits for is a socket that others wait for, too
+  let hasGhost = false; // it gave up a dial that may still reach the server, and then takes the place of a later one
   let isPaused = false; // this program did not run for a while: its machine slept, or its page was put aside
   let hello;
   let [position, token] = resumed?.split("~").reverse() ?? [];
@@ -102,6 +103,7 @@ export function makeSignal(carrier, path, resumed, changed) {
     if (Date.now() - openedAt > STABLE_MS) attempt = 0;
     drop();
     isShared = error.isShared;
+    if (error.closeCode === 4001) [error.retryable, hasGhost] = [hasGhost, false];
     const retryInMs = carrier.wait(error, ++attempt);
     if (retryInMs === false) return end(error);
     if (retryInMs === 0) return dial(); // another way, at once
@@ -113,6 +115,7 @@ export function makeSignal(carrier, path, resumed, changed) {
     turn = undefined;
     clearTimeout(timer);
     isPaused ||= link?.isStale();
+    if (link && !openedAt) hasGhost = true;
     link?.close();
     link = openedAt = undefined;
     outbox.lost();

@@ -28,7 +28,7 @@ export function openSocket(env, url, on) {
       const answer = await fetch(url, { signal: asking.signal });
       const { status } = answer;
       const isWelcome = status < 400 || WANTS_SOCKET.includes(status);
-      link.end(isWelcome ? networkError("no WebSocket passes", { status, isBlocked: true }) : await answerError(answer));
+      link.end(isWelcome ? networkError("no WebSocket", { status, isBlocked: true }) : await answerError(answer));
     } catch (cause) {
       link.end(networkError("no connection", { cause }));
     }

@@ -65,6 +65,23 @@ for (const [way, options] of Object.entries(WAYS)) {
       assert.equal(server.opens.length, 2);
     }));
 
+  test(`B19 replaced over ${way} by a dial of its own that it had given up: it comes back, once`, () =>
+    inWorld(async ({ clock, server, open, settle }) => {
+      const { signal } = await open("/Msg", options);
+      server.kill();
+      server.swallows = true;
+      await clock.advance(15_000); // a dial or two that nothing answers
+      server.swallows = false;
+      await clock.advance(60_000);
+      assert.equal(signal.state, "open");
+      for (const state of ["open", "closed"]) {
+        server.close(4001, "replaced");
+        await settle();
+        await clock.advance(60_000);
+        assert.equal(signal.state, state);
+      }
+    }));
+
   test(`B20 a refusal over ${way} is not retried blindly`, () =>
     inWorld(async ({ clock, server, connect, settle }) => {
       for (const [status, code] of [[403, "refused"], [404, "refused"], [401, "auth"]]) {
