@@ -33,6 +33,14 @@ class Balancer(Proxy):
     def target(self, _):
         pass
 
+    def break_off(self):
+        """The end of drop(): nothing comes on a connection that has lost something, or a hole would be of the proxy's making."""
+        def end():
+            self.dropping.clear()
+            for pump in list(self.pumps):
+                pump.transport.abort()
+        self._do(end)
+
     def cut_some(self, share):
         """Reset so many of the connections of clients."""
         def cut():
@@ -134,8 +142,7 @@ def lose(fleet):
     """What goes one way is lost, and at last the connections."""
     fleet.balancer.drop(fleet.random.choice(["up", "down"]))
     fleet.hold(0.2, 2)
-    fleet.balancer.keep()
-    fleet.balancer.cut()
+    fleet.balancer.break_off()
 
 
 def refuse(fleet):
