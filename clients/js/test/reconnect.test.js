@@ -3,6 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WAYS, inWorld } from "./fake/world.js";
 
+/** Within two minutes, step by step: a link on which nothing comes does not stay. */
+async function opens(signal, clock) {
+  for (let seconds = 0; seconds < 120 && signal.state !== "open"; seconds++) await clock.advance(1000);
+}
+
 test("B15 jitter from the first attempt: 1,000 clients do not come at once", () =>
   inWorld(async ({ connect, server, settle }) => {
     const waits = [];
@@ -72,12 +77,12 @@ for (const [way, options] of Object.entries(WAYS)) {
       server.swallows = true;
       await clock.advance(15_000); // a dial or two that nothing answers
       server.swallows = false;
-      await clock.advance(60_000);
-      assert.equal(signal.state, "open");
       for (const state of ["open", "closed"]) {
+        await opens(signal, clock);
         server.close(4001, "replaced");
         await settle();
-        await clock.advance(60_000);
+        if (state === "open") await opens(signal, clock);
+        else await clock.advance(60_000);
         assert.equal(signal.state, state);
       }
     }));

@@ -448,7 +448,7 @@ static void assert_details(const char *texts, const char *data, bool are_needed)
     assert_int_equal(back.groups.count, groups.count);
     assert_true(bytes_equal_str(back.data, data));
     conn_details_free(&back);
-    client_set_groups(&c, (struct bytes_list){0});
+    free(c.memberships);
     buf_deinit(&value);
     buf_deinit(&session);
     buf_deinit(&details);
