@@ -52,8 +52,8 @@ void base64url_append(struct buf *out, struct bytes data) {
     base64_append(out, data);
     while (out->len > begin && out->ptr[out->len - 1] == '=')
         out->len--;
-    for (char *c = out->ptr + begin; c < out->ptr + out->len; c++)
-        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+    for (size_t i = begin; i < out->len; i++)
+        out->ptr[i] = out->ptr[i] == '+' ? '-' : out->ptr[i] == '/' ? '_' : out->ptr[i];
 }
 
 bool base64url_decode(struct bytes text, struct buf *out) {

@@ -44,7 +44,7 @@ for (const [way, options] of Object.entries(WAYS)) {
       assert.equal(server.opens.length, 1);
       const [socket] = server.sockets;
       if (socket) socket.isStalled = true;
-      server.isDown = true;
+      server.isDown = server.isSilent = true;
       await clock.advance(31_000);
       assert.equal(signal.state, "waiting");
       assert.equal(heard.of("state").at(-1).error.code, "network");

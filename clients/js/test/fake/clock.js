@@ -6,8 +6,12 @@ export async function settle() {
   for (let turn = 0; turn < 8; turn++) await new Promise((resolve) => real.setImmediate(resolve));
 }
 
+const BEAT_MS = 10_000;
+
 export class Clock {
   nowMs = 1_800_000_000_000;
+  onBeat; // called every ten seconds: what others do meanwhile. It is no timer of this process
+  #beatAt = this.nowMs + BEAT_MS;
   #timers = new Map(); // id → {at, run}
   #lastId = 0;
 
@@ -37,6 +41,7 @@ export class Clock {
     await settle();
     for (let next = this.#next(end); next; next = this.#next(end)) {
       this.nowMs = Math.max(this.nowMs, next.at);
+      this.#timers.delete(next.id);
       next.run();
       await settle();
     }
@@ -49,9 +54,13 @@ export class Clock {
   }
 
   #next(end) {
-    let found;
+    let found = this.#beatAt <= end ? { at: this.#beatAt, run: () => this.#beat() } : undefined;
     for (const [id, timer] of this.#timers) if (timer.at <= end && !(found?.at <= timer.at)) found = { id, ...timer };
-    if (found) this.#timers.delete(found.id);
     return found;
+  }
+
+  #beat() {
+    this.#beatAt = this.nowMs + BEAT_MS;
+    this.onBeat?.();
   }
 }

@@ -34,7 +34,10 @@ function stream(server, request, signal) {
   const write = (text) => controller?.enqueue(new TextEncoder().encode(text));
   const carrier = {
     kind: "sse",
-    say: (frame) => write(`${frame.type === "message" ? "" : `event: ${frame.type}\n`}id: ${frame.id}\ndata: ${JSON.stringify(frame)}\n\n`),
+    say(frame) {
+      const id = frame.id === undefined ? "" : `id: ${frame.id}\n`;
+      write(`${frame.type === "message" ? "" : `event: ${frame.type}\n`}${id}data: ${JSON.stringify(frame)}\n\n`);
+    },
     end() {
       server.leave(session);
       controller?.close();

@@ -18,6 +18,7 @@ export class FakeServer {
   passesSockets = true; // whether a WebSocket passes the proxy
   swallows = false; // upgrades succeed, and then nothing comes
   cutsAfterHello = false; // the connection breaks before the replay
+  isSilent = false; // event streams, which cannot be asked, say no sign of life
   holdsAcks = false; // messages are handled, and nobody is told
   refusal = () => null; // (path, token) → {status, message, retryMs} or null
   errorFor = () => null; // (message) → {code, status, message, retryMs} or null
@@ -56,6 +57,12 @@ export class FakeServer {
 
   forgetTokens() {
     this.#identities.clear();
+  }
+
+  /** Signs of life on event streams, as often as the limits promise. */
+  beat() {
+    if (this.isSilent) return;
+    for (const { carrier, isLive, say } of this.sessions) if (carrier.kind === "sse" && isLive) say({ type: "pong" });
   }
 
   // -- Signal connections

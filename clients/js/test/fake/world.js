@@ -15,6 +15,7 @@ export async function inWorld(run) {
   const clock = new Clock();
   const server = new FakeServer();
   const clients = [];
+  clock.onBeat = () => server.beat();
   clock.install();
   const world = {
     clock,
