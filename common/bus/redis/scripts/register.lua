@@ -64,7 +64,7 @@ local function changed(d)
   return tonumber(term) or -1, tonumber(seq) or -1
 end
 if old == val then
-  if details ~= '' and ARGV[6] == '1' then
+  if details ~= '' then
     local term, seq = changed(redis.call('HGET', KEYS[1], '\0' .. id) or '')
     local our_term, our_seq = changed(details)
     if our_term > term or our_term == term and our_seq > seq then
