@@ -12,7 +12,7 @@ from promises import Player
 
 PLAYERS = pathlib.Path(__file__).parent / "players"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--js-flags=--expose-gc"]
+         "--disable-component-update", "--disable-sync"]
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
@@ -77,7 +77,9 @@ class Page(Player):
 
     def heap(self):
         """Bytes, after a collection."""
-        return self._run("gc(); return performance.memory.usedJSHeapSize")
+        with self.lock:
+            self.driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+            return self.driver.execute_cdp_cmd("Runtime.getHeapUsage", {})["usedSize"]
 
     def log(self):
         return ""
