@@ -97,7 +97,7 @@ def test_history(cluster, three, name):
     lines = cluster.cli("history", name, "--before", page["before"]).stdout.splitlines()
     assert lines[0].endswith(f"{name} group=g  one") and not [line for line in lines[1:] if name in line]
     assert "two\\x1b[31m" in cluster.cli("history", name).stdout
-    assert cluster.cli("history", "Nobody").stdout == ""
+    assert "Nobody" not in cluster.cli("history", "Nobody").stdout  # what went to every Name may be there
     stale = cluster.cli("history", name, "--before", "99999999999999-1", check=False)
     assert stale.returncode == 1 and "was given up" in stale.stderr
     for wrong in ["--before", "x"], ["--limit", "0"], ["--limit", "1001"]:

@@ -81,7 +81,7 @@ static void what_is_announced_is_bounded(void **state) {
 static void each_reply_has_its_own_room(void **state) {
     struct reply_reader *r = reply_reader_new();
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) { /* together they are more than one may be */
         struct redisReply *reply;
         const char *why;
         enum { COUNT = 4000000 };
