@@ -89,6 +89,7 @@ static void stop(struct test *t, int number) {
     struct broker *b = &t->brokers[number];
     if (b->bus == NULL)
         return;
+    bus_hang_up(b->bus); /* a look may be under way */
     lease_free(b->lease);
     bus_close(b->bus);
     b->bus = NULL;
