@@ -21,12 +21,7 @@ static void set_texts(lua_State *L, const char *field, struct bytes_list list) {
         stack_set_optional(L, field, list.count == 1 ? list.items[0] : BYTES_NONE);
         return;
     }
-    lua_createtable(L, (int)list.count, 0);
-    json_mark_array(L, -1);
-    for (size_t i = 0; i < list.count; i++) {
-        lua_pushlstring(L, list.items[i].ptr, list.items[i].len);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    json_push_texts(L, list);
     lua_setfield(L, -2, field);
 }
 

@@ -266,12 +266,7 @@ struct bytes api_option_json(lua_State *L, int arg, const char *key) {
 }
 
 void api_set_groups(lua_State *L, struct bytes_list groups) {
-    lua_createtable(L, (int)groups.count, 0);
-    json_mark_array(L, -1);
-    for (size_t i = 0; i < groups.count; i++) {
-        lua_pushlstring(L, groups.items[i].ptr, groups.items[i].len);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    json_push_texts(L, groups);
     lua_setfield(L, -2, "groups");
 }
 

@@ -19,12 +19,7 @@ struct asked {
 static void set_list(lua_State *L, const char *field, struct bytes_list list) {
     if (list.count == 0)
         return;
-    lua_createtable(L, (int)list.count, 0);
-    json_mark_array(L, -1);
-    for (size_t i = 0; i < list.count; i++) {
-        stack_push_bytes(L, list.items[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    json_push_texts(L, list);
     lua_setfield(L, -2, field);
 }
 

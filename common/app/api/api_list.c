@@ -91,12 +91,7 @@ static struct bytes *push_room(lua_State *L, size_t count) {
 /* An array, also while it is empty. */
 static int push_texts(lua_State *L, struct bytes *texts, size_t count) {
     qsort(texts, count, sizeof(*texts), compare_texts);
-    lua_createtable(L, count > 1000000 ? 1000000 : (int)count, 0);
-    json_mark_array(L, -1);
-    for (size_t i = 0; i < count; i++) {
-        lua_pushlstring(L, texts[i].ptr, texts[i].len);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    json_push_texts(L, (struct bytes_list){texts, count});
     return 1;
 }
 

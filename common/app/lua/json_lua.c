@@ -18,6 +18,7 @@
 #include "common/base/utf8.h"
 
 enum { WRITE_MAX_BYTES = 64 * 1024 * 1024, WRITE_DEPTH_MAX = 100 };
+enum { ARRAY_ROOM = 1000000 }; /* made at once for an array, which grows beyond */
 
 static char array_key;
 
@@ -38,6 +39,16 @@ void json_mark_array(lua_State *L, int index) {
     index = lua_absindex(L, index);
     json_push_array_mark(L);
     lua_setmetatable(L, index);
+}
+
+void json_push_texts(lua_State *L, struct bytes_list texts) {
+    int room = texts.count < ARRAY_ROOM ? (int)texts.count : ARRAY_ROOM;
+    lua_createtable(L, room, 0);
+    json_mark_array(L, -1);
+    for (size_t i = 0; i < texts.count; i++) {
+        lua_pushlstring(L, texts.items[i].ptr, texts.items[i].len);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
 }
 
 bool json_is_array_marked(lua_State *L, int index) {

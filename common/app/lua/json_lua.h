@@ -29,6 +29,8 @@ bool json_push_string(struct lua_State *L, int index, struct buf *error_out);
 
 /* Marks the table at `index` as an array, also while it is empty. May raise. */
 void json_mark_array(struct lua_State *L, int index);
+/* Pushes an array of strings, which is one also while it is empty. May raise. */
+void json_push_texts(struct lua_State *L, struct bytes_list texts);
 /* Whether it is marked already. Never raises. */
 bool json_is_array_marked(struct lua_State *L, int index);
 /* The metatable that is the mark. May raise. */
