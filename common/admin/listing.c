@@ -152,13 +152,8 @@ static void write_details(struct buf *out, const struct registry_row *row) {
     conn_details_read(row->value, row->details, &d);
     buf_append_str(out, ",\"group\":");
     json_append_string(out, d.groups.count > 0 ? d.groups.items[0] : BYTES_LIT(""));
-    buf_append_str(out, ",\"groups\":[");
-    for (size_t i = 0; i < d.groups.count; i++) {
-        if (i > 0)
-            buf_append_char(out, ',');
-        json_append_string(out, d.groups.items[i]);
-    }
-    buf_append_char(out, ']');
+    buf_append_str(out, ",\"groups\":");
+    json_append_strings(out, d.groups);
     write_data(out, d.data);
     conn_details_free(&d);
 }

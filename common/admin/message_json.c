@@ -18,13 +18,8 @@ static void append_member(struct buf *out, const char *before, struct bytes text
 static void append_list(struct buf *out, const char *member, struct bytes_list list) {
     if (list.count == 0)
         return;
-    buf_printf(out, ",\"%s\":[", member);
-    for (size_t i = 0; i < list.count; i++) {
-        if (i > 0)
-            buf_append_char(out, ',');
-        json_append_string(out, list.items[i]);
-    }
-    buf_append_char(out, ']');
+    buf_printf(out, ",\"%s\":", member);
+    json_append_strings(out, list);
 }
 
 static void append_hex(struct buf *out, struct bytes data) {

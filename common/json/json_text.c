@@ -317,6 +317,16 @@ void json_append_string(struct buf *out, struct bytes text) {
     buf_append_char(out, '"');
 }
 
+void json_append_strings(struct buf *out, struct bytes_list texts) {
+    buf_append_char(out, '[');
+    for (size_t i = 0; i < texts.count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        json_append_string(out, texts.items[i]);
+    }
+    buf_append_char(out, ']');
+}
+
 bool json_is_empty(struct json_value value) {
     size_t at = 0;
     if (value.kind == JSON_KIND_STRING)

@@ -14,6 +14,8 @@
 
 /* "text" in quotes, escaped. Always JSON: each byte that is no UTF-8 becomes U+FFFD. */
 void json_append_string(struct buf *out, struct bytes text);
+/* An array of them. */
+void json_append_strings(struct buf *out, struct bytes_list texts);
 
 /* A value is a slice of its checked text. */
 enum json_kind {

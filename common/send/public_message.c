@@ -238,13 +238,9 @@ int public_message_admit(enum public_op op, struct bytes text, struct bytes id,
 void public_message_write_list(struct buf *out, enum message_key key, struct bytes_list list) {
     if (!bytes_list_is_given(list))
         return;
-    buf_printf(out, "\"%s\":[", message_form_key(key));
-    for (size_t i = 0; i < list.count; i++) {
-        if (i > 0)
-            buf_append_char(out, ',');
-        json_append_string(out, list.items[i]);
-    }
-    buf_append_str(out, "],");
+    buf_printf(out, "\"%s\":", message_form_key(key));
+    json_append_strings(out, list);
+    buf_append_char(out, ',');
 }
 
 static void write_text(struct buf *out, enum message_key key, struct bytes text) {

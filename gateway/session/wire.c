@@ -61,13 +61,8 @@ static void append_groups(struct buf *out, struct bytes_list groups) {
         json_append_string(out, groups.items[0]);
     else
         buf_append_str(out, "null");
-    buf_append_str(out, ",\"groups\":[");
-    for (size_t i = 0; i < groups.count; i++) {
-        if (i > 0)
-            buf_append_char(out, ',');
-        json_append_string(out, groups.items[i]);
-    }
-    buf_append_char(out, ']');
+    buf_append_str(out, ",\"groups\":");
+    json_append_strings(out, groups);
 }
 
 void wire_hello(struct buf *out, const struct hello *h) {
