@@ -100,11 +100,10 @@ struct entry {
     struct bytes conn;                   /* its connection value "gid:connno:connected_ms|group" */
     struct bytes session;                /* CLIENT: an encoded struct session */
     struct bytes body; /* CLIENT, SEND: the payload; CLOSE, DISCONNECT: the reason */
-    struct bytes_list names, groups,
-        clients; /* SEND, CLOSE, GROUPS: to whom. CLIENT: groups: of the sender,
-                                                 if they are not just `group` */
-    int64_t
-        code; /* CLOSE: close code; GROUPS: enum groups_change; TICK: the tick's time, seconds */
+    /* SEND, CLOSE, GROUPS: to whom. CLIENT: groups: of the sender, if they are not just `group` */
+    struct bytes_list names, groups, clients;
+    /* CLOSE: close code; GROUPS: enum groups_change; TICK: the tick's time, seconds */
+    int64_t code;
     struct bytes once;    /* CLIENT: the message's own id, if it is not in its body (answers.h) */
     struct bytes reply;   /* CLIENT: to whom its outcome is reported (publish.h); or empty */
     struct bytes details; /* CONNECT, DISCONNECT: encoded struct conn_details; or empty */
