@@ -30,6 +30,10 @@ static size_t skip_space(struct bytes text, size_t at) {
     return at;
 }
 
+struct bytes json_skip_space(struct bytes text) {
+    return bytes_from(text, skip_space(text, 0));
+}
+
 /* `at` is on the opening quote; returns what follows the closing one. */
 static size_t string_end(struct bytes text, size_t at) {
     for (at++; at < text.len && text.ptr[at] != '"'; at++)

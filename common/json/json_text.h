@@ -17,6 +17,9 @@ void json_append_string(struct buf *out, struct bytes text);
 /* An array of them. */
 void json_append_strings(struct buf *out, struct bytes_list texts);
 
+/* What is left behind the white space in front. */
+struct bytes json_skip_space(struct bytes text);
+
 /* A value is a slice of its checked text. */
 enum json_kind {
     JSON_KIND_ABSENT,

@@ -57,24 +57,14 @@ void v1_closed(struct buf *out, int code, struct bytes reason, unsigned retry_ms
     buf_append_char(out, '}');
 }
 
-static bool is_space(char c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct bytes skip_space(struct bytes text) {
-    while (text.len > 0 && is_space(*text.ptr))
-        text = bytes_from(text, 1);
-    return text;
-}
-
 bool v1_is_ping(struct bytes message) {
     static const struct bytes tokens[] = {BYTES_LIT("{"), BYTES_LIT("\"type\""), BYTES_LIT(":"),
                                           BYTES_LIT("\"ping\""), BYTES_LIT("}")};
     for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
-        message = skip_space(message);
+        message = json_skip_space(message);
         if (!bytes_starts_with(message, tokens[i]))
             return false;
         message = bytes_from(message, tokens[i].len);
     }
-    return skip_space(message).len == 0;
+    return json_skip_space(message).len == 0;
 }
