@@ -73,6 +73,13 @@ struct bus *bus_room_join(struct bus_room *room, enum bus_kind kind) {
     return bus;
 }
 
+void bus_room_start(struct bus_room *room, struct bus *bus) {
+    bus_start(bus);
+    for (int i = 0; i < 500 && !bus_is_ready(bus); i++)
+        bus_room_turn(room, 10);
+    assert_true(bus_is_ready(bus));
+}
+
 static void append_reply(struct buf *text, const struct redisReply *reply) {
     if (text->len > 0 && reply->type != REDIS_REPLY_ARRAY)
         buf_append_char(text, ' ');

@@ -24,6 +24,8 @@ void bus_room_init(struct bus_room *room, unsigned partitions);
 void bus_room_deinit(struct bus_room *room);
 /* A started bus that can send. */
 struct bus *bus_room_join(struct bus_room *room, enum bus_kind kind);
+/* Starts a bus of the room and runs the loop until it is ready. */
+void bus_room_start(struct bus_room *room, struct bus *bus);
 /* Runs the loop until *what is at_least; fails the test after ms. */
 void bus_room_until(struct bus_room *room, const unsigned *what, unsigned at_least, unsigned ms);
 void bus_room_turn(struct bus_room *room, unsigned ms);

@@ -213,16 +213,9 @@ static int setup_unstarted(void **state) {
     return 0;
 }
 
-static void start_bus(void) {
-    bus_start(w.bus);
-    for (int i = 0; i < 500 && !bus_is_ready(w.bus); i++)
-        bus_room_turn(&w.room, 10);
-    assert_true(bus_is_ready(w.bus));
-}
-
 static int setup(void **state) {
     setup_unstarted(state);
-    start_bus();
+    bus_room_start(&w.room, w.bus);
     return 0;
 }
 
@@ -291,7 +284,7 @@ static void what_is_not_accepted_is_not_said_to_be(void **state) {
     follow("name", false, "N");
     say(0, false, TOO_LARGE); /* on its way before the bound is known */
     say(1, false, TOO_LARGE); /* waits for room */
-    start_bus();
+    bus_room_start(&w.room, w.bus);
     await_redis();
     assert_heard("");
     say(3, false, TOO_LARGE);
@@ -303,7 +296,7 @@ static void one_that_waited_is_accepted_once(void **state) {
     follow("name", false, "N");
     say(0, false, INGEST_BYTES - 600);
     say(1, false, 1000);
-    start_bus();
+    bus_room_start(&w.room, w.bus);
     await_redis();
     assert_heard("name accepted id=a name=N partition=1 connection=1\n" UP("name", "accepted", ""));
 }
@@ -314,7 +307,7 @@ static void one_that_waits_may_be_taken_back(void **state) {
     say(0, false, INGEST_BYTES - 600);
     say(1, false, 1000);
     assert_true(uplink_events.take_back(&w.uplink, w.client[1]));
-    start_bus();
+    bus_room_start(&w.room, w.bus);
     await_redis();
     assert_heard("name accepted id=a name=N partition=1 connection=1\n");
 }

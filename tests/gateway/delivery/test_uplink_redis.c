@@ -105,16 +105,9 @@ static int setup_unstarted(void **state) {
     return 0;
 }
 
-static void start_bus(void) {
-    bus_start(w.bus);
-    for (int i = 0; i < 500 && !bus_is_ready(w.bus); i++)
-        bus_room_turn(&w.room, 10);
-    assert_true(bus_is_ready(w.bus));
-}
-
 static int setup(void **state) {
     setup_unstarted(state);
-    start_bus();
+    bus_room_start(&w.room, w.bus);
     return 0;
 }
 
@@ -419,7 +412,7 @@ static void each_that_is_too_large_ends_its_client(void **state) {
     say(2, 300);
     assert_int_equal(w.holds[1], HOLD_ROOM);
     assert_int_equal(w.holds[2], HOLD_ROOM);
-    start_bus();
+    bus_room_start(&w.room, w.bus);
     continue_redis();
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(w.closed[i], 1);
@@ -446,7 +439,7 @@ static void nobody_is_told_when_its_sender_has_left(void **state) {
     say(1, INGEST_BYTES / 4 - 300);
     leave(0);
     leave(1);
-    start_bus();
+    bus_room_start(&w.room, w.bus);
     continue_redis();
     assert_int_equal(w.closed[0] + w.closed[1], 0);
     assert_entries(0, "b1748 ");
