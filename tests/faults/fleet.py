@@ -52,11 +52,22 @@ class Balancer(Proxy):
 
 # -- faults: each takes the fleet, and leaves it whole
 
-def kill_gateway(fleet):
-    victim = fleet.random.choice(fleet.cluster.gateways)
+def kill_one(fleet, processes):
+    victim = fleet.random.choice(processes)
     victim.kill()
     fleet.hold(0, 2)
     victim.restart()
+
+
+def stop_one(fleet, processes, low, high):
+    victim = fleet.random.choice(processes)
+    victim.stop()
+    fleet.hold(low, high)
+    victim.cont()
+
+
+def kill_gateway(fleet):
+    kill_one(fleet, fleet.cluster.gateways)
 
 
 def terminate_gateway(fleet):
@@ -75,25 +86,16 @@ def drain_gateway(fleet):
 
 def stop_gateway(fleet):
     """Shorter than it takes to be declared dead."""
-    victim = fleet.random.choice(fleet.cluster.gateways)
-    victim.stop()
-    fleet.hold(0.1, 2)
-    victim.cont()
+    stop_one(fleet, fleet.cluster.gateways, 0.1, 2)
 
 
 def bury_gateway(fleet):
     """Longer than that."""
-    victim = fleet.random.choice(fleet.cluster.gateways)
-    victim.stop()
-    fleet.hold(fleet.dead_after_s, fleet.dead_after_s + 2)
-    victim.cont()
+    stop_one(fleet, fleet.cluster.gateways, fleet.dead_after_s, fleet.dead_after_s + 2)
 
 
 def kill_broker(fleet):
-    victim = fleet.random.choice(fleet.cluster.brokers)
-    victim.kill()
-    fleet.hold(0, 2)
-    victim.restart()
+    kill_one(fleet, fleet.cluster.brokers)
 
 
 def terminate_broker(fleet):
@@ -103,10 +105,7 @@ def terminate_broker(fleet):
 
 
 def stop_broker(fleet):
-    victim = fleet.random.choice(fleet.cluster.brokers)
-    victim.stop()
-    fleet.hold(0.1, 4)
-    victim.cont()
+    stop_one(fleet, fleet.cluster.brokers, 0.1, 4)
 
 
 def stop_redis(fleet):
